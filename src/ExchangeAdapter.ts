@@ -1,0 +1,191 @@
+/**
+ * What an exchange is, as data. An adapter opens nothing, times nothing and retries nothing: it says where to connect,
+ * how requests read, how frames decode, how books join, and what the limits are.
+ */
+import type { Duration, Effect } from "effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { Endpoint, OutFrame } from "./connection/Connection.ts"
+import type { PublicChannel, PublicTag } from "./domain/Channel.ts"
+import type { ExchangeId, Instrument, InstrumentOf, TradingPair } from "./domain/Instrument.ts"
+import type { BookUpdate, MarketEvent } from "./domain/Market.ts"
+import type { Sequence } from "./domain/Sequence.ts"
+import type { AnswerClass, ExchangeError } from "./ExchangeError.ts"
+
+/**
+ * One stream on the wire, such as Gate's `spot.book_ticker` of `BTC_USDT`. The codec hands the same object to the
+ * session with every event of the topic, so that routing costs no lookup; `slot` is the session's own.
+ */
+export interface Topic {
+  /** Canonical key: equal for the request, its acknowledgement and its data. */
+  readonly key: string
+  readonly channel: PublicTag
+  /** The exchange's name of the instrument. */
+  readonly symbol: string
+  /** Null while no instrument is known for the symbol. */
+  readonly pair: TradingPair | null
+  /** Belongs to whoever made the topic table. */
+  slot: unknown
+}
+
+/** What a request needs from outside, so that an adapter reads no clock and keeps no counter. */
+export interface Stamp {
+  readonly nowMillis: number
+  /** The next request id: positive, below 2^31. */
+  readonly nextId: () => number
+}
+
+/** One frame to send and what it asks for. */
+export interface Request {
+  readonly frame: OutFrame
+  readonly id: number
+  readonly topics: ReadonlyArray<Topic>
+}
+
+/** Which request or topics an answer is about. Exchanges name one, the other or both; null means not named. */
+export interface Answer {
+  readonly action: "subscribe" | "unsubscribe" | "unknown"
+  readonly requestId: number | string | null
+  /** Canonical topic keys. */
+  readonly topics: ReadonlyArray<string> | null
+}
+
+export interface Refusal {
+  readonly code: string
+  readonly detail: string
+  readonly class: AnswerClass
+}
+
+/** Receives what a frame holds. Called synchronously, in the order of the wire; every frame leads to at least one call. */
+export interface Sink {
+  /** One domain event of a topic. A frame with several trades calls it several times. */
+  readonly event: (topic: Topic, event: MarketEvent) => void
+  readonly acknowledged: (answer: Answer) => void
+  readonly rejected: (answer: Answer, refusal: Refusal) => void
+  readonly pong: () => void
+  /** A frame to send back at once, to a ping in the exchange's own protocol. Left out by sinks that have no connection. */
+  readonly reply?: ((frame: OutFrame) => void) | undefined
+  /** The exchange announces that it will close the connection. */
+  readonly closing: (detail: string) => void
+  /** A well-formed frame that means nothing to us: an unknown body, a retired channel, a wrapper without body. */
+  readonly ignored: (detail: string) => void
+  /** A frame that cannot be read. Nothing of it is delivered. */
+  readonly failed: (detail: string) => void
+  /** The fast path met a layout it does not know and the generic decoder read the frame instead. Counted, never silent. */
+  readonly fallback: () => void
+}
+
+/** What a codec needs. */
+export interface CodecContext {
+  /** Finds or makes the topic of a key. Called once for each new key: the codec keeps the result by its bytes. */
+  readonly topicOf: (key: string, channel: PublicTag, symbol: string) => Topic
+}
+
+/** Made anew for every connection: no state leaks from one to the next. */
+export interface Codec {
+  /**
+   * Decodes one frame into the sink. Never throws. `receivedAt` goes into the events.
+   * `frame` may be a view of a larger buffer: nothing may keep it.
+   */
+  readonly decode: (frame: Uint8Array, receivedAt: number, sink: Sink) => void
+}
+
+/** How a book is joined and followed: the exchange's numbered steps as pure functions. */
+export interface BookRecipe {
+  /** `InStream`: the exchange pushes snapshots itself. `Fetch`: a REST snapshot is joined to the deltas. */
+  readonly snapshot: "InStream" | "Fetch"
+  /** First delta behind a fetched snapshot. `stale`: drop it. `gap`: the snapshot is too old, fetch another. */
+  readonly joins: (snapshotVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
+  /** Every later delta. */
+  readonly follows: (lastVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
+}
+
+export interface Heartbeat {
+  /** Ping when nothing was received for this long. */
+  readonly interval: Duration.Input
+  /** Give the connection up when nothing follows the ping for this long. */
+  readonly timeout: Duration.Input
+  readonly ping: (stamp: Stamp) => OutFrame
+}
+
+export interface Limits {
+  readonly topicsPerConnection: number
+  readonly topicsPerRequest: number
+  /** Largest request in bytes. */
+  readonly requestBytes: number
+  /** Client to server messages. */
+  readonly requestsPerSecond: number
+  /** New connections. */
+  readonly dialsPerSecond: number
+  /** REST requests per second that leave headroom below the documented limit. */
+  readonly restPerSecond: number
+  /** How many REST requests may run at once. */
+  readonly restConcurrency: number
+}
+
+/** How long a confirmed topic may be silent before it is subscribed anew; null where silence is normal. */
+export type SilenceBounds = Readonly<Record<PublicTag, Duration.Input | null>>
+
+/** A topic's name, or why there is none. */
+export type TopicName =
+  | { readonly _tag: "Topic"; readonly key: string }
+  | { readonly _tag: "Unsupported"; readonly detail: string }
+
+/** REST calls of one exchange over an injected client. */
+export interface Rest {
+  readonly instruments: Effect.Effect<ReadonlyArray<Instrument>, ExchangeError>
+  /** The exchange's clock, ms. */
+  readonly serverTime: Effect.Effect<number, ExchangeError>
+  /** A whole book fit to join the channel's deltas. `attempt` counts from 0: ask for less depth when it rises. */
+  readonly book: (symbol: string, channel: BookRequest, attempt: number) => Effect.Effect<BookUpdate, ExchangeError>
+}
+
+export type BookRequest = Extract<PublicChannel, { readonly _tag: "Book" }>
+
+export interface RestOptions {
+  readonly client: HttpClient.HttpClient
+  /** Without trailing slash. */
+  readonly url: string
+  readonly instrumentOf: InstrumentOf
+}
+
+/** One row of the coverage table in the documentation. */
+export interface Coverage {
+  readonly channel: PublicTag
+  readonly wire: string
+  readonly note: string
+  /** The exchange's document that says so. */
+  readonly source: string
+}
+
+export interface ExchangeAdapter<out Id extends ExchangeId = ExchangeId, out Tags extends PublicTag = PublicTag> {
+  readonly id: Id
+  /** For people: "MEXC spot". */
+  readonly name: string
+  readonly channels: ReadonlySet<Tags>
+  readonly coverage: ReadonlyArray<Coverage>
+  /** The live addresses. */
+  readonly urls: { readonly websocket: string; readonly rest: string }
+  readonly endpoint: (url: string) => Endpoint
+  /** The exchange's name for a pair; null when a pair of this kind cannot be written (a swap on a spot market). */
+  readonly symbol: (pair: TradingPair) => string | null
+  readonly topic: (channel: PublicChannel, symbol: string) => TopicName
+  /** Frames that ask for these topics, each within the limits. */
+  readonly subscribe: (topics: ReadonlyArray<Topic>, stamp: Stamp) => ReadonlyArray<Request>
+  /**
+   * How a request with several topics is refused. `whole`: one bad topic refuses all of them, so the session halves the
+   * list until the bad one stands alone. `each`: the answer names the bad ones and the others are accepted.
+   */
+  readonly listRefusal: "whole" | "each"
+  readonly unsubscribe: (topics: ReadonlyArray<Topic>, stamp: Stamp) => ReadonlyArray<Request>
+  readonly makeCodec: (context: CodecContext) => Codec
+  readonly book: (channel: BookRequest) => BookRecipe
+  readonly heartbeat: Heartbeat
+  readonly silence: SilenceBounds
+  readonly limits: Limits
+  readonly makeRest: (options: RestOptions) => Rest
+}
+
+/** Keeps the literal id and tags of an adapter and checks it at the field. */
+export const make = <const Id extends ExchangeId, const Tags extends PublicTag>(
+  adapter: ExchangeAdapter<Id, Tags>
+): ExchangeAdapter<Id, Tags> => adapter

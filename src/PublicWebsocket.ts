@@ -1,0 +1,159 @@
+/**
+ * Market data of one exchange. Knows nothing of accounts. Which exchange, a test double, a recording or the simulator:
+ * the Layer decides.
+ */
+import { Context, Effect, Stream } from "effect"
+import type { Scope } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { ChannelChoice, EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
+import type { ConnectionStatus, Feed, Gap } from "./domain/Feed.ts"
+import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
+import type { BookTicker, BookUpdate, MarketEvent, Trade } from "./domain/Market.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
+
+/** Which pairs the exchange took, and why it refused the others. */
+export interface Subscribed {
+  readonly accepted: ReadonlyArray<TradingPair>
+  readonly rejected: ReadonlyMap<TradingPair, ExchangeError>
+}
+
+/**
+ * Synchronous consumers, called in the socket's own turn: the shortest way from the wire. Keep them short. One that
+ * throws is counted and logged, and the others go on.
+ */
+export interface PublicWebsocketHandlers {
+  readonly onBookTicker?: ((ticker: BookTicker) => void) | undefined
+  readonly onTrade?: ((trade: Trade) => void) | undefined
+  readonly onBook?: ((update: BookUpdate) => void) | undefined
+  readonly onGap?: ((gap: Gap) => void) | undefined
+  readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
+}
+
+export interface FeedOptions {
+  /** Events held for this subscriber. Default 1024. */
+  readonly bufferSize?: number | undefined
+  /**
+   * When the buffer is full. `auto`: the channel's own way (state channels keep the newest, books start again from a
+   * snapshot, events report a gap with the number lost). `block`: the socket is not read until there is room, which
+   * delays every subscriber of this connection. Default `auto`.
+   */
+  readonly overflow?: "auto" | "block" | undefined
+}
+
+/** What has been counted since the Layer was built. The same numbers are exported as metrics. */
+export interface Performance {
+  readonly exchange: ExchangeId
+  /** Frames read. */
+  readonly frames: number
+  /** Bytes read. */
+  readonly bytes: number
+  /** Events decoded. */
+  readonly events: number
+  /** Events handed to subscribers, one for each subscriber. */
+  readonly delivered: number
+  /** Replaced by a newer value before a slow subscriber took them. */
+  readonly conflated: number
+  /** Dropped for a slow subscriber, each declared in a Gap. */
+  readonly dropped: number
+  readonly gaps: number
+  /** Book updates that the snapshot already held, or duplicates. */
+  readonly stale: number
+  readonly decodeFailures: number
+  readonly decoderFallbacks: number
+  readonly handlerFailures: number
+  readonly ignored: number
+  readonly reconnects: number
+  readonly errors: Readonly<Record<string, number>>
+  readonly subscriptions: {
+    readonly requested: number
+    readonly confirmed: number
+    readonly rejected: number
+    readonly timedOut: number
+  }
+  /** From the socket read to the hand-over, ms, over the last 1024 batches. */
+  readonly processing: Percentiles
+  /** From the exchange's time to the hand-over, ms, over the last 1024 batches; includes the difference of the clocks. */
+  readonly age: Percentiles
+  /** Heap used by the process, bytes. */
+  readonly heapBytes: number
+  readonly connections: number
+  readonly connected: number
+  readonly topics: ReadonlyArray<TopicPerformance>
+}
+
+/**
+ * One topic's ledger. With one subscriber `received = delivered + conflated + dropped + stale + abandoned + unrouted`,
+ * once its buffer is empty and no book waits for a snapshot.
+ */
+export interface TopicPerformance {
+  readonly topic: string
+  readonly channel: PublicTag
+  readonly pair: TradingPair | null
+  readonly symbol: string
+  readonly subscribers: number
+  readonly received: number
+  readonly delivered: number
+  readonly conflated: number
+  readonly dropped: number
+  /** Book updates: duplicates, and those that came before the snapshot they would have followed. */
+  readonly stale: number
+  /** Held for a subscriber that left. */
+  readonly abandoned: number
+  /** Came while nobody was subscribed: between the last holder's end and the exchange's answer. */
+  readonly unrouted: number
+  readonly gaps: number
+  /** ms since the epoch; null before the first event. */
+  readonly lastEventAt: number | null
+}
+
+export interface Percentiles {
+  readonly count: number
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+  readonly max: number
+}
+
+export class PublicWebsocket extends Context.Service<PublicWebsocket, {
+  readonly exchange: ExchangeId
+  readonly channels: ReadonlySet<PublicTag>
+  /**
+   * Opens the session: subscribes every channel of every pair and returns once the exchange has answered. Fails only
+   * when all pairs were refused, or with `InvalidUse` when a session is open already.
+   */
+  readonly initialize: (
+    pairs: NonEmptyReadonlyArray<TradingPair>,
+    channels: NonEmptyReadonlyArray<ChannelChoice>
+  ) => Effect.Effect<Subscribed, ExchangeError>
+  /** Adds pairs to the session, on its channels. */
+  readonly subscribe: (pairs: NonEmptyReadonlyArray<TradingPair>) => Effect.Effect<Subscribed, ExchangeError>
+  /** Takes pairs out of the session. A pair that is not in it is no error. */
+  readonly unsubscribe: (pairs: NonEmptyReadonlyArray<TradingPair>) => Effect.Effect<void, ExchangeError>
+  /** The session's events, from the moment the stream is run. Ends when the session is closed. */
+  readonly events: Stream.Stream<Feed<MarketEvent>, ExchangeError>
+  /** Calls the handlers with the session's events until the scope closes. */
+  readonly handle: (handlers: PublicWebsocketHandlers) => Effect.Effect<void, ExchangeError, Scope.Scope>
+  /** Ends the session: its streams end, later calls fail with `Closed`. Feeds of their own go on. */
+  readonly close: Effect.Effect<void>
+  /** Whether every socket that is needed is open. */
+  readonly isConnected: Effect.Effect<boolean>
+  /** Every change of every socket, beginning with the present state. */
+  readonly status: Stream.Stream<ConnectionStatus>
+  readonly performance: Effect.Effect<Performance>
+  /**
+   * One channel of one pair, needing no session. Returns once the exchange has accepted; the scope owns the
+   * subscription, and the last holder's end unsubscribes. After a reconnect, a hole or an overflow the stream goes on
+   * behind a `Gap`; it fails only when trying again cannot help.
+   */
+  readonly feed: <const C extends PublicChannel>(
+    channel: C,
+    options?: FeedOptions
+  ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
+}>()("effect-exchange/PublicWebsocket") {}
+
+/** One channel of one pair as a stream that subscribes when it is run. */
+export const stream = <const C extends PublicChannel>(
+  channel: C,
+  options?: FeedOptions
+): Stream.Stream<Feed<EventOf<C>>, ExchangeError, PublicWebsocket> =>
+  Stream.unwrap(Effect.flatMap(PublicWebsocket, (websocket) => websocket.feed(channel, options)))
