@@ -1,0 +1,193 @@
+/**
+ * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
+ * know what a connection is made of.
+ */
+import { Config, Duration, Effect, Layer, Option } from "effect"
+import type { Scope } from "effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
+import type { Dial } from "./connection/Connection.ts"
+import * as FrameSocket from "./connection/FrameSocket.ts"
+import * as Heartbeat from "./connection/Heartbeat.ts"
+import * as Reconnect from "./connection/Reconnect.ts"
+import * as Staleness from "./connection/Staleness.ts"
+import type { PublicTag } from "./domain/Channel.ts"
+import type { InstrumentOf } from "./domain/Instrument.ts"
+import type { ExchangeAdapter } from "./ExchangeAdapter.ts"
+import * as MarketRest from "./MarketRest.ts"
+import { PublicWebsocket } from "./PublicWebsocket.ts"
+import * as PublicSession from "./session/PublicSession.ts"
+import * as Session from "./session/Session.ts"
+
+/** Every field may be left out; the defaults are the adapter's, or stand here. */
+export interface WebsocketOptions {
+  /** WebSocket URL: the simulator's, a proxy's. The live one by default. */
+  readonly url?: string | undefined
+  /** REST base URL without trailing slash. The live one by default. */
+  readonly restUrl?: string | undefined
+  /** How sockets are opened: `openTimeout` (10 s), `maxFrameBytes` (8 MiB), `compression` (off), and the read-ahead. */
+  readonly socket?: FrameSocket.SocketOptions | undefined
+  /** Back-off and when a life counts as healthy. Unlimited: 50 ms to 1 s in the first minute, then up to 30 s. */
+  readonly reconnect?: Reconnect.ReconnectPolicy | undefined
+  /** When to ping and when to give up. The adapter's by default. */
+  readonly heartbeat?: { readonly interval?: Duration.Input | undefined; readonly timeout?: Duration.Input | undefined } | undefined
+  /** Give a connection up when none of its topics brought data for this long; null: never. Default 5 minutes. */
+  readonly staleAfter?: Duration.Input | null | undefined
+  /** Subscribe a topic anew when it brought nothing for this long; null: never. The adapter's by default. */
+  readonly silence?: Partial<Record<PublicTag, Duration.Input | null>> | undefined
+  /** How long the exchange has to answer a subscription. Default 5 s. */
+  readonly answerTimeout?: Duration.Input | undefined
+  /** Close a connection that has had no topics for this long. Default 5 s. */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** Events held for each stream that does not say otherwise. Default 1024. */
+  readonly bufferSize?: number | undefined
+  /** Wraps every dial: a recorder, fault injection. */
+  readonly through?: ((dial: Dial) => Dial) | undefined
+}
+
+export const defaults = {
+  staleAfter: "5 minutes",
+  answerTimeout: "5 seconds",
+  idleTimeout: "5 seconds"
+} as const
+
+/** One dial of an exchange: a socket, its metrics, its heartbeat, and a watch over data that stops coming. */
+const dialOf = (adapter: ExchangeAdapter, options: WebsocketOptions, url: string, clock: () => number): Dial<FrameSocket.FrameSocket> => {
+  const exchange = adapter.id
+  let id = 1
+  const stamp = () => ({ nowMillis: clock(), nextId: () => id = (id % 2_147_483_647) + 1 })
+  const staleAfter = options.staleAfter === undefined ? defaults.staleAfter : options.staleAfter
+  const alive = FrameSocket.dial(exchange, Effect.sync(() => adapter.endpoint(url)), options.socket).pipe(
+    ConnectionMetrics.withMetrics({ exchange }),
+    Heartbeat.withHeartbeat({
+      exchange,
+      interval: options.heartbeat?.interval ?? adapter.heartbeat.interval,
+      timeout: options.heartbeat?.timeout ?? adapter.heartbeat.timeout,
+      ping: () => adapter.heartbeat.ping(stamp())
+    })
+  )
+  return staleAfter === null ? alive : Staleness.withStaleness({ exchange, after: staleAfter })(alive)
+}
+
+/** The paced REST calls of an exchange. */
+export const makeRest = Effect.fnUntraced(function*(
+  adapter: ExchangeAdapter,
+  options: WebsocketOptions = {},
+  instrumentOf: InstrumentOf = () => undefined
+) {
+  const client = yield* HttpClient.HttpClient
+  const rest = adapter.makeRest({ client, url: options.restUrl ?? adapter.urls.rest, instrumentOf })
+  return yield* MarketRest.paced(rest, adapter.id, {
+    perSecond: adapter.limits.restPerSecond,
+    concurrency: adapter.limits.restConcurrency
+  })
+})
+
+/** `PublicWebsocket` of an exchange over the given REST calls. */
+export const makePublic = Effect.fnUntraced(function*(
+  adapter: ExchangeAdapter,
+  rest: MarketRest.MarketRest["Service"],
+  options: WebsocketOptions = {}
+): Effect.fn.Return<PublicWebsocket["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
+  const frameSocket = yield* FrameSocket.FrameSocket
+  const clock = yield* Effect.clockWith(Effect.succeed)
+  const dial = Effect.provideService(
+    dialOf(adapter, options, options.url ?? adapter.urls.websocket, () => clock.currentTimeMillisUnsafe()),
+    FrameSocket.FrameSocket,
+    frameSocket
+  )
+  const session = yield* Session.make({
+    adapter,
+    rest,
+    dial: () => options.through === undefined ? dial : options.through(dial),
+    reconnect: options.reconnect ?? Reconnect.defaults,
+    answerTimeout: options.answerTimeout ?? defaults.answerTimeout,
+    idleTimeout: options.idleTimeout ?? defaults.idleTimeout,
+    silence: { ...adapter.silence, ...options.silence }
+  })
+  return yield* PublicSession.make(session, { bufferSize: options.bufferSize })
+})
+
+/** All public services of one exchange. What opens sockets and what speaks HTTP is injected. */
+export const layer = (
+  adapter: ExchangeAdapter,
+  options: WebsocketOptions = {}
+): Layer.Layer<PublicWebsocket | MarketRest.MarketRest, never, FrameSocket.FrameSocket | HttpClient.HttpClient> =>
+  Layer.effect(
+    PublicWebsocket,
+    Effect.flatMap(MarketRest.MarketRest, (rest) => makePublic(adapter, rest, options))
+  ).pipe(Layer.provideMerge(Layer.effect(MarketRest.MarketRest, makeRest(adapter, options))))
+
+/** The environment variables of an exchange start with this: `MEXC_SPOT_` for `mexc-spot`. */
+export const prefixOf = (adapter: ExchangeAdapter): string => `${adapter.id.toUpperCase().replaceAll("-", "_")}_`
+
+/** "off" in the configuration is null here: the watch is not kept. */
+const durationOrOff = (name: string): Config.Config<Duration.Duration | null> =>
+  Config.Literal("off", name).pipe(Config.map(() => null), Config.orElse(() => Config.Duration(name)))
+
+/**
+ * The options as configuration, each optional: `<PREFIX>WS_URL`, `REST_URL`, `OPEN_TIMEOUT`, `MAX_FRAME_BYTES`,
+ * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `STALE_AFTER`,
+ * `SILENCE_BOOK_TICKER`, `SILENCE_TRADES`, `SILENCE_BOOK` (a duration or `off`), `ANSWER_TIMEOUT`, `IDLE_TIMEOUT`,
+ * `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ */
+export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions> => {
+  const prefix = prefixOf(adapter)
+  const optional = <A>(make: (name: string) => Config.Config<A>, name: string): Config.Config<A | undefined> =>
+    Config.map(Config.option(make(prefix + name)), Option.getOrUndefined)
+  return Config.all({
+    url: optional(Config.NonEmptyString, "WS_URL"),
+    restUrl: optional(Config.NonEmptyString, "REST_URL"),
+    openTimeout: optional(Config.Duration, "OPEN_TIMEOUT"),
+    maxFrameBytes: optional(Config.Int, "MAX_FRAME_BYTES"),
+    compression: optional(Config.Boolean, "COMPRESSION"),
+    highWaterBytes: optional(Config.Int, "HIGH_WATER_BYTES"),
+    batchFrames: optional(Config.Int, "BATCH_FRAMES"),
+    pingInterval: optional(Config.Duration, "PING_INTERVAL"),
+    pingTimeout: optional(Config.Duration, "PING_TIMEOUT"),
+    staleAfter: optional(durationOrOff, "STALE_AFTER"),
+    silenceBookTicker: optional(durationOrOff, "SILENCE_BOOK_TICKER"),
+    silenceTrades: optional(durationOrOff, "SILENCE_TRADES"),
+    silenceBook: optional(durationOrOff, "SILENCE_BOOK"),
+    answerTimeout: optional(Config.Duration, "ANSWER_TIMEOUT"),
+    idleTimeout: optional(Config.Duration, "IDLE_TIMEOUT"),
+    bufferSize: optional(Config.Int, "BUFFER_SIZE"),
+    stableAfter: optional(Config.Duration, "RECONNECT_STABLE_AFTER")
+  }).pipe(Config.map((values) => ({
+    url: values.url,
+    restUrl: values.restUrl,
+    socket: {
+      openTimeout: values.openTimeout,
+      maxFrameBytes: values.maxFrameBytes,
+      compression: values.compression,
+      highWaterBytes: values.highWaterBytes,
+      batchFrames: values.batchFrames
+    },
+    heartbeat: { interval: values.pingInterval, timeout: values.pingTimeout },
+    staleAfter: values.staleAfter,
+    silence: defined({
+      BookTicker: values.silenceBookTicker,
+      Trades: values.silenceTrades,
+      Book: values.silenceBook
+    }),
+    answerTimeout: values.answerTimeout,
+    idleTimeout: values.idleTimeout,
+    bufferSize: values.bufferSize,
+    reconnect: values.stableAfter === undefined
+      ? undefined
+      : { ...Reconnect.defaults, stableAfter: values.stableAfter }
+  })))
+}
+
+const defined = <A>(record: Readonly<Record<string, A | undefined>>): Partial<Record<PublicTag, A>> =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
+
+/** The same Layer with its options from the configuration; `overrides` win. */
+export const layerConfig = (
+  adapter: ExchangeAdapter,
+  overrides: WebsocketOptions = {}
+): Layer.Layer<
+  PublicWebsocket | MarketRest.MarketRest,
+  Config.ConfigError,
+  FrameSocket.FrameSocket | HttpClient.HttpClient
+> => Layer.unwrap(Effect.map(config(adapter), (options) => layer(adapter, { ...options, ...overrides })))

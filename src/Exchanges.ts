@@ -1,0 +1,92 @@
+/**
+ * The front door: Layers by exchange id, typed from the list of adapters. `Exchanges` is the instance for ours;
+ * `make` builds one for any list, so that an exchange of your own comes through the same door.
+ */
+import { Effect, Layer, LayerMap } from "effect"
+import type { Config, Scope, Stream } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as FrameSocket from "./connection/FrameSocket.ts"
+import type { EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
+import type { Feed } from "./domain/Feed.ts"
+import type { ExchangeAdapter } from "./ExchangeAdapter.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
+import * as ExchangeFactory from "./ExchangeFactory.ts"
+import * as adapters from "./exchanges/index.ts"
+import type { MarketRest } from "./MarketRest.ts"
+import type { FeedOptions } from "./PublicWebsocket.ts"
+import { PublicWebsocket } from "./PublicWebsocket.ts"
+
+type Adapters = Readonly<Record<string, ExchangeAdapter<string, PublicTag>>>
+
+type ById<A extends Adapters> = { readonly [K in keyof A as A[K]["id"]]: A[K] }
+
+type TagsOf<A> = A extends ExchangeAdapter<string, infer Tags> ? Tags : never
+
+/** What a Layer from the front door gives. */
+export type Services = PublicWebsocket | MarketRest
+
+/** `PublicWebsocket` whose `feed` takes only the channels that the exchange has. */
+export type Narrowed<Tags extends PublicTag> = Omit<PublicWebsocket["Service"], "feed"> & {
+  readonly feed: <const C extends Extract<PublicChannel, { readonly _tag: Tags }>>(
+    channel: C,
+    options?: FeedOptions
+  ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
+}
+
+/** Sockets on `ws` and HTTP on `fetch`: what Node needs. For other runtimes use `ExchangeFactory.layer`. */
+const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
+
+export interface FrontDoor<A extends Adapters> {
+  readonly ids: ReadonlyArray<keyof ById<A> & string>
+  readonly isKnown: (id: string) => id is keyof ById<A> & string
+  /** The adapter of an id. */
+  readonly get: <Id extends keyof ById<A> & string>(id: Id) => ById<A>[Id]
+  /** The public services of one exchange, sockets and HTTP included. */
+  readonly layer: (
+    id: keyof ById<A> & string,
+    options?: ExchangeFactory.WebsocketOptions
+  ) => Layer.Layer<Services>
+  /** The same with its options from the configuration; `overrides` win. */
+  readonly layerConfig: (
+    id: keyof ById<A> & string,
+    overrides?: ExchangeFactory.WebsocketOptions
+  ) => Layer.Layer<Services, Config.ConfigError>
+  /** The service of the context, narrowed to the channels of this exchange: asking for what it lacks does not compile. */
+  readonly publicOf: <Id extends keyof ById<A> & string>(
+    id: Id
+  ) => Effect.Effect<Narrowed<TagsOf<ById<A>[Id]>>, never, PublicWebsocket>
+}
+
+export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
+  const byId = new Map(Object.values(list).map((adapter) => [adapter.id, adapter]))
+  const get = (id: string): ExchangeAdapter => {
+    const adapter = byId.get(id)
+    // The types rule it out; from untyped code it is a mistake in the program, not a condition to handle.
+    if (adapter === undefined) throw new TypeError(`unknown exchange ${id}; known are ${[...byId.keys()].join(", ")}`)
+    return adapter
+  }
+  const door = {
+    ids: [...byId.keys()],
+    isKnown: (id: string) => byId.has(id),
+    get,
+    layer: (id: string, options?: ExchangeFactory.WebsocketOptions) =>
+      Layer.provide(ExchangeFactory.layer(get(id), options), platform),
+    layerConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
+      Layer.provide(ExchangeFactory.layerConfig(get(id), overrides), platform),
+    publicOf: () => PublicWebsocket
+  }
+  return door as unknown as FrontDoor<A>
+}
+
+export const { get, ids, isKnown, layer, layerConfig, publicOf } = make(adapters)
+
+/** Ids of the exchanges that come with the package. */
+export type KnownExchange = (typeof ids)[number]
+
+/**
+ * The Layers of several exchanges in one program, built on first use and shared: `PublicWebsockets.get("mexc-spot")`.
+ * Options come from the configuration, see `ExchangeFactory.config`.
+ */
+export class PublicWebsockets extends LayerMap.Service<PublicWebsockets>()("effect-exchange/PublicWebsockets", {
+  lookup: (id: KnownExchange) => layerConfig(id)
+}) {}

@@ -1,0 +1,2 @@
+export { gateSpot } from "./gate/GateSpot.ts"
+export { mexcSpot } from "./mexc/MexcSpot.ts"

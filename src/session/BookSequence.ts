@@ -1,0 +1,183 @@
+/**
+ * Aligns one book's snapshots and deltas by the exchange's recipe. Pure: no clock, no effect; what it decides it tells
+ * its `Aligned`. What comes out is a snapshot, then deltas without a hole, until `hole` is called.
+ */
+import type { BookUpdate } from "../domain/Market.ts"
+import type { Sequence } from "../domain/Sequence.ts"
+import type { BookRecipe } from "../ExchangeAdapter.ts"
+
+/** Receives the decisions, synchronously. */
+export interface Aligned {
+  /** The next update of an unbroken book. */
+  readonly emit: (update: BookUpdate) => void
+  /** Updates that the book already holds, or that came before the snapshot they would need. */
+  readonly stale: (count: number) => void
+  /** The chain broke behind `last`, before `update`; the machine waits for a snapshot from here on. */
+  readonly hole: (last: Sequence, update: BookUpdate) => void
+  /** A snapshot that was held proved too old: fetch another. Nothing of it was emitted. */
+  readonly refetch: () => void
+}
+
+/** How many deltas wait for a snapshot. Older ones are given up, which makes the next snapshot join or be too old. */
+export const pendingLimit = 8192
+
+/** What became of a snapshot that was fetched. */
+export type Joined = "joined" | "held" | "tooOld" | "unwanted"
+
+export class BookSequence {
+  readonly #recipe: BookRecipe
+  readonly #out: Aligned
+  #live = false
+  #last: Sequence = 0
+  #pending: Array<BookUpdate> = []
+  /** A snapshot that no delta has met yet: shown only when one joins it, or when the market is plainly quiet. */
+  #held: BookUpdate | null = null
+  /** Set while the first delta behind a snapshot that was shown without one is still to come. */
+  #joining = false
+
+  constructor(recipe: BookRecipe, out: Aligned) {
+    this.#recipe = recipe
+    this.#out = out
+  }
+
+  get live(): boolean {
+    return this.#live
+  }
+
+  /** Version of the last update that was emitted. */
+  get last(): Sequence {
+    return this.#last
+  }
+
+  /** Version of the snapshot that waits for a delta to join it. */
+  get held(): Sequence | null {
+    return this.#held === null ? null : this.#held.version
+  }
+
+  /** Forgets everything: the connection was replaced. */
+  reset(): void {
+    if (this.#pending.length > 0) this.#out.stale(this.#pending.length)
+    this.#pending = []
+    this.#live = false
+    this.#held = null
+    this.#joining = false
+  }
+
+  /** The next update from the wire. */
+  update(update: BookUpdate): void {
+    if (update.kind === "snapshot") return this.#replace(update)
+    if (!this.#live) return this.#wait(update)
+    if (this.#joining) return this.#join(update)
+    const verdict = this.#recipe.follows(this.#last, update)
+    if (verdict === "apply") {
+      this.#last = update.version
+      this.#out.emit(update)
+    } else if (verdict === "stale") {
+      this.#out.stale(1)
+    } else {
+      this.#break(update)
+    }
+  }
+
+  /** A snapshot fetched by request. */
+  snapshot(snapshot: BookUpdate): Joined {
+    if (this.#live) return "unwanted"
+    let index = 0
+    for (; index < this.#pending.length; index++) {
+      const verdict = this.#recipe.joins(snapshot.version, this.#pending[index]!)
+      if (verdict === "gap") return this.#tooOld(index)
+      if (verdict === "apply") break
+    }
+    this.#out.stale(index)
+    this.#pending.splice(0, index)
+    if (this.#pending.length === 0) {
+      this.#held = snapshot
+      return "held"
+    }
+    this.#start(snapshot)
+    this.#joining = true
+    this.#drain()
+    return "joined"
+  }
+
+  /** Gives a held snapshot up. */
+  discard(): void {
+    this.#held = null
+  }
+
+  /** Shows a held snapshot although no delta has met it: nothing has come for a while, so the market is quiet. */
+  release(): void {
+    if (this.#held === null) return
+    this.#start(this.#held)
+    this.#joining = true
+  }
+
+  #start(snapshot: BookUpdate): void {
+    this.#held = null
+    this.#live = true
+    this.#last = snapshot.version
+    this.#out.emit(snapshot)
+  }
+
+  #replace(snapshot: BookUpdate): void {
+    if (this.#pending.length > 0) this.#out.stale(this.#pending.length)
+    this.#pending = []
+    this.#joining = false
+    this.#start(snapshot)
+  }
+
+  #wait(update: BookUpdate): void {
+    if (this.#recipe.snapshot === "InStream") return this.#out.stale(1)
+    if (this.#held !== null) {
+      const held = this.#held
+      const verdict = this.#recipe.joins(held.version, update)
+      if (verdict === "stale") return this.#out.stale(1)
+      this.#held = null
+      if (verdict === "apply") {
+        this.#start(held)
+        this.#last = update.version
+        this.#out.emit(update)
+        return
+      }
+      this.#out.refetch()
+    }
+    if (this.#pending.length >= pendingLimit) {
+      this.#pending.shift()
+      this.#out.stale(1)
+    }
+    this.#pending.push(update)
+  }
+
+  #join(update: BookUpdate): void {
+    const verdict = this.#recipe.joins(this.#last, update)
+    if (verdict === "stale") return this.#out.stale(1)
+    this.#joining = false
+    if (verdict === "gap") return this.#break(update)
+    this.#last = update.version
+    this.#out.emit(update)
+  }
+
+  #break(update: BookUpdate): void {
+    const last = this.#last
+    this.#live = false
+    this.#joining = false
+    this.#pending = this.#recipe.snapshot === "Fetch" ? [update] : []
+    if (this.#recipe.snapshot === "InStream") this.#out.stale(1)
+    this.#out.hole(last, update)
+  }
+
+  /** Everything before `index` is stale for this snapshot, and for every later one too. */
+  #tooOld(index: number): Joined {
+    this.#out.stale(index)
+    this.#pending.splice(0, index)
+    return "tooOld"
+  }
+
+  #drain(): void {
+    const pending = this.#pending
+    this.#pending = []
+    for (let i = 0; i < pending.length; i++) {
+      this.update(pending[i]!)
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** Plain counters: written on the hot path, read by `performance` and by the metrics flush. */
+import type { Performance, Percentiles } from "../PublicWebsocket.ts"
+
+const size = 1024
+
+/** The last 1024 values, in a ring. */
+export class Recent {
+  readonly #values = new Float64Array(size)
+  #count = 0
+
+  add(value: number): void {
+    this.#values[this.#count % size] = value
+    this.#count++
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Values added since `from`, the oldest of them lost when there were more than the ring holds. */
+  since(from: number): ReadonlyArray<number> {
+    const values: Array<number> = []
+    for (let i = Math.max(from, this.#count - size); i < this.#count; i++) values.push(this.#values[i % size]!)
+    return values
+  }
+
+  percentiles(): Percentiles {
+    const sorted = this.#values.slice(0, Math.min(this.#count, size)).sort()
+    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+    return { count: this.#count, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
+  }
+}
+
+export class Counters {
+  frames = 0
+  bytes = 0
+  events = 0
+  delivered = 0
+  conflated = 0
+  dropped = 0
+  abandoned = 0
+  unrouted = 0
+  stale = 0
+  gaps = 0
+  decodeFailures = 0
+  decoderFallbacks = 0
+  handlerFailures = 0
+  ignored = 0
+  pongs = 0
+  acknowledgements = 0
+  rejections = 0
+  notices = 0
+  reconnects = 0
+  silences = 0
+  snapshots = 0
+  snapshotRetries = 0
+  requested = 0
+  confirmed = 0
+  rejected = 0
+  timedOut = 0
+  readonly errors = new Map<string, number>()
+  readonly gapsByCause = new Map<string, number>()
+  /** ms, one value a batch. */
+  readonly processing = new Recent()
+  /** ms, one value a batch. */
+  readonly age = new Recent()
+
+  error(tag: string): void {
+    this.errors.set(tag, (this.errors.get(tag) ?? 0) + 1)
+  }
+
+  gap(cause: string): void {
+    this.gaps++
+    this.gapsByCause.set(cause, (this.gapsByCause.get(cause) ?? 0) + 1)
+  }
+
+  totals(): Omit<Performance, "exchange" | "connections" | "connected" | "topics" | "heapBytes"> {
+    return {
+      frames: this.frames,
+      bytes: this.bytes,
+      events: this.events,
+      delivered: this.delivered,
+      conflated: this.conflated,
+      dropped: this.dropped,
+      gaps: this.gaps,
+      stale: this.stale,
+      decodeFailures: this.decodeFailures,
+      decoderFallbacks: this.decoderFallbacks,
+      handlerFailures: this.handlerFailures,
+      ignored: this.ignored,
+      reconnects: this.reconnects,
+      errors: Object.fromEntries(this.errors),
+      subscriptions: {
+        requested: this.requested,
+        confirmed: this.confirmed,
+        rejected: this.rejected,
+        timedOut: this.timedOut
+      },
+      processing: this.processing.percentiles(),
+      age: this.age.percentiles()
+    }
+  }
+}

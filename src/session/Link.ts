@@ -1,0 +1,315 @@
+/**
+ * One supervised connection and the topics on it: sends what is wanted within the limits, reads and decodes batches,
+ * resubscribes after every reconnect.
+ */
+import type { Clock } from "effect"
+import { Effect, Latch } from "effect"
+import type { Batch, Connection, Dial } from "../connection/Connection.ts"
+import * as Reconnect from "../connection/Reconnect.ts"
+import type { ConnectionStatus } from "../domain/Feed.ts"
+import type { MarketEvent } from "../domain/Market.ts"
+import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { Counters } from "./Counters.ts"
+import type { Wakeups } from "./Subscriber.ts"
+import { Subscriptions } from "./Subscriptions.ts"
+import type { TopicState } from "./Topics.ts"
+
+/** What a link tells its session. */
+export interface LinkListener {
+  readonly onStatus: (status: ConnectionStatus) => void
+  readonly onConfirmed: (topic: Topic) => void
+  readonly onRefused: (topic: Topic, refusal: Refusal) => void
+  readonly onTimeout: (topic: Topic) => void
+  /** Nothing of before is joined to what follows. */
+  readonly onInterrupted: (topics: ReadonlyArray<Topic>) => void
+}
+
+export interface LinkOptions {
+  readonly id: number
+  readonly adapter: ExchangeAdapter
+  readonly dial: Dial
+  readonly policy: Reconnect.ReconnectPolicy
+  readonly clock: Clock.Clock
+  readonly counters: Counters
+  readonly wakeups: Wakeups
+  readonly codecContext: CodecContext
+  readonly listener: LinkListener
+  /** Waits for this exchange's turn to dial. */
+  readonly dialTurn: Effect.Effect<void>
+}
+
+/** Leaves room below the exchange's limit of client messages. */
+const shareOfRequestLimit = 0.8
+
+export class Link {
+  readonly id: number
+  readonly subscriptions: Subscriptions
+  readonly #options: LinkOptions
+  readonly #work = Latch.makeUnsafe(false)
+  #connection: Connection | null = null
+  #requestId = 0
+  #windowStart = 0
+  #windowCount = 0
+  /** When the last topic left, ms; 0 while there are topics. */
+  emptySince = 0
+
+  constructor(options: LinkOptions) {
+    this.id = options.id
+    this.#options = options
+    this.subscriptions = new Subscriptions(options.adapter.listRefusal)
+  }
+
+  get connected(): boolean {
+    return this.#connection !== null
+  }
+
+  /** Something changed in `subscriptions`: send what follows from it. */
+  changed(): void {
+    this.emptySince = this.subscriptions.size === 0 ? this.#now() : 0
+    this.#work.openUnsafe()
+  }
+
+  /** Runs until it fails for good or is interrupted. */
+  get run(): Effect.Effect<never, ExchangeError.ExchangeError> {
+    return Reconnect.supervise(
+      Effect.andThen(this.#options.dialTurn, this.#options.dial),
+      (connection) => this.#live(connection),
+      this.#options.policy,
+      {
+        onConnecting: (attempt) => this.#status({ _tag: "Connecting", attempt }),
+        onConnected: () => this.#status({ _tag: "Connected" }),
+        onDisconnected: (error, retryIn) => this.#disconnected(error, retryIn)
+      }
+    )
+  }
+
+  #now(): number {
+    return this.#options.clock.currentTimeMillisUnsafe()
+  }
+
+  #status(
+    status:
+      | { readonly _tag: "Connecting"; readonly attempt: number }
+      | { readonly _tag: "Connected" }
+      | { readonly _tag: "Disconnected"; readonly reason: string; readonly message: string; readonly retryIn: number | null }
+  ): void {
+    this.#options.listener.onStatus({
+      ...status,
+      exchange: this.#options.adapter.id,
+      connection: this.id,
+      at: this.#now()
+    } as ConnectionStatus)
+  }
+
+  #disconnected(error: ExchangeError.ExchangeError, retryIn: number | null): void {
+    const { counters } = this.#options
+    counters.error(error.reason._tag)
+    if (this.#connection !== null) counters.reconnects++
+    this.#connection = null
+    this.subscriptions.disconnected()
+    this.#options.listener.onInterrupted(this.subscriptions.wanted)
+    this.#status({ _tag: "Disconnected", reason: error.reason._tag, message: error.message, retryIn })
+  }
+
+  #live(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
+    this.#connection = connection
+    this.subscriptions.disconnected()
+    this.#work.openUnsafe()
+    return Effect.raceFirst(this.#read(connection), this.#write(connection))
+  }
+
+  /** Reading and decoding: one Effect step a batch, plain code inside. */
+  #read(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
+    const { codecContext, wakeups } = this.#options
+    const sink = new LinkSink(this, this.#options)
+    const codec = this.#options.adapter.makeCodec(codecContext)
+    const onBatch = (batch: Batch): Effect.Effect<void> => {
+      sink.batch(codec, batch, connection)
+      if (sink.notice !== null) return this.#leave(connection, sink.notice)
+      return wakeups.full.size === 0 ? Effect.void : this.#hold(connection)
+    }
+    return Effect.forever(Effect.flatMap(connection.pull, onBatch), { disableYield: true })
+  }
+
+  /** A full subscriber asked to hold up reading: wait for it, and do not take our own silence for a dead peer. */
+  #hold(connection: Connection): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      connection.activity.held = true
+      return Effect.forEach([...this.#options.wakeups.full], (subscriber) => subscriber.awaitRoom, { discard: true })
+    }).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        connection.activity.held = false
+        connection.activity.receivedAt = this.#now()
+        connection.activity.dataAt = this.#now()
+      }))
+    )
+  }
+
+  #write(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
+    const round = Effect.suspend(() => {
+      this.#work.closeUnsafe()
+      const requests = this.#requests()
+      connection.activity.expectsData = this.subscriptions.size > 0
+      return Effect.forEach(requests, (request) => this.#send(connection, request), { discard: true })
+    })
+    return Effect.forever(Effect.andThen(this.#work.await, round))
+  }
+
+  /** What to send now. Its topics count as under way from here on, so that nothing changes behind a queued request. */
+  #requests(): ReadonlyArray<Request> {
+    const { adapter, counters } = this.#options
+    const stamp = { nowMillis: this.#now(), nextId: () => this.#nextId() }
+    const off = this.subscriptions.takeUnsubscribes()
+    const unsubscribes = off.length === 0 ? [] : adapter.unsubscribe(off, stamp)
+    const subscribes = this.subscriptions.takeSubscribes().flatMap((topics) => adapter.subscribe(topics, stamp))
+    for (const request of unsubscribes) this.subscriptions.queued("unsubscribe", request.topics, request.id)
+    for (const request of subscribes) {
+      this.subscriptions.queued("subscribe", request.topics, request.id)
+      counters.requested += request.topics.length
+    }
+    return [...unsubscribes, ...subscribes]
+  }
+
+  #nextId(): number {
+    this.#requestId = this.#requestId >= 2 ** 31 - 1 ? 1 : this.#requestId + 1
+    return this.#requestId
+  }
+
+  #send(connection: Connection, request: Request): Effect.Effect<void, ExchangeError.ExchangeError> {
+    return Effect.suspend(() => {
+      const wait = this.#pace()
+      return wait > 0 ? Effect.sleep(wait) : Effect.void
+    }).pipe(
+      Effect.andThen(Effect.suspend(() => {
+        // An answer may come before the write returns.
+        this.subscriptions.sent(request.id, this.#now())
+        return connection.write(request.frame)
+      }))
+    )
+  }
+
+  /** Milliseconds to wait so that the exchange's limit of client messages is kept. */
+  #pace(): number {
+    const now = this.#now()
+    if (now - this.#windowStart >= 1000) {
+      this.#windowStart = now
+      this.#windowCount = 0
+    }
+    this.#windowCount++
+    const allowed = Math.max(1, Math.floor(this.#options.adapter.limits.requestsPerSecond * shareOfRequestLimit))
+    if (this.#windowCount <= allowed) return 0
+    const wait = this.#windowStart + 1000 - now
+    this.#windowStart += 1000
+    this.#windowCount = 1
+    return wait
+  }
+
+  acknowledged(answer: Answer): void {
+    for (const topic of this.subscriptions.acknowledged(answer)) {
+      this.#options.counters.confirmed++
+      this.#options.listener.onConfirmed(topic)
+    }
+    this.changed()
+  }
+
+  rejected(answer: Answer, refusal: Refusal): void {
+    for (const topic of this.subscriptions.rejected(answer)) {
+      this.#options.counters.rejected++
+      this.#options.listener.onRefused(topic, refusal)
+    }
+    this.changed()
+  }
+
+  /** Asks again for what was not answered in time. */
+  expire(before: number): void {
+    const late = this.subscriptions.expire(before)
+    for (const topic of late) {
+      this.#options.counters.timedOut++
+      this.#options.listener.onTimeout(topic)
+    }
+    if (late.length > 0) this.changed()
+  }
+
+  /** The exchange said that it will close: reconnect now, in our own time. */
+  #leave(connection: Connection, detail: string): Effect.Effect<void> {
+    return connection.abort(
+      ExchangeError.make(this.#options.adapter.id, new ExchangeError.Disconnected({ code: 1012, detail }))
+    )
+  }
+}
+
+/** Takes what a frame holds. One a connection; its methods are the hot path. */
+class LinkSink implements Sink {
+  readonly #link: Link
+  readonly #counters: Counters
+  readonly #clock: Clock.Clock
+  readonly #wakeups: Wakeups
+  #exchangeTime: number | null = null
+  /** What the exchange announced, to act on behind the batch. */
+  notice: string | null = null
+
+  constructor(link: Link, options: LinkOptions) {
+    this.#link = link
+    this.#counters = options.counters
+    this.#clock = options.clock
+    this.#wakeups = options.wakeups
+  }
+
+  batch(codec: Codec, batch: Batch, connection: Connection): void {
+    const { frames, receivedAt } = batch
+    const counters = this.#counters
+    const events = counters.events
+    this.#exchangeTime = null
+    for (let i = 0; i < frames.length; i++) {
+      const frame = frames[i]!
+      counters.bytes += frame.length
+      codec.decode(frame, receivedAt, this)
+    }
+    counters.frames += frames.length
+    this.#wakeups.flush()
+    if (counters.events === events) return
+    connection.activity.dataAt = receivedAt
+    counters.processing.add(Number(this.#clock.currentTimeNanosUnsafe()) / 1e6 - receivedAt)
+    if (this.#exchangeTime !== null) counters.age.add(receivedAt - this.#exchangeTime)
+  }
+
+  event(topic: Topic, event: MarketEvent): void {
+    this.#counters.events++
+    this.#exchangeTime = event.exchangeTime
+    const state = topic.slot as TopicState | null
+    if (state === null) this.#counters.unrouted++
+    else state.onEvent(event)
+  }
+
+  acknowledged(answer: Answer): void {
+    this.#counters.acknowledgements++
+    this.#link.acknowledged(answer)
+  }
+
+  rejected(answer: Answer, refusal: Refusal): void {
+    this.#counters.rejections++
+    this.#link.rejected(answer, refusal)
+  }
+
+  pong(): void {
+    this.#counters.pongs++
+  }
+
+  closing(detail: string): void {
+    this.#counters.notices++
+    this.notice = detail
+  }
+
+  ignored(): void {
+    this.#counters.ignored++
+  }
+
+  failed(): void {
+    this.#counters.decodeFailures++
+  }
+
+  fallback(): void {
+    this.#counters.decoderFallbacks++
+  }
+}

@@ -1,0 +1,226 @@
+/** The members of `PublicWebsocket` over a session: feeds of their own, and the one session of pairs and channels. */
+import { Cause, Effect, Exit, Result, Scope, Stream } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { ChannelChoice, EventOf, PublicChannel } from "../domain/Channel.ts"
+import { forPair } from "../domain/Channel.ts"
+import type { Feed } from "../domain/Feed.ts"
+import type { TradingPair } from "../domain/Instrument.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { FeedOptions, PublicWebsocketHandlers, Subscribed } from "../PublicWebsocket.ts"
+import { PublicWebsocket } from "../PublicWebsocket.ts"
+import type { Held, Session } from "./Session.ts"
+import { BufferSubscriber, defaultBufferSize, HandlerSubscriber } from "./Subscriber.ts"
+import type { Subscriber } from "./Topics.ts"
+
+export interface PublicSessionOptions {
+  /** Events held for each stream that does not say otherwise. */
+  readonly bufferSize?: number | undefined
+}
+
+/** A pair of the session: its subscriptions live in the scope. */
+interface Member {
+  readonly scope: Scope.Closeable
+  readonly held: Array<Held>
+}
+
+/** A consumer of the session and where it stands. */
+interface Consumer {
+  readonly subscriber: Subscriber
+  readonly leave: Map<Held, () => void>
+  readonly end: () => void
+}
+
+type State =
+  | { readonly _tag: "Idle" }
+  | { readonly _tag: "Open"; readonly channels: NonEmptyReadonlyArray<ChannelChoice> }
+  | { readonly _tag: "Closed" }
+
+export const make = Effect.fnUntraced(function*(
+  session: Session,
+  options: PublicSessionOptions = {}
+): Effect.fn.Return<PublicWebsocket["Service"], never, Scope.Scope> {
+  const { adapter, counters, wakeups } = session
+  const layerScope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
+  const bufferSize = options.bufferSize ?? defaultBufferSize
+  const members = new Map<TradingPair, Member>()
+  const consumers = new Set<Consumer>()
+  let state: State = { _tag: "Idle" }
+
+  const invalid = (detail: string) => ExchangeError.make(adapter.id, new ExchangeError.InvalidUse({ detail }))
+
+  const closed = ExchangeError.make(
+    adapter.id,
+    new ExchangeError.Closed({ detail: "the session was closed; build the Layer anew to open another" })
+  )
+
+  const opened: Effect.Effect<NonEmptyReadonlyArray<ChannelChoice>, ExchangeError.ExchangeError> = Effect.suspend(() =>
+    state._tag === "Open"
+      ? Effect.succeed(state.channels)
+      : Effect.fail(state._tag === "Closed" ? closed : invalid("call initialize(pairs, channels) first"))
+  )
+
+  const enter = (consumer: Consumer, held: Held): void => {
+    consumer.leave.set(held, held.add(consumer.subscriber))
+  }
+
+  const depart = (held: Held): void => {
+    for (const consumer of consumers) {
+      consumer.leave.get(held)?.()
+      consumer.leave.delete(held)
+    }
+  }
+
+  /** Subscribes one channel of a pair, with every consumer on it before the request leaves. */
+  const join = (member: Member, channel: PublicChannel) =>
+    session.acquire(channel, (held) => {
+      member.held.push(held)
+      for (const consumer of consumers) enter(consumer, held)
+      return () => depart(held)
+    })
+
+  const addPair = Effect.fnUntraced(function*(pair: TradingPair, channels: ReadonlyArray<ChannelChoice>) {
+    const member: Member = { scope: yield* Scope.fork(layerScope), held: [] }
+    members.set(pair, member)
+    const exit = yield* Effect.forEach(channels, (choice) => join(member, forPair(choice, pair)), {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(Scope.provide(member.scope), Effect.onInterrupt(() => removePair(pair)), Effect.result)
+    if (Result.isFailure(exit)) yield* removePair(pair)
+    return exit
+  })
+
+  const removePair = (pair: TradingPair): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const member = members.get(pair)
+      members.delete(pair)
+      return member === undefined ? Effect.void : Scope.close(member.scope, Exit.void)
+    })
+
+  const addPairs = Effect.fnUntraced(function*(
+    pairs: ReadonlyArray<TradingPair>,
+    channels: ReadonlyArray<ChannelChoice>
+  ): Effect.fn.Return<Subscribed, ExchangeError.ExchangeError> {
+    const fresh = [...new Set(pairs)].filter((pair) => !members.has(pair))
+    const accepted: Array<TradingPair> = pairs.filter((pair) => members.has(pair))
+    const rejected = new Map<TradingPair, ExchangeError.ExchangeError>()
+    yield* Effect.forEach(
+      fresh,
+      (pair) =>
+        Effect.map(addPair(pair, channels), (result) => {
+          if (Result.isSuccess(result)) accepted.push(pair)
+          else rejected.set(pair, result.failure)
+        }),
+      { concurrency: "unbounded", discard: true }
+    )
+    const first = [...rejected.values()][0]
+    if (accepted.length === 0 && first !== undefined) return yield* first
+    return { accepted, rejected }
+  })
+
+  const requirePairs = (pairs: ReadonlyArray<TradingPair>): Effect.Effect<void, ExchangeError.ExchangeError> =>
+    pairs.length === 0 ? Effect.fail(invalid("at least one pair is needed")) : Effect.void
+
+  const initialize = Effect.fn("PublicWebsocket.initialize")(function*(
+    pairs: NonEmptyReadonlyArray<TradingPair>,
+    channels: NonEmptyReadonlyArray<ChannelChoice>
+  ): Effect.fn.Return<Subscribed, ExchangeError.ExchangeError> {
+    yield* requirePairs(pairs)
+    if (channels.length === 0) return yield* invalid("at least one channel is needed")
+    if (state._tag === "Closed") return yield* closed
+    if (state._tag === "Open") return yield* invalid("the session is open: use subscribe(pairs), or close it first")
+    state = { _tag: "Open", channels }
+    return yield* addPairs(pairs, channels).pipe(Effect.onError(() =>
+      Effect.sync(() => {
+        if (state._tag === "Open") state = { _tag: "Idle" }
+      })
+    ))
+  })
+
+  const subscribe = Effect.fn("PublicWebsocket.subscribe")(function*(pairs: NonEmptyReadonlyArray<TradingPair>) {
+    yield* requirePairs(pairs)
+    return yield* addPairs(pairs, yield* opened)
+  })
+
+  const unsubscribe = Effect.fn("PublicWebsocket.unsubscribe")(function*(pairs: NonEmptyReadonlyArray<TradingPair>) {
+    yield* opened
+    yield* Effect.forEach(pairs, removePair, { discard: true })
+  })
+
+  const consume = (subscriber: Subscriber, end: () => void): Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        if (state._tag === "Closed") return Effect.fail(closed)
+        const consumer: Consumer = { subscriber, leave: new Map(), end }
+        consumers.add(consumer)
+        for (const member of members.values()) for (const held of member.held) enter(consumer, held)
+        return Effect.succeed(consumer)
+      }),
+      (consumer) =>
+        Effect.sync(() => {
+          consumers.delete(consumer)
+          for (const leave of consumer.leave.values()) leave()
+        })
+    )
+
+  const buffer = (feedOptions: FeedOptions | undefined, onTopicFailure: "end" | "gap") =>
+    new BufferSubscriber({
+      bufferSize: Math.max(1, feedOptions?.bufferSize ?? bufferSize),
+      block: feedOptions?.overflow === "block",
+      wakeups,
+      counters,
+      onTopicFailure
+    })
+
+  const events = Stream.unwrap(Effect.gen(function*() {
+    const subscriber = buffer(undefined, "gap")
+    yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.leave()))
+    yield* consume(subscriber, () => subscriber.end(Exit.fail(Cause.Done())))
+    return subscriber.stream
+  }))
+
+  const handle = Effect.fnUntraced(function*(handlers: PublicWebsocketHandlers) {
+    const report = (error: unknown): void => {
+      Effect.runForkWith(context)(Effect.logError(`[${adapter.id}] a handler failed; the others go on`, error))
+    }
+    yield* consume(new HandlerSubscriber(handlers, counters, report), () => {})
+    const { onStatus } = handlers
+    if (onStatus !== undefined) {
+      yield* Effect.acquireRelease(Effect.sync(() => session.onStatus(onStatus)), Effect.sync)
+    }
+  })
+
+  const close = Effect.suspend(() => {
+    state = { _tag: "Closed" }
+    for (const consumer of consumers) consumer.end()
+    return Effect.forEach([...members.keys()], removePair, { discard: true })
+  })
+
+  const feed = Effect.fnUntraced(function*(channel: PublicChannel, feedOptions?: FeedOptions) {
+    const subscriber = buffer(feedOptions, "end")
+    yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.leave()))
+    yield* session.acquire(channel, (held) => held.add(subscriber))
+    return subscriber.stream
+  })
+
+  yield* Effect.addFinalizer(() => close)
+
+  return PublicWebsocket.of({
+    exchange: adapter.id,
+    channels: adapter.channels,
+    initialize,
+    subscribe,
+    unsubscribe,
+    events,
+    handle,
+    close,
+    isConnected: session.isConnected,
+    status: session.status,
+    performance: session.performance,
+    // The one place where the union of all events becomes the event of this channel: the topic carries nothing else.
+    feed: feed as <const C extends PublicChannel>(
+      channel: C,
+      options?: FeedOptions
+    ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError.ExchangeError>, ExchangeError.ExchangeError, Scope.Scope>
+  })
+})

@@ -1,0 +1,471 @@
+/**
+ * Topics over connections: reference-counted subscriptions, spread over as many sockets as the exchange's limits ask,
+ * confirmed with a deadline, joined to snapshots, watched for silence.
+ */
+import { Clock, Deferred, Duration, Effect, Exit, FiberSet, PubSub, Semaphore, Stream } from "effect"
+import type { Scope } from "effect"
+import type { Dial } from "../connection/Connection.ts"
+import type * as Reconnect from "../connection/Reconnect.ts"
+import type { PublicChannel, PublicTag } from "../domain/Channel.ts"
+import type { ConnectionStatus } from "../domain/Feed.ts"
+import { isTradingPair } from "../domain/Instrument.ts"
+import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { MarketRest } from "../MarketRest.ts"
+import type { Performance } from "../PublicWebsocket.ts"
+import { Counters } from "./Counters.ts"
+import { Link } from "./Link.ts"
+import * as SessionMetrics from "./SessionMetrics.ts"
+import { Wakeups } from "./Subscriber.ts"
+import type { Subscriber, TopicOwner } from "./Topics.ts"
+import { TopicState } from "./Topics.ts"
+
+export interface SessionOptions {
+  readonly adapter: ExchangeAdapter
+  readonly dial: (link: number) => Dial
+  readonly rest: MarketRest["Service"]
+  readonly reconnect: Reconnect.ReconnectPolicy
+  /** How long the exchange has to answer a request. */
+  readonly answerTimeout: Duration.Input
+  /** How long a confirmed topic may be silent; null: for ever. The adapter's own where left out. */
+  readonly silence: ExchangeAdapter["silence"]
+  /** A connection without topics is closed after this. */
+  readonly idleTimeout: Duration.Input
+}
+
+/** What carries subscriptions: sockets, or a script in tests. */
+export interface Session {
+  readonly adapter: ExchangeAdapter
+  readonly counters: Counters
+  readonly wakeups: Wakeups
+  /**
+   * Subscribes a topic and returns once the exchange has confirmed it. `prepare` runs before anything is sent, so that
+   * whoever it puts on the topic misses nothing; what it returns runs at the end. The scope owns the subscription.
+   */
+  readonly acquire: (
+    channel: PublicChannel,
+    prepare: (held: Held) => () => void
+  ) => Effect.Effect<Held, ExchangeError.ExchangeError, Scope.Scope>
+  readonly isConnected: Effect.Effect<boolean>
+  readonly status: Stream.Stream<ConnectionStatus>
+  readonly onStatus: (listener: (status: ConnectionStatus) => void) => () => void
+  readonly performance: Effect.Effect<Performance>
+}
+
+/** A subscribed topic. */
+export interface Held {
+  readonly topic: Topic
+  /** Puts one more subscriber on it; returns how to take it off. */
+  readonly add: (subscriber: Subscriber) => () => void
+}
+
+/** How often deadlines, silence and idle connections are looked at. */
+const houseInterval = 250
+
+/** A fetched snapshot that no delta has met is shown after this long without one: the market is quiet. */
+const quietAfter = 1_000
+
+/** Finished topics whose counts stay readable. */
+const retiredLimit = 4096
+
+const longestSilence = 10 * 60_000
+
+const snapshotBackoff = (attempt: number): number => Math.min(5_000, 100 * 2 ** Math.min(attempt, 6))
+
+const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
+
+const silenceMillis = (bounds: ExchangeAdapter["silence"]): Readonly<Record<PublicTag, number | null>> => ({
+  BookTicker: bounds.BookTicker === null ? null : Duration.toMillis(bounds.BookTicker),
+  Trades: bounds.Trades === null ? null : Duration.toMillis(bounds.Trades),
+  Book: bounds.Book === null ? null : Duration.toMillis(bounds.Book)
+})
+
+/** Milliseconds that the exchange asks to wait before the next request. */
+const retryAfter = (error: ExchangeError.ExchangeError): number =>
+  error.reason._tag === "RequestFailed" ? error.reason.retryAfterMs ?? 0 : 0
+
+/** The topic of a channel, or why there is none. Nothing has been sent yet. */
+const nameOf = (
+  adapter: ExchangeAdapter,
+  channel: PublicChannel
+): Effect.Effect<{ readonly key: string; readonly symbol: string }, ExchangeError.ExchangeError> => {
+  const unsupported = (detail: string) =>
+    Effect.fail(ExchangeError.make(
+      adapter.id,
+      new ExchangeError.UnsupportedChannel({ channel: channel._tag, symbol: channel.pair, detail })
+    ))
+  if (!adapter.channels.has(channel._tag)) {
+    return unsupported(`${adapter.name} offers ${[...adapter.channels].join(", ")}`)
+  }
+  const symbol = isTradingPair(channel.pair) ? adapter.symbol(channel.pair) : null
+  if (symbol === null) return unsupported(`${adapter.name} has no such pair; write pairs as BTC/USDT`)
+  const name = adapter.topic(channel, symbol)
+  return name._tag === "Topic" ? Effect.succeed({ key: name.key, symbol }) : unsupported(name.detail)
+}
+
+const refusedError = (adapter: ExchangeAdapter, state: TopicState, refusal: Refusal): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.SubscriptionRejected({
+      channel: state.topic.channel,
+      symbol: state.topic.pair ?? state.topic.symbol,
+      topic: state.topic.key,
+      code: refusal.code,
+      detail: refusal.detail,
+      class: refusal.class
+    })
+  )
+
+const timeoutError = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.SubscriptionTimeout({
+      channel: state.topic.channel,
+      symbol: state.topic.pair ?? state.topic.symbol,
+      topic: state.topic.key,
+      afterMs
+    })
+  )
+
+/** A topic, the link it is on, and who waits for its confirmation. */
+interface Booking {
+  readonly state: TopicState
+  link: Link | null
+  readonly waiters: Set<Deferred.Deferred<void, ExchangeError.ExchangeError>>
+  /** When to ask again for a topic that was refused in passing, ms; 0 when not. */
+  retryAt: number
+  refusals: number
+}
+
+export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect.fn.Return<Session, never, Scope.Scope> {
+  const { adapter, rest } = options
+  const clock = yield* Clock.Clock
+  const fork = yield* FiberSet.makeRuntime<never>()
+  const statuses = yield* PubSub.sliding<ConnectionStatus>(256)
+  const counters = new Counters()
+  const wakeups = new Wakeups()
+  const bookings = new Map<string, Booking>()
+  const links: Array<Link> = []
+  const present = new Map<number, ConnectionStatus>()
+  const listeners = new Set<(status: ConnectionStatus) => void>()
+  const answerTimeout = Duration.toMillis(options.answerTimeout)
+  const idleTimeout = Duration.toMillis(options.idleTimeout)
+  const silence = silenceMillis(options.silence)
+  const dialGate = yield* Semaphore.make(1)
+  const dialPause = 1000 / adapter.limits.dialsPerSecond
+  let nextDial = 0
+  let nextLink = 1
+
+  const now = (): number => clock.currentTimeMillisUnsafe()
+
+  const dialTurn = dialGate.withPermits(1)(Effect.suspend(() => {
+    const wait = nextDial - now()
+    nextDial = Math.max(nextDial, now()) + dialPause
+    return wait > 0 ? Effect.sleep(wait) : Effect.void
+  }))
+
+  const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
+
+  const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError.ExchangeError>): void => {
+    const waiters = [...booking.waiters]
+    booking.waiters.clear()
+    for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
+  }
+
+  const publish = (status: ConnectionStatus): void => {
+    if (status._tag === "Closed") present.delete(status.connection)
+    else present.set(status.connection, status)
+    PubSub.publishUnsafe(statuses, status)
+    for (const listener of listeners) {
+      try {
+        listener(status)
+      } catch (error) {
+        counters.handlerFailures++
+        fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
+      }
+    }
+  }
+
+  const fetchSnapshot = Effect.fnUntraced(function*(booking: Booking) {
+    const { state } = booking
+    const channel = state.channel as Extract<PublicChannel, { readonly _tag: "Book" }>
+    for (let attempt = 0; isConfirmed(booking) && state.needsSnapshot; attempt++) {
+      if (attempt > 0) {
+        counters.snapshotRetries++
+        yield* Effect.sleep(snapshotBackoff(attempt))
+      }
+      const epoch = state.epoch
+      const wait = yield* rest.book(state.topic.symbol, channel, attempt).pipe(
+        Effect.map((snapshot) => {
+          if (epoch === state.epoch) state.snapshot({ ...snapshot, pair: state.topic.pair })
+          wakeups.flush()
+          return 0
+        }),
+        Effect.catch((error) => {
+          counters.error(error.reason._tag)
+          if (!error.isTransient) {
+            state.fail(error, "topic")
+            wakeups.flush()
+            return Effect.fail(error)
+          }
+          return Effect.as(Effect.logWarning(error.message), retryAfter(error))
+        })
+      )
+      if (wait > 0) yield* Effect.sleep(wait)
+    }
+  })
+
+  const owner: TopicOwner = {
+    counters,
+    now,
+    requestSnapshot: (state) => {
+      const booking = bookingOf(state.topic)
+      if (booking === undefined || !isConfirmed(booking)) return
+      if (state.recipe?.snapshot === "InStream") {
+        if (booking.link?.subscriptions.renew(state.topic.key) === true) booking.link.changed()
+        return
+      }
+      if (state.fetching) return
+      state.fetching = true
+      fork(Effect.ensuring(
+        Effect.ignore(fetchSnapshot(booking)),
+        Effect.sync(() => {
+          state.fetching = false
+          // A request that came while the last round ended.
+          if (isConfirmed(booking) && state.needsSnapshot && state.routes.length > 0 && booking.retryAt === 0) {
+            booking.retryAt = now() + snapshotBackoff(3)
+          }
+        })
+      ))
+    }
+  }
+
+  const listener = {
+    onStatus: publish,
+    onConfirmed: (topic: Topic) => {
+      const booking = bookingOf(topic)
+      if (booking === undefined) return
+      const { state } = booking
+      state.confirmedAt = now()
+      state.begun = true
+      booking.refusals = 0
+      booking.retryAt = 0
+      resolve(booking, Exit.void)
+      if (state.recipe?.snapshot === "Fetch" && state.needsSnapshot) owner.requestSnapshot(state)
+    },
+    onRefused: (topic: Topic, refusal: Refusal) => {
+      const booking = bookingOf(topic)
+      if (booking === undefined) return
+      const error = refusedError(adapter, booking.state, refusal)
+      counters.error(error.reason._tag)
+      const first = booking.waiters.size > 0
+      resolve(booking, Exit.fail(error))
+      if (error.isTransient) {
+        booking.retryAt = now() + refusalBackoff(booking.refusals++)
+      } else if (!first) {
+        fork(Effect.logWarning(error.message))
+        booking.state.fail(error, "topic")
+        wakeups.flush()
+      }
+    },
+    onTimeout: (topic: Topic) => {
+      const booking = bookingOf(topic)
+      if (booking === undefined) return
+      const error = timeoutError(adapter, booking.state, answerTimeout)
+      counters.error(error.reason._tag)
+      resolve(booking, Exit.fail(error))
+    },
+    onInterrupted: (topics: ReadonlyArray<Topic>) => {
+      for (const topic of topics) bookingOf(topic)?.state.interrupt("Reconnected")
+      wakeups.flush()
+    }
+  }
+
+  const isConfirmed = (booking: Booking): boolean =>
+    booking.link?.subscriptions.phase(booking.state.topic.key) === "Confirmed"
+
+  const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic =>
+    bookings.get(key)?.state.topic ?? { key, channel, symbol, pair: null, slot: null }
+
+  const openLink = (): Link => {
+    const id = nextLink++
+    const link = new Link({
+      id,
+      adapter,
+      dial: options.dial(id),
+      policy: options.reconnect,
+      clock,
+      counters,
+      wakeups,
+      codecContext: { topicOf },
+      listener,
+      dialTurn
+    })
+    links.push(link)
+    const fiber = fork(link.run.pipe(
+      Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
+      Effect.ensuring(Effect.sync(() => linkClosed(link)))
+    ))
+    closers.set(link, () => fiber.interruptUnsafe())
+    return link
+  }
+
+  const closers = new Map<Link, () => void>()
+
+  const linkClosed = (link: Link): void => {
+    const index = links.indexOf(link)
+    if (index >= 0) links.splice(index, 1)
+    closers.delete(link)
+    publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
+  }
+
+  /** A permanent error: everything on the link ends with its reason. */
+  const linkFailed = (link: Link, error: ExchangeError.ExchangeError): void => {
+    for (const booking of bookings.values()) {
+      if (booking.link !== link) continue
+      booking.link = null
+      resolve(booking, Exit.fail(error))
+      booking.state.fail(error, "connection")
+    }
+    wakeups.flush()
+  }
+
+  const linkFor = (): Link =>
+    links.find((link) => closers.has(link) && link.subscriptions.size < adapter.limits.topicsPerConnection) ?? openLink()
+
+  const retire = (): void => {
+    if (bookings.size <= retiredLimit) return
+    for (const [key, booking] of bookings) {
+      if (booking.state.routes.length === 0 && booking.link?.subscriptions.has(key) !== true) {
+        booking.state.topic.slot = null
+        bookings.delete(key)
+        if (bookings.size <= retiredLimit) return
+      }
+    }
+  }
+
+  const book = (channel: PublicChannel, key: string, symbol: string): Booking => {
+    const known = bookings.get(key)
+    if (known !== undefined) return known
+    retire()
+    const topic: Topic = { key, channel: channel._tag, symbol, pair: channel.pair, slot: null }
+    const recipe = channel._tag === "Book" ? adapter.book(channel) : null
+    const state = new TopicState(topic, channel, recipe, owner)
+    topic.slot = state
+    const booking: Booking = { state, link: null, waiters: new Set(), retryAt: 0, refusals: 0 }
+    bookings.set(key, booking)
+    return booking
+  }
+
+  const retain = (booking: Booking): void => {
+    const { topic } = booking.state
+    if (booking.link === null || !booking.link.subscriptions.has(topic.key)) booking.link = linkFor()
+    booking.link.subscriptions.retain(topic)
+    booking.link.changed()
+  }
+
+  const release = (booking: Booking): void => {
+    booking.link?.subscriptions.release(booking.state.topic.key)
+    booking.link?.changed()
+  }
+
+  const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
+    const { state } = booking
+    const route = state.add(subscriber)
+    // Already on the wire, but nobody carried its book on: begin from a snapshot.
+    if (isConfirmed(booking) && state.needsSnapshot) owner.requestSnapshot(state)
+    return () => state.remove(route)
+  }
+
+  const confirmation = (booking: Booking): Effect.Effect<void, ExchangeError.ExchangeError> =>
+    Effect.suspend(() => {
+      if (isConfirmed(booking)) return Effect.void
+      const waiter = Deferred.makeUnsafe<void, ExchangeError.ExchangeError>()
+      booking.waiters.add(waiter)
+      return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
+    })
+
+  const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
+    const { key, symbol } = yield* nameOf(adapter, channel)
+    const booking = book(channel, key, symbol)
+    const held: Held = { topic: booking.state.topic, add: addTo(booking) }
+    yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
+    yield* Effect.acquireRelease(Effect.sync(() => retain(booking)), () => Effect.sync(() => release(booking)))
+    yield* confirmation(booking)
+    return held
+  })
+
+  const watchTopic = (booking: Booking, at: number): void => {
+    const { link, state } = booking
+    if (link === null || !link.connected || state.routes.length === 0) return
+    if (booking.retryAt !== 0 && at >= booking.retryAt) {
+      booking.retryAt = 0
+      link.subscriptions.retry(state.topic.key)
+      link.changed()
+      owner.requestSnapshot(state)
+    }
+    if (!isConfirmed(booking)) return
+    if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
+    watchSilence(booking, link, at)
+  }
+
+  const watchSilence = (booking: Booking, link: Link, at: number): void => {
+    const { state } = booking
+    const bound = silence[state.topic.channel]
+    if (bound === null || wakeups.full.size > 0) return
+    if (state.lastEventAt > state.confirmedAt) state.silences = 0
+    const allowed = Math.min(longestSilence, bound * 2 ** Math.min(state.silences, 10))
+    if (at - Math.max(state.lastEventAt, state.confirmedAt) < allowed) return
+    state.silences++
+    counters.silences++
+    state.interrupt("Silent")
+    if (link.subscriptions.renew(state.topic.key)) link.changed()
+  }
+
+  const watchLinks = (at: number): void => {
+    for (const link of [...links]) {
+      link.expire(at - answerTimeout)
+      if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) {
+        const close = closers.get(link)
+        closers.delete(link)
+        close?.()
+      }
+    }
+  }
+
+  const metrics = yield* SessionMetrics.make(adapter.id, counters)
+
+  const house = Effect.sync(() => {
+    const at = now()
+    watchLinks(at)
+    for (const booking of bookings.values()) watchTopic(booking, at)
+    wakeups.flush()
+    metrics.flush({ links: links.length, bookings, now: at })
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(houseInterval), house)))
+  yield* Effect.addFinalizer(() => house)
+
+  return {
+    adapter,
+    counters,
+    wakeups,
+    acquire,
+    isConnected: Effect.sync(() => links.length > 0 && links.every((link) => link.connected)),
+    status: Stream.unwrap(Effect.gen(function*() {
+      const subscription = yield* PubSub.subscribe(statuses)
+      return Stream.concat(Stream.fromIterable([...present.values()]), Stream.fromSubscription(subscription))
+    })),
+    onStatus: (added) => {
+      listeners.add(added)
+      return () => listeners.delete(added)
+    },
+    performance: Effect.sync(() => ({
+      ...counters.totals(),
+      exchange: adapter.id,
+      heapBytes: SessionMetrics.heapBytes(),
+      connections: links.length,
+      connected: links.filter((link) => link.connected).length,
+      topics: [...bookings.values()].map((booking) => booking.state.performance())
+    }))
+  }
+})

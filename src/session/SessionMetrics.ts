@@ -1,0 +1,154 @@
+/**
+ * Metric handles of the session and the flush that feeds them: the hot path writes plain counters, four times a second
+ * what has been added since goes into the metrics. Sockets, frames and bytes are counted by `connection/ConnectionMetrics`. Names follow OpenTelemetry: dotted, the unit in `attributes.unit`
+ * (UCUM), durations in seconds.
+ *
+ * Attributes: `exchange`; `channel` where a channel is concerned; `error.type`, `reason` or `outcome` where there are
+ * kinds. Symbols are never an attribute: a thousand pairs would make a thousand series.
+ */
+import { Effect, Metric } from "effect"
+import type { PublicTag } from "../domain/Channel.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
+import type { Counters, Recent } from "./Counters.ts"
+import type { TopicState } from "./Topics.ts"
+
+const counter = (name: string, description: string, unit: string) =>
+  Metric.counter(name, { description, attributes: { unit }, incremental: true })
+
+const gauge = (name: string, description: string, unit: string) => Metric.gauge(name, { description, attributes: { unit } })
+
+/** From 10 µs to 10 s. */
+const seconds = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+
+const histogram = (name: string, description: string) =>
+  Metric.histogram(name, { description, attributes: { unit: "s" }, boundaries: seconds })
+
+/** By channel. */
+export const received = counter("exchange.events.received", "Events decoded for a subscribed topic", "{event}")
+export const delivered = counter("exchange.events.delivered", "Events handed to subscribers", "{event}")
+export const conflated = counter("exchange.events.conflated", "Replaced by a newer value for a slow subscriber", "{event}")
+export const dropped = counter("exchange.events.dropped", "Dropped for a slow subscriber and declared in a gap", "{event}")
+export const stale = counter("exchange.book.stale_updates", "Book updates that the book already held", "{event}")
+export const unrouted = counter("exchange.events.unrouted", "Came while nobody was subscribed", "{event}")
+/** By reason: the cause of the gap. */
+export const gaps = counter("exchange.gaps", "Breaks reported in band", "{gap}")
+/** By outcome: requested, confirmed, rejected, timed_out. */
+export const subscriptions = counter("exchange.subscriptions", "Topics by what became of the request", "{topic}")
+export const subscriptionSuccess = gauge("exchange.subscription.success_rate", "Confirmed of those answered or late", "1")
+export const reconnects = counter("exchange.reconnects", "Connections that ended and were dialled again", "{connection}")
+/** By error.type: the tag of the reason. */
+export const errors = counter("exchange.errors", "Errors", "{error}")
+export const decodeFailures = counter("exchange.decoder.failures", "Frames that could not be read", "{frame}")
+export const decoderFallbacks = counter("exchange.decoder.fallbacks", "Frames read by the generic decoder", "{frame}")
+export const ignored = counter("exchange.frames.ignored", "Well-formed frames without meaning for us", "{frame}")
+export const handlerFailures = counter("exchange.handler.failures", "Handlers that threw", "{error}")
+export const snapshots = counter("exchange.book.snapshots", "Book snapshots fetched", "{snapshot}")
+export const silences = counter("exchange.silences", "Topics subscribed anew because nothing came", "{topic}")
+/** One sample a batch. */
+export const processing = histogram("exchange.processing.duration", "From the socket read to the hand-over")
+/** One sample a batch; includes the difference of the clocks. */
+export const age = histogram("exchange.message.age", "From the exchange's time to the socket read")
+export const connections = gauge("exchange.connections", "Connections wanted", "{connection}")
+/** By channel: the topic that has been quiet longest. */
+export const staleness = gauge("exchange.staleness", "Longest time since a subscribed topic's last event", "s")
+export const memory = gauge("process.memory.heap", "Heap used by the process", "By")
+
+interface Runtime {
+  readonly memoryUsage?: () => { readonly heapUsed: number }
+}
+
+/** Heap in use, bytes; 0 where the runtime does not tell. */
+export const heapBytes = (): number =>
+  (globalThis as { readonly process?: Runtime }).process?.memoryUsage?.().heapUsed ?? 0
+
+export interface Present {
+  readonly links: number
+  readonly bookings: ReadonlyMap<string, { readonly state: TopicState }>
+  /** ms. */
+  readonly now: number
+}
+
+type Field = { readonly [K in keyof Counters]: Counters[K] extends number ? K : never }[keyof Counters]
+
+const totals: ReadonlyArray<readonly [Field, Metric.Counter<number>, Record<string, string>]> = [
+  ["delivered", delivered, {}],
+  ["conflated", conflated, {}],
+  ["dropped", dropped, {}],
+  ["stale", stale, {}],
+  ["unrouted", unrouted, {}],
+  ["requested", subscriptions, { outcome: "requested" }],
+  ["confirmed", subscriptions, { outcome: "confirmed" }],
+  ["rejected", subscriptions, { outcome: "rejected" }],
+  ["timedOut", subscriptions, { outcome: "timed_out" }],
+  ["reconnects", reconnects, {}],
+  ["decodeFailures", decodeFailures, {}],
+  ["decoderFallbacks", decoderFallbacks, {}],
+  ["ignored", ignored, {}],
+  ["handlerFailures", handlerFailures, {}],
+  ["snapshots", snapshots, {}],
+  ["silences", silences, {}]
+]
+
+/** Feeds one session's counters into the metrics. Several sessions of one exchange add up. */
+export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: Counters) {
+  const context = yield* Effect.context<never>()
+  const flushed = new Map<string, number>()
+  const resolved = new Map<string, Metric.Metric<number, unknown>>()
+
+  const seriesOf = (metric: Metric.Metric<number, unknown>, name: string, attributes: Record<string, string>) => {
+    const known = resolved.get(name)
+    if (known !== undefined) return known
+    const series = Metric.withAttributes(metric, { exchange, ...attributes })
+    resolved.set(name, series)
+    return series
+  }
+
+  const add = (metric: Metric.Counter<number>, name: string, total: number, attributes: Record<string, string>): void => {
+    const delta = total - (flushed.get(name) ?? 0)
+    const series = seriesOf(metric, name, attributes)
+    if (delta <= 0 && flushed.has(name)) return
+    flushed.set(name, total)
+    series.updateUnsafe(delta, context)
+  }
+
+  const set = (metric: Metric.Gauge<number>, name: string, value: number, attributes: Record<string, string>): void =>
+    seriesOf(metric, name, attributes).updateUnsafe(value, context)
+
+  const samples = (metric: Metric.Histogram<number>, name: string, recent: Recent): void => {
+    const series = seriesOf(metric, name, {})
+    for (const millis of recent.since(flushed.get(name) ?? 0)) series.updateUnsafe(millis / 1000, context)
+    flushed.set(name, recent.count)
+  }
+
+  const byChannel = (present: Present): void => {
+    const counts = new Map<PublicTag, { received: number; quiet: number }>()
+    for (const { state } of present.bookings.values()) {
+      const channel = state.topic.channel
+      const count = counts.get(channel) ?? { received: 0, quiet: 0 }
+      count.received += state.received
+      if (state.routes.length > 0 && state.confirmedAt > 0) {
+        count.quiet = Math.max(count.quiet, present.now - Math.max(state.lastEventAt, state.confirmedAt))
+      }
+      counts.set(channel, count)
+    }
+    for (const [channel, count] of counts) {
+      add(received, `received.${channel}`, count.received, { channel })
+      set(staleness, `staleness.${channel}`, count.quiet / 1000, { channel })
+    }
+  }
+
+  return {
+    flush: (present: Present): void => {
+      for (const [field, metric, attributes] of totals) add(metric, field, counters[field], attributes)
+      for (const [tag, count] of counters.errors) add(errors, `error.${tag}`, count, { "error.type": tag })
+      for (const [cause, count] of counters.gapsByCause) add(gaps, `gap.${cause}`, count, { reason: cause })
+      const answered = counters.confirmed + counters.rejected + counters.timedOut
+      set(subscriptionSuccess, "success", answered === 0 ? 1 : counters.confirmed / answered, {})
+      samples(processing, "processing", counters.processing)
+      samples(age, "age", counters.age)
+      set(connections, "links", present.links, {})
+      set(memory, "memory", heapBytes(), {})
+      byChannel(present)
+    }
+  }
+})

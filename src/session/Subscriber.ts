@@ -1,0 +1,328 @@
+/** The two kinds of subscriber: a bounded buffer that a stream pulls from, and handlers called in the socket's turn. */
+import { Cause, Effect, Exit, Stream } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import { kindOf } from "../domain/Channel.ts"
+import type { Feed, Gap } from "../domain/Feed.ts"
+import type { MarketEvent } from "../domain/Market.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
+import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
+import type { Counters } from "./Counters.ts"
+import type { Route, Subscriber } from "./Topics.ts"
+
+type Item = MarketEvent | Gap
+type Chunk = NonEmptyReadonlyArray<Feed<MarketEvent>>
+type End = ExchangeError | Cause.Done
+type Resume = (effect: Effect.Effect<Chunk, End>) => void
+
+export const defaultBufferSize = 1024
+
+/** Subscribers that wait for what a batch brings; woken once, when the batch is through. */
+export class Wakeups {
+  #waiting: Array<BufferSubscriber> = []
+  /** Subscribers that asked to hold up reading and are full. */
+  readonly full = new Set<BufferSubscriber>()
+
+  add(subscriber: BufferSubscriber): void {
+    this.#waiting.push(subscriber)
+  }
+
+  flush(): void {
+    if (this.#waiting.length === 0) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (let i = 0; i < waiting.length; i++) waiting[i]!.wake()
+  }
+}
+
+export interface BufferOptions {
+  readonly bufferSize: number
+  readonly block: boolean
+  readonly wakeups: Wakeups
+  readonly counters: Counters
+  /** A topic failed: `end` ends the stream with the error, `gap` reports it in band and goes on. */
+  readonly onTopicFailure: "end" | "gap"
+}
+
+export class BufferSubscriber implements Subscriber {
+  readonly #options: BufferOptions
+  readonly #capacity: number
+  /** The capacity, or more where one newest value for each topic needs more. */
+  #limit: number
+  readonly #wakeups: Wakeups
+  readonly #counters: Counters
+  #items: Array<Item> = []
+  /** The route of each item. */
+  #owners: Array<Route> = []
+  #resume: Resume | null = null
+  #awake = true
+  #end: Exit.Exit<never, End> | null = null
+  #room: Array<() => void> = []
+
+  constructor(options: BufferOptions) {
+    this.#options = options
+    this.#capacity = options.bufferSize
+    this.#limit = options.bufferSize
+    this.#wakeups = options.wakeups
+    this.#counters = options.counters
+  }
+
+  get size(): number {
+    return this.#items.length
+  }
+
+  push(route: Route, event: MarketEvent): void {
+    if (this.#end !== null) return
+    if (this.#items.length >= this.#limit && this.#overflow(route)) return
+    this.#items.push(event)
+    this.#owners.push(route)
+    route.state.delivered++
+    this.#counters.delivered++
+    if (!this.#awake) this.#rouse()
+  }
+
+  gap(route: Route, gap: Gap): void {
+    if (this.#end !== null) return
+    const last = this.#items.length - 1
+    // A break right behind a break says nothing new; a consumer that never pulls must not collect them.
+    if (last >= 0 && this.#owners[last] === route && this.#items[last]!._tag === "Gap") {
+      this.#items[last] = merge(this.#items[last] as Gap, gap)
+    } else {
+      this.#items.push(gap)
+      this.#owners.push(route)
+    }
+    if (!this.#awake) this.#rouse()
+  }
+
+  fail(route: Route, error: ExchangeError, scope: "topic" | "connection"): void {
+    if (scope === "connection" || this.#options.onTopicFailure === "end") return this.end(Exit.fail(error))
+    route.state.emitGap(route, route.state.makeGap("Rejected"))
+    this.wake()
+  }
+
+  /** Ends the stream behind what is still in the buffer. */
+  end(exit: Exit.Exit<never, End>): void {
+    if (this.#end !== null) return
+    this.#end = exit
+    this.wake()
+    this.#makeRoom()
+  }
+
+  /** The consumer left. What it did not take is counted. */
+  leave(): void {
+    this.#end ??= Exit.fail(Cause.Done())
+    for (let i = 0; i < this.#items.length; i++) {
+      if (this.#items[i]!._tag === "Gap") continue
+      this.#owners[i]!.state.abandoned++
+      this.#owners[i]!.state.delivered--
+      this.#counters.abandoned++
+      this.#counters.delivered--
+    }
+    this.#items = []
+    this.#owners = []
+    this.#makeRoom()
+  }
+
+  wake(): void {
+    const resume = this.#resume
+    if (resume === null) return
+    if (this.#items.length === 0 && this.#end === null) return
+    this.#resume = null
+    this.#awake = true
+    resume(this.#take())
+  }
+
+  readonly pull: Effect.Effect<Chunk, End> = Effect.callback<Chunk, End>((resume) => {
+    if (this.#items.length > 0 || this.#end !== null) return resume(this.#take())
+    this.#resume = resume
+    this.#awake = false
+    return Effect.sync(() => {
+      this.#resume = null
+      this.#awake = true
+    })
+  })
+
+  readonly stream: Stream.Stream<Feed<MarketEvent>, ExchangeError> = Stream.fromPull(Effect.succeed(this.pull))
+
+  /** Waits until a full buffer that holds up reading has been emptied. */
+  readonly awaitRoom: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (!this.#isFull()) return resume(Effect.void)
+    this.#room.push(() => resume(Effect.void))
+  })
+
+  #rouse(): void {
+    this.#awake = true
+    this.#wakeups.add(this)
+  }
+
+  #isFull(): boolean {
+    return this.#end === null && this.#items.length >= this.#capacity
+  }
+
+  #makeRoom(): void {
+    this.#wakeups.full.delete(this)
+    const room = this.#room
+    this.#room = []
+    for (const resume of room) resume()
+  }
+
+  #take(): Effect.Effect<Chunk, End> {
+    const items = this.#items
+    if (items.length === 0) return this.#end!
+    const chunk = new Array<Feed<MarketEvent>>(items.length)
+    for (let i = 0; i < items.length; i++) {
+      const item = items[i]!
+      chunk[i] = item._tag === "Gap"
+        ? item
+        : { _tag: "Data", value: item, receivedAt: item.receivedAt, origin: "Stream" }
+    }
+    this.#items = []
+    this.#owners = []
+    if (this.#room.length > 0 || this.#options.block) this.#makeRoom()
+    return Effect.succeed(chunk as unknown as Chunk)
+  }
+
+  /** Makes room. True when the event that did not fit belongs to a route that starts again from a snapshot. */
+  #overflow(route: Route): boolean {
+    if (this.#options.block) {
+      this.#wakeups.full.add(this)
+      return false
+    }
+    const own = route.own
+    const items = this.#items
+    const owners = this.#owners
+    this.#items = []
+    this.#owners = []
+    const plan = new Map<Route, Plan>()
+    for (let i = 0; i < items.length; i++) planFor(plan, owners[i]!, items[i]!, i)
+    for (let i = 0; i < items.length; i++) this.#keep(plan.get(owners[i]!)!, owners[i]!, items[i]!, i)
+    this.#limit = Math.max(this.#capacity, this.#items.length * 2)
+    for (const [planned, { toDiscard, kind }] of plan) {
+      if (kind === "book" && toDiscard > 0) planned.resynchronise()
+    }
+    return route.own !== own
+  }
+
+  /** Keeps, replaces or drops one item of an overflowing buffer, and declares what it drops. */
+  #keep(plan: Plan, route: Route, item: Item, index: number): void {
+    if (item._tag !== "Gap" && index < plan.keepFrom) return this.#discard(plan, route)
+    if (item._tag === "Gap" && index < plan.gapsFrom) {
+      // A break among what is dropped is part of the break that is declared.
+      plan.lost += item.lost ?? 0
+      return
+    }
+    this.#items.push(item)
+    this.#owners.push(route)
+  }
+
+  #discard(plan: Plan, route: Route): void {
+    route.state.delivered--
+    this.#counters.delivered--
+    if (plan.kind === "state") {
+      route.state.conflated++
+      this.#counters.conflated++
+      return
+    }
+    route.state.dropped++
+    this.#counters.dropped++
+    plan.discarded++
+    if (plan.discarded === plan.toDiscard) this.#declare(plan, route)
+  }
+
+  #declare(plan: Plan, route: Route): void {
+    const gap = route.state.makeGap("Overflow", { lost: plan.lost + plan.toDiscard })
+    route.state.gaps++
+    this.#counters.gap("Overflow")
+    this.#items.push(gap)
+    this.#owners.push(route)
+  }
+}
+
+const merge = (earlier: Gap, later: Gap): Gap => {
+  const lost = (earlier.lost ?? 0) + (later.lost ?? 0)
+  return lost > 0 ? { ...later, lost } : later
+}
+
+/** What an overflowing buffer does with one route's items. */
+interface Plan {
+  readonly kind: "state" | "event" | "book"
+  /** Indexes of the route's events, in order. */
+  readonly events: Array<number>
+  /** Events before this index go. */
+  keepFrom: number
+  toDiscard: number
+  discarded: number
+  /** Breaks before this index go: the declared one stands for them. State keeps its newest. */
+  gapsFrom: number
+  /** Lost in the breaks that go. */
+  lost: number
+}
+
+const planFor = (plans: Map<Route, Plan>, route: Route, item: Item, index: number): void => {
+  let plan = plans.get(route)
+  if (plan === undefined) {
+    const kind = kindOf[route.state.topic.channel]
+    plan = { kind, events: [], keepFrom: 0, toDiscard: 0, discarded: 0, gapsFrom: 0, lost: 0 }
+    plans.set(route, plan)
+  }
+  if (item._tag === "Gap") {
+    if (plan.kind === "state") plan.gapsFrom = index
+    return
+  }
+  plan.events.push(index)
+  settle(plan, index)
+}
+
+/** State keeps its newest event, a book keeps nothing, events keep their newer half. */
+const settle = (plan: Plan, index: number): void => {
+  const count = plan.events.length
+  if (plan.kind === "state") {
+    plan.keepFrom = index
+    return
+  }
+  const kept = plan.kind === "book" ? 0 : Math.floor(count / 2)
+  const cut = count - kept
+  plan.toDiscard = cut
+  plan.gapsFrom = plan.events[cut - 1]!
+  plan.keepFrom = kept === 0 ? index + 1 : plan.events[cut]!
+}
+
+export class HandlerSubscriber implements Subscriber {
+  readonly #handlers: PublicWebsocketHandlers
+  readonly #counters: Counters
+  readonly #report: (error: unknown) => void
+
+  constructor(handlers: PublicWebsocketHandlers, counters: Counters, report: (error: unknown) => void) {
+    this.#handlers = handlers
+    this.#counters = counters
+    this.#report = report
+  }
+
+  push(route: Route, event: MarketEvent): void {
+    route.state.delivered++
+    this.#counters.delivered++
+    try {
+      if (event._tag === "BookTicker") this.#handlers.onBookTicker?.(event)
+      else if (event._tag === "Trade") this.#handlers.onTrade?.(event)
+      else this.#handlers.onBook?.(event)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  gap(_route: Route, gap: Gap): void {
+    try {
+      this.#handlers.onGap?.(gap)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  fail(route: Route): void {
+    route.state.emitGap(route, route.state.makeGap("Rejected"))
+  }
+
+  #failed(error: unknown): void {
+    this.#counters.handlerFailures++
+    this.#report(error)
+  }
+}

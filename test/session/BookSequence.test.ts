@@ -1,0 +1,231 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import type { BookUpdate } from "../../src/domain/Market.ts"
+import * as Sequence from "../../src/domain/Sequence.ts"
+import type { BookRecipe } from "../../src/ExchangeAdapter.ts"
+import { BookSequence, pendingLimit } from "../../src/session/BookSequence.ts"
+
+const update = (kind: BookUpdate["kind"], first: number, last: number): BookUpdate => ({
+  _tag: "BookUpdate",
+  kind,
+  pair: "BTC/USDT",
+  symbol: "BTCUSDT",
+  bids: [],
+  asks: [],
+  firstVersion: first,
+  version: last,
+  exchangeTime: null,
+  receivedAt: 0,
+  exact: null
+})
+
+const delta = (first: number, last: number) => update("delta", first, last)
+const snapshot = (version: number) => update("snapshot", version, version)
+
+const follows: BookRecipe["follows"] = (last, next) =>
+  next.version <= last ? "stale" : Sequence.equals(next.firstVersion, Sequence.next(last)) ? "apply" : "gap"
+
+const joins: BookRecipe["joins"] = (version, next) =>
+  next.version <= version ? "stale" : next.firstVersion <= Sequence.next(version) ? "apply" : "gap"
+
+const fetching: BookRecipe = { snapshot: "Fetch", joins, follows }
+const inStream: BookRecipe = { snapshot: "InStream", joins, follows }
+
+const run = (recipe: BookRecipe) => {
+  const log: Array<string> = []
+  const sequence = new BookSequence(recipe, {
+    emit: (next) => log.push(`${next.kind === "snapshot" ? "S" : "D"}${next.version}`),
+    stale: (count) => {
+      if (count > 0) log.push(`stale ${count}`)
+    },
+    hole: (last, next) => log.push(`hole ${last}-${next.firstVersion}`),
+    refetch: () => log.push("refetch")
+  })
+  return { log, sequence }
+}
+
+describe("BookSequence", () => {
+  it("joins buffered deltas to a fetched snapshot and drops what it already holds", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(90, 95))
+    sequence.update(delta(96, 104))
+    sequence.update(delta(105, 105))
+    assert.deepStrictEqual(log, [])
+    assert.strictEqual(sequence.snapshot(snapshot(100)), "joined")
+    assert.deepStrictEqual(log, ["stale 1", "S100", "D104", "D105"])
+    assert.isTrue(sequence.live)
+  })
+
+  it("refuses a snapshot older than the first buffered delta, and emits nothing of it", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(110, 112))
+    assert.strictEqual(sequence.snapshot(snapshot(100)), "tooOld")
+    assert.deepStrictEqual(log, [])
+    assert.strictEqual(sequence.snapshot(snapshot(111)), "joined")
+    assert.deepStrictEqual(log, ["S111", "D112"])
+  })
+
+  it("holds a snapshot until a delta joins it", () => {
+    const { log, sequence } = run(fetching)
+    assert.strictEqual(sequence.snapshot(snapshot(100)), "held")
+    assert.strictEqual(sequence.held, 100)
+    sequence.update(delta(95, 100))
+    assert.deepStrictEqual(log, ["stale 1"])
+    sequence.update(delta(101, 103))
+    assert.deepStrictEqual(log, ["stale 1", "S100", "D103"])
+  })
+
+  it("asks again when the held snapshot proves too old, without showing it", () => {
+    const { log, sequence } = run(fetching)
+    sequence.snapshot(snapshot(100))
+    sequence.update(delta(105, 106))
+    assert.deepStrictEqual(log, ["refetch"])
+    assert.isNull(sequence.held)
+    assert.strictEqual(sequence.snapshot(snapshot(106)), "held")
+  })
+
+  it("shows a held snapshot of a quiet market on release, and still checks the first delta", () => {
+    const { log, sequence } = run(fetching)
+    sequence.snapshot(snapshot(100))
+    sequence.release()
+    assert.deepStrictEqual(log, ["S100"])
+    sequence.update(delta(98, 100))
+    sequence.update(delta(99, 102))
+    assert.deepStrictEqual(log, ["S100", "stale 1", "D102"])
+    const late = run(fetching)
+    late.sequence.snapshot(snapshot(100))
+    late.sequence.release()
+    late.sequence.update(delta(103, 104))
+    assert.deepStrictEqual(late.log, ["S100", "hole 100-103"])
+    late.sequence.discard()
+    late.sequence.release()
+    assert.isFalse(late.sequence.live)
+  })
+
+  it("reports a hole and joins the next snapshot to what came behind it", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(1, 2))
+    sequence.snapshot(snapshot(1))
+    sequence.update(delta(5, 6))
+    assert.isFalse(sequence.live)
+    sequence.update(delta(7, 7))
+    sequence.snapshot(snapshot(6))
+    assert.deepStrictEqual(log, ["S1", "D2", "hole 2-5", "stale 1", "S6", "D7"])
+    assert.strictEqual(sequence.snapshot(snapshot(9)), "unwanted")
+  })
+
+  it("InStream: drops deltas before the first snapshot, replaces at any time, waits behind a hole", () => {
+    const { log, sequence } = run(inStream)
+    sequence.update(delta(4, 4))
+    sequence.update(snapshot(5))
+    sequence.update(delta(6, 7))
+    sequence.update(snapshot(20))
+    sequence.update(delta(21, 21))
+    sequence.update(delta(21, 21))
+    sequence.update(delta(30, 31))
+    sequence.update(delta(32, 32))
+    sequence.update(snapshot(40))
+    assert.deepStrictEqual(log, [
+      "stale 1",
+      "S5",
+      "D7",
+      "S20",
+      "D21",
+      "stale 1",
+      "stale 1",
+      "hole 21-30",
+      "stale 1",
+      "S40"
+    ])
+  })
+
+  it("a snapshot in the stream replaces what waits for a fetched one", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(1, 1))
+    sequence.update(snapshot(5))
+    assert.deepStrictEqual(log, ["stale 1", "S5"])
+  })
+
+  it("counts what it forgets on reset", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(1, 1))
+    sequence.reset()
+    sequence.reset()
+    assert.deepStrictEqual(log, ["stale 1"])
+  })
+
+  it("bounds what waits for a snapshot, oldest first, counted", () => {
+    const { log, sequence } = run(fetching)
+    for (let i = 1; i <= pendingLimit + 3; i++) sequence.update(delta(i, i))
+    assert.deepStrictEqual(log, ["stale 1", "stale 1", "stale 1"])
+    assert.strictEqual(sequence.snapshot(snapshot(1)), "tooOld")
+    assert.strictEqual(sequence.snapshot(snapshot(3)), "joined")
+  })
+
+  it("keeps versions above 2^53 apart", () => {
+    const { log, sequence } = run(fetching)
+    const big = (first: bigint, last: bigint): BookUpdate => ({
+      ...delta(0, 0),
+      firstVersion: Sequence.fromBigInt(first),
+      version: Sequence.fromBigInt(last)
+    })
+    sequence.update(big(9007199254740990n, 9007199254740993n))
+    sequence.snapshot({ ...snapshot(0), version: Sequence.fromBigInt(9007199254740992n) })
+    sequence.update(big(9007199254740994n, 9007199254740994n))
+    sequence.update(big(9007199254740996n, 9007199254740996n))
+    assert.deepStrictEqual(log, [
+      "S9007199254740992",
+      "D9007199254740993",
+      "D9007199254740994",
+      "hole 9007199254740994-9007199254740996"
+    ])
+  })
+
+  const Step = Schema.Struct({
+    kind: Schema.Literals(["next", "duplicate", "skip", "snapshot", "reset"]),
+    size: Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 1, maximum: 4 })))
+  })
+
+  for (const recipe of [fetching, inStream]) {
+    it.prop(
+      `${recipe.snapshot}: whatever comes, what is emitted is an unbroken chain from a snapshot`,
+      [Schema.Array(Step)],
+      ([steps]) => {
+        let chain: number | null = null
+        let broken = false
+        const sequence = new BookSequence(recipe, {
+          emit: (next) => {
+            if (next.kind === "snapshot") chain = Number(next.version)
+            else {
+              if (chain === null || Number(next.firstVersion) > chain + 1 || Number(next.version) <= chain) broken = true
+              chain = Number(next.version)
+            }
+          },
+          stale: () => {},
+          hole: () => {
+            chain = null
+          },
+          refetch: () => {}
+        })
+        let version = 10
+        for (const { kind, size } of steps) {
+          if (kind === "reset") {
+            sequence.reset()
+            chain = null
+          } else if (kind === "snapshot") {
+            if (recipe.snapshot === "Fetch") sequence.snapshot(snapshot(version - size + 1))
+            else sequence.update(snapshot(version))
+          } else if (kind === "duplicate") {
+            sequence.update(delta(version - size + 1, version))
+          } else {
+            if (kind === "skip") version += size
+            sequence.update(delta(version + 1, version + size))
+            version += size
+          }
+        }
+        assert.isFalse(broken)
+        if (sequence.live && chain !== null) assert.strictEqual(chain, Number(sequence.last))
+      }
+    )
+  }
+})

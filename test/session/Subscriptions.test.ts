@@ -1,0 +1,260 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import type { Answer, Topic } from "../../src/ExchangeAdapter.ts"
+import { Subscriptions } from "../../src/session/Subscriptions.ts"
+
+const topic = (key: string): Topic => ({ key, channel: "Trades", symbol: key, pair: null, slot: null })
+
+const answer = (requestId: number | null, topics: ReadonlyArray<string> | null, action: Answer["action"] = "unknown") => ({
+  action,
+  requestId,
+  topics
+})
+
+const keysOf = (topics: ReadonlyArray<Topic>) => topics.map(({ key }) => key)
+
+/** Sends what is to be sent and returns it. */
+const flush = (subscriptions: Subscriptions, nextId: () => number, at = 0) => {
+  const requests: Array<{ readonly action: "subscribe" | "unsubscribe"; readonly id: number; readonly keys: Array<string> }> = []
+  const send = (action: "subscribe" | "unsubscribe", topics: ReadonlyArray<Topic>) => {
+    const id = nextId()
+    subscriptions.queued(action, topics, id)
+    subscriptions.sent(id, at)
+    requests.push({ action, id, keys: keysOf(topics) })
+  }
+  const off = subscriptions.takeUnsubscribes()
+  if (off.length > 0) send("unsubscribe", off)
+  for (const list of subscriptions.takeSubscribes()) send("subscribe", list)
+  return requests
+}
+
+const counter = () => {
+  let id = 0
+  return () => ++id
+}
+
+describe("Subscriptions", () => {
+  it("subscribes once for many holders and unsubscribes with the last", () => {
+    const subscriptions = new Subscriptions("each")
+    const nextId = counter()
+    subscriptions.retain(topic("a"))
+    subscriptions.retain(topic("a"))
+    assert.deepStrictEqual(flush(subscriptions, nextId), [{ action: "subscribe", id: 1, keys: ["a"] }])
+    assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, ["a"]))), ["a"])
+    subscriptions.release("a")
+    assert.deepStrictEqual(flush(subscriptions, nextId), [])
+    subscriptions.release("a")
+    assert.deepStrictEqual(flush(subscriptions, nextId), [{ action: "unsubscribe", id: 2, keys: ["a"] }])
+    assert.strictEqual(subscriptions.size, 1)
+    subscriptions.acknowledged(answer(2, ["a"]))
+    assert.strictEqual(subscriptions.size, 0)
+    subscriptions.release("a")
+    assert.strictEqual(subscriptions.size, 0)
+  })
+
+  it("never crosses a subscribe with an unsubscribe: released while pending waits for the answer", () => {
+    const subscriptions = new Subscriptions("each")
+    const nextId = counter()
+    subscriptions.retain(topic("a"))
+    flush(subscriptions, nextId)
+    subscriptions.release("a")
+    assert.deepStrictEqual(flush(subscriptions, nextId), [])
+    subscriptions.acknowledged(answer(1, null))
+    assert.deepStrictEqual(flush(subscriptions, nextId), [{ action: "unsubscribe", id: 2, keys: ["a"] }])
+    subscriptions.retain(topic("a"))
+    assert.deepStrictEqual(flush(subscriptions, nextId), [])
+    subscriptions.acknowledged(answer(2, null))
+    assert.deepStrictEqual(flush(subscriptions, nextId), [{ action: "subscribe", id: 3, keys: ["a"] }])
+  })
+
+  it("ignores a stale answer of unknown kind, and takes a late one that says what it answers", () => {
+    const subscriptions = new Subscriptions("each")
+    const nextId = counter()
+    subscriptions.retain(topic("a"))
+    flush(subscriptions, nextId, 0)
+    assert.deepStrictEqual(keysOf(subscriptions.expire(10)), ["a"])
+    flush(subscriptions, nextId, 20)
+    assert.deepStrictEqual(subscriptions.acknowledged(answer(1, ["a"])), [])
+    assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, ["a"], "subscribe"))), ["a"])
+    assert.deepStrictEqual(subscriptions.acknowledged(answer(2, ["a"], "subscribe")), [])
+    assert.deepStrictEqual(subscriptions.acknowledged(answer(99, null)), [])
+    assert.deepStrictEqual(subscriptions.acknowledged(answer(null, null)), [])
+  })
+
+  it("an answer to an unsubscribe is not one to a subscribe", () => {
+    const subscriptions = new Subscriptions("each")
+    subscriptions.retain(topic("a"))
+    flush(subscriptions, counter())
+    assert.deepStrictEqual(subscriptions.acknowledged(answer(1, ["a"], "unsubscribe")), [])
+    assert.strictEqual(subscriptions.phase("a"), "Subscribing")
+  })
+
+  it("halves a list that is refused as a whole until the bad topic stands alone", () => {
+    const subscriptions = new Subscriptions("whole")
+    const nextId = counter()
+    const good = new Set(["a", "b", "d", "e"])
+    for (const key of ["a", "b", "c", "d", "e"]) subscriptions.retain(topic(key))
+    const refused: Array<string> = []
+    const confirmed: Array<string> = []
+    let requests = 0
+    for (let round = flush(subscriptions, nextId); round.length > 0; round = flush(subscriptions, nextId)) {
+      for (const { id, keys } of round) {
+        requests++
+        if (keys.every((key) => good.has(key))) confirmed.push(...keysOf(subscriptions.acknowledged(answer(id, keys))))
+        else refused.push(...keysOf(subscriptions.rejected(answer(id, keys))))
+      }
+    }
+    assert.deepStrictEqual(refused, ["c"])
+    assert.deepStrictEqual(confirmed.sort(), ["a", "b", "d", "e"])
+    assert.isAtMost(requests, 7)
+  })
+
+  it("with refusals by name only the named are refused", () => {
+    const subscriptions = new Subscriptions("each")
+    for (const key of ["a", "b"]) subscriptions.retain(topic(key))
+    flush(subscriptions, counter())
+    assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, ["a"]))), ["a"])
+    assert.deepStrictEqual(keysOf(subscriptions.rejected(answer(1, ["b"]))), ["b"])
+    assert.strictEqual(subscriptions.phase("b"), "Refused")
+    assert.deepStrictEqual(subscriptions.takeSubscribes(), [])
+    subscriptions.retry("b")
+    assert.deepStrictEqual(subscriptions.takeSubscribes().map(keysOf), [["b"]])
+  })
+
+  it("asks again for a refused topic that somebody new wants, and forgets one that nobody wants", () => {
+    const subscriptions = new Subscriptions("each")
+    const nextId = counter()
+    subscriptions.retain(topic("a"))
+    flush(subscriptions, nextId)
+    subscriptions.rejected(answer(1, ["a"]))
+    subscriptions.retain(topic("a"))
+    assert.deepStrictEqual(flush(subscriptions, nextId).map(({ keys }) => keys), [["a"]])
+    subscriptions.release("a")
+    subscriptions.release("a")
+    subscriptions.rejected(answer(2, ["a"]))
+    assert.strictEqual(subscriptions.size, 0)
+  })
+
+  it("a refused or unanswered unsubscribe is done", () => {
+    const subscriptions = new Subscriptions("each")
+    const nextId = counter()
+    for (const key of ["a", "b"]) subscriptions.retain(topic(key))
+    flush(subscriptions, nextId)
+    subscriptions.acknowledged(answer(1, null))
+    subscriptions.release("a")
+    flush(subscriptions, nextId)
+    subscriptions.rejected(answer(2, ["a"]))
+    subscriptions.release("b")
+    flush(subscriptions, nextId, 5)
+    assert.deepStrictEqual(subscriptions.expire(5), [])
+    assert.strictEqual(subscriptions.size, 0)
+  })
+
+  it("a queued request does not expire before it is sent", () => {
+    const subscriptions = new Subscriptions("each")
+    subscriptions.retain(topic("a"))
+    subscriptions.queued("subscribe", [topic("a")], 1)
+    assert.deepStrictEqual(subscriptions.expire(1_000_000), [])
+    subscriptions.sent(1, 0)
+    assert.deepStrictEqual(keysOf(subscriptions.expire(1_000_000)), ["a"])
+  })
+
+  it("renews a confirmed topic by taking it off and on again", () => {
+    const subscriptions = new Subscriptions("each")
+    const nextId = counter()
+    assert.isFalse(subscriptions.renew("a"))
+    subscriptions.retain(topic("a"))
+    flush(subscriptions, nextId)
+    assert.isFalse(subscriptions.renew("a"))
+    subscriptions.acknowledged(answer(1, null))
+    assert.isTrue(subscriptions.renew("a"))
+    assert.deepStrictEqual(flush(subscriptions, nextId).map(({ action }) => action), ["unsubscribe"])
+    subscriptions.acknowledged(answer(2, null))
+    assert.deepStrictEqual(flush(subscriptions, nextId).map(({ action }) => action), ["subscribe"])
+  })
+
+  it("after a disconnect all that is wanted is asked for anew", () => {
+    const subscriptions = new Subscriptions("whole")
+    const nextId = counter()
+    for (const key of ["a", "b", "c"]) subscriptions.retain(topic(key))
+    flush(subscriptions, nextId)
+    subscriptions.acknowledged(answer(1, ["a", "b"]))
+    subscriptions.release("b")
+    subscriptions.disconnected()
+    assert.deepStrictEqual(keysOf(subscriptions.wanted), ["a", "c"])
+    assert.deepStrictEqual(flush(subscriptions, nextId).map(({ keys }) => keys), [["a", "c"]])
+    assert.isTrue(subscriptions.has("a"))
+    assert.isUndefined(subscriptions.phase("b"))
+  })
+
+  const Step = Schema.Struct({
+    kind: Schema.Literals(["retain", "release", "flush", "answer", "refuse", "expire", "drop", "renew"]),
+    key: Schema.Literals(["a", "b", "c", "d", "e", "f"])
+  })
+
+  it.prop(
+    "10,000 random steps leave exactly the wanted set subscribed, and no operation ever crosses another",
+    [Schema.Array(Step).pipe(Schema.check(Schema.isMinLength(50)))],
+    ([steps]) => {
+      const subscriptions = new Subscriptions("whole")
+      const nextId = counter()
+      const wanted = new Map<string, number>()
+      let wire = new Set<string>()
+      let inFlight: Array<ReturnType<typeof flush>[number]> = []
+      let time = 0
+      const deliver = (refuse: boolean) => {
+        const request = inFlight.shift()
+        if (request === undefined) return
+        const said = answer(request.id, request.keys, request.action)
+        if (refuse && request.action === "subscribe") {
+          for (const refusedTopic of subscriptions.rejected(said)) subscriptions.retry(refusedTopic.key)
+          return
+        }
+        for (const key of request.keys) {
+          if (request.action === "subscribe") wire.add(key)
+          else wire.delete(key)
+        }
+        subscriptions.acknowledged(said)
+      }
+      const send = () => {
+        for (const request of flush(subscriptions, nextId, time)) {
+          for (const other of inFlight) {
+            assert.isFalse(other.keys.some((key) => request.keys.includes(key)), "two operations under way for one topic")
+          }
+          inFlight.push(request)
+        }
+      }
+      const act = (kind: (typeof Step.Type)["kind"], key: string): void => {
+        time++
+        if (kind === "retain") {
+          subscriptions.retain(topic(key))
+          wanted.set(key, (wanted.get(key) ?? 0) + 1)
+        } else if (kind === "release" && (wanted.get(key) ?? 0) > 0) {
+          subscriptions.release(key)
+          wanted.set(key, wanted.get(key)! - 1)
+        } else if (kind === "flush") send()
+        else if (kind === "answer") deliver(false)
+        else if (kind === "refuse") deliver(true)
+        else if (kind === "renew") subscriptions.renew(key)
+        else if (kind === "drop") {
+          subscriptions.disconnected()
+          inFlight = []
+          wire = new Set()
+        }
+      }
+      // The array is walked over and over, so that each run takes 10,000 steps.
+      for (let i = 0; i < 10_000; i++) {
+        const step = steps[i % steps.length]!
+        act(i % 7 === 0 ? "flush" : step.kind, step.key)
+      }
+      for (let i = 0; i < 100; i++) {
+        send()
+        while (inFlight.length > 0) deliver(false)
+      }
+      const left = [...wanted].filter(([, count]) => count > 0).map(([key]) => key)
+      assert.deepStrictEqual([...wire].sort(), left.sort())
+      assert.deepStrictEqual(keysOf(subscriptions.wanted).sort(), left.sort())
+    },
+    { arbitrary: { numRuns: 20 } }
+  )
+})
