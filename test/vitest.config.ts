@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config"
+import { closingLine } from "../scripts/closing-line.ts"
+
+export default defineConfig({
+  test: {
+    root: new URL("..", import.meta.url).pathname,
+    include: ["test/**/*.test.ts"],
+    reporters: ["default", closingLine],
+    testTimeout: 30_000,
+    // A forgotten `.only` would switch the other tests off in silence.
+    allowOnly: false,
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts"],
+      reporter: ["text-summary", "json-summary", "html"],
+      reportsDirectory: "coverage",
+      thresholds: { lines: 95, branches: 95 }
+    }
+  }
+})
