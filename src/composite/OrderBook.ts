@@ -1,0 +1,437 @@
+/**
+ * One order book: mutable levels behind a read-only view. Two `Float64Array`s a side (price, quantity) with the best
+ * level last, so that the busy end of the book moves few numbers. Plain synchronous code: applying an update allocates
+ * nothing unless a side has to grow.
+ *
+ * Levels are told apart by their price as a `number`: two prices on the wire that differ only behind the 15th
+ * significant digit would fall into one level.
+ */
+import type { TradingPair } from "../domain/Instrument.ts"
+import type { BookUpdate, Levels } from "../domain/Market.ts"
+import type { Sequence } from "../domain/Sequence.ts"
+
+export interface Level {
+  /** Quote. */
+  readonly price: number
+  /** Base (spot) or contracts (swap), above 0. */
+  readonly quantity: number
+}
+
+/** The best levels, copied: `[price, quantity, price, quantity, …]`, best first. */
+export interface Top {
+  readonly bids: Levels
+  readonly asks: Levels
+}
+
+/**
+ * Reads a book that is in sync. Always the newest state: the view changes under its reader with every update, so read
+ * what belongs together in one synchronous piece of code, or copy it with `top`.
+ *
+ * When the book goes stale the view ends for good: `isCurrent` turns false and from then on it reads as an empty book
+ * (numbers NaN, levels null, counts 0). It never shows a price of the past and never comes back to life; the next time
+ * in sync has a view of its own.
+ *
+ * Index 0 is the best level. Where there is no such level numbers are NaN and levels null.
+ */
+export interface BookView {
+  readonly pair: TradingPair
+  /** The exchange's name of the instrument. */
+  readonly symbol: string
+  /** False for ever once the book has gone stale. */
+  readonly isCurrent: boolean
+  /** The book's version after the last update; null when not current. */
+  readonly version: Sequence | null
+  /** The exchange's time of the last update, ms; null when it sends none, or when not current. */
+  readonly exchangeTime: number | null
+  /** When the bytes of the last update were read from the socket, ms with fractions; NaN when not current. */
+  readonly receivedAt: number
+  readonly bidCount: number
+  readonly askCount: number
+  /** Quote. Allocates nothing. */
+  bidPrice(index?: number): number
+  /** Base (spot) or contracts (swap). Allocates nothing. */
+  bidQuantity(index?: number): number
+  /** Quote. Allocates nothing. */
+  askPrice(index?: number): number
+  /** Base (spot) or contracts (swap). Allocates nothing. */
+  askQuantity(index?: number): number
+  readonly bestBid: Level | null
+  readonly bestAsk: Level | null
+  bid(index: number): Level | null
+  ask(index: number): Level | null
+  /** The levels of a side as a copy, best first: all of them, or the best `limit`. */
+  bids(limit?: number): Array<Level>
+  asks(limit?: number): Array<Level>
+  /** The best `limit` levels a side as a copy in flat lists. */
+  top(limit: number): Top
+  /** Half way between best bid and best ask, quote; NaN while a side is empty. */
+  readonly mid: number
+  /** Best ask minus best bid, quote; NaN while a side is empty. */
+  readonly spread: number
+}
+
+/** Why an update ended the book. */
+export type BookFault =
+  /** Best bid at or above best ask: the exchange matches such orders, so the book is not what the exchange has. */
+  | { readonly _tag: "Crossed"; readonly version: Sequence; readonly bid: number; readonly ask: number }
+  /** A price that is not positive and finite, a quantity that is negative or not finite, or half a level. */
+  | {
+    readonly _tag: "InvalidLevel"
+    readonly version: Sequence
+    readonly side: "bid" | "ask"
+    readonly price: number | undefined
+    readonly quantity: number | undefined
+  }
+
+/**
+ * `Applied`: the book is in sync at the update's version. `Ignored`: a delta, while the book waits for a snapshot.
+ * `Faulty`: the update cannot be right; the view has ended and the book waits for a snapshot.
+ */
+export type Outcome = "Applied" | "Ignored" | "Faulty"
+
+const firstCapacity = 64
+
+/** Up to this many numbers a loop moves them faster than `copyWithin`, which pays for a call into the runtime. */
+const shortTail = 24
+
+/**
+ * One side, in rising order of `key = sign * price`: with -1 for asks the best level is the last on both sides and the
+ * same code serves both. Negating a double is exact.
+ */
+class Side {
+  readonly #sign: 1 | -1
+  #keys = new Float64Array(firstCapacity)
+  #quantities = new Float64Array(firstCapacity)
+  #count = 0
+
+  constructor(sign: 1 | -1) {
+    this.#sign = sign
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  price(index: number): number {
+    return index >= 0 && index < this.#count
+      ? this.#sign * (this.#keys[this.#count - 1 - index] ?? Number.NaN)
+      : Number.NaN
+  }
+
+  quantity(index: number): number {
+    return index >= 0 && index < this.#count ? this.#quantities[this.#count - 1 - index] ?? Number.NaN : Number.NaN
+  }
+
+  level(index: number): Level | null {
+    const price = this.price(index)
+    return price > 0 ? { price, quantity: this.quantity(index) } : null
+  }
+
+  levels(limit: number): Array<Level> {
+    const levels: Array<Level> = []
+    for (let i = 0; i < this.#count && i < limit; i++) levels.push({ price: this.price(i), quantity: this.quantity(i) })
+    return levels
+  }
+
+  flat(limit: number): Array<number> {
+    const keys = this.#keys
+    const quantities = this.#quantities
+    const last = this.#count - 1
+    const count = limit >= 0 ? Math.min(Math.ceil(limit), this.#count) : 0
+    const flat = new Array<number>(count * 2)
+    for (let i = 0; i < count; i++) {
+      flat[2 * i] = this.#sign * keys[last - i]!
+      flat[2 * i + 1] = quantities[last - i]!
+    }
+    return flat
+  }
+
+  /** Sets absolute quantities in the order of the wire. Returns the index of a malformed entry, or -1. */
+  change(levels: Levels): number {
+    const sign = this.#sign
+    for (let i = 0; i < levels.length; i += 2) {
+      const price = levels[i]!
+      const quantity = levels[i + 1]!
+      if (!isLevel(price, quantity)) return i
+      this.#set(sign * price, quantity)
+    }
+    return -1
+  }
+
+  /** Takes these levels instead of what there was. Returns the index of a malformed entry, or -1. */
+  replace(levels: Levels): number {
+    this.#count = 0
+    if (this.#loadBestFirst(levels)) return -1
+    this.#count = 0
+    return this.change(levels)
+  }
+
+  /** The usual order of a snapshot needs no search. False when the levels come otherwise or one is malformed. */
+  #loadBestFirst(levels: Levels): boolean {
+    while (this.#keys.length * 2 < levels.length) this.#grow()
+    let last = Number.NEGATIVE_INFINITY
+    for (let i = levels.length - 2; i >= 0; i -= 2) {
+      const price = levels[i]!
+      const quantity = levels[i + 1]!
+      const key = this.#sign * price
+      if (!(key > last) || !isLevel(price, quantity)) return false
+      last = key
+      if (quantity === 0) continue
+      this.#keys[this.#count] = key
+      this.#quantities[this.#count++] = quantity
+    }
+    return levels.length % 2 === 0
+  }
+
+  #set(key: number, quantity: number): void {
+    const keys = this.#keys
+    let low = 0
+    let high = this.#count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (keys[middle]! < key) low = middle + 1
+      else high = middle
+    }
+    if (low < this.#count && keys[low] === key) {
+      if (quantity === 0) this.#remove(low)
+      else this.#quantities[low] = quantity
+    } else if (quantity !== 0) {
+      this.#insert(low, key, quantity)
+    }
+  }
+
+  #insert(at: number, key: number, quantity: number): void {
+    if (this.#count === this.#keys.length) this.#grow()
+    const keys = this.#keys
+    const quantities = this.#quantities
+    const count = this.#count++
+    if (count - at <= shortTail) {
+      for (let i = count; i > at; i--) {
+        keys[i] = keys[i - 1]!
+        quantities[i] = quantities[i - 1]!
+      }
+    } else {
+      keys.copyWithin(at + 1, at, count)
+      quantities.copyWithin(at + 1, at, count)
+    }
+    keys[at] = key
+    quantities[at] = quantity
+  }
+
+  #remove(at: number): void {
+    const keys = this.#keys
+    const quantities = this.#quantities
+    const last = --this.#count
+    if (last - at <= shortTail) {
+      for (let i = at; i < last; i++) {
+        keys[i] = keys[i + 1]!
+        quantities[i] = quantities[i + 1]!
+      }
+    } else {
+      keys.copyWithin(at, at + 1, last + 1)
+      quantities.copyWithin(at, at + 1, last + 1)
+    }
+  }
+
+  #grow(): void {
+    const capacity = this.#keys.length * 2
+    const keys = new Float64Array(capacity)
+    const quantities = new Float64Array(capacity)
+    keys.set(this.#keys)
+    quantities.set(this.#quantities)
+    this.#keys = keys
+    this.#quantities = quantities
+  }
+}
+
+/** Written so that NaN and a missing number fail. */
+const isLevel = (price: number, quantity: number): boolean =>
+  price > 0 && price < Number.POSITIVE_INFINITY && quantity >= 0 && quantity < Number.POSITIVE_INFINITY
+
+/** What a view reads. */
+class Content {
+  readonly bids = new Side(1)
+  readonly asks = new Side(-1)
+  version: Sequence | null = null
+  exchangeTime: number | null = null
+  receivedAt = Number.NaN
+}
+
+/** What a view reads once its book has gone stale. Nobody writes it. */
+const nothing = new Content()
+
+class View implements BookView {
+  readonly pair: TradingPair
+  readonly symbol: string
+  #content: Content
+
+  constructor(pair: TradingPair, symbol: string, content: Content) {
+    this.pair = pair
+    this.symbol = symbol
+    this.#content = content
+  }
+
+  static end(view: View): void {
+    view.#content = nothing
+  }
+
+  get isCurrent(): boolean {
+    return this.#content !== nothing
+  }
+
+  get version(): Sequence | null {
+    return this.#content.version
+  }
+
+  get exchangeTime(): number | null {
+    return this.#content.exchangeTime
+  }
+
+  get receivedAt(): number {
+    return this.#content.receivedAt
+  }
+
+  get bidCount(): number {
+    return this.#content.bids.count
+  }
+
+  get askCount(): number {
+    return this.#content.asks.count
+  }
+
+  bidPrice(index = 0): number {
+    return this.#content.bids.price(index)
+  }
+
+  bidQuantity(index = 0): number {
+    return this.#content.bids.quantity(index)
+  }
+
+  askPrice(index = 0): number {
+    return this.#content.asks.price(index)
+  }
+
+  askQuantity(index = 0): number {
+    return this.#content.asks.quantity(index)
+  }
+
+  get bestBid(): Level | null {
+    return this.#content.bids.level(0)
+  }
+
+  get bestAsk(): Level | null {
+    return this.#content.asks.level(0)
+  }
+
+  bid(index: number): Level | null {
+    return this.#content.bids.level(index)
+  }
+
+  ask(index: number): Level | null {
+    return this.#content.asks.level(index)
+  }
+
+  bids(limit = Number.POSITIVE_INFINITY): Array<Level> {
+    return this.#content.bids.levels(limit)
+  }
+
+  asks(limit = Number.POSITIVE_INFINITY): Array<Level> {
+    return this.#content.asks.levels(limit)
+  }
+
+  top(limit: number): Top {
+    return { bids: this.#content.bids.flat(limit), asks: this.#content.asks.flat(limit) }
+  }
+
+  get mid(): number {
+    return (this.bidPrice() + this.askPrice()) / 2
+  }
+
+  get spread(): number {
+    return this.askPrice() - this.bidPrice()
+  }
+}
+
+/**
+ * A book that follows updates which are already aligned (the `Book` channel's promise). It checks no versions; it does
+ * refuse deltas before a snapshot, malformed levels and a crossed result.
+ */
+export class OrderBook {
+  readonly pair: TradingPair
+  readonly #content = new Content()
+  #view: View | null = null
+  #fault: BookFault | null = null
+
+  constructor(pair: TradingPair) {
+    this.pair = pair
+  }
+
+  /** The view of the present time in sync; null while the book waits for a snapshot. */
+  get view(): BookView | null {
+    return this.#view
+  }
+
+  /** Why the last update that was refused as `Faulty` was refused. */
+  get fault(): BookFault | null {
+    return this.#fault
+  }
+
+  /** Version of the last update that was applied; null when there was none since the book was made. */
+  get version(): Sequence | null {
+    return this.#content.version
+  }
+
+  /**
+   * A snapshot replaces everything; its levels may come in any order, and entries with quantity 0 are no levels. A
+   * delta sets absolute quantities: 0 removes, and 0 for a level that is not there is no error. Of several entries for
+   * one price the last one counts.
+   */
+  apply(update: BookUpdate): Outcome {
+    const { asks, bids } = this.#content
+    if (update.kind === "snapshot") {
+      const bid = bids.replace(update.bids)
+      const ask = asks.replace(update.asks)
+      if (bid >= 0 || ask >= 0) return this.#invalid(update, bid, ask)
+    } else {
+      if (this.#view === null) return "Ignored"
+      const bid = bids.change(update.bids)
+      const ask = asks.change(update.asks)
+      if (bid >= 0 || ask >= 0) return this.#invalid(update, bid, ask)
+    }
+    return this.#settle(update)
+  }
+
+  /** Ends the view: the book is no longer known to be right. The next snapshot begins a new time in sync. */
+  end(): void {
+    if (this.#view === null) return
+    View.end(this.#view)
+    this.#view = null
+  }
+
+  #settle(update: BookUpdate): Outcome {
+    const content = this.#content
+    const bid = content.bids.price(0)
+    const ask = content.asks.price(0)
+    // False when a side is empty: NaN.
+    if (bid >= ask) return this.#faulty({ _tag: "Crossed", version: update.version, bid, ask })
+    content.version = update.version
+    content.exchangeTime = update.exchangeTime
+    content.receivedAt = update.receivedAt
+    this.#view ??= new View(this.pair, update.symbol, content)
+    return "Applied"
+  }
+
+  #invalid(update: BookUpdate, bid: number, ask: number): Outcome {
+    const side = bid >= 0 ? "bid" : "ask"
+    const levels = bid >= 0 ? update.bids : update.asks
+    const at = bid >= 0 ? bid : ask
+    const { version } = update
+    return this.#faulty({ _tag: "InvalidLevel", version, side, price: levels[at], quantity: levels[at + 1] })
+  }
+
+  #faulty(fault: BookFault): Outcome {
+    this.#fault = fault
+    this.end()
+    return "Faulty"
+  }
+}

@@ -1,0 +1,835 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Queue,
+  References,
+  Result,
+  Scope,
+  Stream
+} from "effect"
+import { TestClock } from "effect/testing"
+import * as OrderBooks from "../../src/composite/OrderBooks.ts"
+import type { BookChannel } from "../../src/domain/Channel.ts"
+import type { Feed, Gap, GapCause } from "../../src/domain/Feed.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type { BookUpdate, Levels } from "../../src/domain/Market.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import type { FeedOptions } from "../../src/PublicWebsocket.ts"
+
+const pair = "BTC/USDT"
+const exchange = "test-spot"
+
+const bookUpdate = (kind: BookUpdate["kind"], version: number, bids: Levels, asks: Levels): BookUpdate => ({
+  _tag: "BookUpdate",
+  kind,
+  pair,
+  symbol: "BTCUSDT",
+  bids,
+  asks,
+  firstVersion: version,
+  version,
+  exchangeTime: null,
+  receivedAt: version,
+  exact: null
+})
+
+const data = (value: BookUpdate): Feed<BookUpdate> => ({
+  _tag: "Data",
+  value,
+  receivedAt: value.receivedAt,
+  origin: "Stream"
+})
+
+const snapshot = (version: number, bids: Levels = [99, 1], asks: Levels = [101, 1]): Feed<BookUpdate> =>
+  data(bookUpdate("snapshot", version, bids, asks))
+
+const delta = (version: number, bids: Levels = [], asks: Levels = []): Feed<BookUpdate> =>
+  data(bookUpdate("delta", version, bids, asks))
+
+const gap = (cause: GapCause = "Sequence"): Gap => ({
+  _tag: "Gap",
+  cause,
+  channel: "Book",
+  pair,
+  symbol: "BTCUSDT",
+  at: 0
+})
+
+const crossing = (version: number): Feed<BookUpdate> => delta(version, [102, 1])
+
+const refused = ExchangeError.make(exchange, new ExchangeError.UnknownPair({ symbol: pair, detail: "not listed" }))
+const passing = ExchangeError.make(exchange, new ExchangeError.Disconnected({ code: 1006, detail: "" }))
+
+/** One call of `feed`: what was asked for, and the test's end of the stream. */
+interface OpenFeed {
+  readonly channel: BookChannel
+  readonly options: FeedOptions | undefined
+  readonly closed: Deferred.Deferred<void>
+  /** Delivered as one batch. */
+  readonly send: (...batch: ReadonlyArray<Feed<BookUpdate>>) => Effect.Effect<void>
+  readonly end: (exit: Exit.Exit<never, ExchangeError.ExchangeError | Cause.Done>) => Effect.Effect<void>
+}
+
+/** A `PublicWebsocket` that does what the test says. */
+class Exchange extends Context.Service<Exchange, {
+  /** The next feed that was opened. */
+  readonly opened: Effect.Effect<OpenFeed>
+  readonly isIdle: Effect.Effect<boolean>
+  /** How the exchange answers the feeds to come, in order; it accepts when there is no answer. */
+  readonly answer: (...answers: ReadonlyArray<Effect.Effect<void, ExchangeError.ExchangeError>>) => Effect.Effect<void>
+}>()("test/Exchange") {}
+
+const makeExchange = Effect.gen(function*() {
+  const opened = yield* Queue.unbounded<OpenFeed>()
+  const answers: Array<Effect.Effect<void, ExchangeError.ExchangeError>> = []
+  const feed = Effect.fnUntraced(function*(channel: BookChannel, options?: FeedOptions) {
+    const batches = yield* Queue.unbounded<ReadonlyArray<Feed<BookUpdate>>, ExchangeError.ExchangeError | Cause.Done>()
+    const closed = yield* Deferred.make<void>()
+    yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
+    yield* answers.shift() ?? Effect.void
+    yield* Queue.offer(opened, {
+      channel,
+      options,
+      closed,
+      send: (...batch) => Queue.offer(batches, batch),
+      end: (exit) => Exit.isFailure(exit) ? Queue.failCause(batches, exit.cause) : Effect.void
+    })
+    return Stream.fromQueue(batches).pipe(Stream.flatMap((batch) => Stream.fromArray(batch)))
+  })
+  const control = Exchange.of({
+    opened: Queue.take(opened),
+    isIdle: Effect.map(Queue.size(opened), (size) => size === 0),
+    answer: (...next) => Effect.sync(() => void answers.push(...next))
+  })
+  const websocket = Layer.mock(PublicWebsocket, {
+    exchange,
+    channels: new Set(["Book"] as const),
+    feed: feed as never
+  })
+  return Layer.merge(websocket, Layer.succeed(Exchange, control))
+})
+
+const layer = (pairs: ReadonlyArray<TradingPair> = [], options?: OrderBooks.OrderBooksOptions) =>
+  OrderBooks.layer(pairs, options).pipe(Layer.provideMerge(Layer.unwrap(makeExchange)))
+
+/** What a listener is told, as text: it may not keep the book. */
+const tell = (live: OrderBooks.LiveBook): string =>
+  live._tag === "Synced"
+    ? `v${live.book.version} ${live.book.bidPrice()}/${live.book.askPrice()}`
+    : `${live.cause} after ${live.lastVersion}`
+
+/** Follows a pair; the effect gives what the listener was told next. */
+const watch = Effect.fnUntraced(function*(which: TradingPair = pair) {
+  const books = yield* OrderBooks.OrderBooks
+  const told = yield* Queue.unbounded<string>()
+  yield* books.onUpdate(which, (live) => void Queue.offerUnsafe(told, tell(live)))
+  return Queue.take(told)
+})
+
+const synced = Effect.fnUntraced(function*(which: TradingPair = pair) {
+  const books = yield* OrderBooks.OrderBooks
+  const live = books.get(which)
+  assert.strictEqual(live?._tag, "Synced")
+  return live as OrderBooks.Synced
+})
+
+const stale = Effect.fnUntraced(function*(which: TradingPair = pair) {
+  const books = yield* OrderBooks.OrderBooks
+  const live = books.get(which)
+  assert.strictEqual(live?._tag, "Stale")
+  return live as OrderBooks.Stale
+})
+
+const nextFailure = Effect.gen(function*() {
+  const books = yield* OrderBooks.OrderBooks
+  return Option.getOrThrow(yield* Stream.runHead(books.failures))
+})
+
+describe("sync", () => {
+  it.effect("is Connecting, then Synced with the first snapshot, then follows the deltas", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      assert.deepStrictEqual(books.pairs(), [pair])
+      assert.strictEqual(books.exchange, exchange)
+      assert.deepStrictEqual(yield* stale(), {
+        _tag: "Stale",
+        pair,
+        cause: "Connecting",
+        since: 0,
+        lastVersion: null,
+        error: null
+      })
+      yield* TestClock.adjust(250)
+      const told = yield* watch()
+      assert.strictEqual(yield* told, "Connecting after null")
+      yield* feed.send(snapshot(5))
+      assert.strictEqual(yield* told, "v5 99/101")
+      const live = yield* books.awaitSynced(pair)
+      assert.strictEqual(live, yield* synced())
+      assert.strictEqual(live.since, 250)
+      assert.strictEqual(live.pair, pair)
+      yield* feed.send(delta(6, [100, 2]))
+      assert.strictEqual(yield* told, "v6 100/101")
+      yield* feed.send(delta(7, [100, 0]), delta(8, [], [101, 0, 103, 1]), delta(9))
+      assert.strictEqual(yield* told, "v9 99/103")
+      assert.strictEqual(yield* synced(), live)
+      assert.strictEqual(live.book.version, 9)
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("passes depth, speed, source and buffer on to the feed", () =>
+    Effect.gen(function*() {
+      const feed = yield* (yield* Exchange).opened
+      assert.deepStrictEqual(feed.channel, { _tag: "Book", pair, depth: 50, speed: "10ms", source: "obu" })
+      assert.deepStrictEqual(feed.options, { bufferSize: 64, overflow: "block" })
+    }).pipe(
+      Effect.provide(layer([pair], { depth: 50, speed: "10ms", source: "obu", bufferSize: 64, overflow: "block" }))
+    ))
+
+  it.effect("takes a snapshot at any time instead of the book, without a break", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5))
+      yield* told
+      const { book } = yield* synced()
+      yield* feed.send(snapshot(50, [89, 1], [91, 1]))
+      assert.strictEqual(yield* told, "v50 89/91")
+      assert.strictEqual((yield* synced()).book, book)
+      assert.isTrue(book.isCurrent)
+      const { gaps, resyncs, snapshots, updates } = yield* books.status
+      assert.deepStrictEqual({ gaps, resyncs, snapshots, updates }, { gaps: 0, resyncs: 0, snapshots: 2, updates: 2 })
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("keeps the pairs apart, and a pair that is named twice once", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      const first = yield* exchanges.opened
+      const second = yield* exchanges.opened
+      assert.deepStrictEqual([first.channel.pair, second.channel.pair], [pair, "ETH/USDT"])
+      assert.isTrue(yield* exchanges.isIdle)
+      yield* second.send(snapshot(3, [9, 1], [11, 1]))
+      yield* books.awaitSynced("ETH/USDT")
+      assert.strictEqual((yield* stale()).cause, "Connecting")
+      assert.strictEqual((yield* synced("ETH/USDT")).book.bidPrice(), 9)
+      const { stale: staleCount, synced: syncedCount, tracked } = yield* books.status
+      assert.deepStrictEqual([tracked, syncedCount, staleCount], [2, 1, 1])
+      yield* books.untrack(pair)
+      assert.deepStrictEqual(books.pairs(), ["ETH/USDT"])
+    }).pipe(Effect.provide(layer([pair, "ETH/USDT", pair]))))
+})
+
+describe("a gap", () => {
+  const causes = ["Reconnected", "Sequence", "Overflow", "Silent", "Rotated", "Rejected"] as const
+
+  it.effect.each(causes)("%s makes the book stale until the next snapshot", (cause) =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5), delta(6))
+      yield* told
+      const before = yield* synced()
+      yield* TestClock.adjust(1_000)
+      yield* feed.send(gap(cause))
+      assert.strictEqual(yield* told, `${cause} after 6`)
+      assert.strictEqual((yield* stale()).since, 1_000)
+      assert.isFalse(before.book.isCurrent)
+      assert.deepStrictEqual(before.book.bidPrice(), Number.NaN)
+      assert.isNull(before.book.bestAsk)
+      yield* TestClock.adjust(500)
+      yield* feed.send(snapshot(20, [89, 1], [91, 1]))
+      assert.strictEqual(yield* told, "v20 89/91")
+      const after = yield* synced()
+      assert.isTrue(after.book.isCurrent)
+      assert.strictEqual(after.since, 1_500)
+      assert.isFalse(before.book.isCurrent)
+      const { gaps, resyncs, staleMs } = yield* books.status
+      assert.deepStrictEqual({ gaps, resyncs, staleMs }, { gaps: 1, resyncs: 1, staleMs: 500 })
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("is told even when the snapshot comes in the same batch", () =>
+    Effect.gen(function*() {
+      const feed = yield* (yield* Exchange).opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5))
+      yield* told
+      yield* feed.send(delta(6, [100, 1]), gap("Overflow"), snapshot(9), delta(10, [98, 1]))
+      assert.strictEqual(yield* told, "Overflow after 6")
+      assert.strictEqual(yield* told, "v10 99/101")
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("behind a gap gives the newest cause and keeps the time", () =>
+    Effect.gen(function*() {
+      const feed = yield* (yield* Exchange).opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5), gap("Sequence"))
+      assert.strictEqual(yield* told, "Sequence after 5")
+      yield* TestClock.adjust(100)
+      yield* feed.send(gap("Reconnected"))
+      assert.strictEqual(yield* told, "Reconnected after 5")
+      assert.strictEqual((yield* stale()).since, 0)
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("is followed by a delta: it is not applied, counted each time and reported once", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5), gap(), delta(7, [100, 1]), delta(8, [100, 1]))
+      assert.strictEqual(yield* told, "Sequence after 5")
+      assert.deepStrictEqual(yield* nextFailure, { _tag: "DeltaWhileStale", pair, at: 0, version: 7 })
+      assert.strictEqual((yield* stale()).cause, "Sequence")
+      yield* feed.send(snapshot(9))
+      assert.strictEqual(yield* told, "v9 99/101")
+      assert.strictEqual((yield* synced()).book.bidCount, 1)
+      // A later time stale is reported again.
+      yield* feed.send(gap(), delta(11))
+      assert.strictEqual(yield* told, "Sequence after 9")
+      const failures = yield* Stream.runCollect(Stream.take(books.failures, 2))
+      assert.deepStrictEqual(failures.map((failure) => failure._tag === "DeltaWhileStale" && failure.version), [7, 11])
+      assert.strictEqual((yield* books.status).ignored, 3)
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("does not come back to life with a delta before the first snapshot either", () =>
+    Effect.gen(function*() {
+      const feed = yield* (yield* Exchange).opened
+      yield* feed.send(delta(7, [100, 1]))
+      assert.strictEqual((yield* nextFailure)._tag, "DeltaWhileStale")
+      assert.strictEqual((yield* stale()).cause, "Connecting")
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("a faulty update", () => {
+  const faults = [
+    {
+      name: "crossed",
+      update: crossing(6),
+      failure: { _tag: "Crossed", pair, at: 0, version: 6, bid: 102, ask: 101 },
+      counted: { crossed: 1, invalidLevels: 0 }
+    },
+    {
+      name: "an invalid level",
+      update: delta(6, [], [Number.NaN, 3]),
+      failure: { _tag: "InvalidLevel", pair, at: 0, version: 6, side: "ask", price: Number.NaN, quantity: 3 },
+      counted: { crossed: 0, invalidLevels: 1 }
+    }
+  ] as const
+
+  it.effect.each(faults)(
+    "($name) ends the feed and asks for another one at once",
+    ({ counted, failure, update }) =>
+      Effect.gen(function*() {
+        const exchanges = yield* Exchange
+        const books = yield* OrderBooks.OrderBooks
+        const feed = yield* exchanges.opened
+        const told = yield* watch()
+        yield* told
+        yield* feed.send(snapshot(5))
+        yield* told
+        const { book } = yield* synced()
+        // What follows in the batch is void, a snapshot included: it may not be newer than the fault.
+        yield* feed.send(update, delta(7), snapshot(8))
+        assert.strictEqual(yield* told, `${failure._tag} after 5`)
+        assert.isFalse(book.isCurrent)
+        assert.deepStrictEqual(yield* nextFailure, failure)
+        yield* Deferred.await(feed.closed)
+        yield* TestClock.adjust(0)
+        const again = yield* exchanges.opened
+        assert.strictEqual((yield* stale()).cause, failure._tag)
+        yield* again.send(snapshot(9, [100, 1]))
+        assert.strictEqual(yield* told, "v9 100/101")
+        const { crossed, ignored, invalidLevels, resyncs } = yield* books.status
+        assert.deepStrictEqual({ crossed, invalidLevels, ignored, resyncs }, { ...counted, ignored: 0, resyncs: 1 })
+      }).pipe(Effect.provide(layer([pair])))
+  )
+
+  it.effect("that repeats is answered ever more slowly, and at once again after a healthy minute", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      let feed = yield* exchanges.opened
+      const faultAfter = Effect.fnUntraced(function*(pauseMs: number) {
+        yield* feed.send(snapshot(5, [102, 1], [101, 1]))
+        yield* Deferred.await(feed.closed)
+        if (pauseMs > 0) {
+          yield* TestClock.adjust(pauseMs - 1)
+          assert.isTrue(yield* exchanges.isIdle)
+          yield* TestClock.adjust(1)
+        } else {
+          yield* TestClock.adjust(0)
+        }
+        feed = yield* exchanges.opened
+      })
+      for (const pauseMs of [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) yield* faultAfter(pauseMs)
+      yield* TestClock.adjust(60_000)
+      for (const pauseMs of [0, 1_000]) yield* faultAfter(pauseMs)
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("a feed that fails", () => {
+  it.effect("for good leaves the book stale with its error, until the pair is tracked again", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* exchanges.opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5))
+      yield* told
+      const { book } = yield* synced()
+      yield* feed.end(Exit.fail(refused))
+      assert.strictEqual(yield* told, "Failed after 5")
+      assert.strictEqual((yield* stale()).error, refused)
+      assert.isFalse(book.isCurrent)
+      assert.deepStrictEqual(yield* nextFailure, { _tag: "FeedFailed", pair, at: 0, error: refused, retryIn: null })
+      assert.strictEqual(yield* Effect.flip(books.awaitSynced(pair)), refused)
+      assert.strictEqual((yield* books.status).feedFailures, 1)
+      yield* TestClock.adjust("1 hour")
+      assert.isTrue(yield* exchanges.isIdle)
+      yield* books.track(pair)
+      assert.strictEqual(yield* told, "Connecting after 5")
+      assert.isNull((yield* stale()).error)
+      yield* (yield* exchanges.opened).send(snapshot(9))
+      assert.strictEqual(yield* told, "v9 99/101")
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("with what may pass is asked for again after 1, 2, 4 … s", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* exchanges.opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5))
+      yield* told
+      yield* exchanges.answer(Effect.fail(passing))
+      yield* feed.end(Exit.fail(passing))
+      assert.strictEqual(yield* told, "Retrying after 5")
+      assert.strictEqual((yield* stale()).error, passing)
+      const waiter = yield* Effect.forkChild(books.awaitSynced(pair))
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual(yield* told, "Retrying after 5")
+      yield* TestClock.adjust(1_999)
+      assert.isTrue(yield* exchanges.isIdle)
+      yield* TestClock.adjust(1)
+      yield* (yield* exchanges.opened).send(snapshot(9))
+      assert.strictEqual(yield* told, "v9 99/101")
+      assert.strictEqual((yield* Fiber.join(waiter)).book.version, 9)
+      const failures = yield* Stream.runCollect(Stream.take(books.failures, 2))
+      assert.deepStrictEqual(failures.map((failure) => failure._tag === "FeedFailed" && failure.retryIn), [
+        1_000,
+        2_000
+      ])
+    }).pipe(Effect.provide(layer([pair]))))
+
+  const silentEnds = [
+    { name: "ends", exit: Exit.fail<ExchangeError.ExchangeError | Cause.Done>(Cause.Done()), detail: "feed ended" },
+    { name: "dies", exit: Exit.die(new Error("a bug")), detail: "a bug" },
+    { name: "is interrupted from within", exit: Exit.interrupt(7), detail: "feed broke" }
+  ]
+
+  it.effect.each(silentEnds)(
+    "because it $name does not leave its last state standing",
+    ({ detail, exit }) =>
+      Effect.gen(function*() {
+        const feed = yield* (yield* Exchange).opened
+        const told = yield* watch()
+        yield* told
+        yield* feed.send(snapshot(5))
+        yield* told
+        yield* feed.end(exit as Exit.Exit<never, ExchangeError.ExchangeError>)
+        assert.strictEqual(yield* told, "Failed after 5")
+        const { error } = yield* stale()
+        assert.strictEqual(error?.reason._tag, "Closed")
+        assert.include(error?.message, detail)
+      }).pipe(Effect.provide(layer([pair])))
+  )
+
+  it.effect("is logged as a warning with exchange and pair", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ fiber, logLevel, message }) => {
+        const annotations = fiber.getRef(References.CurrentLogAnnotations)
+        lines.push(`${logLevel} ${annotations["exchange"]} ${annotations["pair"]} ${String(message)}`)
+      })
+      yield* Effect.gen(function*() {
+        const feed = yield* (yield* Exchange).opened
+        const told = yield* watch()
+        yield* told
+        yield* feed.send(snapshot(5), gap(), delta(7), snapshot(8), delta(9, [-1, 1]))
+        yield* told
+        yield* told
+        yield* Deferred.await(feed.closed)
+      }).pipe(Effect.provide(layer([pair]).pipe(Layer.provideMerge(Logger.layer([logger])))))
+      assert.lengthOf(lines, 2)
+      assert.include(lines[0], "Warn test-spot BTC/USDT delta 7 came where a snapshot was due")
+      assert.include(lines[1], "Warn test-spot BTC/USDT invalid bid at version 9 (price -1, quantity 1)")
+    }))
+})
+
+describe("track", () => {
+  it.effect("shares one feed between its holders, until the last one's scope closes", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      assert.isUndefined(books.get(pair))
+      const first = yield* Scope.make()
+      const second = yield* Scope.make()
+      yield* Scope.provide(books.track(pair), first)
+      yield* Scope.provide(books.track(pair), second)
+      const feed = yield* exchanges.opened
+      assert.isTrue(yield* exchanges.isIdle)
+      yield* feed.send(snapshot(5))
+      const { book } = yield* books.awaitSynced(pair)
+      yield* Scope.close(first, Exit.void)
+      assert.isTrue(book.isCurrent)
+      yield* Scope.close(second, Exit.void)
+      assert.isTrue(yield* Deferred.isDone(feed.closed))
+      assert.isFalse(book.isCurrent)
+      assert.isUndefined(books.get(pair))
+      assert.deepStrictEqual(books.pairs(), [])
+      // A new holder begins anew.
+      yield* books.track(pair)
+      yield* (yield* exchanges.opened).send(snapshot(50))
+      assert.strictEqual((yield* books.awaitSynced(pair)).book.version, 50)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("fails when the exchange refuses, and then holds nothing", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      yield* exchanges.answer(Effect.fail(refused))
+      assert.strictEqual(yield* Effect.flip(books.track(pair)), refused)
+      assert.isUndefined(books.get(pair))
+      assert.strictEqual((yield* nextFailure)._tag, "FeedFailed")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("holds nothing when it is interrupted while it waits for the exchange", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      const asked = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      yield* exchanges.answer(
+        Deferred.succeed(asked, undefined).pipe(
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+        )
+      )
+      const fiber = yield* Effect.forkChild(Effect.scoped(books.track(pair)))
+      yield* Deferred.await(asked)
+      assert.strictEqual((yield* stale()).cause, "Connecting")
+      yield* Fiber.interrupt(fiber)
+      yield* Deferred.await(interrupted)
+      assert.isUndefined(books.get(pair))
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("does not share its end with the Layer's own hold, which untrack gives up", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* exchanges.opened
+      yield* feed.send(snapshot(5))
+      yield* Effect.scoped(books.track(pair))
+      const { book } = yield* books.awaitSynced(pair)
+      const holder = yield* Scope.make()
+      yield* Scope.provide(books.track(pair), holder)
+      yield* books.untrack(pair)
+      yield* books.untrack(pair)
+      yield* books.untrack("ETH/USDT")
+      assert.isTrue(book.isCurrent)
+      yield* Scope.close(holder, Exit.void)
+      assert.isFalse(book.isCurrent)
+      assert.isUndefined(books.get(pair))
+      assert.isTrue(yield* Deferred.isDone(feed.closed))
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("awaitSynced", () => {
+  it.effect("fails for a pair that is not tracked", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const error = yield* Effect.flip(books.awaitSynced(pair))
+      assert.strictEqual(error.reason._tag, "InvalidUse")
+      assert.include(error.message, pair)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("fails when the pair is no longer tracked, and leaves no listener when interrupted", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      const left = yield* Effect.forkChild(books.awaitSynced(pair))
+      const stays = yield* Effect.forkChild(books.awaitSynced(pair))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(left)
+      yield* feed.send(gap("Silent"))
+      yield* books.untrack(pair)
+      const error = yield* Effect.flip(Fiber.join(stays))
+      assert.strictEqual(error.reason._tag, "Closed")
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("fails with the error of a feed that is given up while it waits", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      const waiter = yield* Effect.forkChild(books.awaitSynced(pair))
+      yield* Effect.yieldNow
+      yield* feed.end(Exit.fail(refused))
+      assert.strictEqual(yield* Effect.flip(Fiber.join(waiter)), refused)
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("changes", () => {
+  it.effect("begins with the present state and gives a slow reader only the newest one", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const exchanges = yield* Exchange
+      const gate = yield* Queue.unbounded<void>()
+      const seen = yield* Queue.unbounded<string>()
+      const told = yield* watch()
+      const feed = yield* exchanges.opened
+      yield* told
+      yield* books.changes(pair).pipe(
+        Stream.map(tell),
+        Stream.runForEach((state) => Effect.andThen(Queue.offer(seen, state), Queue.take(gate))),
+        Effect.forkScoped
+      )
+      assert.strictEqual(yield* Queue.take(seen), "Connecting after null")
+      for (const batch of [[snapshot(5)], [gap()], [snapshot(7)], [delta(8, [100, 1])]]) {
+        yield* feed.send(...batch)
+        yield* told
+      }
+      yield* Queue.offer(gate, undefined)
+      assert.strictEqual(yield* Queue.take(seen), "v8 100/101")
+      assert.isTrue(yield* exchanges.isIdle)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("tracks the pair while it runs", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const exchanges = yield* Exchange
+      const reader = yield* books.changes(pair).pipe(
+        Stream.filterMap((live) =>
+          live._tag === "Synced" ? Result.succeed(live.book.version) : Result.fail(live.cause)
+        ),
+        Stream.runHead,
+        Effect.forkChild
+      )
+      const feed = yield* exchanges.opened
+      yield* feed.send(snapshot(5))
+      assert.deepStrictEqual(yield* Fiber.join(reader), Option.some(5))
+      assert.isUndefined(books.get(pair))
+      assert.isTrue(yield* Deferred.isDone(feed.closed))
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("a listener", () => {
+  it.effect("that throws is counted, reported once, and does not hurt the others or the book", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const defect = new Error("bad listener")
+      let calls = 0
+      yield* books.onUpdate(pair, () => {
+        calls++
+        throw defect
+      })
+      const told = yield* watch()
+      const feed = yield* (yield* Exchange).opened
+      assert.deepStrictEqual(yield* nextFailure, { _tag: "ListenerFailed", pair, at: 0, defect })
+      yield* told
+      yield* feed.send(snapshot(5))
+      assert.strictEqual(yield* told, "v5 99/101")
+      yield* feed.send(delta(6))
+      assert.strictEqual(yield* told, "v6 99/101")
+      assert.strictEqual(calls, 3)
+      assert.strictEqual((yield* books.status).listenerFailures, 3)
+      // Reported once: what is reported next is something else.
+      yield* feed.send(gap(), delta(8))
+      const failures = yield* Stream.runCollect(Stream.take(books.failures, 2))
+      assert.deepStrictEqual(failures.map(({ _tag }) => _tag), ["ListenerFailed", "DeltaWhileStale"])
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("is called no more when its scope has closed", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* (yield* Exchange).opened
+      const scope = yield* Scope.make()
+      const states: Array<string> = []
+      yield* Scope.provide(books.onUpdate(pair, (live) => void states.push(tell(live))), scope)
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5))
+      yield* told
+      yield* Scope.close(scope, Exit.void)
+      yield* feed.send(gap())
+      yield* told
+      assert.deepStrictEqual(states, ["Connecting after null", "v5 99/101"])
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("status", () => {
+  it.effect("adds up the time without sync of all books, those that are no longer tracked included", () =>
+    Effect.gen(function*() {
+      const exchanges = yield* Exchange
+      const books = yield* OrderBooks.OrderBooks
+      const first = yield* exchanges.opened
+      const second = yield* exchanges.opened
+      const told = yield* watch()
+      yield* told
+      yield* TestClock.adjust(100)
+      yield* first.send(snapshot(1))
+      yield* told
+      assert.strictEqual((yield* books.status).staleMs, 200)
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual((yield* books.status).staleMs, 1_200)
+      yield* books.untrack("ETH/USDT")
+      yield* Deferred.await(second.closed)
+      yield* TestClock.adjust(5_000)
+      yield* first.send(gap())
+      yield* told
+      yield* TestClock.adjust(30)
+      assert.deepStrictEqual(yield* books.status, {
+        exchange,
+        tracked: 1,
+        synced: 0,
+        stale: 1,
+        staleMs: 1_230,
+        updates: 1,
+        snapshots: 1,
+        resyncs: 0,
+        gaps: 1,
+        crossed: 0,
+        invalidLevels: 0,
+        ignored: 0,
+        feedFailures: 0,
+        listenerFailures: 0
+      })
+    }).pipe(Effect.provide(layer([pair, "ETH/USDT"]))))
+})
+
+describe("closing the service", () => {
+  it.effect("ends views, waiters and streams, and refuses later use", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(layer([pair, "ETH/USDT"]), scope)
+      const books = Context.get(context, OrderBooks.OrderBooks)
+      const exchanges = Context.get(context, Exchange)
+      const feed = yield* exchanges.opened
+      const other = yield* exchanges.opened
+      yield* feed.send(snapshot(5))
+      const { book } = yield* books.awaitSynced(pair)
+      const waiter = yield* Effect.forkChild(books.awaitSynced("ETH/USDT"))
+      const held = yield* Deferred.make<void>()
+      yield* exchanges.answer(Effect.andThen(Deferred.succeed(held, undefined), Effect.never))
+      const tracker = yield* Effect.forkChild(Effect.scoped(books.track("XRP/USDT")))
+      yield* Deferred.await(held)
+      const begun = yield* Deferred.make<void>()
+      const reader = yield* books.changes(pair).pipe(
+        Stream.tap(() => Deferred.succeed(begun, undefined)),
+        Stream.map(tell),
+        Stream.runCollect,
+        Effect.forkChild
+      )
+      const failures = yield* Effect.forkChild(Stream.runCollect(books.failures))
+      yield* Deferred.await(begun)
+      yield* TestClock.adjust(10)
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse(book.isCurrent)
+      assert.deepStrictEqual(yield* Fiber.join(reader), ["v5 99/101", "Closed after 5"])
+      assert.strictEqual((yield* Effect.flip(Fiber.join(waiter))).reason._tag, "Closed")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(tracker))).reason._tag, "Closed")
+      assert.deepStrictEqual(yield* Fiber.join(failures), [])
+      assert.isTrue((yield* Deferred.isDone(feed.closed)) && (yield* Deferred.isDone(other.closed)))
+      assert.isUndefined(books.get(pair))
+      assert.strictEqual((yield* Effect.flip(books.track(pair))).reason._tag, "Closed")
+      assert.strictEqual((yield* Effect.flip(books.awaitSynced(pair))).reason._tag, "Closed")
+      assert.deepStrictEqual(yield* Stream.runCollect(Stream.map(books.changes(pair), tell)), ["Closed after null"])
+      assert.isTrue(yield* exchanges.isIdle)
+      const { staleMs, tracked } = yield* books.status
+      assert.deepStrictEqual({ staleMs, tracked }, { staleMs: 20, tracked: 0 })
+    }))
+})
+
+describe("BookFollower", () => {
+  const make = Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const counters = OrderBooks.makeCounters()
+    const failures: Array<OrderBooks.BookFailure> = []
+    const follower = new OrderBooks.BookFollower(pair, {
+      clock,
+      counters,
+      report: (failure) => void failures.push(failure)
+    })
+    const states: Array<string> = []
+    const remove = follower.listen((live) => void states.push(tell(live)))
+    return { counters, failures, follower, remove, states }
+  })
+
+  it.effect("is driven by hand from a session's handlers, update by update", () =>
+    Effect.gen(function*() {
+      const { counters, failures, follower, remove, states } = yield* make
+      follower.onBook(bookUpdate("snapshot", 1, [99, 1], [101, 1]))
+      follower.onBook(bookUpdate("delta", 2, [100, 1], []))
+      follower.onGap(gap("Reconnected"))
+      follower.onBook(bookUpdate("delta", 4, [100, 1], []))
+      follower.onBook(bookUpdate("snapshot", 5, [99, 1], [101, 1]))
+      // A fault waits for the next snapshot: nothing subscribes anew.
+      follower.onBook(bookUpdate("delta", 6, [102, 1], []))
+      follower.onBook(bookUpdate("delta", 7, [102, 0], []))
+      follower.onBook(bookUpdate("snapshot", 8, [98, 1], [101, 1]))
+      remove()
+      follower.onBook(bookUpdate("delta", 9, [98, 2], []))
+      assert.deepStrictEqual(states, [
+        "Connecting after null",
+        "v1 99/101",
+        "v2 100/101",
+        "Reconnected after 2",
+        "v5 99/101",
+        "Crossed after 5",
+        "v8 98/101"
+      ])
+      assert.deepStrictEqual(failures.map(({ _tag }) => _tag), ["DeltaWhileStale", "Crossed", "DeltaWhileStale"])
+      assert.deepStrictEqual(counters, {
+        ...OrderBooks.makeCounters(),
+        updates: 5,
+        snapshots: 3,
+        resyncs: 2,
+        gaps: 1,
+        crossed: 1,
+        ignored: 2
+      })
+    }))
+
+  it.effect("never comes back to life once it is closed", () =>
+    Effect.gen(function*() {
+      const { failures, follower, states } = yield* make
+      follower.onBook(bookUpdate("snapshot", 1, [99, 1], [101, 1]))
+      follower.close()
+      follower.close()
+      follower.onBook(bookUpdate("snapshot", 2, [99, 1], [101, 1]))
+      assert.isTrue(follower.onBatch([snapshot(3)]))
+      follower.onGap(gap())
+      follower.connect()
+      follower.fail(refused, null)
+      assert.deepStrictEqual(states, ["Connecting after null", "v1 99/101", "Closed after 1"])
+      assert.deepStrictEqual(failures, [])
+      assert.strictEqual(tell(follower.live), "Closed after 1")
+    }))
+})
