@@ -1,0 +1,43 @@
+/** One open socket, as an acquisition: acquiring dials, closing the scope hangs up, and every end is an error. */
+import type { Effect, Scope } from "effect"
+import type { ExchangeError } from "../ExchangeError.ts"
+
+/** What goes out. Text is sent as a text frame, bytes as a binary one. */
+export type OutFrame = string | Uint8Array
+
+/** The frames of one read of the socket, with one time stamp for all. Text frames come as their UTF-8 bytes. */
+export interface Batch {
+  readonly frames: ReadonlyArray<Uint8Array>
+  /** When the bytes were read, ms since the epoch with fractions. */
+  readonly receivedAt: number
+}
+
+/** Where to connect. Run anew for every connection, so that a key in it lives exactly as long as its socket. */
+export interface Endpoint {
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** What has been seen on the connection; the socket and the session write it, heartbeat and staleness read it. ms. */
+export interface Activity {
+  /** Last frame of any kind. */
+  receivedAt: number
+  /** Last frame that carried data. */
+  dataAt: number
+  /** Whether data is due at all: something is subscribed. */
+  expectsData: boolean
+  /** True while a subscriber that asked for it holds up reading: silence is then ours, and no sign of a dead peer. */
+  held: boolean
+}
+
+export interface Connection {
+  /** The next read's frames. Fails with the reason when the connection is over, also while it waits. */
+  readonly pull: Effect.Effect<Batch, ExchangeError>
+  /** Fails once this connection is over, so nothing meant for it can leave on the next one. */
+  readonly write: (frame: OutFrame) => Effect.Effect<void, ExchangeError>
+  /** Ends the connection: `pull` fails with `reason`. */
+  readonly abort: (reason: ExchangeError) => Effect.Effect<void>
+  readonly activity: Activity
+}
+
+export type Dial<R = never> = Effect.Effect<Connection, ExchangeError, R | Scope.Scope>

@@ -1,0 +1,112 @@
+/**
+ * What the connections of an exchange do, as metrics named and measured after OpenTelemetry. Every series carries
+ * `exchange`. Counting happens per batch, never per frame.
+ */
+import { Cause, Clock, type Context, Effect, Exit, Metric } from "effect"
+import type { ExchangeId } from "../domain/Instrument.ts"
+import { ExchangeError } from "../ExchangeError.ts"
+import type { Batch, Connection, Dial, OutFrame } from "./Connection.ts"
+import * as Silence from "./Silence.ts"
+
+const counter = (exchange: ExchangeId, name: string, unit: string, description: string) =>
+  Metric.counter(`exchange.ws.${name}`, { description, incremental: true, attributes: { exchange, unit } })
+
+/** The handles of one exchange. Two calls for one exchange address the same series. */
+export const make = (exchange: ExchangeId) => ({
+  /** `exchange.ws.connections.opened`. */
+  opened: counter(exchange, "connections.opened", "{connection}", "Sockets that opened"),
+  /** `exchange.ws.connections.failed`, also by `reason`, the tag of the error: attempts that did not open. */
+  failed: counter(exchange, "connections.failed", "{connection}", "Sockets that could not be opened"),
+  /** `exchange.ws.connections.ended`, also by `reason`: the error's tag, `Closed` or `Interrupted` when it was ours. */
+  ended: counter(exchange, "connections.ended", "{connection}", "Open sockets that ended"),
+  /** `exchange.ws.connections.active`. */
+  active: Metric.gauge("exchange.ws.connections.active", {
+    description: "Sockets that are open now",
+    attributes: { exchange, unit: "{connection}" }
+  }),
+  /** `exchange.ws.connect.duration`, s: from dialling to an open socket that is ready for use. */
+  connectDuration: Metric.histogram("exchange.ws.connect.duration", {
+    description: "How long opening took",
+    attributes: { exchange, unit: "s" },
+    boundaries: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+  }),
+  /** `exchange.ws.frames.received`: frames that were pulled. */
+  framesReceived: counter(exchange, "frames.received", "{frame}", "Frames received"),
+  /** `exchange.ws.bytes.received`: their payloads, inflated. */
+  bytesReceived: counter(exchange, "bytes.received", "By", "Payload received"),
+  /** `exchange.ws.frames.sent`. */
+  framesSent: counter(exchange, "frames.sent", "{frame}", "Frames sent"),
+  /** `exchange.ws.bytes.sent`: their payloads before compression. */
+  bytesSent: counter(exchange, "bytes.sent", "By", "Payload sent")
+})
+
+export type ConnectionMetrics = ReturnType<typeof make>
+
+export interface MetricsOptions {
+  readonly exchange: ExchangeId
+}
+
+/** Counts what a dial and its connections do. Applied last, it also counts handshakes that fail. */
+export const withMetrics = ({ exchange }: MetricsOptions) => {
+  const metrics = make(exchange)
+  return <R>(self: Dial<R>): Dial<R> =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const context = yield* Effect.context<never>()
+      const started = Silence.monotonicMillis(clock)
+      const connection = yield* Effect.tapError(self, (error) =>
+        Effect.sync(() => Metric.withAttributes(metrics.failed, { reason: error.reason._tag }).updateUnsafe(1, context)))
+      metrics.connectDuration.updateUnsafe((Silence.monotonicMillis(clock) - started) / 1000, context)
+      return yield* measured(connection, metrics, context)
+    })
+}
+
+const measured = Effect.fnUntraced(function*(
+  connection: Connection,
+  metrics: ConnectionMetrics,
+  context: Context.Context<never>
+) {
+  let reason: string | undefined
+  metrics.opened.updateUnsafe(1, context)
+  metrics.active.modifyUnsafe(1, context)
+  yield* Effect.addFinalizer((exit) =>
+    Effect.sync(() => {
+      metrics.active.modifyUnsafe(-1, context)
+      Metric.withAttributes(metrics.ended, { reason: reason ?? reasonOf(exit) }).updateUnsafe(1, context)
+    })
+  )
+  const received = (batch: Batch): Batch => {
+    const { frames } = batch
+    let bytes = 0
+    for (let i = 0; i < frames.length; i++) bytes += frames[i]!.length
+    metrics.framesReceived.updateUnsafe(frames.length, context)
+    metrics.bytesReceived.updateUnsafe(bytes, context)
+    return batch
+  }
+  const ended = (error: ExchangeError): ExchangeError => {
+    reason ??= error.reason._tag
+    return error
+  }
+  const sent = (frame: OutFrame) => () => {
+    metrics.framesSent.updateUnsafe(1, context)
+    metrics.bytesSent.updateUnsafe(byteLength(frame), context)
+  }
+  const self: Connection = {
+    ...connection,
+    pull: Effect.mapBoth(connection.pull, { onSuccess: received, onFailure: ended }),
+    write: (frame) => Effect.tap(connection.write(frame), Effect.sync(sent(frame)))
+  }
+  return self
+})
+
+const encoder = new TextEncoder()
+
+const byteLength = (frame: OutFrame): number => (typeof frame === "string" ? encoder.encode(frame) : frame).length
+
+/** Why a scope closed while its connection was still alive. */
+const reasonOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return "Closed"
+  const error = Cause.squash(exit.cause)
+  if (error instanceof ExchangeError) return error.reason._tag
+  return Cause.hasInterruptsOnly(exit.cause) ? "Interrupted" : "Defect"
+}

@@ -1,0 +1,125 @@
+/** Keeps a session alive over one connection after another. */
+import { Clock, Duration, Effect, Pull, Random, Schedule, type Scope } from "effect"
+import type { ExchangeError } from "../ExchangeError.ts"
+import type { Connection, Dial } from "./Connection.ts"
+import * as Silence from "./Silence.ts"
+
+export interface ReconnectPolicy {
+  /** The waits between dials. When it is done, the last error ends the supervision. */
+  readonly backoff: Schedule.Schedule<unknown, ExchangeError>
+  /** A connection that lived this long was healthy: the back-off starts anew after it. */
+  readonly stableAfter: Duration.Input
+}
+
+const firstMillis = 50
+const promptMillis = 1000
+const promptForMillis = 60_000
+const longestMillis = 30_000
+
+/**
+ * Doubles from 50 ms to 1 s and stays there for the first minute of an outage, because most last seconds; then doubles
+ * on to 30 s. Every wait, the first too, is drawn from the upper half of its step, so that clients which lost their
+ * connections together do not return together. Never ends: exchanges come back.
+ */
+export const backoff: Schedule.Schedule<Duration.Duration> = Schedule.fromStepWithMetadata(
+  Effect.sync(() => {
+    let later = 0
+    return ({ attempt, elapsed }: Schedule.InputMetadata<unknown>) =>
+      Effect.map(Random.next, (random) => {
+        const step = elapsed < promptForMillis
+          ? Math.min(firstMillis * 2 ** (attempt - 1), promptMillis)
+          : Math.min(promptMillis * 2 ** ++later, longestMillis)
+        const wait = Duration.millis(step / 2 + (step / 2) * random)
+        return [wait, wait] as [Duration.Duration, Duration.Duration]
+      })
+  })
+)
+
+export const defaults: ReconnectPolicy = { backoff, stableAfter: "10 seconds" }
+
+/** Called in the order of events. What a hook throws or dies of ends the supervision with that defect. */
+export interface Hooks {
+  /** Before every dial. `attempt` counts from 1 since the last healthy connection. */
+  readonly onConnecting?: ((attempt: number) => Effect.Effect<void> | void) | undefined
+  readonly onConnected?: (() => Effect.Effect<void> | void) | undefined
+  /** After every failed dial and every ended connection. `retryInMs` is null when there will be no other dial. */
+  readonly onDisconnected?: ((error: ExchangeError, retryInMs: number | null) => Effect.Effect<void> | void) | undefined
+}
+
+/**
+ * Dials, runs the session on the connection, and dials again after either has failed. Ends only with an error that
+ * `isTransient` says cannot pass, or when the back-off is exhausted; defects pass through. Each connection has its own
+ * scope, closed before the wait; interruption closes it too.
+ */
+export const supervise = <R, R2>(
+  dial: Dial<R>,
+  session: (connection: Connection) => Effect.Effect<never, ExchangeError, R2>,
+  policy: ReconnectPolicy = defaults,
+  hooks: Hooks = {}
+): Effect.Effect<never, ExchangeError, Exclude<R | R2, Scope.Scope>> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const stableAfter = Duration.toMillis(policy.stableAfter)
+    let step = yield* Schedule.toStep(policy.backoff)
+    let attempt = 0
+    while (true) {
+      yield* run(hooks.onConnecting?.(++attempt))
+      const { error, livedMillis } = yield* live(clock, dial, session, hooks)
+      if (livedMillis >= stableAfter) {
+        step = yield* Schedule.toStep(policy.backoff)
+        attempt = 0
+      }
+      const wait = error.isTransient ? yield* waitAfter(error, step(clock.currentTimeMillisUnsafe(), error)) : null
+      yield* run(hooks.onDisconnected?.(error, wait))
+      if (wait === null) return yield* Effect.fail(error)
+      yield* Effect.sleep(Duration.millis(wait))
+    }
+  })
+
+interface Life {
+  readonly error: ExchangeError
+  /** Zero when the dial failed. */
+  readonly livedMillis: number
+}
+
+/** One dial and, when it succeeds, one session to its end. */
+const live = <R, R2>(
+  clock: Clock.Clock,
+  dial: Dial<R>,
+  session: (connection: Connection) => Effect.Effect<never, ExchangeError, R2>,
+  hooks: Hooks
+): Effect.Effect<Life, never, Exclude<R | R2, Scope.Scope>> =>
+  Effect.suspend(() => {
+    let connectedAt: number | undefined
+    let livedMillis = 0
+    return Effect.flatMap(dial, (connection) => {
+      connectedAt = Silence.monotonicMillis(clock)
+      return Effect.andThen(run(hooks.onConnected?.()), session(connection))
+    }).pipe(
+      // Within the scope: saying goodbye to the peer is not part of the life.
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          if (connectedAt !== undefined) livedMillis = Silence.monotonicMillis(clock) - connectedAt
+        })
+      ),
+      Effect.scoped,
+      Effect.flip,
+      Effect.map((error) => ({ error, livedMillis }))
+    )
+  })
+
+const run = (hook: Effect.Effect<void> | void): Effect.Effect<void> => hook === undefined ? Effect.void : hook
+
+/** Milliseconds; null when the schedule is done. What the exchange asks for is the least. */
+const waitAfter = (
+  { reason }: ExchangeError,
+  step: Pull.Pull<[unknown, Duration.Duration], never, unknown>
+): Effect.Effect<number | null> =>
+  Pull.matchEffect(step, {
+    onSuccess: ([, wait]) =>
+      Effect.succeed(
+        Math.max(Duration.toMillis(wait), (reason._tag === "RequestFailed" ? reason.retryAfterMs : undefined) ?? 0)
+      ),
+    onDone: () => Effect.succeed(null),
+    onFailure: Effect.failCause
+  })

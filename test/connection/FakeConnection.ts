@@ -1,0 +1,50 @@
+/** A connection without a socket, for what wraps connections. The test plays the peer. */
+import { Cause, type Clock, Effect, Queue } from "effect"
+import type { Activity, Batch, Connection, OutFrame } from "../../src/connection/Connection.ts"
+import type { ExchangeError } from "../../src/ExchangeError.ts"
+
+export interface FakeConnection {
+  readonly connection: Connection
+  readonly activity: Activity
+  readonly written: Array<OutFrame>
+  readonly aborted: Array<ExchangeError>
+  /** A frame arrives: the stamp moves and the frame waits for a pull. */
+  readonly receive: (text?: string) => void
+  /** The peer ends it. */
+  readonly end: (error: ExchangeError) => void
+  /** What `write` does beside keeping the frame. */
+  onWrite: (frame: OutFrame) => Effect.Effect<void, ExchangeError>
+}
+
+export const make = (clock: Clock.Clock): FakeConnection => {
+  const now = () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+  const batches = Effect.runSync(Queue.unbounded<Batch, ExchangeError>())
+  const activity: Activity = { receivedAt: now(), dataAt: now(), expectsData: false, held: false }
+  const end = (error: ExchangeError) => Queue.failCauseUnsafe(batches, Cause.fail(error))
+  const fake: FakeConnection = {
+    activity,
+    written: [],
+    aborted: [],
+    onWrite: () => Effect.void,
+    receive: (text = "frame") => {
+      activity.receivedAt = now()
+      Queue.offerUnsafe(batches, { frames: [Buffer.from(text)], receivedAt: activity.receivedAt })
+    },
+    end,
+    connection: {
+      activity,
+      pull: Queue.take(batches),
+      write: (frame) =>
+        Effect.suspend(() => {
+          fake.written.push(frame)
+          return fake.onWrite(frame)
+        }),
+      abort: (reason) =>
+        Effect.sync(() => {
+          fake.aborted.push(reason)
+          end(reason)
+        })
+    }
+  }
+  return fake
+}

@@ -1,0 +1,277 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Queue, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as Heartbeat from "../../src/connection/Heartbeat.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import * as FakeConnection from "./FakeConnection.ts"
+import * as TestServer from "./TestServer.ts"
+
+const options: Heartbeat.HeartbeatOptions = {
+  exchange: "test",
+  interval: "15 seconds",
+  timeout: "5 seconds",
+  ping: () => "ping"
+}
+
+const disconnected = ExchangeError.make("test", new ExchangeError.Disconnected({ code: 1006, detail: "" }))
+
+/** A connection with a heartbeat in the test's scope. */
+const beating = (overrides?: Partial<Heartbeat.HeartbeatOptions>) =>
+  Effect.gen(function*() {
+    const fake = FakeConnection.make(yield* Clock.Clock)
+    yield* Heartbeat.withHeartbeat({ ...options, ...overrides })(Effect.succeed(fake.connection))
+    yield* Effect.yieldNow
+    return fake
+  })
+
+const silentFor = (error: ExchangeError.ExchangeError | undefined) =>
+  error?.reason._tag === "Silent" ? error.reason.silentForMs : undefined
+
+describe("withHeartbeat", () => {
+  it.effect("pings once nothing came for the interval, and gives up after the timeout", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      yield* TestClock.adjust("14999 millis")
+      assert.deepStrictEqual(fake.written, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(fake.written, ["ping"])
+      yield* TestClock.adjust("4999 millis")
+      assert.deepStrictEqual(fake.aborted, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(fake.aborted.map(silentFor), [20_000])
+      assert.isTrue(fake.aborted[0]?.isTransient)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(fake.aborted.length, 1)
+      assert.strictEqual(fake.written.length, 1)
+    }))
+
+  it.effect("any frame counts as life: no ping while frames come", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      for (let i = 0; i < 20; i++) {
+        yield* TestClock.adjust("10 seconds")
+        fake.receive()
+      }
+      assert.deepStrictEqual(fake.written, [])
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(fake.aborted.map(silentFor), [20_000])
+    }))
+
+  it.effect("an answered ping keeps the connection, again and again", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      fake.onWrite = () => Effect.sync(() => fake.receive("pong"))
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(fake.written.length, 40)
+      assert.deepStrictEqual(fake.aborted, [])
+    }))
+
+  it.effect("finds a peer that goes silent at any moment within interval and timeout", () =>
+    Effect.forEach([0, 1, 7_500, 14_999, 15_001, 19_999], (lastFrameAt) =>
+      Effect.scoped(Effect.gen(function*() {
+        const fake = yield* beating()
+        yield* TestClock.adjust(Duration.millis(lastFrameAt))
+        fake.receive()
+        yield* TestClock.adjust("19999 millis")
+        assert.deepStrictEqual(fake.aborted, [], `${lastFrameAt}`)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(fake.aborted.map(silentFor), [20_000], `${lastFrameAt}`)
+      }))))
+
+  it.effect("a write that hangs does not put off the verdict", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      fake.onWrite = () => Effect.never
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(fake.aborted.map(silentFor), [20_000])
+    }))
+
+  it.effect("a write that fails ends the heartbeat quietly", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      fake.onWrite = () => Effect.fail(disconnected)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(fake.written.length, 1)
+      assert.deepStrictEqual(fake.aborted, [])
+    }))
+
+  it.effect("pings but does not judge while reading is held up", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      fake.activity.held = true
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(fake.written.length, 30)
+      assert.deepStrictEqual(fake.aborted, [])
+      fake.activity.held = false
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(fake.aborted.length, 1)
+    }))
+
+  it.effect("ends with the connection's scope", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const fake = yield* Scope.provide(beating(), scope)
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(fake.written, [])
+    }))
+
+  it.effect("a ping that throws ends the connection for good instead of leaving it unwatched", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating({
+        ping: () => {
+          throw new Error("no ping today")
+        }
+      })
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(fake.aborted.length, 1)
+      assert.include(fake.aborted[0]?.message, "no ping today")
+      assert.isFalse(fake.aborted[0]?.isTransient)
+    }))
+
+  it.effect("does not touch a dial that fails", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Heartbeat.withHeartbeat(options)(Effect.fail(disconnected)))
+      assert.strictEqual(error, disconnected)
+    }))
+})
+
+/** A clock that wakes sleepers only when told, so that they can be late, and whose wall time can be corrected. */
+const makeManualClock = () => {
+  let monotonic = 0n
+  let wall = 1_700_000_000_000_000_000n
+  let sleepers: Array<{ readonly due: bigint; readonly wake: () => void }> = []
+  const nanos = (millis: number) => BigInt(Math.round(millis * 1e6))
+  const clock: Clock.Clock = {
+    currentTimeMillisUnsafe: () => Number(wall / 1_000_000n),
+    currentTimeMillis: Effect.sync(() => Number(wall / 1_000_000n)),
+    currentTimeNanosUnsafe: () => wall,
+    currentTimeNanos: Effect.sync(() => wall),
+    monotonicTimeNanosUnsafe: () => monotonic,
+    monotonicTimeNanos: Effect.sync(() => monotonic),
+    sleep: (duration) =>
+      Effect.callback((resume) => {
+        sleepers.push({ due: monotonic + nanos(Duration.toMillis(duration)), wake: () => resume(Effect.void) })
+      })
+  }
+  const settle = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow, { discard: true })
+  return {
+    clock,
+    /** Time passes at once: whoever was due meanwhile wakes only now. */
+    pass: (millis: number) =>
+      Effect.andThen(
+        Effect.sync(() => {
+          monotonic += nanos(millis)
+          wall += nanos(millis)
+          const due = sleepers.filter((sleeper) => sleeper.due <= monotonic)
+          sleepers = sleepers.filter((sleeper) => sleeper.due > monotonic)
+          for (const sleeper of due) sleeper.wake()
+        }),
+        settle
+      ),
+    correctWall: (millis: number) => {
+      wall += nanos(millis)
+    }
+  }
+}
+
+describe("withHeartbeat on a clock that jumps", () => {
+  const setup = Effect.gen(function*() {
+    const manual = makeManualClock()
+    const fake = FakeConnection.make(manual.clock)
+    yield* Heartbeat.withHeartbeat(options)(Effect.succeed(fake.connection)).pipe(
+      Effect.provideService(Clock.Clock, manual.clock)
+    )
+    yield* Effect.yieldNow
+    return { ...manual, fake }
+  })
+
+  it.effect("a process that slept through everything pings before it judges", () =>
+    Effect.gen(function*() {
+      const { fake, pass } = yield* setup
+      yield* pass(600_000)
+      assert.deepStrictEqual(fake.written, ["ping"])
+      assert.deepStrictEqual(fake.aborted, [])
+      fake.receive("pong")
+      yield* pass(5_000)
+      assert.deepStrictEqual(fake.aborted, [])
+    }))
+
+  it.effect("a process that slept after its ping pings once more, and only once", () =>
+    Effect.gen(function*() {
+      const { fake, pass } = yield* setup
+      yield* pass(15_000)
+      assert.strictEqual(fake.written.length, 1)
+      yield* pass(600_000)
+      assert.strictEqual(fake.written.length, 2)
+      assert.deepStrictEqual(fake.aborted, [])
+      yield* pass(600_000)
+      assert.strictEqual(fake.written.length, 2)
+      assert.strictEqual(fake.aborted.length, 1)
+    }))
+
+  it.effect("what waited in the socket while the process slept is read before the verdict", () =>
+    Effect.gen(function*() {
+      const { fake, pass } = yield* setup
+      yield* pass(15_000)
+      // The event loop runs timers before it reads sockets: this runs after the heartbeat has woken up.
+      yield* Effect.forkChild(Effect.sync(() => fake.receive("pong")))
+      yield* pass(5_000)
+      assert.deepStrictEqual(fake.aborted, [])
+    }))
+
+  it.effect("a corrected wall clock neither hides a silence nor makes one up", () =>
+    Effect.gen(function*() {
+      const { correctWall, fake, pass } = yield* setup
+      yield* pass(10_000)
+      fake.receive()
+      correctWall(3_600_000)
+      yield* pass(5_000)
+      // The frame came between the two looks, so it is at most 15 s old, whatever the wall clock says.
+      assert.deepStrictEqual(fake.written, ["ping"])
+      fake.receive("pong")
+      yield* pass(5_000)
+      correctWall(-7_200_000)
+      yield* pass(10_000)
+      assert.strictEqual(fake.written.length, 2)
+      yield* pass(5_000)
+      assert.deepStrictEqual(fake.aborted.map(silentFor), [20_000])
+    }))
+})
+
+describe("withHeartbeat over a real socket", () => {
+  const dial = (url: string) =>
+    FrameSocket.dial("test", Effect.succeed({ url })).pipe(
+      Heartbeat.withHeartbeat(options),
+      Effect.provide(FrameSocket.layerWs)
+    )
+
+  it.effect("finds a half-open peer and leaves it", () =>
+    Effect.gen(function*() {
+      const server = yield* TestServer.make()
+      const connection = yield* dial(server.url)
+      const peer = yield* Queue.take(server.peers)
+      const fiber = yield* Effect.forkChild(Effect.flip(connection.pull), { startImmediately: true })
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual((yield* Queue.take(peer.messages)).text, "ping")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(silentFor(yield* Fiber.join(fiber)), 20_000)
+      yield* Deferred.await(peer.closed)
+    }))
+
+  it.effect("keeps a peer that answers", () =>
+    Effect.gen(function*() {
+      const server = yield* TestServer.make()
+      const connection = yield* dial(server.url)
+      const peer = yield* Queue.take(server.peers)
+      for (let i = 0; i < 3; i++) {
+        yield* TestClock.adjust("15 seconds")
+        yield* Queue.take(peer.messages)
+        peer.socket.send("pong")
+        yield* connection.pull
+      }
+      peer.socket.send("still here")
+      assert.strictEqual((yield* connection.pull).frames.length, 1)
+    }))
+})

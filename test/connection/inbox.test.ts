@@ -1,0 +1,198 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Queue, Schema } from "effect"
+import type { Batch } from "../../src/connection/Connection.ts"
+import * as Inbox from "../../src/connection/Inbox.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+
+const error = (detail: string) => ExchangeError.make("test", new ExchangeError.Disconnected({ code: 1000, detail }))
+
+/** An inbox whose reads end when the test says so, and whose clock counts its readings. */
+const setup = (bounds?: { readonly batchFrames?: number; readonly highWaterBytes?: number }) => {
+  let readings = 0
+  let flush: (() => void) | undefined
+  const calls: Array<string> = []
+  const inbox = Inbox.make({
+    exchange: "test",
+    now: () => readings++,
+    afterRead: (f) => {
+      flush = f
+    },
+    batchFrames: bounds?.batchFrames ?? 64,
+    highWaterBytes: bounds?.highWaterBytes ?? 1_000_000,
+    onFull: () => calls.push("full"),
+    onDrained: () => calls.push("drained")
+  })
+  return {
+    inbox,
+    calls,
+    push: (...texts: ReadonlyArray<string>) => {
+      for (const text of texts) inbox.push(Buffer.from(text))
+    },
+    endRead: () => {
+      const current = flush
+      flush = undefined
+      current?.()
+    }
+  }
+}
+
+const textsOf = (batch: Batch) => batch.frames.map((frame) => Buffer.from(frame).toString())
+
+describe("Inbox", () => {
+  it.effect("gives the frames of one read as one batch with one stamp", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      const fiber = yield* Effect.forkChild(Effect.all([inbox.pull, inbox.pull]), { startImmediately: true })
+      push("a", "b", "c")
+      assert.isUndefined(fiber.pollUnsafe(), "nothing is delivered inside a read")
+      endRead()
+      push("d")
+      endRead()
+      const [first, second] = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([textsOf(first), textsOf(second)], [["a", "b", "c"], ["d"]])
+      assert.deepStrictEqual([first.receivedAt, second.receivedAt], [1, 2])
+      assert.strictEqual(inbox.activity.receivedAt, 2)
+    }))
+
+  it.effect("keeps reads apart while nobody pulls, and caps a batch", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup({ batchFrames: 2 })
+      push("a", "b", "c")
+      endRead()
+      push("d")
+      endRead()
+      const batches = yield* Effect.all([inbox.pull, inbox.pull, inbox.pull])
+      assert.deepStrictEqual(batches.map(textsOf), [["a", "b"], ["c"], ["d"]])
+      assert.deepStrictEqual(batches.map((batch) => batch.receivedAt), [1, 1, 2])
+    }))
+
+  it.effect("gives the rest of a read that was pulled halfway the same stamp", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      push("a")
+      const first = yield* inbox.pull
+      push("b")
+      endRead()
+      const second = yield* inbox.pull
+      assert.deepStrictEqual([textsOf(first), textsOf(second)], [["a"], ["b"]])
+      assert.strictEqual(first.receivedAt, second.receivedAt)
+    }))
+
+  it.effect("says when the bound is reached and when all was pulled, each once", () =>
+    Effect.gen(function*() {
+      const weight = 10 + Inbox.frameOverheadBytes
+      const { calls, endRead, inbox, push } = setup({ highWaterBytes: 2 * weight })
+      push("0123456789")
+      endRead()
+      assert.deepStrictEqual(calls, [])
+      push("0123456789", "0123456789")
+      endRead()
+      assert.deepStrictEqual(calls, ["full"])
+      assert.isTrue(inbox.activity.held)
+      yield* inbox.pull
+      assert.deepStrictEqual(calls, ["full"])
+      yield* inbox.pull
+      assert.deepStrictEqual(calls, ["full", "drained"])
+      assert.isFalse(inbox.activity.held)
+    }))
+
+  it("counts empty frames against the bound", () => {
+    const { calls, push } = setup({ highWaterBytes: 10 * Inbox.frameOverheadBytes })
+    push(...Array.from({ length: 9 }, () => ""))
+    assert.deepStrictEqual(calls, [])
+    push("")
+    assert.deepStrictEqual(calls, ["full"])
+  })
+
+  it.effect("gives what was read before the end, then the first reason", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      push("a")
+      endRead()
+      push("b")
+      inbox.end(error("first"))
+      inbox.end(error("second"))
+      push("after the end")
+      endRead()
+      assert.deepStrictEqual(textsOf(yield* inbox.pull), ["a"])
+      assert.deepStrictEqual(textsOf(yield* inbox.pull), ["b"])
+      assert.deepStrictEqual(yield* Effect.flip(inbox.pull), error("first"))
+      assert.deepStrictEqual(yield* Effect.flip(inbox.pull), error("first"))
+    }))
+
+  it.effect("does not read on when it is drained after the end", () =>
+    Effect.gen(function*() {
+      const { calls, inbox, push } = setup({ highWaterBytes: 1 })
+      push("a")
+      inbox.end(error("over"))
+      yield* inbox.pull
+      assert.deepStrictEqual(calls, ["full"])
+    }))
+
+  it.effect("drops what is unread when it is discarded, and fails a waiting pull", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      push("a")
+      endRead()
+      inbox.discard(error("aborted"))
+      assert.deepStrictEqual(yield* Effect.flip(inbox.pull), error("aborted"))
+
+      const waiting = setup().inbox
+      const fiber = yield* Effect.forkChild(Effect.flip(waiting.pull), { startImmediately: true })
+      waiting.discard(error("aborted"))
+      assert.deepStrictEqual(yield* Fiber.join(fiber), error("aborted"))
+    }))
+
+  it.effect("loses nothing to an interrupted pull", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+      push("a")
+      yield* Fiber.interrupt(fiber)
+      endRead()
+      assert.deepStrictEqual(textsOf(yield* inbox.pull), ["a"])
+    }))
+
+  it.effect("refuses a second pull instead of forgetting the first", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+      const refused = yield* Effect.flip(inbox.pull)
+      assert.strictEqual(refused.reason._tag, "InvalidUse")
+      push("a")
+      endRead()
+      assert.deepStrictEqual(textsOf(yield* Fiber.join(fiber)), ["a"])
+    }))
+
+  const Step = Schema.Literals(["frame", "frame", "endRead", "pull", "interrupt"])
+
+  it.effect.prop(
+    "delivers every frame once and in order under any interleaving of frames, reads, pulls and interruptions",
+    { steps: Schema.Array(Step).check(Schema.isMaxLength(80)), batchFrames: Schema.Literals([1, 2, 7]) },
+    ({ batchFrames, steps }) =>
+      Effect.gen(function*() {
+        const { endRead, inbox, push } = setup({ batchFrames, highWaterBytes: 200 })
+        const got = yield* Queue.unbounded<Batch>()
+        let sent = 0
+        let fiber: Fiber.Fiber<unknown, unknown> | undefined
+        const pull = Effect.flatMap(inbox.pull, (batch) => Queue.offer(got, batch))
+        for (const step of steps) {
+          if (step === "frame") push(String(sent++))
+          else if (step === "endRead") endRead()
+          else if (step === "interrupt") {
+            if (fiber !== undefined) yield* Fiber.interrupt(fiber)
+          } else if (fiber === undefined || fiber.pollUnsafe() !== undefined) {
+            fiber = yield* Effect.forkChild(pull, { startImmediately: true })
+          }
+        }
+        inbox.end(error("over"))
+        if (fiber !== undefined) yield* Fiber.await(fiber)
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.forever(pull))))
+        const batches = yield* Queue.clear(got)
+        assert.deepStrictEqual(batches.flatMap(textsOf), Array.from({ length: sent }, (_, index) => String(index)))
+        for (const batch of batches) assert.isAtMost(batch.frames.length, batchFrames)
+        const stamps = batches.map((batch) => batch.receivedAt)
+        assert.deepStrictEqual(stamps, [...stamps].sort((a, b) => a - b))
+      })
+  )
+})
