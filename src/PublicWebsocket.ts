@@ -82,7 +82,7 @@ export interface Performance {
 }
 
 /**
- * One topic's ledger. With one subscriber `received = delivered + conflated + dropped + stale + abandoned + unrouted`,
+ * One topic's ledger. With one subscriber `received + reconciled = delivered + conflated + dropped + stale + abandoned + unrouted`,
  * once its buffer is empty and no book waits for a snapshot.
  */
 export interface TopicPerformance {
@@ -91,7 +91,10 @@ export interface TopicPerformance {
   readonly pair: TradingPair | null
   readonly symbol: string
   readonly subscribers: number
+  /** Events that came in the stream. */
   readonly received: number
+  /** Snapshots that were fetched for a subscriber. */
+  readonly reconciled: number
   readonly delivered: number
   readonly conflated: number
   readonly dropped: number

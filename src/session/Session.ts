@@ -146,6 +146,8 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
   const wakeups = new Wakeups()
   const bookings = new Map<string, Booking>()
   const links: Array<Link> = []
+  /** The links that are not about to close. */
+  const closers = new Map<Link, () => void>()
   const present = new Map<number, ConnectionStatus>()
   const listeners = new Set<(status: ConnectionStatus) => void>()
   const answerTimeout = Duration.toMillis(options.answerTimeout)
@@ -262,7 +264,7 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
       resolve(booking, Exit.fail(error))
       if (error.isTransient) {
         booking.retryAt = now() + refusalBackoff(booking.refusals++)
-      } else if (!first) {
+      } else if (!first && booking.link?.subscriptions.has(topic.key) === true) {
         fork(Effect.logWarning(error.message))
         booking.state.fail(error, "topic")
         wakeups.flush()
@@ -309,8 +311,6 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     closers.set(link, () => fiber.interruptUnsafe())
     return link
   }
-
-  const closers = new Map<Link, () => void>()
 
   const linkClosed = (link: Link): void => {
     const index = links.indexOf(link)
@@ -450,7 +450,7 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     counters,
     wakeups,
     acquire,
-    isConnected: Effect.sync(() => links.length > 0 && links.every((link) => link.connected)),
+    isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every((link) => link.connected)),
     status: Stream.unwrap(Effect.gen(function*() {
       const subscription = yield* PubSub.subscribe(statuses)
       return Stream.concat(Stream.fromIterable([...present.values()]), Stream.fromSubscription(subscription))

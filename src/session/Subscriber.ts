@@ -8,6 +8,7 @@ import type { ExchangeError } from "../ExchangeError.ts"
 import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import type { Counters } from "./Counters.ts"
 import type { Route, Subscriber } from "./Topics.ts"
+import { originOf } from "./Topics.ts"
 
 type Item = MarketEvent | Gap
 type Chunk = NonEmptyReadonlyArray<Feed<MarketEvent>>
@@ -173,7 +174,7 @@ export class BufferSubscriber implements Subscriber {
       const item = items[i]!
       chunk[i] = item._tag === "Gap"
         ? item
-        : { _tag: "Data", value: item, receivedAt: item.receivedAt, origin: "Stream" }
+        : { _tag: "Data", value: item, receivedAt: item.receivedAt, origin: originOf(item) }
     }
     this.#items = []
     this.#owners = []
@@ -195,7 +196,7 @@ export class BufferSubscriber implements Subscriber {
     const plan = new Map<Route, Plan>()
     for (let i = 0; i < items.length; i++) planFor(plan, owners[i]!, items[i]!, i)
     for (let i = 0; i < items.length; i++) this.#keep(plan.get(owners[i]!)!, owners[i]!, items[i]!, i)
-    this.#limit = Math.max(this.#capacity, this.#items.length * 2)
+    this.#limit = Math.max(this.#capacity, plan.size * 2)
     for (const [planned, { toDiscard, kind }] of plan) {
       if (kind === "book" && toDiscard > 0) planned.resynchronise()
     }

@@ -3,7 +3,7 @@
  * event to each route. Synchronous; what needs time or the network is asked of `TopicOwner`.
  */
 import type { PublicChannel } from "../domain/Channel.ts"
-import type { Gap, GapCause } from "../domain/Feed.ts"
+import type { Data, Gap, GapCause } from "../domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
 import * as Sequence from "../domain/Sequence.ts"
 import type { BookRecipe, Topic } from "../ExchangeAdapter.ts"
@@ -12,6 +12,13 @@ import type { TopicPerformance } from "../PublicWebsocket.ts"
 import type { Aligned } from "./BookSequence.ts"
 import { BookSequence } from "./BookSequence.ts"
 import type { Counters } from "./Counters.ts"
+
+/** Snapshots that were fetched; all other events came in the stream. */
+const fetched = new WeakSet<MarketEvent>()
+
+/** How an event reached us. */
+export const originOf = (event: MarketEvent): Data<MarketEvent>["origin"] =>
+  event._tag === "BookUpdate" && event.kind === "snapshot" && fetched.has(event) ? "Reconciled" : "Stream"
 
 /** Whoever takes a topic's events. One subscriber may stand on many topics. */
 export interface Subscriber {
@@ -54,6 +61,7 @@ export class TopicState {
   readonly owner: TopicOwner
   routes: ReadonlyArray<Route> = []
   received = 0
+  reconciled = 0
   delivered = 0
   conflated = 0
   dropped = 0
@@ -157,6 +165,7 @@ export class TopicState {
   snapshot(snapshot: BookUpdate): void {
     this.owner.counters.snapshots++
     if (this.sequence === null) return
+    fetched.add(snapshot)
     this.#draining = true
     if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held") this.heldAt = this.owner.now()
     this.#draining = false
@@ -228,6 +237,7 @@ export class TopicState {
       symbol: this.topic.symbol,
       subscribers: this.routes.length,
       received: this.received,
+      reconciled: this.reconciled,
       delivered: this.delivered,
       conflated: this.conflated,
       dropped: this.dropped,
@@ -241,7 +251,13 @@ export class TopicState {
 
   get #main(): Aligned {
     return {
-      emit: (update) => this.#deliver(this.routes, update),
+      emit: (update) => {
+        const { routes } = this
+        if (update.kind === "snapshot" && fetched.has(update)) {
+          for (const route of routes) if (route.own === null) this.reconciled++
+        }
+        this.#deliver(routes, update)
+      },
       stale: (count) => {
         if (this.routes.some((route) => route.own === null)) this.#stale(count)
       },
@@ -256,6 +272,7 @@ export class TopicState {
   #makeOwn(recipe: BookRecipe, route: Route): BookSequence {
     const own: BookSequence = new BookSequence(recipe, {
       emit: (update) => {
+        if (update.kind === "snapshot" && fetched.has(update)) this.reconciled++
         if (route.own === own) route.subscriber.push(route, update)
         // It overflowed again meanwhile and waits for another snapshot.
         if (route.own !== own) this.#stale(1)

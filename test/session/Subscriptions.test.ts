@@ -255,6 +255,6 @@ describe("Subscriptions", () => {
       assert.deepStrictEqual([...wire].sort(), left.sort())
       assert.deepStrictEqual(keysOf(subscriptions.wanted).sort(), left.sort())
     },
-    { arbitrary: { numRuns: 20 } }
+    { arbitrary: { runs: 20 } }
   )
 })

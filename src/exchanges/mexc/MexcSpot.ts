@@ -1,0 +1,82 @@
+/**
+ * MEXC spot. The table of contents of this folder: requests (`MexcRequests`), frames (`MexcDecode` over `MexcWire` and
+ * `MexcControl`), REST (`MexcRest`), refusals (`MexcErrors`). What is covered and what is unconfirmed: `docs/mexc.md`.
+ */
+import * as Sequence from "../../domain/Sequence.ts"
+import type { BookRecipe } from "../../ExchangeAdapter.ts"
+import * as ExchangeAdapter from "../../ExchangeAdapter.ts"
+import * as MexcDecode from "./MexcDecode.ts"
+import * as MexcErrors from "./MexcErrors.ts"
+import * as MexcRequests from "./MexcRequests.ts"
+import * as MexcRest from "./MexcRest.ts"
+
+/**
+ * "How to Properly Maintain a Local Copy of the Order Book". Two texts, V being the snapshot's `lastUpdateId`: the one
+ * of 2025 joins at the update whose range holds V; the one of 2026-04 drops what ends at V or before, and lets the first
+ * one kept begin at V + 1. Quantities are absolute, so an update that ends at V changes nothing that the snapshot holds:
+ * applying it satisfies both, and only what ends before V is stale. From then on `fromVersion` must be the previous
+ * `toVersion` + 1.
+ */
+const book: BookRecipe = {
+  snapshot: "Fetch",
+  joins: (snapshotVersion, update) => {
+    if (update.version < snapshotVersion) return "stale"
+    return update.firstVersion <= Sequence.next(snapshotVersion) ? "apply" : "gap"
+  },
+  // An update that overlaps the last one is a hole too: the documents know no such thing, so it is not trusted.
+  follows: (lastVersion, update) => {
+    if (update.version <= lastVersion) return "stale"
+    return Sequence.equals(update.firstVersion, Sequence.next(lastVersion)) ? "apply" : "gap"
+  }
+}
+
+export const mexcSpot = ExchangeAdapter.make({
+  id: MexcErrors.exchange,
+  name: "MEXC spot",
+  channels: new Set(["BookTicker", "Trades", "Book"] as const),
+  coverage: [
+    {
+      channel: "BookTicker",
+      wire: "spot@public.aggre.bookTicker.v3.api.pb@<10ms|100ms>@<SYMBOL>",
+      note: "100ms by default; sent again every interval, changed or not",
+      source: "MEXC Spot V3, Websocket Market Streams, Individual Symbol Book Ticker Streams"
+    },
+    {
+      channel: "Trades",
+      wire: "spot@public.aggre.deals.v3.api.pb@<10ms|100ms>@<SYMBOL>",
+      note: "100ms by default; several deals a frame; ids since 2026-06",
+      source: "MEXC Spot V3, Websocket Market Streams, Trade Streams"
+    },
+    {
+      channel: "Book",
+      wire: "spot@public.aggre.depth.v3.api.pb@<10ms|100ms>@<SYMBOL> and GET /api/v3/depth",
+      note: "100ms by default; the whole book's changes; depth sizes the snapshot only",
+      source: "MEXC Spot V3, Websocket Market Streams, Diff.Depth Stream"
+    }
+  ],
+  urls: { websocket: "wss://wbs-api.mexc.com/ws", rest: "https://api.mexc.com" },
+  endpoint: (url) => ({ url }),
+  symbol: MexcRequests.symbol,
+  topic: MexcRequests.topic,
+  subscribe: MexcRequests.subscribe,
+  listRefusal: "each",
+  unsubscribe: MexcRequests.unsubscribe,
+  makeCodec: MexcDecode.make,
+  book: () => book,
+  heartbeat: {
+    // Measured: without PING the server drops a quiet connection at about 60 s, with no close frame.
+    interval: "15 seconds",
+    timeout: "5 seconds",
+    ping: MexcRequests.ping
+  },
+  silence: {
+    // The ticker comes every interval, changed or not (measured at 10ms): 10 s are 100 of the slowest intervals.
+    BookTicker: "10 seconds",
+    // A quiet market has no trades.
+    Trades: null,
+    // A book sends nothing while nothing changes. The server itself takes a minute without data for a dead connection.
+    Book: "60 seconds"
+  },
+  limits: MexcRequests.limits,
+  makeRest: MexcRest.make
+})

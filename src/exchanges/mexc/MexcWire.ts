@@ -1,0 +1,455 @@
+/**
+ * Wire format of MEXC spot push frames: the field numbers, a reader that walks them in place, and a generic decoder of
+ * the same schema for frames that the reader does not know how to walk.
+ *
+ * Pinned to github.com/mexcdevelop/websocket-proto at 7b8ac7a6681f28551612a5a7cefbb7e09b56bb85 (2026-06-17).
+ */
+import * as protobuf from "protobufjs/light.js"
+
+/**
+ * `PushDataV3ApiWrapper` and the bodies that are read, as a protobufjs descriptor. Bodies that are not read stand as
+ * `bytes`: the same on the wire, and it keeps the rule that the last member of a oneof wins.
+ */
+const schema = {
+  nested: {
+    PushDataV3ApiWrapper: {
+      edition: "proto3",
+      oneofs: {
+        body: {
+          oneof: [
+            "publicDeals",
+            "publicIncreaseDepths",
+            "publicLimitDepths",
+            "privateOrders",
+            "publicBookTicker",
+            "privateDeals",
+            "privateAccount",
+            "publicSpotKline",
+            "publicMiniTicker",
+            "publicMiniTickers",
+            "publicBookTickerBatch",
+            "publicIncreaseDepthsBatch",
+            "publicAggreDepths",
+            "publicAggreDeals",
+            "publicAggreBookTicker"
+          ]
+        },
+        _symbol: { oneof: ["symbol"] },
+        _symbolId: { oneof: ["symbolId"] },
+        _createTime: { oneof: ["createTime"] },
+        _sendTime: { oneof: ["sendTime"] }
+      },
+      fields: {
+        channel: { type: "string", id: 1 },
+        symbol: { type: "string", id: 3, options: { proto3_optional: true } },
+        symbolId: { type: "string", id: 4, options: { proto3_optional: true } },
+        createTime: { type: "int64", id: 5, options: { proto3_optional: true } },
+        sendTime: { type: "int64", id: 6, options: { proto3_optional: true } },
+        publicDeals: { type: "bytes", id: 301 },
+        publicIncreaseDepths: { type: "bytes", id: 302 },
+        publicLimitDepths: { type: "bytes", id: 303 },
+        privateOrders: { type: "bytes", id: 304 },
+        publicBookTicker: { type: "bytes", id: 305 },
+        privateDeals: { type: "bytes", id: 306 },
+        privateAccount: { type: "bytes", id: 307 },
+        publicSpotKline: { type: "bytes", id: 308 },
+        publicMiniTicker: { type: "bytes", id: 309 },
+        publicMiniTickers: { type: "bytes", id: 310 },
+        publicBookTickerBatch: { type: "bytes", id: 311 },
+        publicIncreaseDepthsBatch: { type: "bytes", id: 312 },
+        publicAggreDepths: { type: "PublicAggreDepthsV3Api", id: 313 },
+        publicAggreDeals: { type: "PublicAggreDealsV3Api", id: 314 },
+        publicAggreBookTicker: { type: "PublicAggreBookTickerV3Api", id: 315 }
+      }
+    },
+    PublicAggreDepthsV3Api: {
+      edition: "proto3",
+      fields: {
+        asks: { rule: "repeated", type: "PublicAggreDepthV3ApiItem", id: 1 },
+        bids: { rule: "repeated", type: "PublicAggreDepthV3ApiItem", id: 2 },
+        eventType: { type: "string", id: 3 },
+        fromVersion: { type: "string", id: 4 },
+        toVersion: { type: "string", id: 5 },
+        lastOrderCreateTime: { type: "int64", id: 6 }
+      }
+    },
+    PublicAggreDepthV3ApiItem: {
+      edition: "proto3",
+      fields: {
+        price: { type: "string", id: 1 },
+        quantity: { type: "string", id: 2 }
+      }
+    },
+    PublicAggreDealsV3Api: {
+      edition: "proto3",
+      fields: {
+        deals: { rule: "repeated", type: "PublicAggreDealsV3ApiItem", id: 1 },
+        eventType: { type: "string", id: 2 }
+      }
+    },
+    PublicAggreDealsV3ApiItem: {
+      edition: "proto3",
+      fields: {
+        price: { type: "string", id: 1 },
+        quantity: { type: "string", id: 2 },
+        tradeType: { type: "int32", id: 3 },
+        time: { type: "int64", id: 4 },
+        tradeId: { type: "string", id: 5 }
+      }
+    },
+    PublicAggreBookTickerV3Api: {
+      edition: "proto3",
+      fields: {
+        bidPrice: { type: "string", id: 1 },
+        bidQuantity: { type: "string", id: 2 },
+        askPrice: { type: "string", id: 3 },
+        askQuantity: { type: "string", id: 4 },
+        version: { type: "string", id: 5 },
+        lastOrderCreateTime: { type: "int64", id: 6 }
+      }
+    }
+  }
+} as const
+
+const wrapperFields = schema.nested.PushDataV3ApiWrapper.fields
+const depthFields = schema.nested.PublicAggreDepthsV3Api.fields
+const levelFields = schema.nested.PublicAggreDepthV3ApiItem.fields
+const dealsFields = schema.nested.PublicAggreDealsV3Api.fields
+const dealFields = schema.nested.PublicAggreDealsV3ApiItem.fields
+const tickerFields = schema.nested.PublicAggreBookTickerV3Api.fields
+
+/** Field numbers of the bodies that are read. */
+export const depthsBody = wrapperFields.publicAggreDepths.id
+export const dealsBody = wrapperFields.publicAggreDeals.id
+export const bookTickerBody = wrapperFields.publicAggreBookTicker.id
+
+/** Name of a body by its field number. */
+export const bodyNames: ReadonlyMap<number, string> = new Map(
+  schema.nested.PushDataV3ApiWrapper.oneofs.body.oneof.map((name) => [wrapperFields[name].id, name])
+)
+
+const varintType = 0
+const fixed64Type = 1
+const delimitedType = 2
+const startGroupType = 3
+const fixed32Type = 5
+
+/** Tags of the repeated fields, for loops that do not go through `step`. */
+export const asksTag = (depthFields.asks.id << 3) | delimitedType
+export const bidsTag = (depthFields.bids.id << 3) | delimitedType
+export const dealTag = (dealsFields.deals.id << 3) | delimitedType
+const priceTag = (levelFields.price.id << 3) | delimitedType
+const quantityTag = (levelFields.quantity.id << 3) | delimitedType
+
+/**
+ * Where `step` leaves what it finds. Slot 0 takes every unknown field. Messages that are open at the same time have
+ * slots of their own: the wrapper, one body, and one item of it.
+ */
+export const channelSlot = 1
+export const symbolSlot = 2
+const symbolIdSlot = 3
+export const createTimeSlot = 4
+export const sendTimeSlot = 5
+export const bodySlot = 6
+
+export const bidPriceSlot = 8
+export const bidQuantitySlot = 9
+export const askPriceSlot = 10
+export const askQuantitySlot = 11
+export const versionSlot = 12
+const lastOrderCreateTimeSlot = 13
+
+export const fromVersionSlot = 8
+export const toVersionSlot = 9
+const eventTypeSlot = 10
+
+export const priceSlot = 16
+export const quantitySlot = 17
+export const tradeTypeSlot = 18
+export const timeSlot = 19
+export const tradeIdSlot = 20
+
+const slotCount = 24
+const firstItemSlot = 16
+
+/** Which slot a field of one message goes to, and which wire type it must have. */
+export interface Layout {
+  /** By field number; 0 for a field that is not known. */
+  readonly slots: Uint8Array
+  /** By slot. */
+  readonly wireTypes: Uint8Array
+}
+
+interface Field {
+  readonly type: string
+  readonly id: number
+}
+
+const layoutOf = (fields: ReadonlyArray<readonly [field: Field, slot: number]>): Layout => {
+  const slots = new Uint8Array(Math.max(...fields.map(([field]) => field.id)) + 1)
+  const wireTypes = new Uint8Array(slotCount)
+  for (const [field, slot] of fields) {
+    slots[field.id] = slot
+    wireTypes[slot] = field.type === "int64" || field.type === "int32" ? varintType : delimitedType
+  }
+  return { slots, wireTypes }
+}
+
+export const wrapperLayout = layoutOf([
+  [wrapperFields.channel, channelSlot],
+  [wrapperFields.symbol, symbolSlot],
+  [wrapperFields.symbolId, symbolIdSlot],
+  [wrapperFields.createTime, createTimeSlot],
+  [wrapperFields.sendTime, sendTimeSlot],
+  ...schema.nested.PushDataV3ApiWrapper.oneofs.body.oneof.map((name) => [wrapperFields[name], bodySlot] as const)
+])
+
+export const bookTickerLayout = layoutOf([
+  [tickerFields.bidPrice, bidPriceSlot],
+  [tickerFields.bidQuantity, bidQuantitySlot],
+  [tickerFields.askPrice, askPriceSlot],
+  [tickerFields.askQuantity, askQuantitySlot],
+  [tickerFields.version, versionSlot],
+  [tickerFields.lastOrderCreateTime, lastOrderCreateTimeSlot]
+])
+
+/** Asks and bids are missing on purpose: their tags are met before `step` is called. With another wire type they fail. */
+export const depthsLayout = layoutOf([
+  [depthFields.asks, slotCount - 1],
+  [depthFields.bids, slotCount - 1],
+  [depthFields.eventType, eventTypeSlot],
+  [depthFields.fromVersion, fromVersionSlot],
+  [depthFields.toVersion, toVersionSlot],
+  [depthFields.lastOrderCreateTime, lastOrderCreateTimeSlot]
+])
+
+export const dealsLayout = layoutOf([
+  [dealsFields.deals, slotCount - 1],
+  [dealsFields.eventType, eventTypeSlot]
+])
+
+export const levelLayout = layoutOf([
+  [levelFields.price, priceSlot],
+  [levelFields.quantity, quantitySlot]
+])
+
+export const dealLayout = layoutOf([
+  [dealFields.price, priceSlot],
+  [dealFields.quantity, quantitySlot],
+  [dealFields.tradeType, tradeTypeSlot],
+  [dealFields.time, timeSlot],
+  [dealFields.tradeId, tradeIdSlot]
+])
+
+const longestVarint = 10
+
+/**
+ * Walks protobuf fields in place. Nothing is copied: fields are left as `[starts, ends)` by slot. After a step that
+ * returns -1 either `problem` says why the frame cannot be read, or `surprise` says which legal but unusual encoding
+ * the generic decoder has to normalise.
+ */
+export class Walker {
+  /** First byte of a field's value, by slot. */
+  readonly starts = new Int32Array(slotCount)
+  /** Behind the last byte of a field's value, by slot; 0 when the field has not been seen. */
+  readonly ends = new Int32Array(slotCount)
+  /** Number of the field that the last step read. */
+  field = 0
+  problem: string | null = null
+  surprise: string | null = null
+
+  /** Forgets the frame before. */
+  openWrapper(): void {
+    const ends = this.ends
+    for (let slot = 0; slot < firstItemSlot; slot++) ends[slot] = 0
+    this.problem = null
+    this.surprise = null
+  }
+
+  /** Forgets the item before. */
+  openItem(): void {
+    const ends = this.ends
+    for (let slot = firstItemSlot; slot <= tradeIdSlot; slot++) ends[slot] = 0
+  }
+
+  /** Reads the field at `position < end` into its slot. The position behind it, or -1. */
+  step(frame: Uint8Array, position: number, end: number, layout: Layout): number {
+    let tag = frame[position]!
+    position++
+    if (tag > 127) {
+      if (position >= end) return this.fail("a field is cut off")
+      tag = (tag & 127) | (frame[position]! << 7)
+      position++
+      // The numbers in use end at 315. Longer tags, and those written with more bytes than needed, are legal.
+      if (tag > 16383 || tag < 128) return this.surprised("an unusual tag")
+    }
+    const field = tag >>> 3
+    const slots = layout.slots
+    const slot = field < slots.length ? slots[field]! : 0
+    this.field = field
+    const type = tag & 7
+    if (slot !== 0 && type !== layout.wireTypes[slot]) return this.fail(`field ${field} has wire type ${type}`)
+    if (type === delimitedType) return this.#delimited(frame, position, end, slot)
+    if (type === varintType) return this.#varint(frame, position, end, slot)
+    return this.#other(position, end, type)
+  }
+
+  /** Opens the message whose tag, of one byte, stands at `position`; its first byte goes to `starts[0]`. Its end, or -1. */
+  message(frame: Uint8Array, position: number, end: number): number {
+    this.field = frame[position]! >>> 3
+    return this.#delimited(frame, position + 1, end, 0)
+  }
+
+  /** Keeps the first problem. */
+  fail(detail: string): -1 {
+    this.problem ??= detail
+    return -1
+  }
+
+  surprised(detail: string): -1 {
+    this.surprise ??= detail
+    return -1
+  }
+
+  #delimited(frame: Uint8Array, position: number, end: number, slot: number): number {
+    if (this.field === 0 || position >= end) return this.fail("a field is cut off or has number 0")
+    let size = frame[position]!
+    position++
+    if (size > 127) {
+      size = this.#size(frame, position, end, size)
+      if (size < 0) return -1
+      position = this.#behind
+    }
+    const stop = position + size
+    if (stop > end) return this.fail(`field ${this.field} runs beyond its message`)
+    this.starts[slot] = position
+    this.ends[slot] = stop
+    return stop
+  }
+
+  #behind = 0
+
+  /** A length of several bytes whose first is `low`; leaves the position behind it in `#behind`. */
+  #size(frame: Uint8Array, position: number, end: number, low: number): number {
+    let size = low & 127
+    for (let shift = 7; shift <= 21; shift += 7) {
+      if (position >= end) return this.fail("a length is cut off")
+      const byte = frame[position]!
+      position++
+      size |= (byte & 127) << shift
+      if (byte < 128) {
+        this.#behind = position
+        return byte === 0 ? this.surprised("an unusual length") : size
+      }
+    }
+    // Lengths of 2^28 and more exceed every frame; the generic decoder knows padded ones.
+    return this.surprised("an unusual length")
+  }
+
+  #varint(frame: Uint8Array, position: number, end: number, slot: number): number {
+    if (this.field === 0) return this.fail("a field has number 0")
+    const start = position
+    const last = start + longestVarint < end ? start + longestVarint : end
+    while (position < last) {
+      if (frame[position]! < 128) {
+        this.starts[slot] = start
+        this.ends[slot] = position + 1
+        return position + 1
+      }
+      position++
+    }
+    return this.fail(`field ${this.field} holds no whole varint`)
+  }
+
+  #other(position: number, end: number, type: number): number {
+    if (this.field === 0) return this.fail("a field has number 0")
+    if (type === startGroupType) return this.surprised("a group")
+    const size = type === fixed64Type ? 8 : type === fixed32Type ? 4 : -1
+    if (size < 0) return this.fail(`field ${this.field} has wire type ${type}`)
+    return position + size > end ? this.fail(`field ${this.field} runs beyond its message`) : position + size
+  }
+
+  /**
+   * The int64 in a slot, when it lies in 0 … 2^53 - 1; 0 also when absent, as proto3 has it. -1 when it lies elsewhere
+   * or is written in nine bytes and more, which is left to the generic decoder.
+   */
+  integer(frame: Uint8Array, slot: number): number {
+    const end = this.ends[slot]!
+    if (end === 0) return 0
+    let position = this.starts[slot]!
+    if (end - position > 8) return this.surprised("an integer of nine bytes or more")
+    const middle = end - position > 4 ? position + 4 : end
+    let low = 0
+    for (let shift = 0; position < middle; position++, shift += 7) low |= (frame[position]! & 127) << shift
+    let high = 0
+    for (let shift = 0; position < end; position++, shift += 7) high |= (frame[position]! & 127) << shift
+    const value = high * 268435456 + low
+    return value <= Number.MAX_SAFE_INTEGER ? value : this.fail(`an integer is ${value}`)
+  }
+}
+
+/**
+ * A level in its normal layout: `price` and `quantity` in this order, each shorter than 128 bytes, and nothing else in
+ * `[start, end)`. The end of the price, or -1 when it is laid out in another way.
+ */
+export const priceEnd = (frame: Uint8Array, start: number, end: number): number => {
+  if (end - start < 4 || end - start > 127 || frame[start] !== priceTag) return -1
+  const stop = start + 2 + frame[start + 1]!
+  if (stop + 2 > end || frame[stop] !== quantityTag) return -1
+  return end === stop + 2 + frame[stop + 1]! ? stop : -1
+}
+
+let wrapperType: protobuf.Type | undefined
+
+/** The wrapper's type by reflection; built when first asked for. protobufjs does not write to the descriptor. */
+export const wrapper = (): protobuf.Type => {
+  wrapperType ??= protobuf.Root.fromJSON(schema as unknown as protobuf.INamespace).lookupType("PushDataV3ApiWrapper")
+  return wrapperType
+}
+
+/** A frame in the normal layout, or why it cannot be read. */
+export type Normalised =
+  | { readonly _tag: "Frame"; readonly frame: Uint8Array }
+  | { readonly _tag: "Unreadable"; readonly detail: string }
+
+/**
+ * The generic decoder: reads a frame by the rules of protobuf (members of a oneof and scalars: the last wins; the same
+ * message twice: merged; groups and padded encodings) and writes it again in the normal layout, without unknown fields.
+ * So the walker alone turns bytes into events, whichever way a frame took. A known field of another wire type is
+ * refused, where protobuf would take it for unknown and lose it.
+ */
+export const normalise = (frame: Uint8Array): Normalised => {
+  try {
+    const type = wrapper()
+    const reader = protobuf.Reader.create(frame)
+    reader.discardUnknown = false
+    const message = type.decode(reader)
+    const detail = dropUnknown(type, message)
+    if (detail !== null) return { _tag: "Unreadable", detail }
+    return { _tag: "Frame", frame: type.encode(message).finish() }
+  } catch (cause) {
+    return { _tag: "Unreadable", detail: cause instanceof Error ? cause.message : String(cause) }
+  }
+}
+
+interface Decoded {
+  readonly [field: string]: unknown
+  $unknowns?: ReadonlyArray<Uint8Array> | undefined
+}
+
+/** Takes unknown fields out of a message and what it holds; says so when one of them has a known number. */
+const dropUnknown = (type: protobuf.Type, message: Decoded): string | null => {
+  for (const raw of message.$unknowns ?? []) {
+    const field = protobuf.Reader.create(raw).uint32() >>> 3
+    if (type.fieldsById[field] !== undefined) return `field ${field} has another wire type`
+  }
+  delete message.$unknowns
+  for (const field of type.fieldsArray) {
+    if (!(field.resolve().resolvedType instanceof protobuf.Type)) continue
+    for (const nested of [message[field.name] ?? []].flat()) {
+      const detail = dropUnknown(field.resolvedType as protobuf.Type, nested as Decoded)
+      if (detail !== null) return detail
+    }
+  }
+  return null
+}

@@ -1,0 +1,133 @@
+/** What the Gate tests share: a topic table, a sink that records, fixture files, exact decimals. */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { MarketEvent } from "../../src/domain/Market.ts"
+import * as Numeric from "../../src/domain/Numeric.ts"
+import type { Answer, Codec, CodecContext, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
+import * as GateDecode from "../../src/exchanges/gate/GateDecode.ts"
+
+export type Call =
+  | { readonly call: "event"; readonly topic: string; readonly event: MarketEvent }
+  | { readonly call: "acknowledged"; readonly answer: Answer }
+  | { readonly call: "rejected"; readonly answer: Answer; readonly refusal: Refusal }
+  | { readonly call: "pong" | "fallback" }
+  | { readonly call: "closing" | "ignored" | "failed"; readonly detail: string }
+
+export const recorder = (): Sink & { readonly calls: Array<Call> } => {
+  const calls: Array<Call> = []
+  return {
+    calls,
+    event: (topic, event) => void calls.push({ call: "event", topic: topic.key, event }),
+    acknowledged: (answer) => void calls.push({ call: "acknowledged", answer }),
+    rejected: (answer, refusal) => void calls.push({ call: "rejected", answer, refusal }),
+    pong: () => void calls.push({ call: "pong" }),
+    closing: (detail) => void calls.push({ call: "closing", detail }),
+    ignored: (detail) => void calls.push({ call: "ignored", detail }),
+    failed: (detail) => void calls.push({ call: "failed", detail }),
+    fallback: () => void calls.push({ call: "fallback" })
+  }
+}
+
+/** Makes every topic it is asked for, with the pair that the name suggests, and counts. */
+export const topicTable = (): CodecContext & { readonly topics: Map<string, Topic>; readonly asked: Array<string> } => {
+  const topics = new Map<string, Topic>()
+  const asked: Array<string> = []
+  return {
+    topics,
+    asked,
+    topicOf: (key, channel, symbol) => {
+      asked.push(key)
+      const known = topics.get(key)
+      if (known !== undefined) return known
+      const [base = "", quote = ""] = symbol.split("_")
+      const topic: Topic = { key, channel, symbol, pair: `${base}/${quote}`, slot: null }
+      topics.set(key, topic)
+      return topic
+    }
+  }
+}
+
+export const receivedAt = 1_746_000_000_000.25
+
+export const bytesOf = (frame: string | Uint8Array): Uint8Array =>
+  typeof frame === "string" ? Buffer.from(frame) : frame
+
+/** All calls that one frame leads to. */
+export const decode = (frame: string | Uint8Array, codec: Codec = GateDecode.make(topicTable())): Array<Call> => {
+  const sink = recorder()
+  codec.decode(bytesOf(frame), receivedAt, sink)
+  return sink.calls
+}
+
+export const eventsOf = (calls: ReadonlyArray<Call>): ReadonlyArray<MarketEvent> =>
+  calls.flatMap((call) => call.call === "event" ? [call.event] : [])
+
+export const isFallback = (calls: ReadonlyArray<Call>): boolean => calls.some((call) => call.call === "fallback")
+
+/** Decimal text without needless zeros, so that equal decimals are equal text. */
+export const canonical = (text: string): string => {
+  const [whole = "", fraction = ""] = text.split(".")
+  const kept = fraction.replace(/0+$/, "")
+  const digits = whole.replace(/^0+(?=\d)/, "")
+  return kept === "" ? digits : `${digits}.${kept}`
+}
+
+/** The decimal that an event carries: its exact text where there is one, else its number. */
+export const decimalOf = (value: number | null, exact: string | undefined): string | null =>
+  value === null ? null : canonical(exact ?? Numeric.toDecimal(value))
+
+/** `[price, quantity]` texts of one side. */
+export const levelsOf = (
+  event: Extract<MarketEvent, { readonly _tag: "BookUpdate" }>,
+  side: "bids" | "asks"
+): Array<[string, string]> => {
+  const flat = event[side]
+  const levels: Array<[string, string]> = []
+  for (let i = 0; i < flat.length; i += 2) {
+    levels.push([
+      decimalOf(flat[i]!, event.exact?.[`${side}[${i}]`])!,
+      decimalOf(flat[i + 1]!, event.exact?.[`${side}[${i + 1}]`])!
+    ])
+  }
+  return levels
+}
+
+// ---- Fixture files ----
+
+const sharedFolder = path.resolve(import.meta.dirname, "../../../shared/fixtures")
+
+export const hasShared = fs.existsSync(sharedFolder)
+export const requireShared = process.env.REQUIRE_FIXTURES === "1"
+
+const readLines = (file: string): Array<unknown> =>
+  fs.readFileSync(file, "utf8").split("\n").filter((line) => line.trim() !== "").map((line) => JSON.parse(line))
+
+/** Cases of one shared file; none where the folder is absent. */
+export const shared = <A>(file: string): Array<A> =>
+  hasShared ? (readLines(path.join(sharedFolder, file)) as Array<A>) : []
+
+/** Cases of the project's own. */
+export const own = <A>(file: string): Array<A> =>
+  readLines(path.resolve(import.meta.dirname, "../fixtures/gate-spot", file)) as Array<A>
+
+export type Raw =
+  | string
+  | { readonly hex: string }
+  | { readonly generate: { readonly parts: ReadonlyArray<Part> } }
+
+interface Part {
+  readonly text?: string
+  readonly hex?: string
+  readonly repeat?: string
+  readonly times?: number
+}
+
+const partBytes = (part: Part): Uint8Array => {
+  if (part.hex !== undefined) return Buffer.from(part.hex, "hex")
+  return Buffer.from(part.text ?? (part.repeat ?? "").repeat(part.times ?? 1))
+}
+
+export const rawBytes = (raw: Raw): Uint8Array => {
+  if (typeof raw === "string") return Buffer.from(raw)
+  return "hex" in raw ? Buffer.from(raw.hex, "hex") : Buffer.concat(raw.generate.parts.map(partBytes))
+}

@@ -1,0 +1,245 @@
+/** What the tests of the MEXC adapter share: a recording sink, fixtures, and protobuf by the schema under test. */
+import { existsSync, readFileSync } from "node:fs"
+import type { PublicTag } from "../../src/domain/Channel.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
+import * as Numeric from "../../src/domain/Numeric.ts"
+import type { Answer, Codec, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
+import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
+import * as MexcWire from "../../src/exchanges/mexc/MexcWire.ts"
+
+// ---- sink -----------------------------------------------------------------------------------------------------------
+
+export type Call =
+  | { readonly _tag: "event"; readonly topic: Topic; readonly event: MarketEvent }
+  | { readonly _tag: "acknowledged"; readonly answer: Answer }
+  | { readonly _tag: "rejected"; readonly answer: Answer; readonly refusal: Refusal }
+  | { readonly _tag: "reply"; readonly frame: string | Uint8Array }
+  | { readonly _tag: "closing" | "ignored" | "failed"; readonly detail: string }
+  | { readonly _tag: "pong" | "fallback" }
+
+/** Keeps every call in order. `canReply` false stands for a sink without a connection. */
+export class RecordingSink implements Sink {
+  calls: Array<Call> = []
+  readonly reply: Sink["reply"]
+
+  constructor(canReply = true) {
+    this.reply = canReply ? (frame) => void this.calls.push({ _tag: "reply", frame }) : undefined
+  }
+  event(topic: Topic, event: MarketEvent): void {
+    this.calls.push({ _tag: "event", topic, event })
+  }
+  acknowledged(answer: Answer): void {
+    this.calls.push({ _tag: "acknowledged", answer })
+  }
+  rejected(answer: Answer, refusal: Refusal): void {
+    this.calls.push({ _tag: "rejected", answer, refusal })
+  }
+  pong(): void {
+    this.calls.push({ _tag: "pong" })
+  }
+  closing(detail: string): void {
+    this.calls.push({ _tag: "closing", detail })
+  }
+  ignored(detail: string): void {
+    this.calls.push({ _tag: "ignored", detail })
+  }
+  failed(detail: string): void {
+    this.calls.push({ _tag: "failed", detail })
+  }
+  fallback(): void {
+    this.calls.push({ _tag: "fallback" })
+  }
+}
+
+export const receivedAt = 1_790_000_000_000.25
+
+/** `BTCUSDT` to `BTC/USDT`; null for what ends in no quote that is known. */
+export const pairOfSymbol = (symbol: string): TradingPair | null => {
+  const quote = ["USDT", "USDC", "BTC"].find((name) => symbol.endsWith(name) && symbol.length > name.length)
+  return quote === undefined ? null : `${symbol.slice(0, -quote.length)}/${quote}`
+}
+
+export interface Subject {
+  readonly codec: Codec
+  /** Every request for a topic, in order. */
+  readonly asked: Array<string>
+  readonly topics: Map<string, Topic>
+}
+
+export const makeSubject = (): Subject => {
+  const asked: Array<string> = []
+  const topics = new Map<string, Topic>()
+  const topicOf = (key: string, channel: PublicTag, symbol: string): Topic => {
+    asked.push(key)
+    const known = topics.get(key)
+    if (known !== undefined) return known
+    const topic = { key, channel, symbol, pair: pairOfSymbol(symbol), slot: null }
+    topics.set(key, topic)
+    return topic
+  }
+  return { codec: mexcSpot.makeCodec({ topicOf }), asked, topics }
+}
+
+const encoder = new TextEncoder()
+
+export const bytesOf = (raw: string | Uint8Array): Uint8Array => (typeof raw === "string" ? encoder.encode(raw) : raw)
+
+/** Decodes one frame with a fresh codec, placed inside a larger buffer as a socket would. */
+export const decode = (
+  raw: string | Uint8Array,
+  sink = new RecordingSink(),
+  codec = makeSubject().codec
+): ReadonlyArray<Call> => {
+  const frame = bytesOf(raw)
+  const arena = new Uint8Array(frame.length + 64).fill(0x33)
+  arena.set(frame, 32)
+  codec.decode(arena.subarray(32, 32 + frame.length), receivedAt, sink)
+  return sink.calls
+}
+
+export const eventsOf = (calls: ReadonlyArray<Call>): ReadonlyArray<MarketEvent> =>
+  calls.flatMap((call) => (call._tag === "event" ? [call.event] : []))
+
+export const tagsOf = (calls: ReadonlyArray<Call>): ReadonlyArray<Call["_tag"]> => calls.map((call) => call._tag)
+
+// ---- decimals -------------------------------------------------------------------------------------------------------
+
+/** Canonical decimal text: no leading or trailing zeros that say nothing. */
+export const canonical = (decimal: string): string => {
+  const [whole = "", fraction = ""] = decimal.split(".")
+  const digits = fraction.replace(/0+$/, "")
+  const start = whole.replace(/^0+(?=\d)/, "")
+  return digits === "" ? start : `${start}.${digits}`
+}
+
+/** The exact decimal of a field: its exact text where there is one, else its number. */
+export const exactly = (event: { readonly exact: Numeric.ExactText | null }, field: string, value: number): string =>
+  canonical(event.exact?.[field] ?? Numeric.toDecimal(value))
+
+export interface Side {
+  readonly price: string
+  readonly size: string
+}
+
+export const sideOf = (ticker: BookTicker, side: "bid" | "ask"): Side | null => {
+  const price = ticker[`${side}Price`]
+  const size = ticker[`${side}Quantity`]
+  if (price === null || size === null) return null
+  return { price: exactly(ticker, `${side}Price`, price), size: exactly(ticker, `${side}Quantity`, size) }
+}
+
+export const tradeOf = (trade: Trade) => ({
+  price: exactly(trade, "price", trade.price),
+  size: exactly(trade, "quantity", trade.quantity),
+  side: trade.side,
+  tsMs: trade.exchangeTime,
+  id: trade.id
+})
+
+export const levelsOf = (update: BookUpdate, side: "bids" | "asks"): ReadonlyArray<readonly [string, string]> => {
+  const flat = update[side]
+  return Array.from({ length: flat.length / 2 }, (_, i) => [
+    exactly(update, `${side}[${2 * i}]`, flat[2 * i]!),
+    exactly(update, `${side}[${2 * i + 1}]`, flat[2 * i + 1]!)
+  ])
+}
+
+// ---- fixtures -------------------------------------------------------------------------------------------------------
+
+const sharedFolder = new URL("../../../shared/fixtures/", import.meta.url)
+const ownFolder = new URL("../fixtures/mexc-spot/", import.meta.url)
+
+export const hasSharedFixtures = existsSync(sharedFolder)
+export const requiresSharedFixtures = process.env["REQUIRE_FIXTURES"] === "1"
+
+const lines = (file: URL): ReadonlyArray<unknown> =>
+  readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as unknown)
+
+export type Raw =
+  | string
+  | { readonly hex: string }
+  | { readonly generate: { readonly parts: ReadonlyArray<Part> } }
+
+interface Part {
+  readonly text?: string
+  readonly hex?: string
+  readonly repeat?: string
+  readonly repeatHex?: string
+  readonly times?: number
+  readonly protobufField?: number
+  readonly content?: ReadonlyArray<Part>
+}
+
+export interface Step {
+  readonly direction: "in" | "rest"
+  readonly raw: Raw
+}
+
+export interface Shared {
+  readonly id: string
+  readonly direction: "in" | "out" | "rest" | "sequence"
+  readonly raw: Raw | { readonly steps: ReadonlyArray<Step> }
+  readonly expect: Readonly<Record<string, unknown>>
+}
+
+export const sharedFixtures = (file: string): ReadonlyArray<Shared> =>
+  hasSharedFixtures ? lines(new URL(file, sharedFolder)) as ReadonlyArray<Shared> : []
+
+export interface Own {
+  readonly id: string
+  readonly note: string
+  readonly frame: Raw
+  readonly calls: ReadonlyArray<Readonly<Record<string, unknown>>>
+}
+
+export const ownFixtures = (file: string): ReadonlyArray<Own> => lines(new URL(file, ownFolder)) as ReadonlyArray<Own>
+
+export const read = (raw: Raw): Uint8Array => {
+  if (typeof raw === "string") return bytesOf(raw)
+  if ("hex" in raw) return Uint8Array.from(Buffer.from(raw.hex, "hex"))
+  return concat(raw.generate.parts.map(part))
+}
+
+export const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(chunks))
+
+const part = (value: Part): Uint8Array => {
+  if (value.protobufField !== undefined) return field(value.protobufField, concat((value.content ?? []).map(part)))
+  if (value.text !== undefined) return bytesOf(value.text)
+  if (value.hex !== undefined) return read({ hex: value.hex })
+  const unit = value.repeatHex === undefined ? bytesOf(value.repeat ?? "") : read({ hex: value.repeatHex })
+  return concat(Array.from({ length: value.times ?? 0 }, () => unit))
+}
+
+// ---- protobuf by hand -----------------------------------------------------------------------------------------------
+
+/** A varint, padded with empty bytes up to `length`. */
+export const varint = (value: bigint | number, length = 0): Uint8Array => {
+  const bytes: Array<number> = []
+  let rest = BigInt.asUintN(64, BigInt(value))
+  do {
+    bytes.push(Number(rest & 127n))
+    rest >>= 7n
+  } while (rest > 0n || bytes.length < length)
+  return Uint8Array.from(bytes, (byte, index) => (index < bytes.length - 1 ? byte | 128 : byte))
+}
+
+/** A field of wire type 2. */
+export const field = (number: number, content: Uint8Array | string): Uint8Array => {
+  const value = bytesOf(content)
+  return concat([varint(number * 8 + 2), varint(value.length), value])
+}
+
+export const varintField = (number: number, value: bigint | number): Uint8Array =>
+  concat([varint(number * 8), varint(value)])
+
+/** A frame by the bundled schema. */
+export const encode = (message: Readonly<Record<string, unknown>>): Uint8Array => {
+  const type = MexcWire.wrapper()
+  return Uint8Array.from(type.encode(type.fromObject(message)).finish())
+}
+
+export const channelOf = (tag: PublicTag, symbol: string, speed = "100ms"): string => {
+  const name = { BookTicker: "bookTicker", Trades: "deals", Book: "depth" }[tag]
+  return `spot@public.aggre.${name}.v3.api.pb@${speed}@${symbol}`
+}

@@ -1,0 +1,95 @@
+/**
+ * An exchange to test against: a real adapter over the simulator, inside the process under a virtual clock, or over
+ * real ports. A suite is written once and run in both.
+ */
+import { Effect, Exit, Fiber, Layer } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { TestClock } from "effect/testing"
+import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
+import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
+import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
+import type { MarketRest } from "../../src/MarketRest.ts"
+import type { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import * as Simulator from "../../src/simulator/Simulator.ts"
+
+export interface Subject {
+  readonly adapter: ExchangeAdapter
+  readonly dialect: ExchangeDialect
+}
+
+export type Services = PublicWebsocket | MarketRest | Simulator.Simulator
+
+export interface Mode {
+  readonly name: "memory" | "ports"
+  readonly layer: (
+    subject: Subject,
+    simulator?: Partial<Simulator.SimulatorOptions>,
+    options?: ExchangeFactory.WebsocketOptions
+  ) => Layer.Layer<Services>
+  /** Runs the effect and lets the time that it needs pass: virtual time is pushed on, real time passes by itself. */
+  readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+const over = (subject: Subject, options: ExchangeFactory.WebsocketOptions | undefined) =>
+  Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
+    const { rest, ws } = urls[subject.adapter.id]!
+    return ExchangeFactory.layer(subject.adapter, { url: ws, restUrl: rest, ...options })
+  }))
+
+const simulatorOf = (subject: Subject, options: Partial<Simulator.SimulatorOptions> | undefined) => ({
+  dialects: [subject.dialect],
+  pairs: ["BTC/USDT", "ETH/USDT", "SOL/USDT"] as const,
+  limits: "off" as const,
+  seed: 7,
+  ...options
+})
+
+const step = 10
+
+/** Ten virtual minutes. */
+const mostSteps = 60_000
+
+const push = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    for (let i = 0; i < mostSteps; i++) {
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return yield* exit
+      yield* TestClock.adjust(step)
+    }
+    yield* Fiber.interrupt(fiber)
+    return yield* Effect.die(new Error(`nothing came of it in ${mostSteps * step} virtual ms`))
+  })
+
+export const memory: Mode = {
+  name: "memory",
+  layer: (subject, simulator, options) =>
+    over(subject, options).pipe(
+      Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
+      Layer.provideMerge(Layer.orDie(Simulator.layerMemory(simulatorOf(subject, simulator))))
+    ) as Layer.Layer<Services>,
+  run: push
+}
+
+export const ports: Mode = {
+  name: "ports",
+  layer: (subject, simulator, options) =>
+    over(subject, options).pipe(
+      Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
+      Layer.provideMerge(Layer.orDie(Simulator.layer(simulatorOf(subject, simulator))))
+    ),
+  run: (effect) => effect
+}
+
+/** Runs a whole test in a mode: builds the exchange, runs the body, lets time pass. */
+export const withExchange = <A, E>(
+  mode: Mode,
+  layer: Layer.Layer<Services>,
+  body: Effect.Effect<A, E, Services | import("effect").Scope.Scope>
+): Effect.Effect<A, E> => mode.run(body.pipe(Effect.scoped, Effect.provide(layer)))
+
+/** What became of an effect, as its exit. */
+export const exitOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.exit(effect)
