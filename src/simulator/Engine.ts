@@ -1,0 +1,243 @@
+/**
+ * Time, exchanges and faults of one simulation. Everything happens in ticks of the simulated clock, synchronously, in a
+ * fixed order: timers, delayed frames, prices, books, and what is told about them.
+ */
+import type { Random } from "effect"
+import type { ExchangeDialect } from "../ExchangeDialect.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { ActiveFault } from "./ActiveFaults.ts"
+import type { Counts } from "./Counts.ts"
+import type { Fault } from "./Faults.ts"
+import { makeTruePrice, SimulatedMarket } from "./MarketModel.ts"
+import type { Walk } from "./MarketModel.ts"
+import { factsOf } from "./PairFacts.ts"
+import { SimulatedExchange } from "./SimulatedExchange.ts"
+import { Timers } from "./Timers.ts"
+
+export type Draws = Pick<Random.Random, "nextDoubleUnsafe">
+
+/** The time outside. */
+export interface EngineClock {
+  /** ms since the epoch. */
+  readonly now: () => number
+  /** ms since the engine was made, never backwards. */
+  readonly elapsed: () => number
+}
+
+const priceName = (pair: TradingPair): string => `price ${pair}`
+const marketName = (exchange: ExchangeId, pair: TradingPair): string => `market ${exchange} ${pair}`
+
+/** Each has its own random numbers, so that nothing that is added changes what was there. */
+export const randomNames = (dialects: ReadonlyArray<ExchangeDialect>, pairs: ReadonlyArray<TradingPair>): ReadonlyArray<string> => [
+  ...pairs.map(priceName),
+  ...dialects.flatMap(({ id }) => pairs.map((pair) => marketName(id, pair)))
+]
+
+export interface EngineOptions {
+  readonly dialects: ReadonlyArray<ExchangeDialect>
+  readonly pairs: ReadonlyArray<TradingPair>
+  /** By the name of what draws them, see `randomNames`. */
+  readonly draws: ReadonlyMap<string, Draws>
+  readonly limits: "real" | "off"
+  readonly rate: number
+  readonly tradeRate: number
+  readonly levels: number
+  readonly history: number
+  /** First version of every book; undefined: large and different for each. */
+  readonly version: number | undefined
+  readonly tickMillis: number
+  /** When the simulation starts, ms since the epoch. */
+  readonly epoch: number
+  /** Undefined: time passes by `tick` alone. */
+  readonly clock: EngineClock | undefined
+}
+
+/** Large, as on a market of some years, and never the same for two markets. */
+const firstVersion = 81_721_676_217
+const versionStride = 1_000_003
+
+/** Ticks that are made up for when the process was late. */
+const mostLateTicks = 10
+
+const failuresHeld = 100
+
+export class Engine {
+  readonly exchanges: ReadonlyMap<ExchangeId, SimulatedExchange>
+  readonly pairs: ReadonlyArray<TradingPair>
+  readonly tickMillis: number
+  /** Called at the end of every tick, when all frames of it have been written. */
+  onTickEnd: () => void = () => {}
+  paused = false
+  /** A tick is under way. */
+  ticking = false
+  #elapsed = 0
+  #ticks = 0
+  #skipped = 0
+  readonly #options: EngineOptions
+  readonly #truePrices: ReadonlyMap<TradingPair, Walk>
+  readonly #timers = new Timers()
+  readonly #faults = new Map<number, ActiveFault>()
+  readonly #failures: Array<string> = []
+  readonly #waiters = new Set<() => void>()
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.pairs = options.pairs
+    this.tickMillis = options.tickMillis
+    this.#truePrices = new Map(options.pairs.map((pair) => [pair, makeTruePrice(options.draws.get(priceName(pair))!)]))
+    this.exchanges = new Map(
+      options.dialects.map((dialect, index) => [dialect.id, this.#makeExchange(dialect, index)])
+    )
+  }
+
+  /** ms since the epoch. */
+  readonly now = (): number => this.#options.clock?.now() ?? this.time
+
+  /** Simulated time since the start, ms: that of the tick while one is under way. */
+  readonly elapsed = (): number => {
+    const { clock } = this.#options
+    return this.ticking || clock === undefined ? this.#elapsed : Math.max(this.#elapsed, clock.elapsed())
+  }
+
+  /** Makes the ticks that are due. Returns ms until the next one. */
+  advance(): number {
+    const elapsed = this.elapsed()
+    const due = Math.floor((elapsed - this.#elapsed) / this.tickMillis)
+    const late = due - mostLateTicks
+    if (late > 0) {
+      this.#skipped += late
+      this.#elapsed += late * this.tickMillis
+    }
+    for (let i = 0; i < Math.min(due, mostLateTicks); i++) this.tick()
+    return this.#elapsed + this.tickMillis - this.elapsed()
+  }
+
+  tick(): void {
+    this.#elapsed += this.tickMillis
+    this.#ticks++
+    this.ticking = true
+    this.#timers.run(this.#elapsed)
+    for (const exchange of this.exchanges.values()) exchange.drain(this.#elapsed)
+    if (!this.paused) this.#step(this.tickMillis / 1_000)
+    for (const exchange of this.exchanges.values()) exchange.world.fire(this.#elapsed)
+    this.ticking = false
+    this.onTickEnd()
+    this.changed()
+  }
+
+  market(exchange: ExchangeId, pair: TradingPair): SimulatedMarket | undefined {
+    return this.exchanges.get(exchange)?.markets.get(pair)
+  }
+
+  /** The id that the next fault will have. */
+  get nextFault(): number {
+    return this.#faults.size + 1
+  }
+
+  /** Sets a fault and returns its id. Its times count from now. */
+  inject(fault: Fault, random: Draws): number {
+    const id = this.nextFault
+    const active = new ActiveFault(id, fault, this.elapsed(), random)
+    this.#faults.set(id, active)
+    this.#sortFaults()
+    if (fault._tag === "Drop" || fault._tag === "HalfOpen" || fault._tag === "UpgradeNotice") this.#schedule(active)
+    return id
+  }
+
+  /** Ends one fault, or all. What it has done stays counted; sockets that it made half-open stay so. */
+  clear(id?: number): boolean {
+    const cleared = id === undefined ? [...this.#faults.values()] : [this.#faults.get(id)].filter((fault) => fault !== undefined)
+    for (const fault of cleared) fault.end(this.elapsed())
+    this.#sortFaults()
+    return cleared.length > 0
+  }
+
+  /** Ends every connection without a close frame. */
+  hangUp(): void {
+    for (const exchange of this.exchanges.values()) exchange.hangUp()
+  }
+
+  /** Something happened that someone may be waiting for. In a tick they are told at its end. */
+  readonly changed = (): void => {
+    if (this.ticking || this.#waiters.size === 0) return
+    for (const check of [...this.#waiters]) check()
+  }
+
+  /** Calls `check` after every tick and whatever a client does; returns how to stop. */
+  onChange(check: () => void): () => void {
+    this.#waiters.add(check)
+    return () => void this.#waiters.delete(check)
+  }
+
+  counts(): Counts {
+    const now = this.elapsed()
+    return structuredClone({
+      at: this.now(),
+      elapsedMillis: now,
+      ticks: this.#ticks,
+      skippedTicks: this.#skipped,
+      exchanges: Object.fromEntries([...this.exchanges].map(([id, exchange]) => [id, exchange.counts])),
+      faults: [...this.#faults.values()].map((fault) => fault.counts(now)),
+      failures: this.#failures
+    })
+  }
+
+  /** Of what happens now in the markets, ms since the epoch. */
+  get time(): number {
+    return this.#options.epoch + Math.floor(this.elapsed())
+  }
+
+  #step(seconds: number): void {
+    for (const price of this.#truePrices.values()) price.step(seconds)
+    for (const exchange of this.exchanges.values()) exchange.world.step(seconds, this.time)
+  }
+
+  #schedule(active: ActiveFault): void {
+    const strike = (): void => {
+      if (!active.isActive(active.from)) return
+      for (const exchange of this.exchanges.values()) {
+        if ((active.fault.exchange ?? exchange.id) === exchange.id) exchange.strike(active)
+      }
+      if (!("durationMillis" in active.fault)) active.end(active.from)
+    }
+    if (active.from <= this.elapsed()) strike()
+    else this.#timers.schedule(active.from, strike)
+  }
+
+  #sortFaults(): void {
+    const now = this.elapsed()
+    const current = [...this.#faults.values()].filter((fault) => now < fault.until)
+    for (const exchange of this.exchanges.values()) exchange.faults.set(exchange.id, current)
+  }
+
+  #makeExchange(dialect: ExchangeDialect, index: number): SimulatedExchange {
+    const options = this.#options
+    const market = (pair: TradingPair, position: number): SimulatedMarket =>
+      new SimulatedMarket({
+        facts: factsOf(pair),
+        truePrice: this.#truePrices.get(pair)!,
+        random: options.draws.get(marketName(dialect.id, pair))!,
+        levels: options.levels,
+        rate: options.rate,
+        tradeRate: options.tradeRate,
+        version: options.version ?? firstVersion + (index * options.pairs.length + position) * versionStride,
+        time: options.epoch,
+        history: options.history
+      })
+    return new SimulatedExchange({
+      dialect,
+      markets: new Map(options.pairs.map((pair, position) => [pair, market(pair, position)])),
+      dialectOptions: { limits: options.limits },
+      now: this.now,
+      elapsed: this.elapsed,
+      after: (millis, run) => this.#timers.schedule(this.elapsed() + millis, run),
+      failed: (exchange, error) => this.#failed(exchange, error),
+      changed: this.changed
+    })
+  }
+
+  #failed(exchange: ExchangeId, error: unknown): void {
+    if (this.#failures.length === failuresHeld) this.#failures.shift()
+    this.#failures.push(`${exchange}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+  }
+}

@@ -1,0 +1,337 @@
+/**
+ * The fault language: what can go wrong on purpose, as checked data and as text for the command line.
+ *
+ *     fault  = kind [ ":" value ] { "," option "=" text } [ "@" start [ ":" duration ] ]
+ *
+ * `drop@5s`, `refuse:reset@5s:10s`, `silence:BTC/USDT@1m`, `gap:5%,on=gate-spot`, `corrupt:3,mode=flip`. `docs/simulator.md` lists
+ * kinds, values and options.
+ */
+import { Effect, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import { TradingPair } from "../domain/Instrument.ts"
+
+const Millis = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+const PositiveMillis = Schema.Finite.check(Schema.isGreaterThan(0))
+
+const always = {
+  /** Exchange id; every exchange when left out. */
+  exchange: Schema.optional(Schema.NonEmptyString),
+  /** From when the simulator was started, or from when the fault was injected. Default 0. */
+  startMillis: Schema.optional(Millis)
+}
+
+/** For ever when left out. */
+const durationMillis = Schema.optional(PositiveMillis)
+
+const which = {
+  pair: Schema.optional(TradingPair),
+  /** Wire topic, `*` stands for any text. */
+  topic: Schema.optional(Schema.NonEmptyString)
+}
+
+const amount = {
+  /** Probability for each frame, above 0. Default 1. */
+  share: Schema.optional(Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1))),
+  /** At most so many times. */
+  count: Schema.optional(Schema.Int.check(Schema.isGreaterThan(0)))
+}
+
+/** What RFC 6455 lets an endpoint send, and 1006 for an end without a close frame. */
+const CloseCode = Schema.Int.check(
+  Schema.makeFilter((code: number) =>
+    code === 1006 || (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999) ||
+    "a close code: 1006 (no close frame), 1000 to 1014 but 1004 and 1005, or 3000 to 4999"
+  )
+)
+
+/** Closes the sockets that are open at the moment. */
+export const Drop = Schema.TaggedStruct("Drop", { ...always, code: Schema.optional(CloseCode) })
+/** Refuses new sockets: an HTTP status, or 0 for a reset connection. */
+export const Refuse = Schema.TaggedStruct("Refuse", {
+  ...always,
+  durationMillis,
+  status: Schema.optional(
+    Schema.Int.check(
+      Schema.makeFilter((status: number) => status === 0 || (status >= 400 && status <= 599) || "0 or an HTTP status from 400 to 599")
+    )
+  )
+})
+/** Sockets open at the start, or opened within the duration, stay open for ever; the server neither reads nor writes. */
+export const HalfOpen = Schema.TaggedStruct("HalfOpen", { ...always, durationMillis })
+/** Data of the topics does not leave the server. */
+export const Silence = Schema.TaggedStruct("Silence", { ...always, ...which, durationMillis })
+/** Book deltas are lost. */
+export const Gap = Schema.TaggedStruct("Gap", { ...always, ...which, ...amount, durationMillis })
+/** Data frames are sent twice. */
+export const Duplicate = Schema.TaggedStruct("Duplicate", { ...always, ...which, ...amount, durationMillis })
+/** A data frame changes places with the next one of its topic. */
+export const Reorder = Schema.TaggedStruct("Reorder", { ...always, ...which, ...amount, durationMillis })
+/** Data frames are cut short, or one of their bits is flipped. */
+export const Corrupt = Schema.TaggedStruct("Corrupt", {
+  ...always,
+  ...which,
+  ...amount,
+  durationMillis,
+  mode: Schema.optional(Schema.Literals(["truncate", "flip"]))
+})
+/** Every frame of the sockets leaves so much later, in order. */
+export const Delay = Schema.TaggedStruct("Delay", { ...always, durationMillis, millis: PositiveMillis })
+/** Subscriptions are refused. */
+export const Reject = Schema.TaggedStruct("Reject", { ...always, ...which, count: amount.count, durationMillis })
+/** REST books are so old. */
+export const StaleSnapshot = Schema.TaggedStruct("StaleSnapshot", { ...always, durationMillis, millis: PositiveMillis })
+/** REST answers that hold a book arrive so much later, as they were when asked for. */
+export const SlowSnapshot = Schema.TaggedStruct("SlowSnapshot", { ...always, durationMillis, millis: PositiveMillis })
+/** REST requests fail: 429 with `Retry-After`, 403 with an HTML page, others with a line of text. */
+export const HttpError = Schema.TaggedStruct("HttpError", {
+  ...always,
+  ...amount,
+  durationMillis,
+  status: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(400), Schema.isLessThanOrEqualTo(599))),
+  /** Default 1000, for 429 only. */
+  retryAfterMillis: Schema.optional(PositiveMillis),
+  /** Path below the REST base, `*` stands for any text. */
+  path: Schema.optional(Schema.NonEmptyString)
+})
+/** The exchange announces that it will close the connection, where it has such a notice. */
+export const UpgradeNotice = Schema.TaggedStruct("UpgradeNotice", always)
+
+export const Fault = Schema.Union([
+  Drop,
+  Refuse,
+  HalfOpen,
+  Silence,
+  Gap,
+  Duplicate,
+  Reorder,
+  Corrupt,
+  Delay,
+  Reject,
+  StaleSnapshot,
+  SlowSnapshot,
+  HttpError,
+  UpgradeNotice
+])
+export type Fault = typeof Fault.Type
+export type FaultTag = Fault["_tag"]
+
+/** The text or the data is no fault. `detail` says what is wrong and what would be right. */
+export class InvalidFault extends Schema.TaggedError<InvalidFault>()("InvalidFault", {
+  fault: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `"${this.fault}" is not a fault: ${this.detail}`
+  }
+}
+
+// ---- text -----------------------------------------------------------------------------------------------------------
+
+/** Fields of a fault before they are checked. */
+type Fields = Record<string, unknown>
+type Read = Result.Result<Fields, string>
+
+const milliseconds: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/
+
+const readDuration = (field: string) => (text: string): Read => {
+  const [, number, unit] = durationPattern.exec(text) ?? []
+  return number === undefined || unit === undefined
+    ? Result.fail(`"${text}" is no duration such as 200ms, 5s, 1.5m or 2h`)
+    : Result.succeed({ [field]: Number(number) * milliseconds[unit]! })
+}
+
+const readShare = (text: string): Read => {
+  const [, number] = /^(\d+(?:\.\d+)?)%$/.exec(text) ?? []
+  return number === undefined
+    ? Result.fail(`"${text}" is no share such as 5%`)
+    : Result.succeed({ share: Number((Number(number) / 100).toPrecision(15)) })
+}
+
+const readNumber = (field: string) => (text: string): Read =>
+  /^\d+$/.test(text) ? Result.succeed({ [field]: Number(text) }) : Result.fail(`"${text}" is no whole number`)
+
+const readText = (field: string) => (text: string): Read => Result.succeed({ [field]: text })
+
+const readAmount = (text: string): Read => {
+  if (/^\d+$/.test(text)) return readNumber("count")(text)
+  return text.endsWith("%")
+    ? readShare(text)
+    : Result.fail(`"${text}" is neither a share such as 5% nor a number of frames such as 3`)
+}
+
+const readRefusal = (text: string): Read => text === "reset" ? Result.succeed({ status: 0 }) : readNumber("status")(text)
+
+/** The value behind the colon: which field it shows, and how. Null when the fault shows none. */
+type Shown = readonly [field: string | null, text: string] | null
+
+interface Value {
+  readonly read: (text: string) => Read
+  readonly show: (fields: Fields) => Shown
+  readonly example: string
+  readonly needed: boolean
+}
+
+interface Kind {
+  readonly tag: FaultTag
+  readonly value: Value | null
+  readonly options: ReadonlyArray<string>
+  /** Whether it lasts. */
+  readonly lasts: boolean
+}
+
+const durationText = (millis: number): string => millis % 1_000 === 0 ? `${millis / 1_000}s` : `${millis}ms`
+const shareText = (share: number): string => `${Number((share * 100).toPrecision(15))}%`
+
+const showField = (field: string, print: (value: never) => string = String) => (fields: Fields): Shown =>
+  fields[field] === undefined ? null : [field, print(fields[field] as never)]
+
+// A frame fault that names no amount hits every frame.
+const showAmount = (fields: Fields): Shown => showField("share", shareText)(fields) ?? showField("count")(fields) ?? [null, "100%"]
+
+const closeCode: Value = { read: readNumber("code"), show: showField("code"), example: "1001", needed: false }
+const refusal: Value = {
+  read: readRefusal,
+  show: showField("status", (status: number) => status === 0 ? "reset" : String(status)),
+  example: "503 or reset",
+  needed: false
+}
+const pair: Value = { read: readText("pair"), show: showField("pair"), example: "BTC/USDT", needed: false }
+const frames: Value = { read: readAmount, show: showAmount, example: "5% or 3", needed: true }
+const time: Value = { read: readDuration("millis"), show: showField("millis", durationText), example: "200ms", needed: true }
+const httpStatus: Value = { read: readNumber("status"), show: showField("status"), example: "429", needed: false }
+
+const frameOptions = ["on", "pair", "topic", "share", "count"]
+
+const kinds: Readonly<Record<string, Kind>> = {
+  drop: { tag: "Drop", value: closeCode, options: ["on"], lasts: false },
+  refuse: { tag: "Refuse", value: refusal, options: ["on"], lasts: true },
+  "half-open": { tag: "HalfOpen", value: null, options: ["on"], lasts: true },
+  silence: { tag: "Silence", value: pair, options: ["on", "topic"], lasts: true },
+  gap: { tag: "Gap", value: frames, options: frameOptions, lasts: true },
+  duplicate: { tag: "Duplicate", value: frames, options: frameOptions, lasts: true },
+  reorder: { tag: "Reorder", value: frames, options: frameOptions, lasts: true },
+  corrupt: { tag: "Corrupt", value: frames, options: [...frameOptions, "mode"], lasts: true },
+  delay: { tag: "Delay", value: time, options: ["on"], lasts: true },
+  reject: { tag: "Reject", value: pair, options: ["on", "topic", "count"], lasts: true },
+  "stale-snapshot": { tag: "StaleSnapshot", value: time, options: ["on"], lasts: true },
+  "slow-snapshot": { tag: "SlowSnapshot", value: time, options: ["on"], lasts: true },
+  "http-error": { tag: "HttpError", value: httpStatus, options: ["on", "path", "share", "count", "retry-after"], lasts: true },
+  "upgrade-notice": { tag: "UpgradeNotice", value: null, options: ["on"], lasts: false }
+}
+
+const options: Readonly<Record<string, (text: string) => Read>> = {
+  on: readText("exchange"),
+  pair: readText("pair"),
+  topic: readText("topic"),
+  path: readText("path"),
+  mode: readText("mode"),
+  share: readShare,
+  count: readNumber("count"),
+  "retry-after": readDuration("retryAfterMillis")
+}
+
+/** The names for the command line's help. */
+export const names: ReadonlyArray<string> = Object.keys(kinds)
+
+const readValue = (name: string, kind: Kind, text: string | undefined): Read => {
+  if (kind.value === null) return text === undefined ? Result.succeed({}) : Result.fail(`${name} takes no value`)
+  if (text !== undefined) return kind.value.read(text)
+  return kind.value.needed ? Result.fail(`${name} needs a value: ${name}:${kind.value.example}`) : Result.succeed({})
+}
+
+const readOption = (name: string, kind: Kind, text: string): Read => {
+  const equals = text.indexOf("=")
+  const key = equals < 0 ? text : text.slice(0, equals)
+  const read = options[key]
+  if (read === undefined || !kind.options.includes(key)) {
+    return Result.fail(`${name} has no option "${key}"; it has ${kind.options.join(", ")}`)
+  }
+  return equals < 0 ? Result.fail(`the option ${key} needs a text: ${key}=…`) : read(text.slice(equals + 1))
+}
+
+const windowPattern = /^(.*)@(\d+(?:\.\d+)?(?:ms|s|m|h))(?::(\d+(?:\.\d+)?(?:ms|s|m|h)))?$/s
+
+const readWindow = (name: string, kind: Kind, start: string | undefined, duration: string | undefined): ReadonlyArray<Read> => {
+  if (start === undefined) return []
+  if (duration === undefined) return [readDuration("startMillis")(start)]
+  return kind.lasts
+    ? [readDuration("startMillis")(start), readDuration("durationMillis")(duration)]
+    : [Result.fail(`${name} happens at one moment and has no duration`)]
+}
+
+const readFields = (text: string): Read => {
+  const [, inner, start, duration] = windowPattern.exec(text) ?? []
+  const [first = "", ...rest] = (inner ?? text).split(",")
+  const colon = first.indexOf(":")
+  const name = colon < 0 ? first : first.slice(0, colon)
+  const kind = kinds[name]
+  if (kind === undefined) return Result.fail(`the kind "${name}" is unknown; there are ${names.join(", ")}`)
+  return Result.map(
+    Result.all([
+      readValue(name, kind, colon < 0 ? undefined : first.slice(colon + 1)),
+      ...rest.map((option) => readOption(name, kind, option)),
+      ...readWindow(name, kind, start, duration)
+    ]),
+    (fields) => Object.assign({ _tag: kind.tag }, ...fields) as Fields
+  )
+}
+
+const namesByTag: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(kinds).map(([name, kind]) => [kind.tag, name])
+)
+
+const optionTexts: ReadonlyArray<readonly [field: string, option: string, print: (value: never) => string]> = [
+  ["exchange", "on", String],
+  ["pair", "pair", String],
+  ["topic", "topic", String],
+  ["path", "path", String],
+  ["mode", "mode", String],
+  ["share", "share", shareText],
+  ["count", "count", String],
+  ["retryAfterMillis", "retry-after", durationText]
+]
+
+const windowText = (start: number, duration: number | undefined): string => {
+  if (duration !== undefined) return `@${durationText(start)}:${durationText(duration)}`
+  return start > 0 ? `@${durationText(start)}` : ""
+}
+
+/** The text of a fault, which reads back as the same fault. A topic with a comma or with `@` and a duration at its end cannot be written. */
+export const print = (fault: Fault): string => {
+  const fields: Fields = fault
+  const name = namesByTag[fault._tag]!
+  const shown = kinds[name]!.value?.show(fields) ?? null
+  const parts = [shown === null ? name : `${name}:${shown[1]}`]
+  for (const [field, option, text] of optionTexts) {
+    if (fields[field] !== undefined && field !== shown?.[0]) parts.push(`${option}=${text(fields[field] as never)}`)
+  }
+  return parts.join(",") + windowText(fault.startMillis ?? 0, "durationMillis" in fault ? fault.durationMillis : undefined)
+}
+
+/** Text to fault and back, for command lines and configuration. */
+export const FaultFromText: Schema.Codec<Fault, string> = Schema.String.pipe(
+  Schema.decodeTo(
+    Fault,
+    SchemaTransformation.transformEffect({
+      decode: (text: string, options) =>
+        Result.match(readFields(text), {
+          onFailure: (message) => Effect.fail(new SchemaIssue.InvalidValue({ message }, text, options)),
+          // Checked by the schema of the fault, which comes next.
+          onSuccess: (fields) => Effect.succeed(fields as unknown as typeof Fault.Encoded)
+        }),
+      encode: (fault) => Effect.succeed(print(fault as Fault))
+    })
+  )
+)
+
+const decodeText = Schema.decodeUnknownResult(FaultFromText)
+const decodeData = Schema.decodeUnknownResult(Fault, { onExcessProperty: "error" })
+
+/** Reads a fault from text, or checks one that is given as data. */
+export const parse = (fault: unknown): Result.Result<Fault, InvalidFault> =>
+  Result.mapError(
+    typeof fault === "string" ? decodeText(fault) : decodeData(fault),
+    (error) =>
+      new InvalidFault({ fault: typeof fault === "string" ? fault : JSON.stringify(fault) ?? String(fault), detail: error.message })
+  )

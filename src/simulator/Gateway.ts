@@ -1,0 +1,208 @@
+/**
+ * What stands at which address, whatever the transport: every exchange under `/<exchange id>`, with its own paths below,
+ * and the simulator's own endpoints under `/_simulator`.
+ */
+import { Effect, Schema } from "effect"
+import type { DialectRequest, DialectResponse } from "../ExchangeDialect.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { Engine } from "./Engine.ts"
+import type { InvalidFault } from "./Faults.ts"
+import { Change } from "./Publish.ts"
+import type { SimulatorError } from "./SimulatorError.ts"
+import type { SimulatedExchange } from "./SimulatedExchange.ts"
+
+/** What may be done to a simulator from outside, besides asking. */
+export interface Control {
+  readonly inject: (fault: unknown) => Effect.Effect<number, InvalidFault>
+  readonly publish: (exchange: ExchangeId, pair: TradingPair, change: Change) => Effect.Effect<number, SimulatorError>
+}
+
+/** Where to reach one exchange. */
+export interface SimulatorUrls {
+  readonly ws: string
+  /** The REST base, without trailing slash. */
+  readonly rest: string
+}
+
+/** Where to reach a simulator. */
+export interface Reachable {
+  readonly urls: Readonly<Record<ExchangeId, SimulatorUrls>>
+  /** Base of the endpoints for other processes. */
+  readonly admin: string
+}
+
+/** A request as it came, its address split. */
+export interface GatewayRequest {
+  readonly method: string
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export const adminPath = "/_simulator"
+
+const withoutSlash = (path: string): string => path.replace(/\/+$/u, "")
+
+/** Addresses of every exchange under the given roots, such as `ws://127.0.0.1:80` and `http://127.0.0.1:80`. */
+export const urlsOf = (
+  engine: Engine,
+  roots: { readonly ws: string; readonly http: string }
+): Reachable["urls"] =>
+  Object.fromEntries(
+    [...engine.exchanges.values()].map(({ id, dialect }) => [
+      id,
+      { ws: `${roots.ws}/${id}${dialect.websocketPath}`, rest: withoutSlash(`${roots.http}/${id}${dialect.restPath}`) }
+    ])
+  )
+
+/** The exchange with this id in front of the path, and what stands behind it. */
+const exchangeAt = (engine: Engine, path: string): readonly [SimulatedExchange, string] | null => {
+  const [, id = "", rest = ""] = /^\/([^/]+)(.*)$/su.exec(path) ?? []
+  const exchange = engine.exchanges.get(id)
+  return exchange === undefined ? null : [exchange, rest]
+}
+
+/** The exchange whose WebSocket has this path. */
+export const websocketAt = (engine: Engine, path: string): SimulatedExchange | null => {
+  const found = exchangeAt(engine, path)
+  return found !== null && withoutSlash(found[1]) === withoutSlash(found[0].dialect.websocketPath) ? found[0] : null
+}
+
+/** Why a refused socket was refused, as text. */
+export const refusalText = (status: number): string => status === 0 ? "connection reset" : `HTTP ${status}`
+
+const json = (status: number, body: unknown): DialectResponse => ({
+  status,
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body)
+})
+
+const notFound = (path: string): DialectResponse => json(404, { error: `there is nothing at ${path}` })
+
+/** Answers a request to an exchange's REST side or to the simulator itself. */
+export const request = (engine: Engine, control: Control, incoming: GatewayRequest): Effect.Effect<DialectResponse> => {
+  const { pathname } = incoming.url
+  if (pathname.startsWith(`${adminPath}/`)) return admin(engine, control, incoming, pathname.slice(adminPath.length + 1))
+  const found = exchangeAt(engine, pathname)
+  if (found === null) return Effect.succeed(notFound(pathname))
+  const [exchange, below] = found
+  const base = withoutSlash(exchange.dialect.restPath)
+  if (!below.startsWith(base)) return Effect.succeed(notFound(pathname))
+  const dialectRequest: DialectRequest = {
+    method: incoming.method,
+    path: below.slice(base.length),
+    query: new Map(incoming.url.searchParams),
+    headers: incoming.headers,
+    body: incoming.body
+  }
+  return Effect.callback((resume) => exchange.request(dialectRequest, (response) => resume(Effect.succeed(response))))
+}
+
+// ---- the simulator's own endpoints ----------------------------------------------------------------------------------
+
+const Market = { exchange: Schema.String, pair: Schema.String as unknown as Schema.Codec<TradingPair, string> }
+
+const TruthQuery = Schema.Struct({
+  ...Market,
+  /** The version now when left out. */
+  version: Schema.optional(Schema.FiniteFromString),
+  depth: Schema.optional(Schema.FiniteFromString)
+})
+
+const PublishBody = Schema.fromJsonString(Schema.Struct({ ...Market, change: Change }))
+
+type Answer = Effect.Effect<DialectResponse, { readonly message: string }>
+
+interface Ask {
+  readonly engine: Engine
+  readonly control: Control
+  readonly query: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** The text of a fault, or a JSON object. */
+const faultOf = (body: string): unknown => {
+  const text = body.trim()
+  if (!text.startsWith("{")) return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+const health = ({ engine }: Ask): Answer => {
+  const { elapsedMillis, ticks, failures } = engine.counts()
+  return Effect.succeed(
+    json(200, {
+      status: failures.length === 0 ? "ok" : "failing",
+      exchanges: [...engine.exchanges.keys()],
+      pairs: engine.pairs,
+      paused: engine.paused,
+      elapsedMillis,
+      ticks,
+      failures
+    })
+  )
+}
+
+const truth = ({ engine, query }: Ask): Answer =>
+  Effect.map(Schema.decodeUnknownEffect(TruthQuery)(query), ({ exchange, pair, version, depth }) => {
+    const book = engine.market(exchange, pair)?.book
+    const found = book?.at(version ?? book.version, depth)
+    return found === undefined
+      ? json(404, { error: book === undefined ? `there is no ${pair} on ${exchange}` : `version ${version} is not held` })
+      : json(200, found)
+  })
+
+const trades = ({ engine, query }: Ask): Answer =>
+  Effect.map(Schema.decodeUnknownEffect(Schema.Struct(Market))(query), ({ exchange, pair }) => {
+    const market = engine.market(exchange, pair)
+    return market === undefined ? json(404, { error: `there is no ${pair} on ${exchange}` }) : json(200, market.tradesSince(0))
+  })
+
+const pausing = (paused: boolean) => ({ engine }: Ask): Answer =>
+  Effect.sync(() => {
+    engine.paused = paused
+    return json(200, { paused })
+  })
+
+const clear = ({ engine, query }: Ask): Answer =>
+  Effect.sync(() => {
+    const id = query["id"]
+    return engine.clear(id === undefined ? undefined : Number(id)) || id === undefined
+      ? json(200, engine.counts().faults)
+      : json(404, { error: `there is no fault ${id}` })
+  })
+
+const publish = ({ control, body }: Ask): Answer =>
+  Schema.decodeUnknownEffect(PublishBody)(body).pipe(
+    Effect.flatMap(({ exchange, pair, change }) => control.publish(exchange, pair, change)),
+    Effect.map((result) => json(200, { result }))
+  )
+
+const endpoints: Readonly<Record<string, (ask: Ask) => Answer>> = {
+  "GET health": health,
+  "GET counts": ({ engine }) => Effect.sync(() => json(200, engine.counts())),
+  "GET truth": truth,
+  "GET trades": trades,
+  "GET fault": ({ engine }) => Effect.sync(() => json(200, engine.counts().faults)),
+  "POST fault": ({ control, body }) => Effect.map(control.inject(faultOf(body)), (id) => json(200, { id })),
+  "DELETE fault": clear,
+  "POST publish": publish,
+  "POST pause": pausing(true),
+  "POST resume": pausing(false)
+}
+
+const admin = (
+  engine: Engine,
+  control: Control,
+  { method, url, body }: GatewayRequest,
+  name: string
+): Effect.Effect<DialectResponse> => {
+  const endpoint = endpoints[`${method} ${name}`]
+  if (endpoint === undefined) return Effect.succeed(notFound(url.pathname))
+  return endpoint({ engine, control, query: Object.fromEntries(url.searchParams), body }).pipe(
+    Effect.catch(({ message }) => Effect.succeed(json(400, { error: message })))
+  )
+}

@@ -1,0 +1,223 @@
+/** One simulated exchange: its world, its connections, its REST side, its faults and its counts. */
+import type { DialectOptions, DialectRequest, DialectResponse, ExchangeDialect } from "../ExchangeDialect.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { ExchangeFaults, longest } from "./ActiveFaults.ts"
+import type { ActiveFault, FaultOf } from "./ActiveFaults.ts"
+import * as Counts from "./Counts.ts"
+import type { ExchangeCounts, TopicCounts } from "./Counts.ts"
+import type { SimulatedMarket } from "./MarketModel.ts"
+import { SimulatedConnection } from "./SimulatedConnection.ts"
+import type { Host, Transport } from "./SimulatedConnection.ts"
+import { ExchangeWorld } from "./World.ts"
+
+export interface ExchangeOptions {
+  readonly dialect: ExchangeDialect
+  readonly markets: ReadonlyMap<TradingPair, SimulatedMarket>
+  readonly dialectOptions: DialectOptions
+  /** ms since the epoch. */
+  readonly now: () => number
+  /** Simulated time since the start, ms. */
+  readonly elapsed: () => number
+  /** Runs once after so many simulated ms; returns how to cancel. */
+  readonly after: (millis: number, run: () => void) => () => void
+  readonly failed: (exchange: ExchangeId, error: unknown) => void
+  /** Something happened that someone may be waiting for. */
+  readonly changed: () => void
+}
+
+const dialsHeld = 10_000
+
+const failure: DialectResponse = {
+  status: 500,
+  headers: { "Content-Type": "text/plain" },
+  body: "the simulated exchange has failed"
+}
+
+const forbidden =
+  "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n</BODY></HTML>\n"
+
+const errorResponse = ({ status = 429, retryAfterMillis = 1_000 }: FaultOf<"HttpError">): DialectResponse => {
+  switch (status) {
+    case 429:
+      return {
+        status,
+        headers: { "Content-Type": "text/plain", "Retry-After": String(Math.ceil(retryAfterMillis / 1_000)) },
+        body: "too many requests"
+      }
+    case 403:
+      return { status, headers: { "Content-Type": "text/html" }, body: forbidden }
+    default:
+      return { status, headers: { "Content-Type": "text/plain" }, body: `fault ${status}` }
+  }
+}
+
+export class SimulatedExchange implements Host {
+  readonly id: ExchangeId
+  readonly dialect: ExchangeDialect
+  readonly markets: ReadonlyMap<TradingPair, SimulatedMarket>
+  readonly world: ExchangeWorld
+  readonly counts: ExchangeCounts = Counts.makeExchange()
+  readonly faults = new ExchangeFaults()
+  readonly connections = new Set<SimulatedConnection>()
+  readonly elapsed: () => number
+  readonly after: (millis: number, run: () => void) => () => void
+  readonly changed: () => void
+  readonly #options: ExchangeOptions
+  readonly #topics = new Map<string, TopicCounts>()
+  /** A request has asked for a book. */
+  #bookAsked = false
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options
+    this.id = options.dialect.id
+    this.dialect = options.dialect
+    this.markets = options.markets
+    this.elapsed = options.elapsed
+    this.after = options.after
+    this.changed = options.changed
+    this.world = new ExchangeWorld({
+      markets: options.markets,
+      now: options.now,
+      elapsed: options.elapsed,
+      refuses: (topic) => this.#refuses(topic),
+      bookAge: () => this.#bookAge()
+    })
+  }
+
+  readonly topicCounts = (topic: string): TopicCounts => {
+    let counts = this.#topics.get(topic)
+    if (counts === undefined) {
+      counts = Counts.makeTopic()
+      this.#topics.set(topic, counts)
+      this.counts.topics[topic] = counts
+    }
+    return counts
+  }
+
+  readonly failed = (error: unknown): void => this.#options.failed(this.id, error)
+
+  readonly ended = (connection: SimulatedConnection): void => {
+    this.connections.delete(connection)
+  }
+
+  /** Someone dials. The refusing fault, or null when the connection may be accepted. */
+  dial(): FaultOf<"Refuse"> | null {
+    const now = this.elapsed()
+    const refusal = this.faults.refusals.find((fault) => fault.isActive(now))
+    if (refusal !== undefined) {
+      refusal.strikes()
+      this.counts.connections.refused++
+    }
+    if (this.counts.dials.length === dialsHeld) this.counts.dials.shift()
+    this.counts.dials.push({ at: this.#options.now(), outcome: refusal === undefined ? "accepted" : "refused" })
+    return refusal?.fault ?? null
+  }
+
+  accept(transport: Transport): SimulatedConnection {
+    const connection = new SimulatedConnection(this, transport)
+    this.connections.add(connection)
+    this.counts.connections.accepted++
+    this.counts.connections.open++
+    const now = this.elapsed()
+    for (const fault of this.faults.halfOpen) {
+      // Without a duration it is for the sockets that were open at its start.
+      if (fault.until < Infinity && fault.isActive(now) && connection.makeHalfOpen()) fault.strikes()
+    }
+    connection.open((peer) => this.dialect.connect(this.world.world, peer, this.#options.dialectOptions))
+    this.changed()
+    return connection
+  }
+
+  /** Answers at once, or later when a fault holds the answer back. */
+  request(request: DialectRequest, respond: (response: DialectResponse) => void): void {
+    const { rest } = this.counts
+    rest.requests++
+    const now = this.elapsed()
+    const answer = (response: DialectResponse): void => {
+      rest.statuses[response.status] = (rest.statuses[response.status] ?? 0) + 1
+      respond(response)
+    }
+    const error = this.faults.http.find(
+      (fault) => fault.isActive(now) && fault.concernsPath(request.path) && fault.strikes()
+    )
+    if (error !== undefined) {
+      rest.failed++
+      return answer(errorResponse(error.fault))
+    }
+    this.#bookAsked = false
+    const response = this.#answer(request)
+    if (!this.#bookAsked) return answer(response)
+    rest.snapshots++
+    const slow = longest(this.faults.slow, now)
+    if (slow === null) return answer(response)
+    slow.strikes()
+    rest.delayed++
+    this.after(slow.fault.millis, () => answer(response))
+  }
+
+  /** What clients are subscribed to on the connections that can still reach them. */
+  topics(): ReadonlySet<string> {
+    const topics = new Set<string>()
+    for (const connection of this.connections) {
+      if (connection.isHalfOpen) continue
+      for (const topic of connection.topics()) topics.add(topic)
+    }
+    return topics
+  }
+
+  /** Carries out a fault of one moment on the connections that are open now. */
+  strike(fault: ActiveFault): void {
+    for (const connection of [...this.connections]) {
+      if (this.#strike(connection, fault)) fault.strikes()
+    }
+  }
+
+  /** The server goes away. */
+  hangUp(): void {
+    for (const connection of [...this.connections]) connection.end("closedByExchange", 1006, "")
+  }
+
+  drain(now: number): void {
+    for (const connection of this.connections) connection.drain(now)
+  }
+
+  #strike(connection: SimulatedConnection, { fault }: ActiveFault): boolean {
+    switch (fault._tag) {
+      case "Drop":
+        connection.end("dropped", fault.code ?? 1006, "")
+        return true
+      case "HalfOpen":
+        return connection.makeHalfOpen()
+      case "UpgradeNotice":
+        return connection.notify("upgrade")
+      default:
+        return false
+    }
+  }
+
+  #answer(request: DialectRequest): DialectResponse {
+    try {
+      return this.dialect.onHttp(request, this.world.world, this.#options.dialectOptions)
+    } catch (error) {
+      this.failed(error)
+      return failure
+    }
+  }
+
+  #refuses(topic: string): string | null {
+    const now = this.elapsed()
+    for (const fault of this.faults.rejections) {
+      if (fault.isActive(now) && fault.concerns(topic) && fault.strikes()) return "refused by a fault"
+    }
+    return null
+  }
+
+  #bookAge(): number {
+    this.#bookAsked = true
+    const stale = longest(this.faults.stale, this.elapsed())
+    if (stale === null) return 0
+    stale.strikes()
+    this.counts.rest.stale++
+    return stale.fault.millis
+  }
+}

@@ -1,0 +1,314 @@
+/**
+ * Whole exchanges on this machine: seeded markets behind real ports or inside the process, driven by `ExchangeDialect`s,
+ * with faults on demand and a count of everything. See `docs/simulator.md`.
+ */
+import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
+import type { Scope } from "effect"
+import * as MemoryNetwork from "../connection/MemoryNetwork.ts"
+import { TradingPair } from "../domain/Instrument.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
+import type { ExchangeDialect, WorldBook, WorldTrade } from "../ExchangeDialect.ts"
+import type { Counts } from "./Counts.ts"
+import { Engine, randomNames } from "./Engine.ts"
+import type { Draws } from "./Engine.ts"
+import type { Control, Reachable } from "./Gateway.ts"
+import * as Faults from "./Faults.ts"
+import type { Fault, InvalidFault } from "./Faults.ts"
+import { defaultPairs } from "./PairFacts.ts"
+import * as Publish from "./Publish.ts"
+import type { Change } from "./Publish.ts"
+import { SimulatorError } from "./SimulatorError.ts"
+import * as SimulatorMemory from "./SimulatorMemory.ts"
+import * as SimulatorServer from "./SimulatorServer.ts"
+
+export { SimulatorError } from "./SimulatorError.ts"
+export type { Counts, Dial, ExchangeCounts, FaultCounts, Tally, TopicCounts } from "./Counts.ts"
+export { Fault, FaultFromText, InvalidFault } from "./Faults.ts"
+export type { Reachable, SimulatorUrls } from "./Gateway.ts"
+export type { Change } from "./Publish.ts"
+
+export interface SimulatorOptions {
+  /** The exchanges. */
+  readonly dialects: ReadonlyArray<ExchangeDialect>
+  /** Default: 16 pairs against USDT. Any other pair gets facts made from its name. */
+  readonly pairs?: ReadonlyArray<TradingPair> | undefined
+  /** The same seed and the same ticks give the same books, trades and versions. Default 1. */
+  readonly seed?: string | number | undefined
+  /** Book changes per second and market, those of trades not counted. Default 50. */
+  readonly rate?: number | undefined
+  /** Trades per second and market. Default a tenth of `rate`. */
+  readonly tradeRate?: number | undefined
+  /** Levels a side that books keep to. Default 150. */
+  readonly levels?: number | undefined
+  /** Book changes per market for which `truth` can answer. Default 16 384. */
+  readonly history?: number | undefined
+  /** Version that every book starts at. Default: large and different for each. */
+  readonly version?: number | undefined
+  /** Whether the exchanges' documented limits are enforced. Default `real`. */
+  readonly limits?: "real" | "off" | undefined
+  readonly faults?: ReadonlyArray<Fault | string> | undefined
+  /** Default 10. */
+  readonly tickMillis?: number | undefined
+  /** False: time passes by `tick` alone. Default true. */
+  readonly autoRun?: boolean | undefined
+  /** Default 127.0.0.1. */
+  readonly host?: string | undefined
+  /** Default 0: a free one. */
+  readonly port?: number | undefined
+  /** Offer per-message deflate. Default false, as the exchanges. */
+  readonly compression?: boolean | undefined
+  /** A client for which more is waiting to be read is dropped. Bytes; default 8 MiB. */
+  readonly maxBufferedBytes?: number | undefined
+}
+
+export interface SimulatorService extends Reachable {
+  readonly pairs: ReadonlyArray<TradingPair>
+  /** Lets so many ticks pass at once. Default 1. */
+  readonly tick: (count?: number) => Effect.Effect<void>
+  /** Holds books, prices and trades as they are; connections and timers go on. */
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+  /** Sets a fault, its times counted from now, and gives its id. */
+  readonly inject: (fault: Fault | string) => Effect.Effect<number, InvalidFault>
+  /** Ends one fault, or all of them. Counts remain, and so do half-open sockets. */
+  readonly clear: (id?: number) => Effect.Effect<void>
+  /** Makes one thing happen. Gives the book's new version, or the trade's id. */
+  readonly publish: (exchange: ExchangeId, pair: TradingPair, change: Change) => Effect.Effect<number, SimulatorError>
+  /** The book as it was at a version, best `depth` levels; undefined when it is not, or no longer, known. */
+  readonly truth: (exchange: ExchangeId, pair: TradingPair, version: number, depth?: number) => WorldBook | undefined
+  /** The book as it is. */
+  readonly book: (exchange: ExchangeId, pair: TradingPair, depth?: number) => WorldBook | undefined
+  /** The latest trades, at most 4096, oldest first. */
+  readonly trades: (exchange: ExchangeId, pair: TradingPair) => ReadonlyArray<WorldTrade>
+  readonly counts: () => Counts
+  /** What clients are subscribed to now, half-open sockets left out. */
+  readonly topics: (exchange: ExchangeId) => ReadonlySet<string>
+  /** Waits until the condition holds; asked after every tick and whatever a client does. */
+  readonly until: (condition: () => boolean) => Effect.Effect<void>
+}
+
+export class Simulator extends Context.Service<Simulator, SimulatorService>()("effect-exchange/Simulator") {}
+
+// ---- options --------------------------------------------------------------------------------------------------------
+
+const positive = Schema.Finite.check(Schema.isGreaterThan(0))
+const notNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+/** A tick may not bring more than what waits for an interval to end, see `World`. */
+const mostPerTick = 2_000
+
+const Settings = Schema.Struct({
+  pairs: Schema.NonEmptyArray(TradingPair).check(Schema.isUnique()),
+  seed: Schema.Union([Schema.String, Schema.Finite]),
+  rate: notNegative,
+  tradeRate: notNegative,
+  levels: whole(2, 100_000),
+  history: whole(1_024, 2 ** 24),
+  version: Schema.UndefinedOr(whole(1, 9_000_000_000_000_000)),
+  limits: Schema.Literals(["real", "off"]),
+  tickMillis: positive,
+  autoRun: Schema.Boolean,
+  host: Schema.NonEmptyString,
+  port: whole(0, 65_535),
+  compression: Schema.Boolean,
+  maxBufferedBytes: positive
+}).check(
+  Schema.makeFilter(({ rate, tradeRate, tickMillis }) =>
+    ((rate + tradeRate) * tickMillis) / 1_000 <= mostPerTick ||
+    `rate and tradeRate must not bring more than ${mostPerTick} changes in a tick of ${tickMillis} ms`
+  )
+)
+export type Settings = typeof Settings.Type
+
+const withDefaults = (options: SimulatorOptions): unknown => {
+  const { rate = 50 } = options
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  return {
+    pairs: defaultPairs,
+    seed: 1,
+    rate,
+    tradeRate: rate / 10,
+    levels: 150,
+    history: 16_384,
+    version: undefined,
+    limits: "real",
+    tickMillis: 10,
+    autoRun: true,
+    host: "127.0.0.1",
+    port: 0,
+    compression: false,
+    maxBufferedBytes: 8 * 2 ** 20,
+    ...Object.fromEntries(given)
+  }
+}
+
+const decodeSettings = (options: SimulatorOptions): Effect.Effect<Settings, SimulatorError> =>
+  Schema.decodeUnknownEffect(Settings)(withDefaults(options)).pipe(
+    Effect.mapError(({ message }) => new SimulatorError({ operation: "options", detail: message }))
+  )
+
+const checkDialects = (dialects: ReadonlyArray<ExchangeDialect>): Effect.Effect<void, SimulatorError> => {
+  const ids = dialects.map(({ id }) => id)
+  return ids.length > 0 && new Set(ids).size === ids.length && ids.every((id) => /^[a-z0-9-]+$/.test(id))
+    ? Effect.void
+    : Effect.fail(
+      new SimulatorError({
+        operation: "options",
+        detail: `dialects need ids of a-z, 0-9 and "-", each different; they are [${ids.join(", ")}]`
+      })
+    )
+}
+
+// ---- making ---------------------------------------------------------------------------------------------------------
+
+/** Random numbers that depend on the seed and the name alone. */
+const drawsOf = (seed: string | number, name: string): Effect.Effect<Draws> =>
+  Random.withSeed(Effect.service(Random.Random), `${seed} ${name}`)
+
+const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeDialect>, settings: Settings) {
+  const clock = yield* Clock.Clock
+  const started = clock.monotonicTimeNanosUnsafe()
+  const names = randomNames(dialects, settings.pairs)
+  const draws = yield* Effect.forEach(names, (name) => drawsOf(settings.seed, name))
+  const { pairs, limits, rate, tradeRate, levels, history, version, tickMillis } = settings
+  return new Engine({
+    dialects,
+    pairs,
+    limits,
+    rate,
+    tradeRate,
+    levels,
+    history,
+    version,
+    tickMillis,
+    draws: new Map(names.map((name, index) => [name, draws[index]!])),
+    epoch: Math.floor(clock.currentTimeMillisUnsafe()),
+    clock: settings.autoRun
+      ? {
+        now: () => clock.currentTimeMillisUnsafe(),
+        elapsed: () => Number(clock.monotonicTimeNanosUnsafe() - started) / 1e6
+      }
+      : undefined
+  })
+})
+
+interface Made {
+  readonly engine: Engine
+  readonly control: Control
+  readonly settings: Settings
+}
+
+/** Ticks for ever. At least a millisecond is left to the sockets between two rounds. */
+const run = (engine: Engine): Effect.Effect<never> =>
+  Effect.forever(Effect.suspend(() => Effect.sleep(Math.max(1, engine.advance()))))
+
+const inject = (engine: Engine, seed: string | number): Control["inject"] => (fault) =>
+  Result.match(Faults.parse(fault), {
+    onFailure: (error) => Effect.fail(error),
+    onSuccess: (fault) =>
+      Effect.map(drawsOf(seed, `fault ${engine.nextFault}`), (draws) => engine.inject(fault, draws))
+  })
+
+const publish = (engine: Engine): Control["publish"] => (exchange, pair, change) =>
+  Effect.suspend(() => {
+    const market = engine.market(exchange, pair)
+    const result = market === undefined
+      ? Result.fail(`there is no ${pair} on ${exchange}`)
+      : Publish.publish(market, change, engine.time)
+    if (Result.isFailure(result)) {
+      return Effect.fail(new SimulatorError({ operation: "publish", detail: result.failure }))
+    }
+    engine.exchanges.get(exchange)?.world.fireAtOnce(pair)
+    return Effect.succeed(result.success)
+  })
+
+const until = (engine: Engine) => (condition: () => boolean): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (condition()) return resume(Effect.void)
+    const stop = engine.onChange(() => {
+      if (!condition()) return
+      stop()
+      resume(Effect.void)
+    })
+    return Effect.sync(stop)
+  })
+
+const serviceOf = ({ engine, control }: Made, reachable: Reachable): SimulatorService => ({
+  ...reachable,
+  ...control,
+  pairs: engine.pairs,
+  tick: (count = 1) =>
+    Effect.sync(() => {
+      for (let i = 0; i < count; i++) engine.tick()
+    }),
+  pause: Effect.sync(() => {
+    engine.paused = true
+  }),
+  resume: Effect.sync(() => {
+    engine.paused = false
+  }),
+  clear: (id) => Effect.sync(() => void engine.clear(id)),
+  truth: (exchange, pair, version, depth) => engine.market(exchange, pair)?.book.at(version, depth),
+  book: (exchange, pair, depth) => {
+    const book = engine.market(exchange, pair)?.book
+    return book?.at(book.version, depth)
+  },
+  trades: (exchange, pair) => engine.market(exchange, pair)?.tradesSince(0) ?? [],
+  counts: () => engine.counts(),
+  topics: (exchange) => engine.exchanges.get(exchange)?.topics() ?? new Set(),
+  until: until(engine)
+})
+
+const prepare = Effect.fnUntraced(function*(options: SimulatorOptions): Effect.fn.Return<Made, SimulatorError | InvalidFault> {
+  const settings = yield* decodeSettings(options)
+  yield* checkDialects(options.dialects)
+  const engine = yield* makeEngine(options.dialects, settings)
+  const control = { inject: inject(engine, settings.seed), publish: publish(engine) }
+  yield* Effect.forEach(options.faults ?? [], control.inject, { discard: true })
+  return { engine, control, settings }
+})
+
+const start = ({ engine, settings }: Made): Effect.Effect<void, never, Scope.Scope> =>
+  settings.autoRun
+    ? run(engine).pipe(
+      Effect.tapCause((cause) => Effect.logError("the simulator has stopped", cause)),
+      Effect.forkScoped,
+      Effect.asVoid
+    )
+    : Effect.void
+
+/** A simulator behind real ports, until the scope closes. */
+export const make = Effect.fnUntraced(
+  function*(options: SimulatorOptions): Effect.fn.Return<SimulatorService, SimulatorError | InvalidFault, Scope.Scope> {
+    const made = yield* prepare(options)
+    const reachable = yield* SimulatorServer.serve(made.engine, made.control, made.settings)
+    yield* start(made)
+    return serviceOf(made, reachable)
+  }
+)
+
+/** A simulator inside the process. `host`, `port`, `compression` and `maxBufferedBytes` mean nothing here. */
+export const makeMemory = Effect.fnUntraced(
+  function*(options: SimulatorOptions): Effect.fn.Return<
+    { readonly simulator: SimulatorService; readonly network: MemoryNetwork.MemoryNetwork["Service"] },
+    SimulatorError | InvalidFault,
+    Scope.Scope
+  > {
+    const made = yield* prepare(options)
+    const { network, reachable } = yield* SimulatorMemory.make(made.engine, made.control)
+    yield* start(made)
+    return { simulator: serviceOf(made, reachable), network }
+  }
+)
+
+export const layer = (options: SimulatorOptions): Layer.Layer<Simulator, SimulatorError | InvalidFault> =>
+  Layer.effect(Simulator, make(options))
+
+export const layerMemory = (
+  options: SimulatorOptions
+): Layer.Layer<Simulator | MemoryNetwork.MemoryNetwork, SimulatorError | InvalidFault> =>
+  Layer.effectContext(
+    Effect.map(makeMemory(options), ({ simulator, network }) =>
+      Context.make(Simulator, simulator).pipe(Context.add(MemoryNetwork.MemoryNetwork, network)))
+  )

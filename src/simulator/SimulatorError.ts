@@ -1,0 +1,11 @@
+import { Schema } from "effect"
+
+/** The options are wrong, the port is taken, or what was to be published is impossible. */
+export class SimulatorError extends Schema.TaggedError<SimulatorError>()("SimulatorError", {
+  operation: Schema.Literals(["options", "listen", "publish"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `simulator, ${this.operation}: ${this.detail}`
+  }
+}

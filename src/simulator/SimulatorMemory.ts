@@ -1,0 +1,66 @@
+/** The simulator as an in-memory network: no ports, and frames arrive in the simulator's own turn. */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { MemoryNetwork } from "../connection/MemoryNetwork.ts"
+import type { MemoryPeerHandlers, MemoryRefusal, MemorySocket } from "../connection/MemoryNetwork.ts"
+import type { Engine } from "./Engine.ts"
+import * as Gateway from "./Gateway.ts"
+import type { Control, Reachable } from "./Gateway.ts"
+import type { SimulatedConnection } from "./SimulatedConnection.ts"
+
+const host = "simulator.memory"
+
+const connect = (engine: Engine, url: string, client: MemoryPeerHandlers): MemorySocket | MemoryRefusal => {
+  const address = URL.canParse(url) ? new URL(url) : null
+  const exchange = address?.host === host ? Gateway.websocketAt(engine, address.pathname) : null
+  if (exchange === null) return { refused: `nobody listens at ${url}` }
+  const refusal = exchange.dial()
+  if (refusal !== null) return { refused: Gateway.refusalText(refusal.status ?? 503) }
+  let open = true
+  const connection: SimulatedConnection = exchange.accept({
+    send: (frame) => {
+      if (!open) return "closed"
+      client.onFrame(frame)
+      return "sent"
+    },
+    close: (code, reason) => {
+      if (!open) return
+      open = false
+      client.onClose(code, reason)
+    },
+    freeze: () => {}
+  })
+  return {
+    send: (frame) => {
+      if (open) connection.receive(frame)
+    },
+    close: (code, reason) => {
+      if (!open) return
+      open = false
+      connection.end("closedByClient", code, reason)
+    }
+  }
+}
+
+/** All sockets end with the scope. */
+export const make = (
+  engine: Engine,
+  control: Control
+): Effect.Effect<
+  { readonly network: MemoryNetwork["Service"]; readonly reachable: Reachable },
+  never,
+  Scope.Scope
+> => {
+  const network = MemoryNetwork.of({
+    connect: (url, client) => connect(engine, url, client),
+    request: ({ method, url, headers, body }) =>
+      URL.canParse(url) && new URL(url).host === host
+        ? Gateway.request(engine, control, { method, url: new URL(url), headers, body })
+        : Effect.fail({ refused: `nobody listens at ${url}` })
+  })
+  const reachable: Reachable = {
+    urls: Gateway.urlsOf(engine, { ws: `ws://${host}`, http: `http://${host}` }),
+    admin: `http://${host}${Gateway.adminPath}`
+  }
+  return Effect.as(Effect.addFinalizer(() => Effect.sync(() => engine.hangUp())), { network, reachable })
+}

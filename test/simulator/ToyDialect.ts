@@ -1,0 +1,162 @@
+/**
+ * A made-up exchange, as small as a dialect can be. Topics: `depth:BTC_USDT:10`, `depth5:BTC_USDT:100` (a window of 5),
+ * `ticker:…`, `tickers:…` (repeats), `trades:…`; the last part is the interval in ms.
+ */
+import { pairOf } from "../../src/domain/Instrument.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type {
+  About,
+  DialectConnection,
+  DialectRequest,
+  DialectResponse,
+  ExchangeDialect,
+  Peer,
+  Watch,
+  World,
+  WorldBook,
+  WorldDelta,
+  WorldTicker,
+  WorldTrade
+} from "../../src/ExchangeDialect.ts"
+import { jsonObject } from "../../src/ExchangeDialect.ts"
+
+/** What the server sends. */
+export type ToyMessage =
+  | { readonly type: "ack" | "reject"; readonly topic: string }
+  | { readonly type: "pong" | "error" | "upgrade" | "late" }
+  | { readonly type: "snapshot"; readonly topic: string; readonly book: WorldBook }
+  | { readonly type: "delta"; readonly topic: string; readonly delta: WorldDelta }
+  | { readonly type: "ticker"; readonly topic: string; readonly ticker: WorldTicker; readonly at: number }
+  | { readonly type: "trades"; readonly topic: string; readonly trades: ReadonlyArray<WorldTrade> }
+
+interface Stream {
+  readonly kind: string
+  readonly window: number | undefined
+  readonly pair: TradingPair
+  readonly everyMillis: number
+}
+
+const parse = (topic: string): Stream | null => {
+  const [, kind, window, base, quote, every] = /^(depth|tickers?|trades)(\d+)?:([^_]+)_([^:]+):(\d+)$/u.exec(topic) ?? []
+  return kind === undefined
+    ? null
+    : { kind, window: window === undefined ? undefined : Number(window), pair: pairOf(base!, quote!), everyMillis: Number(every) }
+}
+
+const data = (topic: string, events: number): About => ({ _tag: "Data", topic, events })
+const control = (kind: Extract<About, { readonly _tag: "Control" }>["kind"]): About => ({ _tag: "Control", kind })
+
+const watchOf = ({ kind, window, pair, everyMillis }: Stream, topic: string, world: World, send: (message: ToyMessage, events: number) => void): Watch => {
+  switch (kind) {
+    case "depth":
+      return { _tag: "Depth", pair, everyMillis, window, listener: (delta) => send({ type: "delta", topic, delta }, 1) }
+    case "trades":
+      return { _tag: "Trades", pair, everyMillis, listener: (trades) => send({ type: "trades", topic, trades }, trades.length) }
+    default:
+      return {
+        _tag: "Ticker",
+        pair,
+        everyMillis,
+        repeat: kind === "tickers",
+        listener: (ticker) => send({ type: "ticker", topic, ticker, at: world.now() }, 1)
+      }
+  }
+}
+
+/** A binary copy of every message when asked for, so that both kinds of frames are met. */
+const connectAs = (binary: boolean) => (world: World, peer: Peer): DialectConnection => {
+  const streams = new Map<string, () => void>()
+  const encode = (message: ToyMessage) => (binary ? new TextEncoder().encode(JSON.stringify(message)) : JSON.stringify(message))
+  const say = (message: ToyMessage, about: About) => peer.send(encode(message), about)
+
+  const subscribe = (topic: string): void => {
+    const stream = parse(topic)
+    if (stream === null || !world.markets.has(stream.pair) || world.refuses(topic) !== null) {
+      return say({ type: "reject", topic }, control("reject"))
+    }
+    const { book, stop } = world.watch(watchOf(stream, topic, world, (message, events) => say(message, data(topic, events))))
+    streams.set(topic, stop)
+    say({ type: "ack", topic }, control("ack"))
+    if (stream.kind === "depth") say({ type: "snapshot", topic, book }, data(topic, 1))
+  }
+
+  const unsubscribe = (topic: string): void => {
+    streams.get(topic)?.()
+    streams.delete(topic)
+    say({ type: "ack", topic }, control("ack"))
+  }
+
+  const onRequest = (op: unknown, topic: string): void => {
+    switch (op) {
+      case "sub":
+        return subscribe(topic)
+      case "unsub":
+        return unsubscribe(topic)
+      case "ping":
+        return say({ type: "pong" }, control("pong"))
+      case "later":
+        peer.after(Number(topic), () => say({ type: "late" }, control("notice")))
+        return
+      case "later-cancelled":
+        return peer.after(Number(topic), () => say({ type: "late" }, control("notice")))()
+      case "close":
+        return peer.close(Number(topic), "asked for")
+      case "throw":
+        throw new Error("a defect of the dialect")
+      case "quiet":
+        return
+      default:
+        say({ type: "error" }, control("error"))
+    }
+  }
+
+  return {
+    onFrame: (frame) => {
+      const request = jsonObject(typeof frame === "string" ? frame : new TextDecoder().decode(frame))
+      onRequest(request?.["op"], String(request?.["topic"]))
+    },
+    onClose: () => streams.clear(),
+    topics: () => new Set(streams.keys()),
+    notify: () => say({ type: "upgrade" }, control("notice"))
+  }
+}
+
+const json = (status: number, body: unknown): DialectResponse => ({
+  status,
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body)
+})
+
+/** `GET /book?pair=BTC/USDT&limit=5`, `GET /time`, `POST /echo`, and `GET /throw`. */
+const onHttp = (request: DialectRequest, world: World): DialectResponse => {
+  switch (`${request.method} ${request.path}`) {
+    case "GET /book": {
+      const market = world.markets.get((request.query.get("pair") ?? "") as TradingPair)
+      return market === undefined ? json(400, { error: "pair" }) : json(200, market.book(Number(request.query.get("limit") ?? 5)))
+    }
+    case "GET /time":
+      return json(200, { time: world.now() })
+    case "POST /echo":
+      return json(200, { body: request.body, header: request.headers["x-toy"] ?? null })
+    case "GET /empty":
+      return { status: 204, headers: {}, body: "" }
+    case "GET /throw":
+      throw new Error("a defect of the dialect")
+    default:
+      return json(404, {})
+  }
+}
+
+export const toy: ExchangeDialect = { id: "toy", websocketPath: "/ws/v1/", restPath: "/api/v1", connect: connectAs(false), onHttp }
+
+/** The same exchange over binary frames, without a REST base and without the upgrade notice. */
+export const binaryToy: ExchangeDialect = {
+  id: "toy-binary",
+  websocketPath: "/ws",
+  restPath: "",
+  connect: (world, peer) => {
+    const { notify: _, ...connection } = connectAs(true)(world, peer)
+    return connection
+  },
+  onHttp
+}

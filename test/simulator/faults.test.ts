@@ -1,0 +1,171 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Random, Result, Schema } from "effect"
+import { ActiveFault, ExchangeFaults, longest } from "../../src/simulator/ActiveFaults.ts"
+import * as Faults from "../../src/simulator/Faults.ts"
+import type { Fault } from "../../src/simulator/Faults.ts"
+
+const draws = Effect.runSync(Random.withSeed(Effect.service(Random.Random), "faults"))
+
+const parsed = (text: unknown): Fault => Result.getOrThrow(Faults.parse(text))
+
+const refused = (text: unknown): string => {
+  const result = Faults.parse(text)
+  return Result.isFailure(result) ? result.failure.message : assert.fail(`${String(text)} was taken`)
+}
+
+const active = (text: string, now = 0) => new ActiveFault(1, parsed(text), now, draws)
+
+describe("the fault language", () => {
+  it("reads every kind", () => {
+    const cases: ReadonlyArray<readonly [string, Fault]> = [
+      ["drop@5s", { _tag: "Drop", startMillis: 5_000 }],
+      ["drop:1001,on=toy", { _tag: "Drop", code: 1001, exchange: "toy" }],
+      ["refuse@5s:10s", { _tag: "Refuse", startMillis: 5_000, durationMillis: 10_000 }],
+      ["refuse:503", { _tag: "Refuse", status: 503 }],
+      ["refuse:reset", { _tag: "Refuse", status: 0 }],
+      ["half-open@1.5m:2h", { _tag: "HalfOpen", startMillis: 90_000, durationMillis: 7_200_000 }],
+      ["silence", { _tag: "Silence" }],
+      ["silence:BTC/USDT@250ms", { _tag: "Silence", pair: "BTC/USDT", startMillis: 250 }],
+      ["silence,topic=trades:*", { _tag: "Silence", topic: "trades:*" }],
+      ["gap:5%", { _tag: "Gap", share: 0.05 }],
+      ["gap:3,pair=BTC/USDT", { _tag: "Gap", count: 3, pair: "BTC/USDT" }],
+      ["duplicate:0.1%,count=2", { _tag: "Duplicate", share: 0.001, count: 2 }],
+      ["reorder:100%", { _tag: "Reorder", share: 1 }],
+      ["corrupt:1,mode=flip", { _tag: "Corrupt", count: 1, mode: "flip" }],
+      ["delay:200ms@0s:1s", { _tag: "Delay", millis: 200, startMillis: 0, durationMillis: 1_000 }],
+      ["reject:BTC/USDT:USDT,count=1", { _tag: "Reject", pair: "BTC/USDT:USDT", count: 1 }],
+      ["stale-snapshot:2s", { _tag: "StaleSnapshot", millis: 2_000 }],
+      ["slow-snapshot:1s", { _tag: "SlowSnapshot", millis: 1_000 }],
+      ["http-error", { _tag: "HttpError" }],
+      ["http-error:403,path=/depth*,share=50%", { _tag: "HttpError", status: 403, path: "/depth*", share: 0.5 }],
+      ["http-error:429,retry-after=2s", { _tag: "HttpError", status: 429, retryAfterMillis: 2_000 }],
+      ["upgrade-notice@3s", { _tag: "UpgradeNotice", startMillis: 3_000 }]
+    ]
+    for (const [text, fault] of cases) assert.deepStrictEqual(parsed(text), fault, text)
+    assert.strictEqual(new Set(cases.map(([, { _tag }]) => _tag)).size, Faults.names.length)
+  })
+
+  it("a topic keeps the @ and : of exchanges", () => {
+    assert.deepStrictEqual(parsed("gap:5%,topic=spot@public.aggre.depth.v3.api.pb@*@BTCUSDT@1s:2s"), {
+      _tag: "Gap",
+      share: 0.05,
+      topic: "spot@public.aggre.depth.v3.api.pb@*@BTCUSDT",
+      startMillis: 1_000,
+      durationMillis: 2_000
+    })
+  })
+
+  it("says what is wrong and what would be right", () => {
+    assert.include(refused("gpa:5%"), `the kind "gpa" is unknown; there are drop, refuse`)
+    assert.include(refused(""), "is unknown")
+    assert.include(refused("gap"), "gap needs a value: gap:5% or 3")
+    assert.include(refused("gap:some"), "neither a share such as 5% nor a number")
+    assert.include(refused("gap:x%"), "no share such as 5%")
+    assert.include(refused("gap:0%"), "greater than 0")
+    assert.include(refused("gap:101%"), "less than or equal to 1")
+    assert.include(refused("gap:0"), "greater than 0")
+    assert.include(refused("delay:200"), "no duration such as 200ms")
+    assert.include(refused("delay:0ms"), "greater than 0")
+    assert.include(refused("half-open:3"), "half-open takes no value")
+    assert.include(refused("drop:abc"), "no whole number")
+    assert.include(refused("drop:1005"), "a close code")
+    assert.include(refused("drop:2999"), "a close code")
+    assert.include(refused("refuse:200"), "HTTP status from 400 to 599")
+    assert.include(refused("drop@5s:3s"), "has no duration")
+    assert.include(refused("drop,pair=BTC/USDT"), `drop has no option "pair"; it has on`)
+    assert.include(refused("gap:5%,count"), "the option count needs a text")
+    assert.include(refused("gap:5%,nonsense=1"), `no option "nonsense"`)
+    assert.include(refused("silence:BTCUSDT"), "a pair such as BTC/USDT")
+    assert.include(refused("corrupt:1,mode=melt"), "truncate")
+    assert.include(refused("http-error:200"), "greater than or equal to 400")
+    assert.include(refused("http-error,on="), "length")
+    assert.include(refused({ _tag: "Gap", shar: 1 }), "shar")
+    assert.include(refused({ _tag: "Melt" }), "Melt")
+    assert.include(refused(undefined), "undefined")
+  })
+
+  it.prop("what is printed reads back as the same", [Faults.Fault], ([fault]) => {
+    // Times that the text can hold.
+    const tidy = (millis: number | undefined) => millis === undefined ? undefined : (Math.floor(millis) % 1e9) + 1
+    const fields = {
+      ...fault,
+      exchange: fault.exchange === undefined ? undefined : "toy",
+      startMillis: tidy(fault.startMillis),
+      ...("durationMillis" in fault ? { durationMillis: tidy(fault.durationMillis) } : {}),
+      ...("millis" in fault ? { millis: tidy(fault.millis) } : {}),
+      ...("retryAfterMillis" in fault ? { retryAfterMillis: tidy(fault.retryAfterMillis) } : {}),
+      ...("share" in fault && fault.share !== undefined ? { share: Math.ceil(fault.share * 1_000) / 1_000 } : {}),
+      ...("pair" in fault && fault.pair !== undefined ? { pair: "BTC/USDT" } : {}),
+      ...("topic" in fault && fault.topic !== undefined ? { topic: "a:*@b" } : {}),
+      ...("path" in fault && fault.path !== undefined ? { path: "/x/*" } : {})
+    }
+    const checked = parsed(JSON.parse(JSON.stringify(fields)))
+    const text = Faults.print(checked)
+    assert.strictEqual(Faults.print(parsed(text)), text)
+    const again: Record<string, unknown> = { ...parsed(text) }
+    // "every frame" has two spellings.
+    if (!("share" in checked)) delete again["share"]
+    assert.deepStrictEqual(again, { ...checked })
+  })
+
+  it.effect("is a schema for options of a command line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Schema.decodeEffect(Faults.FaultFromText)("gap:3"), { _tag: "Gap", count: 3 })
+      assert.strictEqual(yield* Schema.encodeEffect(Faults.FaultFromText)({ _tag: "Gap", share: 0.07 }), "gap:7%")
+      assert.strictEqual(yield* Schema.encodeEffect(Faults.FaultFromText)({ _tag: "Gap", startMillis: 2, durationMillis: 1_000 }), "gap:100%@2ms:1s")
+    }))
+})
+
+describe("ActiveFault", () => {
+  it("is active within its time", () => {
+    const fault = active("silence@1s:2s", 500)
+    assert.deepStrictEqual([1_499, 1_500, 3_499, 3_500].map((now) => fault.isActive(now)), [false, true, true, false])
+    fault.end(2_000)
+    assert.isTrue(fault.isActive(1_999))
+    assert.isFalse(fault.isActive(2_000))
+    assert.isTrue(active("silence").isActive(1e12))
+  })
+
+  it("knows a pair in the spelling of any exchange", () => {
+    const fault = active("silence:BTC/USDT")
+    const yes = ["spot@public.aggre.depth.v3.api.pb@10ms@BTCUSDT", "ob.BTC_USDT.50", "BTC-USDT", "trades:BTC/USDT", "spot.trades,BTC_USDT"]
+    const no = ["ob.WBTC_USDT.50", "BTCUSDTX", "ETH_USDT", "1BTCUSDT", "btcusdt", ""]
+    for (const topic of yes) assert.isTrue(fault.concerns(topic), topic)
+    for (const topic of no) assert.isFalse(fault.concerns(topic), topic)
+    // The answer is remembered.
+    assert.isTrue(fault.concerns(yes[0]!))
+    assert.isTrue(active("silence:龙虾/USDT").concerns("ob.龙虾_USDT.50"))
+    assert.isFalse(active("silence:虾/USDT").concerns("ob.龙虾_USDT.50"))
+  })
+
+  it("matches topics and paths by glob", () => {
+    const fault = active("gap:1,topic=a.*+(b)")
+    assert.isTrue(fault.concerns("a.x+(b)"))
+    assert.isFalse(fault.concerns("aXx+(b)"))
+    assert.isFalse(fault.concerns("a.x+(b)c"))
+    assert.isTrue(active("http-error,path=/api/*/depth").concernsPath("/api/v3/depth"))
+    assert.isFalse(active("http-error,path=/api/*/depth").concernsPath("/api/v3/depths"))
+    assert.isTrue(active("http-error").concernsPath("/anything"))
+  })
+
+  it("strikes by share and number, and counts", () => {
+    const thrice = active("gap:3")
+    assert.deepStrictEqual([thrice.strikes(), thrice.strikes(), thrice.isActive(0), thrice.strikes(), thrice.isActive(0)], [true, true, true, true, false])
+    assert.deepStrictEqual(thrice.counts(0), { id: 1, fault: "gap:3", active: false, applied: 3 })
+    const some = active("gap:10%")
+    let struck = 0
+    for (let i = 0; i < 10_000; i++) if (some.strikes()) struck++
+    assert.strictEqual(some.applied, struck)
+    assert.closeTo(struck, 1_000, 150)
+  })
+
+  it("goes to the exchange it names, and the longest of several counts", () => {
+    const faults = new ExchangeFaults()
+    faults.set("toy", [active("delay:100ms"), active("delay:300ms@5s"), active("delay:900ms,on=other"), active("gap:1,on=toy")])
+    assert.strictEqual(faults.delays.length, 2)
+    assert.strictEqual(faults.frames.length, 1)
+    assert.strictEqual(longest(faults.delays, 0)?.fault.millis, 100)
+    assert.strictEqual(longest(faults.delays, 5_000)?.fault.millis, 300)
+    assert.isNull(longest([], 0))
+  })
+})
