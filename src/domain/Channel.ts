@@ -54,7 +54,10 @@ export type ChannelChoice<Tag extends PublicTag = PublicTag> =
 export const forPair = (choice: ChannelChoice, pair: TradingPair): PublicChannel =>
   (typeof choice === "string" ? { _tag: choice, pair } : { ...choice, pair }) as PublicChannel
 
-export const bookTicker = (pair: TradingPair, options?: Omit<BookTickerChannel, "_tag" | "pair">): BookTickerChannel => ({
+export const bookTicker = (
+  pair: TradingPair,
+  options?: Omit<BookTickerChannel, "_tag" | "pair">
+): BookTickerChannel => ({
   _tag: "BookTicker",
   pair,
   ...options

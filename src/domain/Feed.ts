@@ -45,7 +45,13 @@ export type Feed<A> = Data<A> | Gap
 
 /** One socket's state, as it changes. `attempt` counts dials since the last healthy life. */
 export type ConnectionStatus =
-  | { readonly _tag: "Connecting"; readonly exchange: ExchangeId; readonly connection: number; readonly attempt: number; readonly at: number }
+  | {
+    readonly _tag: "Connecting"
+    readonly exchange: ExchangeId
+    readonly connection: number
+    readonly attempt: number
+    readonly at: number
+  }
   | { readonly _tag: "Connected"; readonly exchange: ExchangeId; readonly connection: number; readonly at: number }
   | {
     readonly _tag: "Disconnected"

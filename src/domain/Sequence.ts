@@ -6,7 +6,7 @@ export type Sequence = number | bigint
 
 const limit = Number.MAX_SAFE_INTEGER
 
-export const fromBigInt = (value: bigint): Sequence => (value <= limit ? Number(value) : value)
+export const fromBigInt = (value: bigint): Sequence => (value <= limit && value >= -limit ? Number(value) : value)
 
 /** Reads decimal digits; `null` when the text is anything else. */
 export const fromText = (text: string): Sequence | null => /^\d+$/.test(text) ? fromBigInt(BigInt(text)) : null

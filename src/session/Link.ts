@@ -6,6 +6,7 @@ import type { Clock } from "effect"
 import { Effect, Latch } from "effect"
 import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
+import * as Silence from "../connection/Silence.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
@@ -270,7 +271,7 @@ class LinkSink implements Sink {
     this.#wakeups.flush()
     if (counters.events === events) return
     connection.activity.dataAt = receivedAt
-    counters.processing.add(Number(this.#clock.currentTimeNanosUnsafe()) / 1e6 - receivedAt)
+    counters.processing.add(Silence.wallMillis(this.#clock) - receivedAt)
     if (this.#exchangeTime !== null) counters.age.add(receivedAt - this.#exchangeTime)
   }
 

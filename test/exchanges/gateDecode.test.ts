@@ -223,7 +223,9 @@ describe("what falls back and is read", () => {
 describe("members nobody reads", () => {
   it("change nothing on the fast path, in any place", () => {
     const plain = eventsOf(decode(trade))
-    for (const extra of [`"x":1`, `"error":null`, `"x":"y"`, `"":0`, `"x":true`, `"x":false`, `"x":null`, `"requestId":""`]) {
+    for (
+      const extra of [`"x":1`, `"error":null`, `"x":"y"`, `"":0`, `"x":true`, `"x":false`, `"x":null`, `"requestId":""`]
+    ) {
       const calls = decode(trade.replace("{", `{${extra},`))
       assert.deepStrictEqual(callsOnly(calls), ["event"], extra)
       assert.deepStrictEqual(eventsOf(calls), plain)
@@ -338,7 +340,8 @@ describe("order_book_update without a level count", () => {
 describe("connections", () => {
   it("share nothing: guesses of one layout do not disturb another", () => {
     const codec = GateDecode.make(topicTable())
-    const other = `{"event":"update","channel":"spot.book_ticker","result":{"A":"4","a":"3","B":"2","b":"1","s":"BTC_USDT","u":7,"t":1}}`
+    const other =
+      `{"event":"update","channel":"spot.book_ticker","result":{"A":"4","a":"3","B":"2","b":"1","s":"BTC_USDT","u":7,"t":1}}`
     for (let i = 0; i < 3; i++) {
       for (const frame of [...Object.values(samples), other]) assert.isFalse(isFallback(decode(frame, codec)))
     }

@@ -81,7 +81,10 @@ describe("topic", () => {
     [{ _tag: "Book", pair, source: "order_book_update", depth: 100 }, "spot.order_book_update|BTC_USDT|100ms"],
     [{ _tag: "Book", pair, source: "order_book_update", depth: 20 }, "spot.order_book_update|BTC_USDT|100ms"],
     [{ _tag: "Book", pair, source: "order_book_update", speed: "20ms" }, "spot.order_book_update|BTC_USDT|20ms"],
-    [{ _tag: "Book", pair, source: "order_book_update", speed: "20ms", depth: 20 }, "spot.order_book_update|BTC_USDT|20ms"]
+    [
+      { _tag: "Book", pair, source: "order_book_update", speed: "20ms", depth: 20 },
+      "spot.order_book_update|BTC_USDT|20ms"
+    ]
   ]
   for (const [channel, key] of offered) {
     it(`${JSON.stringify(channel)} is ${key}`, () => {
@@ -97,8 +100,14 @@ describe("topic", () => {
     [{ _tag: "Book", pair, speed: "10ms" }, /speed 10ms: obu offers/],
     [{ _tag: "Book", pair, depth: 0 }, /depth 0: a whole number above 0/],
     [{ _tag: "Book", pair, depth: 2.5 }, /depth 2.5: a whole number/],
-    [{ _tag: "Book", pair, source: "order_book" }, /source order_book: offered are obu \(default\) and order_book_update/],
-    [{ _tag: "Book", pair, source: "order_book_update", depth: 101 }, /depth 101 at 100ms: order_book_update offers 100/],
+    [
+      { _tag: "Book", pair, source: "order_book" },
+      /source order_book: offered are obu \(default\) and order_book_update/
+    ],
+    [
+      { _tag: "Book", pair, source: "order_book_update", depth: 101 },
+      /depth 101 at 100ms: order_book_update offers 100/
+    ],
     [{ _tag: "Book", pair, source: "order_book_update", depth: 21, speed: "20ms" }, /depth 21 at 20ms/],
     [{ _tag: "Book", pair, source: "order_book_update", speed: "10ms" }, /speed 10ms: order_book_update offers/]
   ]
@@ -133,13 +142,16 @@ describe("requests", () => {
       "spot.trades|BTC_USDT"
     ].map(topicOf)
     const requests = gateSpot.subscribe(topics, stampFrom(41))
-    assert.deepStrictEqual(requests.map(parsed), [
-      { channel: "spot.book_ticker", payload: ["BTC_USDT", "币安人生_USDT"], id: 41 },
-      { channel: "spot.obu", payload: ["ob.BTC_USDT.50"], id: 42 },
-      { channel: "spot.order_book_update", payload: ["BTC_USDT", "100ms"], id: 43 },
-      { channel: "spot.order_book_update", payload: ["ETH_USDT", "20ms"], id: 44 },
-      { channel: "spot.trades", payload: ["BTC_USDT"], id: 45 }
-    ].map((request) => ({ time: 1_780_000_000, event: "subscribe", ...request })))
+    assert.deepStrictEqual(
+      requests.map(parsed),
+      [
+        { channel: "spot.book_ticker", payload: ["BTC_USDT", "币安人生_USDT"], id: 41 },
+        { channel: "spot.obu", payload: ["ob.BTC_USDT.50"], id: 42 },
+        { channel: "spot.order_book_update", payload: ["BTC_USDT", "100ms"], id: 43 },
+        { channel: "spot.order_book_update", payload: ["ETH_USDT", "20ms"], id: 44 },
+        { channel: "spot.trades", payload: ["BTC_USDT"], id: 45 }
+      ].map((request) => ({ time: 1_780_000_000, event: "subscribe", ...request }))
+    )
     assert.deepStrictEqual(requests.map(({ id }) => id), [41, 42, 43, 44, 45])
     const places = requests.map((request) => request.topics.map((topic) => topics.indexOf(topic)))
     assert.deepStrictEqual(places, [[0, 2], [1], [3], [4], [5]])

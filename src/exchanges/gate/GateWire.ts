@@ -15,12 +15,12 @@ export const obuChannel = "spot.obu"
 export const updateChannel = "spot.order_book_update"
 
 /**
- * `BASE_QUOTE`, non-ASCII letters included (`币安人生_USDT`). What JSON would escape, whitespace, and our own separator
- * `|` cannot be part of it.
+ * `BASE_QUOTE`, non-ASCII letters included (`币安人生_USDT`). What JSON would escape, whitespace, U+FFFD (which stands for
+ * what was no text) and our own separator `|` cannot be part of it.
  */
 export const isPairName = (text: string): boolean => text.length <= longestName && pairPattern.test(text)
 
-const pairPattern = /^[^\s"\\|\p{Cc}\p{Cs}_]+(_[^\s"\\|\p{Cc}\p{Cs}_]+)+$/u
+const pairPattern = /^[^\s"\\|\p{Cc}\p{Cs}\ufffd_]+(_[^\s"\\|\p{Cc}\p{Cs}\ufffd_]+)+$/u
 
 /** UTF-16 units; the longest name listed has far fewer, and a bound keeps what is remembered small. */
 const longestName = 128

@@ -1,0 +1,32 @@
+/** How a command fails and what the shell gets to see of it. `docs/cli.md` lists the exit codes. */
+import { Cause, Exit, Schema } from "effect"
+import { CliError } from "effect/cli"
+
+/** `failed`: at run time. `usage`: the command line asks for what there is not. `nothing`: nothing was received. */
+export const exitCodes = { ok: 0, failed: 1, usage: 2, nothing: 3, interrupted: 130 } as const
+
+/** What the user is told on stderr, without a stack. */
+export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
+  kind: Schema.Literals(["failed", "usage", "nothing"]),
+  message: Schema.String
+}) {
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+export const failed = (message: string): CommandFailed => new CommandFailed({ kind: "failed", message })
+export const usage = (message: string): CommandFailed => new CommandFailed({ kind: "usage", message })
+export const nothing = (message: string): CommandFailed => new CommandFailed({ kind: "nothing", message })
+
+const codeOf = (error: unknown): number => {
+  if (error instanceof CommandFailed) return exitCodes[error.kind]
+  if (!CliError.isCliError(error)) return exitCodes.failed
+  // Help that was not asked for, as for a command without its sub-command, is an error only when something is wrong.
+  return error._tag === "ShowHelp" && error.errors.length === 0 ? exitCodes.ok : exitCodes.usage
+}
+
+export const exitCode = <A, E>(exit: Exit.Exit<A, E>): number => {
+  if (Exit.isSuccess(exit)) return exitCodes.ok
+  return Cause.hasInterruptsOnly(exit.cause) ? exitCodes.interrupted : codeOf(Cause.squash(exit.cause))
+}

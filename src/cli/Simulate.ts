@@ -1,0 +1,100 @@
+/** `exchange simulate`: the simulator as a process of its own. */
+import { Effect, Option, Result, Stdio, Stream } from "effect"
+import { CliError, Command, Flag } from "effect/cli"
+import * as Faults from "../simulator/Faults.ts"
+import type { Fault } from "../simulator/Faults.ts"
+import * as Simulator from "../simulator/Simulator.ts"
+import { dialects } from "./Dialects.ts"
+import * as Failure from "./Failure.ts"
+import * as Flags from "./Flags.ts"
+import * as Lifetime from "./Lifetime.ts"
+import * as Stdout from "./Stdout.ts"
+
+const isSimulated = (fault: Fault): boolean =>
+  fault.exchange === undefined || dialects.some(({ id }) => id === fault.exchange)
+
+const readFault = (text: string): Result.Result<Fault, string> => {
+  const fault = Result.mapError(Faults.parse(text), ({ detail }) => detail)
+  return Result.filterOrFail(fault, isSimulated, () => `an exchange out of ${dialects.map(({ id }) => id).join(", ")}`)
+}
+
+const faults = Flag.String("fault").pipe(
+  Flag.withMetavar("FAULT"),
+  Flag.withDescription(
+    `Something to go wrong, such as drop@5s or gap:5%,on=gate-spot; may be given again. Kinds: ${Faults.names.join(", ")}`
+  ),
+  Flag.mapEffect((value) =>
+    Effect.fromResult(
+      Result.mapError(
+        readFault(value),
+        (expected) => new CliError.InvalidValue({ option: "fault", value, expected, kind: "flag" })
+      )
+    )
+  ),
+  Flag.atLeast(0)
+)
+
+export const rate = Flag.Finite("rate").pipe(
+  Flag.withMetavar("N"),
+  Flag.withDescription("Book changes per second and market (default 50)"),
+  Flag.optional
+)
+
+/** Until whoever started this process closes our standard input, at the latest by its own end. */
+const untilOrphaned = Effect.gen(function*() {
+  const stdio = yield* Stdio.Stdio
+  yield* Effect.ignore(Stream.runDrain(stdio.stdin))
+})
+
+export const command = Command.make(
+  "simulate",
+  {
+    port: Flags.port("port").pipe(
+      Flag.withDescription("Port on 127.0.0.1; 0 (the default) takes a free one"),
+      Flag.withDefault(0)
+    ),
+    seed: Flags.seed,
+    pairs: Flags.optionalPairs,
+    rate,
+    limits: Flag.Literals("limits", ["real", "off"]).pipe(
+      Flag.withDescription("Whether the exchanges' documented limits are enforced"),
+      Flag.withDefault("real")
+    ),
+    faults,
+    exitWithParent: Flag.Boolean("exit-with-parent").pipe(
+      Flag.withDescription("End when standard input is closed"),
+      Flag.withDefault(false),
+      Flag.withHidden
+    )
+  },
+  Effect.fnUntraced(function*({ port, seed, pairs, rate, limits, faults, exitWithParent }) {
+    const body = Effect.gen(function*() {
+      const simulator = yield* Effect.mapError(
+        Simulator.make({
+          dialects,
+          port,
+          seed,
+          limits,
+          faults,
+          pairs: Option.getOrUndefined(pairs),
+          rate: Option.getOrUndefined(rate)
+        }),
+        (error) => Failure.failed(error.message)
+      )
+      yield* Stdout.print(`${JSON.stringify(simulator.urls)}\n`)
+      yield* Effect.logInfo(`simulating ${simulator.pairs.length} pairs with seed ${seed}; admin: ${simulator.admin}`)
+      yield* exitWithParent ? untilOrphaned : Effect.never
+    })
+    yield* Lifetime.run(Effect.scoped(body))
+  })
+).pipe(
+  Command.withDescription(
+    "Run simulated exchanges over real WebSockets and HTTP on 127.0.0.1 until Ctrl-C. The first line on stdout is JSON: " +
+      "{\"<exchange-id>\": {\"ws\": URL, \"rest\": URL}, …}."
+  ),
+  Command.withShortDescription("Run simulated exchanges on this machine"),
+  Command.withExamples([
+    { command: "exchange simulate --seed 7 --pairs BTC/USDT,ETH/USDT", description: "Two pairs, the same prices each time" },
+    { command: "exchange simulate --fault drop@5s --fault gap:5%,on=gate-spot", description: "Lose connections and messages" }
+  ])
+)

@@ -1,0 +1,38 @@
+/** The process around the `exchange` command: arguments, signals, exit code. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Effect, Layer } from "effect"
+import type { Exit } from "effect"
+import { Command } from "effect/cli"
+import { readFileSync } from "node:fs"
+import * as Exchange from "./Exchange.ts"
+import * as Failure from "./Failure.ts"
+import * as Logging from "./Logging.ts"
+
+const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  readonly version: string
+}
+
+// The terminal has gone: end as in any other case.
+process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+
+/** How the command ended: the fiber itself ends as interrupted after any signal, also when that was its proper end. */
+let ended: Exit.Exit<void, unknown> | undefined
+
+Command.run(Exchange.command, { version: manifest.version }).pipe(
+  Effect.tapCause((cause) =>
+    Cause.hasDies(cause) ? Effect.logError("this is a defect, please report it", cause) : Effect.void
+  ),
+  Effect.onExit((exit) =>
+    Effect.sync(() => {
+      ended = exit
+    })
+  ),
+  // Commands say themselves what a signal may stop, see Lifetime.
+  Effect.uninterruptible,
+  Effect.provide(Layer.mergeAll(Exchange.layer, Logging.layer, NodeServices.layer)),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => onExit(Failure.exitCode(ended ?? exit))
+  })
+)
