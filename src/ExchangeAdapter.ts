@@ -21,8 +21,8 @@ export interface Topic {
   readonly channel: PublicTag
   /** The exchange's name of the instrument. */
   readonly symbol: string
-  /** Null while no instrument is known for the symbol. */
-  readonly pair: TradingPair | null
+  /** Null while no instrument is known for the symbol; the session sets it when the topic is subscribed. */
+  pair: TradingPair | null
   /** Belongs to whoever made the topic table. */
   slot: unknown
 }

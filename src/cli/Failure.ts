@@ -26,7 +26,7 @@ const codeOf = (error: unknown): number => {
   return error._tag === "ShowHelp" && error.errors.length === 0 ? exitCodes.ok : exitCodes.usage
 }
 
-export const exitCode = <A, E>(exit: Exit.Exit<A, E>): number => {
+export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return exitCodes.ok
   return Cause.hasInterruptsOnly(exit.cause) ? exitCodes.interrupted : codeOf(Cause.squash(exit.cause))
 }

@@ -127,6 +127,12 @@ const timeoutError = (adapter: ExchangeAdapter, state: TopicState, afterMs: numb
     })
   )
 
+const defectError = (adapter: ExchangeAdapter, defect: unknown): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.InvalidUse({ detail: `a defect of the library or the adapter, please report it: ${String(defect)}` })
+  )
+
 /** A topic, the link it is on, and who waits for its confirmation. */
 interface Booking {
   readonly state: TopicState
@@ -145,6 +151,8 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
   const counters = new Counters()
   const wakeups = new Wakeups()
   const bookings = new Map<string, Booking>()
+  /** Topics without a booking that a codec may know. */
+  const strangers = new Map<string, Topic>()
   const links: Array<Link> = []
   /** The links that are not about to close. */
   const closers = new Map<Link, () => void>()
@@ -230,7 +238,14 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
       if (state.fetching) return
       state.fetching = true
       fork(Effect.ensuring(
-        Effect.ignore(fetchSnapshot(booking)),
+        Effect.ignore(fetchSnapshot(booking)).pipe(
+          Effect.catchDefect((defect) =>
+            Effect.andThen(
+              Effect.logError(`[${adapter.id}] fetching the book of ${state.topic.symbol} died of a defect`, defect),
+              Effect.sync(() => state.fail(defectError(adapter, defect), "topic"))
+            )
+          )
+        ),
         Effect.sync(() => {
           state.fetching = false
           // A request that came while the last round ended.
@@ -250,6 +265,7 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
       const { state } = booking
       state.confirmedAt = now()
       state.begun = true
+      state.failed = false
       booking.refusals = 0
       booking.retryAt = 0
       resolve(booking, Exit.void)
@@ -286,8 +302,14 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
   const isConfirmed = (booking: Booking): boolean =>
     booking.link?.subscriptions.phase(booking.state.topic.key) === "Confirmed"
 
-  const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic =>
-    bookings.get(key)?.state.topic ?? { key, channel, symbol, pair: null, slot: null }
+  /** One object for each key, for good: codecs keep what they were given, also for topics nobody has asked for yet. */
+  const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic => {
+    const known = bookings.get(key)?.state.topic ?? strangers.get(key)
+    if (known !== undefined) return known
+    const topic: Topic = { key, channel, symbol, pair: null, slot: null }
+    strangers.set(key, topic)
+    return topic
+  }
 
   const openLink = (): Link => {
     const id = nextLink++
@@ -306,6 +328,13 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     links.push(link)
     const fiber = fork(link.run.pipe(
       Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
+      // A defect must not leave the topics waiting for data that cannot come.
+      Effect.catchDefect((defect) =>
+        Effect.andThen(
+          Effect.logError(`[${adapter.id}] connection ${link.id} died of a defect`, defect),
+          Effect.sync(() => linkFailed(link, defectError(adapter, defect)))
+        )
+      ),
       Effect.ensuring(Effect.sync(() => linkClosed(link)))
     ))
     closers.set(link, () => fiber.interruptUnsafe())
@@ -338,6 +367,7 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     for (const [key, booking] of bookings) {
       if (booking.state.routes.length === 0 && booking.link?.subscriptions.has(key) !== true) {
         booking.state.topic.slot = null
+        strangers.set(key, booking.state.topic)
         bookings.delete(key)
         if (bookings.size <= retiredLimit) return
       }
@@ -348,7 +378,9 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     const known = bookings.get(key)
     if (known !== undefined) return known
     retire()
-    const topic: Topic = { key, channel: channel._tag, symbol, pair: channel.pair, slot: null }
+    const topic = topicOf(key, channel._tag, symbol)
+    strangers.delete(key)
+    topic.pair = channel.pair
     const recipe = channel._tag === "Book" ? adapter.book(channel) : null
     const state = new TopicState(topic, channel, recipe, owner)
     topic.slot = state
@@ -357,16 +389,19 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     return booking
   }
 
-  const retain = (booking: Booking): void => {
+  const retain = (booking: Booking): Link => {
     const { topic } = booking.state
     if (booking.link === null || !booking.link.subscriptions.has(topic.key)) booking.link = linkFor()
-    booking.link.subscriptions.retain(topic)
-    booking.link.changed()
+    const { link } = booking
+    link.subscriptions.retain(topic)
+    link.changed()
+    return link
   }
 
-  const release = (booking: Booking): void => {
-    booking.link?.subscriptions.release(booking.state.topic.key)
-    booking.link?.changed()
+  /** On the link it was retained on: the topic may have moved to another since. */
+  const release = (booking: Booking, link: Link): void => {
+    link.subscriptions.release(booking.state.topic.key)
+    link.changed()
   }
 
   const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
@@ -390,7 +425,10 @@ export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect
     const booking = book(channel, key, symbol)
     const held: Held = { topic: booking.state.topic, add: addTo(booking) }
     yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
-    yield* Effect.acquireRelease(Effect.sync(() => retain(booking)), () => Effect.sync(() => release(booking)))
+    yield* Effect.acquireRelease(
+      Effect.sync(() => retain(booking)),
+      (link) => Effect.sync(() => release(booking, link))
+    )
     yield* confirmation(booking)
     return held
   })

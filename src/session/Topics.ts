@@ -81,6 +81,8 @@ export class TopicState {
   heldAt = 0
   /** Whether a snapshot is on its way. */
   fetching = false
+  /** Failed for good; only a new confirmation makes it good again. */
+  failed = false
   /** Rises with every break: what was fetched before one is not joined to what follows it. */
   epoch = 0
   readonly sequence: BookSequence | null
@@ -156,7 +158,7 @@ export class TopicState {
 
   /** Whether anyone waits for a snapshot. */
   get needsSnapshot(): boolean {
-    if (this.sequence === null || this.routes.length === 0) return false
+    if (this.sequence === null || this.routes.length === 0 || this.failed) return false
     if (!this.sequence.live && this.sequence.held === null) return true
     return this.routes.some((route) => route.own !== null && route.own.held === null)
   }
@@ -205,6 +207,7 @@ export class TopicState {
   }
 
   fail(error: ExchangeError, scope: "topic" | "connection"): void {
+    this.failed = true
     for (const route of this.routes) route.subscriber.fail(route, error, scope)
   }
 

@@ -584,6 +584,12 @@ describe("MEXC spot, book recipe", () => {
     assert.strictEqual(follows(100, delta(102, 105)), "gap")
   })
 
+  it("takes a counter that began anew for a hole, not for old news", () => {
+    assert.strictEqual(follows(81_721_676_217, delta(81_721_000_000, 81_721_000_001)), "stale")
+    assert.strictEqual(follows(81_721_676_217, delta(1, 2)), "gap")
+    assert.strictEqual(follows(18446744073709551617n, delta(1, 2)), "gap")
+  })
+
   it("counts exactly across and above 2^53", () => {
     const limit = Number.MAX_SAFE_INTEGER
     assert.strictEqual(follows(limit, delta(9007199254740992n, 9007199254740992n)), "apply")

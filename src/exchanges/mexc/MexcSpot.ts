@@ -11,6 +11,13 @@ import * as MexcRequests from "./MexcRequests.ts"
 import * as MexcRest from "./MexcRest.ts"
 
 /**
+ * How far behind a repeated update can lie. BTCUSDT counts about 1,150 versions a second (between two captures of
+ * 2026-09), and two connections that overlap are seconds apart. What lies further back is a counter that began anew:
+ * dropping that as stale would leave a dead book looking alive.
+ */
+const furthestStale = 1_000_000
+
+/**
  * "How to Properly Maintain a Local Copy of the Order Book". Two texts, V being the snapshot's `lastUpdateId`: the one
  * of 2025 joins at the update whose range holds V; the one of 2026-04 drops what ends at V or before, and lets the first
  * one kept begin at V + 1. Quantities are absolute, so an update that ends at V changes nothing that the snapshot holds:
@@ -25,7 +32,9 @@ const book: BookRecipe = {
   },
   // An update that overlaps the last one is a hole too: the documents know no such thing, so it is not trusted.
   follows: (lastVersion, update) => {
-    if (update.version <= lastVersion) return "stale"
+    if (update.version <= lastVersion) {
+      return Sequence.distance(update.version, lastVersion) > furthestStale ? "gap" : "stale"
+    }
     return Sequence.equals(update.firstVersion, Sequence.next(lastVersion)) ? "apply" : "gap"
   }
 }

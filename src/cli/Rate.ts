@@ -1,0 +1,22 @@
+/** How often something happens per second, over the last two seconds or so. */
+
+interface Sample {
+  readonly at: number
+  readonly count: number
+}
+
+const windowMillis = 2_000
+
+export class Rate {
+  #samples: Array<Sample> = []
+
+  /** Takes note of the count at a time (ms); gives the rate per second, null while there is nothing to compare with. */
+  sample(at: number, count: number): number | null {
+    const samples = this.#samples
+    samples.push({ at, count })
+    // One sample from before the window stays, so that a slow caller has something to compare with too.
+    while (samples.length > 2 && samples[1]!.at <= at - windowMillis) samples.shift()
+    const first = samples[0]!
+    return at > first.at ? ((count - first.count) * 1000) / (at - first.at) : null
+  }
+}

@@ -1,0 +1,36 @@
+/** Colours for a terminal that wants them, and numbers as people read them. */
+import * as Numeric from "../domain/Numeric.ts"
+
+export interface Style {
+  readonly bold: (text: string) => string
+  readonly dim: (text: string) => string
+  readonly green: (text: string) => string
+  readonly red: (text: string) => string
+  readonly yellow: (text: string) => string
+}
+
+const plain = (text: string): string => text
+const sgr = (code: number) => (text: string): string => `\x1b[${code}m${text}\x1b[0m`
+
+export const of = (canColor: boolean): Style =>
+  canColor
+    ? { bold: sgr(1), dim: sgr(2), green: sgr(32), red: sgr(31), yellow: sgr(33) }
+    : { bold: plain, dim: plain, green: plain, red: plain, yellow: plain }
+
+/** What stands where there is no value. */
+export const none = "-"
+
+/** Plain decimal, every digit that the exchange sent. */
+export const decimal = (value: number | null | undefined): string =>
+  value === null || value === undefined || Number.isNaN(value) ? none : Numeric.toDecimal(value)
+
+export const fixed = (value: number | null, digits: number): string =>
+  value === null || !Number.isFinite(value) ? none : value.toFixed(digits)
+
+/** `1:02:03`, or `02:03` below an hour. */
+export const elapsed = (millis: number): string => {
+  const seconds = Math.floor(millis / 1000)
+  const parts = [Math.floor(seconds / 60) % 60, seconds % 60].map((part) => String(part).padStart(2, "0"))
+  const hours = Math.floor(seconds / 3600)
+  return (hours > 0 ? [hours, ...parts] : parts).join(":")
+}
