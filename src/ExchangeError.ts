@@ -182,17 +182,26 @@ const describe = (reason: Reason): string => describers[reason._tag](reason as n
 
 const describers: { readonly [K in Reason["_tag"]]: (reason: Extract<Reason, { readonly _tag: K }>) => string } = {
   ConnectFailed: (r) =>
-    `cannot connect to ${r.url}: ${r.detail}. ${r.retryable ? "It is tried again with back-off." : "Correct the URL or the options."}`,
-  Disconnected: (r) => `connection ended (code ${r.code}${r.detail === "" ? "" : `, ${r.detail}`}); it is dialled again`,
+    `cannot connect to ${r.url}: ${r.detail}. ${
+      r.retryable ? "It is tried again with back-off." : "Correct the URL or the options."
+    }`,
+  Disconnected: (r) =>
+    `connection ended (code ${r.code}${r.detail === "" ? "" : `, ${r.detail}`}); it is dialled again`,
   Silent: (r) => `nothing for ${Math.round(r.silentForMs)} ms: ${r.detail}; it is dialled again`,
-  FrameTooLarge: (r) => `a frame passed the bound of ${r.limitBytes} bytes; raise maxFrameBytes if the exchange really sends such frames`,
+  FrameTooLarge: (r) =>
+    `a frame passed the bound of ${r.limitBytes} bytes; raise maxFrameBytes if the exchange really sends such frames`,
   AuthRejected: (r) => `authentication refused (${r.code}: ${r.detail}); ${advice.auth}`,
-  SubscriptionRejected: (r) => `subscribing ${at(r)} (${r.topic}) was refused with code ${r.code} "${r.detail}"; ${advice[r.class]}`,
-  SubscriptionTimeout: (r) => `subscribing ${at(r)} (${r.topic}) was not answered within ${r.afterMs} ms; it is tried again`,
+  SubscriptionRejected: (r) =>
+    `subscribing ${at(r)} (${r.topic}) was refused with code ${r.code} "${r.detail}"; ${advice[r.class]}`,
+  SubscriptionTimeout: (r) =>
+    `subscribing ${at(r)} (${r.topic}) was not answered within ${r.afterMs} ms; it is tried again`,
   UnsupportedChannel: (r) => `${at(r)} is not offered: ${r.detail}`,
   UnknownPair: (r) => `${r.symbol} is not listed: ${r.detail}`,
   DecodeFailed: (r) => `cannot read ${at(r)}: ${r.detail}`,
-  RequestFailed: (r) => `${r.request} failed (${r.status === null ? "no answer" : `HTTP ${r.status}`}, ${r.code}: ${r.detail}); ${advice[r.class]}`,
+  RequestFailed: (r) =>
+    `${r.request} failed (${r.status === null ? "no answer" : `HTTP ${r.status}`}, ${r.code}: ${r.detail}); ${
+      advice[r.class]
+    }`,
   Closed: (r) => `closed: ${r.detail}`,
   InvalidUse: (r) => r.detail
 }

@@ -2,11 +2,11 @@
  * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
  * know what a connection is made of.
  */
-import { Config, Duration, Effect, Layer, Option } from "effect"
-import type { Scope } from "effect"
+import { Config, Effect, Layer, Option } from "effect"
+import type { Duration, Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
-import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
 import type { Dial } from "./connection/Connection.ts"
+import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as Heartbeat from "./connection/Heartbeat.ts"
 import * as Reconnect from "./connection/Reconnect.ts"
@@ -30,7 +30,9 @@ export interface WebsocketOptions {
   /** Back-off and when a life counts as healthy. Unlimited: 50 ms to 1 s in the first minute, then up to 30 s. */
   readonly reconnect?: Reconnect.ReconnectPolicy | undefined
   /** When to ping and when to give up. The adapter's by default. */
-  readonly heartbeat?: { readonly interval?: Duration.Input | undefined; readonly timeout?: Duration.Input | undefined } | undefined
+  readonly heartbeat?:
+    | { readonly interval?: Duration.Input | undefined; readonly timeout?: Duration.Input | undefined }
+    | undefined
   /** Give a connection up when none of its topics brought data for this long; null: never. Default 5 minutes. */
   readonly staleAfter?: Duration.Input | null | undefined
   /** Subscribe a topic anew when it brought nothing for this long; null: never. The adapter's by default. */
@@ -52,7 +54,12 @@ export const defaults = {
 } as const
 
 /** One dial of an exchange: a socket, its metrics, its heartbeat, and a watch over data that stops coming. */
-const dialOf = (adapter: ExchangeAdapter, options: WebsocketOptions, url: string, clock: () => number): Dial<FrameSocket.FrameSocket> => {
+const dialOf = (
+  adapter: ExchangeAdapter,
+  options: WebsocketOptions,
+  url: string,
+  clock: () => number
+): Dial<FrameSocket.FrameSocket> => {
   const exchange = adapter.id
   let id = 1
   const stamp = () => ({ nowMillis: clock(), nextId: () => id = (id % 2_147_483_647) + 1 })

@@ -144,7 +144,10 @@ describe("PublicWebsocket", () => {
           Stream.runDrain(websocket.events)
         ]
       ) {
-        assert.strictEqual(yield* reasonOf(call as Effect.Effect<unknown, ExchangeError.ExchangeError, Scope.Scope>), "Closed")
+        assert.strictEqual(
+          yield* reasonOf(call as Effect.Effect<unknown, ExchangeError.ExchangeError, Scope.Scope>),
+          "Closed"
+        )
       }
       const stream = yield* websocket.feed(Channel.trades(eth))
       yield* control.emit(Test.trade(eth))
@@ -178,7 +181,11 @@ describe("PublicWebsocket", () => {
       yield* control.reconnect
       yield* control.emit(Test.trade(btc))
       const items = yield* Fiber.join(fiber)
-      assert.deepStrictEqual(items.map((item) => item._tag === "Gap" ? item.cause : item._tag), ["Data", "Reconnected", "Data"])
+      assert.deepStrictEqual(items.map((item) => item._tag === "Gap" ? item.cause : item._tag), [
+        "Data",
+        "Reconnected",
+        "Data"
+      ])
     })))
 
   it.effect("MUST fail every stream with the reason of a permanent error, behind what was received", () =>
@@ -204,7 +211,9 @@ describe("PublicWebsocket", () => {
       const control = yield* Test.TestControl
       const handled: Array<ConnectionStatus["_tag"]> = []
       yield* websocket.handle({ onStatus: (status) => handled.push(status._tag) })
-      const fiber = yield* Effect.forkChild(Stream.runCollect(Stream.take(websocket.status, 3)), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(Stream.runCollect(Stream.take(websocket.status, 3)), {
+        startImmediately: true
+      })
       yield* control.reconnect
       const statuses = yield* Fiber.join(fiber)
       assert.deepStrictEqual(statuses.map(({ _tag }) => _tag), ["Connected", "Disconnected", "Connected"])

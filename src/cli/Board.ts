@@ -1,5 +1,5 @@
 /** What the demo knows of several exchanges: newest prices, never stale ones, and what has been counted. */
-import type { OrderBooksStatus } from "../composite/OrderBooks.ts"
+import type { LiveBook, OrderBooksStatus } from "../composite/OrderBooks.ts"
 import type { ConnectionStatus, Gap } from "../domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { BookTicker } from "../domain/Market.ts"
@@ -19,6 +19,7 @@ export class ExchangeBoard {
   /** From the session, as of the last picture. */
   performance: Performance | null = null
   books: OrderBooksStatus | null = null
+  bookOf: (pair: TradingPair) => LiveBook | undefined = () => undefined
   /** Why nothing more comes of this exchange; null while it runs. */
   failure: string | null = null
 

@@ -1,5 +1,5 @@
 /** Plain counters: written on the hot path, read by `performance` and by the metrics flush. */
-import type { Performance, Percentiles } from "../PublicWebsocket.ts"
+import type { Percentiles, Performance } from "../PublicWebsocket.ts"
 
 const size = 1024
 

@@ -93,7 +93,12 @@ export class Link {
     status:
       | { readonly _tag: "Connecting"; readonly attempt: number }
       | { readonly _tag: "Connected" }
-      | { readonly _tag: "Disconnected"; readonly reason: string; readonly message: string; readonly retryIn: number | null }
+      | {
+        readonly _tag: "Disconnected"
+        readonly reason: string
+        readonly message: string
+        readonly retryIn: number | null
+      }
   ): void {
     this.#options.listener.onStatus({
       ...status,

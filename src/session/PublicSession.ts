@@ -147,7 +147,10 @@ export const make = Effect.fnUntraced(function*(
     yield* Effect.forEach(pairs, removePair, { discard: true })
   })
 
-  const consume = (subscriber: Subscriber, end: () => void): Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope> =>
+  const consume = (
+    subscriber: Subscriber,
+    end: () => void
+  ): Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.suspend(() => {
         if (state._tag === "Closed") return Effect.fail(closed)
@@ -221,6 +224,10 @@ export const make = Effect.fnUntraced(function*(
     feed: feed as <const C extends PublicChannel>(
       channel: C,
       options?: FeedOptions
-    ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError.ExchangeError>, ExchangeError.ExchangeError, Scope.Scope>
+    ) => Effect.Effect<
+      Stream.Stream<Feed<EventOf<C>>, ExchangeError.ExchangeError>,
+      ExchangeError.ExchangeError,
+      Scope.Scope
+    >
   })
 })

@@ -130,7 +130,9 @@ const timeoutError = (adapter: ExchangeAdapter, state: TopicState, afterMs: numb
 const defectError = (adapter: ExchangeAdapter, defect: unknown): ExchangeError.ExchangeError =>
   ExchangeError.make(
     adapter.id,
-    new ExchangeError.InvalidUse({ detail: `a defect of the library or the adapter, please report it: ${String(defect)}` })
+    new ExchangeError.InvalidUse({
+      detail: `a defect of the library or the adapter, please report it: ${String(defect)}`
+    })
   )
 
 /** A topic, the link it is on, and who waits for its confirmation. */
@@ -143,367 +145,370 @@ interface Booking {
   refusals: number
 }
 
-export const make = Effect.fnUntraced(function*(options: SessionOptions): Effect.fn.Return<Session, never, Scope.Scope> {
-  const { adapter, rest } = options
-  const clock = yield* Clock.Clock
-  const fork = yield* FiberSet.makeRuntime<never>()
-  const statuses = yield* PubSub.sliding<ConnectionStatus>(256)
-  const counters = new Counters()
-  const wakeups = new Wakeups()
-  const bookings = new Map<string, Booking>()
-  /** Topics without a booking that a codec may know. */
-  const strangers = new Map<string, Topic>()
-  const links: Array<Link> = []
-  /** The links that are not about to close. */
-  const closers = new Map<Link, () => void>()
-  const present = new Map<number, ConnectionStatus>()
-  const listeners = new Set<(status: ConnectionStatus) => void>()
-  const answerTimeout = Duration.toMillis(options.answerTimeout)
-  const idleTimeout = Duration.toMillis(options.idleTimeout)
-  const silence = silenceMillis(options.silence)
-  const dialGate = yield* Semaphore.make(1)
-  const dialPause = 1000 / adapter.limits.dialsPerSecond
-  let nextDial = 0
-  let nextLink = 1
+export const make = Effect.fnUntraced(
+  function*(options: SessionOptions): Effect.fn.Return<Session, never, Scope.Scope> {
+    const { adapter, rest } = options
+    const clock = yield* Clock.Clock
+    const fork = yield* FiberSet.makeRuntime<never>()
+    const statuses = yield* PubSub.sliding<ConnectionStatus>(256)
+    const counters = new Counters()
+    const wakeups = new Wakeups()
+    const bookings = new Map<string, Booking>()
+    /** Topics without a booking that a codec may know. */
+    const strangers = new Map<string, Topic>()
+    const links: Array<Link> = []
+    /** The links that are not about to close. */
+    const closers = new Map<Link, () => void>()
+    const present = new Map<number, ConnectionStatus>()
+    const listeners = new Set<(status: ConnectionStatus) => void>()
+    const answerTimeout = Duration.toMillis(options.answerTimeout)
+    const idleTimeout = Duration.toMillis(options.idleTimeout)
+    const silence = silenceMillis(options.silence)
+    const dialGate = yield* Semaphore.make(1)
+    const dialPause = 1000 / adapter.limits.dialsPerSecond
+    let nextDial = 0
+    let nextLink = 1
 
-  const now = (): number => clock.currentTimeMillisUnsafe()
+    const now = (): number => clock.currentTimeMillisUnsafe()
 
-  const dialTurn = dialGate.withPermits(1)(Effect.suspend(() => {
-    const wait = nextDial - now()
-    nextDial = Math.max(nextDial, now()) + dialPause
-    return wait > 0 ? Effect.sleep(wait) : Effect.void
-  }))
+    const dialTurn = dialGate.withPermits(1)(Effect.suspend(() => {
+      const wait = nextDial - now()
+      nextDial = Math.max(nextDial, now()) + dialPause
+      return wait > 0 ? Effect.sleep(wait) : Effect.void
+    }))
 
-  const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
+    const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
 
-  const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError.ExchangeError>): void => {
-    const waiters = [...booking.waiters]
-    booking.waiters.clear()
-    for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
-  }
+    const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError.ExchangeError>): void => {
+      const waiters = [...booking.waiters]
+      booking.waiters.clear()
+      for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
+    }
 
-  const publish = (status: ConnectionStatus): void => {
-    if (status._tag === "Closed") present.delete(status.connection)
-    else present.set(status.connection, status)
-    PubSub.publishUnsafe(statuses, status)
-    for (const listener of listeners) {
-      try {
-        listener(status)
-      } catch (error) {
-        counters.handlerFailures++
-        fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
+    const publish = (status: ConnectionStatus): void => {
+      if (status._tag === "Closed") present.delete(status.connection)
+      else present.set(status.connection, status)
+      PubSub.publishUnsafe(statuses, status)
+      for (const listener of listeners) {
+        try {
+          listener(status)
+        } catch (error) {
+          counters.handlerFailures++
+          fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
+        }
       }
     }
-  }
 
-  const fetchSnapshot = Effect.fnUntraced(function*(booking: Booking) {
-    const { state } = booking
-    const channel = state.channel as Extract<PublicChannel, { readonly _tag: "Book" }>
-    for (let attempt = 0; isConfirmed(booking) && state.needsSnapshot; attempt++) {
-      if (attempt > 0) {
-        counters.snapshotRetries++
-        yield* Effect.sleep(snapshotBackoff(attempt))
-      }
-      const epoch = state.epoch
-      const wait = yield* rest.book(state.topic.symbol, channel, attempt).pipe(
-        Effect.map((snapshot) => {
-          if (epoch === state.epoch) state.snapshot({ ...snapshot, pair: state.topic.pair })
-          wakeups.flush()
-          return 0
-        }),
-        Effect.catch((error) => {
-          counters.error(error.reason._tag)
-          if (!error.isTransient) {
-            state.fail(error, "topic")
-            wakeups.flush()
-            return Effect.fail(error)
-          }
-          return Effect.as(Effect.logWarning(error.message), retryAfter(error))
-        })
-      )
-      if (wait > 0) yield* Effect.sleep(wait)
-    }
-  })
-
-  const owner: TopicOwner = {
-    counters,
-    now,
-    requestSnapshot: (state) => {
-      const booking = bookingOf(state.topic)
-      if (booking === undefined || !isConfirmed(booking)) return
-      if (state.recipe?.snapshot === "InStream") {
-        if (booking.link?.subscriptions.renew(state.topic.key) === true) booking.link.changed()
-        return
-      }
-      if (state.fetching) return
-      state.fetching = true
-      fork(Effect.ensuring(
-        Effect.ignore(fetchSnapshot(booking)).pipe(
-          Effect.catchDefect((defect) =>
-            Effect.andThen(
-              Effect.logError(`[${adapter.id}] fetching the book of ${state.topic.symbol} died of a defect`, defect),
-              Effect.sync(() => state.fail(defectError(adapter, defect), "topic"))
-            )
-          )
-        ),
-        Effect.sync(() => {
-          state.fetching = false
-          // A request that came while the last round ended.
-          if (isConfirmed(booking) && state.needsSnapshot && state.routes.length > 0 && booking.retryAt === 0) {
-            booking.retryAt = now() + snapshotBackoff(3)
-          }
-        })
-      ))
-    }
-  }
-
-  const listener = {
-    onStatus: publish,
-    onConfirmed: (topic: Topic) => {
-      const booking = bookingOf(topic)
-      if (booking === undefined) return
+    const fetchSnapshot = Effect.fnUntraced(function*(booking: Booking) {
       const { state } = booking
-      state.confirmedAt = now()
-      state.begun = true
-      state.failed = false
-      booking.refusals = 0
-      booking.retryAt = 0
-      resolve(booking, Exit.void)
-      if (state.recipe?.snapshot === "Fetch" && state.needsSnapshot) owner.requestSnapshot(state)
-    },
-    onRefused: (topic: Topic, refusal: Refusal) => {
-      const booking = bookingOf(topic)
-      if (booking === undefined) return
-      const error = refusedError(adapter, booking.state, refusal)
-      counters.error(error.reason._tag)
-      const first = booking.waiters.size > 0
-      resolve(booking, Exit.fail(error))
-      if (error.isTransient) {
-        booking.retryAt = now() + refusalBackoff(booking.refusals++)
-      } else if (!first && booking.link?.subscriptions.has(topic.key) === true) {
-        fork(Effect.logWarning(error.message))
-        booking.state.fail(error, "topic")
+      const channel = state.channel as Extract<PublicChannel, { readonly _tag: "Book" }>
+      for (let attempt = 0; isConfirmed(booking) && state.needsSnapshot; attempt++) {
+        if (attempt > 0) {
+          counters.snapshotRetries++
+          yield* Effect.sleep(snapshotBackoff(attempt))
+        }
+        const epoch = state.epoch
+        const wait = yield* rest.book(state.topic.symbol, channel, attempt).pipe(
+          Effect.map((snapshot) => {
+            if (epoch === state.epoch) state.snapshot({ ...snapshot, pair: state.topic.pair })
+            wakeups.flush()
+            return 0
+          }),
+          Effect.catch((error) => {
+            counters.error(error.reason._tag)
+            if (!error.isTransient) {
+              state.fail(error, "topic")
+              wakeups.flush()
+              return Effect.fail(error)
+            }
+            return Effect.as(Effect.logWarning(error.message), retryAfter(error))
+          })
+        )
+        if (wait > 0) yield* Effect.sleep(wait)
+      }
+    })
+
+    const owner: TopicOwner = {
+      counters,
+      now,
+      requestSnapshot: (state) => {
+        const booking = bookingOf(state.topic)
+        if (booking === undefined || !isConfirmed(booking)) return
+        if (state.recipe?.snapshot === "InStream") {
+          if (booking.link?.subscriptions.renew(state.topic.key) === true) booking.link.changed()
+          return
+        }
+        if (state.fetching) return
+        state.fetching = true
+        fork(Effect.ensuring(
+          Effect.ignore(fetchSnapshot(booking)).pipe(
+            Effect.catchDefect((defect) =>
+              Effect.andThen(
+                Effect.logError(`[${adapter.id}] fetching the book of ${state.topic.symbol} died of a defect`, defect),
+                Effect.sync(() => state.fail(defectError(adapter, defect), "topic"))
+              )
+            )
+          ),
+          Effect.sync(() => {
+            state.fetching = false
+            // A request that came while the last round ended.
+            if (isConfirmed(booking) && state.needsSnapshot && state.routes.length > 0 && booking.retryAt === 0) {
+              booking.retryAt = now() + snapshotBackoff(3)
+            }
+          })
+        ))
+      }
+    }
+
+    const listener = {
+      onStatus: publish,
+      onConfirmed: (topic: Topic) => {
+        const booking = bookingOf(topic)
+        if (booking === undefined) return
+        const { state } = booking
+        state.confirmedAt = now()
+        state.begun = true
+        state.failed = false
+        booking.refusals = 0
+        booking.retryAt = 0
+        resolve(booking, Exit.void)
+        if (state.recipe?.snapshot === "Fetch" && state.needsSnapshot) owner.requestSnapshot(state)
+      },
+      onRefused: (topic: Topic, refusal: Refusal) => {
+        const booking = bookingOf(topic)
+        if (booking === undefined) return
+        const error = refusedError(adapter, booking.state, refusal)
+        counters.error(error.reason._tag)
+        const first = booking.waiters.size > 0
+        resolve(booking, Exit.fail(error))
+        if (error.isTransient) {
+          booking.retryAt = now() + refusalBackoff(booking.refusals++)
+        } else if (!first && booking.link?.subscriptions.has(topic.key) === true) {
+          fork(Effect.logWarning(error.message))
+          booking.state.fail(error, "topic")
+          wakeups.flush()
+        }
+      },
+      onTimeout: (topic: Topic) => {
+        const booking = bookingOf(topic)
+        if (booking === undefined) return
+        const error = timeoutError(adapter, booking.state, answerTimeout)
+        counters.error(error.reason._tag)
+        resolve(booking, Exit.fail(error))
+      },
+      onInterrupted: (topics: ReadonlyArray<Topic>) => {
+        for (const topic of topics) bookingOf(topic)?.state.interrupt("Reconnected")
         wakeups.flush()
       }
-    },
-    onTimeout: (topic: Topic) => {
-      const booking = bookingOf(topic)
-      if (booking === undefined) return
-      const error = timeoutError(adapter, booking.state, answerTimeout)
-      counters.error(error.reason._tag)
-      resolve(booking, Exit.fail(error))
-    },
-    onInterrupted: (topics: ReadonlyArray<Topic>) => {
-      for (const topic of topics) bookingOf(topic)?.state.interrupt("Reconnected")
+    }
+
+    const isConfirmed = (booking: Booking): boolean =>
+      booking.link?.subscriptions.phase(booking.state.topic.key) === "Confirmed"
+
+    /** One object for each key, for good: codecs keep what they were given, also for topics nobody has asked for yet. */
+    const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic => {
+      const known = bookings.get(key)?.state.topic ?? strangers.get(key)
+      if (known !== undefined) return known
+      const topic: Topic = { key, channel, symbol, pair: null, slot: null }
+      strangers.set(key, topic)
+      return topic
+    }
+
+    const openLink = (): Link => {
+      const id = nextLink++
+      const link = new Link({
+        id,
+        adapter,
+        dial: options.dial(id),
+        policy: options.reconnect,
+        clock,
+        counters,
+        wakeups,
+        codecContext: { topicOf },
+        listener,
+        dialTurn
+      })
+      links.push(link)
+      const fiber = fork(link.run.pipe(
+        Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
+        // A defect must not leave the topics waiting for data that cannot come.
+        Effect.catchDefect((defect) =>
+          Effect.andThen(
+            Effect.logError(`[${adapter.id}] connection ${link.id} died of a defect`, defect),
+            Effect.sync(() => linkFailed(link, defectError(adapter, defect)))
+          )
+        ),
+        Effect.ensuring(Effect.sync(() => linkClosed(link)))
+      ))
+      closers.set(link, () => fiber.interruptUnsafe())
+      return link
+    }
+
+    const linkClosed = (link: Link): void => {
+      const index = links.indexOf(link)
+      if (index >= 0) links.splice(index, 1)
+      closers.delete(link)
+      publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
+    }
+
+    /** A permanent error: everything on the link ends with its reason. */
+    const linkFailed = (link: Link, error: ExchangeError.ExchangeError): void => {
+      for (const booking of bookings.values()) {
+        if (booking.link !== link) continue
+        booking.link = null
+        resolve(booking, Exit.fail(error))
+        booking.state.fail(error, "connection")
+      }
       wakeups.flush()
     }
-  }
 
-  const isConfirmed = (booking: Booking): boolean =>
-    booking.link?.subscriptions.phase(booking.state.topic.key) === "Confirmed"
+    const linkFor = (): Link =>
+      links.find((link) => closers.has(link) && link.subscriptions.size < adapter.limits.topicsPerConnection) ??
+        openLink()
 
-  /** One object for each key, for good: codecs keep what they were given, also for topics nobody has asked for yet. */
-  const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic => {
-    const known = bookings.get(key)?.state.topic ?? strangers.get(key)
-    if (known !== undefined) return known
-    const topic: Topic = { key, channel, symbol, pair: null, slot: null }
-    strangers.set(key, topic)
-    return topic
-  }
+    const retire = (): void => {
+      if (bookings.size <= retiredLimit) return
+      for (const [key, booking] of bookings) {
+        if (booking.state.routes.length === 0 && booking.link?.subscriptions.has(key) !== true) {
+          booking.state.topic.slot = null
+          strangers.set(key, booking.state.topic)
+          bookings.delete(key)
+          if (bookings.size <= retiredLimit) return
+        }
+      }
+    }
 
-  const openLink = (): Link => {
-    const id = nextLink++
-    const link = new Link({
-      id,
+    const book = (channel: PublicChannel, key: string, symbol: string): Booking => {
+      const known = bookings.get(key)
+      if (known !== undefined) return known
+      retire()
+      const topic = topicOf(key, channel._tag, symbol)
+      strangers.delete(key)
+      topic.pair = channel.pair
+      const recipe = channel._tag === "Book" ? adapter.book(channel) : null
+      const state = new TopicState(topic, channel, recipe, owner)
+      topic.slot = state
+      const booking: Booking = { state, link: null, waiters: new Set(), retryAt: 0, refusals: 0 }
+      bookings.set(key, booking)
+      return booking
+    }
+
+    const retain = (booking: Booking): Link => {
+      const { topic } = booking.state
+      if (booking.link === null || !booking.link.subscriptions.has(topic.key)) booking.link = linkFor()
+      const { link } = booking
+      link.subscriptions.retain(topic)
+      link.changed()
+      return link
+    }
+
+    /** On the link it was retained on: the topic may have moved to another since. */
+    const release = (booking: Booking, link: Link): void => {
+      link.subscriptions.release(booking.state.topic.key)
+      link.changed()
+    }
+
+    const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
+      const { state } = booking
+      const route = state.add(subscriber)
+      // Already on the wire, but nobody carried its book on: begin from a snapshot.
+      if (isConfirmed(booking) && state.needsSnapshot) owner.requestSnapshot(state)
+      return () => state.remove(route)
+    }
+
+    const confirmation = (booking: Booking): Effect.Effect<void, ExchangeError.ExchangeError> =>
+      Effect.suspend(() => {
+        if (isConfirmed(booking)) return Effect.void
+        const waiter = Deferred.makeUnsafe<void, ExchangeError.ExchangeError>()
+        booking.waiters.add(waiter)
+        return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
+      })
+
+    const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
+      const { key, symbol } = yield* nameOf(adapter, channel)
+      const booking = book(channel, key, symbol)
+      const held: Held = { topic: booking.state.topic, add: addTo(booking) }
+      yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
+      yield* Effect.acquireRelease(
+        Effect.sync(() => retain(booking)),
+        (link) => Effect.sync(() => release(booking, link))
+      )
+      yield* confirmation(booking)
+      return held
+    })
+
+    const watchTopic = (booking: Booking, at: number): void => {
+      const { link, state } = booking
+      if (link === null || !link.connected || state.routes.length === 0) return
+      if (booking.retryAt !== 0 && at >= booking.retryAt) {
+        booking.retryAt = 0
+        link.subscriptions.retry(state.topic.key)
+        link.changed()
+        owner.requestSnapshot(state)
+      }
+      if (!isConfirmed(booking)) return
+      if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
+      watchSilence(booking, link, at)
+    }
+
+    const watchSilence = (booking: Booking, link: Link, at: number): void => {
+      const { state } = booking
+      const bound = silence[state.topic.channel]
+      if (bound === null || wakeups.full.size > 0) return
+      if (state.lastEventAt > state.confirmedAt) state.silences = 0
+      const allowed = Math.min(longestSilence, bound * 2 ** Math.min(state.silences, 10))
+      if (at - Math.max(state.lastEventAt, state.confirmedAt) < allowed) return
+      state.silences++
+      counters.silences++
+      state.interrupt("Silent")
+      if (link.subscriptions.renew(state.topic.key)) link.changed()
+    }
+
+    const watchLinks = (at: number): void => {
+      for (const link of [...links]) {
+        link.expire(at - answerTimeout)
+        if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) {
+          const close = closers.get(link)
+          closers.delete(link)
+          close?.()
+        }
+      }
+    }
+
+    const metrics = yield* SessionMetrics.make(adapter.id, counters)
+
+    const house = Effect.sync(() => {
+      const at = now()
+      watchLinks(at)
+      for (const booking of bookings.values()) watchTopic(booking, at)
+      wakeups.flush()
+      metrics.flush({ links: links.length, bookings, now: at })
+    })
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(houseInterval), house)))
+    yield* Effect.addFinalizer(() => house)
+
+    return {
       adapter,
-      dial: options.dial(id),
-      policy: options.reconnect,
-      clock,
       counters,
       wakeups,
-      codecContext: { topicOf },
-      listener,
-      dialTurn
-    })
-    links.push(link)
-    const fiber = fork(link.run.pipe(
-      Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
-      // A defect must not leave the topics waiting for data that cannot come.
-      Effect.catchDefect((defect) =>
-        Effect.andThen(
-          Effect.logError(`[${adapter.id}] connection ${link.id} died of a defect`, defect),
-          Effect.sync(() => linkFailed(link, defectError(adapter, defect)))
-        )
-      ),
-      Effect.ensuring(Effect.sync(() => linkClosed(link)))
-    ))
-    closers.set(link, () => fiber.interruptUnsafe())
-    return link
-  }
-
-  const linkClosed = (link: Link): void => {
-    const index = links.indexOf(link)
-    if (index >= 0) links.splice(index, 1)
-    closers.delete(link)
-    publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
-  }
-
-  /** A permanent error: everything on the link ends with its reason. */
-  const linkFailed = (link: Link, error: ExchangeError.ExchangeError): void => {
-    for (const booking of bookings.values()) {
-      if (booking.link !== link) continue
-      booking.link = null
-      resolve(booking, Exit.fail(error))
-      booking.state.fail(error, "connection")
-    }
-    wakeups.flush()
-  }
-
-  const linkFor = (): Link =>
-    links.find((link) => closers.has(link) && link.subscriptions.size < adapter.limits.topicsPerConnection) ?? openLink()
-
-  const retire = (): void => {
-    if (bookings.size <= retiredLimit) return
-    for (const [key, booking] of bookings) {
-      if (booking.state.routes.length === 0 && booking.link?.subscriptions.has(key) !== true) {
-        booking.state.topic.slot = null
-        strangers.set(key, booking.state.topic)
-        bookings.delete(key)
-        if (bookings.size <= retiredLimit) return
-      }
+      acquire,
+      isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every((link) => link.connected)),
+      status: Stream.unwrap(Effect.gen(function*() {
+        const subscription = yield* PubSub.subscribe(statuses)
+        return Stream.concat(Stream.fromIterable([...present.values()]), Stream.fromSubscription(subscription))
+      })),
+      onStatus: (added) => {
+        listeners.add(added)
+        return () => listeners.delete(added)
+      },
+      performance: Effect.sync(() => ({
+        ...counters.totals(),
+        exchange: adapter.id,
+        heapBytes: SessionMetrics.heapBytes(),
+        connections: links.length,
+        connected: links.filter((link) => link.connected).length,
+        topics: [...bookings.values()].map((booking) => booking.state.performance())
+      }))
     }
   }
-
-  const book = (channel: PublicChannel, key: string, symbol: string): Booking => {
-    const known = bookings.get(key)
-    if (known !== undefined) return known
-    retire()
-    const topic = topicOf(key, channel._tag, symbol)
-    strangers.delete(key)
-    topic.pair = channel.pair
-    const recipe = channel._tag === "Book" ? adapter.book(channel) : null
-    const state = new TopicState(topic, channel, recipe, owner)
-    topic.slot = state
-    const booking: Booking = { state, link: null, waiters: new Set(), retryAt: 0, refusals: 0 }
-    bookings.set(key, booking)
-    return booking
-  }
-
-  const retain = (booking: Booking): Link => {
-    const { topic } = booking.state
-    if (booking.link === null || !booking.link.subscriptions.has(topic.key)) booking.link = linkFor()
-    const { link } = booking
-    link.subscriptions.retain(topic)
-    link.changed()
-    return link
-  }
-
-  /** On the link it was retained on: the topic may have moved to another since. */
-  const release = (booking: Booking, link: Link): void => {
-    link.subscriptions.release(booking.state.topic.key)
-    link.changed()
-  }
-
-  const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
-    const { state } = booking
-    const route = state.add(subscriber)
-    // Already on the wire, but nobody carried its book on: begin from a snapshot.
-    if (isConfirmed(booking) && state.needsSnapshot) owner.requestSnapshot(state)
-    return () => state.remove(route)
-  }
-
-  const confirmation = (booking: Booking): Effect.Effect<void, ExchangeError.ExchangeError> =>
-    Effect.suspend(() => {
-      if (isConfirmed(booking)) return Effect.void
-      const waiter = Deferred.makeUnsafe<void, ExchangeError.ExchangeError>()
-      booking.waiters.add(waiter)
-      return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
-    })
-
-  const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
-    const { key, symbol } = yield* nameOf(adapter, channel)
-    const booking = book(channel, key, symbol)
-    const held: Held = { topic: booking.state.topic, add: addTo(booking) }
-    yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
-    yield* Effect.acquireRelease(
-      Effect.sync(() => retain(booking)),
-      (link) => Effect.sync(() => release(booking, link))
-    )
-    yield* confirmation(booking)
-    return held
-  })
-
-  const watchTopic = (booking: Booking, at: number): void => {
-    const { link, state } = booking
-    if (link === null || !link.connected || state.routes.length === 0) return
-    if (booking.retryAt !== 0 && at >= booking.retryAt) {
-      booking.retryAt = 0
-      link.subscriptions.retry(state.topic.key)
-      link.changed()
-      owner.requestSnapshot(state)
-    }
-    if (!isConfirmed(booking)) return
-    if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
-    watchSilence(booking, link, at)
-  }
-
-  const watchSilence = (booking: Booking, link: Link, at: number): void => {
-    const { state } = booking
-    const bound = silence[state.topic.channel]
-    if (bound === null || wakeups.full.size > 0) return
-    if (state.lastEventAt > state.confirmedAt) state.silences = 0
-    const allowed = Math.min(longestSilence, bound * 2 ** Math.min(state.silences, 10))
-    if (at - Math.max(state.lastEventAt, state.confirmedAt) < allowed) return
-    state.silences++
-    counters.silences++
-    state.interrupt("Silent")
-    if (link.subscriptions.renew(state.topic.key)) link.changed()
-  }
-
-  const watchLinks = (at: number): void => {
-    for (const link of [...links]) {
-      link.expire(at - answerTimeout)
-      if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) {
-        const close = closers.get(link)
-        closers.delete(link)
-        close?.()
-      }
-    }
-  }
-
-  const metrics = yield* SessionMetrics.make(adapter.id, counters)
-
-  const house = Effect.sync(() => {
-    const at = now()
-    watchLinks(at)
-    for (const booking of bookings.values()) watchTopic(booking, at)
-    wakeups.flush()
-    metrics.flush({ links: links.length, bookings, now: at })
-  })
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(houseInterval), house)))
-  yield* Effect.addFinalizer(() => house)
-
-  return {
-    adapter,
-    counters,
-    wakeups,
-    acquire,
-    isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every((link) => link.connected)),
-    status: Stream.unwrap(Effect.gen(function*() {
-      const subscription = yield* PubSub.subscribe(statuses)
-      return Stream.concat(Stream.fromIterable([...present.values()]), Stream.fromSubscription(subscription))
-    })),
-    onStatus: (added) => {
-      listeners.add(added)
-      return () => listeners.delete(added)
-    },
-    performance: Effect.sync(() => ({
-      ...counters.totals(),
-      exchange: adapter.id,
-      heapBytes: SessionMetrics.heapBytes(),
-      connections: links.length,
-      connected: links.filter((link) => link.connected).length,
-      topics: [...bookings.values()].map((booking) => booking.state.performance())
-    }))
-  }
-})
+)

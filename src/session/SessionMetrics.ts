@@ -15,7 +15,8 @@ import type { TopicState } from "./Topics.ts"
 const counter = (name: string, description: string, unit: string) =>
   Metric.counter(name, { description, attributes: { unit }, incremental: true })
 
-const gauge = (name: string, description: string, unit: string) => Metric.gauge(name, { description, attributes: { unit } })
+const gauge = (name: string, description: string, unit: string) =>
+  Metric.gauge(name, { description, attributes: { unit } })
 
 /** From 10 µs to 10 s. */
 const seconds = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
@@ -26,16 +27,32 @@ const histogram = (name: string, description: string) =>
 /** By channel. */
 export const received = counter("exchange.events.received", "Events decoded for a subscribed topic", "{event}")
 export const delivered = counter("exchange.events.delivered", "Events handed to subscribers", "{event}")
-export const conflated = counter("exchange.events.conflated", "Replaced by a newer value for a slow subscriber", "{event}")
-export const dropped = counter("exchange.events.dropped", "Dropped for a slow subscriber and declared in a gap", "{event}")
+export const conflated = counter(
+  "exchange.events.conflated",
+  "Replaced by a newer value for a slow subscriber",
+  "{event}"
+)
+export const dropped = counter(
+  "exchange.events.dropped",
+  "Dropped for a slow subscriber and declared in a gap",
+  "{event}"
+)
 export const stale = counter("exchange.book.stale_updates", "Book updates that the book already held", "{event}")
 export const unrouted = counter("exchange.events.unrouted", "Came while nobody was subscribed", "{event}")
 /** By reason: the cause of the gap. */
 export const gaps = counter("exchange.gaps", "Breaks reported in band", "{gap}")
 /** By outcome: requested, confirmed, rejected, timed_out. */
 export const subscriptions = counter("exchange.subscriptions", "Topics by what became of the request", "{topic}")
-export const subscriptionSuccess = gauge("exchange.subscription.success_rate", "Confirmed of those answered or late", "1")
-export const reconnects = counter("exchange.reconnects", "Connections that ended and were dialled again", "{connection}")
+export const subscriptionSuccess = gauge(
+  "exchange.subscription.success_rate",
+  "Confirmed of those answered or late",
+  "1"
+)
+export const reconnects = counter(
+  "exchange.reconnects",
+  "Connections that ended and were dialled again",
+  "{connection}"
+)
 /** By error.type: the tag of the reason. */
 export const errors = counter("exchange.errors", "Errors", "{error}")
 export const decodeFailures = counter("exchange.decoder.failures", "Frames that could not be read", "{frame}")
@@ -103,7 +120,12 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
     return series
   }
 
-  const add = (metric: Metric.Counter<number>, name: string, total: number, attributes: Record<string, string>): void => {
+  const add = (
+    metric: Metric.Counter<number>,
+    name: string,
+    total: number,
+    attributes: Record<string, string>
+  ): void => {
     const delta = total - (flushed.get(name) ?? 0)
     const series = seriesOf(metric, name, attributes)
     if (delta <= 0 && flushed.has(name)) return

@@ -242,7 +242,7 @@ export class SimulatedConnection implements Owner {
     let outgoing: Outgoing | null = original
     let swap = false
     for (const fault of this.#host.faults.frames) {
-      if (!fault.isActive(now) || !fault.concerns(name) || !this.#strikes(fault, topic)) continue
+      if (!fault.isActive(now) || !fault.concerns(name) || !this.#strikes(fault, topic, swap)) continue
       if (fault.fault._tag === "Reorder") swap = true
       else outgoing = afflicted(outgoing, topic, fault)
       if (outgoing === null) return
@@ -250,10 +250,10 @@ export class SimulatedConnection implements Owner {
     this.#swap(outgoing, topic, swap)
   }
 
-  /** Gaps are for book deltas; a frame that already waits for its next one cannot wait twice. */
-  #strikes(fault: ActiveFault<FrameFault>, topic: TopicCounts): boolean {
+  /** Gaps are for book deltas. A frame changes places once, and only one of a topic can wait for the next. */
+  #strikes(fault: ActiveFault<FrameFault>, topic: TopicCounts, swap: boolean): boolean {
     if (fault.fault._tag === "Gap" && this.#source?.channel !== "Depth") return false
-    if (fault.fault._tag === "Reorder" && this.#swapped.has(topic)) return false
+    if (fault.fault._tag === "Reorder" && (swap || this.#swapped.has(topic))) return false
     return fault.strikes()
   }
 

@@ -197,7 +197,9 @@ describe("BookSequence", () => {
           emit: (next) => {
             if (next.kind === "snapshot") chain = Number(next.version)
             else {
-              if (chain === null || Number(next.firstVersion) > chain + 1 || Number(next.version) <= chain) broken = true
+              if (chain === null || Number(next.firstVersion) > chain + 1 || Number(next.version) <= chain) {
+                broken = true
+              }
               chain = Number(next.version)
             }
           },

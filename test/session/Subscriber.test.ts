@@ -8,7 +8,8 @@ import * as Test from "../../src/PublicWebsocketTest.ts"
 
 const pair = "BTC/USDT"
 
-const values = (items: ReadonlyArray<Feed<MarketEvent>>) => items.flatMap((item) => item._tag === "Data" ? [item.value] : [])
+const values = (items: ReadonlyArray<Feed<MarketEvent>>) =>
+  items.flatMap((item) => item._tag === "Data" ? [item.value] : [])
 const gaps = (items: ReadonlyArray<Feed<MarketEvent>>) => items.filter((item): item is Gap => item._tag === "Gap")
 
 describe("a subscriber that falls behind", () => {
@@ -36,7 +37,9 @@ describe("a subscriber that falls behind", () => {
       const stream = yield* websocket.feed(Channel.trades(pair), { bufferSize: 4 })
       for (let id = 1; id <= 9; id++) yield* control.emit(Test.trade(pair, { id: String(id) }))
       const items = yield* Stream.runCollect(Stream.take(stream, 4))
-      const shown = items.map((item) => item._tag === "Gap" ? `${item.cause} ${item.lost}` : (item.value as { id: string }).id)
+      const shown = items.map((item) =>
+        item._tag === "Gap" ? `${item.cause} ${item.lost}` : (item.value as { id: string }).id
+      )
       assert.deepStrictEqual(shown, ["Overflow 6", "7", "8", "9"])
       const { dropped, delivered } = yield* websocket.performance
       assert.deepStrictEqual([dropped, delivered], [6, 3])
@@ -126,32 +129,36 @@ describe("a subscriber that falls behind", () => {
           let seen = 0
           let lost = 0
           let pending = 0
-          const take = Effect.gen(function*() {
-            if (pending === 0) return
+          const count = (item: Feed<MarketEvent>): void => {
+            if (item._tag === "Data") seen++
+            else lost += item.lost ?? 0
+          }
+          const take = Effect.suspend(() => {
+            if (pending === 0) return Effect.void
             pending = 0
-            for (const item of yield* pull) {
-              if (item._tag === "Data") seen++
-              else lost += item.lost ?? 0
-            }
+            return Effect.map(pull, (items) => items.forEach(count))
           })
-          for (const { count, kind } of steps) {
-            if (kind === "pull") yield* take
-            else if (kind === "gap") {
-              yield* control.gap(channel, "Reconnected")
-              pending++
-            } else {
-              for (let i = 0; i < count; i++) yield* control.emit(make(pair))
-              sent += count
-              pending += count
-            }
+          const emit = (times: number) =>
+            Effect.suspend(() => {
+              sent += times
+              pending += times
+              return control.emit(...Array.from({ length: times }, () => make(pair)))
+            })
+          const gap = Effect.suspend(() => {
+            pending++
+            return control.gap(channel, "Reconnected")
+          })
+          for (const step of steps) {
+            yield* step.kind === "pull" ? take : step.kind === "gap" ? gap : emit(step.count)
           }
           yield* take
+          const of = (value: number | undefined): number => value ?? 0
           const { topics } = yield* websocket.performance
           const [topic] = topics
-          assert.strictEqual(topic?.received ?? 0, sent)
-          assert.strictEqual(topic?.delivered ?? 0, seen)
-          assert.strictEqual(topic?.dropped ?? 0, lost)
-          assert.strictEqual(seen + (topic?.conflated ?? 0) + lost, sent)
+          assert.strictEqual(of(topic?.received), sent)
+          assert.strictEqual(of(topic?.delivered), seen)
+          assert.strictEqual(of(topic?.dropped), lost)
+          assert.strictEqual(seen + of(topic?.conflated) + lost, sent)
         }).pipe(Effect.scoped, Effect.provide(Test.layer()))
     )
   }

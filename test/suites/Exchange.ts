@@ -2,7 +2,8 @@
  * An exchange to test against: a real adapter over the simulator, inside the process under a virtual clock, or over
  * real ports. A suite is written once and run in both.
  */
-import { Effect, Exit, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
+import type { Scope } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
@@ -87,9 +88,5 @@ export const ports: Mode = {
 export const withExchange = <A, E>(
   mode: Mode,
   layer: Layer.Layer<Services>,
-  body: Effect.Effect<A, E, Services | import("effect").Scope.Scope>
+  body: Effect.Effect<A, E, Services | Scope.Scope>
 ): Effect.Effect<A, E> => mode.run(body.pipe(Effect.scoped, Effect.provide(layer)))
-
-/** What became of an effect, as its exit. */
-export const exitOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Exit.Exit<A, E>, never, R> =>
-  Effect.exit(effect)

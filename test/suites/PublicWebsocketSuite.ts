@@ -74,7 +74,9 @@ const chainFault = (items: ReadonlyArray<Feed<BookUpdate>>): string | null => {
       if (last === null) return `delta ${update.version} without a snapshot`
       if (update.firstVersion > Sequence.next(last)) return `hole between ${last} and ${update.firstVersion}`
       // The first delta may cover the snapshot's version and end with it: absolute quantities change nothing then.
-      if (update.version < last || (update.version === last && !joining)) return `version ${update.version} behind ${last}`
+      if (update.version < last || (update.version === last && !joining)) {
+        return `version ${update.version} behind ${last}`
+      }
     }
     joining = update.kind === "snapshot"
     last = update.version
@@ -193,11 +195,13 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
             const stream = yield* websocket.feed(Channel.forPair(tag, btc))
             let broken = false
             let after = 0
-            return yield* Effect.forkScoped(takeUntil(stream as Stream.Stream<Item, ExchangeError.ExchangeError>, (item) => {
-              if (item._tag === "Gap") broken = true
-              else if (broken) after++
-              return after === 3
-            }))
+            return yield* Effect.forkScoped(
+              takeUntil(stream as Stream.Stream<Item, ExchangeError.ExchangeError>, (item) => {
+                if (item._tag === "Gap") broken = true
+                else if (broken) after++
+                return after === 3
+              })
+            )
           }))
         const topics = simulator.topics(adapter.id)
         assert.strictEqual(topics.size, 3)
@@ -293,7 +297,9 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
           if (item._tag === "Gap") behind = count
           return behind > 0 && count >= behind + 10
         }))
-        yield* Effect.forkScoped(Effect.andThen(simulator.until(() => count >= 5), simulator.inject({ _tag: "Gap", pair: btc, count: 1 })))
+        yield* Effect.forkScoped(
+          Effect.andThen(simulator.until(() => count >= 5), simulator.inject({ _tag: "Gap", pair: btc, count: 1 }))
+        )
         const items = yield* Fiber.join(reading)
         const gap = items.find((item): item is Gap => item._tag === "Gap")
         assert.strictEqual(gap?.cause, "Sequence")
@@ -407,8 +413,10 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
         yield* websocket.unsubscribe([btc, eth, sol])
         yield* simulator.until(() => simulator.topics(adapter.id).size === 0)
         const sent = () => simulated().reduce((sum, topic) => sum + topic.sent.events, 0)
-        const received = Effect.map(websocket.performance, ({ topics }) =>
-          topics.reduce((sum, topic) => sum + topic.received, 0))
+        const received = Effect.map(
+          websocket.performance,
+          ({ topics }) => topics.reduce((sum, topic) => sum + topic.received, 0)
+        )
         // Over real sockets the last frames may still be on their way when the exchange has forgotten the topics.
         while ((yield* received) < sent()) yield* Effect.sleep(10)
         const performance = yield* websocket.performance
