@@ -2,8 +2,8 @@
  * The front door: Layers by exchange id, typed from the list of adapters. `Exchanges` is the instance for ours;
  * `make` builds one for any list, so that an exchange of your own comes through the same door.
  */
-import { Effect, Layer, LayerMap } from "effect"
-import type { Config, Scope, Stream } from "effect"
+import { Layer, LayerMap } from "effect"
+import type { Config, Effect, Scope, Stream } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import type { EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"

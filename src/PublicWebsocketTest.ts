@@ -4,7 +4,7 @@
  *
  * Books are not aligned here: subscribers see exactly the snapshots, deltas and gaps that you emit.
  */
-import { Clock, Context, Effect, Layer, PubSub, Stream } from "effect"
+import { Clock, Context, Effect, Layer, PubSub } from "effect"
 import type { PublicChannel, PublicTag } from "./domain/Channel.ts"
 import type { ConnectionStatus, GapCause } from "./domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
@@ -16,6 +16,7 @@ import { Counters } from "./session/Counters.ts"
 import * as PublicSession from "./session/PublicSession.ts"
 import type { Held, Session } from "./session/Session.ts"
 import * as SessionMetrics from "./session/SessionMetrics.ts"
+import * as StatusBoard from "./session/StatusBoard.ts"
 import { Wakeups } from "./session/Subscriber.ts"
 import { TopicState } from "./session/Topics.ts"
 
@@ -55,8 +56,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
   const wakeups = new Wakeups()
   const topics = new Map<string, { readonly state: TopicState; holders: number }>()
   const refused = new Map<TradingPair, string>()
-  const statuses = yield* PubSub.sliding<ConnectionStatus>(256)
-  const listeners = new Set<(status: ConnectionStatus) => void>()
+  const board = yield* StatusBoard.make(() => counters.handlerFailures++)
   const changes = yield* PubSub.sliding<string>(256)
   const exchange = options.exchange ?? "test"
   const channels = new Set<PublicTag>(options.channels ?? ["BookTicker", "Trades", "Book"])
@@ -77,11 +77,8 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
         retryIn: 0
       }
 
-  const announce = (): void => {
-    const status = statusOf()
-    PubSub.publishUnsafe(statuses, status)
-    for (const listener of listeners) listener(status)
-  }
+  const announce = (): void => board.publish(statusOf())
+  announce()
 
   const topicOf = (channel: PublicChannel) => {
     const key = keyOf(channel)
@@ -142,14 +139,8 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     wakeups,
     acquire,
     isConnected: Effect.sync(() => connected),
-    status: Stream.unwrap(Effect.gen(function*() {
-      const subscription = yield* PubSub.subscribe(statuses)
-      return Stream.concat(Stream.make(statusOf()), Stream.fromSubscription(subscription))
-    })),
-    onStatus: (listener) => {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    status: board.stream,
+    onStatus: board.listen,
     performance: Effect.sync(() => ({
       ...counters.totals(),
       exchange,

@@ -292,9 +292,9 @@ const variantsOf = (index: number, watch: Watch, stamped: boolean): ReadonlyArra
 /** All frames of a case: for each topic, by its key, its variants. */
 export const templates = (of: Case, stamped = false): ReadonlyMap<string, ReadonlyArray<Template>> => {
   const result = new Map<string, ReadonlyArray<Template>>()
-  let watched: Watch | null = null
+  const watched: Array<Watch> = []
   let sent: Array<Template> = []
-  const world = makeWorld(() => firstVersion, { onWatch: (watch) => watched = watch })
+  const world = makeWorld(() => firstVersion, { onWatch: (watch) => watched.push(watch) })
   const last = String(stamped ? stampPlaceholder : placeholders.last)
   const connection = of.dialect.connect(world, {
     send: (payload) => {
@@ -312,8 +312,9 @@ export const templates = (of: Case, stamped = false): ReadonlyMap<string, Readon
   topicsOf(of).forEach((topic, index) => {
     for (const request of subscriptions(of, [topic])) connection.onFrame(request.frame)
     sent = []
-    for (const send of variantsOf(index, watched!, stamped)) send()
+    for (const send of variantsOf(index, watched.at(-1)!, stamped)) send()
     result.set(topic.key, sent)
+    sent = []
   })
   return result
 }

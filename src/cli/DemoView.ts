@@ -28,7 +28,7 @@ const logLines = 4
 const percentiles = (value: Percentiles | undefined): string =>
   value === undefined || value.count === 0
     ? Style.none
-    : [value.p50, value.p95, value.p99].map((millis) => millis.toFixed(2)).join(" / ")
+    : [value.p50, value.p95, value.p99].map((millis) => millis.toFixed(2)).join("/")
 
 const errorCount = (errors: Readonly<Record<string, number>>): number =>
   Object.values(errors).reduce((sum, count) => sum + count, 0)
@@ -76,14 +76,14 @@ export class DemoView implements View {
     const { boards, pairs, style } = this.#options
     const columns: ReadonlyArray<Table.Column> = [
       { title: "PAIR", align: "left", width: 9 },
-      ...boards.flatMap(({ name }) => [
-        { title: `${name} BID`, width: 10 },
-        { title: "ASK", width: 10 },
-        { title: "BOOK", align: "left" as const, width: 6 }
+      ...boards.flatMap((board) => [
+        { title: `${this.#shortName(board)} BID`, width: 10 },
+        { title: `${this.#shortName(board)} ASK`, width: 10 }
       ]),
       { title: "EDGE bps", width: 8 },
+      { title: "UPD/s", width: 5 },
       { title: "BUY > SELL", align: "left", width: 21 },
-      { title: "UPD/s", width: 5 }
+      { title: "BOOKS", align: "left", width: 15 }
     ]
     const [titles = "", ...rows] = Table.format(columns, pairs.map((pair) => this.#pairRow(pair)))
     return [style.dim(titles), ...rows]
@@ -96,14 +96,14 @@ export class DemoView implements View {
     const count = boards.reduce((sum, { updates }) => sum + (updates.get(pair) ?? 0), 0)
     return [
       pair,
-      ...boards.flatMap((board) => [
-        Style.decimal(board.tickers.get(pair)?.bidPrice),
-        Style.decimal(board.tickers.get(pair)?.askPrice),
-        this.#book(board, pair)
+      ...boards.flatMap(({ tickers }) => [
+        Style.decimal(tickers.get(pair)?.bidPrice),
+        Style.decimal(tickers.get(pair)?.askPrice)
       ]),
       edge !== null && edge.bps > 0 ? style.green(bps) : bps,
+      Style.fixed(this.#pairRates.get(pair)!.sample(now(), count), 0),
       edge === null ? Style.none : `${edge.buy} > ${edge.sell}`,
-      Style.fixed(this.#pairRates.get(pair)!.sample(now(), count), 0)
+      boards.map((board) => this.#book(board, pair)).join(" / ")
     ]
   }
 
@@ -114,19 +114,25 @@ export class DemoView implements View {
     return live._tag === "Synced" ? "synced" : style.red("stale")
   }
 
+  /** The first word of the name, where that tells the exchanges apart. */
+  #shortName({ name }: ExchangeBoard): string {
+    const [first = name] = name.split(" ")
+    return this.#options.boards.filter((board) => board.name.startsWith(`${first} `)).length === 1 ? first : name
+  }
+
   #exchangeTable(): ReadonlyArray<string> {
     const { boards, style } = this.#options
     const columns: ReadonlyArray<Table.Column> = [
       { title: "EXCHANGE", align: "left", width: 9 },
       { title: "STATE", align: "left", width: 12 },
-      { title: "UPD/s", width: 6 },
-      { title: "UPDATES", width: 8 },
-      { title: "LATENCY ms p50 / p95 / p99", width: 26 },
-      { title: "PROCESSING ms p50 / p95 / p99", width: 29 },
+      { title: "UPD/s", width: 5 },
+      { title: "LATENCY p50/p95/p99 ms", width: 22 },
+      { title: "HAND-OVER p50/p95/p99 ms", width: 24 },
       { title: "BOOKS", width: 5 },
       { title: "GAPS" },
       { title: "RECONNECTS" },
-      { title: "ERRORS" }
+      { title: "ERRORS" },
+      { title: "UPDATES", width: 8 }
     ]
     const [titles = "", ...rows] = Table.format(columns, boards.map((board) => this.#exchangeRow(board)))
     return [style.dim(titles), ...rows]
@@ -140,13 +146,13 @@ export class DemoView implements View {
       board.name,
       state === "connected" ? style.green(state) : style.red(state),
       Style.fixed(this.#exchangeRates.get(board)!.sample(now(), board.tickerCount), 0),
-      String(board.tickerCount),
       percentiles(performance?.age),
       percentiles(performance?.processing),
       books === null ? Style.none : `${books.synced}/${books.tracked}`,
       String(performance?.gaps ?? 0),
       String(performance?.reconnects ?? 0),
-      String(errorCount(performance?.errors ?? {}))
+      String(errorCount(performance?.errors ?? {})),
+      String(board.tickerCount)
     ]
   }
 

@@ -2,6 +2,7 @@
 import { Console, Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import * as Decode from "./Decode.ts"
+import * as Demo from "./Demo.ts"
 import * as Instruments from "./Instruments.ts"
 import * as Simulate from "./Simulate.ts"
 
@@ -9,7 +10,7 @@ export const command = Command.make("exchange").pipe(
   Command.withDescription(
     "Live market data of MEXC spot and Gate spot on the command line. Data goes to stdout, everything else to stderr."
   ),
-  Command.withSubcommands([Simulate.command, Instruments.command, Decode.command])
+  Command.withSubcommands([Demo.command, Instruments.command, Decode.command, Simulate.command])
 )
 
 /** A wrong command line is answered on stderr alone, and shortly: stdout is for data. */

@@ -55,7 +55,9 @@ export const withMetrics = ({ exchange }: MetricsOptions) => {
       const context = yield* Effect.context<never>()
       const started = Silence.monotonicMillis(clock)
       const connection = yield* Effect.tapError(self, (error) =>
-        Effect.sync(() => Metric.withAttributes(metrics.failed, { reason: error.reason._tag }).updateUnsafe(1, context)))
+        Effect.sync(() =>
+          Metric.withAttributes(metrics.failed, { reason: error.reason._tag }).updateUnsafe(1, context)
+        ))
       metrics.connectDuration.updateUnsafe((Silence.monotonicMillis(clock) - started) / 1000, context)
       return yield* measured(connection, metrics, context)
     })

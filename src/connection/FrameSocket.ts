@@ -45,8 +45,10 @@ export const dial = <R>(
   endpoint: Effect.Effect<Endpoint, ExchangeError, R>,
   options?: SocketOptions
 ): Dial<R | FrameSocket> =>
-  Effect.flatMap(FrameSocket, (socket) =>
-    Effect.flatMap(endpoint, (address) => socket.open(exchange, address, options)))
+  Effect.flatMap(
+    FrameSocket,
+    (socket) => Effect.flatMap(endpoint, (address) => socket.open(exchange, address, options))
+  )
 
 const make = (
   capabilities: Capabilities,
@@ -103,7 +105,9 @@ export const layerMemory = (options?: OverflowOptions): Layer.Layer<FrameSocket,
       make(
         { headers: false, ping: false, compression: false },
         (attempt) =>
-          Effect.map(Scheduler.Scheduler, (scheduler) => () =>
-            MemoryWire.make(attempt, network, scheduler, options?.overflowBytes ?? overflowBytes))
+          Effect.map(
+            Scheduler.Scheduler,
+            (scheduler) => () => MemoryWire.make(attempt, network, scheduler, options?.overflowBytes ?? overflowBytes)
+          )
       ))
   )

@@ -12,10 +12,12 @@ export type Handshake<R = never> = (
 ) => Effect.Effect<ReadonlyArray<Batch> | void, ExchangeError, R>
 
 /** Dialling succeeds once the handshake has; its failure is the dial's. */
-export const withHandshake =
-  <R2>(handshake: Handshake<R2>) => <R>(self: Dial<R>): Dial<R | R2> =>
-    Effect.flatMap(self, (connection) =>
-      Effect.map(handshake(connection), (unused) => (unused === undefined ? connection : prepend(connection, unused))))
+export const withHandshake = <R2>(handshake: Handshake<R2>) => <R>(self: Dial<R>): Dial<R | R2> =>
+  Effect.flatMap(
+    self,
+    (connection) =>
+      Effect.map(handshake(connection), (unused) => (unused === undefined ? connection : prepend(connection, unused)))
+  )
 
 const prepend = (connection: Connection, batches: ReadonlyArray<Batch>): Connection => {
   let next = 0

@@ -143,8 +143,7 @@ const connection = (attempt: Attempt, wire: Wire): Connection => {
   return {
     activity: inbox.activity,
     pull: inbox.pull,
-    write: (frame) =>
-      Effect.suspend(() => inbox.reason() === undefined && wire.isOpen() ? wire.send(frame) : over),
+    write: (frame) => Effect.suspend(() => inbox.reason() === undefined && wire.isOpen() ? wire.send(frame) : over),
     abort: (reason) =>
       Effect.sync(() => {
         inbox.discard(reason)

@@ -46,6 +46,8 @@ export class Counters {
   decoderFallbacks = 0
   handlerFailures = 0
   ignored = 0
+  /** Why the last frame could not be read, for the log. */
+  lastFailure = ""
   pongs = 0
   acknowledgements = 0
   rejections = 0

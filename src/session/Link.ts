@@ -4,7 +4,7 @@
  */
 import type { Clock } from "effect"
 import { Effect, Latch } from "effect"
-import type { Batch, Connection, Dial } from "../connection/Connection.ts"
+import type { Batch, Connection, Dial, OutFrame } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
 import * as Silence from "../connection/Silence.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
@@ -130,9 +130,10 @@ export class Link {
     const { codecContext, wakeups } = this.#options
     const sink = new LinkSink(this, this.#options)
     const codec = this.#options.adapter.makeCodec(codecContext)
-    const onBatch = (batch: Batch): Effect.Effect<void> => {
+    const onBatch = (batch: Batch): Effect.Effect<void, ExchangeError.ExchangeError> => {
       sink.batch(codec, batch, connection)
       if (sink.notice !== null) return this.#leave(connection, sink.notice)
+      if (sink.replies.length > 0) return this.#reply(connection, sink.replies.splice(0))
       return wakeups.full.size === 0 ? Effect.void : this.#hold(connection)
     }
     return Effect.forever(Effect.flatMap(connection.pull, onBatch), { disableYield: true })
@@ -237,6 +238,10 @@ export class Link {
     if (late.length > 0) this.changed()
   }
 
+  #reply(connection: Connection, frames: ReadonlyArray<OutFrame>): Effect.Effect<void, ExchangeError.ExchangeError> {
+    return Effect.forEach(frames, (frame) => connection.write(frame), { discard: true })
+  }
+
   /** The exchange said that it will close: reconnect now, in our own time. */
   #leave(connection: Connection, detail: string): Effect.Effect<void> {
     return connection.abort(
@@ -254,6 +259,8 @@ class LinkSink implements Sink {
   #exchangeTime: number | null = null
   /** What the exchange announced, to act on behind the batch. */
   notice: string | null = null
+  /** Answers that the exchange asked for, to send behind the batch. */
+  readonly replies: Array<OutFrame> = []
 
   constructor(link: Link, options: LinkOptions) {
     this.#link = link
@@ -307,12 +314,17 @@ class LinkSink implements Sink {
     this.notice = detail
   }
 
+  reply(frame: OutFrame): void {
+    this.replies.push(frame)
+  }
+
   ignored(): void {
     this.#counters.ignored++
   }
 
-  failed(): void {
+  failed(detail: string): void {
     this.#counters.decodeFailures++
+    this.#counters.lastFailure = detail
   }
 
   fallback(): void {

@@ -2,21 +2,23 @@
  * Topics over connections: reference-counted subscriptions, spread over as many sockets as the exchange's limits ask,
  * confirmed with a deadline, joined to snapshots, watched for silence.
  */
-import { Clock, Deferred, Duration, Effect, Exit, FiberSet, PubSub, Semaphore, Stream } from "effect"
-import type { Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, FiberSet, Semaphore } from "effect"
+import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
 import type * as Reconnect from "../connection/Reconnect.ts"
 import type { PublicChannel, PublicTag } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
-import { isTradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
-import * as ExchangeError from "../ExchangeError.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 import type { Performance } from "../PublicWebsocket.ts"
 import { Counters } from "./Counters.ts"
 import { Link } from "./Link.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
+import * as Snapshots from "./Snapshots.ts"
+import * as StatusBoard from "./StatusBoard.ts"
 import { Wakeups } from "./Subscriber.ts"
+import * as TopicErrors from "./TopicErrors.ts"
 import type { Subscriber, TopicOwner } from "./Topics.ts"
 import { TopicState } from "./Topics.ts"
 
@@ -45,7 +47,7 @@ export interface Session {
   readonly acquire: (
     channel: PublicChannel,
     prepare: (held: Held) => () => void
-  ) => Effect.Effect<Held, ExchangeError.ExchangeError, Scope.Scope>
+  ) => Effect.Effect<Held, ExchangeError, Scope.Scope>
   readonly isConnected: Effect.Effect<boolean>
   readonly status: Stream.Stream<ConnectionStatus>
   readonly onStatus: (listener: (status: ConnectionStatus) => void) => () => void
@@ -70,8 +72,6 @@ const retiredLimit = 4096
 
 const longestSilence = 10 * 60_000
 
-const snapshotBackoff = (attempt: number): number => Math.min(5_000, 100 * 2 ** Math.min(attempt, 6))
-
 const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
 
 const silenceMillis = (bounds: ExchangeAdapter["silence"]): Readonly<Record<PublicTag, number | null>> => ({
@@ -80,66 +80,29 @@ const silenceMillis = (bounds: ExchangeAdapter["silence"]): Readonly<Record<Publ
   Book: bounds.Book === null ? null : Duration.toMillis(bounds.Book)
 })
 
-/** Milliseconds that the exchange asks to wait before the next request. */
-const retryAfter = (error: ExchangeError.ExchangeError): number =>
-  error.reason._tag === "RequestFailed" ? error.reason.retryAfterMs ?? 0 : 0
+/** Frames that cannot be read are counted one by one and logged together: the first at once, then every ten seconds. */
+const complaintInterval = 10_000
 
-/** The topic of a channel, or why there is none. Nothing has been sent yet. */
-const nameOf = (
-  adapter: ExchangeAdapter,
-  channel: PublicChannel
-): Effect.Effect<{ readonly key: string; readonly symbol: string }, ExchangeError.ExchangeError> => {
-  const unsupported = (detail: string) =>
-    Effect.fail(ExchangeError.make(
-      adapter.id,
-      new ExchangeError.UnsupportedChannel({ channel: channel._tag, symbol: channel.pair, detail })
-    ))
-  if (!adapter.channels.has(channel._tag)) {
-    return unsupported(`${adapter.name} offers ${[...adapter.channels].join(", ")}`)
+const complaints = (adapter: ExchangeAdapter, counters: Counters): (at: number) => Effect.Effect<void> => {
+  let told = 0
+  let toldAt = Number.NEGATIVE_INFINITY
+  return (at) => {
+    const count = counters.decodeFailures - told
+    if (count === 0 || at - toldAt < complaintInterval) return Effect.void
+    told = counters.decodeFailures
+    toldAt = at
+    return Effect.logWarning(`[${adapter.id}] ${count} frames could not be read, the last: ${counters.lastFailure}`)
   }
-  const symbol = isTradingPair(channel.pair) ? adapter.symbol(channel.pair) : null
-  if (symbol === null) return unsupported(`${adapter.name} has no such pair; write pairs as BTC/USDT`)
-  const name = adapter.topic(channel, symbol)
-  return name._tag === "Topic" ? Effect.succeed({ key: name.key, symbol }) : unsupported(name.detail)
 }
-
-const refusedError = (adapter: ExchangeAdapter, state: TopicState, refusal: Refusal): ExchangeError.ExchangeError =>
-  ExchangeError.make(
-    adapter.id,
-    new ExchangeError.SubscriptionRejected({
-      channel: state.topic.channel,
-      symbol: state.topic.pair ?? state.topic.symbol,
-      topic: state.topic.key,
-      code: refusal.code,
-      detail: refusal.detail,
-      class: refusal.class
-    })
-  )
-
-const timeoutError = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
-  ExchangeError.make(
-    adapter.id,
-    new ExchangeError.SubscriptionTimeout({
-      channel: state.topic.channel,
-      symbol: state.topic.pair ?? state.topic.symbol,
-      topic: state.topic.key,
-      afterMs
-    })
-  )
-
-const defectError = (adapter: ExchangeAdapter, defect: unknown): ExchangeError.ExchangeError =>
-  ExchangeError.make(
-    adapter.id,
-    new ExchangeError.InvalidUse({
-      detail: `a defect of the library or the adapter, please report it: ${String(defect)}`
-    })
-  )
 
 /** A topic, the link it is on, and who waits for its confirmation. */
 interface Booking {
   readonly state: TopicState
   link: Link | null
-  readonly waiters: Set<Deferred.Deferred<void, ExchangeError.ExchangeError>>
+  readonly waiters: Set<Deferred.Deferred<void, ExchangeError>>
+  holders: number
+  /** It has been confirmed for its present holders. */
+  live: boolean
   /** When to ask again for a topic that was refused in passing, ms; 0 when not. */
   retryAt: number
   refusals: number
@@ -150,8 +113,11 @@ export const make = Effect.fnUntraced(
     const { adapter, rest } = options
     const clock = yield* Clock.Clock
     const fork = yield* FiberSet.makeRuntime<never>()
-    const statuses = yield* PubSub.sliding<ConnectionStatus>(256)
     const counters = new Counters()
+    const board = yield* StatusBoard.make((error) => {
+      counters.handlerFailures++
+      fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
+    })
     const wakeups = new Wakeups()
     const bookings = new Map<string, Booking>()
     /** Topics without a booking that a codec may know. */
@@ -159,8 +125,6 @@ export const make = Effect.fnUntraced(
     const links: Array<Link> = []
     /** The links that are not about to close. */
     const closers = new Map<Link, () => void>()
-    const present = new Map<number, ConnectionStatus>()
-    const listeners = new Set<(status: ConnectionStatus) => void>()
     const answerTimeout = Duration.toMillis(options.answerTimeout)
     const idleTimeout = Duration.toMillis(options.idleTimeout)
     const silence = silenceMillis(options.silence)
@@ -179,89 +143,31 @@ export const make = Effect.fnUntraced(
 
     const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
 
-    const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError.ExchangeError>): void => {
+    const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError>): void => {
       const waiters = [...booking.waiters]
       booking.waiters.clear()
       for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
     }
 
-    const publish = (status: ConnectionStatus): void => {
-      if (status._tag === "Closed") present.delete(status.connection)
-      else present.set(status.connection, status)
-      PubSub.publishUnsafe(statuses, status)
-      for (const listener of listeners) {
-        try {
-          listener(status)
-        } catch (error) {
-          counters.handlerFailures++
-          fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
-        }
-      }
-    }
+    const isConfirmed = (state: TopicState): boolean =>
+      bookingOf(state.topic)?.link?.subscriptions.phase(state.topic.key) === "Confirmed"
 
-    const fetchSnapshot = Effect.fnUntraced(function*(booking: Booking) {
-      const { state } = booking
-      const channel = state.channel as Extract<PublicChannel, { readonly _tag: "Book" }>
-      for (let attempt = 0; isConfirmed(booking) && state.needsSnapshot; attempt++) {
-        if (attempt > 0) {
-          counters.snapshotRetries++
-          yield* Effect.sleep(snapshotBackoff(attempt))
-        }
-        const epoch = state.epoch
-        const wait = yield* rest.book(state.topic.symbol, channel, attempt).pipe(
-          Effect.map((snapshot) => {
-            if (epoch === state.epoch) state.snapshot({ ...snapshot, pair: state.topic.pair })
-            wakeups.flush()
-            return 0
-          }),
-          Effect.catch((error) => {
-            counters.error(error.reason._tag)
-            if (!error.isTransient) {
-              state.fail(error, "topic")
-              wakeups.flush()
-              return Effect.fail(error)
-            }
-            return Effect.as(Effect.logWarning(error.message), retryAfter(error))
-          })
-        )
-        if (wait > 0) yield* Effect.sleep(wait)
-      }
-    })
+    const fetchSnapshot = Snapshots.make({ adapter, rest, counters, wakeups, isConfirmed, fork })
 
     const owner: TopicOwner = {
       counters,
       now,
       requestSnapshot: (state) => {
-        const booking = bookingOf(state.topic)
-        if (booking === undefined || !isConfirmed(booking)) return
-        if (state.recipe?.snapshot === "InStream") {
-          if (booking.link?.subscriptions.renew(state.topic.key) === true) booking.link.changed()
-          return
-        }
-        if (state.fetching) return
-        state.fetching = true
-        fork(Effect.ensuring(
-          Effect.ignore(fetchSnapshot(booking)).pipe(
-            Effect.catchDefect((defect) =>
-              Effect.andThen(
-                Effect.logError(`[${adapter.id}] fetching the book of ${state.topic.symbol} died of a defect`, defect),
-                Effect.sync(() => state.fail(defectError(adapter, defect), "topic"))
-              )
-            )
-          ),
-          Effect.sync(() => {
-            state.fetching = false
-            // A request that came while the last round ended.
-            if (isConfirmed(booking) && state.needsSnapshot && state.routes.length > 0 && booking.retryAt === 0) {
-              booking.retryAt = now() + snapshotBackoff(3)
-            }
-          })
-        ))
+        if (!isConfirmed(state)) return
+        if (state.recipe?.snapshot === "Fetch") return fetchSnapshot(state)
+        // The exchange pushes a snapshot at the start of a subscription.
+        const link = bookingOf(state.topic)?.link
+        if (link?.subscriptions.renew(state.topic.key) === true) link.changed()
       }
     }
 
     const listener = {
-      onStatus: publish,
+      onStatus: board.publish,
       onConfirmed: (topic: Topic) => {
         const booking = bookingOf(topic)
         if (booking === undefined) return
@@ -269,6 +175,7 @@ export const make = Effect.fnUntraced(
         state.confirmedAt = now()
         state.begun = true
         state.failed = false
+        booking.live = true
         booking.refusals = 0
         booking.retryAt = 0
         resolve(booking, Exit.void)
@@ -277,13 +184,12 @@ export const make = Effect.fnUntraced(
       onRefused: (topic: Topic, refusal: Refusal) => {
         const booking = bookingOf(topic)
         if (booking === undefined) return
-        const error = refusedError(adapter, booking.state, refusal)
+        const error = TopicErrors.refused(adapter, booking.state, refusal)
         counters.error(error.reason._tag)
-        const first = booking.waiters.size > 0
         resolve(booking, Exit.fail(error))
         if (error.isTransient) {
           booking.retryAt = now() + refusalBackoff(booking.refusals++)
-        } else if (!first && booking.link?.subscriptions.has(topic.key) === true) {
+        } else if (booking.live) {
           fork(Effect.logWarning(error.message))
           booking.state.fail(error, "topic")
           wakeups.flush()
@@ -292,7 +198,7 @@ export const make = Effect.fnUntraced(
       onTimeout: (topic: Topic) => {
         const booking = bookingOf(topic)
         if (booking === undefined) return
-        const error = timeoutError(adapter, booking.state, answerTimeout)
+        const error = TopicErrors.timedOut(adapter, booking.state, answerTimeout)
         counters.error(error.reason._tag)
         resolve(booking, Exit.fail(error))
       },
@@ -301,9 +207,6 @@ export const make = Effect.fnUntraced(
         wakeups.flush()
       }
     }
-
-    const isConfirmed = (booking: Booking): boolean =>
-      booking.link?.subscriptions.phase(booking.state.topic.key) === "Confirmed"
 
     /** One object for each key, for good: codecs keep what they were given, also for topics nobody has asked for yet. */
     const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic => {
@@ -335,7 +238,7 @@ export const make = Effect.fnUntraced(
         Effect.catchDefect((defect) =>
           Effect.andThen(
             Effect.logError(`[${adapter.id}] connection ${link.id} died of a defect`, defect),
-            Effect.sync(() => linkFailed(link, defectError(adapter, defect)))
+            Effect.sync(() => linkFailed(link, TopicErrors.defect(adapter, defect)))
           )
         ),
         Effect.ensuring(Effect.sync(() => linkClosed(link)))
@@ -348,11 +251,11 @@ export const make = Effect.fnUntraced(
       const index = links.indexOf(link)
       if (index >= 0) links.splice(index, 1)
       closers.delete(link)
-      publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
+      board.publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
     }
 
     /** A permanent error: everything on the link ends with its reason. */
-    const linkFailed = (link: Link, error: ExchangeError.ExchangeError): void => {
+    const linkFailed = (link: Link, error: ExchangeError): void => {
       for (const booking of bookings.values()) {
         if (booking.link !== link) continue
         booking.link = null
@@ -388,7 +291,15 @@ export const make = Effect.fnUntraced(
       const recipe = channel._tag === "Book" ? adapter.book(channel) : null
       const state = new TopicState(topic, channel, recipe, owner)
       topic.slot = state
-      const booking: Booking = { state, link: null, waiters: new Set(), retryAt: 0, refusals: 0 }
+      const booking: Booking = {
+        state,
+        link: null,
+        waiters: new Set(),
+        holders: 0,
+        live: false,
+        retryAt: 0,
+        refusals: 0
+      }
       bookings.set(key, booking)
       return booking
     }
@@ -397,6 +308,7 @@ export const make = Effect.fnUntraced(
       const { topic } = booking.state
       if (booking.link === null || !booking.link.subscriptions.has(topic.key)) booking.link = linkFor()
       const { link } = booking
+      booking.holders++
       link.subscriptions.retain(topic)
       link.changed()
       return link
@@ -404,6 +316,8 @@ export const make = Effect.fnUntraced(
 
     /** On the link it was retained on: the topic may have moved to another since. */
     const release = (booking: Booking, link: Link): void => {
+      booking.holders--
+      if (booking.holders === 0) booking.live = false
       link.subscriptions.release(booking.state.topic.key)
       link.changed()
     }
@@ -412,20 +326,20 @@ export const make = Effect.fnUntraced(
       const { state } = booking
       const route = state.add(subscriber)
       // Already on the wire, but nobody carried its book on: begin from a snapshot.
-      if (isConfirmed(booking) && state.needsSnapshot) owner.requestSnapshot(state)
+      if (isConfirmed(booking.state) && state.needsSnapshot) owner.requestSnapshot(state)
       return () => state.remove(route)
     }
 
-    const confirmation = (booking: Booking): Effect.Effect<void, ExchangeError.ExchangeError> =>
+    const confirmation = (booking: Booking): Effect.Effect<void, ExchangeError> =>
       Effect.suspend(() => {
-        if (isConfirmed(booking)) return Effect.void
-        const waiter = Deferred.makeUnsafe<void, ExchangeError.ExchangeError>()
+        if (isConfirmed(booking.state)) return Effect.void
+        const waiter = Deferred.makeUnsafe<void, ExchangeError>()
         booking.waiters.add(waiter)
         return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
       })
 
     const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
-      const { key, symbol } = yield* nameOf(adapter, channel)
+      const { key, symbol } = yield* TopicErrors.nameOf(adapter, channel)
       const booking = book(channel, key, symbol)
       const held: Held = { topic: booking.state.topic, add: addTo(booking) }
       yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
@@ -446,7 +360,7 @@ export const make = Effect.fnUntraced(
         link.changed()
         owner.requestSnapshot(state)
       }
-      if (!isConfirmed(booking)) return
+      if (!isConfirmed(state)) return
       if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
       watchSilence(booking, link, at)
     }
@@ -476,6 +390,7 @@ export const make = Effect.fnUntraced(
     }
 
     const metrics = yield* SessionMetrics.make(adapter.id, counters)
+    const complain = complaints(adapter, counters)
 
     const house = Effect.sync(() => {
       const at = now()
@@ -484,7 +399,9 @@ export const make = Effect.fnUntraced(
       wakeups.flush()
       metrics.flush({ links: links.length, bookings, now: at })
     })
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(houseInterval), house)))
+    yield* Effect.forkScoped(Effect.forever(
+      Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now()))))
+    ))
     yield* Effect.addFinalizer(() => house)
 
     return {
@@ -493,14 +410,8 @@ export const make = Effect.fnUntraced(
       wakeups,
       acquire,
       isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every((link) => link.connected)),
-      status: Stream.unwrap(Effect.gen(function*() {
-        const subscription = yield* PubSub.subscribe(statuses)
-        return Stream.concat(Stream.fromIterable([...present.values()]), Stream.fromSubscription(subscription))
-      })),
-      onStatus: (added) => {
-        listeners.add(added)
-        return () => listeners.delete(added)
-      },
+      status: board.stream,
+      onStatus: board.listen,
       performance: Effect.sync(() => ({
         ...counters.totals(),
         exchange: adapter.id,

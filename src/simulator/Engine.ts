@@ -2,6 +2,7 @@
  * Time, exchanges and faults of one simulation. Everything happens in ticks of the simulated clock, synchronously, in a
  * fixed order: timers, delayed frames, prices, books, and what is told about them.
  */
+import { Cause } from "effect"
 import type { Random } from "effect"
 import type { ExchangeDialect } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
@@ -241,6 +242,6 @@ export class Engine {
 
   #failed(exchange: ExchangeId, error: unknown): void {
     if (this.#failures.length === failuresHeld) this.#failures.shift()
-    this.#failures.push(`${exchange}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+    this.#failures.push(`${exchange}: ${Cause.pretty(Cause.die(error))}`)
   }
 }

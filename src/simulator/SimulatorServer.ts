@@ -42,11 +42,8 @@ const readBody = (request: IncomingMessage): Effect.Effect<string | null> =>
 const headersOf = (request: IncomingMessage): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]))
 
-/** Node hands over the path and query only; the host does not matter here. */
-const urlOf = (request: IncomingMessage): URL | null => {
-  const text = `http://simulator${request.url ?? "/"}`
-  return URL.canParse(text) ? new URL(text) : null
-}
+/** The host does not matter here. Null when a proxy is addressed. */
+const urlOf = ({ url = "" }: IncomingMessage): URL | null => url.startsWith("/") ? new URL(`http://simulator${url}`) : null
 
 const badRequest: DialectResponse = { status: 400, headers: { "Content-Type": "text/plain" }, body: "bad request" }
 
@@ -55,7 +52,7 @@ const answer = (engine: Engine, control: Control, request: IncomingMessage): Eff
     const url = urlOf(request)
     return body === null || url === null
       ? Effect.succeed(badRequest)
-      : Gateway.request(engine, control, { method: request.method ?? "GET", url, headers: headersOf(request), body })
+      : Gateway.request(engine, control, { method: request.method!, url, headers: headersOf(request), body })
   })
 
 const write = (response: ServerResponse, { status, headers, body }: DialectResponse): void => {

@@ -46,8 +46,10 @@ const peerOf = (socket: Ws.WebSocket, request: Http.IncomingMessage): Peer => {
   }
   socket.on("message", (data, isBinary) => Queue.offerUnsafe(peer.messages, { text: String(data), isBinary }))
   socket.on("pong", (data) => Deferred.doneUnsafe(peer.ponged, Effect.succeed(data.toString())))
-  socket.on("close", (code, reason) =>
-    Deferred.doneUnsafe(peer.closed, Effect.succeed({ code, reason: reason.toString() })))
+  socket.on(
+    "close",
+    (code, reason) => Deferred.doneUnsafe(peer.closed, Effect.succeed({ code, reason: reason.toString() }))
+  )
   socket.on("error", () => {})
   return peer
 }

@@ -96,7 +96,9 @@ describe("withMetrics", () => {
       assert.strictEqual(yield* count(metrics.failed, "ConnectFailed"), 1)
       assert.strictEqual(yield* count(metrics.opened), 0)
       const fake = FakeConnection.make(yield* Clock.Clock)
-      const fiber = yield* Effect.forkChild(Effect.scoped(withMetrics(Effect.delay(Effect.succeed(fake.connection), 70))))
+      const fiber = yield* Effect.forkChild(
+        Effect.scoped(withMetrics(Effect.delay(Effect.succeed(fake.connection), 70)))
+      )
       yield* TestClock.adjust("70 millis")
       yield* Fiber.join(fiber)
       const { count: measured, sum } = yield* Metric.value(metrics.connectDuration)

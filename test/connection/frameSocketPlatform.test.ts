@@ -270,17 +270,19 @@ describe("FrameSocket.layerSocket on any WebSocketConstructor", () => {
   ) {
     it.effect(`${name} before the socket is open fails the dial`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(dial().pipe(
-          Effect.provide(layerOf(() => {
-            const socket = new FakeWebSocket()
-            queueMicrotask(() => {
-              emit(socket)
-              socket.emit("close")
-            })
-            return socket
-          })),
-          Effect.scoped
-        ))
+        const error = yield* Effect.flip(
+          dial().pipe(
+            Effect.provide(layerOf(() => {
+              const socket = new FakeWebSocket()
+              queueMicrotask(() => {
+                emit(socket)
+                socket.emit("close")
+              })
+              return socket
+            })),
+            Effect.scoped
+          )
+        )
         assert.strictEqual(reasonOf(error, "ConnectFailed").detail, detail)
         assert.isTrue(error.isTransient)
       }))
@@ -289,20 +291,28 @@ describe("FrameSocket.layerSocket on any WebSocketConstructor", () => {
   it.effect("a constructor that throws is final", () =>
     Effect.gen(function*() {
       for (const thrown of [new SyntaxError("no such protocol"), "no such protocol"]) {
-        const error = yield* Effect.flip(dial().pipe(Effect.provide(layerOf(() => {
-          throw thrown
-        }))))
+        const error = yield* Effect.flip(
+          dial().pipe(Effect.provide(layerOf(() => {
+            throw thrown
+          })))
+        )
         assert.include(reasonOf(error, "ConnectFailed").detail, "no such protocol")
         assert.isFalse(error.isTransient)
       }
     }))
 
-  it.effect("an error without message is called by its name", () =>
+  it.effect("an error without message is called by its code or its name", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(dial().pipe(Effect.provide(layerOf(() => {
-        throw new TypeError()
-      }))))
-      assert.strictEqual(reasonOf(error, "ConnectFailed").detail, "TypeError")
+      // What Node throws when every address of a host refuses.
+      const aggregate = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" })
+      for (const [thrown, detail] of [[new TypeError(), "TypeError"], [aggregate, "ECONNREFUSED"]] as const) {
+        const error = yield* Effect.flip(
+          dial().pipe(Effect.provide(layerOf(() => {
+            throw thrown
+          })))
+        )
+        assert.strictEqual(reasonOf(error, "ConnectFailed").detail, detail)
+      }
     }))
 
   it.effect("fills in what a close event leaves out", () =>

@@ -210,7 +210,7 @@ describe("FrameSocket.layerWs", () => {
     Effect.gen(function*() {
       const { connection, peer } = yield* connected()
       const { connection: other } = yield* connected()
-      const reason = (yield* Effect.flip(Effect.andThen(other.abort(silent), other.pull)))
+      const reason = yield* Effect.flip(Effect.andThen(other.abort(silent), other.pull))
       assert.strictEqual(reason, silent)
       const fiber = yield* Effect.forkChild(Effect.flip(connection.pull), { startImmediately: true })
       yield* connection.abort(silent)
@@ -248,8 +248,10 @@ describe("FrameSocket.layerWs", () => {
       peer.socket.pause()
       let written = 0
       const writer = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 64 }), () =>
-          Effect.andThen(connection.write(new Uint8Array(1024 * 1024)), Effect.sync(() => written++)))
+        Effect.forEach(
+          Array.from({ length: 64 }),
+          () => Effect.andThen(connection.write(new Uint8Array(1024 * 1024)), Effect.sync(() => written++))
+        )
       )
       yield* roundTrips(server, 50)
       assert.isUndefined(writer.pollUnsafe())
@@ -365,7 +367,12 @@ describe("FrameSocket.layerWs", () => {
         ["404", "HTTP/1.1 404 Not Found\r\n\r\n", true, "HTTP 404 Not Found"],
         ["429", json("429 Too Many Requests", `{"code":429}`), true, "429"],
         ["503", "HTTP/1.1 503\r\n\r\n", true, "HTTP 503"],
-        ["a wrong handshake", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", true, "Accept"]
+        [
+          "a wrong handshake",
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+          true,
+          "Accept"
+        ]
       ] as const
     ) {
       it.live(`${name} is ${retryable ? "retried" : "final"}`, () =>

@@ -5,6 +5,7 @@ import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as Heartbeat from "../../src/connection/Heartbeat.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import * as FakeConnection from "./FakeConnection.ts"
+import * as ManualClock from "./ManualClock.ts"
 import * as TestServer from "./TestServer.ts"
 
 const options: Heartbeat.HeartbeatOptions = {
@@ -137,48 +138,9 @@ describe("withHeartbeat", () => {
     }))
 })
 
-/** A clock that wakes sleepers only when told, so that they can be late, and whose wall time can be corrected. */
-const makeManualClock = () => {
-  let monotonic = 0n
-  let wall = 1_700_000_000_000_000_000n
-  let sleepers: Array<{ readonly due: bigint; readonly wake: () => void }> = []
-  const nanos = (millis: number) => BigInt(Math.round(millis * 1e6))
-  const clock: Clock.Clock = {
-    currentTimeMillisUnsafe: () => Number(wall / 1_000_000n),
-    currentTimeMillis: Effect.sync(() => Number(wall / 1_000_000n)),
-    currentTimeNanosUnsafe: () => wall,
-    currentTimeNanos: Effect.sync(() => wall),
-    monotonicTimeNanosUnsafe: () => monotonic,
-    monotonicTimeNanos: Effect.sync(() => monotonic),
-    sleep: (duration) =>
-      Effect.callback((resume) => {
-        sleepers.push({ due: monotonic + nanos(Duration.toMillis(duration)), wake: () => resume(Effect.void) })
-      })
-  }
-  const settle = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow, { discard: true })
-  return {
-    clock,
-    /** Time passes at once: whoever was due meanwhile wakes only now. */
-    pass: (millis: number) =>
-      Effect.andThen(
-        Effect.sync(() => {
-          monotonic += nanos(millis)
-          wall += nanos(millis)
-          const due = sleepers.filter((sleeper) => sleeper.due <= monotonic)
-          sleepers = sleepers.filter((sleeper) => sleeper.due > monotonic)
-          for (const sleeper of due) sleeper.wake()
-        }),
-        settle
-      ),
-    correctWall: (millis: number) => {
-      wall += nanos(millis)
-    }
-  }
-}
-
 describe("withHeartbeat on a clock that jumps", () => {
   const setup = Effect.gen(function*() {
-    const manual = makeManualClock()
+    const manual = ManualClock.make()
     const fake = FakeConnection.make(manual.clock)
     yield* Heartbeat.withHeartbeat(options)(Effect.succeed(fake.connection)).pipe(
       Effect.provideService(Clock.Clock, manual.clock)

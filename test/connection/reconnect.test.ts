@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Duration, Effect, Exit, Fiber, Queue, Random, Schedule } from "effect"
+import { Clock, Deferred, type Duration, Effect, Exit, Fiber, Queue, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import type { Connection, Dial } from "../../src/connection/Connection.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
@@ -60,8 +60,10 @@ describe("back-off", () => {
     Effect.gen(function*() {
       const first = yield* outage("a", "5 seconds")
       assert.deepStrictEqual(yield* outage("a", "5 seconds"), first)
-      const firstWaits = yield* Effect.forEach(Array.from({ length: 20 }, (_, index) => `client ${index}`), (seed) =>
-        Effect.map(outage(seed, "10 millis"), (waits) => waits[0]))
+      const firstWaits = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, index) => `client ${index}`),
+        (seed) => Effect.map(outage(seed, "10 millis"), (waits) => waits[0])
+      )
       assert.strictEqual(new Set(firstWaits).size, 20)
     }))
 
@@ -269,7 +271,10 @@ describe("supervise", () => {
           FrameSocket.dial("test", Effect.succeed({ url: server.url })),
           (connection) =>
             Effect.forever(Effect.flatMap(connection.pull, (batch) =>
-              Queue.offerAll(got, batch.frames.map((frame) => Buffer.from(frame).toString()))))
+              Queue.offerAll(
+                got,
+                batch.frames.map((frame) => Buffer.from(frame).toString())
+              )))
         ).pipe(Effect.provide(FrameSocket.layerWs))
       )
       for (const text of ["one", "two", "three"]) {

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as Silence from "../../src/connection/Silence.ts"
 import * as Staleness from "../../src/connection/Staleness.ts"
 import * as FakeConnection from "./FakeConnection.ts"
+import * as ManualClock from "./ManualClock.ts"
 
 const watched = Effect.gen(function*() {
   const clock = yield* Clock.Clock
@@ -80,6 +81,23 @@ describe("withStaleness", () => {
       fake.activity.held = false
       yield* TestClock.adjust("50 seconds")
       assert.strictEqual(fake.aborted.length, 1)
+    }))
+
+  it.effect("does not judge a silence through which the process slept", () =>
+    Effect.gen(function*() {
+      const { clock, pass } = ManualClock.make()
+      const fake = FakeConnection.make(clock)
+      fake.activity.expectsData = true
+      yield* Staleness.withStaleness({ exchange: "test", after: "40 seconds" })(Effect.succeed(fake.connection)).pipe(
+        Effect.provideService(Clock.Clock, clock)
+      )
+      yield* Effect.yieldNow
+      yield* pass(3_600_000)
+      assert.deepStrictEqual(fake.aborted, [])
+      for (let i = 0; i < 3; i++) yield* pass(10_000)
+      assert.deepStrictEqual(fake.aborted, [])
+      yield* pass(10_000)
+      assert.deepStrictEqual(silences(fake), [40_000])
     }))
 
   it.effect("ends with the connection's scope", () =>

@@ -197,10 +197,10 @@ const inboundFiles = [
 
 const withShared = hasSharedFixtures || requiresSharedFixtures ? it : it.skip
 
+const areThere = (): void => assert.isTrue(hasSharedFixtures)
+
 describe("MEXC spot, shared fixtures", () => {
-  withShared("are there", () => {
-    assert.isTrue(hasSharedFixtures)
-  })
+  withShared("are there", areThere)
 
   for (const fixture of inboundFiles.flatMap((file) => sharedFixtures(`mexc-spot.${file}.jsonl`))) {
     if (fixture.direction === "in") it(fixture.id, () => checkInbound(fixture))
@@ -257,6 +257,8 @@ const restKinds: Readonly<Record<string, (fixture: Shared) => Effect.Effect<void
 }
 
 describe("MEXC spot, shared REST fixtures", () => {
+  withShared("are there", areThere)
+
   for (const fixture of sharedFixtures("mexc-spot.rest.jsonl")) {
     const kind = String(fixture.expect["kind"])
     const check = restKinds[kind]
@@ -387,6 +389,8 @@ const feed = Effect.fnUntraced(function*(driver: RecipeDriver, index: number, st
 })
 
 describe("MEXC spot, shared book sequences", () => {
+  withShared("are there", areThere)
+
   for (const fixture of sharedFixtures("mexc-spot.aggre.depth.sequence.jsonl")) {
     it.effect(fixture.id, () =>
       Effect.gen(function*() {

@@ -127,13 +127,23 @@ const json = (status: number, body: unknown): DialectResponse => ({
   body: JSON.stringify(body)
 })
 
-/** `GET /book?pair=BTC/USDT&limit=5`, `GET /time`, `POST /echo`, and `GET /throw`. */
+const book = ({ query }: DialectRequest, world: World): DialectResponse => {
+  const market = world.markets.get((query.get("pair") ?? "") as TradingPair)
+  return market === undefined ? json(400, { error: "pair" }) : json(200, market.book(Number(query.get("limit") ?? 5)))
+}
+
+/** `GET /book?pair=BTC/USDT&limit=5`, `GET /pairs`, `GET /time`, `POST /echo`, and `GET /throw`. */
 const onHttp = (request: DialectRequest, world: World): DialectResponse => {
   switch (`${request.method} ${request.path}`) {
-    case "GET /book": {
-      const market = world.markets.get((request.query.get("pair") ?? "") as TradingPair)
-      return market === undefined ? json(400, { error: "pair" }) : json(200, market.book(Number(request.query.get("limit") ?? 5)))
-    }
+    case "GET /book":
+      return book(request, world)
+    case "GET /pairs":
+      return json(200, [...world.markets.values()].map(({ base, quote, priceDecimals, quantityDecimals }) => ({
+        base,
+        quote,
+        priceDecimals,
+        quantityDecimals
+      })))
     case "GET /time":
       return json(200, { time: world.now() })
     case "POST /echo":

@@ -409,7 +409,7 @@ describe("connections", () => {
       for (const client of broken) client.close()
       const { failures, exchanges } = simulator.counts()
       assert.deepStrictEqual(failures.map((text) => text.split("\n")[0]!).sort(), [
-        "close: oops",
+        "close: TypeError: oops",
         "connect: Error: oops",
         "listener: Error: oops",
         "unknown: RangeError: a dialect watches NO/PAIR, which is not among the world's markets"
@@ -446,8 +446,7 @@ describe("connections", () => {
           connect: (world, peer) => ({
             ...toy.connect(world, peer, { limits: "off" }),
             onClose: () => {
-              // Not an Error, as careless code throws.
-              throw "oops" as unknown as Error
+              throw new TypeError("oops")
             }
           })
         },
@@ -972,10 +971,10 @@ describe("REST", () => {
 })
 
 describe("endpoints for other processes", () => {
-  const admin = (method: "get" | "post" | "del", path: string, body?: string) =>
+  const admin = (method: "GET" | "POST" | "DELETE", path: string, body?: string) =>
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
-      const request = HttpClientRequest[method === "del" ? "delete" : method](`${simulator.admin}/${path}`)
+      const request = HttpClientRequest.make(method)(`${simulator.admin}/${path}`)
       const response = yield* HttpClient.execute(body === undefined ? request : HttpClientRequest.bodyText(request, body))
       return [response.status, yield* response.json] as const
     })
@@ -987,53 +986,53 @@ describe("endpoints for other processes", () => {
       yield* tick(50)
       const wire = (value: unknown) => JSON.parse(JSON.stringify(value)) as Schema.Json
       const version = simulator.book("toy", pair)!.version
-      assert.deepStrictEqual(yield* admin("get", `truth?exchange=toy&pair=BTC/USDT&version=${version - 5}&depth=7`), [
+      assert.deepStrictEqual(yield* admin("GET", `truth?exchange=toy&pair=BTC/USDT&version=${version - 5}&depth=7`), [
         200,
         wire(simulator.truth("toy", pair, version - 5, 7))
       ])
-      assert.deepStrictEqual(yield* admin("get", "truth?exchange=toy&pair=BTC/USDT"), [200, wire(simulator.book("toy", pair))])
-      assert.deepStrictEqual(yield* admin("get", "trades?exchange=toy&pair=BTC/USDT"), [200, wire(simulator.trades("toy", pair))])
-      assert.deepStrictEqual(yield* admin("get", "counts"), [200, wire(simulator.counts())])
-      const [, health] = yield* admin("get", "health")
+      assert.deepStrictEqual(yield* admin("GET", "truth?exchange=toy&pair=BTC/USDT"), [200, wire(simulator.book("toy", pair))])
+      assert.deepStrictEqual(yield* admin("GET", "trades?exchange=toy&pair=BTC/USDT"), [200, wire(simulator.trades("toy", pair))])
+      assert.deepStrictEqual(yield* admin("GET", "counts"), [200, wire(simulator.counts())])
+      const [, health] = yield* admin("GET", "health")
       assert.deepStrictEqual(health, {
         status: "ok", exchanges: ["toy"], pairs: [pair, "ETH/USDT"], paused: false, elapsedMillis: 500, ticks: 50, failures: []
       })
       yield* get("/throw")
-      assert.deepInclude((yield* admin("get", "health"))[1], { status: "failing" })
-      assert.strictEqual((yield* admin("get", "truth?exchange=toy&pair=BTC/USDT&version=1"))[0], 404)
-      assert.strictEqual((yield* admin("get", "truth?exchange=nobody&pair=BTC/USDT"))[0], 404)
-      assert.strictEqual((yield* admin("get", "trades?exchange=toy&pair=NO/PAIR"))[0], 404)
-      assert.strictEqual((yield* admin("get", "truth?exchange=toy"))[0], 400)
-      assert.strictEqual((yield* admin("get", "truth?exchange=toy&pair=BTC/USDT&version=abc"))[0], 400)
-      assert.strictEqual((yield* admin("post", "health"))[0], 404)
+      assert.deepInclude((yield* admin("GET", "health"))[1], { status: "failing" })
+      assert.strictEqual((yield* admin("GET", "truth?exchange=toy&pair=BTC/USDT&version=1"))[0], 404)
+      assert.strictEqual((yield* admin("GET", "truth?exchange=nobody&pair=BTC/USDT"))[0], 404)
+      assert.strictEqual((yield* admin("GET", "trades?exchange=toy&pair=NO/PAIR"))[0], 404)
+      assert.strictEqual((yield* admin("GET", "truth?exchange=toy"))[0], 400)
+      assert.strictEqual((yield* admin("GET", "truth?exchange=toy&pair=BTC/USDT&version=abc"))[0], 400)
+      assert.strictEqual((yield* admin("POST", "health"))[0], 404)
     }).pipe(Effect.provide(manual())))
 
   it.effect("set, list and end faults, publish, and pause", () =>
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
       const client = yield* subscribed("trades:BTC_USDT:0")
-      assert.deepStrictEqual(yield* admin("post", "fault", "gap:5%"), [200, { id: 1 }])
-      assert.deepStrictEqual(yield* admin("post", "fault", `{"_tag":"Drop"}`), [200, { id: 2 }])
+      assert.deepStrictEqual(yield* admin("POST", "fault", "gap:5%"), [200, { id: 1 }])
+      assert.deepStrictEqual(yield* admin("POST", "fault", `{"_tag":"Drop"}`), [200, { id: 2 }])
       assert.strictEqual(client.closes.length, 1)
-      const [status, refusal] = yield* admin("post", "fault", "gpa:5%")
+      const [status, refusal] = yield* admin("POST", "fault", "gpa:5%")
       assert.strictEqual(status, 400)
       assert.include((refusal as { readonly error: string }).error, "unknown")
-      assert.strictEqual((yield* admin("post", "fault", "{broken"))[0], 400)
-      assert.deepStrictEqual((yield* admin("get", "fault"))[1], [
+      assert.strictEqual((yield* admin("POST", "fault", "{broken"))[0], 400)
+      assert.deepStrictEqual((yield* admin("GET", "fault"))[1], [
         { id: 1, fault: "gap:5%", active: true, applied: 0 },
         { id: 2, fault: "drop", active: false, applied: 1 }
       ])
-      assert.strictEqual((yield* admin("del", "fault?id=9"))[0], 404)
-      assert.strictEqual((yield* admin("del", "fault?id=1"))[0], 200)
-      assert.strictEqual((yield* admin("del", "fault"))[0], 200)
+      assert.strictEqual((yield* admin("DELETE", "fault?id=9"))[0], 404)
+      assert.strictEqual((yield* admin("DELETE", "fault?id=1"))[0], 200)
+      assert.strictEqual((yield* admin("DELETE", "fault"))[0], 200)
       assert.isFalse(simulator.counts().faults.some(({ active }) => active))
       const change = { exchange: "toy", pair, change: { _tag: "Trade", side: "buy", price: "1.5", quantity: "2" } }
-      assert.deepStrictEqual(yield* admin("post", "publish", JSON.stringify(change)), [200, { result: 1 }])
-      assert.strictEqual((yield* admin("post", "publish", JSON.stringify({ ...change, pair: "NO/PAIR" })))[0], 400)
-      assert.strictEqual((yield* admin("post", "publish", "{}"))[0], 400)
-      assert.deepStrictEqual(yield* admin("post", "pause"), [200, { paused: true }])
-      assert.deepInclude((yield* admin("get", "health"))[1], { paused: true })
-      assert.deepStrictEqual(yield* admin("post", "resume"), [200, { paused: false }])
+      assert.deepStrictEqual(yield* admin("POST", "publish", JSON.stringify(change)), [200, { result: 1 }])
+      assert.strictEqual((yield* admin("POST", "publish", JSON.stringify({ ...change, pair: "NO/PAIR" })))[0], 400)
+      assert.strictEqual((yield* admin("POST", "publish", "{}"))[0], 400)
+      assert.deepStrictEqual(yield* admin("POST", "pause"), [200, { paused: true }])
+      assert.deepInclude((yield* admin("GET", "health"))[1], { paused: true })
+      assert.deepStrictEqual(yield* admin("POST", "resume"), [200, { paused: false }])
     }).pipe(Effect.provide(manual({ rate: 0 }))))
 })
 

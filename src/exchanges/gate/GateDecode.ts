@@ -485,7 +485,7 @@ const parseFrame = (bytes: Uint8Array): Read<GateWire.Envelope> => {
     value = GateWire.parseJson(text)
   } catch (error) {
     // A SyntaxError, or a RangeError where brackets are nested thousands deep.
-    return Result.fail(brief(`not JSON: ${error instanceof Error ? error.message : String(error)}`))
+    return Result.fail(brief(`not JSON: ${String(error)}`))
   }
   return readEnvelope(value)
 }

@@ -130,6 +130,7 @@ const payloadOf = (key: string): ReadonlyArray<string> => {
   return bar < 0 ? [item] : [item.slice(0, bar), item.slice(bar + 1)]
 }
 
+/** At least one topic goes in, and in each that comes out. */
 const batches = (channel: string, topics: ReadonlyArray<Topic>): ReadonlyArray<ReadonlyArray<Topic>> => {
   const result: Array<Array<Topic>> = []
   let batch: Array<Topic> = []
@@ -145,8 +146,7 @@ const batches = (channel: string, topics: ReadonlyArray<Topic>): ReadonlyArray<R
     batch.push(topic)
     bytes += size
   }
-  if (batch.length > 0) result.push(batch)
-  return result
+  return [...result, batch]
 }
 
 /** The payload of `order_book_update` has room for one pair. */

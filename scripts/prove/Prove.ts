@@ -1,0 +1,143 @@
+/** `prove`: runs proofs, prints what they find, and fails when a promise is broken. */
+import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as Failure from "../../src/cli/Failure.ts"
+import * as Flags from "../../src/cli/Flags.ts"
+import type { Case, Finding, Outcome, Settings } from "./Proof.ts"
+import * as Proof from "./Proof.ts"
+import { cases } from "./Registry.ts"
+
+/** What reached the process itself: nothing of a library may. */
+const escaped: Array<unknown> = []
+
+const note = (error: unknown): void => void escaped.push(error)
+
+/** A rejection or exception that nobody handles is noted and judged, in place of ending the process. */
+const watchProcess = Effect.acquireRelease(
+  Effect.sync(() => process.on("unhandledRejection", note).on("uncaughtException", note)),
+  () => Effect.sync(() => process.off("unhandledRejection", note).off("uncaughtException", note))
+)
+
+/** Errors that were logged: a proof that meets one did not go as it thinks. */
+const makeErrorLog = () => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ cause, logLevel, message }) => {
+    if (logLevel !== "Error" && logLevel !== "Fatal") return
+    lines.push(`${String(message)} ${Cause.pretty(cause)}`.trim())
+  })
+  return { lines, layer: Logger.layer([logger]) }
+}
+
+const seconds = (since: bigint): number => Number(process.hrtime.bigint() - since) / 1e9
+
+const unforeseen = (exit: Exit.Exit<void, unknown>): ReadonlyArray<Finding> =>
+  Exit.isSuccess(exit)
+    ? []
+    : [{ promise: "the proof runs to its end", holds: false, found: Cause.pretty(exit.cause) }]
+
+const quiet = (promise: string, noise: ReadonlyArray<unknown>): Finding => ({
+  promise,
+  holds: noise.length === 0,
+  found: noise.length === 0 ? "none" : `${noise.length}, first: ${String(noise[0])}`
+})
+
+const runCase = Effect.fnUntraced(function*(one: Case, settings: Settings): Effect.fn.Return<Outcome> {
+  const say = (line: string): void => console.log(line)
+  say(`${one.name} (seed ${settings.seed}${settings.quick ? ", quick" : ""}): ${one.proves}`)
+  const began = process.hrtime.bigint()
+  const before = escaped.length
+  const log = makeErrorLog()
+  const { proof, findings, figures } = Proof.make(settings, say)
+  const exit = yield* Effect.exit(one.run(proof).pipe(Effect.provide(log.layer)))
+  const noise: ReadonlyArray<Finding> = [
+    ...unforeseen(exit),
+    quiet("no unhandled rejection or exception", escaped.slice(before)),
+    quiet("no error logged by the library", log.lines)
+  ]
+  for (const { promise, holds, found } of noise) proof.check(promise, holds, found)
+  const outcome = { name: one.name, findings, figures, seconds: seconds(began) }
+  say(`  ${Proof.isKept(outcome) ? "all kept" : "BROKEN"} in ${outcome.seconds.toFixed(1)} s`)
+  return outcome
+})
+
+const figuresLine = ({ figures, findings, name }: Outcome): string =>
+  [
+    `${name}: ${findings.filter(({ holds }) => holds).length}/${findings.length} promises kept`,
+    ...Object.entries(figures).map(([key, value]) => `${key} ${value}`)
+  ].join(", ")
+
+const jsonOf = (outcome: Outcome, settings: Settings): Record<string, unknown> => ({
+  case: outcome.name,
+  ok: Proof.isKept(outcome),
+  seed: settings.seed,
+  quick: settings.quick,
+  seconds: Number(outcome.seconds.toFixed(3)),
+  promises: outcome.findings.length,
+  broken: outcome.findings.filter(({ holds }) => !holds),
+  figures: outcome.figures
+})
+
+const lastLine = (outcomes: ReadonlyArray<Outcome>, settings: Settings, json: boolean, isAll: boolean): string => {
+  if (!isAll) {
+    const outcome = outcomes[0]!
+    return json ? JSON.stringify(jsonOf(outcome, settings)) : figuresLine(outcome)
+  }
+  const broken = outcomes.filter((outcome) => !Proof.isKept(outcome)).map(({ name }) => name)
+  const total = outcomes.reduce((sum, outcome) => sum + outcome.seconds, 0)
+  if (!json) {
+    const verdict = broken.length === 0 ? "all kept" : `BROKEN: ${broken.join(", ")}`
+    return `all: ${outcomes.length} proofs in ${total.toFixed(1)} s, ${verdict}`
+  }
+  return JSON.stringify({
+    case: "all",
+    ok: broken.length === 0,
+    seconds: Number(total.toFixed(3)),
+    broken,
+    cases: outcomes.map((outcome) => jsonOf(outcome, settings))
+  })
+}
+
+const list = Effect.gen(function*() {
+  const width = Math.max(...cases.map(({ name }) => name.length))
+  for (const { name, proves } of cases) yield* Console.log(`${name.padEnd(width)}  ${proves}`)
+})
+
+const names = [...cases.map(({ name }) => name), "all"]
+
+const prove = Effect.fnUntraced(function*(name: string, settings: Settings, json: boolean) {
+  const chosen = name === "all" ? cases : cases.filter((one) => one.name === name)
+  const outcomes = yield* Effect.forEach(chosen, (one) => runCase(one, settings))
+  yield* Console.log(lastLine(outcomes, settings, json, name === "all"))
+  const broken = outcomes.filter((outcome) => !Proof.isKept(outcome))
+  if (broken.length > 0) yield* Failure.failed(`promises broken in ${broken.map(({ name }) => name).join(", ")}`)
+})
+
+export const command = Command.make(
+  "prove",
+  {
+    name: Argument.Literals("case", names).pipe(
+      Argument.withDescription("The proof to run, or all"),
+      Argument.optional
+    ),
+    list: Flag.Boolean("list").pipe(Flag.withDescription("Name every proof and what it proves"), Flag.withDefault(false)),
+    seed: Flags.seed,
+    quick: Flag.Boolean("quick").pipe(Flag.withDescription("Small sizes"), Flag.withDefault(false)),
+    scale: Flag.Finite("scale").pipe(
+      Flag.withMetavar("N"),
+      Flag.withDescription("Multiply the amount of work (default 1)"),
+      Flag.filter((scale) => scale > 0, (scale) => `a number above zero; ${scale} is none`),
+      Flag.withDefault(1)
+    ),
+    json: Flag.Boolean("json").pipe(
+      Flag.withDescription("Print the figures as one line of JSON at the end"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function*({ json, list: wantsList, name, quick, scale, seed }) {
+    if (wantsList) return yield* list
+    if (Option.isNone(name)) return yield* Failure.usage(`name a proof: ${names.join(", ")}`)
+    yield* watchProcess
+    yield* prove(name.value, { seed, quick, scale }, json)
+  }, Effect.scoped)
+).pipe(Command.withDescription("Prove the library's promises against the simulator. A broken promise is a non-zero exit."))
+

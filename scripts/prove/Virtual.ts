@@ -1,0 +1,45 @@
+/** Exchanges inside the process under a virtual clock, seeded throughout: the same seed gives the same run. */
+import { Effect, Metric, Random } from "effect"
+import type { Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type { WebsocketOptions } from "../../src/ExchangeFactory.ts"
+import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
+import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
+import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
+import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
+import * as Exchange from "../../test/suites/Exchange.ts"
+
+export const subjects: ReadonlyArray<Exchange.Subject> = [
+  { adapter: mexcSpot, dialect: mexcSpotDialect },
+  { adapter: gateSpot, dialect: gateSpotDialect }
+]
+
+export type Draws = Pick<Random.Random, "nextDoubleUnsafe">
+
+/** Random numbers that depend on the seed and the name alone. */
+export const draws = (seed: number, name: string): Effect.Effect<Draws> =>
+  Random.withSeed(Effect.service(Random.Random), `${seed} ${name}`)
+
+/** A whole number in [0, limit). */
+export const below = (draws: Draws, limit: number): number => Math.floor(draws.nextDoubleUnsafe() * limit)
+
+export const pick = <A>(draws: Draws, values: ReadonlyArray<A>): A => values[below(draws, values.length)]!
+
+export interface Setup {
+  readonly subject: Exchange.Subject
+  readonly seed: number
+  readonly simulator?: Partial<SimulatorOptions>
+  readonly options?: WebsocketOptions
+}
+
+/** Runs the body against a fresh exchange in memory; virtual time passes by itself. Metrics have a registry of their own. */
+export const run = <A, E>(
+  { options, seed, simulator, subject }: Setup,
+  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>
+): Effect.Effect<A, E> =>
+  Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, { seed, ...simulator }, options), body).pipe(
+    Random.withSeed(seed),
+    Effect.provide(TestClock.layer()),
+    Effect.provideService(Metric.MetricRegistry, new Map())
+  )

@@ -1,0 +1,46 @@
+/** What can be wrong with one topic, as errors that name it. */
+import { Effect } from "effect"
+import type { PublicChannel } from "../domain/Channel.ts"
+import { isTradingPair } from "../domain/Instrument.ts"
+import type { ExchangeAdapter, Refusal } from "../ExchangeAdapter.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { TopicState } from "./Topics.ts"
+
+/** The topic of a channel, or why there is none. Nothing has been sent yet. */
+export const nameOf = (
+  adapter: ExchangeAdapter,
+  channel: PublicChannel
+): Effect.Effect<{ readonly key: string; readonly symbol: string }, ExchangeError.ExchangeError> => {
+  const unsupported = (detail: string) =>
+    Effect.fail(ExchangeError.make(
+      adapter.id,
+      new ExchangeError.UnsupportedChannel({ channel: channel._tag, symbol: channel.pair, detail })
+    ))
+  if (!adapter.channels.has(channel._tag)) {
+    return unsupported(`${adapter.name} offers ${[...adapter.channels].join(", ")}`)
+  }
+  const symbol = isTradingPair(channel.pair) ? adapter.symbol(channel.pair) : null
+  if (symbol === null) return unsupported(`${adapter.name} has no such pair; write pairs as BTC/USDT`)
+  const name = adapter.topic(channel, symbol)
+  return name._tag === "Topic" ? Effect.succeed({ key: name.key, symbol }) : unsupported(name.detail)
+}
+
+const where = ({ topic }: TopicState) => ({
+  channel: topic.channel,
+  symbol: topic.pair ?? topic.symbol,
+  topic: topic.key
+})
+
+export const refused = (adapter: ExchangeAdapter, state: TopicState, refusal: Refusal): ExchangeError.ExchangeError =>
+  ExchangeError.make(adapter.id, new ExchangeError.SubscriptionRejected({ ...where(state), ...refusal }))
+
+export const timedOut = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
+  ExchangeError.make(adapter.id, new ExchangeError.SubscriptionTimeout({ ...where(state), afterMs }))
+
+export const defect = (adapter: ExchangeAdapter, cause: unknown): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.InvalidUse({
+      detail: `a defect of the library or the adapter, please report it: ${String(cause)}`
+    })
+  )

@@ -1,0 +1,177 @@
+/** The front door: ids, Layers by id, several exchanges in one program, and one that is not ours. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { readFileSync } from "node:fs"
+import * as Channel from "../src/domain/Channel.ts"
+import type * as Feed from "../src/domain/Feed.ts"
+import type { Trade } from "../src/domain/Market.ts"
+import * as Exchanges from "../src/Exchanges.ts"
+import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
+import { gateSpotDialect } from "../src/exchanges/gate/GateDialect.ts"
+import { mexcSpotDialect } from "../src/exchanges/mexc/MexcDialect.ts"
+import { MarketRest } from "../src/MarketRest.ts"
+import * as Public from "../src/PublicWebsocket.ts"
+import { PublicWebsocket } from "../src/PublicWebsocket.ts"
+import * as Test from "../src/PublicWebsocketTest.ts"
+import * as Simulator from "../src/simulator/Simulator.ts"
+import { toySpot } from "./exchanges/toy/ToyAdapter.ts"
+import { toy } from "./simulator/ToyDialect.ts"
+
+const btc = "BTC/USDT"
+
+const simulator = Layer.orDie(Simulator.layer({
+  dialects: [mexcSpotDialect, gateSpotDialect, toy],
+  pairs: [btc],
+  limits: "off"
+}))
+
+/** What a user of these addresses writes into the environment. */
+const environment = Effect.map(Simulator.Simulator, ({ urls }) =>
+  ConfigProvider.fromEnv({
+    env: {
+      MEXC_SPOT_WS_URL: urls["mexc-spot"]!.ws,
+      MEXC_SPOT_REST_URL: urls["mexc-spot"]!.rest,
+      GATE_SPOT_WS_URL: urls["gate-spot"]!.ws,
+      GATE_SPOT_REST_URL: urls["gate-spot"]!.rest,
+      TOY_WS_URL: urls["toy"]!.ws,
+      TOY_REST_URL: urls["toy"]!.rest
+    }
+  }))
+
+/** Runs over real ports, with the environment of the simulator. */
+const simulated = <A, E>(body: Effect.Effect<A, E, Simulator.Simulator | Scope.Scope>) =>
+  Effect.flatMap(environment, (provider) => Effect.provide(body, ConfigProvider.layer(provider))).pipe(
+    Effect.scoped,
+    Effect.provide(simulator)
+  )
+
+const firstTicker = Effect.gen(function*() {
+  const websocket = yield* PublicWebsocket
+  const stream = yield* websocket.feed(Channel.bookTicker(btc))
+  const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
+  assert.strictEqual(item?._tag === "Data" ? item.value.pair : null, btc)
+  return websocket.exchange
+})
+
+describe("Exchanges", () => {
+  it("knows its ids and no others", () => {
+    assert.deepStrictEqual([...Exchanges.ids].sort(), ["gate-spot", "mexc-spot"])
+    assert.isTrue(Exchanges.isKnown("gate-spot"))
+    assert.isFalse(Exchanges.isKnown("gate"))
+    assert.isFalse(Exchanges.isKnown("toString"))
+    assert.strictEqual(Exchanges.get("mexc-spot"), mexcSpot)
+    assert.strictEqual(Exchanges.get("gate-spot"), gateSpot)
+  })
+
+  it("refuses an unknown id from untyped code with the ids that there are", () => {
+    const untyped = "gate" as never
+    for (
+      const call of [
+        () => Exchanges.get(untyped),
+        () => Exchanges.layer(untyped),
+        () => Exchanges.layerConfig(untyped),
+        () => Exchanges.publicOf(untyped)
+      ]
+    ) {
+      assert.throws(call, TypeError, "unknown exchange gate; known are gate-spot, mexc-spot")
+    }
+  })
+
+  it("refuses a list in which an id stands twice", () => {
+    assert.throws(() => Exchanges.make({ one: toySpot, two: toySpot }), TypeError, "toy")
+  })
+
+  it.live("gives every exchange by its id, with sockets, HTTP and options included", () =>
+    simulated(Effect.gen(function*() {
+      const { urls } = yield* Simulator.Simulator
+      for (const id of Exchanges.ids) {
+        const { rest, ws } = urls[id]!
+        const exchange = yield* Effect.gen(function*() {
+          assert.isAbove(yield* Effect.flatMap(MarketRest, ({ serverTime }) => serverTime), 0)
+          return yield* firstTicker
+        }).pipe(Effect.scoped, Effect.provide(Exchanges.layer(id, { url: ws, restUrl: rest })))
+        assert.strictEqual(exchange, id)
+      }
+    })))
+
+  it.live("gives every exchange by its id, with options from the environment", () =>
+    simulated(Effect.forEach(Exchanges.ids, (id) =>
+      Effect.map(
+        firstTicker.pipe(Effect.scoped, Effect.provide(Exchanges.layerConfig(id))),
+        (exchange) => assert.strictEqual(exchange, id)
+      ))))
+
+  it.live("runs both exchanges in one program, and shares what is asked for twice", () =>
+    simulated(Effect.gen(function*() {
+      const { counts } = yield* Simulator.Simulator
+      yield* Effect.gen(function*() {
+        const websockets = yield* Exchanges.PublicWebsockets
+        const services = yield* Effect.forEach(
+          ["mexc-spot", "gate-spot", "mexc-spot"] as const,
+          (id) => Effect.provide(PublicWebsocket, websockets.get(id)),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(services.map(({ exchange }) => exchange), ["mexc-spot", "gate-spot", "mexc-spot"])
+      }).pipe(Effect.provide(Exchanges.PublicWebsockets.layer))
+      yield* Effect.gen(function*() {
+        const websockets = yield* Exchanges.PublicWebsockets
+        const scope = yield* Scope.make()
+        const held = (id: Exchanges.KnownExchange) =>
+          Effect.map(Scope.provide(Layer.build(websockets.get(id)), scope), (context) => context)
+        const first = yield* held("mexc-spot")
+        const second = yield* held("mexc-spot")
+        const other = yield* held("gate-spot")
+        const websocketOf = (context: typeof first) => Effect.runSync(Effect.provide(PublicWebsocket, context))
+        assert.strictEqual(websocketOf(first), websocketOf(second))
+        assert.notStrictEqual(websocketOf(first), websocketOf(other))
+        yield* Effect.all([firstTicker, firstTicker]).pipe(Effect.scoped, Effect.provide(first))
+        yield* firstTicker.pipe(Effect.scoped, Effect.provide(second))
+        assert.strictEqual(counts().exchanges["mexc-spot"]!.connections.accepted, 1)
+        yield* firstTicker.pipe(Effect.scoped, Effect.provide(other))
+        assert.strictEqual(counts().exchanges["gate-spot"]!.connections.accepted, 1)
+        yield* Scope.close(scope, Exit.void)
+      }).pipe(Effect.provide(Exchanges.PublicWebsockets.layer))
+    })))
+
+  it.live("builds a front door for an exchange of one's own", () =>
+    simulated(Effect.gen(function*() {
+      const door = Exchanges.make({ toySpot, gateSpot })
+      assert.deepStrictEqual([...door.ids].sort(), ["gate-spot", "toy"])
+      assert.strictEqual(door.get("toy"), toySpot)
+      const exchange = yield* Effect.gen(function*() {
+        const toy = yield* door.publicOf("toy")
+        const stream = yield* toy.feed(Channel.book(btc))
+        const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
+        assert.strictEqual(item?._tag === "Data" ? item.value.kind : null, "snapshot")
+        return yield* firstTicker
+      }).pipe(Effect.scoped, Effect.provide(door.layerConfig("toy")))
+      assert.strictEqual(exchange, "toy")
+    })))
+
+  it.live("answers a channel that the exchange lacks with a typed error that names those it has", () =>
+    simulated(Effect.gen(function*() {
+      const door = Exchanges.make({ toySpot })
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(Stream.runDrain(Public.stream(Channel.trades(btc))))
+        assert.strictEqual(error.reason._tag, "UnsupportedChannel")
+        assert.include(error.message, "BookTicker, Book")
+        assert.isFalse(error.isTransient)
+        assert.isFalse((yield* PublicWebsocket).channels.has("Trades"))
+        assert.strictEqual((yield* PublicWebsocket.use(({ performance }) => performance)).connections, 0)
+      }).pipe(Effect.provide(door.layerConfig("toy")))
+    })))
+
+  it.effect("types the events by the channel", () =>
+    Effect.gen(function*() {
+      const control = yield* Test.TestControl
+      const stream = yield* PublicWebsocket.use((websocket) => websocket.feed(Channel.trades(btc)))
+      yield* control.emit(Test.trade(btc, { price: 7 }))
+      const items: ReadonlyArray<Feed.Feed<Trade>> = yield* Stream.runCollect(Stream.take(stream, 1))
+      assert.deepStrictEqual(items.map((item) => item._tag === "Data" ? item.value.price : null), [7])
+    }).pipe(Effect.scoped, Effect.provide(Test.layer())))
+
+  it("says nothing private in the public service", () => {
+    const source = readFileSync(new URL("../src/PublicWebsocket.ts", import.meta.url), "utf8")
+    assert.notMatch(source, /private|credential|api.?key|secret|sign|balance|order(?!.?book)/i)
+  })
+})

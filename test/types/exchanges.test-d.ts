@@ -1,0 +1,115 @@
+/** Compile only: what an exchange lacks, an unknown id and an empty list do not type-check. */
+import type { Config, Effect, Layer, Scope, Stream } from "effect"
+import * as Channel from "../../src/domain/Channel.ts"
+import type { Feed } from "../../src/domain/Feed.ts"
+import type { BookTicker, BookUpdate, Trade } from "../../src/domain/Market.ts"
+import type { ExchangeError } from "../../src/ExchangeError.ts"
+import * as Exchanges from "../../src/Exchanges.ts"
+import { gateSpot } from "../../src/exchanges/index.ts"
+import type { MarketRest } from "../../src/MarketRest.ts"
+import type { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import { toySpot } from "../exchanges/toy/ToyAdapter.ts"
+
+type Success<E> = E extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
+const equal = <A, B>(_: Equal<A, B>): void => {}
+
+// ---- ids ------------------------------------------------------------------------------------------------------------
+
+equal<Exchanges.KnownExchange, "mexc-spot" | "gate-spot">(true)
+equal<typeof Exchanges.ids, ReadonlyArray<"mexc-spot" | "gate-spot">>(true)
+
+// @ts-expect-error there is no such exchange
+export const unknownId = Exchanges.layer("gate")
+
+// @ts-expect-error there is no such exchange
+export const unknownConfig = Exchanges.layerConfig("gate")
+
+// @ts-expect-error there is no such exchange
+export const unknownAdapter = Exchanges.get("gate")
+
+// @ts-expect-error there is no such exchange
+export const unknownPublic = Exchanges.publicOf("gate")
+
+declare const text: string
+
+// @ts-expect-error any text may be an unknown exchange
+export const unchecked = Exchanges.layer(text)
+
+export const checked = Exchanges.isKnown(text) ? Exchanges.layer(text) : null
+
+equal<ReturnType<typeof Exchanges.layer>, Layer.Layer<PublicWebsocket | MarketRest>>(true)
+equal<ReturnType<typeof Exchanges.layerConfig>, Layer.Layer<PublicWebsocket | MarketRest, Config.ConfigError>>(true)
+
+// ---- channels -------------------------------------------------------------------------------------------------------
+
+const door = Exchanges.make({ toySpot, gateSpot })
+
+equal<(typeof door.ids)[number], "toy" | "gate-spot">(true)
+equal<ReturnType<typeof door.get<"toy">>, typeof toySpot>(true)
+
+const publicToy = door.publicOf("toy")
+equal<typeof publicToy extends Effect.Effect<infer _A, infer E, infer R> ? [E, R] : never, [never, PublicWebsocket]>(true)
+
+declare const toy: Success<typeof publicToy>
+declare const gate: Success<ReturnType<typeof door.publicOf<"gate-spot">>>
+declare const any: PublicWebsocket["Service"]
+
+export const ticker = toy.feed(Channel.bookTicker("BTC/USDT"))
+export const book = toy.feed(Channel.book("BTC/USDT", { depth: 5 }))
+
+// @ts-expect-error the toy exchange has no trades
+export const trades = toy.feed(Channel.trades("BTC/USDT"))
+
+declare const either: Channel.PublicChannel
+
+// @ts-expect-error it may be one that the toy exchange lacks
+export const whichever = toy.feed(either)
+
+export const ofGate = gate.feed(Channel.trades("BTC/USDT"))
+export const ofAny = any.feed(either)
+
+// @ts-expect-error an exchange of another front door
+export const ofOther = door.publicOf("mexc-spot")
+
+// ---- events ---------------------------------------------------------------------------------------------------------
+
+type Acquired<A> = Effect.Effect<Stream.Stream<Feed<A>, ExchangeError>, ExchangeError, Scope.Scope>
+
+equal<typeof ticker, Acquired<BookTicker>>(true)
+equal<typeof book, Acquired<BookUpdate>>(true)
+equal<typeof ofGate, Acquired<Trade>>(true)
+equal<typeof ofAny, Acquired<BookTicker | Trade | BookUpdate>>(true)
+
+// ---- lists ----------------------------------------------------------------------------------------------------------
+
+export const some = any.initialize(["BTC/USDT"], ["BookTicker", { _tag: "Book", depth: 50 }])
+
+// @ts-expect-error at least one pair is needed
+export const noPairs = any.initialize([], ["BookTicker"])
+
+// @ts-expect-error at least one channel is needed
+export const noChannels = any.initialize(["BTC/USDT"], [])
+
+// @ts-expect-error at least one pair is needed
+export const nothingMore = any.subscribe([])
+
+// @ts-expect-error at least one pair is needed
+export const nothingLess = any.unsubscribe([])
+
+// @ts-expect-error a pair has a base and a quote
+export const noPair = any.subscribe(["BTCUSDT"])
+
+// @ts-expect-error there is no such channel
+export const noChannel = any.initialize(["BTC/USDT"], ["Orders"])
+
+// @ts-expect-error there is no such speed
+export const noSpeed = Channel.book("BTC/USDT", { speed: "1ms" })
+
+// ---- nothing private ------------------------------------------------------------------------------------------------
+
+type Private = Extract<
+  keyof PublicWebsocket["Service"],
+  `${string}${"rivate" | "ccount" | "alance" | "rder" | "osition" | "uthenticat" | "ogin" | "redential"}${string}`
+>
+equal<Private, never>(true)
