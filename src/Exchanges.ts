@@ -57,8 +57,18 @@ export interface FrontDoor<A extends Adapters> {
   ) => Effect.Effect<Narrowed<TagsOf<ById<A>[Id]>>, never, PublicWebsocket>
 }
 
+/** Ids of the list, each once: a second adapter would replace the first in silence. */
+const index = (list: Adapters): ReadonlyMap<string, ExchangeAdapter> => {
+  const byId = new Map<string, ExchangeAdapter>()
+  for (const adapter of Object.values(list)) {
+    if (byId.has(adapter.id)) throw new TypeError(`two adapters have the id ${adapter.id}; ids name their exchange`)
+    byId.set(adapter.id, adapter)
+  }
+  return byId
+}
+
 export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
-  const byId = new Map(Object.values(list).map((adapter) => [adapter.id, adapter]))
+  const byId = index(list)
   const get = (id: string): ExchangeAdapter => {
     const adapter = byId.get(id)
     // The types rule it out; from untyped code it is a mistake in the program, not a condition to handle.
@@ -73,7 +83,10 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
       Layer.provide(ExchangeFactory.layer(get(id), options), platform),
     layerConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
       Layer.provide(ExchangeFactory.layerConfig(get(id), overrides), platform),
-    publicOf: () => PublicWebsocket
+    publicOf: (id: string) => {
+      get(id)
+      return PublicWebsocket
+    }
   }
   return door as unknown as FrontDoor<A>
 }

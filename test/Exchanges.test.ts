@@ -1,6 +1,7 @@
 /** The front door: ids, Layers by id, several exchanges in one program, and one that is not ours. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { ConfigProvider, Context, Effect, Layer, Stream } from "effect"
+import type { Scope } from "effect"
 import { readFileSync } from "node:fs"
 import * as Channel from "../src/domain/Channel.ts"
 import type * as Feed from "../src/domain/Feed.ts"
@@ -106,31 +107,19 @@ describe("Exchanges", () => {
       const { counts } = yield* Simulator.Simulator
       yield* Effect.gen(function*() {
         const websockets = yield* Exchanges.PublicWebsockets
-        const services = yield* Effect.forEach(
+        const contexts = yield* Effect.forEach(
           ["mexc-spot", "gate-spot", "mexc-spot"] as const,
-          (id) => Effect.provide(PublicWebsocket, websockets.get(id)),
+          (id) => websockets.contextEffect(id),
           { concurrency: "unbounded" }
         )
-        assert.deepStrictEqual(services.map(({ exchange }) => exchange), ["mexc-spot", "gate-spot", "mexc-spot"])
-      }).pipe(Effect.provide(Exchanges.PublicWebsockets.layer))
-      yield* Effect.gen(function*() {
-        const websockets = yield* Exchanges.PublicWebsockets
-        const scope = yield* Scope.make()
-        const held = (id: Exchanges.KnownExchange) =>
-          Effect.map(Scope.provide(Layer.build(websockets.get(id)), scope), (context) => context)
-        const first = yield* held("mexc-spot")
-        const second = yield* held("mexc-spot")
-        const other = yield* held("gate-spot")
-        const websocketOf = (context: typeof first) => Effect.runSync(Effect.provide(PublicWebsocket, context))
-        assert.strictEqual(websocketOf(first), websocketOf(second))
-        assert.notStrictEqual(websocketOf(first), websocketOf(other))
-        yield* Effect.all([firstTicker, firstTicker]).pipe(Effect.scoped, Effect.provide(first))
-        yield* firstTicker.pipe(Effect.scoped, Effect.provide(second))
-        assert.strictEqual(counts().exchanges["mexc-spot"]!.connections.accepted, 1)
-        yield* firstTicker.pipe(Effect.scoped, Effect.provide(other))
-        assert.strictEqual(counts().exchanges["gate-spot"]!.connections.accepted, 1)
-        yield* Scope.close(scope, Exit.void)
-      }).pipe(Effect.provide(Exchanges.PublicWebsockets.layer))
+        const [mexc, gate, again] = contexts.map((context) => Context.get(context, PublicWebsocket))
+        assert.strictEqual(mexc, again)
+        assert.deepStrictEqual([mexc?.exchange, gate?.exchange], ["mexc-spot", "gate-spot"])
+        for (const context of contexts) yield* Effect.provide(firstTicker, context)
+        const { "gate-spot": ofGate, "mexc-spot": ofMexc } = counts().exchanges
+        assert.strictEqual(ofMexc!.connections.accepted, 1)
+        assert.strictEqual(ofGate!.connections.accepted, 1)
+      }).pipe(Effect.scoped, Effect.provide(Exchanges.PublicWebsockets.layer))
     })))
 
   it.live("builds a front door for an exchange of one's own", () =>

@@ -1,5 +1,5 @@
 /** `exchange demo`: MEXC and Gate side by side, from the simulator or live. */
-import { Array, Clock, Effect, Layer, Option, Schedule } from "effect"
+import { Array, Clock, Effect, Exit, Layer, Option, Schedule, Stdio } from "effect"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as OrderBooks from "../composite/OrderBooks.ts"
@@ -16,6 +16,7 @@ import * as Live from "./Live.ts"
 import * as Refusal from "./Refusal.ts"
 import * as Simulate from "./Simulate.ts"
 import * as SimulatorProcess from "./SimulatorProcess.ts"
+import * as StatusLog from "./StatusLog.ts"
 import * as Stdout from "./Stdout.ts"
 import * as Style from "./Style.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -51,9 +52,14 @@ const follow = Effect.fnUntraced(function*(board: ExchangeBoard, pairs: Pairs) {
   yield* websocket.handle(board.handlers)
   const books = yield* OrderBooks.make(pairs)
   board.bookOf = books.get
+  yield* StatusLog.start
   const update = refresh(board, books)
-  // Runs first when all this is closed: the last figures are those from before.
-  yield* Effect.addFinalizer(() => update)
+  // Runs first when all this is closed: the last figures and states are those from before.
+  yield* Effect.addFinalizer(() => {
+    const last = new Map(pairs.map((pair) => [pair, books.get(pair)]))
+    board.bookOf = (pair) => last.get(pair)
+    return update
+  })
   yield* Effect.forkScoped(Effect.schedule(update, Schedule.spaced("250 millis")))
   const { rejected } = yield* websocket.initialize(pairs, ["BookTicker"])
   for (const [pair, error] of rejected) {
@@ -158,16 +164,20 @@ export const command = Command.make(
       yield* Effect.raceFirst(followAll(boards, pairs, source.layerOf), source.watch)
     })
     const summary = (): ReadonlyArray<string> => json ? [JSON.stringify(view.summary())] : view.tables()
+    const printSummary = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, never, Stdio.Stdio> =>
+      Exit.isFailure(exit) && view.pairsSeen === 0
+        ? Effect.void
+        : Effect.ignore(Stdout.print(`${summary().join("\n")}\n`))
     const shown = json ? body : Effect.raceFirst(body, Live.show(view))
-    yield* shown.pipe(
+    const end = yield* shown.pipe(
       Effect.scoped,
       Effect.provide(Telemetry.layer(options)),
       Effect.provide(Option.match(held, { onNone: () => Layer.empty, onSome: ({ layer }) => layer })),
       (running) => Lifetime.run(running, duration),
       Effect.ensuring(Option.match(held, { onNone: () => Effect.void, onSome: ({ release }) => release })),
-      Effect.ensuring(Effect.suspend(() => Effect.ignore(Stdout.print(`${summary().join("\n")}\n`))))
+      Effect.onExit(printSummary)
     )
-    if (view.pairsSeen === 0) return yield* Failure.nothing("no pair had a price from every exchange")
+    if (end === "Elapsed" && view.pairsSeen === 0) return yield* Failure.nothing("no pair had a price from every exchange")
   })
 ).pipe(
   Command.withDescription(

@@ -42,8 +42,8 @@ export class DemoView implements View {
   constructor(options: DemoViewOptions) {
     this.#options = options
     this.#startedAt = options.now()
-    this.#pairRates = new Map(options.pairs.map((pair) => [pair, new Rate()]))
-    this.#exchangeRates = new Map(options.boards.map((board) => [board, new Rate()]))
+    this.#pairRates = new Map(options.pairs.map((pair) => [pair, new Rate(this.#startedAt)]))
+    this.#exchangeRates = new Map(options.boards.map((board) => [board, new Rate(this.#startedAt)]))
   }
 
   readonly screen = (): ReadonlyArray<string> => {

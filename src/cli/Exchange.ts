@@ -5,12 +5,13 @@ import * as Decode from "./Decode.ts"
 import * as Demo from "./Demo.ts"
 import * as Instruments from "./Instruments.ts"
 import * as Simulate from "./Simulate.ts"
+import * as Watch from "./Watch.ts"
 
 export const command = Command.make("exchange").pipe(
   Command.withDescription(
     "Live market data of MEXC spot and Gate spot on the command line. Data goes to stdout, everything else to stderr."
   ),
-  Command.withSubcommands([Demo.command, Instruments.command, Decode.command, Simulate.command])
+  Command.withSubcommands([Demo.command, Watch.command, Instruments.command, Decode.command, Simulate.command])
 )
 
 /** A wrong command line is answered on stderr alone, and shortly: stdout is for data. */

@@ -8,9 +8,14 @@ interface Sample {
 const windowMillis = 2_000
 
 export class Rate {
-  #samples: Array<Sample> = []
+  #samples: Array<Sample>
 
-  /** Takes note of the count at a time (ms); gives the rate per second, null while there is nothing to compare with. */
+  /** Begins with nothing at a time (ms). */
+  constructor(at: number) {
+    this.#samples = [{ at, count: 0 }]
+  }
+
+  /** Takes note of the count at a time (ms); gives the rate per second, null when no time has passed. */
   sample(at: number, count: number): number | null {
     const samples = this.#samples
     samples.push({ at, count })

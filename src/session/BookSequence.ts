@@ -21,6 +21,12 @@ export interface Aligned {
 /** How many deltas wait for a snapshot. Older ones are given up, which makes the next snapshot join or be too old. */
 export const pendingLimit = 8192
 
+/**
+ * So many stale updates in a row are no duplicates any more: the exchange's counter has started anew, and waiting for it
+ * to pass the old one would leave a dead book that looks alive.
+ */
+export const staleRunLimit = 256
+
 /** What became of a snapshot that was fetched. */
 export type Joined = "joined" | "held" | "tooOld" | "unwanted"
 
@@ -34,6 +40,7 @@ export class BookSequence {
   #held: BookUpdate | null = null
   /** Set while the first delta behind a snapshot that was shown without one is still to come. */
   #joining = false
+  #staleRun = 0
 
   constructor(recipe: BookRecipe, out: Aligned) {
     this.#recipe = recipe
@@ -70,9 +77,10 @@ export class BookSequence {
     if (this.#joining) return this.#join(update)
     const verdict = this.#recipe.follows(this.#last, update)
     if (verdict === "apply") {
+      this.#staleRun = 0
       this.#last = update.version
       this.#out.emit(update)
-    } else if (verdict === "stale") {
+    } else if (verdict === "stale" && ++this.#staleRun < staleRunLimit) {
       this.#out.stale(1)
     } else {
       this.#break(update)
@@ -115,6 +123,7 @@ export class BookSequence {
   #start(snapshot: BookUpdate): void {
     this.#held = null
     this.#live = true
+    this.#staleRun = 0
     this.#last = snapshot.version
     this.#out.emit(snapshot)
   }

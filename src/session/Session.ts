@@ -67,6 +67,10 @@ const houseInterval = 250
 /** A fetched snapshot that no delta has met is shown after this long without one: the market is quiet. */
 const quietAfter = 1_000
 
+/** How long a stream with snapshots of its own may take to push the first, and how often it is asked. */
+const snapshotDeadline = 5_000
+const snapshotTries = 3
+
 /** Finished topics whose counts stay readable. */
 const retiredLimit = 4096
 
@@ -362,7 +366,23 @@ export const make = Effect.fnUntraced(
       }
       if (!isConfirmed(state)) return
       if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
+      watchSnapshot(state, link, at)
       watchSilence(booking, link, at)
+    }
+
+    /** A stream that was confirmed and pushes no snapshot: asked again, and given up when it never pushed one. */
+    const watchSnapshot = (state: TopicState, link: Link, at: number): void => {
+      if (state.recipe?.snapshot !== "InStream" || !state.needsSnapshot) return
+      if (at - state.confirmedAt < snapshotDeadline * 2 ** Math.min(state.missing, 6)) return
+      state.missing++
+      if (!state.everLive && state.missing >= snapshotTries) {
+        const error = TopicErrors.withoutSnapshot(adapter, state)
+        counters.error(error.reason._tag)
+        state.fail(error, "topic")
+      } else if (link.subscriptions.renew(state.topic.key)) {
+        counters.snapshotRetries++
+        link.changed()
+      }
     }
 
     const watchSilence = (booking: Booking, link: Link, at: number): void => {

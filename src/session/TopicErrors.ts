@@ -34,6 +34,14 @@ const where = ({ topic }: TopicState) => ({
 export const refused = (adapter: ExchangeAdapter, state: TopicState, refusal: Refusal): ExchangeError.ExchangeError =>
   ExchangeError.make(adapter.id, new ExchangeError.SubscriptionRejected({ ...where(state), ...refusal }))
 
+/** Accepted, but silent: some exchanges answer "success" for a stream that does not exist. */
+export const withoutSnapshot = (adapter: ExchangeAdapter, state: TopicState): ExchangeError.ExchangeError =>
+  refused(adapter, state, {
+    code: "no snapshot",
+    detail: "the exchange accepted the subscription and never sent a book",
+    class: "item"
+  })
+
 export const timedOut = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
   ExchangeError.make(adapter.id, new ExchangeError.SubscriptionTimeout({ ...where(state), afterMs }))
 

@@ -79,6 +79,10 @@ export class TopicState {
   silences = 0
   /** When a snapshot began to wait for a delta, ms; 0 when none does. */
   heldAt = 0
+  /** How often in a row the exchange was asked to push a snapshot and did not. */
+  missing = 0
+  /** Whether its book was ever in sync. */
+  everLive = false
   /** Whether a snapshot is on its way. */
   fetching = false
   /** Failed for good; only a new confirmation makes it good again. */
@@ -256,6 +260,8 @@ export class TopicState {
     return {
       emit: (update) => {
         const { routes } = this
+        this.everLive = true
+        this.missing = 0
         if (update.kind === "snapshot" && fetched.has(update)) {
           for (const route of routes) if (route.own === null) this.reconciled++
         }

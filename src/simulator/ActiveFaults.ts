@@ -91,6 +91,13 @@ export class ActiveFault<out F extends Fault = Fault> {
   }
 }
 
+const momentaryTags: ReadonlySet<FaultTag> = new Set(["Drop", "HalfOpen", "UpgradeNotice"])
+
+/** Faults that are carried out at their start, on the connections that are open then. */
+export type MomentaryFault = FaultOf<"Drop" | "HalfOpen" | "UpgradeNotice">
+
+export const isMomentary = (active: ActiveFault): active is ActiveFault<MomentaryFault> => momentaryTags.has(active.fault._tag)
+
 /** In the order in which a frame meets them. */
 const frameTags = ["Silence", "Gap", "Corrupt", "Reorder", "Duplicate"] as const
 export type FrameFault = FaultOf<(typeof frameTags)[number]>

@@ -6,7 +6,8 @@ import { Cause } from "effect"
 import type { Random } from "effect"
 import type { ExchangeDialect } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
-import { ActiveFault } from "./ActiveFaults.ts"
+import { ActiveFault, isMomentary } from "./ActiveFaults.ts"
+import type { MomentaryFault } from "./ActiveFaults.ts"
 import type { Counts } from "./Counts.ts"
 import type { Fault } from "./Faults.ts"
 import { makeTruePrice, SimulatedMarket } from "./MarketModel.ts"
@@ -141,7 +142,7 @@ export class Engine {
     const active = new ActiveFault(id, fault, this.elapsed(), random)
     this.#faults.set(id, active)
     this.#sortFaults()
-    if (fault._tag === "Drop" || fault._tag === "HalfOpen" || fault._tag === "UpgradeNotice") this.#schedule(active)
+    if (isMomentary(active)) this.#schedule(active)
     return id
   }
 
@@ -196,7 +197,7 @@ export class Engine {
     for (const exchange of this.exchanges.values()) exchange.world.step(seconds, this.time)
   }
 
-  #schedule(active: ActiveFault): void {
+  #schedule(active: ActiveFault<MomentaryFault>): void {
     const strike = (): void => {
       if (!active.isActive(active.from)) return
       for (const exchange of this.exchanges.values()) {

@@ -104,11 +104,6 @@ export class SimulatedMarket {
     for (let i = 0; i < trades; i++) this.#trade(time)
   }
 
-  /** The trade with this number, 1 being the first; undefined when it is no longer held. */
-  trade(number: number): WorldTrade | undefined {
-    return number > this.tradeCount - tradesHeld ? this.#trades[number % tradesHeld] : undefined
-  }
-
   /** Trades after the given number, oldest first, as far as they are held. */
   tradesSince(number: number): ReadonlyArray<WorldTrade> {
     const trades: Array<WorldTrade> = []

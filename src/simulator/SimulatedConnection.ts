@@ -47,6 +47,8 @@ interface Outgoing {
   readonly kind: ControlKind | null
   readonly events: number
   readonly copies: number
+  /** To be sent behind the next frame of its topic. */
+  readonly swap: boolean
 }
 
 /** What waits behind a delay. */
@@ -219,7 +221,7 @@ export class SimulatedConnection implements Owner {
   #sendControl(frame: Frame, kind: ControlKind): void {
     this.#answer ??= kind
     if (this.#over || this.#halfOpen) this.#host.counts.controlLost++
-    else this.#leave({ frame, topic: null, kind, events: 0, copies: 1 })
+    else this.#leave({ frame, topic: null, kind, events: 0, copies: 1, swap: false })
   }
 
   #sendData(frame: Frame, name: string, events: number): void {
@@ -231,7 +233,7 @@ export class SimulatedConnection implements Owner {
     add(topic.offered, events)
     if (this.#over) return add(topic.discarded, events)
     if (this.#halfOpen) return add(topic.suppressed.halfOpen, events)
-    const outgoing = { frame, topic, kind: null, events, copies: 1 }
+    const outgoing = { frame, topic, kind: null, events, copies: 1, swap: false }
     if (this.#host.faults.frames.length === 0 && this.#swapped.size === 0) this.#leave(outgoing)
     else this.#afflict(outgoing, topic, name)
   }
@@ -240,14 +242,12 @@ export class SimulatedConnection implements Owner {
   #afflict(original: Outgoing, topic: TopicCounts, name: string): void {
     const now = this.#host.elapsed()
     let outgoing: Outgoing | null = original
-    let swap = false
     for (const fault of this.#host.faults.frames) {
-      if (!fault.isActive(now) || !fault.concerns(name) || !this.#strikes(fault, topic, swap)) continue
-      if (fault.fault._tag === "Reorder") swap = true
-      else outgoing = afflicted(outgoing, topic, fault)
+      if (!fault.isActive(now) || !fault.concerns(name) || !this.#strikes(fault, topic, outgoing.swap)) continue
+      outgoing = afflicted(outgoing, topic, fault)
       if (outgoing === null) return
     }
-    this.#swap(outgoing, topic, swap)
+    this.#swap(outgoing, topic)
   }
 
   /** Gaps are for book deltas. A frame changes places once, and only one of a topic can wait for the next. */
@@ -257,8 +257,8 @@ export class SimulatedConnection implements Owner {
     return fault.strikes()
   }
 
-  #swap(outgoing: Outgoing, topic: TopicCounts, wait: boolean): void {
-    if (wait) {
+  #swap(outgoing: Outgoing, topic: TopicCounts): void {
+    if (outgoing.swap) {
       add(topic.reordered, outgoing.events)
       this.#hold(outgoing)
       this.#swapped.set(topic, outgoing)
@@ -352,7 +352,7 @@ const afflicted = (outgoing: Outgoing, topic: TopicCounts, { fault, random }: Ac
       add(topic.duplicated, outgoing.events)
       return { ...outgoing, copies: outgoing.copies + 1 }
     case "Reorder":
-      return outgoing
+      return { ...outgoing, swap: true }
   }
 }
 

@@ -2,7 +2,7 @@
 import type { DialectOptions, DialectRequest, DialectResponse, ExchangeDialect } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { ExchangeFaults, longest } from "./ActiveFaults.ts"
-import type { ActiveFault, FaultOf } from "./ActiveFaults.ts"
+import type { ActiveFault, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
 import * as Counts from "./Counts.ts"
 import type { ExchangeCounts, TopicCounts } from "./Counts.ts"
 import type { SimulatedMarket } from "./MarketModel.ts"
@@ -48,6 +48,19 @@ const errorResponse = ({ status = 429, retryAfterMillis = 1_000 }: FaultOf<"Http
       return { status, headers: { "Content-Type": "text/html" }, body: forbidden }
     default:
       return { status, headers: { "Content-Type": "text/plain" }, body: `fault ${status}` }
+  }
+}
+
+/** Carries out a fault on one connection; false when there was nothing to do. */
+const strike = (connection: SimulatedConnection, fault: MomentaryFault): boolean => {
+  switch (fault._tag) {
+    case "Drop":
+      connection.end("dropped", fault.code ?? 1006, "")
+      return true
+    case "HalfOpen":
+      return connection.makeHalfOpen()
+    case "UpgradeNotice":
+      return connection.notify("upgrade")
   }
 }
 
@@ -166,9 +179,9 @@ export class SimulatedExchange implements Host {
   }
 
   /** Carries out a fault of one moment on the connections that are open now. */
-  strike(fault: ActiveFault): void {
+  strike(active: ActiveFault<MomentaryFault>): void {
     for (const connection of [...this.connections]) {
-      if (this.#strike(connection, fault)) fault.strikes()
+      if (strike(connection, active.fault)) active.strikes()
     }
   }
 
@@ -179,20 +192,6 @@ export class SimulatedExchange implements Host {
 
   drain(now: number): void {
     for (const connection of this.connections) connection.drain(now)
-  }
-
-  #strike(connection: SimulatedConnection, { fault }: ActiveFault): boolean {
-    switch (fault._tag) {
-      case "Drop":
-        connection.end("dropped", fault.code ?? 1006, "")
-        return true
-      case "HalfOpen":
-        return connection.makeHalfOpen()
-      case "UpgradeNotice":
-        return connection.notify("upgrade")
-      default:
-        return false
-    }
   }
 
   #answer(request: DialectRequest): DialectResponse {

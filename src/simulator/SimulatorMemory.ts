@@ -6,7 +6,6 @@ import type { MemoryPeerHandlers, MemoryRefusal, MemorySocket } from "../connect
 import type { Engine } from "./Engine.ts"
 import * as Gateway from "./Gateway.ts"
 import type { Control, Reachable } from "./Gateway.ts"
-import type { SimulatedConnection } from "./SimulatedConnection.ts"
 
 const host = "simulator.memory"
 
@@ -16,29 +15,18 @@ const connect = (engine: Engine, url: string, client: MemoryPeerHandlers): Memor
   if (exchange === null) return { refused: `nobody listens at ${url}` }
   const refusal = exchange.dial()
   if (refusal !== null) return { refused: Gateway.refusalText(refusal.status ?? 503) }
-  let open = true
-  const connection: SimulatedConnection = exchange.accept({
+  // The connection says nothing and hears nothing once it is over.
+  const connection = exchange.accept({
     send: (frame) => {
-      if (!open) return "closed"
       client.onFrame(frame)
       return "sent"
     },
-    close: (code, reason) => {
-      if (!open) return
-      open = false
-      client.onClose(code, reason)
-    },
+    close: (code, reason) => client.onClose(code, reason),
     freeze: () => {}
   })
   return {
-    send: (frame) => {
-      if (open) connection.receive(frame)
-    },
-    close: (code, reason) => {
-      if (!open) return
-      open = false
-      connection.end("closedByClient", code, reason)
-    }
+    send: (frame) => connection.receive(frame),
+    close: (code, reason) => connection.end("closedByClient", code, reason)
   }
 }
 

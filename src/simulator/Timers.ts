@@ -10,10 +10,6 @@ export class Timers {
   /** Latest first, so that the next one is taken from the end. */
   readonly #timers: Array<Timer> = []
 
-  get length(): number {
-    return this.#timers.length
-  }
-
   /** Returns how to cancel. */
   schedule(due: number, run: () => void): () => void {
     const timer: Timer = { due, run, cancelled: false }

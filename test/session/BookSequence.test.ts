@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import type { BookUpdate } from "../../src/domain/Market.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { BookRecipe } from "../../src/ExchangeAdapter.ts"
-import { BookSequence, pendingLimit } from "../../src/session/BookSequence.ts"
+import { BookSequence, pendingLimit, staleRunLimit } from "../../src/session/BookSequence.ts"
 
 const update = (kind: BookUpdate["kind"], first: number, last: number): BookUpdate => ({
   _tag: "BookUpdate",
@@ -144,6 +144,19 @@ describe("BookSequence", () => {
     sequence.update(delta(1, 1))
     sequence.update(snapshot(5))
     assert.deepStrictEqual(log, ["stale 1", "S5"])
+  })
+
+  it("takes an unending run of stale updates for a hole: the exchange's counter has started anew", () => {
+    const { log, sequence } = run(inStream)
+    sequence.update(snapshot(1000))
+    for (let version = 1; version < staleRunLimit; version++) sequence.update(delta(version, version))
+    assert.isTrue(sequence.live)
+    sequence.update(delta(1001, 1001))
+    for (let version = 1; version < staleRunLimit; version++) sequence.update(delta(version, version))
+    assert.isTrue(sequence.live)
+    sequence.update(delta(staleRunLimit, staleRunLimit))
+    assert.isFalse(sequence.live)
+    assert.strictEqual(log.at(-1), `hole 1001-${staleRunLimit}`)
   })
 
   it("counts what it forgets on reset", () => {

@@ -41,7 +41,10 @@ describe("the fault language", () => {
       ["http-error:429,retry-after=2s", { _tag: "HttpError", status: 429, retryAfterMillis: 2_000 }],
       ["upgrade-notice@3s", { _tag: "UpgradeNotice", startMillis: 3_000 }]
     ]
-    for (const [text, fault] of cases) assert.deepStrictEqual(parsed(text), fault, text)
+    for (const [text, fault] of cases) {
+      assert.deepStrictEqual(parsed(text), fault, text)
+      assert.strictEqual(Faults.print(parsed(Faults.print(fault))), Faults.print(fault), text)
+    }
     assert.strictEqual(new Set(cases.map(([, { _tag }]) => _tag)).size, Faults.names.length)
   })
 
@@ -84,29 +87,24 @@ describe("the fault language", () => {
     assert.include(refused(undefined), "undefined")
   })
 
+  const times = ["startMillis", "durationMillis", "millis", "retryAfterMillis"]
+  const texts: Readonly<Record<string, string>> = { exchange: "toy", pair: "BTC/USDT", topic: "a:*@b", path: "/x/*" }
+
+  /** The same fault with times, shares and texts that the language can write. */
+  const writable = ([field, value]: readonly [string, unknown]): readonly [string, unknown] => {
+    if (value === undefined) return [field, undefined]
+    if (times.includes(field)) return [field, (Math.floor(value as number) % 1e9) + 1]
+    return [field, field === "share" ? Math.ceil((value as number) * 1_000) / 1_000 : texts[field] ?? value]
+  }
+
   it.prop("what is printed reads back as the same", [Faults.Fault], ([fault]) => {
-    // Times that the text can hold.
-    const tidy = (millis: number | undefined) => millis === undefined ? undefined : (Math.floor(millis) % 1e9) + 1
-    const fields = {
-      ...fault,
-      exchange: fault.exchange === undefined ? undefined : "toy",
-      startMillis: tidy(fault.startMillis),
-      ...("durationMillis" in fault ? { durationMillis: tidy(fault.durationMillis) } : {}),
-      ...("millis" in fault ? { millis: tidy(fault.millis) } : {}),
-      ...("retryAfterMillis" in fault ? { retryAfterMillis: tidy(fault.retryAfterMillis) } : {}),
-      ...("share" in fault && fault.share !== undefined ? { share: Math.ceil(fault.share * 1_000) / 1_000 } : {}),
-      ...("pair" in fault && fault.pair !== undefined ? { pair: "BTC/USDT" } : {}),
-      ...("topic" in fault && fault.topic !== undefined ? { topic: "a:*@b" } : {}),
-      ...("path" in fault && fault.path !== undefined ? { path: "/x/*" } : {})
-    }
-    const checked = parsed(JSON.parse(JSON.stringify(fields)))
-    const text = Faults.print(checked)
+    const fields = Object.fromEntries(Object.entries(fault).map(writable).filter(([, value]) => value !== undefined))
+    const text = Faults.print(parsed(fields))
     assert.strictEqual(Faults.print(parsed(text)), text)
     const again: Record<string, unknown> = { ...parsed(text) }
-    // "every frame" has two spellings.
-    if (!("share" in checked)) delete again["share"]
-    // So has a start at once.
-    assert.deepStrictEqual({ startMillis: 0, ...again }, { startMillis: 0, ...checked } as Record<string, unknown>)
+    // "Every frame" has two spellings, and so has "at once".
+    if (fields["share"] === undefined) delete again["share"]
+    assert.deepStrictEqual({ startMillis: 0, ...again }, { startMillis: 0, ...fields })
   })
 
   it.effect("is a schema for options of a command line", () =>

@@ -4,6 +4,8 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import { TestClock } from "effect/testing"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
+import { Engine } from "../../src/simulator/Engine.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type { SimulatorOptions, TopicCounts } from "../../src/simulator/Simulator.ts"
 import { connect, ReplayedBook, withoutTime } from "./ToyClient.ts"
@@ -58,6 +60,19 @@ const get = (path: string, base?: string) =>
   })
 
 const getJson = (path: string, base?: string) => Effect.flatMap(get(path, base), (response) => response.json)
+
+/** Counts the intervals behind its first request. */
+const watching = (): ExchangeDialect => {
+  let seen = -1
+  return {
+    ...toy,
+    onHttp: (_request, world) => {
+      if (seen < 0) world.watch({ _tag: "Ticker", pair, everyMillis: 10, repeat: true, listener: () => seen++ })
+      seen = Math.max(seen, 0)
+      return { status: 200, headers: {}, body: JSON.stringify({ seen }) }
+    }
+  }
+}
 
 describe("books on the wire", () => {
   it.effect.prop(
@@ -276,11 +291,10 @@ describe("time", () => {
       }).pipe(Effect.provide(manual({ autoRun: true })))
     }))
 
-  it.effect("ticks that are far too late are left out and counted", () =>
+  it.effect("ticks that a test has made ahead of the clock are not made again", () =>
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
       const client = yield* subscribed("tickers:BTC_USDT:10")
-      // A tick ahead of the clock stands still until the clock has come up.
       yield* simulator.tick(3)
       yield* TestClock.adjust("30 millis")
       assert.strictEqual(simulator.counts().ticks, 3)
@@ -288,6 +302,42 @@ describe("time", () => {
       assert.strictEqual(simulator.counts().ticks, 4)
       assert.strictEqual(client.of("ticker").length, 4)
     }).pipe(Effect.provide(manual({ autoRun: true }))))
+
+  it("ticks that are far too late are left out and counted", () => {
+    const time = { now: 5_000, elapsed: 0 }
+    const engine = new Engine({
+      dialects: [toy],
+      pairs: [],
+      draws: new Map(),
+      limits: "off",
+      rate: 0,
+      tradeRate: 0,
+      levels: 10,
+      history: 1_024,
+      version: 1,
+      tickMillis: 10,
+      epoch: 5_000,
+      clock: { now: () => time.now, elapsed: () => time.elapsed }
+    })
+    const made = () => {
+      const { ticks, skippedTicks } = engine.counts()
+      return [ticks, skippedTicks]
+    }
+    time.elapsed = 9.5
+    assert.strictEqual(engine.advance(), 0.5)
+    assert.deepStrictEqual(made(), [0, 0])
+    time.elapsed = 103
+    assert.strictEqual(engine.advance(), 7)
+    assert.deepStrictEqual(made(), [10, 0])
+    time.elapsed = 1_108
+    assert.strictEqual(engine.advance(), 2)
+    assert.deepStrictEqual(made(), [20, 90])
+    // Where the wall clock has stayed behind, nothing happens in its future.
+    assert.strictEqual(engine.time, 5_000)
+    time.now = 7_000
+    assert.strictEqual(engine.time, 6_108)
+    assert.strictEqual(engine.now(), 7_000)
+  })
 
   it.effect("pausing holds the market; connections and timers go on", () =>
     Effect.gen(function*() {
@@ -324,6 +374,22 @@ describe("time", () => {
       assert.strictEqual(client.of("late").length, 2)
       assert.strictEqual(simulator.counts().exchanges["toy"]!.control.notice, 2)
     }).pipe(Effect.provide(manual())))
+
+  it.effect("a timer that is due together with one that ends its connection does not run", () =>
+    Effect.gen(function*() {
+      const client = yield* dial()
+      yield* tick(3)
+      assert.deepStrictEqual(client.closes, [[1_000, "first"]])
+    }).pipe(Effect.provide(manual({
+      dialects: [{
+        ...toy,
+        connect: (world, peer) => {
+          peer.after(20, () => peer.close(1_000, "first"))
+          peer.after(20, () => assert.fail("the connection is over"))
+          return toy.connect(world, peer, { limits: "off" })
+        }
+      }]
+    }))))
 
   it.effect("`until` waits for what clients do and for what ticks bring", () =>
     Effect.gen(function*() {
@@ -460,6 +526,14 @@ describe("connections", () => {
         }
       ]
     }))))
+
+  it.effect("a dialect may watch for itself, without a connection", () =>
+    Effect.gen(function*() {
+      yield* tick(1)
+      assert.deepStrictEqual(yield* getJson("/watched"), { seen: 0 })
+      yield* tick(5)
+      assert.deepStrictEqual(yield* getJson("/watched"), { seen: 5 })
+    }).pipe(Effect.provide(manual({ dialects: [watching()] }))))
 
   it.effect("a dialect may hang up while it is being connected", () =>
     Effect.gen(function*() {

@@ -212,20 +212,30 @@ describe("SimulatorServer", () => {
   it.live("frames for a client that is leaving are discarded, not sent", () =>
     Effect.gen(function*() {
       const simulator = yield* make({ autoRun: false })
-      const client = yield* dial(wsOf(simulator))
-      client.send("sub", "tickers:BTC_USDT:10")
-      yield* client.received(1)
+      const { host, pathname, port } = new URL(wsOf(simulator))
+      const masked = (opcode: number, payload: Buffer) => Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
+      // A client that says goodbye, hears the answer, and keeps its end of the line open.
+      const socket = yield* Effect.acquireRelease(
+        Effect.sync(() => connectTcp({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true })),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      socket.resume()
+      socket.write(
+        `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+      )
+      socket.write(masked(1, Buffer.from(JSON.stringify({ op: "sub", topic: "tickers:BTC_USDT:10" }))))
+      yield* simulator.until(() => simulator.topics("toy").size === 1)
       yield* simulator.tick(5)
-      yield* client.received(6)
-      yield* simulator.inject("delay:10ms")
-      yield* simulator.tick(1)
-      client.send("close", "4000")
-      yield* simulator.until(() => simulator.counts().exchanges["toy"]!.client.frames === 2)
-      yield* simulator.tick(1)
-      assert.deepStrictEqual(yield* Deferred.await(client.closed), [4_000, "asked for"])
-      const { sent, offered } = simulator.counts().exchanges["toy"]!.topics["tickers:BTC_USDT:10"]!
-      assert.strictEqual(client.frames.length, sent.frames + 1)
-      assert.isAtLeast(offered.frames, sent.frames)
+      yield* Effect.callback<void>((resume) => {
+        socket.once("end", () => resume(Effect.void))
+        socket.write(masked(8, Buffer.from([0x03, 0xe8])))
+      })
+      assert.strictEqual(connectionsOf(simulator).open, 1)
+      yield* simulator.tick(5)
+      const { sent, offered, discarded } = simulator.counts().exchanges["toy"]!.topics["tickers:BTC_USDT:10"]!
+      assert.deepStrictEqual([offered.frames, sent.frames, discarded.frames], [10, 5, 5])
+      assert.strictEqual(connectionsOf(simulator).slow, 0)
     }))
 
   it.live("a client that does not read is dropped", () =>

@@ -1,0 +1,180 @@
+/** `exchange watch`: the live data of one exchange. */
+import { Array, Clock, Effect, Layer, Option, Stdio, Stream } from "effect"
+import { Command, Flag, TerminalCapabilities } from "effect/cli"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as OrderBooks from "../composite/OrderBooks.ts"
+import type { PublicTag } from "../domain/Channel.ts"
+import type { Feed } from "../domain/Feed.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { MarketEvent } from "../domain/Market.ts"
+import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
+import * as Exchanges from "../Exchanges.ts"
+import { PublicWebsocket } from "../PublicWebsocket.ts"
+import type { Subscribed } from "../PublicWebsocket.ts"
+import { ExchangeBoard } from "./Board.ts"
+import * as EventJson from "./EventJson.ts"
+import type { JsonObject } from "./EventJson.ts"
+import * as Failure from "./Failure.ts"
+import * as Flags from "./Flags.ts"
+import * as Lifetime from "./Lifetime.ts"
+import * as Live from "./Live.ts"
+import * as Refusal from "./Refusal.ts"
+import * as StatusLog from "./StatusLog.ts"
+import * as Stdout from "./Stdout.ts"
+import * as Style from "./Style.ts"
+import * as Telemetry from "./Telemetry.ts"
+import { WatchView } from "./WatchView.ts"
+
+interface Wanted {
+  readonly adapter: ExchangeAdapter
+  readonly pairs: NonEmptyReadonlyArray<TradingPair>
+  readonly channels: NonEmptyReadonlyArray<PublicTag>
+}
+
+/** Refuses what the exchange cannot have before anything is opened. */
+const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failure.CommandFailed> => {
+  const missing = channels.find((channel) => !adapter.channels.has(channel))
+  if (missing !== undefined) {
+    const offered = [...adapter.channels].join(", ")
+    return Effect.fail(Failure.usage(`${adapter.name} does not offer ${missing}; it offers ${offered}`))
+  }
+  const impossible = pairs.filter((pair) => adapter.symbol(pair) === null)
+  return impossible.length === 0
+    ? Effect.void
+    : Effect.fail(Failure.usage(`${adapter.name} can have no pair such as ${impossible.join(", ")}`))
+}
+
+/** Subscribes; refused pairs are told, and all of them refused is a failure. */
+const subscribe = ({ pairs, channels }: Wanted): Effect.Effect<Subscribed, Failure.CommandFailed, PublicWebsocket> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const subscribed = yield* Effect.mapError(websocket.initialize(pairs, channels), Refusal.failure)
+    for (const error of subscribed.rejected.values()) yield* Effect.logWarning(error.message)
+    return subscribed
+  })
+
+const channelOf: Readonly<Record<MarketEvent["_tag"], PublicTag>> = {
+  BookTicker: "BookTicker",
+  Trade: "Trades",
+  BookUpdate: "Book"
+}
+
+const itemJson = (exchange: ExchangeId, item: Feed<MarketEvent>): JsonObject =>
+  item._tag === "Gap"
+    ? { exchange, channel: item.channel, pair: item.pair, symbol: item.symbol, gap: EventJson.gap(item) }
+    : { exchange, channel: channelOf[item.value._tag], ...EventJson.event(item.value) }
+
+/** Every element of the feed as a line, at the reader's pace. */
+const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    yield* StatusLog.start
+    const lines = websocket.events.pipe(
+      Stream.mapError(Refusal.failure),
+      Stream.chunks,
+      Stream.map((items) => {
+        onEvents(items.filter(({ _tag }) => _tag === "Data").length)
+        return items.map((item) => `${JSON.stringify(itemJson(websocket.exchange, item))}\n`).join("")
+      })
+    )
+    yield* Effect.raceFirst(Stdout.write(lines), Effect.andThen(subscribe(wanted), Effect.never))
+  })
+
+/** The newest values, redrawn in place or printed every second. */
+const table = (wanted: Wanted, view: WatchView) =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    yield* StatusLog.start
+    yield* websocket.handle(view.handlers)
+    const { accepted } = yield* subscribe(wanted)
+    if (wanted.channels.includes("Book")) view.books = yield* OrderBooks.make(accepted)
+    yield* Effect.never
+  }).pipe(
+    Effect.catchTag("ExchangeError", (error) => Effect.fail(Refusal.failure(error))),
+    Effect.scoped,
+    Effect.raceFirst(Live.show(view))
+  )
+
+const makeView = Effect.fnUntraced(function*(wanted: Wanted, log: (count: number) => ReadonlyArray<string>) {
+  const clock = yield* Clock.Clock
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const { adapter, pairs, channels } = wanted
+  return new WatchView({
+    board: new ExchangeBoard(adapter.id, adapter.name),
+    pairs,
+    channels,
+    now: () => clock.currentTimeMillisUnsafe(),
+    style: Style.of(canColor),
+    log
+  })
+})
+
+/** Flags that were given, and no keys for the others: what is left out comes from the configuration. */
+const given = <Name extends string>(name: Name, value: Option.Option<string>): Partial<Record<Name, string>> =>
+  Option.match(value, { onNone: () => ({}), onSome: (text) => ({ [name]: text }) as Record<Name, string> })
+
+export const command = Command.make(
+  "watch",
+  {
+    exchange: Flags.exchangeId,
+    pairs: Flags.pairs,
+    channels: Flags.channelList,
+    duration: Flags.duration,
+    format: Flag.Literals("format", ["table", "ndjson"]).pipe(
+      Flag.withDescription("Newest values for people, or every event as a line of JSON (default: table on a terminal)"),
+      Flag.optional
+    ),
+    wsUrl: Flags.wsUrl,
+    restUrl: Flags.restUrl,
+    metricsPort: Flags.metricsPort,
+    otlpUrl: Flags.otlpUrl
+  },
+  Effect.fnUntraced(function*(options) {
+    const { exchange, pairs, channels, duration } = options
+    if (!Array.isReadonlyArrayNonEmpty(pairs) || !Array.isReadonlyArrayNonEmpty(channels)) {
+      return yield* Failure.usage("--pairs and --channels are needed")
+    }
+    const wanted: Wanted = { adapter: Exchanges.get(exchange), pairs, channels }
+    yield* check(wanted)
+    const stdio = yield* Stdio.Stdio
+    const format = Option.getOrElse(options.format, () => "auto" as const)
+    const isTable = format === "table" || (format === "auto" && (yield* stdio.stdoutIsTerminal))
+    const held = isTable ? yield* Live.logging : Option.none()
+    const view = yield* makeView(
+      wanted,
+      (count) => Option.match(held, { onNone: () => [], onSome: ({ recent }) => recent(count) })
+    )
+    let events = 0
+    const body = isTable ? table(wanted, view) : Effect.scoped(ndjson(wanted, (count) => void (events += count)))
+    const services = Exchanges.layerConfig(exchange, {
+      ...given("url", options.wsUrl),
+      ...given("restUrl", options.restUrl)
+    })
+    const end = yield* body.pipe(
+      Effect.provide(services),
+      Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
+      Effect.provide(Telemetry.layer(options)),
+      Effect.provide(Option.match(held, { onNone: () => Layer.empty, onSome: ({ layer }) => layer })),
+      (running) => Lifetime.run(running, duration),
+      Effect.ensuring(Option.match(held, { onNone: () => Effect.void, onSome: ({ release }) => release }))
+    )
+    if (end === "Elapsed" && events + view.count === 0) {
+      return yield* Failure.nothing(`nothing was received from ${exchange}`)
+    }
+  })
+).pipe(
+  Command.withDescription(
+    "Watch live data of an exchange: its newest values as a table, or every event and every gap as a line of JSON."
+  ),
+  Command.withShortDescription("Watch live data of an exchange"),
+  Command.withExamples([
+    {
+      command: "exchange watch gate-spot --pairs BTC/USDT,ETH/USDT --channels book-ticker,trades",
+      description: "A live table"
+    },
+    {
+      command: "exchange watch mexc-spot --pairs BTC/USDT --channels trades --format ndjson --duration 10s",
+      description: "Every trade of ten seconds as JSON"
+    }
+  ])
+)
