@@ -13,6 +13,9 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
 /** A bar would end the cell, also within code. */
 const cellOf = (text: string): string => text.replaceAll("|", "\\|")
 
+/** Names on the wire; two that work together are joined by "and". */
+const wireOf = (wire: string): string => wire.split(" and ").map((name) => `\`${name}\``).join(" and ")
+
 const seconds = (duration: Duration.Input): string => `${Duration.toSeconds(duration)} s`
 
 const silenceOf = (bound: Duration.Input | null): string => bound === null ? "never" : seconds(bound)
@@ -33,7 +36,7 @@ const section = (adapter: ExchangeAdapter): string =>
 ${
     table(
       ["channel", "on the wire", "what comes", "source"],
-      adapter.coverage.map(({ channel, note, source, wire }) => [`\`${channel}\``, `\`${wire}\``, note, source])
+      adapter.coverage.map(({ channel, note, source, wire }) => [`\`${channel}\``, wireOf(wire), note, source])
     )
   }
 

@@ -172,7 +172,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     },
     heartbeat: { interval: values.pingInterval, timeout: values.pingTimeout },
     staleAfter: values.staleAfter,
-    silence: defined({
+    silence: given({
       BookTicker: values.silenceBookTicker,
       Trades: values.silenceTrades,
       Book: values.silenceBook
@@ -186,8 +186,17 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
   })))
 }
 
-const defined = <A>(record: Readonly<Record<string, A | undefined>>): Partial<Record<PublicTag, A>> =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
+/** `overrides` win field by field, also within `socket`, `heartbeat` and `silence`; what they leave undefined stands. */
+const merge = (options: WebsocketOptions, overrides: WebsocketOptions): WebsocketOptions => ({
+  ...options,
+  ...given(overrides),
+  socket: { ...options.socket, ...given(overrides.socket) },
+  heartbeat: { ...options.heartbeat, ...given(overrides.heartbeat) },
+  silence: { ...options.silence, ...given(overrides.silence) }
+})
+
+const given = <A extends object>(fields: A | undefined): Partial<A> =>
+  Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as Partial<A>
 
 /** The same Layer with its options from the configuration; `overrides` win. */
 export const layerConfig = (
@@ -197,4 +206,4 @@ export const layerConfig = (
   PublicWebsocket | MarketRest.MarketRest,
   Config.ConfigError,
   FrameSocket.FrameSocket | HttpClient.HttpClient
-> => Layer.unwrap(Effect.map(config(adapter), (options) => layer(adapter, { ...options, ...overrides })))
+> => Layer.unwrap(Effect.map(config(adapter), (options) => layer(adapter, merge(options, overrides))))

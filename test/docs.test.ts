@@ -109,7 +109,11 @@ describe("docs/metrics.md", () => {
   const isMetric = (value: unknown): value is Described =>
     typeof value === "object" && value !== null && "id" in value && "type" in value
 
-  const metrics = [...Object.values(SessionMetrics), ...Object.values(ConnectionMetrics.make("x"))].filter(isMetric)
+  const exported: ReadonlyArray<unknown> = [
+    ...Object.values(SessionMetrics),
+    ...Object.values(ConnectionMetrics.make("x"))
+  ]
+  const metrics = exported.filter(isMetric)
 
   /** `exchange.ws.frames.received`, `.sent` names two. */
   const namesIn = (cell: string): ReadonlyArray<string> => {

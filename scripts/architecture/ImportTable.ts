@@ -46,6 +46,7 @@ const table: Readonly<Record<string, Row>> = {
   exchanges: { may: ["self", "domain", "ExchangeError", "ExchangeAdapter"], mayTypes: ["connection"] },
   dialect: { may: ["domain", "ExchangeDialect"] },
   "exchanges/index": { may: ["exchanges"] },
+  "exchanges/dialects": { may: ["dialect"] },
   ExchangeFactory: { may: factory },
   PublicWebsocketTest: { may: factory },
   composite: { may: ["self", ...consumers] },
@@ -56,8 +57,9 @@ const table: Readonly<Record<string, Row>> = {
   simulator: { may: ["self", "domain", "ExchangeError", "ExchangeDialect", "connection/MemoryNetwork"] },
   Exchanges: { may: frontDoor },
   index: { may: everything.filter((unit) => unit !== "index") },
-  cli: { may: ["self", ...everything, "dialect", "simulator"] },
-  dashboard: { may: ["self", ...everything, "dialect", "simulator"] }
+  SimulatedExchanges: { may: [...everything, "exchanges/dialects", "simulator"] },
+  cli: { may: ["self", ...everything, "SimulatedExchanges", "simulator"] },
+  dashboard: { may: ["self", ...everything, "SimulatedExchanges", "simulator"] }
 }
 
 interface Unit {
@@ -224,9 +226,11 @@ const checkEntry = (graph: Graph): ReadonlyArray<Violation> => {
   return violations
 }
 
+const heavyUnits = ["simulator", "cli", "dashboard", "dialect", "exchanges/dialects", "SimulatedExchanges"]
+
 const isHeavy = (path: string): boolean =>
   path.startsWith("@effect/platform-node") ||
-  (path.startsWith("src/") && ["simulator", "cli", "dashboard", "dialect"].includes(unitOf(path).name))
+  (path.startsWith("src/") && heavyUnits.includes(unitOf(path).name))
 
 const checkBarrel = (file: File): ReadonlyArray<Violation> =>
   edgesOf(file)

@@ -1,7 +1,10 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as Books from "./cases/Books.ts"
+import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
 
 export const cases: ReadonlyArray<Case> = [
-  Books.books
+  Suites.conformance,
+  Books.books,
+  Suites.packed
 ]

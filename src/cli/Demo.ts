@@ -1,5 +1,5 @@
 /** `exchange demo`: MEXC and Gate side by side, from the simulator or live. */
-import { Array, Clock, Effect, Exit, Layer, Option, Schedule, Stdio } from "effect"
+import { Array, Clock, Deferred, Effect, Exit, Layer, Option, Schedule, Stdio } from "effect"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as OrderBooks from "../composite/OrderBooks.ts"
@@ -157,10 +157,14 @@ export const command = Command.make(
       style: Style.of(canColor),
       log: (count) => Option.match(held, { onNone: () => [], onSome: ({ recent }) => recent(count) })
     })
+    // Starting the simulator is not part of the time that was asked for.
+    const ready = yield* Deferred.make<void>()
     const body = Effect.gen(function*() {
       const source = yield* options.live
         ? live
         : simulated({ pairs, seed, rate: Option.getOrUndefined(options.rate) })
+      view.begin()
+      yield* Deferred.succeed(ready, undefined)
       yield* Effect.raceFirst(followAll(boards, pairs, source.layerOf), source.watch)
     })
     const summary = (): ReadonlyArray<string> => json ? [JSON.stringify(view.summary())] : view.tables()
@@ -173,7 +177,7 @@ export const command = Command.make(
       Effect.scoped,
       Effect.provide(Telemetry.layer(options)),
       Effect.provide(Option.match(held, { onNone: () => Layer.empty, onSome: ({ layer }) => layer })),
-      (running) => Lifetime.run(running, duration),
+      (running) => Lifetime.run(running, { duration, begins: Deferred.await(ready) }),
       Effect.ensuring(Option.match(held, { onNone: () => Effect.void, onSome: ({ release }) => release })),
       Effect.onExit(printSummary)
     )

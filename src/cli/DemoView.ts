@@ -35,12 +35,18 @@ const errorCount = (errors: Readonly<Record<string, number>>): number =>
 
 export class DemoView implements View {
   readonly #options: DemoViewOptions
-  readonly #startedAt: number
-  readonly #pairRates: ReadonlyMap<TradingPair, Rate>
-  readonly #exchangeRates: ReadonlyMap<ExchangeBoard, Rate>
+  #startedAt = 0
+  #pairRates: ReadonlyMap<TradingPair, Rate> = new Map()
+  #exchangeRates: ReadonlyMap<ExchangeBoard, Rate> = new Map()
 
   constructor(options: DemoViewOptions) {
     this.#options = options
+    this.begin()
+  }
+
+  /** Counts time from now on. */
+  begin(): void {
+    const options = this.#options
     this.#startedAt = options.now()
     this.#pairRates = new Map(options.pairs.map((pair) => [pair, new Rate(this.#startedAt)]))
     this.#exchangeRates = new Map(options.boards.map((board) => [board, new Rate(this.#startedAt)]))

@@ -19,11 +19,18 @@ const end = <E>(fiber: Fiber.Fiber<void, E>): Effect.Effect<void, Failure.Comman
     if (Option.isNone(ended)) yield* Failure.failed(`not everything was closed within ${grace}`)
   })
 
-const join = <E>(fiber: Fiber.Fiber<void, E>, duration: Option.Option<Duration.Duration>): Effect.Effect<End, E> => {
+export interface Limit {
+  readonly duration: Option.Option<Duration.Duration>
+  /** The duration counts from here. Default: at once. */
+  readonly begins?: Effect.Effect<void> | undefined
+}
+
+const join = <E>(fiber: Fiber.Fiber<void, E>, { duration, begins = Effect.void }: Limit): Effect.Effect<End, E> => {
   const finished = Effect.as(Fiber.join(fiber), "Finished" as const)
   return Option.match(duration, {
     onNone: () => finished,
-    onSome: (limit) => Effect.raceFirst(finished, Effect.as(Effect.sleep(limit), "Elapsed" as const))
+    onSome: (limit) =>
+      Effect.raceFirst(finished, Effect.as(Effect.andThen(begins, Effect.sleep(limit)), "Elapsed" as const))
   })
 }
 
@@ -33,12 +40,12 @@ const join = <E>(fiber: Fiber.Fiber<void, E>, duration: Option.Option<Duration.D
  */
 export const run = <E, R>(
   body: Effect.Effect<void, E, R>,
-  duration: Option.Option<Duration.Duration> = Option.none()
+  limit: Limit = { duration: Option.none() }
 ): Effect.Effect<End, E | Failure.CommandFailed, R> =>
   Effect.uninterruptible(
     Effect.gen(function*() {
       const fiber = yield* Effect.forkDetach(body)
-      const exit = yield* Effect.exit(Effect.interruptible(join(fiber, duration)))
+      const exit = yield* Effect.exit(Effect.interruptible(join(fiber, limit)))
       yield* end(fiber)
       if (Exit.isSuccess(exit)) return exit.value
       return Cause.hasInterruptsOnly(exit.cause) ? "Stopped" : yield* Effect.failCause(exit.cause)

@@ -1,10 +1,10 @@
 /** `exchange simulate`: the simulator as a process of its own. */
 import { Effect, Option, Result, Stdio, Stream } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
+import { dialects } from "../SimulatedExchanges.ts"
 import * as Faults from "../simulator/Faults.ts"
 import type { Fault } from "../simulator/Faults.ts"
 import * as Simulator from "../simulator/Simulator.ts"
-import { dialects } from "./Dialects.ts"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Lifetime from "./Lifetime.ts"
@@ -21,7 +21,9 @@ const readFault = (text: string): Result.Result<Fault, string> => {
 const faults = Flag.String("fault").pipe(
   Flag.withMetavar("FAULT"),
   Flag.withDescription(
-    `Something to go wrong, such as drop@5s or gap:5%,on=gate-spot; may be given again. Kinds: ${Faults.names.join(", ")}`
+    `Something to go wrong, such as drop@5s or gap:5%,on=gate-spot; may be given again. Kinds: ${
+      Faults.names.join(", ")
+    }`
   ),
   Flag.mapEffect((value) =>
     Effect.fromResult(
@@ -94,7 +96,13 @@ export const command = Command.make(
   ),
   Command.withShortDescription("Run simulated exchanges on this machine"),
   Command.withExamples([
-    { command: "exchange simulate --seed 7 --pairs BTC/USDT,ETH/USDT", description: "Two pairs, the same prices each time" },
-    { command: "exchange simulate --fault drop@5s --fault gap:5%,on=gate-spot", description: "Lose connections and messages" }
+    {
+      command: "exchange simulate --seed 7 --pairs BTC/USDT,ETH/USDT",
+      description: "Two pairs, the same prices each time"
+    },
+    {
+      command: "exchange simulate --fault drop@5s --fault gap:5%,on=gate-spot",
+      description: "Lose connections and messages"
+    }
   ])
 )

@@ -27,11 +27,11 @@ const prometheus = (port: number): Layer.Layer<never, Failure.CommandFailed> =>
     )
   }))
 
-const otlp = (baseUrl: string): Layer.Layer<never> =>
+/** The tracer and the logger are given to the program; its other loggers stay. */
+const otlp = (baseUrl: string) =>
   Layer.effectDiscard(Effect.logInfo(`exporting telemetry to ${baseUrl}`)).pipe(
     Layer.merge(Otlp.layerJson({ baseUrl, resource: { serviceName: "effect-exchange" }, shutdownTimeout: "1 second" })),
-    Layer.provide(FetchHttpClient.layer),
-    Layer.flatMap(() => Layer.empty)
+    Layer.provide(FetchHttpClient.layer)
   )
 
 export interface TelemetryOptions {
@@ -39,7 +39,7 @@ export interface TelemetryOptions {
   readonly otlpUrl: Option.Option<string>
 }
 
-export const layer = ({ metricsPort, otlpUrl }: TelemetryOptions): Layer.Layer<never, Failure.CommandFailed> =>
+export const layer = ({ metricsPort, otlpUrl }: TelemetryOptions) =>
   Layer.merge(
     Option.match(metricsPort, { onNone: () => Layer.empty, onSome: prometheus }),
     Option.match(otlpUrl, { onNone: () => Layer.empty, onSome: otlp })

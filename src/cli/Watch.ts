@@ -155,7 +155,7 @@ export const command = Command.make(
       Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
       Effect.provide(Telemetry.layer(options)),
       Effect.provide(Option.match(held, { onNone: () => Layer.empty, onSome: ({ layer }) => layer })),
-      (running) => Lifetime.run(running, duration),
+      (running) => Lifetime.run(running, { duration }),
       Effect.ensuring(Option.match(held, { onNone: () => Effect.void, onSome: ({ release }) => release }))
     )
     if (end === "Elapsed" && events + view.count === 0) {

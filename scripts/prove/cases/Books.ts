@@ -268,11 +268,11 @@ const sweep = Effect.fnUntraced(function*(way: Way, proof: Proof, tally: Tally) 
   return runs
 })
 
-/** Three minutes of market with three faults at random moments. */
+/** Five minutes of market with three faults at random moments. */
 const long = Effect.fnUntraced(function*(way: Way, proof: Proof, index: number, tally: Tally) {
   const seed = proof.seed + index
   const random = yield* Virtual.draws(seed, `long ${way.name}`)
-  const millis = 180_000
+  const millis = 300_000
   const planned = Array.from({ length: 3 }, () => ({
     atMillis: between(random, 0, millis - 5_000),
     strike: strikeOf(Virtual.pick(random, kinds), random)
@@ -300,7 +300,7 @@ const percent = (value: number): string => `${(100 * value).toFixed(3)} %`
 const provenWay = Effect.fnUntraced(function*(way: Way, proof: Proof) {
   const [swept, lasting, stormy] = [new Tally(), new Tally(), new Tally()]
   const sweeps = yield* sweep(way, proof, swept)
-  const longs = Proofs.sizeOf(proof, 3, 40)
+  const longs = Proofs.sizeOf(proof, 2, 24)
   for (let i = 0; i < longs; i++) yield* long(way, proof, i, lasting)
   const storms = Proofs.sizeOf(proof, 3, 60)
   for (let i = 0; i < storms; i++) yield* storm(way, proof, i, stormy)

@@ -1,0 +1,55 @@
+/**
+ * Our exchanges, simulated: real adapters over simulated markets, for tests and experiments. A sub-path of the package
+ * (`effect-exchange/simulator`), which the main entry never loads.
+ */
+import { Effect, Layer } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as FrameSocket from "./connection/FrameSocket.ts"
+import * as MemoryNetwork from "./connection/MemoryNetwork.ts"
+import type { ExchangeDialect } from "./ExchangeDialect.ts"
+import * as ExchangeFactory from "./ExchangeFactory.ts"
+import * as Exchanges from "./Exchanges.ts"
+import * as byName from "./exchanges/dialects.ts"
+import * as Simulator from "./simulator/Simulator.ts"
+
+export { Simulator } from "./simulator/Simulator.ts"
+export type { Fault, SimulatorOptions, SimulatorService, SimulatorUrls } from "./simulator/Simulator.ts"
+
+/** The servers' halves of our exchanges' protocols. */
+export const dialects: ReadonlyArray<ExchangeDialect> = Object.values(byName)
+
+export type Options = Omit<Simulator.SimulatorOptions, "dialects">
+
+type Errors = Simulator.SimulatorError | Simulator.InvalidFault
+
+/** All our exchanges behind real ports on this machine. */
+export const layer = (options: Options = {}): Layer.Layer<Simulator.Simulator, Errors> =>
+  Simulator.layer({ ...options, dialects })
+
+const over = (id: Exchanges.KnownExchange, options: ExchangeFactory.WebsocketOptions) =>
+  Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
+    const { rest, ws } = urls[id]!
+    return ExchangeFactory.layer(Exchanges.get(id), { url: ws, restUrl: rest, ...options })
+  }))
+
+/** The services of one exchange over real sockets to a simulator of their own, and that simulator. */
+export const layerOf = (
+  id: Exchanges.KnownExchange,
+  options: Options = {},
+  websocket: ExchangeFactory.WebsocketOptions = {}
+): Layer.Layer<Exchanges.Services | Simulator.Simulator, Errors> =>
+  over(id, websocket).pipe(
+    Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
+    Layer.provideMerge(layer(options))
+  )
+
+/** The same inside the process: no port, and time is the clock's, so that it runs under `TestClock`. */
+export const layerMemoryOf = (
+  id: Exchanges.KnownExchange,
+  options: Options = {},
+  websocket: ExchangeFactory.WebsocketOptions = {}
+): Layer.Layer<Exchanges.Services | Simulator.Simulator | MemoryNetwork.MemoryNetwork, Errors> =>
+  over(id, websocket).pipe(
+    Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
+    Layer.provideMerge(Simulator.layerMemory({ ...options, dialects }))
+  )

@@ -1,0 +1,2 @@
+export { gateSpotDialect } from "./gate/GateDialect.ts"
+export { mexcSpotDialect } from "./mexc/MexcDialect.ts"
