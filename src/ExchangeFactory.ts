@@ -195,8 +195,10 @@ const merge = (options: WebsocketOptions, overrides: WebsocketOptions): Websocke
   silence: { ...options.silence, ...given(overrides.silence) }
 })
 
-const given = <A extends object>(fields: A | undefined): Partial<A> =>
-  Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as Partial<A>
+type Given<A> = { readonly [K in keyof A]?: Exclude<A[K], undefined> }
+
+const given = <A extends object>(fields: A | undefined): Given<A> =>
+  Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as Given<A>
 
 /** The same Layer with its options from the configuration; `overrides` win. */
 export const layerConfig = (

@@ -24,7 +24,12 @@ const checkTopLevel = ({ path }: File): ReadonlyArray<Violation> => {
 }
 
 /** Files that another tool or convention names. */
-const namedByConvention = new Set(["src/index.ts", "src/exchanges/index.ts", "src/cli/main.ts"])
+const namedByConvention = new Set([
+  "src/index.ts",
+  "src/exchanges/index.ts",
+  "src/exchanges/dialects.ts",
+  "src/cli/main.ts"
+])
 
 const checkSourceName = ({ path }: File): ReadonlyArray<Violation> => {
   if (!path.startsWith("src/") || namedByConvention.has(path)) return []

@@ -1,10 +1,14 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as Books from "./cases/Books.ts"
+import * as Fixtures from "./cases/Fixtures.ts"
+import * as Ledger from "./cases/Ledger.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
 
 export const cases: ReadonlyArray<Case> = [
   Suites.conformance,
+  Fixtures.fixtures,
   Books.books,
+  Ledger.ledger,
   Suites.packed
 ]

@@ -2,6 +2,7 @@
 import { Effect, Metric, Random } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { WebsocketOptions } from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
@@ -43,3 +44,7 @@ export const run = <A, E>(
     Effect.provide(TestClock.layer()),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
+
+/** So many pairs against USDT. */
+export const pairs = (count: number): [TradingPair, ...Array<TradingPair>] =>
+  Array.from({ length: count }, (_, i): TradingPair => i === 0 ? "BTC/USDT" : `COIN${i}/USDT`) as [TradingPair, ...Array<TradingPair>]

@@ -39,6 +39,7 @@ const faults = Flag.String("fault").pipe(
 export const rate = Flag.Finite("rate").pipe(
   Flag.withMetavar("N"),
   Flag.withDescription("Book changes per second and market (default 50)"),
+  Flag.filter((value) => value >= 0, () => "a number, 0 or more"),
   Flag.optional
 )
 

@@ -16,6 +16,17 @@ const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.me
 // The terminal has gone: end as in any other case.
 process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
 
+/**
+ * A signal to npm ends npm and its shell, and the shell does not pass it on: whoever `npm run` has started notices that
+ * it has another parent. Started any other way, outliving the parent is the user's own wish (`nohup`).
+ */
+const watchNpm: Effect.Effect<void> = Effect.gen(function*() {
+  if (process.env["npm_lifecycle_event"] === undefined) return
+  const parent = process.ppid
+  yield* Effect.repeat(Effect.sleep("500 millis"), { while: () => process.ppid === parent })
+  process.kill(process.pid, "SIGTERM")
+})
+
 /** How the command ended: the fiber itself ends as interrupted after any signal, also when that was its proper end. */
 let ended: Exit.Exit<void, unknown> | undefined
 
@@ -28,6 +39,7 @@ Command.run(Exchange.command, { version: manifest.version }).pipe(
       ended = exit
     })
   ),
+  (command) => Effect.scoped(Effect.andThen(Effect.forkScoped(watchNpm), command)),
   // Commands say themselves what a signal may stop, see Lifetime.
   Effect.uninterruptible,
   Effect.provide(Layer.mergeAll(Exchange.layer, Logging.layer, NodeServices.layer)),

@@ -53,7 +53,7 @@ const watch = Effect.fnUntraced(function*(connection: Connection, options: Heart
       continue
     }
     const seen = activity.receivedAt
-    const { late, over } = yield* ping(connection, options, timeout, clock)
+    const { late, over } = yield* ping(connection, options, { timeout, interval }, clock)
     if (over) return
     if (activity.receivedAt !== seen) continue
     if (activity.held) {
@@ -73,12 +73,41 @@ const watch = Effect.fnUntraced(function*(connection: Connection, options: Heart
   }
 })
 
+interface Patience {
+  readonly timeout: number
+  readonly interval: number
+}
+
 /**
  * Sends a ping and gives the peer `timeout` to show life. The write is not waited for: to a dead peer it may hang for
  * ever once the send buffer is full. `over`: the connection has ended, and `pull` has the reason.
  */
-const ping = (connection: Connection, options: HeartbeatOptions, timeout: number, clock: Clock.Clock) =>
-  Effect.suspend(() => connection.write(options.ping())).pipe(
-    Effect.matchEffect({ onFailure: () => Effect.succeed({ late: false, over: true }), onSuccess: () => Effect.never }),
-    Effect.raceFirst(Effect.map(Silence.sleep(clock, timeout), ({ late }) => ({ late, over: false })))
-  )
+const ping = (connection: Connection, options: HeartbeatOptions, patience: Patience, clock: Clock.Clock) =>
+  Effect.suspend(() => {
+    // The answer may come before the write returns.
+    const waiting = answer(connection, connection.activity.receivedAt, patience, clock)
+    return connection.write(options.ping()).pipe(
+      Effect.matchEffect({
+        onFailure: () => Effect.succeed({ late: false, over: true }),
+        onSuccess: () => Effect.never
+      }),
+      Effect.raceFirst(Effect.map(waiting, (late) => ({ late, over: false })))
+    )
+  })
+
+/**
+ * Waits for life, at most `timeout`, and says whether the process was asleep meanwhile. Looks up every `interval`: when
+ * the peer answers at once and dies then, the next ping must not have to wait for a timeout that is longer.
+ */
+const answer = Effect.fnUntraced(function*(
+  { activity }: Connection,
+  seen: number,
+  { interval, timeout }: Patience,
+  clock: Clock.Clock
+) {
+  let late = false
+  for (let left = timeout; left > 0 && activity.receivedAt === seen; left -= interval) {
+    late = (yield* Silence.sleep(clock, Math.min(left, interval))).late || late
+  }
+  return late
+})

@@ -59,18 +59,24 @@ export const isRefusal = (result: MemorySocket | MemoryRefusal): result is Memor
 /** An `HttpClient` whose requests stay inside the process. */
 export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, MemoryNetwork> = Layer.effect(
   HttpClient.HttpClient,
-  Effect.map(MemoryNetwork, (network) =>
-    HttpClient.make((request, url) =>
-      Effect.flatMap(bodyOf(request), (body) =>
-        network.request({ method: request.method, url: url.href, headers: request.headers, body }).pipe(
-          Effect.mapError(({ refused }) =>
-            new HttpClientError.HttpClientError({
-              reason: new HttpClientError.TransportError({ request, description: refused })
-            })
-          ),
-          Effect.map((response) => toClientResponse(request, response))
-        ))
-    ))
+  Effect.map(
+    MemoryNetwork,
+    (network) =>
+      HttpClient.make((request, url) =>
+        Effect.flatMap(
+          bodyOf(request),
+          (body) =>
+            network.request({ method: request.method, url: url.href, headers: request.headers, body }).pipe(
+              Effect.mapError(({ refused }) =>
+                new HttpClientError.HttpClientError({
+                  reason: new HttpClientError.TransportError({ request, description: refused })
+                })
+              ),
+              Effect.map((response) => toClientResponse(request, response))
+            )
+        )
+      )
+  )
 )
 
 const bodyOf = (

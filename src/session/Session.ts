@@ -236,7 +236,8 @@ export const make = Effect.fnUntraced(
         dialTurn
       })
       links.push(link)
-      const fiber = fork(link.run.pipe(
+      // Not before the link is booked: a dial may fail for good in its very first step.
+      const fiber = fork(Effect.andThen(Effect.yieldNow, link.run).pipe(
         Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
         // A defect must not leave the topics waiting for data that cannot come.
         Effect.catchDefect((defect) =>
@@ -260,6 +261,8 @@ export const make = Effect.fnUntraced(
 
     /** A permanent error: everything on the link ends with its reason. */
     const linkFailed = (link: Link, error: ExchangeError): void => {
+      // First: who asks again at once must not be put on it.
+      closers.delete(link)
       for (const booking of bookings.values()) {
         if (booking.link !== link) continue
         booking.link = null

@@ -146,10 +146,12 @@ export class TopicState {
   }
 
   remove(route: Route): void {
-    this.routes = this.routes.filter((other) => other !== route)
     route.own?.reset()
     route.own = null
-    if (this.routes.length === 0) this.reset()
+    const routes = this.routes.filter((other) => other !== route)
+    // While the last one still stands here, so that what waits for a snapshot is counted as its own.
+    if (routes.length === 0) this.reset()
+    this.routes = routes
   }
 
   resynchronise(route: Route): void {

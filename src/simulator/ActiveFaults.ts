@@ -96,7 +96,8 @@ const momentaryTags: ReadonlySet<FaultTag> = new Set(["Drop", "HalfOpen", "Upgra
 /** Faults that are carried out at their start, on the connections that are open then. */
 export type MomentaryFault = FaultOf<"Drop" | "HalfOpen" | "UpgradeNotice">
 
-export const isMomentary = (active: ActiveFault): active is ActiveFault<MomentaryFault> => momentaryTags.has(active.fault._tag)
+export const isMomentary = (active: ActiveFault): active is ActiveFault<MomentaryFault> =>
+  momentaryTags.has(active.fault._tag)
 
 /** In the order in which a frame meets them. */
 const frameTags = ["Silence", "Gap", "Corrupt", "Reorder", "Duplicate"] as const
@@ -116,7 +117,9 @@ export class ExchangeFaults {
   set(exchange: ExchangeId, all: Iterable<ActiveFault>): void {
     const ours = [...all].filter(({ fault }) => fault.exchange === undefined || fault.exchange === exchange)
     const of = <Tag extends FaultTag>(tag: Tag): ReadonlyArray<ActiveFault<FaultOf<Tag>>> =>
-      ours.filter(({ fault }) => fault._tag === tag) as ReadonlyArray<ActiveFault> as ReadonlyArray<ActiveFault<FaultOf<Tag>>>
+      ours.filter(({ fault }) => fault._tag === tag) as ReadonlyArray<ActiveFault> as ReadonlyArray<
+        ActiveFault<FaultOf<Tag>>
+      >
     this.frames = frameTags.flatMap((tag): ReadonlyArray<ActiveFault<FrameFault>> => of(tag))
     this.delays = of("Delay")
     this.refusals = of("Refuse")

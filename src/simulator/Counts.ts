@@ -2,8 +2,8 @@
  * What the simulator has done, counted where it happens, so that what a client saw can be checked to the frame. For
  * every topic: offered + duplicated = sent + suppressed + discarded + held.
  */
-import type { About, Watch } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { About, Watch } from "../ExchangeDialect.ts"
 
 export interface Tally {
   frames: number

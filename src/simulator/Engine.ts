@@ -4,8 +4,8 @@
  */
 import { Cause } from "effect"
 import type { Random } from "effect"
-import type { ExchangeDialect } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { ExchangeDialect } from "../ExchangeDialect.ts"
 import { ActiveFault, isMomentary } from "./ActiveFaults.ts"
 import type { MomentaryFault } from "./ActiveFaults.ts"
 import type { Counts } from "./Counts.ts"
@@ -30,7 +30,10 @@ const priceName = (pair: TradingPair): string => `price ${pair}`
 const marketName = (exchange: ExchangeId, pair: TradingPair): string => `market ${exchange} ${pair}`
 
 /** Each has its own random numbers, so that nothing that is added changes what was there. */
-export const randomNames = (dialects: ReadonlyArray<ExchangeDialect>, pairs: ReadonlyArray<TradingPair>): ReadonlyArray<string> => [
+export const randomNames = (
+  dialects: ReadonlyArray<ExchangeDialect>,
+  pairs: ReadonlyArray<TradingPair>
+): ReadonlyArray<string> => [
   ...pairs.map(priceName),
   ...dialects.flatMap(({ id }) => pairs.map((pair) => marketName(id, pair)))
 ]
@@ -148,7 +151,9 @@ export class Engine {
 
   /** Ends one fault, or all. What it has done stays counted; sockets that it made half-open stay so. */
   clear(id?: number): boolean {
-    const cleared = id === undefined ? [...this.#faults.values()] : [this.#faults.get(id)].filter((fault) => fault !== undefined)
+    const cleared = id === undefined
+      ? [...this.#faults.values()]
+      : [this.#faults.get(id)].filter((fault) => fault !== undefined)
     for (const fault of cleared) fault.end(this.elapsed())
     this.#sortFaults()
     return cleared.length > 0

@@ -38,7 +38,8 @@ const amount = {
 /** What RFC 6455 lets an endpoint send, and 1006 for an end without a close frame. */
 const CloseCode = Schema.Int.check(
   Schema.makeFilter((code: number) =>
-    code === 1006 || (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) || (code >= 3000 && code <= 4999) ||
+    code === 1006 || (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005) ||
+    (code >= 3000 && code <= 4999) ||
     "a close code: 1006 (no close frame), 1000 to 1014 but 1004 and 1005, or 3000 to 4999"
   )
 )
@@ -51,7 +52,9 @@ export const Refuse = Schema.TaggedStruct("Refuse", {
   durationMillis,
   status: Schema.optional(
     Schema.Int.check(
-      Schema.makeFilter((status: number) => status === 0 || (status >= 400 && status <= 599) || "0 or an HTTP status from 400 to 599")
+      Schema.makeFilter((status: number) =>
+        status === 0 || (status >= 400 && status <= 599) || "0 or an HTTP status from 400 to 599"
+      )
     )
   )
 })
@@ -160,7 +163,8 @@ const readAmount = (text: string): Read => {
     : Result.fail(`"${text}" is neither a share such as 5% nor a number of frames such as 3`)
 }
 
-const readRefusal = (text: string): Read => text === "reset" ? Result.succeed({ status: 0 }) : readNumber("status")(text)
+const readRefusal = (text: string): Read =>
+  text === "reset" ? Result.succeed({ status: 0 }) : readNumber("status")(text)
 
 /** The value behind the colon: which field it shows, and how. Null when the fault shows none. */
 type Shown = readonly [field: string | null, text: string] | null
@@ -187,7 +191,8 @@ const showField = (field: string, print: (value: never) => string = String) => (
   fields[field] === undefined ? null : [field, print(fields[field] as never)]
 
 // A frame fault that names no amount hits every frame.
-const showAmount = (fields: Fields): Shown => showField("share", shareText)(fields) ?? showField("count")(fields) ?? [null, "100%"]
+const showAmount = (fields: Fields): Shown =>
+  showField("share", shareText)(fields) ?? showField("count")(fields) ?? [null, "100%"]
 
 const closeCode: Value = { read: readNumber("code"), show: showField("code"), example: "1001", needed: false }
 const refusal: Value = {
@@ -198,7 +203,12 @@ const refusal: Value = {
 }
 const pair: Value = { read: readText("pair"), show: showField("pair"), example: "BTC/USDT", needed: false }
 const frames: Value = { read: readAmount, show: showAmount, example: "5% or 3", needed: true }
-const time: Value = { read: readDuration("millis"), show: showField("millis", durationText), example: "200ms", needed: true }
+const time: Value = {
+  read: readDuration("millis"),
+  show: showField("millis", durationText),
+  example: "200ms",
+  needed: true
+}
 const httpStatus: Value = { read: readNumber("status"), show: showField("status"), example: "429", needed: false }
 
 const frameOptions = ["on", "pair", "topic", "share", "count"]
@@ -216,7 +226,12 @@ const kinds: Readonly<Record<string, Kind>> = {
   reject: { tag: "Reject", value: pair, options: ["on", "topic", "count"], lasts: true },
   "stale-snapshot": { tag: "StaleSnapshot", value: time, options: ["on"], lasts: true },
   "slow-snapshot": { tag: "SlowSnapshot", value: time, options: ["on"], lasts: true },
-  "http-error": { tag: "HttpError", value: httpStatus, options: ["on", "path", "share", "count", "retry-after"], lasts: true },
+  "http-error": {
+    tag: "HttpError",
+    value: httpStatus,
+    options: ["on", "path", "share", "count", "retry-after"],
+    lasts: true
+  },
   "upgrade-notice": { tag: "UpgradeNotice", value: null, options: ["on"], lasts: false }
 }
 
@@ -252,7 +267,12 @@ const readOption = (name: string, kind: Kind, text: string): Read => {
 
 const windowPattern = /^(.*)@(\d+(?:\.\d+)?(?:ms|s|m|h))(?::(\d+(?:\.\d+)?(?:ms|s|m|h)))?$/s
 
-const readWindow = (name: string, kind: Kind, start: string | undefined, duration: string | undefined): ReadonlyArray<Read> => {
+const readWindow = (
+  name: string,
+  kind: Kind,
+  start: string | undefined,
+  duration: string | undefined
+): ReadonlyArray<Read> => {
   if (start === undefined) return []
   if (duration === undefined) return [readDuration("startMillis")(start)]
   return kind.lasts
@@ -306,7 +326,8 @@ export const print = (fault: Fault): string => {
   for (const [field, option, text] of optionTexts) {
     if (fields[field] !== undefined && field !== shown?.[0]) parts.push(`${option}=${text(fields[field] as never)}`)
   }
-  return parts.join(",") + windowText(fault.startMillis ?? 0, "durationMillis" in fault ? fault.durationMillis : undefined)
+  return parts.join(",") +
+    windowText(fault.startMillis ?? 0, "durationMillis" in fault ? fault.durationMillis : undefined)
 }
 
 /** Text to fault and back, for command lines and configuration. */
@@ -333,5 +354,8 @@ export const parse = (fault: unknown): Result.Result<Fault, InvalidFault> =>
   Result.mapError(
     typeof fault === "string" ? decodeText(fault) : decodeData(fault),
     (error) =>
-      new InvalidFault({ fault: typeof fault === "string" ? fault : JSON.stringify(fault) ?? String(fault), detail: error.message })
+      new InvalidFault({
+        fault: typeof fault === "string" ? fault : JSON.stringify(fault) ?? String(fault),
+        detail: error.message
+      })
   )

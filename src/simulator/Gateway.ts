@@ -3,13 +3,13 @@
  * and the simulator's own endpoints under `/_simulator`.
  */
 import { Effect, Schema } from "effect"
-import type { DialectRequest, DialectResponse } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { DialectRequest, DialectResponse } from "../ExchangeDialect.ts"
 import type { Engine } from "./Engine.ts"
 import type { InvalidFault } from "./Faults.ts"
 import { Change } from "./Publish.ts"
-import type { SimulatorError } from "./SimulatorError.ts"
 import type { SimulatedExchange } from "./SimulatedExchange.ts"
+import type { SimulatorError } from "./SimulatorError.ts"
 
 /** What may be done to a simulator from outside, besides asking. */
 export interface Control {
@@ -82,7 +82,9 @@ const notFound = (path: string): DialectResponse => json(404, { error: `there is
 /** Answers a request to an exchange's REST side or to the simulator itself. */
 export const request = (engine: Engine, control: Control, incoming: GatewayRequest): Effect.Effect<DialectResponse> => {
   const { pathname } = incoming.url
-  if (pathname.startsWith(`${adminPath}/`)) return admin(engine, control, incoming, pathname.slice(adminPath.length + 1))
+  if (pathname.startsWith(`${adminPath}/`)) {
+    return admin(engine, control, incoming, pathname.slice(adminPath.length + 1))
+  }
   const found = exchangeAt(engine, pathname)
   if (found === null) return Effect.succeed(notFound(pathname))
   const [exchange, below] = found
@@ -151,14 +153,18 @@ const truth = ({ engine, query }: Ask): Answer =>
     const book = engine.market(exchange, pair)?.book
     const found = book?.at(version ?? book.version, depth)
     return found === undefined
-      ? json(404, { error: book === undefined ? `there is no ${pair} on ${exchange}` : `version ${version} is not held` })
+      ? json(404, {
+        error: book === undefined ? `there is no ${pair} on ${exchange}` : `version ${version} is not held`
+      })
       : json(200, found)
   })
 
 const trades = ({ engine, query }: Ask): Answer =>
   Effect.map(Schema.decodeUnknownEffect(Schema.Struct(Market))(query), ({ exchange, pair }) => {
     const market = engine.market(exchange, pair)
-    return market === undefined ? json(404, { error: `there is no ${pair} on ${exchange}` }) : json(200, market.tradesSince(0))
+    return market === undefined
+      ? json(404, { error: `there is no ${pair} on ${exchange}` })
+      : json(200, market.tradesSince(0))
   })
 
 const pausing = (paused: boolean) => ({ engine }: Ask): Answer =>

@@ -12,7 +12,12 @@ export const keyOf = (side: Side, price: number): number => (side === "bid" ? pr
 
 export const sideOf = (key: number): Side => (key > 0 ? "bid" : "ask")
 
-export const levelText = (key: number, quantity: number, priceDecimals: number, quantityDecimals: number): WorldLevel => ({
+export const levelText = (
+  key: number,
+  quantity: number,
+  priceDecimals: number,
+  quantityDecimals: number
+): WorldLevel => ({
   price: Scaled.toText(Math.abs(key), priceDecimals),
   quantity: quantity === 0 ? "0" : Scaled.toText(quantity, quantityDecimals)
 })

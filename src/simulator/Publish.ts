@@ -30,7 +30,9 @@ export const publish = (market: SimulatedMarket, change: Change, time: number): 
   if (price === null || price === 0) {
     return Result.fail(`the price "${change.price}" is no positive decimal with at most ${priceDecimals} decimals`)
   }
-  if (quantity === null) return Result.fail(`the quantity "${change.quantity}" is no decimal with at most ${quantityDecimals} decimals`)
+  if (quantity === null) {
+    return Result.fail(`the quantity "${change.quantity}" is no decimal with at most ${quantityDecimals} decimals`)
+  }
   if (change._tag === "Level") return setLevel(market, change.side, price, quantity, time)
   return quantity === 0
     ? Result.fail("a trade needs a quantity above 0")

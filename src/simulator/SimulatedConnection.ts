@@ -120,7 +120,7 @@ export class SimulatedConnection implements Owner {
   }
 
   protocolPing(): void {
-    if (!this.#halfOpen) this.#host.counts.client.protocolPings++
+    this.#host.counts.client.protocolPings++
   }
 
   /** From now on the server neither reads nor writes. */
@@ -337,7 +337,11 @@ const fields = { pong: "pings", ack: "requests", reject: "requests", error: "err
 const fieldOf = (answer: ControlKind | null) => answer === null ? "unanswered" : fields[answer]
 
 /** What a fault makes of a frame; null when nothing is left. */
-const afflicted = (outgoing: Outgoing, topic: TopicCounts, { fault, random }: ActiveFault<FrameFault>): Outgoing | null => {
+const afflicted = (
+  outgoing: Outgoing,
+  topic: TopicCounts,
+  { fault, random }: ActiveFault<FrameFault>
+): Outgoing | null => {
   switch (fault._tag) {
     case "Silence":
       add(topic.suppressed.silence, outgoing.events)
@@ -362,7 +366,9 @@ const afflicted = (outgoing: Outgoing, topic: TopicCounts, { fault, random }: Ac
  */
 const corrupted = (frame: Frame, mode: "truncate" | "flip", at: number): Frame => {
   const { length } = frame
-  if (mode === "truncate") return frame.slice(0, Math.min(length - 1, Math.ceil(length / 2) + Math.floor((at * length) / 2)))
+  if (mode === "truncate") {
+    return frame.slice(0, Math.min(length - 1, Math.ceil(length / 2) + Math.floor((at * length) / 2)))
+  }
   const index = Math.floor(at * length)
   if (typeof frame === "string") {
     return frame.slice(0, index) + String.fromCharCode(frame.charCodeAt(index) ^ 1) + frame.slice(index + 1)

@@ -1,6 +1,6 @@
 /** One simulated exchange: its world, its connections, its REST side, its faults and its counts. */
-import type { DialectOptions, DialectRequest, DialectResponse, ExchangeDialect } from "../ExchangeDialect.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { DialectOptions, DialectRequest, DialectResponse, ExchangeDialect } from "../ExchangeDialect.ts"
 import { ExchangeFaults, longest } from "./ActiveFaults.ts"
 import type { ActiveFault, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
 import * as Counts from "./Counts.ts"
@@ -33,8 +33,7 @@ const failure: DialectResponse = {
   body: "the simulated exchange has failed"
 }
 
-const forbidden =
-  "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n</BODY></HTML>\n"
+const forbidden = "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n</BODY></HTML>\n"
 
 const errorResponse = ({ status = 429, retryAfterMillis = 1_000 }: FaultOf<"HttpError">): DialectResponse => {
   switch (status) {

@@ -11,9 +11,9 @@ import type { ExchangeDialect, WorldBook, WorldTrade } from "../ExchangeDialect.
 import type { Counts } from "./Counts.ts"
 import { Engine, randomNames } from "./Engine.ts"
 import type { Draws } from "./Engine.ts"
-import type { Control, Reachable } from "./Gateway.ts"
 import * as Faults from "./Faults.ts"
 import type { Fault, InvalidFault } from "./Faults.ts"
+import type { Control, Reachable } from "./Gateway.ts"
 import { defaultPairs } from "./PairFacts.ts"
 import * as Publish from "./Publish.ts"
 import type { Change } from "./Publish.ts"
@@ -21,11 +21,11 @@ import { SimulatorError } from "./SimulatorError.ts"
 import * as SimulatorMemory from "./SimulatorMemory.ts"
 import * as SimulatorServer from "./SimulatorServer.ts"
 
-export { SimulatorError } from "./SimulatorError.ts"
 export type { Counts, Dial, ExchangeCounts, FaultCounts, Tally, TopicCounts } from "./Counts.ts"
 export { Fault, FaultFromText, InvalidFault } from "./Faults.ts"
 export type { Reachable, SimulatorUrls } from "./Gateway.ts"
 export type { Change } from "./Publish.ts"
+export { SimulatorError } from "./SimulatorError.ts"
 
 export interface SimulatorOptions {
   /** The exchanges. */
@@ -206,8 +206,7 @@ const run = (engine: Engine): Effect.Effect<never> =>
 const inject = (engine: Engine, seed: string | number): Control["inject"] => (fault) =>
   Result.match(Faults.parse(fault), {
     onFailure: (error) => Effect.fail(error),
-    onSuccess: (fault) =>
-      Effect.map(drawsOf(seed, `fault ${engine.nextFault}`), (draws) => engine.inject(fault, draws))
+    onSuccess: (fault) => Effect.map(drawsOf(seed, `fault ${engine.nextFault}`), (draws) => engine.inject(fault, draws))
   })
 
 const publish = (engine: Engine): Control["publish"] => (exchange, pair, change) =>
@@ -223,13 +222,21 @@ const publish = (engine: Engine): Control["publish"] => (exchange, pair, change)
     return Effect.succeed(result.success)
   })
 
+/** A condition that throws fails the one who waits, not the tick that asks. */
 const until = (engine: Engine) => (condition: () => boolean): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    if (condition()) return resume(Effect.void)
+    const settled = (): boolean => {
+      try {
+        if (!condition()) return false
+        resume(Effect.void)
+      } catch (error) {
+        resume(Effect.die(error))
+      }
+      return true
+    }
+    if (settled()) return
     const stop = engine.onChange(() => {
-      if (!condition()) return
-      stop()
-      resume(Effect.void)
+      if (settled()) stop()
     })
     return Effect.sync(stop)
   })
@@ -260,14 +267,16 @@ const serviceOf = ({ engine, control }: Made, reachable: Reachable): SimulatorSe
   until: until(engine)
 })
 
-const prepare = Effect.fnUntraced(function*(options: SimulatorOptions): Effect.fn.Return<Made, SimulatorError | InvalidFault> {
-  const settings = yield* decodeSettings(options)
-  yield* checkDialects(options.dialects)
-  const engine = yield* makeEngine(options.dialects, settings)
-  const control = { inject: inject(engine, settings.seed), publish: publish(engine) }
-  yield* Effect.forEach(options.faults ?? [], control.inject, { discard: true })
-  return { engine, control, settings }
-})
+const prepare = Effect.fnUntraced(
+  function*(options: SimulatorOptions): Effect.fn.Return<Made, SimulatorError | InvalidFault> {
+    const settings = yield* decodeSettings(options)
+    yield* checkDialects(options.dialects)
+    const engine = yield* makeEngine(options.dialects, settings)
+    const control = { inject: inject(engine, settings.seed), publish: publish(engine) }
+    yield* Effect.forEach(options.faults ?? [], control.inject, { discard: true })
+    return { engine, control, settings }
+  }
+)
 
 const start = ({ engine, settings }: Made): Effect.Effect<void, never, Scope.Scope> =>
   settings.autoRun

@@ -43,7 +43,8 @@ const headersOf = (request: IncomingMessage): Readonly<Record<string, string>> =
   Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]))
 
 /** The host does not matter here. Null when a proxy is addressed. */
-const urlOf = ({ url = "" }: IncomingMessage): URL | null => url.startsWith("/") ? new URL(`http://simulator${url}`) : null
+const urlOf = ({ url = "" }: IncomingMessage): URL | null =>
+  url.startsWith("/") ? new URL(`http://simulator${url}`) : null
 
 const badRequest: DialectResponse = { status: 400, headers: { "Content-Type": "text/plain" }, body: "bad request" }
 
@@ -186,7 +187,11 @@ const hostText = ({ address, family }: AddressInfo): string => family === "IPv6"
 
 /** Listens until the scope closes. Fails with the reason when it cannot. */
 export const serve = Effect.fnUntraced(
-  function*(engine: Engine, control: Control, settings: ServerSettings): Effect.fn.Return<Reachable, SimulatorError, Scope.Scope> {
+  function*(
+    engine: Engine,
+    control: Control,
+    settings: ServerSettings
+  ): Effect.fn.Return<Reachable, SimulatorError, Scope.Scope> {
     const run = yield* FiberSet.makeRuntime()
     const server = createServer((request, response) => {
       run(Effect.map(answer(engine, control, request), (result) => write(response, result)))

@@ -2,8 +2,17 @@
  * One exchange's markets as its dialect sees them: books, and what can be watched of them. All watchers of the same
  * thing at the same interval are told at the same moments, and what they are told is made once.
  */
-import type { Watch, World, WorldBook, WorldDelta, WorldLevel, WorldMarket, WorldTicker, WorldTrade } from "../ExchangeDialect.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
+import type {
+  Watch,
+  World,
+  WorldBook,
+  WorldDelta,
+  WorldLevel,
+  WorldMarket,
+  WorldTicker,
+  WorldTrade
+} from "../ExchangeDialect.ts"
 import { levelText } from "./Ladder.ts"
 import type { Ladder } from "./Ladder.ts"
 import type { SimulatedMarket } from "./MarketModel.ts"
@@ -64,7 +73,13 @@ class TickerChannel extends Channel<WorldTicker> {
   readonly #repeat: boolean
   readonly #current: () => WorldTicker
 
-  constructor(market: SimulatedMarket, everyMillis: number, elapsed: number, repeat: boolean, current: () => WorldTicker) {
+  constructor(
+    market: SimulatedMarket,
+    everyMillis: number,
+    elapsed: number,
+    repeat: boolean,
+    current: () => WorldTicker
+  ) {
     super(market, everyMillis, elapsed)
     this.#repeat = repeat
     this.#current = current
@@ -236,16 +251,35 @@ class MarketFeed {
       case "Ticker": {
         const repeat = watch.repeat === true
         const make = () => new TickerChannel(market, everyMillis, elapsed, repeat, this.ticker)
-        return this.#join<WorldTicker, TickerChannel>(this.#tickers, `${everyMillis} ${repeat}`, make, market.book.version, wrap(watch.listener))
+        return this.#join<WorldTicker, TickerChannel>(
+          this.#tickers,
+          `${everyMillis} ${repeat}`,
+          make,
+          market.book.version,
+          wrap(watch.listener)
+        )
       }
       case "Trades": {
         const make = () => new TradesChannel(market, everyMillis, elapsed)
-        return this.#join<ReadonlyArray<WorldTrade>, TradesChannel>(this.#trades, `${everyMillis}`, make, market.tradeCount, wrap(watch.listener))
+        return this.#join<ReadonlyArray<WorldTrade>, TradesChannel>(
+          this.#trades,
+          `${everyMillis}`,
+          make,
+          market.tradeCount,
+          wrap(watch.listener)
+        )
       }
       case "Depth": {
         const window = watch.window ?? Infinity
         const make = () => new DepthChannel(market, everyMillis, elapsed, window)
-        return this.#join<WorldDelta, DepthChannel>(this.#depths, `${everyMillis} ${window}`, make, market.book.version, wrap(watch.listener), window)
+        return this.#join<WorldDelta, DepthChannel>(
+          this.#depths,
+          `${everyMillis} ${window}`,
+          make,
+          market.book.version,
+          wrap(watch.listener),
+          window
+        )
       }
     }
   }
@@ -261,7 +295,12 @@ class MarketFeed {
     let channel = channels.get(key)
     if (channel === undefined) channels.set(key, channel = make())
     const { bids, asks } = this.market.book
-    const watcher: Watcher<News> = { seen, bidBoundary: bids.boundary(window), askBoundary: asks.boundary(window), tell }
+    const watcher: Watcher<News> = {
+      seen,
+      bidBoundary: bids.boundary(window),
+      askBoundary: asks.boundary(window),
+      tell
+    }
     const joined = channel
     joined.watchers.add(watcher)
     this.#list()
@@ -275,7 +314,11 @@ class MarketFeed {
 
   /** A new list, so that a round under way is not disturbed. */
   #list(): void {
-    const all: ReadonlyArray<Channel<never>> = [...this.#tickers.values(), ...this.#trades.values(), ...this.#depths.values()]
+    const all: ReadonlyArray<Channel<never>> = [
+      ...this.#tickers.values(),
+      ...this.#trades.values(),
+      ...this.#depths.values()
+    ]
     this.#channels = all
   }
 
@@ -329,7 +372,9 @@ export class ExchangeWorld {
 
   readonly #watch = (watch: Watch): { readonly book: WorldBook; readonly stop: () => void } => {
     const feed = this.#feeds.get(watch.pair)
-    if (feed === undefined) throw new RangeError(`a dialect watches ${watch.pair}, which is not among the world's markets`)
+    if (feed === undefined) {
+      throw new RangeError(`a dialect watches ${watch.pair}, which is not among the world's markets`)
+    }
     const { owner } = this
     const source: Source = { channel: watch._tag, pair: watch.pair }
     const leave = feed.watch(watch, this.#options.elapsed(), (listener) => {

@@ -1,11 +1,12 @@
 /** A client of the toy exchange that keeps everything it receives, and books built as a client builds them. */
-import { Effect } from "effect"
 import { assert } from "@effect/vitest"
+import { Effect } from "effect"
 import { isRefusal, MemoryNetwork } from "../../src/connection/MemoryNetwork.ts"
 import type { WorldBook, WorldDelta, WorldLevel } from "../../src/ExchangeDialect.ts"
 import type { ToyMessage } from "./ToyDialect.ts"
 
-const textOf = (frame: string | Uint8Array): string => typeof frame === "string" ? frame : new TextDecoder().decode(frame)
+const textOf = (frame: string | Uint8Array): string =>
+  typeof frame === "string" ? frame : new TextDecoder().decode(frame)
 
 const parsed = (text: string): ToyMessage | null => {
   try {
@@ -20,7 +21,10 @@ export interface ToyClient {
   readonly frames: ReadonlyArray<string | Uint8Array>
   /** Those of them that can be read. */
   readonly messages: () => ReadonlyArray<ToyMessage>
-  readonly of: <T extends ToyMessage["type"]>(type: T, topic?: string) => ReadonlyArray<Extract<ToyMessage, { readonly type: T }>>
+  readonly of: <T extends ToyMessage["type"]>(
+    type: T,
+    topic?: string
+  ) => ReadonlyArray<Extract<ToyMessage, { readonly type: T }>>
   readonly closes: ReadonlyArray<readonly [code: number, reason: string]>
   readonly send: (op: string, topic?: string) => void
   readonly close: () => void
@@ -72,7 +76,11 @@ export class ReplayedBook {
     this.version = delta.version
   }
 
-  levels(): { readonly version: number; readonly bids: ReadonlyArray<WorldLevel>; readonly asks: ReadonlyArray<WorldLevel> } {
+  levels(): {
+    readonly version: number
+    readonly bids: ReadonlyArray<WorldLevel>
+    readonly asks: ReadonlyArray<WorldLevel>
+  } {
     return { version: this.version, bids: sorted(this.bids, -1), asks: sorted(this.asks, 1) }
   }
 }
@@ -83,7 +91,9 @@ const set = (side: SideMap, { price, quantity }: WorldLevel): void => {
 }
 
 const sorted = (side: SideMap, direction: 1 | -1): ReadonlyArray<WorldLevel> =>
-  [...side].map(([price, quantity]) => ({ price, quantity })).sort((a, b) => direction * (Number(a.price) - Number(b.price)))
+  [...side].map(([price, quantity]) => ({ price, quantity })).sort((a, b) =>
+    direction * (Number(a.price) - Number(b.price))
+  )
 
 /** Without its time, which a replayed book does not know. */
 export const withoutTime = ({ version, bids, asks }: WorldBook) => ({ version, bids, asks })

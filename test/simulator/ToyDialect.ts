@@ -37,21 +37,37 @@ interface Stream {
 }
 
 const parse = (topic: string): Stream | null => {
-  const [, kind, window, base, quote, every] = /^(depth|tickers?|trades)(\d+)?:([^_]+)_([^:]+):(\d+)$/u.exec(topic) ?? []
+  const [, kind, window, base, quote, every] = /^(depth|tickers?|trades)(\d+)?:([^_]+)_([^:]+):(\d+)$/u.exec(topic) ??
+    []
   return kind === undefined
     ? null
-    : { kind, window: window === undefined ? undefined : Number(window), pair: pairOf(base!, quote!), everyMillis: Number(every) }
+    : {
+      kind,
+      window: window === undefined ? undefined : Number(window),
+      pair: pairOf(base!, quote!),
+      everyMillis: Number(every)
+    }
 }
 
 const data = (topic: string, events: number): About => ({ _tag: "Data", topic, events })
 const control = (kind: Extract<About, { readonly _tag: "Control" }>["kind"]): About => ({ _tag: "Control", kind })
 
-const watchOf = ({ kind, window, pair, everyMillis }: Stream, topic: string, world: World, send: (message: ToyMessage, events: number) => void): Watch => {
+const watchOf = (
+  { kind, window, pair, everyMillis }: Stream,
+  topic: string,
+  world: World,
+  send: (message: ToyMessage, events: number) => void
+): Watch => {
   switch (kind) {
     case "depth":
       return { _tag: "Depth", pair, everyMillis, window, listener: (delta) => send({ type: "delta", topic, delta }, 1) }
     case "trades":
-      return { _tag: "Trades", pair, everyMillis, listener: (trades) => send({ type: "trades", topic, trades }, trades.length) }
+      return {
+        _tag: "Trades",
+        pair,
+        everyMillis,
+        listener: (trades) => send({ type: "trades", topic, trades }, trades.length)
+      }
     default:
       return {
         _tag: "Ticker",
@@ -66,7 +82,9 @@ const watchOf = ({ kind, window, pair, everyMillis }: Stream, topic: string, wor
 /** A binary copy of every message when asked for, so that both kinds of frames are met. */
 const connectAs = (binary: boolean) => (world: World, peer: Peer): DialectConnection => {
   const streams = new Map<string, () => void>()
-  const encode = (message: ToyMessage) => (binary ? new TextEncoder().encode(JSON.stringify(message)) : JSON.stringify(message))
+  const encode = (
+    message: ToyMessage
+  ) => (binary ? new TextEncoder().encode(JSON.stringify(message)) : JSON.stringify(message))
   const say = (message: ToyMessage, about: About) => peer.send(encode(message), about)
 
   const subscribe = (topic: string): void => {
@@ -74,7 +92,9 @@ const connectAs = (binary: boolean) => (world: World, peer: Peer): DialectConnec
     if (stream === null || !world.markets.has(stream.pair) || world.refuses(topic) !== null) {
       return say({ type: "reject", topic }, control("reject"))
     }
-    const { book, stop } = world.watch(watchOf(stream, topic, world, (message, events) => say(message, data(topic, events))))
+    const { book, stop } = world.watch(
+      watchOf(stream, topic, world, (message, events) => say(message, data(topic, events)))
+    )
     streams.set(topic, stop)
     say({ type: "ack", topic }, control("ack"))
     if (stream.kind === "depth") say({ type: "snapshot", topic, book }, data(topic, 1))
@@ -138,12 +158,15 @@ const onHttp = (request: DialectRequest, world: World): DialectResponse => {
     case "GET /book":
       return book(request, world)
     case "GET /pairs":
-      return json(200, [...world.markets.values()].map(({ base, quote, priceDecimals, quantityDecimals }) => ({
-        base,
-        quote,
-        priceDecimals,
-        quantityDecimals
-      })))
+      return json(
+        200,
+        [...world.markets.values()].map(({ base, quote, priceDecimals, quantityDecimals }) => ({
+          base,
+          quote,
+          priceDecimals,
+          quantityDecimals
+        }))
+      )
     case "GET /time":
       return json(200, { time: world.now() })
     case "POST /echo":
@@ -157,7 +180,13 @@ const onHttp = (request: DialectRequest, world: World): DialectResponse => {
   }
 }
 
-export const toy: ExchangeDialect = { id: "toy", websocketPath: "/ws/v1/", restPath: "/api/v1", connect: connectAs(false), onHttp }
+export const toy: ExchangeDialect = {
+  id: "toy",
+  websocketPath: "/ws/v1/",
+  restPath: "/api/v1",
+  connect: connectAs(false),
+  onHttp
+}
 
 /** The same exchange over binary frames, without a REST base and without the upgrade notice. */
 export const binaryToy: ExchangeDialect = {

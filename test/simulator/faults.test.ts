@@ -111,7 +111,10 @@ describe("the fault language", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Schema.decodeEffect(Faults.FaultFromText)("gap:3"), { _tag: "Gap", count: 3 })
       assert.strictEqual(yield* Schema.encodeEffect(Faults.FaultFromText)({ _tag: "Gap", share: 0.07 }), "gap:7%")
-      assert.strictEqual(yield* Schema.encodeEffect(Faults.FaultFromText)({ _tag: "Gap", startMillis: 2, durationMillis: 1_000 }), "gap:100%@2ms:1s")
+      assert.strictEqual(
+        yield* Schema.encodeEffect(Faults.FaultFromText)({ _tag: "Gap", startMillis: 2, durationMillis: 1_000 }),
+        "gap:100%@2ms:1s"
+      )
     }))
 })
 
@@ -127,7 +130,13 @@ describe("ActiveFault", () => {
 
   it("knows a pair in the spelling of any exchange", () => {
     const fault = active("silence:BTC/USDT")
-    const yes = ["spot@public.aggre.depth.v3.api.pb@10ms@BTCUSDT", "ob.BTC_USDT.50", "BTC-USDT", "trades:BTC/USDT", "spot.trades,BTC_USDT"]
+    const yes = [
+      "spot@public.aggre.depth.v3.api.pb@10ms@BTCUSDT",
+      "ob.BTC_USDT.50",
+      "BTC-USDT",
+      "trades:BTC/USDT",
+      "spot.trades,BTC_USDT"
+    ]
     const no = ["ob.WBTC_USDT.50", "BTCUSDTX", "ETH_USDT", "1BTCUSDT", "btcusdt", ""]
     for (const topic of yes) assert.isTrue(fault.concerns(topic), topic)
     for (const topic of no) assert.isFalse(fault.concerns(topic), topic)
@@ -149,7 +158,13 @@ describe("ActiveFault", () => {
 
   it("strikes by share and number, and counts", () => {
     const thrice = active("gap:3")
-    assert.deepStrictEqual([thrice.strikes(), thrice.strikes(), thrice.isActive(0), thrice.strikes(), thrice.isActive(0)], [true, true, true, true, false])
+    assert.deepStrictEqual([
+      thrice.strikes(),
+      thrice.strikes(),
+      thrice.isActive(0),
+      thrice.strikes(),
+      thrice.isActive(0)
+    ], [true, true, true, true, false])
     assert.deepStrictEqual(thrice.counts(0), { id: 1, fault: "gap:3", active: false, applied: 3 })
     const some = active("gap:10%")
     let struck = 0
@@ -160,7 +175,12 @@ describe("ActiveFault", () => {
 
   it("goes to the exchange it names, and the longest of several counts", () => {
     const faults = new ExchangeFaults()
-    faults.set("toy", [active("delay:100ms"), active("delay:300ms@5s"), active("delay:900ms,on=other"), active("gap:1,on=toy")])
+    faults.set("toy", [
+      active("delay:100ms"),
+      active("delay:300ms@5s"),
+      active("delay:900ms,on=other"),
+      active("gap:1,on=toy")
+    ])
     assert.strictEqual(faults.delays.length, 2)
     assert.strictEqual(faults.frames.length, 1)
     assert.strictEqual(longest(faults.delays, 0)?.fault.millis, 100)

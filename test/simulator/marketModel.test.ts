@@ -10,7 +10,11 @@ import { SimulatedBook } from "../../src/simulator/SimulatedBook.ts"
 
 const draws = (seed: string) => Effect.runSync(Random.withSeed(Effect.service(Random.Random), seed))
 
-const makeMarket = (seed: string, pair: TradingPair = "BTC/USDT", options: { levels?: number; rate?: number; version?: number; history?: number } = {}) => {
+const makeMarket = (
+  seed: string,
+  pair: TradingPair = "BTC/USDT",
+  options: { levels?: number; rate?: number; version?: number; history?: number } = {}
+) => {
   const truePrice = makeTruePrice(draws(`${seed} price`))
   const market = new SimulatedMarket({
     facts: factsOf(pair),
@@ -72,7 +76,11 @@ describe("MarketModel", () => {
         truePrice.step(0.01)
         market.step(0.01, i * 10)
       }
-      return { trades: market.tradesSince(0), book: market.book.at(market.book.version), older: market.book.at(market.book.version - 700) }
+      return {
+        trades: market.tradesSince(0),
+        book: market.book.at(market.book.version),
+        older: market.book.at(market.book.version - 700)
+      }
     }
     const first = log("a")
     assert.isAbove(first.trades.length, 100)
@@ -112,7 +120,10 @@ describe("MarketModel", () => {
       const taken = Scaled.fromText(trade.quantity, 5)!
       assert.isTrue(taken >= 1 && taken <= (trade.side === "buy" ? askQuantity : bidQuantity))
     }
-    assert.deepStrictEqual(market.tradesSince(0).map(({ id }) => id), Array.from({ length: market.tradeCount }, (_, i) => i + 1))
+    assert.deepStrictEqual(
+      market.tradesSince(0).map(({ id }) => id),
+      Array.from({ length: market.tradeCount }, (_, i) => i + 1)
+    )
     assert.isAbove(market.tradeCount, 50)
   })
 
@@ -257,7 +268,10 @@ describe("SimulatedBook", () => {
 })
 
 describe("Scaled", () => {
-  it.prop("text and units say the same", [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 52 })), Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))], ([units, decimals]) => {
+  it.prop("text and units say the same", [
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 52 })),
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
+  ], ([units, decimals]) => {
     assert.strictEqual(Scaled.fromText(Scaled.toText(units, decimals), decimals), units)
     assert.strictEqual(Number(Scaled.toText(units, decimals)), Number(`${units}e-${decimals}`))
   })

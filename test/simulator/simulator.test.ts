@@ -5,7 +5,8 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import { TestClock } from "effect/testing"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
-import { Engine } from "../../src/simulator/Engine.ts"
+import { Engine, randomNames } from "../../src/simulator/Engine.ts"
+import type { EngineClock } from "../../src/simulator/Engine.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type { SimulatorOptions, TopicCounts } from "../../src/simulator/Simulator.ts"
 import { connect, ReplayedBook, withoutTime } from "./ToyClient.ts"
@@ -18,7 +19,14 @@ const pair = "BTC/USDT"
 const manual = (options: Partial<SimulatorOptions> = {}) =>
   MemoryNetwork.layerHttpClient.pipe(
     Layer.provideMerge(
-      Simulator.layerMemory({ dialects: [toy], pairs: [pair, "ETH/USDT"], seed: 11, rate: 400, autoRun: false, ...options })
+      Simulator.layerMemory({
+        dialects: [toy],
+        pairs: [pair, "ETH/USDT"],
+        seed: 11,
+        rate: 400,
+        autoRun: false,
+        ...options
+      })
     )
   )
 
@@ -74,6 +82,23 @@ const watching = (): ExchangeDialect => {
   }
 }
 
+/** An engine without a network and without markets' own moves. */
+const bareEngine = (clock?: EngineClock) =>
+  new Engine({
+    dialects: [toy],
+    pairs: [pair],
+    draws: new Map(randomNames([toy], [pair]).map((name) => [name, { nextDoubleUnsafe: () => 0.5 }])),
+    limits: "off",
+    rate: 0,
+    tradeRate: 0,
+    levels: 10,
+    history: 1_024,
+    version: 1,
+    tickMillis: 10,
+    epoch: 5_000,
+    clock
+  })
+
 describe("books on the wire", () => {
   it.effect.prop(
     "replaying every delta gives the truth exactly, for whole books and for windows, whenever one joins",
@@ -89,7 +114,9 @@ describe("books on the wire", () => {
     ([seed, levels, steps]) =>
       Effect.gen(function*() {
         const simulator = yield* Simulator.Simulator
-        const subscriptions: Array<{ readonly client: ToyClient; readonly topic: string; readonly window: number | undefined }> = []
+        const subscriptions: Array<
+          { readonly client: ToyClient; readonly topic: string; readonly window: number | undefined }
+        > = []
         for (const { ticks, every, window } of steps) {
           const topic = `depth${window ?? ""}:BTC_USDT:${every}`
           subscriptions.push({ client: yield* subscribed(topic), topic, window })
@@ -104,7 +131,11 @@ describe("books on the wire", () => {
         // To the end of the longest interval.
         yield* simulator.tick(100 - (simulator.counts().ticks % 100))
         for (const { client, topic } of subscriptions) {
-          assert.strictEqual(replay(client, topic).version, simulator.book("toy", pair)?.version, "everyone has been told")
+          assert.strictEqual(
+            replay(client, topic).version,
+            simulator.book("toy", pair)?.version,
+            "everyone has been told"
+          )
           assertBalanced(yield* topicCounts(topic))
         }
       }).pipe(Effect.provide(manual({ seed, levels: Math.max(2, levels), rate: 1_500 }))),
@@ -165,7 +196,10 @@ describe("tickers and trades", () => {
         assert.deepStrictEqual([bid, ask, time], [truth.bids[0]!, truth.asks[0]!, truth.time])
         if (index > 0) assert.isAbove(version, tickers[index - 1]!.version)
       }
-      assert.deepStrictEqual(repeated.filter(({ version }, i) => i === 0 || version > repeated[i - 1]!.version).slice(-5), tickers.slice(-5))
+      assert.deepStrictEqual(
+        repeated.filter(({ version }, i) => i === 0 || version > repeated[i - 1]!.version).slice(-5),
+        tickers.slice(-5)
+      )
     }).pipe(Effect.provide(manual({ rate: 30, tradeRate: 0 }))))
 
   it.effect("an empty side is null", () =>
@@ -206,7 +240,13 @@ describe("tickers and trades", () => {
       const price = book("toy", pair)!.bids[0]!.price
       const id = yield* publish("toy", pair, { _tag: "Trade", side: "sell", price, quantity: "0.5" })
       const version = yield* publish("toy", pair, { _tag: "Level", side: "bid", price, quantity: "7" })
-      assert.deepStrictEqual(client.of("trades").map(({ trades }) => trades), [[{ id, price, side: "sell", quantity: "0.500000", time: 0 }]])
+      assert.deepStrictEqual(client.of("trades").map(({ trades }) => trades), [[{
+        id,
+        price,
+        side: "sell",
+        quantity: "0.500000",
+        time: 0
+      }]])
       assert.deepStrictEqual(client.of("delta")[0]?.delta, {
         firstVersion: version,
         version,
@@ -216,7 +256,9 @@ describe("tickers and trades", () => {
       })
       yield* tick(2)
       assert.strictEqual(client.of("trades", "trades:BTC_USDT:20").length, 1)
-      const failure = yield* Effect.flip(publish("toy", "FOO/BAR", { _tag: "Trade", side: "buy", price: "1", quantity: "1" }))
+      const failure = yield* Effect.flip(
+        publish("toy", "FOO/BAR", { _tag: "Trade", side: "buy", price: "1", quantity: "1" })
+      )
       assert.strictEqual(failure.message, "simulator, publish: there is no FOO/BAR on toy")
       const crossing = yield* Effect.flip(publish("toy", pair, { _tag: "Level", side: "ask", price, quantity: "1" }))
       assert.include(crossing.message, "cross")
@@ -251,7 +293,9 @@ describe("repeatability", () => {
   it.effect("every exchange has its own prices around a common one, and its own versions", () =>
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
-      const versions = simulator.pairs.flatMap((pair) => ["toy", "toy-binary"].map((id) => simulator.book(id, pair)!.version))
+      const versions = simulator.pairs.flatMap((pair) =>
+        ["toy", "toy-binary"].map((id) => simulator.book(id, pair)!.version)
+      )
       assert.strictEqual(new Set(versions).size, 4)
       yield* tick(2_000)
       const middle = (id: string) => {
@@ -285,7 +329,10 @@ describe("time", () => {
         const client = yield* subscribed("tickers:BTC_USDT:100")
         yield* TestClock.adjust("10 seconds")
         const tickers = client.of("ticker")
-        assert.deepStrictEqual(tickers.map(({ at }) => at), Array.from({ length: 100 }, (_, i) => 1_700_000_000_100 + i * 100))
+        assert.deepStrictEqual(
+          tickers.map(({ at }) => at),
+          Array.from({ length: 100 }, (_, i) => 1_700_000_000_100 + i * 100)
+        )
         const { ticks, skippedTicks, elapsedMillis, at } = simulator.counts()
         assert.deepStrictEqual([ticks, skippedTicks, elapsedMillis, at], [1_000, 0, 10_000, 1_700_000_010_000])
       }).pipe(Effect.provide(manual({ autoRun: true })))
@@ -305,20 +352,7 @@ describe("time", () => {
 
   it("ticks that are far too late are left out and counted", () => {
     const time = { now: 5_000, elapsed: 0 }
-    const engine = new Engine({
-      dialects: [toy],
-      pairs: [],
-      draws: new Map(),
-      limits: "off",
-      rate: 0,
-      tradeRate: 0,
-      levels: 10,
-      history: 1_024,
-      version: 1,
-      tickMillis: 10,
-      epoch: 5_000,
-      clock: { now: () => time.now, elapsed: () => time.elapsed }
-    })
+    const engine = bareEngine({ now: () => time.now, elapsed: () => time.elapsed })
     const made = () => {
       const { ticks, skippedTicks } = engine.counts()
       return [ticks, skippedTicks]
@@ -406,6 +440,15 @@ describe("time", () => {
       yield* simulator.tick()
       yield* Fiber.join(ticks)
       yield* simulator.until(() => true)
+      const throwing = yield* Effect.forkChild(
+        simulator.until(() => {
+          if (simulator.counts().ticks > 5) throw new Error("a defect of the test")
+          return false
+        }),
+        { startImmediately: true }
+      )
+      yield* simulator.tick()
+      assert.isTrue(Exit.hasDies(yield* Fiber.await(throwing)))
       const never = yield* Effect.forkChild(simulator.until(() => false))
       yield* Effect.yieldNow
       yield* Fiber.interrupt(never)
@@ -434,7 +477,15 @@ describe("connections", () => {
       assert.deepStrictEqual(counts, { frames: 8, pings: 2, requests: 3, errors: 1, unanswered: 2, protocolPings: 0 })
       assert.deepStrictEqual(control, { ack: 1, reject: 2, pong: 2, notice: 0, error: 1 })
       assert.deepStrictEqual(connections, {
-        accepted: 2, refused: 0, open: 0, halfOpen: 0, dropped: 0, closedByExchange: 1, closedByClient: 1, slow: 0, errors: 0
+        accepted: 2,
+        refused: 0,
+        open: 0,
+        halfOpen: 0,
+        dropped: 0,
+        closedByExchange: 1,
+        closedByClient: 1,
+        slow: 0,
+        errors: 0
       })
       assert.deepStrictEqual(dials.map(({ outcome }) => outcome), ["accepted", "accepted"])
     }).pipe(Effect.provide(manual())))
@@ -562,7 +613,15 @@ describe("connections", () => {
   it.effect("nobody listens elsewhere", () =>
     Effect.gen(function*() {
       const { urls } = yield* Simulator.Simulator
-      for (const url of ["ws://simulator.memory/toy/ws/v2", "ws://simulator.memory/other/ws", "ws://elsewhere/toy/ws/v1", "nonsense", "ws://simulator.memory"]) {
+      for (
+        const url of [
+          "ws://simulator.memory/toy/ws/v2",
+          "ws://simulator.memory/other/ws",
+          "ws://elsewhere/toy/ws/v1",
+          "nonsense",
+          "ws://simulator.memory"
+        ]
+      ) {
         assert.include((yield* Effect.flip(connect(url))).refused, "nobody listens")
       }
       // With or without the slash at the end.
@@ -578,7 +637,9 @@ describe("connections", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { network, simulator } = yield* Simulator.makeMemory({ dialects: [toy] }).pipe(Scope.provide(scope))
-      const client = yield* connect(simulator.urls["toy"]!.ws).pipe(Effect.provideService(MemoryNetwork.MemoryNetwork, network))
+      const client = yield* connect(simulator.urls["toy"]!.ws).pipe(
+        Effect.provideService(MemoryNetwork.MemoryNetwork, network)
+      )
       assert.strictEqual(simulator.pairs.length, 16)
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(client.closes, [[1_006, ""]])
@@ -786,10 +847,19 @@ describe("faults", () => {
         assert.strictEqual(client.frames.length, sent, "every frame that was sent arrived")
         const corrupted = topics.reduce((sum, topic) => sum + counts.topics[topic]!.corrupted.frames, 0)
         const applied = (kind: string) =>
-          simulator.counts().faults.filter(({ fault }) => fault.startsWith(kind)).reduce((sum, { applied }) => sum + applied, 0)
+          simulator.counts().faults.filter(({ fault }) => fault.startsWith(kind)).reduce(
+            (sum, { applied }) => sum + applied,
+            0
+          )
         assert.strictEqual(corrupted, applied("corrupt"))
-        assert.strictEqual(topics.reduce((sum, topic) => sum + counts.topics[topic]!.reordered.frames, 0), applied("reorder"))
-        assert.strictEqual(topics.reduce((sum, topic) => sum + counts.topics[topic]!.duplicated.frames, 0), applied("duplicate"))
+        assert.strictEqual(
+          topics.reduce((sum, topic) => sum + counts.topics[topic]!.reordered.frames, 0),
+          applied("reorder")
+        )
+        assert.strictEqual(
+          topics.reduce((sum, topic) => sum + counts.topics[topic]!.duplicated.frames, 0),
+          applied("duplicate")
+        )
         assert.strictEqual(counts.topics[depth]!.suppressed.gap.frames, applied("gap"))
         yield* simulator.inject("drop")
         for (const topic of topics) {
@@ -898,6 +968,31 @@ describe("faults", () => {
       assert.strictEqual(simulator.counts().exchanges["toy"]!.control.pong, 1)
     }).pipe(Effect.provide(manual({ faults: ["delay:50ms"] }))))
 
+  it("what a client is too slow for is discarded, second copies too, and ends its connection", () => {
+    const engine = bareEngine()
+    const exchange = engine.exchanges.get("toy")!
+    const sent: Array<unknown> = []
+    const closes: Array<number> = []
+    const connection = exchange.accept({
+      send: (frame) => {
+        if (sent.length === 2) return "slow"
+        sent.push(frame)
+        return "sent"
+      },
+      close: (code) => closes.push(code),
+      freeze: () => {}
+    })
+    engine.inject({ _tag: "Duplicate" }, { nextDoubleUnsafe: () => 0 })
+    connection.receive(JSON.stringify({ op: "sub", topic: "tickers:BTC_USDT:10" }))
+    connection.receive(JSON.stringify({ op: "ping" }))
+    engine.tick()
+    assert.deepStrictEqual(closes, [1_006])
+    const { topics, connections } = engine.counts().exchanges["toy"]!
+    const { offered, duplicated, discarded } = topics["tickers:BTC_USDT:10"]!
+    assert.deepStrictEqual([offered.frames, duplicated.frames, discarded.frames], [1, 1, 2])
+    assert.deepStrictEqual([connections.slow, connections.open], [1, 0])
+  })
+
   it.effect("what waits for a connection that becomes half-open or ends is lost and counted", () =>
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
@@ -946,7 +1041,10 @@ describe("REST", () => {
       const { urls, book } = yield* Simulator.Simulator
       assert.strictEqual(urls["toy"]!.rest, "http://simulator.memory/toy/api/v1")
       assert.deepStrictEqual(yield* getJson("/time"), { time: 0 })
-      assert.deepStrictEqual(yield* getJson("/book?pair=BTC/USDT&limit=3"), JSON.parse(JSON.stringify(book("toy", pair, 3))))
+      assert.deepStrictEqual(
+        yield* getJson("/book?pair=BTC/USDT&limit=3"),
+        JSON.parse(JSON.stringify(book("toy", pair, 3)))
+      )
       assert.strictEqual((yield* get("/nowhere")).status, 404)
       for (const path of ["/toy/other", "/nobody/api/v1/time", "/", "/_simulator/nothing"]) {
         assert.strictEqual((yield* get(path, "http://simulator.memory")).status, 404, path)
@@ -967,7 +1065,9 @@ describe("REST", () => {
   it.effect("refuses what cannot be sent, and fails where nobody listens", () =>
     Effect.gen(function*() {
       const { urls } = yield* Simulator.Simulator
-      const form = HttpClientRequest.post(`${urls["toy"]!.rest}/echo`).pipe(HttpClientRequest.bodyFormDataRecord({ a: "b" }))
+      const form = HttpClientRequest.post(`${urls["toy"]!.rest}/echo`).pipe(
+        HttpClientRequest.bodyFormDataRecord({ a: "b" })
+      )
       const unsent = yield* Effect.flip(HttpClient.execute(form))
       assert.include(unsent.message, "FormData body cannot be sent")
       const unheard = yield* Effect.flip(HttpClient.get("http://elsewhere/x"))
@@ -1034,8 +1134,11 @@ describe("REST", () => {
       assert.strictEqual((yield* get("/time")).headers["retry-after"], "1")
       yield* simulator.clear()
       yield* simulator.inject("http-error:503,share=50%")
-      const statuses = yield* Effect.forEach(Array.from({ length: 200 }), () => Effect.map(get("/time"), ({ status }) => status))
-      const failed = statuses.filter((status) => status === 503).length
+      const statuses = yield* Effect.forEach(Array.from({ length: 200 }), () =>
+        Effect.map(get("/time"), ({ status }) => status))
+      const failed = statuses.filter((status) =>
+        status === 503
+      ).length
       assert.closeTo(failed, 100, 30)
       const { rest } = simulator.counts().exchanges["toy"]!
       assert.strictEqual(rest.failed, failed + 4)
@@ -1049,7 +1152,9 @@ describe("endpoints for other processes", () => {
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
       const request = HttpClientRequest.make(method)(`${simulator.admin}/${path}`)
-      const response = yield* HttpClient.execute(body === undefined ? request : HttpClientRequest.bodyText(request, body))
+      const response = yield* HttpClient.execute(
+        body === undefined ? request : HttpClientRequest.bodyText(request, body)
+      )
       return [response.status, yield* response.json] as const
     })
 
@@ -1064,12 +1169,24 @@ describe("endpoints for other processes", () => {
         200,
         wire(simulator.truth("toy", pair, version - 5, 7))
       ])
-      assert.deepStrictEqual(yield* admin("GET", "truth?exchange=toy&pair=BTC/USDT"), [200, wire(simulator.book("toy", pair))])
-      assert.deepStrictEqual(yield* admin("GET", "trades?exchange=toy&pair=BTC/USDT"), [200, wire(simulator.trades("toy", pair))])
+      assert.deepStrictEqual(yield* admin("GET", "truth?exchange=toy&pair=BTC/USDT"), [
+        200,
+        wire(simulator.book("toy", pair))
+      ])
+      assert.deepStrictEqual(yield* admin("GET", "trades?exchange=toy&pair=BTC/USDT"), [
+        200,
+        wire(simulator.trades("toy", pair))
+      ])
       assert.deepStrictEqual(yield* admin("GET", "counts"), [200, wire(simulator.counts())])
       const [, health] = yield* admin("GET", "health")
       assert.deepStrictEqual(health, {
-        status: "ok", exchanges: ["toy"], pairs: [pair, "ETH/USDT"], paused: false, elapsedMillis: 500, ticks: 50, failures: []
+        status: "ok",
+        exchanges: ["toy"],
+        pairs: [pair, "ETH/USDT"],
+        paused: false,
+        elapsedMillis: 500,
+        ticks: 50,
+        failures: []
       })
       yield* get("/throw")
       assert.deepInclude((yield* admin("GET", "health"))[1], { status: "failing" })
@@ -1112,7 +1229,10 @@ describe("endpoints for other processes", () => {
 
 describe("options", () => {
   const refused = (options: Partial<SimulatorOptions>) =>
-    Effect.scoped(Simulator.makeMemory({ dialects: [toy], ...options })).pipe(Effect.flip, Effect.map(({ message }) => message))
+    Effect.scoped(Simulator.makeMemory({ dialects: [toy], ...options })).pipe(
+      Effect.flip,
+      Effect.map(({ message }) => message)
+    )
 
   it.effect("are checked", () =>
     Effect.gen(function*() {

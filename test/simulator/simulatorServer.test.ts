@@ -52,8 +52,10 @@ const dial = (url: string, options?: ClientOptions): Effect.Effect<Client, Error
         frames.push([(data as Buffer).toString(), isBinary])
         for (const check of waiting) check()
       })
-      socket.on("close", (code, reason) => Deferred.doneUnsafe(closed, Effect.succeed([code, reason.toString()] as const)))
-      socket.on("error", (error) => resume(Effect.fail(error)))
+      socket.on("close", (code, reason) =>
+        Deferred.doneUnsafe(closed, Effect.succeed([code, reason.toString()] as const)))
+      socket.on("error", (error) =>
+        resume(Effect.fail(error)))
       socket.on("open", () => resume(Effect.succeed(client)))
     }),
     ({ socket }) => Effect.sync(() => socket.terminate())
@@ -108,7 +110,10 @@ describe("SimulatorServer", () => {
     Effect.gen(function*() {
       const simulator = yield* make({ autoRun: false })
       const { rest } = simulator.urls["toy"]!
-      assert.deepStrictEqual(yield* fetchJson(`${rest}/book?pair=BTC/USDT&limit=3`), [200, wire(simulator.book("toy", "BTC/USDT", 3))])
+      assert.deepStrictEqual(yield* fetchJson(`${rest}/book?pair=BTC/USDT&limit=3`), [
+        200,
+        wire(simulator.book("toy", "BTC/USDT", 3))
+      ])
       const echo = { method: "POST", body: "x".repeat(1_000), headers: { "X-Toy": "yes" } }
       assert.deepStrictEqual(yield* fetchJson(`${rest}/echo`, echo), [200, { body: "x".repeat(1_000), header: "yes" }])
       const tooMuch = yield* Effect.promise(() => fetch(`${rest}/echo`, { ...echo, body: "x".repeat(2_000_000) }))
@@ -144,9 +149,11 @@ describe("SimulatorServer", () => {
       assert.include(yield* raw(`GET http://x/toy/ws/v1 HTTP/1.1\r\n${upgrade}\r\n`), "404")
       yield* Effect.callback<void>((resume) => {
         const socket = connectTcp(port, "127.0.0.1", () => {
-          socket.write(`POST /toy/api/v1/echo HTTP/1.1\r\n${head}Content-Length: 10\r\n\r\nabc`, () => socket.resetAndDestroy())
+          socket.write(`POST /toy/api/v1/echo HTTP/1.1\r\n${head}Content-Length: 10\r\n\r\nabc`, () =>
+            socket.resetAndDestroy())
         })
-        socket.on("close", () => resume(Effect.void))
+        socket.on("close", () =>
+          resume(Effect.void))
       })
       assert.strictEqual((yield* fetchJson(`${simulator.admin}/health`))[0], 200)
     }))
@@ -202,8 +209,7 @@ describe("SimulatorServer", () => {
       const leaving = yield* dial(wsOf(simulator))
       leaving.socket.close(1_000)
       yield* simulator.until(() => connectionsOf(simulator).closedByClient === 1)
-      const broken = yield* dial(wsOf(simulator))
-      // A frame with a reserved bit.
+      const broken = yield* dial(wsOf(simulator)) // A frame with a reserved bit.
       ;(broken.socket as unknown as { readonly _socket: Socket })._socket.write(Buffer.from([0xf1, 0x80, 0, 0, 0, 0]))
       yield* simulator.until(() => connectionsOf(simulator).errors === 1 && connectionsOf(simulator).open === 0)
       assert.strictEqual((yield* Deferred.await(broken.closed))[0], 1_002)
@@ -213,7 +219,8 @@ describe("SimulatorServer", () => {
     Effect.gen(function*() {
       const simulator = yield* make({ autoRun: false })
       const { host, pathname, port } = new URL(wsOf(simulator))
-      const masked = (opcode: number, payload: Buffer) => Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
+      const masked = (opcode: number, payload: Buffer) =>
+        Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
       // A client that says goodbye, hears the answer, and keeps its end of the line open.
       const socket = yield* Effect.acquireRelease(
         Effect.sync(() => connectTcp({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true })),
@@ -268,7 +275,10 @@ describe("SimulatorServer", () => {
       yield* client.received(40)
       const deltas = client.frames.slice(20)
       assert.isAbove(deltas.slice(0, 10).reduce((bytes, [text]) => bytes + text.length, 0), 2 ** 18)
-      assert.deepStrictEqual(client.messages().slice(20).map((message) => "topic" in message && message.topic), [...topics, ...topics])
+      assert.deepStrictEqual(client.messages().slice(20).map((message) => "topic" in message && message.topic), [
+        ...topics,
+        ...topics
+      ])
     }))
 
   it.live("compression is negotiated only when it is offered", () =>
@@ -280,7 +290,10 @@ describe("SimulatorServer", () => {
       assert.include(client.socket.extensions, "permessage-deflate")
       client.send("sub", "depth:BTC_USDT:10")
       yield* client.received(2)
-      assert.deepStrictEqual(client.messages()[1], wire({ type: "snapshot", topic: "depth:BTC_USDT:10", book: compressing.book("toy", "BTC/USDT") }))
+      assert.deepStrictEqual(
+        client.messages()[1],
+        wire({ type: "snapshot", topic: "depth:BTC_USDT:10", book: compressing.book("toy", "BTC/USDT") })
+      )
     }))
 
   it.live("a port in use, or no address at all, is a typed error", () =>
@@ -302,7 +315,9 @@ describe("SimulatorServer", () => {
       yield* clients[0]!.received(5)
       yield* simulator.inject("half-open")
       yield* simulator.inject("slow-snapshot:1h")
-      const unanswered = Effect.promise(() => fetch(`${simulator.urls["toy"]!.rest}/book?pair=BTC/USDT`).then(() => "answered", () => "broken off"))
+      const unanswered = Effect.promise(() =>
+        fetch(`${simulator.urls["toy"]!.rest}/book?pair=BTC/USDT`).then(() => "answered", () => "broken off")
+      )
       const asked = yield* Effect.forkChild(unanswered, { startImmediately: true })
       yield* simulator.until(() => simulator.counts().exchanges["toy"]!.rest.delayed === 1)
       yield* Scope.close(scope, Exit.void)

@@ -1,0 +1,134 @@
+/**
+ * Captured, documented and constructed messages: the project's own, and those in `../shared/fixtures` beside the
+ * checkout, which stay there. The comparing is done by the adapters' test files; this joins what became of each case to
+ * the file that holds it, so that nothing is left out unseen.
+ */
+import { Effect } from "effect"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { Tested } from "../Child.ts"
+import * as Child from "../Child.ts"
+import type { Case, Proof } from "../Proof.ts"
+
+const testFiles = ["test/exchanges/mexcSpot.test.ts", "test/exchanges/gateSpot.test.ts", "test/exchanges/gateFixtures.test.ts"]
+
+const sharedFolder = join(Child.root, "../shared/fixtures")
+const ownFolder = join(Child.root, "test/fixtures")
+
+/** Why the cases of a shared file are not compared; the first that fits. */
+const left: ReadonlyArray<readonly [file: RegExp, reason: string]> = [
+  [/^gateio-futures\./, "another product"],
+  [/^signatures\./, "signing: no private channels yet"],
+  [/^gateio-spot\.(api|spot\.(.*balances|cross_loan|orders.*|priceorders|usertrades.*))\./, "private channel, not offered"],
+  [/^gateio-spot\./, "channel not offered"]
+]
+
+interface FixtureFile {
+  readonly name: string
+  readonly ids: ReadonlyArray<string>
+  /** The test files that may compare it. */
+  readonly tests: ReadonlyArray<string>
+}
+
+const idsOf = (path: string): ReadonlyArray<string> =>
+  readFileSync(path, "utf8").split("\n").filter((line) => line.trim() !== "").map((line) =>
+    (JSON.parse(line) as { readonly id: string }).id
+  )
+
+const jsonl = (folder: string): ReadonlyArray<string> => readdirSync(folder).filter((name) => name.endsWith(".jsonl")).toSorted()
+
+const own: Readonly<Record<string, string>> = { "mexc-spot": testFiles[0]!, "gate-spot": testFiles[1]! }
+
+const ownFiles = (): ReadonlyArray<FixtureFile> =>
+  Object.entries(own).flatMap(([exchange, test]) =>
+    jsonl(join(ownFolder, exchange)).map((name) => ({
+      name: `${exchange}/${name}`,
+      ids: idsOf(join(ownFolder, exchange, name)),
+      tests: [test]
+    }))
+  )
+
+const sharedFiles = (): ReadonlyArray<FixtureFile> =>
+  existsSync(sharedFolder)
+    ? jsonl(sharedFolder).map((name) => ({ name: `shared/${name}`, ids: idsOf(join(sharedFolder, name)), tests: testFiles }))
+    : []
+
+interface Row {
+  readonly name: string
+  readonly cases: number
+  passed: number
+  failed: number
+  skipped: number
+  /** Cases of a file that is compared, without a test. */
+  missing: number
+  readonly reasons: Set<string>
+}
+
+/** A skipped test says why in its note or behind its id. */
+const reasonOf = (test: Tested, id: string): string =>
+  test.note === "" ? test.name.slice(id.length).trim().replace(/^\(|\)$/g, "") : test.note
+
+const isOf = (test: Tested, id: string): boolean =>
+  test.name === id || (test.state === "skipped" && test.name.startsWith(`${id} (`))
+
+/** Takes the test of a case out of those that are left: two files may have a case of the same name. */
+const take = (tests: Array<Tested>, file: FixtureFile, id: string): Tested | null => {
+  const index = tests.findIndex((test) => file.tests.includes(test.file) && isOf(test, id))
+  return index < 0 ? null : tests.splice(index, 1)[0]!
+}
+
+const joined = (file: FixtureFile, tests: Array<Tested>): Row => {
+  const found = file.ids.map((id) => ({ id, test: take(tests, file, id) }))
+  const row: Row = { name: file.name, cases: file.ids.length, passed: 0, failed: 0, skipped: 0, missing: 0, reasons: new Set() }
+  const reason = left.find(([pattern]) => pattern.test(file.name.replace("shared/", "")))?.[1]
+  const isLeft = reason !== undefined && found.every(({ test }) => test === null)
+  for (const { id, test } of found) {
+    if (test?.state === "passed") row.passed++
+    else if (test?.state === "failed") row.failed++
+    else if (test?.state === "skipped") {
+      row.skipped++
+      row.reasons.add(reasonOf(test, id))
+    } else if (isLeft) {
+      row.skipped++
+      row.reasons.add(reason)
+    } else row.missing++
+  }
+  return row
+}
+
+const report = (proof: Proof, rows: ReadonlyArray<Row>): void => {
+  proof.table(
+    ["fixtures", "cases", "passed", "failed", "skipped", "no test"],
+    rows.map(({ cases, failed, missing, name, passed, skipped }) => [name, ...[cases, passed, failed, skipped, missing].map(String)])
+  )
+  const reasons = new Map<string, number>()
+  for (const row of rows) {
+    if (row.skipped > 0) reasons.set([...row.reasons].join("; "), (reasons.get([...row.reasons].join("; ")) ?? 0) + row.skipped)
+  }
+  for (const [reason, count] of reasons) proof.say(`skipped ${count}: ${reason}`)
+}
+
+export const fixtures: Case = {
+  name: "fixtures",
+  proves: "The project's own fixtures of every channel and those of these channels in ../shared/fixtures decode to what they must",
+  run: Effect.fnUntraced(function*(proof) {
+    const run = yield* Child.vitest(testFiles)
+    const hasShared = existsSync(sharedFolder)
+    const isRequired = process.env["REQUIRE_FIXTURES"] === "1"
+    const tests = [...run.tests]
+    const rows = [...ownFiles(), ...sharedFiles()].map((file) => joined(file, tests))
+    report(proof, rows)
+    const sum = (field: "cases" | "passed" | "failed" | "skipped" | "missing") => rows.reduce((total, row) => total + row[field], 0)
+    for (const test of run.tests) if (test.state === "failed") proof.say(`failed: ${test.name}: ${test.note}`)
+    if (!hasShared) proof.say("skipped all shared fixtures: there is no ../shared/fixtures beside this checkout")
+    proof.check("the shared fixtures are there when they are required", hasShared || !isRequired, hasShared ? "they are there" : `absent, ${isRequired ? "" : "not "}required`)
+    proof.check(
+      "every case of a channel on offer decodes to what it must",
+      sum("failed") === 0 && sum("passed") > 0 && run.broken.length === 0 && run.exitCode === 0,
+      `${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped of ${sum("cases")}${run.broken.map((error) => `; ${error}`).join("")}`
+    )
+    proof.check("no case of these files is without a test", sum("missing") === 0, `${sum("missing")} without`)
+    for (const field of ["passed", "failed", "skipped"] as const) proof.figure(field, sum(field))
+    proof.figure("shared_fixtures", hasShared)
+  })
+}

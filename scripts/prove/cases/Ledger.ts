@@ -1,0 +1,276 @@
+/** Every event of every topic is accounted for, exactly, against the simulator's own counts. */
+import { Clock, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import * as Channel from "../../../src/domain/Channel.ts"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
+import type { ExchangeAdapter } from "../../../src/ExchangeAdapter.ts"
+import type { ExchangeError } from "../../../src/ExchangeError.ts"
+import type { FeedOptions, Performance, TopicPerformance } from "../../../src/PublicWebsocket.ts"
+import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
+import type { SimulatorService } from "../../../src/simulator/Simulator.ts"
+import { Simulator } from "../../../src/simulator/Simulator.ts"
+import type { Services, Subject } from "../../../test/suites/Exchange.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import type { Draws } from "../Virtual.ts"
+import * as Virtual from "../Virtual.ts"
+
+const tags = ["BookTicker", "Trades", "Book"] as const
+
+type Body<A> = Effect.Effect<A, ExchangeError | Error, Services | Scope.Scope>
+
+// ---- the two sides --------------------------------------------------------------------------------------------------
+
+/** Events that the simulator handed to sockets, by wire topic. */
+const sentBy = (simulator: SimulatorService, exchange: string): ReadonlyMap<string, number> =>
+  new Map(Object.entries(simulator.counts().exchanges[exchange]!.topics).map(([topic, counts]) => [topic, counts.sent.events]))
+
+/** In minus out: 0 when every event is accounted for. */
+const imbalance = (topic: TopicPerformance): number =>
+  topic.received + topic.reconciled -
+  (topic.delivered + topic.conflated + topic.dropped + topic.stale + topic.abandoned + topic.unrouted)
+
+interface Account {
+  readonly topics: number
+  readonly sent: number
+  readonly received: number
+  /** Topics whose two sides differ, described. */
+  readonly differing: ReadonlyArray<string>
+  readonly totals: Readonly<Record<"delivered" | "conflated" | "dropped" | "stale" | "abandoned" | "unrouted" | "reconciled", number>>
+}
+
+const accountOf = (simulator: SimulatorService, { exchange, topics }: Performance): Account => {
+  const sent = sentBy(simulator, exchange)
+  const differing: Array<string> = []
+  const received = new Map(topics.map((topic) => [topic.topic, topic.received]))
+  for (const [topic, count] of sent) {
+    if ((received.get(topic) ?? 0) !== count) differing.push(`${topic}: sent ${count}, received ${received.get(topic) ?? 0}`)
+  }
+  for (const topic of topics) {
+    if (imbalance(topic) !== 0) differing.push(`${topic.topic}: ${imbalance(topic)} events unaccounted for`)
+  }
+  const total = (field: keyof Account["totals"] | "received") => topics.reduce((sum, topic) => sum + topic[field], 0)
+  return {
+    topics: topics.length,
+    sent: [...sent.values()].reduce((sum, count) => sum + count, 0),
+    received: total("received"),
+    differing,
+    totals: {
+      delivered: total("delivered"),
+      conflated: total("conflated"),
+      dropped: total("dropped"),
+      stale: total("stale"),
+      abandoned: total("abandoned"),
+      unrouted: total("unrouted"),
+      reconciled: total("reconciled")
+    }
+  }
+}
+
+const describe = ({ differing, received, sent, topics, totals }: Account): string =>
+  `${topics} topics: sent ${sent} = received ${received}; + reconciled ${totals.reconciled} = delivered ${totals.delivered} + conflated ${totals.conflated}` +
+  ` + declared lost ${totals.dropped} + stale ${totals.stale} + abandoned ${totals.abandoned} + unrouted ${totals.unrouted}` +
+  (differing.length === 0 ? "" : `; differing: ${differing.slice(0, 5).join("; ")}`)
+
+// ---- random subscribing ---------------------------------------------------------------------------------------------
+
+const keyOf = (adapter: ExchangeAdapter, tag: (typeof tags)[number], pair: TradingPair): string => {
+  const name = adapter.topic(Channel.forPair(tag, pair), adapter.symbol(pair)!)
+  return name._tag === "Topic" ? name.key : name.detail
+}
+
+/** Who holds what now, and how to let go of it. */
+class Holders {
+  readonly feeds = new Map<string, { readonly scope: Scope.Closeable; readonly fiber: Fiber.Fiber<unknown, unknown> }>()
+  readonly pairs = new Set<TradingPair>()
+  readonly #adapter: ExchangeAdapter
+
+  constructor(adapter: ExchangeAdapter) {
+    this.#adapter = adapter
+  }
+
+  get wanted(): ReadonlySet<string> {
+    return new Set([...this.feeds.keys(), ...[...this.pairs].flatMap((pair) => tags.map((tag) => keyOf(this.#adapter, tag, pair)))])
+  }
+}
+
+const toggleFeed = Effect.fnUntraced(function*(holders: Holders, key: string, channel: Channel.PublicChannel) {
+  const held = holders.feeds.get(key)
+  if (held !== undefined) {
+    holders.feeds.delete(key)
+    yield* Fiber.interrupt(held.fiber)
+    yield* Scope.close(held.scope, Exit.void)
+    return
+  }
+  const websocket = yield* PublicWebsocket
+  const scope = yield* Scope.make()
+  const body = Effect.flatMap(websocket.feed(channel).pipe(Scope.provide(scope)), (stream) => Stream.runDrain(stream))
+  holders.feeds.set(key, { scope, fiber: yield* Effect.forkScoped(Effect.exit(body), { startImmediately: true }) })
+})
+
+const togglePair = Effect.fnUntraced(function*(holders: Holders, pair: TradingPair) {
+  const websocket = yield* PublicWebsocket
+  if (holders.pairs.delete(pair)) return yield* websocket.unsubscribe([pair])
+  holders.pairs.add(pair)
+  // Not waited for: the next step may take it back before the exchange has answered.
+  yield* Effect.forkScoped(Effect.exit(websocket.subscribe([pair])), { startImmediately: true })
+})
+
+const oneStep = Effect.fnUntraced(function*(draws: Draws, adapter: ExchangeAdapter, pairs: ReadonlyArray<TradingPair>, holders: Holders) {
+  const pair = Virtual.pick(draws, pairs)
+  const tag = Virtual.pick(draws, tags)
+  if (Virtual.below(draws, 5) === 0) yield* togglePair(holders, pair)
+  else yield* toggleFeed(holders, keyOf(adapter, tag, pair), Channel.forPair(tag, pair))
+  // Most steps follow at once, so that answers cross what is asked next.
+  if (Virtual.below(draws, 3) === 0) yield* Effect.sleep(Virtual.below(draws, 30))
+})
+
+const difference = (wanted: ReadonlySet<string>, found: ReadonlySet<string>): string => {
+  const missing = [...wanted].filter((key) => !found.has(key))
+  const extra = [...found].filter((key) => !wanted.has(key))
+  return `${wanted.size} wanted, ${found.size} subscribed, ${missing.length} missing, ${extra.length} too many ${[...missing, ...extra].slice(0, 4).join(" ")}`.trim()
+}
+
+const settleMillis = 15_000
+
+const churn = (subject: Subject, seed: number, steps: number): Body<{ readonly found: string; readonly exact: boolean; readonly account: Account }> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const simulator = yield* Simulator
+    const { adapter } = subject
+    const draws = yield* Virtual.draws(seed, `churn ${adapter.id}`)
+    const holders = new Holders(adapter)
+    const [first, ...others] = simulator.pairs
+    yield* websocket.initialize([first!], tags)
+    holders.pairs.add(first!)
+    for (let i = 0; i < steps; i++) yield* oneStep(draws, adapter, [first!, ...others], holders)
+    yield* Effect.sleep(settleMillis)
+    const { wanted } = holders
+    const found = simulator.topics(adapter.id)
+    const exact = wanted.size === found.size && [...wanted].every((key) => found.has(key))
+    // No more events, and nobody holds any that were not taken.
+    yield* simulator.pause
+    yield* Effect.sleep(settleMillis)
+    const account = accountOf(simulator, yield* websocket.performance)
+    return { found: difference(wanted, found), exact, account }
+  })
+
+const randomSteps = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
+  const steps = Proofs.sizeOf(proof, 10_000, 10_000)
+  const runs = proof.quick ? 1 : 5
+  for (let run = 0; run < runs; run++) {
+    const seed = proof.seed + run
+    const result = yield* Virtual.run(
+      { subject, seed, simulator: { pairs: Virtual.pairs(12), rate: 10 } },
+      churn(subject, seed, steps)
+    )
+    const { id } = subject.adapter
+    proof.check(`${id}: ${steps} random subscribes and unsubscribes leave exactly the wanted set`, result.exact, result.found)
+    proof.check(`${id}: every event is accounted for meanwhile`, result.account.differing.length === 0 && result.account.sent > 0, describe(result.account))
+    proof.figure(`${id}_random_events`, result.account.sent)
+  }
+})
+
+// ---- slow subscribers -----------------------------------------------------------------------------------------------
+
+interface Taken {
+  data: number
+  lost: number
+  gaps: number
+}
+
+/** Takes one element in `every` ms. */
+const takeSlowly = Effect.fnUntraced(function*(channel: Channel.PublicChannel, options: FeedOptions, every: number, taken: Taken) {
+  const websocket = yield* PublicWebsocket
+  const stream = yield* websocket.feed(channel, options)
+  yield* Effect.forkScoped(Stream.runForEach(stream, (item) => {
+    if (item._tag === "Data") taken.data++
+    else {
+      taken.gaps++
+      taken.lost += item.lost ?? 0
+    }
+    return item._tag === "Data" ? Effect.sleep(every) : Effect.void
+  }))
+})
+
+const times = 100
+
+/** The fastest that the exchange has, so that there is something to be slow against. */
+const quickest = (subject: Subject, tag: (typeof tags)[number]): Channel.PublicChannel =>
+  Channel.forPair(subject.adapter.id === "mexc-spot" ? { _tag: tag, speed: "10ms" } : tag, "BTC/USDT")
+
+/** How often a topic brings an event, ms: measured with a reader that keeps up. */
+const pace = (channel: Channel.PublicChannel, subject: Subject): Body<number> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const simulator = yield* Simulator
+    const clock = yield* Clock.Clock
+    const began = clock.currentTimeMillisUnsafe()
+    yield* Effect.forkScoped(Stream.runDrain(yield* websocket.feed(channel)))
+    yield* Effect.sleep(5_000)
+    const sent = [...sentBy(simulator, subject.adapter.id).values()].reduce((sum, count) => sum + count, 0)
+    return (clock.currentTimeMillisUnsafe() - began) / sent
+  })
+
+interface Slow {
+  readonly account: Account
+  readonly taken: Taken
+  readonly every: number
+}
+
+const slowly = (channel: Channel.PublicChannel, options: FeedOptions, every: number, marketMillis: number): Body<Slow> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const simulator = yield* Simulator
+    const taken: Taken = { data: 0, lost: 0, gaps: 0 }
+    yield* takeSlowly(channel, options, every, taken)
+    yield* Effect.sleep(marketMillis)
+    yield* simulator.pause
+    // Until nothing more is taken: the buffer is empty, the socket read, no book waits.
+    for (let before = -1; before !== taken.data + taken.gaps;) {
+      before = taken.data + taken.gaps
+      yield* Effect.sleep(2 * every + 3_000)
+    }
+    return { account: accountOf(simulator, yield* websocket.performance), taken, every }
+  })
+
+const slowSubscribers = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
+  const setup = (seed: number) => ({ subject, seed, simulator: { pairs: ["BTC/USDT"] as [TradingPair], rate: 100, tradeRate: 100 } })
+  const rows: Array<ReadonlyArray<string>> = []
+  const { id } = subject.adapter
+  for (const tag of tags) {
+    const channel = quickest(subject, tag)
+    const every = times * (yield* Virtual.run(setup(proof.seed), pace(channel, subject)))
+    for (const bufferSize of proof.quick ? [4] : [1, 4, 32]) {
+      const { account, taken } = yield* Virtual.run(setup(proof.seed), slowly(channel, { bufferSize }, every, 40_000 * (proof.quick ? 1 : 4)))
+      const { totals } = account
+      proof.check(
+        `${id} ${tag}: sent = delivered + conflated + declared lost with a subscriber ${times} times too slow`,
+        account.differing.length === 0 && taken.data === totals.delivered && taken.lost === totals.dropped && totals.conflated + totals.dropped > 0,
+        `it took ${taken.data} and was told of ${taken.lost} lost in ${taken.gaps} gaps; ${describe(account)}`
+      )
+      rows.push([`${id} ${tag}`, bufferSize, account.sent, taken.data, totals.conflated, taken.lost, totals.stale, totals.reconciled].map(String))
+    }
+    const blocked = yield* Virtual.run(setup(proof.seed), slowly(channel, { bufferSize: 4, overflow: "block" }, every, 1_000))
+    const { account: { differing, sent, totals }, taken } = blocked
+    proof.check(
+      `${id} ${tag}: overflow "block" loses nothing, however slow`,
+      differing.length === 0 && taken.gaps === 0 && taken.data === totals.delivered && totals.conflated + totals.dropped === 0 && sent > 0,
+      `sent ${sent}, taken ${taken.data}, stale ${totals.stale}, gaps ${taken.gaps}`
+    )
+  }
+  proof.table(["slow subscriber", "buffer", "sent", "taken", "conflated", "lost", "stale", "snapshots"], rows)
+})
+
+export const ledger: Case = {
+  name: "ledger",
+  proves:
+    "For every topic sent = delivered + conflated + declared lost, exactly, under random subscribing (which leaves exactly the wanted set) and with subscribers 100 times too slow",
+  run: Effect.fnUntraced(function*(proof) {
+    proof.say("Books also count what a snapshot replaced (stale) and the snapshots fetched (reconciled); leaving, what came while")
+    proof.say("nobody held the topic (unrouted) or was not taken by who left (abandoned). See TopicPerformance.")
+    for (const subject of Virtual.subjects) {
+      yield* randomSteps(proof, subject)
+      yield* slowSubscribers(proof, subject)
+    }
+  })
+}
