@@ -146,7 +146,7 @@ const spying = (opened: Array<Opened>) =>
 interface Setting {
   readonly adapter?: ExchangeAdapter
   readonly dialect?: ExchangeDialect
-  /** Names without their prefix. */
+  /** Names without their prefix; an empty text takes a name away. */
   readonly env?: Readonly<Record<string, string>>
   readonly overrides?: ExchangeFactory.WebsocketOptions
   readonly simulator?: Partial<Simulated.SimulatorOptions>
@@ -164,6 +164,7 @@ const configured = <A, E>(setting: Setting, body: Effect.Effect<A, E, Services>)
   const layer = Layer.unwrap(Effect.map(Simulator, ({ urls }) => {
     const { rest, ws } = urls[adapter.id]!
     const named = Object.entries({ WS_URL: ws, REST_URL: rest, ...env })
+      .filter(([, text]) => text !== "")
       .map(([name, text]) => [ExchangeFactory.prefixOf(adapter) + name, text])
     return ExchangeFactory.layerConfig(adapter, overrides).pipe(
       Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: Object.fromEntries(named) })))
@@ -226,7 +227,7 @@ describe("options reach the wire", () => {
   it.effect("without them the live addresses are meant", () => {
     const opened: Array<Opened> = []
     return configured(
-      { opened, overrides: { url: gateSpot.urls.websocket, restUrl: gateSpot.urls.rest } },
+      { opened, env: { WS_URL: "", REST_URL: "" } },
       Effect.gen(function*() {
         const lost = yield* statusOf(isLost("ConnectFailed"))
         yield* subscribing(Channel.trades(btc))

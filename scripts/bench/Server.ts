@@ -99,8 +99,13 @@ const streamsOf = (client: Client, stamped: boolean): ReadonlyArray<Stream> => {
 /** Variants that are written at once. */
 const sliceVariants = 5
 
+interface Slices {
+  readonly make: () => Buffer
+  readonly release: (written: Buffer) => void
+}
+
 /** Makes the next slice of a connection's frames: some variants of every topic, market by market. */
-const slicesOf = (streams: ReadonlyArray<Stream>): () => Buffer => {
+const slicesOf = (streams: ReadonlyArray<Stream>): Slices => {
   const slices: Array<{ readonly bytes: Buffer; readonly parts: ReadonlyArray<Part> }> = []
   for (let variant = 0; variant < Scenario.variantCount; variant += sliceVariants) {
     const parts: Array<Part> = []
@@ -116,12 +121,18 @@ const slicesOf = (streams: ReadonlyArray<Stream>): () => Buffer => {
     }
     slices.push({ bytes: Buffer.concat(frames), parts })
   }
+  // What was written may not have left yet; once it has, its memory is used again.
+  const free: Array<Buffer> = []
+  const largest = Math.max(...slices.map(({ bytes }) => bytes.length))
+  const target = (length: number): Buffer => (free.pop() ?? Buffer.allocUnsafeSlow(largest)).subarray(0, length)
+  const release = (written: Buffer): void => {
+    free.push(Buffer.from(written.buffer))
+  }
   let next = 0
-  return () => {
+  const make = (): Buffer => {
     const { bytes, parts } = slices[next++ % slices.length]!
     if (!current.isBook) return bytes
-    // What was written may not have left yet: a buffer of its own for each slice.
-    const copy = Buffer.allocUnsafeSlow(bytes.length)
+    const copy = target(bytes.length)
     copy.set(bytes)
     for (let i = 0; i < parts.length; i++) {
       const { at, pair, template } = parts[i]!
@@ -129,6 +140,7 @@ const slicesOf = (streams: ReadonlyArray<Stream>): () => Buffer => {
     }
     return copy
   }
+  return { make, release: current.isBook ? release : () => {} }
 }
 
 interface Part {
@@ -140,12 +152,13 @@ interface Part {
 const flood = (frames: number): void => {
   for (const client of clients) {
     const streams = streamsOf(client, false)
-    const slice = slicesOf(streams)
+    const { make, release } = slicesOf(streams)
     let left = (frames / Scenario.passFrames) * (Scenario.variantCount / sliceVariants)
     const write = (): void => {
       while (left > 0 && !client.socket.destroyed) {
         left--
-        if (!client.socket.write(slice())) {
+        const slice = make()
+        if (!client.socket.write(slice, () => release(slice))) {
           client.socket.once("drain", write)
           return
         }
@@ -199,7 +212,7 @@ const onHttp = (request: IncomingMessage, response: ServerResponse): void => {
     return
   }
   const answer = current.dialect.onHttp(
-    { method: "GET", path: url.pathname, query: new Map(url.searchParams), headers: {}, body: "" },
+    { method: "GET", path: url.pathname.slice(current.dialect.restPath.length), query: new Map(url.searchParams), headers: {}, body: "" },
     world,
     { limits: "off" }
   )

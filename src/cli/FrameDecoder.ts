@@ -205,8 +205,8 @@ export class FrameDecoder {
       text += this.#endLine()
       start = end + 1
     }
-    // A copy: the buffer may be used again for the next read.
-    if (start < bytes.length) this.#hold(bytes.slice(start))
+    // A copy: the buffer may be used again for the next read. (A Buffer's own slice would share its memory.)
+    if (start < bytes.length) this.#hold(new Uint8Array(bytes.subarray(start)))
     return text
   }
 

@@ -50,8 +50,9 @@ export class Link {
   readonly #work = Latch.makeUnsafe(false)
   #connection: Connection | null = null
   #requestId = 0
-  #windowStart = 0
-  #windowCount = 0
+  /** When the latest requests left, ms, in a ring as long as a second's allowance. */
+  readonly #starts: Float64Array
+  #turn = 0
   /** When the last topic left, ms; 0 while there are topics. */
   emptySince = 0
 
@@ -59,6 +60,8 @@ export class Link {
     this.id = options.id
     this.#options = options
     this.subscriptions = new Subscriptions(options.adapter.listRefusal)
+    const allowed = Math.max(1, Math.floor(options.adapter.limits.requestsPerSecond * shareOfRequestLimit))
+    this.#starts = new Float64Array(allowed).fill(Number.NEGATIVE_INFINITY)
   }
 
   get connected(): boolean {
@@ -196,20 +199,13 @@ export class Link {
     )
   }
 
-  /** Milliseconds to wait so that the exchange's limit of client messages is kept. */
+  /** Milliseconds to wait so that no second, wherever it begins, holds more client messages than the exchange allows. */
   #pace(): number {
     const now = this.#now()
-    if (now - this.#windowStart >= 1000) {
-      this.#windowStart = now
-      this.#windowCount = 0
-    }
-    this.#windowCount++
-    const allowed = Math.max(1, Math.floor(this.#options.adapter.limits.requestsPerSecond * shareOfRequestLimit))
-    if (this.#windowCount <= allowed) return 0
-    const wait = this.#windowStart + 1000 - now
-    this.#windowStart += 1000
-    this.#windowCount = 1
-    return wait
+    const start = Math.max(now, this.#starts[this.#turn]! + 1000)
+    this.#starts[this.#turn] = start
+    this.#turn = (this.#turn + 1) % this.#starts.length
+    return start - now
   }
 
   acknowledged(answer: Answer): void {

@@ -132,6 +132,12 @@ const difference = (wanted: ReadonlySet<string>, found: ReadonlySet<string>): st
 
 const settleMillis = 15_000
 
+/** No more data leaves the exchange. A pause of its markets would not do: some topics repeat what they have. */
+const hush = (simulator: SimulatorService) => Effect.orDie(simulator.inject({ _tag: "Silence" }))
+
+/** Nothing is subscribed anew for a silence that is part of the proof. */
+const patient = { staleAfter: null, silence: { BookTicker: null, Trades: null, Book: null } }
+
 const churn = (subject: Subject, seed: number, steps: number): Body<{ readonly found: string; readonly exact: boolean; readonly account: Account }> =>
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
@@ -147,8 +153,7 @@ const churn = (subject: Subject, seed: number, steps: number): Body<{ readonly f
     const { wanted } = holders
     const found = simulator.topics(adapter.id)
     const exact = wanted.size === found.size && [...wanted].every((key) => found.has(key))
-    // No more events, and nobody holds any that were not taken.
-    yield* simulator.pause
+    yield* hush(simulator)
     yield* Effect.sleep(settleMillis)
     const account = accountOf(simulator, yield* websocket.performance)
     return { found: difference(wanted, found), exact, account }
@@ -160,7 +165,7 @@ const randomSteps = Effect.fnUntraced(function*(proof: Proof, subject: Subject) 
   for (let run = 0; run < runs; run++) {
     const seed = proof.seed + run
     const result = yield* Virtual.run(
-      { subject, seed, simulator: { pairs: Virtual.pairs(12), rate: 10 } },
+      { subject, seed, simulator: { pairs: Virtual.pairs(12), rate: 10 }, options: patient },
       churn(subject, seed, steps)
     )
     const { id } = subject.adapter
@@ -224,7 +229,7 @@ const slowly = (channel: Channel.PublicChannel, options: FeedOptions, every: num
     const taken: Taken = { data: 0, lost: 0, gaps: 0 }
     yield* takeSlowly(channel, options, every, taken)
     yield* Effect.sleep(marketMillis)
-    yield* simulator.pause
+    yield* hush(simulator)
     // Until nothing more is taken: the buffer is empty, the socket read, no book waits.
     for (let before = -1; before !== taken.data + taken.gaps;) {
       before = taken.data + taken.gaps
@@ -234,7 +239,7 @@ const slowly = (channel: Channel.PublicChannel, options: FeedOptions, every: num
   })
 
 const slowSubscribers = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
-  const setup = (seed: number) => ({ subject, seed, simulator: { pairs: ["BTC/USDT"] as [TradingPair], rate: 100, tradeRate: 100 } })
+  const setup = (seed: number) => ({ subject, seed, simulator: { pairs: ["BTC/USDT"] as [TradingPair], rate: 100, tradeRate: 100 }, options: patient })
   const rows: Array<ReadonlyArray<string>> = []
   const { id } = subject.adapter
   for (const tag of tags) {

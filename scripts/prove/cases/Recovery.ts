@@ -1,0 +1,285 @@
+/** How soon everything delivers again, and how soon it is noticed that it does not. */
+import { Clock, Duration, Effect, Exit, Random, Scope } from "effect"
+import type { ExchangeAdapter } from "../../../src/ExchangeAdapter.ts"
+import type { ExchangeError } from "../../../src/ExchangeError.ts"
+import type { WebsocketOptions } from "../../../src/ExchangeFactory.ts"
+import type { SimulatorOptions, SimulatorService } from "../../../src/simulator/Simulator.ts"
+import * as SimulatorModule from "../../../src/simulator/Simulator.ts"
+import type { Services, Subject } from "../../../test/suites/Exchange.ts"
+import type { Client } from "../Clients.ts"
+import * as Clients from "../Clients.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import * as Virtual from "../Virtual.ts"
+
+const pairs = ["BTC/USDT", "ETH/USDT"] as const
+
+/** Each topic has something to say many times a second, so that its silence is not the market's. */
+const market = { pairs, rate: 40, tradeRate: 40, limits: "off" } as const
+
+const now = Effect.map(Clock.Clock, (clock) => Number(clock.currentTimeNanosUnsafe()) / 1e6)
+
+const inject = (simulator: SimulatorService, ...faults: ReadonlyArray<SimulatorModule.Fault>) =>
+  Effect.forEach(faults, (fault) => Effect.orDie(simulator.inject(fault)), { discard: true })
+
+const simulate = (seed: number, options: Partial<SimulatorOptions> = {}) =>
+  Effect.orDie(SimulatorModule.make({ dialects: Virtual.subjects.map(({ dialect }) => dialect), seed, ...market, ...options }))
+
+const connectAll = (simulator: SimulatorService, each: number, options: WebsocketOptions = {}) =>
+  Effect.forEach(
+    Virtual.subjects.flatMap(({ adapter }) => new Array<ExchangeAdapter>(each).fill(adapter)),
+    (adapter) => Clients.connect(adapter, simulator, pairs, options),
+    { concurrency: "unbounded" }
+  )
+
+/** A measurement of real time on a loaded machine may fail by chance: once more, and both are printed. */
+const twice = Effect.fnUntraced(function*<A, E>(proof: Proof, measure: Effect.Effect<A, E>, holds: (result: A) => boolean, print: (result: A) => string) {
+  const first = yield* measure
+  if (holds(first) || !proof.quick) return first
+  proof.say(`measured again; the first time: ${print(first)}`)
+  return yield* measure
+})
+
+const summary = (values: ReadonlyArray<number>): string =>
+  `${values.length} sockets, p50 ${Proofs.text(Proofs.percentile(values, 0.5))} ms, p95 ${Proofs.text(Proofs.percentile(values, 0.95))} ms, max ${Proofs.text(Proofs.percentile(values, 1))} ms`
+
+// ---- a drop ---------------------------------------------------------------------------------------------------------
+
+const dropMillis = 1_000
+
+/** Every time with fresh clients: a client that is dropped twice within seconds is right to wait longer. */
+const afterDrop = (seed: number): Effect.Effect<ReadonlyArray<number>, ExchangeError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const simulator = yield* simulate(seed)
+    const clients = yield* connectAll(simulator, 3)
+    for (const client of clients) client.forget()
+    const since = yield* now
+    yield* inject(simulator, { _tag: "Drop" })
+    return yield* Clients.recovered(clients, since, 5_000)
+  }))
+
+const drops = Effect.fnUntraced(function*(proof: Proof) {
+  const rounds = Proofs.sizeOf(proof, 3, 30)
+  const measure = Effect.map(Effect.forEach(Array.from({ length: rounds }, (_, i) => proof.seed + i), afterDrop), (all) => all.flat())
+  const holds = (values: ReadonlyArray<number>) => Math.max(...values) <= dropMillis
+  const values = yield* twice(proof, measure, holds, summary)
+  proof.check(`loopback: after a server drop all topics deliver again within ${dropMillis} ms`, holds(values), summary(values))
+  proof.figure("drop_max_ms", Math.max(...values))
+})
+
+// ---- an outage ------------------------------------------------------------------------------------------------------
+
+const outageMillis = 10_000
+const returnMillis = 1_500
+const mostDials = 30
+
+interface Outage {
+  readonly values: ReadonlyArray<number>
+  readonly dials: ReadonlyArray<number>
+}
+
+const judged = (clients: ReadonlyArray<Client>, returned: number) =>
+  Effect.map(Clients.recovered(clients, returned, 10_000), (values): Outage => ({
+    values,
+    dials: clients.map(({ dials }) => dials.length)
+  }))
+
+/** The exchange refuses connections, half of the time with a reset and half with HTTP 503. */
+const refusing = (proof: Proof, each: number): Effect.Effect<Outage, ExchangeError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const simulator = yield* simulate(proof.seed)
+    const clients = yield* connectAll(simulator, each)
+    for (const client of clients) client.forget()
+    const since = yield* now
+    yield* inject(
+      simulator,
+      { _tag: "Refuse", exchange: "mexc-spot", status: 0, durationMillis: outageMillis },
+      { _tag: "Refuse", exchange: "gate-spot", status: 503, durationMillis: outageMillis },
+      { _tag: "Drop" }
+    )
+    yield* Effect.sleep(outageMillis)
+    return yield* judged(clients, since + outageMillis)
+  }))
+
+/** The server is gone, its port closed, and another one comes back in its place. */
+const gone = (proof: Proof, each: number): Effect.Effect<Outage, ExchangeError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const first = yield* Scope.provide(simulate(proof.seed), scope)
+    const clients = yield* connectAll(first, each)
+    for (const client of clients) client.forget()
+    yield* Scope.close(scope, Exit.void)
+    yield* Effect.sleep(outageMillis)
+    yield* simulate(proof.seed + 1, { port: Number(new URL(first.admin).port) })
+    return yield* judged(clients, yield* now)
+  }))
+
+const isMet = ({ dials, values }: Outage): boolean =>
+  Proofs.percentile(values, 0.95) <= returnMillis && Math.max(...dials) <= mostDials
+
+const print = ({ dials, values }: Outage): string => `${summary(values)}, at most ${Math.max(...dials)} dials a socket`
+
+const outages = Effect.fnUntraced(function*(proof: Proof) {
+  const each = 8
+  for (let round = 0; round < Proofs.sizeOf(proof, 1, 5); round++) {
+    const measure = Effect.all([refusing(proof, each), gone(proof, each)], { concurrency: 2 })
+    const [refused, absent] = yield* twice(proof, measure, (both) => both.every(isMet), (both) => both.map(print).join("; "))
+    for (const [how, outage] of [["connections are refused", refused], ["the server's port is closed", absent]] as const) {
+      proof.check(
+        `loopback: after 10 s in which ${how}, p95 is at most ${returnMillis} ms from the server's return with at most ${mostDials} dials a socket`,
+        isMet(outage),
+        print(outage)
+      )
+    }
+    proof.figure("outage_p95_ms", Proofs.percentile([...refused.values, ...absent.values], 0.95))
+    proof.figure("outage_max_dials", Math.max(...refused.dials, ...absent.dials))
+  }
+})
+
+type Body<A> = Effect.Effect<A, ExchangeError | Error, Services | Scope.Scope>
+
+const virtually = <A>(subject: Subject, seed: number, body: Body<A>, options: WebsocketOptions = {}) =>
+  Virtual.run({ subject, seed, simulator: { ...market, pairs: [...pairs] }, options }, body)
+
+const virtualOutage = (millis: number): Body<Outage & { readonly client: Client; readonly since: number }> =>
+  Effect.gen(function*() {
+    const simulator = yield* SimulatorModule.Simulator
+    const client = yield* Clients.observe(pairs)
+    client.forget()
+    const since = yield* now
+    yield* inject(simulator, { _tag: "Refuse", durationMillis: millis }, { _tag: "Drop" })
+    yield* Effect.sleep(millis)
+    return { ...yield* judged([client], since + millis), client, since }
+  })
+
+const statistics = Effect.fnUntraced(function*(proof: Proof) {
+  const runs = Proofs.sizeOf(proof, 20, 500)
+  for (const subject of Virtual.subjects) {
+    const values: Array<number> = []
+    const dials: Array<number> = []
+    for (let i = 0; i < runs; i++) {
+      const outage = yield* virtually(subject, proof.seed + i, virtualOutage(outageMillis))
+      values.push(...outage.values)
+      dials.push(...outage.dials)
+    }
+    proof.check(
+      `${subject.adapter.id}, ${runs} seeds in virtual time: the same after 10 s`,
+      isMet({ values, dials }),
+      print({ values, dials })
+    )
+  }
+})
+
+// ---- the back-off ---------------------------------------------------------------------------------------------------
+
+const minutes = 5
+
+const backoffTable = Effect.fnUntraced(function*(proof: Proof) {
+  const { client, since } = yield* virtually(Virtual.subjects[0]!, proof.seed, virtualOutage(minutes * 60_000))
+  const at = client.dials.filter((dial) => dial < since + minutes * 60_000).map((dial) => dial - since)
+  const waits = at.map((dial, i) => ({ at: dial, wait: dial - (at[i - 1] ?? 0) }))
+  const rows = Array.from({ length: minutes }, (_, minute) => {
+    const within = waits.filter((wait) => Math.floor(wait.at / 60_000) === minute).map(({ wait }) => wait)
+    return [`minute ${minute + 1}`, String(within.length), Proofs.text(Math.min(...within)), Proofs.text(Math.max(...within))]
+  })
+  proof.table(["outage of 5 minutes", "dials", "least wait ms", "most wait ms"], rows)
+  const prompt = waits.filter((wait) => wait.at < 60_000)
+  const later = waits.filter((wait) => wait.at >= 90_000)
+  // One tick of the virtual clock is 10 ms.
+  proof.check("in the first minute no wait is longer than 1 s", prompt.every(({ wait }) => wait <= 1_010), `${prompt.length} dials, longest ${Proofs.text(Math.max(...prompt.map(({ wait }) => wait)))} ms`)
+  proof.check(
+    "then the waits grow, to 30 s and no further",
+    later.every(({ wait }) => wait > 1_000 && wait <= 30_010) && Math.max(...later.map(({ wait }) => wait)) >= 15_000,
+    `${later.length} dials after 90 s, waits from ${Proofs.text(Math.min(...later.map(({ wait }) => wait)))} to ${Proofs.text(Math.max(...later.map(({ wait }) => wait)))} ms`
+  )
+})
+
+// ---- what looks alive and is not ------------------------------------------------------------------------------------
+
+/** How often deadlines are looked at (`houseInterval` of the session), ms. */
+const lookMillis = 250
+
+/** Time from the last frame of a peer that has gone to the gap on every topic. */
+const halfOpen: Body<number> = Effect.gen(function*() {
+  const simulator = yield* SimulatorModule.Simulator
+  const client = yield* Clients.observe(pairs)
+  client.forget()
+  const since = yield* now
+  yield* inject(simulator, { _tag: "HalfOpen" })
+  while (client.gaps.size < Clients.tags.length * pairs.length) yield* Effect.sleep(10)
+  return Math.max(...[...client.gaps.values()].map(({ at }) => at)) - since
+})
+
+interface Silent {
+  readonly millis: number
+  /** Topics that broke although they were not silent. */
+  readonly others: number
+}
+
+const silentTopic: Body<Silent> = Effect.gen(function*() {
+  const simulator = yield* SimulatorModule.Simulator
+  const client = yield* Clients.observe(pairs)
+  client.forget()
+  yield* inject(simulator, { _tag: "Silence", topic: "*ook*icker*BTC*" })
+  const since = client.seen.get("BookTicker BTC/USDT")!
+  while (client.gaps.size === 0) yield* Effect.sleep(10)
+  const gap = client.gaps.get("BookTicker BTC/USDT")
+  return { millis: (gap?.cause === "Silent" ? gap.at : Infinity) - since, others: client.gaps.size - (gap === undefined ? 0 : 1) }
+})
+
+const detection = Effect.fnUntraced(function*(proof: Proof) {
+  const rows: Array<ReadonlyArray<string>> = []
+  for (const subject of Virtual.subjects) {
+    const { adapter } = subject
+    const heartbeat = Duration.toMillis(adapter.heartbeat.interval) + Duration.toMillis(adapter.heartbeat.timeout)
+    const silence = Duration.toMillis(adapter.silence.BookTicker!) + lookMillis
+    const peers: Array<number> = []
+    const topics: Array<Silent> = []
+    for (let i = 0; i < Proofs.sizeOf(proof, 3, 20); i++) {
+      peers.push(yield* virtually(subject, proof.seed + i, halfOpen))
+      topics.push(yield* virtually(subject, proof.seed + i, silentTopic))
+    }
+    const silent = topics.map(({ millis }) => millis)
+    rows.push([`${adapter.id} half-open peer`, String(heartbeat), ...Proofs.spread(peers)])
+    rows.push([`${adapter.id} silent topic`, String(silence), ...Proofs.spread(silent)])
+    proof.check(`${adapter.id}: a half-open peer is found within interval + timeout of its last frame`, Math.max(...peers) <= heartbeat + 10, `bound ${heartbeat} ms, max ${Proofs.text(Math.max(...peers))} ms`)
+    proof.check(`${adapter.id}: a silent topic is found within its bound and a look of ${lookMillis} ms`, Math.max(...silent) <= silence + 10, `bound ${silence} ms, max ${Proofs.text(Math.max(...silent))} ms`)
+    proof.check(`${adapter.id}: and no other topic is disturbed`, topics.every(({ others }) => others === 0), `${topics.reduce((sum, { others }) => sum + others, 0)} others`)
+  }
+  proof.table(["found after (virtual time)", "bound ms", "times", "p50 ms", "p95 ms", "max ms"], rows)
+})
+
+const shortHeartbeat = { interval: 300, timeout: 300 }
+
+/** The same peer over real sockets, with short bounds. */
+const realHalfOpen = (seed: number): Effect.Effect<ReadonlyArray<number>, ExchangeError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const simulator = yield* simulate(seed)
+    const clients = yield* connectAll(simulator, 3, { heartbeat: shortHeartbeat })
+    for (const client of clients) client.forget()
+    const since = yield* now
+    yield* inject(simulator, { _tag: "HalfOpen" })
+    return yield* Clients.recovered(clients, since, 5_000)
+  }))
+
+const realDetection = Effect.fnUntraced(function*(proof: Proof) {
+  const bound = shortHeartbeat.interval + shortHeartbeat.timeout + dropMillis
+  const holds = (values: ReadonlyArray<number>) => Math.max(...values) <= bound
+  const values = yield* twice(proof, realHalfOpen(proof.seed), holds, summary)
+  proof.check(`loopback: behind a half-open peer (bound 600 ms) all topics deliver again within the bound and ${dropMillis} ms`, holds(values), summary(values))
+})
+
+export const recovery: Case = {
+  name: "recovery",
+  proves:
+    "After a server drop all topics deliver again within 1 s; after a 10 s outage p95 is at most 1.5 s from the server's return with at most 30 dials a socket; silent topics and half-open peers are found within their bounds",
+  run: (proof) =>
+    Effect.gen(function*() {
+      yield* drops(proof)
+      yield* outages(proof)
+      yield* statistics(proof)
+      yield* backoffTable(proof)
+      yield* detection(proof)
+      yield* realDetection(proof)
+    }).pipe(Random.withSeed(proof.seed))
+}

@@ -1,0 +1,121 @@
+/** REST calls are paced: at most so many at once, started no closer than the rate allows, under a virtual clock. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as Channel from "../src/domain/Channel.ts"
+import * as ExchangeError from "../src/ExchangeError.ts"
+import * as MarketRest from "../src/MarketRest.ts"
+import * as Test from "../src/PublicWebsocketTest.ts"
+
+const btc = "BTC/USDT"
+const channel = Channel.book(btc)
+
+/** Calls that take so long, and a log of when they began and how many were under way. */
+const recorded = (millis: number) => {
+  const starts: Array<number> = []
+  const asked: Array<readonly [symbol: string, attempt: number]> = []
+  let running = 0
+  let most = 0
+  const call = <A>(value: A): Effect.Effect<A> =>
+    Effect.gen(function*() {
+      starts.push(yield* Clock.currentTimeMillis)
+      most = Math.max(most, ++running)
+      yield* Effect.sleep(millis)
+      return value
+    }).pipe(Effect.ensuring(Effect.sync(() => running--)))
+  return {
+    starts,
+    asked,
+    most: () => most,
+    running: () => running,
+    rest: {
+      instruments: call([]),
+      serverTime: call(7),
+      book: (symbol: string, _: Channel.BookChannel, attempt: number) =>
+        Effect.andThen(Effect.sync(() => asked.push([symbol, attempt])), call(Test.snapshot(btc)))
+    }
+  }
+}
+
+const many = (rest: MarketRest.MarketRest["Service"], count: number) =>
+  Effect.forEach(Array.from({ length: count }, (_, index) => index), (index) => rest.book(btc, channel, index), {
+    concurrency: "unbounded",
+    discard: true
+  })
+
+describe("paced", () => {
+  it.effect("starts requests no closer together than the rate allows", () =>
+    Effect.gen(function*() {
+      const { most, rest, starts } = recorded(10)
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 5, concurrency: 100 })
+      const fiber = yield* Effect.forkChild(many(paced, 11))
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(starts, [0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000])
+      yield* TestClock.adjust("10 millis")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.strictEqual(most(), 1)
+    }))
+
+  it.effect("lets no more run at once than allowed, and begins the next when one ends", () =>
+    Effect.gen(function*() {
+      const { most, rest, starts } = recorded(1000)
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 100, concurrency: 3 })
+      const fiber = yield* Effect.forkChild(many(paced, 7))
+      yield* TestClock.adjust("900 millis")
+      assert.deepStrictEqual(starts, [0, 10, 20])
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.deepStrictEqual(starts, [0, 10, 20, 1000, 1010, 1020, 2000])
+      assert.strictEqual(most(), 3)
+    }))
+
+  it.effect("saves nothing up while it is idle", () =>
+    Effect.gen(function*() {
+      const { rest, starts } = recorded(0)
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 2, concurrency: 10 })
+      yield* paced.serverTime
+      yield* TestClock.adjust("1 minute")
+      const fiber = yield* Effect.forkChild(many(paced, 3))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(starts, [0, 60_000, 60_500, 61_000])
+    }))
+
+  it.effect("paces all kinds of calls together, and hands their arguments and answers through", () =>
+    Effect.gen(function*() {
+      const { asked, rest, starts } = recorded(0)
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 1, concurrency: 1 })
+      const fiber = yield* Effect.forkChild(
+        Effect.all([paced.instruments, paced.serverTime, paced.book("BTCUSDT", channel, 4)])
+      )
+      yield* TestClock.adjust("2 seconds")
+      const [instruments, time, book] = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(instruments, [])
+      assert.strictEqual(time, 7)
+      assert.strictEqual(book.kind, "snapshot")
+      assert.deepStrictEqual(asked, [["BTCUSDT", 4]])
+      assert.deepStrictEqual(starts, [0, 1000, 2000])
+      assert.strictEqual(paced.exchange, "x")
+    }))
+
+  it.effect("gives the place of a call that fails or is given up to the next", () =>
+    Effect.gen(function*() {
+      const { rest, running, starts } = recorded(60_000)
+      const error = ExchangeError.make("x", new ExchangeError.DecodeFailed({ detail: "no" }))
+      const paced = yield* MarketRest.paced({ ...rest, instruments: Effect.fail(error) }, "x", {
+        perSecond: 1000,
+        concurrency: 1
+      })
+      assert.strictEqual(yield* Effect.flip(paced.instruments), error)
+      const first = yield* Effect.forkChild(paced.serverTime)
+      const second = yield* Effect.forkChild(paced.serverTime)
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual(starts.length, 1)
+      yield* Fiber.interrupt(first)
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual(starts.length, 2)
+      assert.strictEqual(running(), 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(second), 7)
+    }))
+})

@@ -1,0 +1,117 @@
+/** What may be asked for, and what a wrong command line is answered with. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Result } from "effect"
+import * as Flags from "../../src/cli/Flags.ts"
+import * as CommandLine from "./CommandLine.ts"
+
+describe("flags", () => {
+  it("read durations as people write them", () => {
+    const millis = (text: string) => Result.map(Flags.readDuration(text), Duration.toMillis)
+    for (
+      const [text, expected] of [
+        ["500ms", 500],
+        ["10s", 10_000],
+        [" 1.5m ", 90_000],
+        ["3min", 180_000],
+        ["2 minutes", 120_000],
+        ["2 h", 7_200_000],
+        ["1d", 86_400_000]
+      ] as const
+    ) {
+      assert.deepStrictEqual(millis(text), Result.succeed(expected), text)
+    }
+    for (const text of ["", "10", "s", "-5s", "0s", "10 parsecs", "constructor", "1e3s"]) {
+      assert.isTrue(Result.isFailure(millis(text)), text)
+    }
+  })
+
+  it("read channels in any spelling", () => {
+    assert.deepStrictEqual(
+      Flags.readChannels("book-ticker,BookTicker BOOK_TICKER,trades,Book"),
+      Result.succeed(["BookTicker", "BookTicker", "BookTicker", "Trades", "Book"])
+    )
+    assert.isTrue(Result.isFailure(Flags.readChannels("books")))
+    assert.isTrue(Result.isFailure(Flags.readChannels(" , ")))
+  })
+
+  it("read pairs between commas or blanks", () => {
+    assert.deepStrictEqual(Flags.readPairs("BTC/USDT, ETH/USDT:USDT"), Result.succeed(["BTC/USDT", "ETH/USDT:USDT"]))
+    assert.isTrue(Result.isFailure(Flags.readPairs("BTCUSDT")))
+  })
+})
+
+describe("a wrong command line", () => {
+  /** Arguments, and what stderr must say. */
+  const cases: ReadonlyArray<readonly [args: string, part: string]> = [
+    ["watch kraken --pairs BTC/USDT --channels book", "kraken"],
+    ["watch gate-spot --pairs BTCUSDT --channels book", "\"BTCUSDT\" is none"],
+    ["watch gate-spot --pairs BTC/USDT:USDT --channels book", "Gate spot can have no pair such as BTC/USDT:USDT"],
+    ["watch gate-spot --pairs BTC/USDT --channels candles", "\"candles\" is none"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --duration 5", "a duration above zero"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --format xml", "xml"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --ws-url http://x", "ws:// or wss://"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --rest-url nonsense", "http:// or https://"],
+    ["watch gate-spot --channels book", "pairs"],
+    ["watch gate-spot --pairs BTC/USDT", "channels"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --colour", "--colour"],
+    ["demo --pairs BTC/USDT:USDT", "no pair of a spot market"],
+    ["demo --seed -1", "a whole number"],
+    ["demo --rate fast", "rate"],
+    ["demo --metrics-port 65536", "from 0 to 65535"],
+    ["simulate --fault explode", "the kind \"explode\" is unknown"],
+    ["simulate --fault drop,on=kraken", "an exchange out of mexc-spot, gate-spot"],
+    ["simulate --limits strict", "strict"],
+    ["simulate --rate -1", "0 or more"],
+    ["instruments", "exchange-id"],
+    ["decode", "exchange-id"],
+    ["decode mexc-spot --instruments /nowhere/at/all", "/nowhere/at/all"],
+    ["watchh", "watch"]
+  ]
+
+  for (const [args, part] of cases) {
+    it.live(`is refused with 2 on stderr: ${args}`, () =>
+      Effect.gen(function*() {
+        const { code, stdout, stderr } = yield* CommandLine.run(args.split(" "))
+        assert.strictEqual(code, 2)
+        assert.include(stderr, part)
+        assert.strictEqual(stdout, "")
+      }))
+  }
+
+  it.live("tells several errors at once, and where to look", () =>
+    Effect.gen(function*() {
+      const { code, stderr } = yield* CommandLine.run(["watch", "gate-spot", "--colour", "--shape"], { color: true })
+      assert.strictEqual(code, 2)
+      assert.include(stderr, "--colour")
+      assert.include(stderr, "--shape")
+      assert.include(stderr, "\x1b[31m")
+      assert.include(stderr, "Try: exchange watch --help")
+    }))
+})
+
+describe("help", () => {
+  for (const command of ["demo", "watch", "instruments", "decode", "simulate"]) {
+    it.live(`of ${command} goes to stdout, with examples`, () =>
+      Effect.gen(function*() {
+        const { code, stdout, stderr } = yield* CommandLine.run([command, "--help"])
+        assert.strictEqual(code, 0)
+        assert.include(stdout, `exchange ${command}`)
+        assert.include(stdout, "EXAMPLES")
+        assert.notInclude(stdout, "exit-with-parent")
+        assert.strictEqual(stderr, "")
+      }))
+  }
+
+  it.live("is what the command alone prints", () =>
+    Effect.gen(function*() {
+      const { code, stdout } = yield* CommandLine.run([])
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "SUBCOMMANDS")
+    }))
+
+  it.live("has the version and completions beside it", () =>
+    Effect.gen(function*() {
+      assert.include((yield* CommandLine.run(["--version"])).stdout, "1.2.3")
+      assert.include((yield* CommandLine.run(["--completions", "bash"])).stdout, "watch")
+    }))
+})

@@ -1,0 +1,529 @@
+/** What a session does when the exchange is slow, refuses, announces, limits or falls silent: beyond the shared suite. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import * as Channel from "../../src/domain/Channel.ts"
+import type { ConnectionStatus, Feed } from "../../src/domain/Feed.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type { MarketEvent } from "../../src/domain/Market.ts"
+import type { ExchangeDialect, World } from "../../src/ExchangeDialect.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
+import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
+import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
+import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
+import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
+import { Simulator } from "../../src/simulator/Simulator.ts"
+import { toySpot } from "../exchanges/toy/ToyAdapter.ts"
+import { toy } from "../simulator/ToyDialect.ts"
+import * as Exchange from "../suites/Exchange.ts"
+
+const btc = "BTC/USDT"
+const eth = "ETH/USDT"
+
+const gate: Exchange.Subject = { adapter: gateSpot, dialect: gateSpotDialect }
+const mexc: Exchange.Subject = { adapter: mexcSpot, dialect: mexcSpotDialect }
+const made: Exchange.Subject = { adapter: toySpot, dialect: toy }
+
+/** Nothing happens in these markets unless the test publishes it. */
+const still = { rate: 0, tradeRate: 0 } as const
+
+const pairs = (count: number) =>
+  Array.from({ length: count }, (_, index): TradingPair => `C${index}/USDT`) as [TradingPair, ...Array<TradingPair>]
+
+const over = <A, E>(
+  subject: Exchange.Subject,
+  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>,
+  simulator?: Partial<SimulatorOptions>,
+  options?: ExchangeFactory.WebsocketOptions
+) => Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, simulator, options), body)
+
+/** The client's frames that the server is told to overlook. */
+const deafTo = (dialect: ExchangeDialect, overlooks: (frame: string) => boolean): ExchangeDialect => ({
+  ...dialect,
+  connect: (world, peer, options) => {
+    const connection = dialect.connect(world, peer, options)
+    return {
+      ...connection,
+      onFrame: (frame) => {
+        if (!overlooks(String(frame))) connection.onFrame(frame)
+      }
+    }
+  }
+})
+
+/** A server that refuses topics for the reason that is given; null: it accepts. */
+const refusing = (dialect: ExchangeDialect, refuses: World["refuses"]): ExchangeDialect => ({
+  ...dialect,
+  connect: (world, peer, options) => dialect.connect({ ...world, refuses }, peer, options)
+})
+
+const isData = <A>(item: Feed<A>) => item._tag === "Data"
+const causesOf = (items: ReadonlyArray<Feed<unknown>>) => items.flatMap((item) => item._tag === "Gap" ? [item.cause] : [])
+
+/** Up to the first data behind a gap. */
+const throughGap = <A>(stream: Stream.Stream<Feed<A>, ExchangeError.ExchangeError>) => {
+  let gone = false
+  return Stream.runCollect(Stream.takeUntil(stream, (item) => {
+    gone = gone || item._tag === "Gap"
+    return gone && item._tag === "Data"
+  }))
+}
+
+const first = <A>(stream: Stream.Stream<Feed<A>, ExchangeError.ExchangeError>) => Stream.runDrain(Stream.take(stream, 1))
+
+/** Every status from now on. */
+const statuses = Effect.gen(function*() {
+  const seen: Array<ConnectionStatus> = []
+  yield* PublicWebsocket.use((websocket) => websocket.handle({ onStatus: (status) => seen.push(status) }))
+  return seen
+})
+
+const millis = Clock.currentTimeMillis
+
+/** Ends the first connection that was opened, from outside. */
+const losing = () => {
+  let abort: () => void = () => {}
+  let dials = 0
+  const through: ExchangeFactory.WebsocketOptions["through"] = (dial) =>
+    Effect.gen(function*() {
+      const connection = yield* dial
+      const reason = ExchangeError.make("x", new ExchangeError.Disconnected({ code: 1006, detail: "lost by the test" }))
+      if (++dials === 1) abort = () => Effect.runSync(connection.abort(reason))
+      return connection
+    })
+  return { through, now: () => abort() }
+}
+
+describe("an exchange that does not answer", () => {
+  it.effect("MUST tell who asked, and let a second try succeed", () => {
+    let deaf = true
+    const dialect = deafTo(gateSpotDialect, () => deaf)
+    return over(
+      { ...gate, dialect },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const error = yield* Effect.flip(Effect.scoped(websocket.feed(Channel.trades(btc))))
+        assert.strictEqual(error.reason._tag, "SubscriptionTimeout")
+        deaf = false
+        yield* first(yield* websocket.feed(Channel.trades(btc)))
+        const { confirmed, timedOut } = (yield* websocket.performance).subscriptions
+        assert.deepStrictEqual({ confirmed, timedOut }, { confirmed: 1, timedOut: 1 })
+      }),
+      undefined,
+      { answerTimeout: "1 second" }
+    )
+  })
+
+  it.effect("MUST ask again for a live topic until it is answered", () => {
+    let overlook = 0
+    const dialect = deafTo(gateSpotDialect, (frame) => frame.includes("subscribe") && overlook-- > 0)
+    return over(
+      { ...gate, dialect },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const stream = yield* websocket.feed(Channel.trades(btc))
+        overlook = 3
+        yield* simulator.inject("drop")
+        assert.deepStrictEqual(causesOf(yield* throughGap(stream)), ["Reconnected"])
+        const { errors, reconnects, subscriptions } = yield* websocket.performance
+        assert.strictEqual(subscriptions.timedOut, 3)
+        assert.strictEqual(errors["SubscriptionTimeout"], 3)
+        assert.strictEqual(reconnects, 1)
+      }),
+      undefined,
+      { answerTimeout: "1 second" }
+    )
+  })
+})
+
+describe("a refusal", () => {
+  it.effect("that passes MUST be tried again with growing waits, and the stream goes on", () => {
+    let refusals = 0
+    const asked: Array<number> = []
+    const clock: { now: () => number } = { now: () => 0 }
+    const dialect = refusing(gateSpotDialect, () => {
+      asked.push(clock.now())
+      return refusals-- > 0 ? "server side error" : null
+    })
+    return over(
+      { ...gate, dialect },
+      Effect.gen(function*() {
+        const current = yield* Clock.Clock
+        clock.now = () => current.currentTimeMillisUnsafe()
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const stream = yield* websocket.feed(Channel.trades(btc))
+        refusals = 3
+        asked.length = 0
+        yield* simulator.inject("drop")
+        assert.deepStrictEqual(causesOf(yield* throughGap(stream)), ["Reconnected"])
+        const waits = asked.slice(1).map((at, index) => at - asked[index]!)
+        assert.strictEqual(waits.length, 3)
+        for (const [index, least] of [1000, 2000, 4000].entries()) {
+          assert.isAtLeast(waits[index]!, least)
+          assert.isAtMost(waits[index]!, least + 300)
+        }
+        assert.strictEqual((yield* websocket.performance).errors["SubscriptionRejected"], 3)
+      })
+    )
+  })
+
+  it.effect("that passes MUST still be told to who asks first, as transient", () =>
+    over(
+      { ...gate, dialect: refusing(gateSpotDialect, () => "server side error") },
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(PublicWebsocket.use((websocket) => websocket.feed(Channel.trades(btc))))
+        assert.strictEqual(error.reason._tag, "SubscriptionRejected")
+        assert.strictEqual(error.reason._tag === "SubscriptionRejected" ? error.reason.class : "", "retryable")
+        assert.isTrue(error.isTransient)
+      })
+    ))
+
+  it.effect("for good of a topic that was live MUST end its feed, be a gap in the session, and spare the others", () => {
+    let delisted = false
+    const dialect = refusing(
+      gateSpotDialect,
+      (topic) => delisted && topic.includes("BTC_USDT") ? "unknown currency pair: BTC_USDT" : null
+    )
+    return over(
+      { ...gate, dialect },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const seen: Array<Feed<MarketEvent>> = []
+        const handled: Array<string> = []
+        const rejected = yield* Deferred.make<void>()
+        const renewed = yield* Deferred.make<void>()
+        yield* websocket.handle({ onGap: ({ cause, pair }) => handled.push(`${pair} ${cause}`) })
+        yield* Effect.forkScoped(
+          Stream.runForEach(websocket.events, (item) =>
+            Effect.sync(() => {
+              seen.push(item)
+              if (item._tag === "Gap" && item.cause === "Rejected") Deferred.doneUnsafe(rejected, Exit.void)
+              const after = seen.some((other) => other._tag === "Gap" && other.pair === eth)
+              if (item._tag === "Data" && item.value.pair === eth && after) Deferred.doneUnsafe(renewed, Exit.void)
+            })),
+          { startImmediately: true }
+        )
+        yield* websocket.initialize([btc, eth], ["Trades"])
+        const feed = yield* websocket.feed(Channel.trades(btc))
+        const other = yield* websocket.feed(Channel.trades(eth))
+        delisted = true
+        yield* simulator.inject("drop")
+        const error = yield* Effect.flip(Stream.runDrain(feed))
+        assert.strictEqual(error.reason._tag, "SubscriptionRejected")
+        assert.isFalse(error.isTransient)
+        yield* Deferred.await(rejected)
+        yield* Deferred.await(renewed)
+        const gaps = seen.flatMap((item) => item._tag === "Gap" ? [`${item.pair} ${item.cause}`] : [])
+        assert.strictEqual(gaps.filter((gap) => gap === `${btc} Rejected`).length, 1)
+        assert.notInclude(gaps, `${eth} Rejected`)
+        assert.include(handled, `${btc} Rejected`)
+        assert.deepStrictEqual(causesOf(yield* throughGap(other)), ["Reconnected"])
+        assert.deepStrictEqual([...simulator.topics("gate-spot")], ["spot.trades|ETH_USDT"])
+      })
+    )
+  })
+})
+
+describe("connections", () => {
+  it.effect("MUST be as many as the exchange's limit of topics asks, and all deliver", () =>
+    over(
+      mexc,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const seen = new Set<string | null>()
+        const whole = yield* Deferred.make<void>()
+        yield* websocket.handle({
+          onBookTicker: ({ pair }) => {
+            seen.add(pair)
+            if (seen.size === 40) Deferred.doneUnsafe(whole, Exit.void)
+          }
+        })
+        const { accepted } = yield* websocket.initialize(pairs(40), ["BookTicker"])
+        assert.strictEqual(accepted.length, 40)
+        yield* Deferred.await(whole)
+        const { connected, connections, errors } = yield* websocket.performance
+        assert.deepStrictEqual({ connections, connected, errors }, { connections: 2, connected: 2, errors: {} })
+        assert.strictEqual(simulator.counts().exchanges["mexc-spot"]!.control.reject, 0)
+        assert.strictEqual(simulator.topics("mexc-spot").size, 40)
+      }),
+      { pairs: pairs(40), limits: "real" }
+    ))
+
+  it.effect("MUST lose only their own topics: the other goes on without a gap", () => {
+    const loss = losing()
+    return over(
+      mexc,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const gaps = new Set<string | null>()
+        const resumed = yield* Deferred.make<void>()
+        let dropped = false
+        yield* websocket.handle({
+          onGap: ({ pair }) => gaps.add(pair),
+          onBookTicker: ({ pair }) => dropped && gaps.has(pair) && Deferred.doneUnsafe(resumed, Exit.void)
+        })
+        yield* websocket.initialize(pairs(40), ["BookTicker"])
+        assert.isTrue(yield* websocket.isConnected)
+        dropped = true
+        loss.now()
+        yield* Deferred.await(resumed)
+        assert.strictEqual(gaps.size, 30)
+        assert.strictEqual((yield* websocket.performance).reconnects, 1)
+      }),
+      { pairs: pairs(40) },
+      { through: loss.through }
+    )
+  })
+
+  it.effect("MUST be opened again for a topic that comes after the idle time", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const connections = () => simulator.counts().exchanges["gate-spot"]!.connections
+        yield* Effect.scoped(websocket.feed(Channel.trades(btc)))
+        yield* Effect.sleep("500 millis")
+        yield* Effect.scoped(websocket.feed(Channel.trades(eth)))
+        assert.strictEqual(connections().accepted, 1)
+        yield* simulator.until(() => connections().open === 0)
+        assert.isFalse(yield* websocket.isConnected)
+        yield* first(yield* websocket.feed(Channel.trades(btc)))
+        assert.strictEqual(connections().accepted, 2)
+        assert.isTrue(yield* websocket.isConnected)
+      }),
+      undefined,
+      { idleTimeout: "1 second" }
+    ))
+
+  it.effect("MUST be replaced at once when the exchange announces that it will close them", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const seen = yield* statuses
+        const stream = yield* websocket.feed(Channel.trades(btc))
+        yield* simulator.inject("upgrade-notice")
+        assert.deepStrictEqual(causesOf(yield* throughGap(stream)), ["Reconnected"])
+        const lost = seen.find((status) => status._tag === "Disconnected")
+        assert.strictEqual(lost?._tag === "Disconnected" ? lost.reason : "", "Disconnected")
+        assert.include(lost?._tag === "Disconnected" ? lost.message : "", "1012")
+        assert.isAtMost(lost?._tag === "Disconnected" ? lost.retryIn! : Infinity, 50)
+        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.connections.closedByClient, 1)
+        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.connections.closedByExchange, 0)
+      })
+    ))
+
+  it.effect("MUST be given up when the Layer goes while they are being opened", () => {
+    let interrupted = 0
+    return Exchange.memory.run(Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const dialling = yield* Deferred.make<void>()
+      const through: ExchangeFactory.WebsocketOptions["through"] = () =>
+        Effect.sync(() => Deferred.doneUnsafe(dialling, Exit.void)).pipe(
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Effect.sync(() => interrupted++))
+        )
+      const context = yield* Scope.provide(Layer.build(Exchange.memory.layer(gate, undefined, { through })), scope)
+      const body = Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const waiting = yield* Effect.forkChild(Effect.scoped(websocket.feed(Channel.trades(btc))))
+        yield* Deferred.await(dialling)
+        assert.isFalse(yield* websocket.isConnected)
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(interrupted, 1)
+        return yield* Fiber.await(waiting)
+      })
+      const exit = yield* Effect.provide(body, context)
+      assert.isTrue(Exit.isFailure(exit))
+    }))
+  })
+})
+
+describe("a silent topic", () => {
+  it.effect("MUST be subscribed anew after waits that double", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const at: Array<number> = []
+        const stream = yield* websocket.feed(Channel.trades(btc))
+        const start = yield* millis
+        yield* Effect.forkScoped(Stream.runForEach(stream, (item) =>
+          Effect.map(millis, (now) => {
+            if (item._tag === "Gap") at.push(now - start)
+          })))
+        yield* Effect.sleep("16 seconds")
+        assert.strictEqual(at.length, 4)
+        for (const [index, expected] of [1000, 3000, 7000, 15_000].entries()) {
+          assert.isAtLeast(at[index]!, expected)
+          assert.isAtMost(at[index]!, expected + 1000)
+        }
+        const requests = simulator.counts().exchanges["gate-spot"]!.client.requests
+        assert.strictEqual(requests, 1 + 4 * 2)
+        yield* simulator.publish("gate-spot", btc, { _tag: "Trade", side: "buy", quantity: "0.01", price: "100" })
+        const spoke = yield* millis
+        yield* simulator.until(() => simulator.counts().exchanges["gate-spot"]!.client.requests === requests + 2)
+        assert.isAtMost((yield* millis) - spoke, 1500)
+      }),
+      still,
+      { silence: { Trades: "1 second" }, staleAfter: null }
+    ))
+})
+
+describe("a subscriber that holds up reading", () => {
+  it.effect("MUST lose nothing, and its silence MUST not be taken for a dead peer", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const stream = yield* websocket.feed(Channel.trades(btc), { bufferSize: 4, overflow: "block" })
+        const print = simulator.publish("gate-spot", btc, { _tag: "Trade", side: "buy", quantity: "0.01", price: "100" })
+        for (let i = 0; i < 50; i++) {
+          yield* print
+          yield* Effect.sleep("10 millis")
+        }
+        // Not even the answers to pings come now.
+        yield* simulator.inject("half-open")
+        yield* Effect.sleep("2 minutes")
+        const held = yield* websocket.performance
+        assert.strictEqual(held.reconnects, 0)
+        assert.isAtMost(held.topics[0]!.received, 10)
+        const items = yield* Stream.runCollect(Stream.take(stream, 50))
+        assert.isTrue(items.every(isData))
+        const ids = items.map((item) => item._tag === "Data" ? Number(item.value.id) : 0)
+        assert.deepStrictEqual(ids, ids.map((_, index) => ids[0]! + index))
+        assert.deepStrictEqual(causesOf(yield* Stream.runCollect(Stream.take(stream, 1))), ["Reconnected"])
+        const after = yield* websocket.performance
+        assert.strictEqual(after.errors["Silent"], 1)
+        assert.strictEqual(after.dropped, 0)
+      }),
+      still,
+      { heartbeat: { interval: "1 second", timeout: "1 second" }, staleAfter: "5 seconds", silence: { Trades: "5 seconds" } }
+    ))
+})
+
+describe("requests", () => {
+  /** The most that came within any second. */
+  const busiest = (times: ReadonlyArray<number>) =>
+    Math.max(...times.map((start) => times.filter((at) => at >= start && at < start + 1000).length))
+
+  it.effect("MUST keep below the exchange's limit in every second, wherever it begins", () => {
+    const times: Array<number> = []
+    const clock: { now: () => number } = { now: () => 0 }
+    const dialect = deafTo(toy, () => {
+      times.push(clock.now())
+      return false
+    })
+    const all = pairs(45)
+    return over(
+      { ...made, dialect },
+      Effect.gen(function*() {
+        const current = yield* Clock.Clock
+        clock.now = () => current.currentTimeMillisUnsafe()
+        const websocket = yield* PublicWebsocket
+        yield* websocket.initialize([all[0]], ["BookTicker", "Book"])
+        yield* Effect.sleep("950 millis")
+        const [, second, ...others] = all
+        yield* websocket.subscribe([second!, ...others])
+        assert.strictEqual(times.length, 90)
+        assert.isAtMost(busiest(times), toySpot.limits.requestsPerSecond)
+        yield* websocket.unsubscribe(all)
+        yield* Effect.sleep("5 seconds")
+        assert.strictEqual(times.length, 180)
+        assert.isAtMost(busiest(times), toySpot.limits.requestsPerSecond)
+      }),
+      { pairs: all },
+      { heartbeat: { interval: "1 minute" }, silence: { BookTicker: null, Book: null } }
+    )
+  })
+})
+
+describe("topics", () => {
+  it.effect("MUST deliver again after thousands of others were asked for on the same connection", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        yield* websocket.feed(Channel.bookTicker(eth))
+        yield* Effect.scoped(Effect.flatMap(websocket.feed(Channel.bookTicker(btc)), first))
+        yield* Effect.forEach(
+          Array.from({ length: 5000 }, (_, index): TradingPair => `NOPE${index}/USDT`),
+          (pair) => Effect.flip(Effect.scoped(websocket.feed(Channel.bookTicker(pair)))),
+          { concurrency: 100, discard: true }
+        )
+        const { connections, topics } = yield* websocket.performance
+        assert.strictEqual(connections, 1)
+        assert.isUndefined(topics.find(({ pair }) => pair === btc), "its counts are still there: retire more")
+        yield* first(yield* websocket.feed(Channel.bookTicker(btc)))
+      })
+    ))
+})
+
+describe("a book whose snapshot is fetched", () => {
+  it.effect("MUST be shown after a second on a quiet market, although no delta has met it", () =>
+    over(
+      mexc,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const stream = yield* websocket.feed(Channel.book(btc))
+        const asked = yield* millis
+        const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
+        assert.isAtLeast((yield* millis) - asked, 1000)
+        assert.isAtMost((yield* millis) - asked, 1500)
+        assert.deepInclude(item, { _tag: "Data", origin: "Reconciled" })
+        assert.strictEqual(item?._tag === "Data" ? item.value.kind : "", "snapshot")
+        const { version } = simulator.book("mexc-spot", btc)!
+        assert.strictEqual(item?._tag === "Data" ? item.value.version : 0, version)
+        yield* simulator.publish("mexc-spot", btc, { _tag: "Level", side: "bid", price: "1", quantity: "2" })
+        const [next] = yield* Stream.runCollect(Stream.take(stream, 1))
+        assert.strictEqual(next?._tag === "Data" ? next.value.firstVersion : 0, version + 1)
+      }),
+      still
+    ))
+
+  it.effect("MUST be asked for again when the exchange has had enough, no sooner than it says", () =>
+    over(
+      mexc,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const before = yield* millis
+        const stream = yield* websocket.feed(Channel.book(btc))
+        const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
+        assert.isTrue(item !== undefined && isData(item))
+        assert.isAtLeast((yield* millis) - before, 6000)
+        const { rest } = simulator.counts().exchanges["mexc-spot"]!
+        assert.deepStrictEqual(rest.statuses, { 429: 2, 200: 1 })
+        assert.strictEqual((yield* websocket.performance).errors["RequestFailed"], 2)
+      }),
+      { faults: ["http-error:429,count=2,retry-after=3s"] }
+    ))
+
+  it.effect("MUST end with the reason when the exchange refuses the request for good", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const other = yield* websocket.feed(Channel.trades(btc))
+        const stream = yield* websocket.feed(Channel.book(btc, { source: "order_book_update" }))
+        const error = yield* Effect.flip(Stream.runDrain(stream))
+        assert.deepInclude(error.reason, { _tag: "RequestFailed", status: 403, class: "auth" })
+        assert.isFalse(error.isTransient)
+        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.rest.requests, 1)
+        yield* first(other)
+      }),
+      { faults: ["http-error:403"] }
+    ))
+})
