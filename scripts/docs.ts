@@ -1,9 +1,13 @@
-/** Writes the documentation that follows from the adapters: `docs/coverage.md`. A test fails while it is out of date. */
+/**
+ * Writes the documentation that follows from the code: `docs/coverage.md` from the adapters, the tree and the import
+ * table in `docs/architecture.md` from the files. A test fails while either is out of date.
+ */
 import { Duration } from "effect"
-import { writeFileSync } from "node:fs"
-import { resolve } from "node:path"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import type { ExchangeAdapter } from "../src/ExchangeAdapter.ts"
 import * as adapters from "../src/exchanges/index.ts"
+import * as ImportTable from "./architecture/ImportTable.ts"
 
 export const coverageFile = "docs/coverage.md"
 
@@ -79,9 +83,78 @@ ${ordered(list).map(section).join("\n")}`
 const ordered = (list: ReadonlyArray<ExchangeAdapter>): ReadonlyArray<ExchangeAdapter> =>
   list.toSorted((a, b) => a.id < b.id ? -1 : 1)
 
-/** Every generated file and what must be in it. */
-export const generated = (): Readonly<Record<string, string>> => ({ [coverageFile]: coverage(Object.values(adapters)) })
+// ---- architecture ---------------------------------------------------------------------------------------------------
+
+export const architectureFile = "docs/architecture.md"
+
+const root = resolve(import.meta.dirname, "..")
+
+const sources = (): ReadonlyArray<string> =>
+  readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"))
+
+/** The first sentence of the comment that a file begins with, or of the first one in it. */
+const sentenceOf = (path: string): string => {
+  const [, comment = ""] = /^\/\*\*([^]*?)\*\//m.exec(readFileSync(join(root, "src", path), "utf8")) ?? []
+  const text = comment.replace(/\s*\n\s*\*\s?/g, " ").trim()
+  const sentence = (/^.*?[.](?= |$)/.exec(text)?.[0] ?? text).replace(/[.]$/, "")
+  return sentence.length <= 85 ? sentence : sentence.replace(/[:;,] .*$/, "")
+}
+
+const folderOf = (path: string): string => path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ""
+
+const byFolder = (paths: ReadonlyArray<string>): ReadonlyArray<string> =>
+  paths.toSorted((a, b) => {
+    const [first, second] = [folderOf(a), folderOf(b)]
+    return first === second ? (a < b ? -1 : 1) : first < second ? -1 : 1
+  })
+
+const tree = (): string => {
+  const lines = ["src/"]
+  let folder = ""
+  for (const path of byFolder(sources())) {
+    if (folderOf(path) !== folder) {
+      folder = folderOf(path)
+      lines.push(`  ${folder}/`)
+    }
+    const name = path.slice(folder === "" ? 0 : folder.length + 1)
+    lines.push(`${folder === "" ? "  " : "    "}${name.padEnd(26)} ${sentenceOf(path)}`.trimEnd())
+  }
+  return ["```text", ...lines, "```"].join("\n")
+}
+
+const shown = (unit: string): string => unit === "self" ? "its own folder" : unit
+
+const rowOf = (name: string, { may, mayTypes = [] }: ImportTable.Row, present: ReadonlySet<string>) => {
+  const known = (unit: string): boolean => unit === "self" || present.has(unit) || unit.includes("/")
+  const list = (units: ReadonlyArray<string>) => units.filter(known).map(shown).join(", ")
+  return [`\`${name}\``, list(may), list(mayTypes)]
+}
+
+/** The rows of the table that have files. */
+const importTable = (): string => {
+  const present = new Set(sources().map((path) => ImportTable.unitOf(`src/${path}`).name))
+  const rows = Object.entries(ImportTable.table).filter(([name]) => present.has(name))
+  return table(["module", "may import", "types only"], rows.map(([name, row]) => rowOf(name, row, present)))
+}
+
+/** Replaces what stands between the two marks of a name. */
+const between = (text: string, name: string, part: string): string =>
+  text.replace(
+    new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`),
+    (_, begin: string, end: string) => `${begin}${part}\n${end}`
+  )
+
+const architecture = (): string => {
+  const page = readFileSync(join(root, architectureFile), "utf8")
+  return between(between(page, "tree", tree()), "imports", importTable())
+}
+
+/** Every file with generated parts and what must be in it. */
+export const generated = (): Readonly<Record<string, string>> => ({
+  [coverageFile]: coverage(Object.values(adapters)),
+  [architectureFile]: architecture()
+})
 
 if (import.meta.main) {
-  for (const [path, text] of Object.entries(generated())) writeFileSync(resolve(import.meta.dirname, "..", path), text)
+  for (const [path, text] of Object.entries(generated())) writeFileSync(join(root, path), text)
 }

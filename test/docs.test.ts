@@ -184,6 +184,32 @@ describe("docs/options.md", () => {
   })
 })
 
+describe("docs/adding-an-exchange.md", () => {
+  /** Names of the members of an interface, as its source has them. */
+  const membersOf = (name: string): ReadonlyArray<string> => {
+    const [, body = ""] = new RegExp(`export interface ${name}\\b[^{]*\\{\n([^]*?)\n\\}`).exec(textOf("src/ExchangeAdapter.ts")) ?? []
+    return Array.from(body.matchAll(/^ {2}readonly (\w+)\??:/gm), ([, member]) => member!)
+  }
+  const fields = rowsOf("docs/adding-an-exchange.md", "field").flatMap(([cell]) => codesIn(cell!))
+
+  it("explains every field of an adapter and of a recipe, and no other", () => {
+    assert.deepStrictEqual(sorted(membersOf("ExchangeAdapter")), sorted(Object.keys(gateSpot)))
+    assert.deepStrictEqual(sorted(fields), sorted([...membersOf("ExchangeAdapter"), ...membersOf("BookRecipe")]))
+  })
+
+  it("names every call of a sink", () => {
+    for (const member of membersOf("Sink")) assert.include(textOf("docs/adding-an-exchange.md"), `\`${member}\``)
+  })
+
+  it("its recipe is the worked example's", () => {
+    const lines = (text: string) => text.split("\n").map((line) => line.trim())
+    const example = lines(textOf("test/exchanges/toy/ToyAdapter.ts"))
+    const [, recipe = ""] = /const follows[^\n]*\n([^]*?)\n\}/.exec(textOf("docs/adding-an-exchange.md")) ?? []
+    assert.isAbove(lines(recipe).length, 1)
+    assert.includeMembers(example, [...lines(recipe)])
+  })
+})
+
 describe("links", () => {
   const pages = [
     "README.md",

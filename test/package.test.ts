@@ -231,16 +231,15 @@ describe("command", () => {
   })
 })
 
-/** Reads the child's stdout until every name stands there as `NAME=value`. */
-const variablesOf = async (child: ChildProcess, names: ReadonlyArray<string>): Promise<Record<string, string>> => {
-  const found: Record<string, string> = {}
+/** The first line of the simulator's stdout: where each exchange listens. */
+const urlsOf = async (child: ChildProcess): Promise<Record<string, { readonly ws: string; readonly rest: string }>> => {
   let text = ""
   for await (const chunk of child.stdout!) {
     text += String(chunk)
-    for (const [, name, value] of text.matchAll(/\b([A-Z_]+)=(\S+)\n/g)) found[name!] = value!
-    if (names.every((name) => name in found)) return found
+    const [line, more] = text.split("\n")
+    if (more !== undefined) return JSON.parse(line!)
   }
-  throw new Error(`the simulator ended without telling ${names.join(", ")}: ${text}`)
+  throw new Error(`the simulator ended without telling where it listens: ${text}`)
 }
 
 describe("README", () => {
@@ -257,17 +256,22 @@ describe("README", () => {
     })
     const ended = once(simulator, "exit")
     try {
-      const urls = await variablesOf(simulator, [
+      const urls = await urlsOf(simulator)
+      const variables = Object.entries(urls).flatMap(([id, { rest, ws }]) => {
+        const prefix = id.toUpperCase().replaceAll("-", "_")
+        return [[`${prefix}_WS_URL`, ws], [`${prefix}_REST_URL`, rest]]
+      })
+      assert.sameMembers(variables.map(([name]) => name), [
         "MEXC_SPOT_WS_URL",
         "MEXC_SPOT_REST_URL",
         "GATE_SPOT_WS_URL",
         "GATE_SPOT_REST_URL"
       ])
-      const { stdout } = succeeded(await node(project, ["readme.ts"], urls))
+      const { stdout } = succeeded(await node(project, ["readme.ts"], Object.fromEntries(variables)))
       assert.notStrictEqual(stdout.trim(), "", "the program printed nothing")
     } finally {
       simulator.kill("SIGINT")
-      await ended
     }
+    assert.deepStrictEqual(await ended, [0, null])
   })
 })

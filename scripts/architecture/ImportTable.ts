@@ -3,7 +3,7 @@ import { posix } from "node:path"
 import type { File, Import, Violation } from "./Source.ts"
 import { read } from "./Source.ts"
 
-interface Row {
+export interface Row {
   readonly may: ReadonlyArray<string>
   /** What may be imported with `import type` only. */
   readonly mayTypes?: ReadonlyArray<string>
@@ -35,7 +35,7 @@ const everything = [
 ]
 
 /** `self`: the module's own folder. The order is from the bottom of the tree to the top. */
-const table: Readonly<Record<string, Row>> = {
+export const table: Readonly<Record<string, Row>> = {
   domain: { may: ["self"] },
   ExchangeError: { may: ["domain"] },
   services: { may: ["domain", "ExchangeError"] },
@@ -62,7 +62,7 @@ const table: Readonly<Record<string, Row>> = {
   dashboard: { may: ["self", ...everything, "SimulatedExchanges", "simulator"] }
 }
 
-interface Unit {
+export interface Unit {
   /** The row of the table. */
   readonly name: string
   /** What `self` means: equal for files of one folder. */
@@ -78,7 +78,7 @@ const unitOfExchange = (parts: ReadonlyArray<string>): Unit => {
 }
 
 /** The row that a file of `src` stands in. */
-const unitOf = (path: string): Unit => {
+export const unitOf = (path: string): Unit => {
   const parts = path.replace(/^src\//, "").replace(/\.ts$/, "").split("/")
   const [first = ""] = parts
   if (parts.length === 1) return { name: services.includes(first) ? "services" : first, home: first }

@@ -122,7 +122,11 @@ const micros = (): number => Number(process.hrtime.bigint() / 1_000n)
 
 /** Times run from the moment a frame was due, so what a late frame delays counts too: no coordinated omission. */
 const paced = async (rate: number): Promise<Timed> => {
-  const histogram = Hdr.build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
+  const histogram = Hdr.build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60_000_000,
+    numberOfSignificantValueDigits: 3
+  })
   const cpu = process.cpuUsage()
   const started = performance.now()
   const warm = job.frames * warmShare
@@ -257,9 +261,18 @@ const restPath = (symbol: string): string =>
 /** The whole book that the deltas begin with, for a feed that does not push it. */
 const snapshotOf = async ({ pair, symbol }: Topic): Promise<BookUpdate> => {
   const { asks, bids } = await (await fetch(http + restPath(symbol))).json() as RestBook
-  const flat = (rows: RestBook["bids"]): ReadonlyArray<number> => rows.flatMap(([price, quantity]) => [+price, +quantity])
+  const flat = (rows: RestBook["bids"]): ReadonlyArray<number> =>
+    rows.flatMap(([price, quantity]) => [+price, +quantity])
   const version = Scenario.firstVersion
-  const base = { _tag: "BookUpdate", kind: "snapshot", pair, symbol, exchangeTime: null, receivedAt, exact: null } as const
+  const base = {
+    _tag: "BookUpdate",
+    kind: "snapshot",
+    pair,
+    symbol,
+    exchangeTime: null,
+    receivedAt,
+    exact: null
+  } as const
   return { ...base, bids: flat(bids), asks: flat(asks), firstVersion: version, version }
 }
 
@@ -283,7 +296,7 @@ const bookFloor = async (): Promise<Report> => {
 // ---- the product ----------------------------------------------------------------------------------------------------
 
 /** Waits for every book's snapshot; tickers need no state to begin from. */
-const allSynced = (): (() => Promise<void>) => {
+const allSynced = (): () => Promise<void> => {
   if (!of.isBook) return () => Promise.resolve()
   const seen = new Set<string>()
   const all = new Promise<void>((resolve) => {

@@ -154,7 +154,9 @@ const wholeSide = (grid: Grid, side: "bid" | "ask", limit: number): ReadonlyArra
 
 const changes = (grid: Grid, side: "bid" | "ask", draw: () => number): ReadonlyArray<WorldLevel> => {
   const levels = new Set<number>()
-  while (levels.size < changedLevels) levels.add(Math.min(gridLevels - 1, Math.floor(-Math.log(1 - draw()) * meanDepth)))
+  while (levels.size < changedLevels) {
+    levels.add(Math.min(gridLevels - 1, Math.floor(-Math.log(1 - draw()) * meanDepth)))
+  }
   return [...levels].map((level) => ({
     price: priceAt(grid, side, level),
     quantity: draw() < deletes ? "0" : quantity(draw)

@@ -212,7 +212,13 @@ const onHttp = (request: IncomingMessage, response: ServerResponse): void => {
     return
   }
   const answer = current.dialect.onHttp(
-    { method: "GET", path: url.pathname.slice(current.dialect.restPath.length), query: new Map(url.searchParams), headers: {}, body: "" },
+    {
+      method: "GET",
+      path: url.pathname.slice(current.dialect.restPath.length),
+      query: new Map(url.searchParams),
+      headers: {},
+      body: ""
+    },
     world,
     { limits: "off" }
   )

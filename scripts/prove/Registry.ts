@@ -2,6 +2,7 @@
 import * as Books from "./cases/Books.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
 import * as Ledger from "./cases/Ledger.ts"
+import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
@@ -12,5 +13,6 @@ export const cases: ReadonlyArray<Case> = [
   Books.books,
   Ledger.ledger,
   Recovery.recovery,
+  MalformedInput.malformed,
   Suites.packed
 ]

@@ -1,6 +1,6 @@
 /** Exchanges inside the process under a virtual clock, seeded throughout: the same seed gives the same run. */
 import { Effect, Metric, Random } from "effect"
-import type { Scope } from "effect"
+import type { Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { WebsocketOptions } from "../../src/ExchangeFactory.ts"
@@ -34,16 +34,23 @@ export interface Setup {
   readonly options?: WebsocketOptions
 }
 
-/** Runs the body against a fresh exchange in memory; virtual time passes by itself. Metrics have a registry of their own. */
-export const run = <A, E>(
-  { options, seed, simulator, subject }: Setup,
+/** Runs the body over the Layer under a virtual clock that passes by itself. Metrics have a registry of their own. */
+export const over = <A, E>(
+  layer: Layer.Layer<Exchange.Services>,
+  seed: number,
   body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>
 ): Effect.Effect<A, E> =>
-  Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, { seed, ...simulator }, options), body).pipe(
+  Exchange.withExchange(Exchange.memory, layer, body).pipe(
     Random.withSeed(seed),
     Effect.provide(TestClock.layer()),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
+
+/** Runs the body against a fresh exchange in memory. */
+export const run = <A, E>(
+  { options, seed, simulator, subject }: Setup,
+  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>
+): Effect.Effect<A, E> => over(Exchange.memory.layer(subject, { seed, ...simulator }, options), seed, body)
 
 /** So many pairs against USDT. */
 export const pairs = (count: number): [TradingPair, ...Array<TradingPair>] =>

@@ -55,6 +55,8 @@ export class Link {
   #turn = 0
   /** When the last topic left, ms; 0 while there are topics. */
   emptySince = 0
+  /** When reading went on after a subscriber had held it up, ms: until then the silence was ours. */
+  heldUntil = 0
 
   constructor(options: LinkOptions) {
     this.id = options.id
@@ -149,6 +151,7 @@ export class Link {
       return Effect.forEach([...this.#options.wakeups.full], (subscriber) => subscriber.awaitRoom, { discard: true })
     }).pipe(
       Effect.ensuring(Effect.sync(() => {
+        this.heldUntil = this.#now()
         connection.activity.held = false
         connection.activity.receivedAt = this.#now()
         connection.activity.dataAt = this.#now()

@@ -394,7 +394,7 @@ export const make = Effect.fnUntraced(
       if (bound === null || wakeups.full.size > 0) return
       if (state.lastEventAt > state.confirmedAt) state.silences = 0
       const allowed = Math.min(longestSilence, bound * 2 ** Math.min(state.silences, 10))
-      if (at - Math.max(state.lastEventAt, state.confirmedAt) < allowed) return
+      if (at - Math.max(state.lastEventAt, state.confirmedAt, link.heldUntil) < allowed) return
       state.silences++
       counters.silences++
       state.interrupt("Silent")
@@ -426,6 +426,17 @@ export const make = Effect.fnUntraced(
       Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now()))))
     ))
     yield* Effect.addFinalizer(() => house)
+    // Whoever outlives the Layer must not wait for ever.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const booking of bookings.values()) {
+          const error = TopicErrors.released(adapter)
+          resolve(booking, Exit.fail(error))
+          booking.state.fail(error, "connection")
+        }
+        wakeups.flush()
+      })
+    )
 
     return {
       adapter,

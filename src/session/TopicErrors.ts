@@ -45,6 +45,13 @@ export const withoutSnapshot = (adapter: ExchangeAdapter, state: TopicState): Ex
 export const timedOut = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
   ExchangeError.make(adapter.id, new ExchangeError.SubscriptionTimeout({ ...where(state), afterMs }))
 
+/** The Layer has gone. */
+export const released = (adapter: ExchangeAdapter): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.Closed({ detail: "the Layer was released while this was in use; keep its scope open as long" })
+  )
+
 export const defect = (adapter: ExchangeAdapter, cause: unknown): ExchangeError.ExchangeError =>
   ExchangeError.make(
     adapter.id,

@@ -1,7 +1,7 @@
 /** A simulator inside the test, behind real ports. */
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import { dialects } from "../../src/cli/Dialects.ts"
+import { dialects } from "../../src/SimulatedExchanges.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type { SimulatorOptions, SimulatorService } from "../../src/simulator/Simulator.ts"
 

@@ -341,10 +341,24 @@ describe("connections", () => {
         assert.strictEqual(interrupted, 1)
         return yield* Fiber.await(waiting)
       })
-      const exit = yield* Effect.provide(body, context)
-      assert.isTrue(Exit.isFailure(exit))
+      const error = yield* Effect.flip(yield* Effect.provide(body, context))
+      assert.strictEqual(error.reason._tag, "Closed")
     }))
   })
+
+  it.effect("MUST end the streams that outlive their Layer with Closed", () =>
+    Exchange.memory.run(Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Scope.provide(Layer.build(Exchange.memory.layer(gate)), scope)
+      yield* Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const stream = yield* websocket.feed(Channel.trades(btc))
+        yield* first(stream)
+        yield* Scope.close(scope, Exit.void)
+        const error = yield* Effect.flip(Stream.runDrain(stream))
+        assert.strictEqual(error.reason._tag, "Closed")
+      }).pipe(Effect.scoped, Effect.provide(context))
+    })))
 })
 
 describe("a silent topic", () => {
@@ -476,6 +490,7 @@ describe("a book whose snapshot is fetched", () => {
       Effect.gen(function*() {
         const websocket = yield* PublicWebsocket
         const simulator = yield* Simulator
+        yield* Effect.sleep("1 second")
         const stream = yield* websocket.feed(Channel.book(btc))
         const asked = yield* millis
         const [item] = yield* Stream.runCollect(Stream.take(stream, 1))

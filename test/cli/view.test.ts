@@ -1,0 +1,325 @@
+/** What the pictures say: newest values, never stale ones. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Board from "../../src/cli/Board.ts"
+import { DemoView } from "../../src/cli/DemoView.ts"
+import { Rate } from "../../src/cli/Rate.ts"
+import * as Style from "../../src/cli/Style.ts"
+import * as Table from "../../src/cli/Table.ts"
+import { WatchView } from "../../src/cli/WatchView.ts"
+import type { LiveBook } from "../../src/composite/OrderBooks.ts"
+import type { PublicTag } from "../../src/domain/Channel.ts"
+import type { ConnectionStatus, Gap } from "../../src/domain/Feed.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type { BookTicker, BookUpdate, Trade } from "../../src/domain/Market.ts"
+import type { Percentiles, Performance } from "../../src/PublicWebsocket.ts"
+
+const ticker = (pair: TradingPair | null, bidPrice: number | null, askPrice: number | null): BookTicker => ({
+  _tag: "BookTicker",
+  pair,
+  symbol: "X",
+  bidPrice,
+  bidQuantity: 1,
+  askPrice,
+  askQuantity: 0.0000001,
+  version: null,
+  exchangeTime: null,
+  receivedAt: 1_000,
+  exact: null
+})
+
+const trade = (pair: TradingPair | null): Trade => ({
+  _tag: "Trade",
+  pair,
+  symbol: "X",
+  id: null,
+  price: 7,
+  quantity: 8,
+  side: "sell",
+  exchangeTime: null,
+  receivedAt: 1_500,
+  exact: null
+})
+
+const gap = (channel: PublicTag, pair: TradingPair | null): Gap => ({
+  _tag: "Gap",
+  cause: "Reconnected",
+  channel,
+  pair,
+  symbol: "X",
+  at: 0
+})
+
+const status = <Tag extends ConnectionStatus["_tag"]>(_tag: Tag, more: object = {}) =>
+  ({ _tag, exchange: "a-spot", connection: 1, at: 1_000, ...more }) as unknown as ConnectionStatus
+
+const synced = (bid: number, ask: number): LiveBook =>
+  ({ _tag: "Synced", pair: "BTC/USDT", book: { bidPrice: () => bid, askPrice: () => ask }, since: 0 }) as unknown as LiveBook
+
+const stale: LiveBook = { _tag: "Stale", pair: "BTC/USDT", cause: "Sequence", since: 0, lastVersion: null, error: null }
+
+describe("Rate", () => {
+  it("is that of the last two seconds", () => {
+    const rate = new Rate(0)
+    assert.isNull(rate.sample(0, 0))
+    assert.strictEqual(rate.sample(1_000, 100), 100)
+    assert.strictEqual(rate.sample(2_000, 200), 100)
+    assert.strictEqual(rate.sample(3_000, 400), 150)
+    assert.strictEqual(rate.sample(4_000, 400), 100)
+    assert.strictEqual(rate.sample(60_000, 400), 0)
+  })
+})
+
+describe("Table", () => {
+  it("is as wide as its widest cell, whatever its colours", () => {
+    assert.deepStrictEqual(
+      Table.format([{ title: "A", align: "left" }, { title: "B", width: 4 }, { title: "C" }], [
+        ["x", "\x1b[31m1\x1b[0m", "币安"],
+        ["long one"]
+      ]),
+      ["A            B     C", "x            \x1b[31m1\x1b[0m  币安", "long one"]
+    )
+  })
+})
+
+describe("Style", () => {
+  it("has colours only where they are wanted", () => {
+    assert.strictEqual(Style.of(false).red("x"), "x")
+    assert.strictEqual(Style.of(true).red("x"), "\x1b[31mx\x1b[0m")
+  })
+
+  it("shows no value as a dash, and no exponents", () => {
+    assert.deepStrictEqual(
+      [null, undefined, Number.NaN, 1e-9].map(Style.decimal),
+      ["-", "-", "-", "0.000000001"]
+    )
+    assert.deepStrictEqual([Style.fixed(null, 1), Style.fixed(Infinity, 1), Style.fixed(1.25, 1)], ["-", "-", "1.3"])
+  })
+
+  it("counts minutes and hours", () => {
+    assert.deepStrictEqual([0, 61_999, 3_600_000 * 30 + 5_000].map(Style.elapsed), ["00:00", "01:01", "30:00:05"])
+  })
+})
+
+describe("Board", () => {
+  const boards = () => [new Board.ExchangeBoard("a-spot", "A spot"), new Board.ExchangeBoard("b-spot", "B spot")] as const
+
+  it("finds the best way to buy here and sell there", () => {
+    const [a, b] = boards()
+    assert.isNull(Board.bestEdge("BTC/USDT", [a, b]))
+    a.onBookTicker(ticker("BTC/USDT", 99, 100))
+    assert.isNull(Board.bestEdge("BTC/USDT", [a, b]))
+    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    assert.deepStrictEqual(Board.bestEdge("BTC/USDT", [a, b]), {
+      buy: "a-spot",
+      sell: "b-spot",
+      bps: (1 / 100.5) * 10_000
+    })
+    b.onBookTicker(ticker("BTC/USDT", null, 98))
+    assert.deepStrictEqual(Board.bestEdge("BTC/USDT", [a, b]), { buy: "b-spot", sell: "a-spot", bps: (1 / 98.5) * 10_000 })
+  })
+
+  it("forgets a price that a break or a lost connection has made stale", () => {
+    const [a] = boards()
+    a.onBookTicker(ticker(null, 1, 2))
+    assert.strictEqual(a.tickerCount, 0)
+    a.onBookTicker(ticker("BTC/USDT", 1, 2))
+    a.onBookTicker(ticker("ETH/USDT", 1, 2))
+    a.handlers.onGap?.(gap("Book", "BTC/USDT"))
+    a.handlers.onGap?.(gap("BookTicker", null))
+    assert.strictEqual(a.tickers.size, 2)
+    a.handlers.onGap?.(gap("BookTicker", "BTC/USDT"))
+    assert.deepStrictEqual([...a.tickers.keys()], ["ETH/USDT"])
+    a.handlers.onStatus?.(status("Disconnected", { retryIn: null }))
+    assert.strictEqual(a.tickers.size, 0)
+  })
+
+  it("tells the state of the worst connection", () => {
+    const [a] = boards()
+    const stateAfter = (next: ConnectionStatus): string => {
+      a.onStatus(next)
+      return Board.stateOf(a, 1_400)
+    }
+    assert.strictEqual(Board.stateOf(a, 0), "not connected")
+    assert.strictEqual(stateAfter(status("Connecting", { attempt: 1 })), "connecting")
+    assert.strictEqual(stateAfter(status("Connecting", { attempt: 3 })), "connecting (attempt 3)")
+    assert.strictEqual(stateAfter(status("Connected")), "connected")
+    assert.strictEqual(stateAfter(status("Connecting", { attempt: 1, connection: 2 })), "connecting")
+    assert.strictEqual(stateAfter(status("Disconnected", { retryIn: 900 })), "disconnected, retry in 0.5 s")
+    assert.strictEqual(stateAfter(status("Disconnected", { retryIn: null })), "disconnected")
+    assert.strictEqual(stateAfter(status("Closed", { connection: 2 })), "disconnected")
+    assert.strictEqual(stateAfter(status("Closed")), "not connected")
+    a.failure = "refused"
+    assert.strictEqual(Board.stateOf(a, 0), "given up")
+  })
+})
+
+const percentiles = (p50: number): Percentiles => ({ count: 3, p50, p95: 2, p99: 3, max: 4 })
+
+const performance = { age: percentiles(1), processing: { ...percentiles(0), count: 0 }, gaps: 2, reconnects: 1, errors: { X: 3, Y: 4 } }
+
+describe("DemoView", () => {
+  const make = (options: { readonly source?: "live"; readonly names?: readonly [string, string]; readonly color?: boolean } = {}) => {
+    const [first, second] = options.names ?? ["A spot", "B spot"]
+    const boards = [new Board.ExchangeBoard("a-spot", first), new Board.ExchangeBoard("b-spot", second)] as const
+    const clock = { now: 0 }
+    const view = new DemoView({
+      boards,
+      pairs: ["BTC/USDT", "ETH/USDT"],
+      source: options.source ?? "simulator",
+      seed: options.source === "live" ? null : 7,
+      now: () => clock.now,
+      style: Style.of(options.color ?? false),
+      log: (count) => [`the newest ${count} lines`]
+    })
+    return { boards, clock, view }
+  }
+
+  it("shows prices, edge, rates, latency, books and connections", () => {
+    const { boards: [a, b], clock, view } = make()
+    a.onBookTicker(ticker("BTC/USDT", 99, 100))
+    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    a.bookOf = (pair) => pair === "BTC/USDT" ? synced(1, 2) : undefined
+    b.bookOf = () => stale
+    a.performance = performance as unknown as Performance
+    a.books = { synced: 1, tracked: 2 } as never
+    a.onStatus(status("Connected"))
+    clock.now = 1_000
+    const text = view.screen().join("\n")
+    assert.match(text, /A spot and B spot {2}simulated, seed 7 {2}00:01/)
+    assert.match(text, /PAIR +A BID +A ASK +B BID +B ASK +EDGE bps +UPD\/s +BUY > SELL +BOOKS/)
+    assert.match(text, /BTC\/USDT +99 +100 +101 +102 +99\.50 +2 +a-spot > b-spot +synced \/ stale/)
+    assert.match(text, /ETH\/USDT +- +- +- +- +- +0 +- +- \/ stale/)
+    assert.match(text, /A spot +connected +1 +1\.00\/2\.00\/3\.00 +- +1\/2 +2 +1 +7 +1/)
+    assert.match(text, /B spot +not connected +1 +- +- +- +0 +0 +0 +1/)
+    assert.match(text, /the newest 4 lines/)
+    assert.strictEqual(view.pairsSeen, 1)
+  })
+
+  it("prints a line until there are prices, then both tables", () => {
+    const { boards: [a], view } = make({ source: "live", names: ["Gate spot", "Gate futures"] })
+    assert.deepStrictEqual(view.lines(), ["Gate spot and Gate futures  LIVE  00:00"])
+    a.onBookTicker(ticker("BTC/USDT", 1, 2))
+    const lines = view.lines()
+    assert.include(lines[1]!, "Gate spot BID")
+    assert.include(lines[1]!, "Gate futures BID")
+    assert.strictEqual(lines.at(-1), "")
+  })
+
+  it("colours an edge that pays and a state that is bad", () => {
+    const { boards: [a, b], view } = make({ color: true })
+    a.onBookTicker(ticker("BTC/USDT", 99, 100))
+    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    const text = view.screen().join("\n")
+    assert.include(text, "\x1b[32m99.50\x1b[0m")
+    assert.include(text, "\x1b[31mnot connected\x1b[0m")
+  })
+
+  it("sums up in JSON", () => {
+    const { boards: [a, b], clock, view } = make()
+    clock.now = 500
+    view.begin()
+    a.onBookTicker(ticker("BTC/USDT", 99, 0.0000001))
+    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    b.performance = { ...performance, decodeFailures: 5, dropped: 6 } as unknown as Performance
+    b.books = { tracked: 2, synced: 1, stale: 1, gaps: 3, resyncs: 4, updates: 9 } as never
+    b.rejected.set("ETH/USDT", "unknown")
+    clock.now = 2_500
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(view.summary())), {
+      source: "simulator",
+      seed: 7,
+      durationMs: 2_000,
+      pairs: 2,
+      pairsSeen: 1,
+      exchanges: {
+        "a-spot": {
+          state: "not connected",
+          failure: null,
+          pairsSeen: 1,
+          rejected: {},
+          updates: 1,
+          updatesPerSecond: 0.5,
+          latencyMs: null,
+          processingMs: null,
+          gaps: 0,
+          reconnects: 0,
+          errors: {},
+          decodeFailures: 0,
+          dropped: 0,
+          books: null
+        },
+        "b-spot": {
+          state: "not connected",
+          failure: null,
+          pairsSeen: 1,
+          rejected: { "ETH/USDT": "unknown" },
+          updates: 1,
+          updatesPerSecond: 0.5,
+          latencyMs: percentiles(1),
+          processingMs: { ...percentiles(0), count: 0 },
+          gaps: 2,
+          reconnects: 1,
+          errors: { X: 3, Y: 4 },
+          decodeFailures: 5,
+          dropped: 6,
+          books: { tracked: 2, synced: 1, stale: 1, gaps: 3, resyncs: 4 }
+        }
+      },
+      spreads: {
+        "BTC/USDT": {
+          prices: { "a-spot": { bid: "99", ask: "0.0000001" }, "b-spot": { bid: "101", ask: "102" } },
+          edge: { buy: "a-spot", sell: "b-spot", bps: Number((((101 - 1e-7) / ((101 + 1e-7) / 2)) * 10_000).toFixed(4)) }
+        },
+        "ETH/USDT": {
+          prices: { "a-spot": { bid: null, ask: null }, "b-spot": { bid: null, ask: null } },
+          edge: null
+        }
+      }
+    })
+  })
+})
+
+describe("WatchView", () => {
+  const make = (channels: ReadonlyArray<PublicTag>) => {
+    const clock = { now: 0 }
+    const board = new Board.ExchangeBoard("a-spot", "A spot")
+    const view = new WatchView({
+      board,
+      pairs: ["BTC/USDT"],
+      channels,
+      now: () => clock.now,
+      style: Style.of(false),
+      log: () => []
+    })
+    return { board, clock, view }
+  }
+
+  it("shows the columns of the channels asked for", () => {
+    assert.match(make(["Trades"]).view.table()[0]!, /^PAIR +LAST +LAST QTY +SIDE +EVENTS\/s +GAPS +AGE s$/)
+    assert.match(make(["BookTicker", "Book"]).view.table()[0]!, /^PAIR +BID +BID QTY +ASK +ASK QTY +BOOK BID +BOOK ASK +BOOK/)
+  })
+
+  it("shows the newest values, and none behind a break", () => {
+    const { clock, view } = make(["BookTicker", "Trades", "Book"])
+    const { onBookTicker, onTrade, onBook, onGap, onStatus } = view.handlers
+    assert.deepStrictEqual(view.lines(), ["A spot  not connected  0 events  -/s"])
+    onStatus?.(status("Connected"))
+    onBookTicker?.(ticker("BTC/USDT", 1, 2))
+    onBookTicker?.(ticker("ETH/USDT", 1, 2))
+    onTrade?.(trade("BTC/USDT"))
+    onTrade?.(trade(null))
+    onBook?.({ _tag: "BookUpdate", pair: "BTC/USDT", receivedAt: 1_800 } as unknown as BookUpdate)
+    let book: LiveBook | undefined
+    view.books = { get: () => book } as never
+    clock.now = 2_000
+    assert.match(view.lines()[2]!, /^BTC\/USDT +1 +1 +2 +0\.0000001 +7 +8 +sell +- +- +- +2 +0 +0\.2$/)
+    assert.match(view.lines()[0]!, /connected {2}3 events {2}2\/s/)
+    book = synced(3, 4)
+    assert.match(view.screen()[3]!, /sell +3 +4 +synced/)
+    book = stale
+    onGap?.(gap("BookTicker", "BTC/USDT"))
+    onGap?.(gap("Trades", "BTC/USDT"))
+    onGap?.(gap("Trades", null))
+    assert.match(view.table()[1]!, /^BTC\/USDT +- +- +- +- +7 +8 +sell +- +- +stale: Sequence +2 +2 +0\.2$/)
+    assert.strictEqual(view.count, 3)
+  })
+})
