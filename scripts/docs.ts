@@ -74,7 +74,11 @@ exchanges themselves, only against the simulator and captured messages.
 ${
     table(
       ["exchange", "id", "channels"],
-      ordered(list).map(({ channels, id, name }) => [name, `\`${id}\``, [...channels].map((tag) => `\`${tag}\``).join(", ")])
+      ordered(list).map(({ channels, id, name }) => [
+        name,
+        `\`${id}\``,
+        [...channels].map((tag) => `\`${tag}\``).join(", ")
+      ])
     )
   }
 

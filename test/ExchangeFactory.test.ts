@@ -1,6 +1,19 @@
 /** Every option is read from the configuration and reaches the wire; several Layers live side by side. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Config, ConfigProvider, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import {
+  Clock,
+  Config,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Scope,
+  Stream
+} from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { once } from "node:events"
 import { connect, createServer } from "node:net"
@@ -292,7 +305,9 @@ describe("options reach the wire", () => {
     configured(
       { env: { BATCH_FRAMES: "0" } },
       Effect.gen(function*() {
-        const error = yield* Effect.flip(PublicWebsocket.use((websocket) => Effect.scoped(websocket.feed(Channel.trades(btc)))))
+        const error = yield* Effect.flip(
+          PublicWebsocket.use((websocket) => Effect.scoped(websocket.feed(Channel.trades(btc))))
+        )
         assert.strictEqual(error.reason._tag, "InvalidUse")
         assert.include(error.message, "batchFrames is 0")
       })
@@ -433,7 +448,9 @@ describe("options reach the wire", () => {
     ))
 
   for (
-    const [text, attempts] of [["1 second", [1, 1]], ["1 hour", [1, 2]]] as ReadonlyArray<readonly [string, ReadonlyArray<number>]>
+    const [text, attempts] of [["1 second", [1, 1]], ["1 hour", [1, 2]]] as ReadonlyArray<
+      readonly [string, ReadonlyArray<number>]
+    >
   ) {
     it.effect(`RECONNECT_STABLE_AFTER=${text}: whether a life of five seconds was healthy`, () =>
       configured(
@@ -506,7 +523,9 @@ describe("a permanent connect error", () => {
         const { inject, topics } = yield* Simulator
         const streams = [yield* websocket.feed(Channel.trades(btc)), yield* websocket.feed(Channel.book(eth))]
         yield* websocket.initialize([eth], ["Trades"])
-        const events = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(websocket.events)), { startImmediately: true })
+        const events = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(websocket.events)), {
+          startImmediately: true
+        })
         yield* inject("drop")
         const drained = streams.map((stream: Stream.Stream<unknown, ExchangeError.ExchangeError>) =>
           Effect.flip(Stream.runDrain(stream))
@@ -534,7 +553,9 @@ describe("several Layers", () => {
         const { rest, ws } = urls["gate-spot"]!
         const build = (bufferSize: number) =>
           Effect.map(
-            Layer.build(ExchangeFactory.layer(gateSpot, { url: ws, restUrl: rest, bufferSize, idleTimeout: "1 second" })),
+            Layer.build(
+              ExchangeFactory.layer(gateSpot, { url: ws, restUrl: rest, bufferSize, idleTimeout: "1 second" })
+            ),
             Context.get(PublicWebsocket)
           )
         const scope = yield* Scope.make()

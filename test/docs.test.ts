@@ -1,12 +1,13 @@
 /** The documentation says what the code does: generated pages, and tables that must name everything there is. */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect } from "effect"
+import { ConfigProvider, Effect } from "effect"
+import type { Config } from "effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { coverage, generated } from "../scripts/docs.ts"
+import * as ConnectionMetrics from "../src/connection/ConnectionMetrics.ts"
 import * as Reconnect from "../src/connection/Reconnect.ts"
 import * as SocketOptions from "../src/connection/SocketOptions.ts"
-import * as ConnectionMetrics from "../src/connection/ConnectionMetrics.ts"
 import { AnswerClass, ExchangeError, Reason } from "../src/ExchangeError.ts"
 import * as ExchangeFactory from "../src/ExchangeFactory.ts"
 import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
@@ -36,7 +37,7 @@ const sorted = (texts: Iterable<string>): ReadonlyArray<string> => [...texts].so
 
 describe("generated pages", () => {
   for (const [path, text] of Object.entries(generated())) {
-    it(`${path} is what the adapters say; run npm run docs`, () => {
+    it(`${path} is what the code says; run npm run docs`, () => {
       assert.strictEqual(textOf(path), text)
     })
   }
@@ -96,7 +97,10 @@ describe("docs/errors.md", () => {
     const [, union = ""] = /type GapCause = ([^\n]+)/.exec(source) ?? []
     const causes = Array.from(union.matchAll(/"(\w+)"/g), ([, cause]) => cause!)
     assert.isAbove(causes.length, 0)
-    assert.deepStrictEqual(sorted(rowsOf("docs/errors.md", "cause").flatMap(([cell]) => codesIn(cell!))), sorted(causes))
+    assert.deepStrictEqual(
+      sorted(rowsOf("docs/errors.md", "cause").flatMap(([cell]) => codesIn(cell!))),
+      sorted(causes)
+    )
   })
 })
 
@@ -187,7 +191,8 @@ describe("docs/options.md", () => {
 describe("docs/adding-an-exchange.md", () => {
   /** Names of the members of an interface, as its source has them. */
   const membersOf = (name: string): ReadonlyArray<string> => {
-    const [, body = ""] = new RegExp(`export interface ${name}\\b[^{]*\\{\n([^]*?)\n\\}`).exec(textOf("src/ExchangeAdapter.ts")) ?? []
+    const [, body = ""] =
+      new RegExp(`export interface ${name}\\b[^{]*\\{\n([^]*?)\n\\}`).exec(textOf("src/ExchangeAdapter.ts")) ?? []
     return Array.from(body.matchAll(/^ {2}readonly (\w+)\??:/gm), ([, member]) => member!)
   }
   const fields = rowsOf("docs/adding-an-exchange.md", "field").flatMap(([cell]) => codesIn(cell!))

@@ -21,7 +21,11 @@ const textOf = (path: string): string => readFileSync(join(repository, path), "u
 /** What the programs print, by page and the heading above them. */
 const expected: ReadonlyArray<readonly [page: string, heading: string, output: RegExp]> = [
   ["README.md", "effect-exchange", /^(?:\d+(?:\.\d+)? \/ \d+(?:\.\d+)?\n){5}$/],
-  ["README.md", "Swap the Layer, swap the exchange", /^MEXC: (?:buy|sell) [\d.]+ ETH\nGate: (?:buy|sell) [\d.]+ ETH\n$/],
+  [
+    "README.md",
+    "Swap the Layer, swap the exchange",
+    /^MEXC: (?:buy|sell) [\d.]+ ETH\nGate: (?:buy|sell) [\d.]+ ETH\n$/
+  ],
   ["README.md", "Test your program without an exchange", /^the program sees the gap\n$/]
 ]
 
@@ -58,13 +62,19 @@ const titleOf = ({ heading, line, page }: Block): string => `${page}:${line}, ${
 /** The package's paths as the sources have them, see "exports" of package.json. */
 const sourceOf = (specifier: string): string => {
   const path = specifier.replace(/^effect-exchange\/?/, "")
-  return join(repository, "src", `${{ "": "index", simulator: "SimulatedExchanges", cli: "cli/main" }[path] ?? path}.ts`)
+  return join(
+    repository,
+    "src",
+    `${{ "": "index", simulator: "SimulatedExchanges", cli: "cli/main" }[path] ?? path}.ts`
+  )
 }
 
 const rewritten = ({ page, text }: Block): string =>
   (text.includes("import ") ? text : (preambles[page] ?? "") + text)
-    .replace(/(["'])(effect-exchange(?:\/[\w/]+)?)\1/g, (_, _quote: string, path: string) => JSON.stringify(sourceOf(path)))
-    .replace(/(["'])\.\/(test\/[\w./]+)\1/g, (_, _quote: string, path: string) => JSON.stringify(join(repository, path)))
+    .replace(/(["'])(effect-exchange(?:\/[\w/]+)?)\1/g, (_, _quote: string, path: string) =>
+      JSON.stringify(sourceOf(path)))
+    .replace(/(["'])\.\/(test\/[\w./]+)\1/g, (_, _quote: string, path: string) =>
+      JSON.stringify(join(repository, path)))
 
 const fileOf = (block: Block): string => `${block.page.replace(/\W/g, "-")}-${block.line}.ts`
 
@@ -152,7 +162,10 @@ describe("commands of the documentation", () => {
   const { scripts } = JSON.parse(textOf("package.json")) as { readonly scripts: Readonly<Record<string, string>> }
   const shell = blocks.filter(({ info }) => info === "sh" || info === "bash")
   const inline = pages.flatMap((page) =>
-    Array.from(textOf(page).replace(/^```[^]*?^```$/gm, "").matchAll(/`((?:npm|npx|exchange) [^`]+)`/g), ([, text]) => text!)
+    Array.from(
+      textOf(page).replace(/^```[^]*?^```$/gm, "").matchAll(/`((?:npm|npx|exchange) [^`]+)`/g),
+      ([, text]) => text!
+    )
   )
   const commands = [...shell.flatMap(({ text }) => text.split("\n")), ...inline]
     .flatMap((line) => line.replace(/(?:^|\s)#.*$/, "").split("&&"))
@@ -171,7 +184,8 @@ describe("commands of the documentation", () => {
 
   /** Words behind `exchange`, without what stands for something. */
   const calls = commands.flatMap((command) => {
-    const [, words] = /^(?:npm run (?:-s )?exchange --|npx -p effect-exchange exchange|exchange) (.+)$/.exec(command) ?? []
+    const [, words] = /^(?:npm run (?:-s )?exchange --|npx -p effect-exchange exchange|exchange) (.+)$/.exec(command) ??
+      []
     return words === undefined ? [] : [words.split(/\s+/)]
   })
   const byCommand = new Map<string, Set<string>>()

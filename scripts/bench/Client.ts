@@ -1,5 +1,5 @@
 /** One contestant in a process of its own: connects, subscribes, checks one pass, and takes part in one timed run. */
-import { Effect, Layer, Stream } from "effect"
+import { Clock, Effect, Layer, Stream } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Hdr from "hdr-histogram-js"
 import { once } from "node:events"
@@ -208,7 +208,7 @@ const limit = async (): Promise<Report> => {
     socket.on("message", (data: Buffer) => {
       bytes += data.length
       consume(data)
-    }), best)
+    }), { perMessageDeflate: false })
   return compete(null)
 }
 
@@ -348,7 +348,7 @@ const subscribeBooks = Effect.gen(function*() {
   const books = yield* OrderBooks.make(Scenario.pairs, options)
   for (const pair of Scenario.pairs) yield* books.onUpdate(pair, listenerOf(yield* books.awaitSynced(pair)))
   return {
-    books,
+    status: books.status,
     bookOf: (pair: TradingPair): BookView | null => {
       const live = books.get(pair)
       return live?._tag === "Synced" ? live.book : null
@@ -356,13 +356,44 @@ const subscribeBooks = Effect.gen(function*() {
   }
 })
 
+/** The books driven by hand from the session's handlers: no fiber stands between. */
+const subscribeFollowers = Effect.gen(function*() {
+  const websocket = yield* PublicWebsocket
+  const clock = yield* Clock.Clock
+  const options = { clock, counters: OrderBooks.makeCounters(), report: () => counters.failures++ }
+  const followers = new Map(Scenario.pairs.map((pair) => [pair, new OrderBooks.BookFollower(pair, options)]))
+  const synced = allSynced()
+  yield* websocket.handle({
+    onBook: (update) => {
+      followers.get(update.pair!)!.onBook(update)
+      consume(update)
+    },
+    onGap: (gap) => followers.get(gap.pair!)!.onGap(gap)
+  })
+  const { rejected } = yield* websocket.initialize(Scenario.pairs as [TradingPair], [of.choice])
+  counters.failures += rejected.size
+  yield* Effect.promise(synced)
+  return {
+    status: Effect.succeed({ crossed: options.counters.crossed, gaps: options.counters.gaps }),
+    bookOf: (pair: TradingPair): BookView | null => {
+      const { live } = followers.get(pair)!
+      return live._tag === "Synced" ? live.book : null
+    }
+  }
+})
+
+const subscribe = Effect.suspend(() => {
+  if (job.contestant === "books") return subscribeBooks
+  return job.contestant === "followers" ? subscribeFollowers : subscribeEvents
+})
+
 const product = Effect.gen(function*() {
   const websocket = yield* PublicWebsocket
-  const books = job.contestant === "books" ? yield* subscribeBooks : yield* subscribeEvents
+  const books = yield* subscribe
   const before = yield* websocket.performance
   const report = yield* Effect.promise(() => compete(books === null ? null : books.bookOf))
   const after = yield* websocket.performance
-  const status = books === null ? null : yield* books.books.status
+  const status = books === null ? null : yield* books.status
   const lost = (counts: typeof after): number =>
     counts.conflated + counts.dropped + counts.stale + counts.topics.reduce((sum, { unrouted }) => sum + unrouted, 0)
   return {
@@ -388,7 +419,8 @@ const contestants: Readonly<Record<Job["contestant"], () => Promise<Report>>> = 
   handler: () => Effect.runPromise(product),
   stream: () => Effect.runPromise(product),
   bookFloor,
-  books: () => Effect.runPromise(product)
+  books: () => Effect.runPromise(product),
+  followers: () => Effect.runPromise(product)
 }
 
 await command(`begin?case=${job.caseId}`)

@@ -1,7 +1,7 @@
 /** Who takes part, and what is asked of whom. */
 import type { Case } from "./Scenario.ts"
 
-export type Contestant = "limit" | "floor" | "plain" | "handler" | "stream" | "bookFloor" | "books"
+export type Contestant = "limit" | "floor" | "plain" | "handler" | "stream" | "bookFloor" | "books" | "followers"
 
 export const titles: Readonly<Record<Contestant, string>> = {
   limit: "LIMIT: raw ws, bytes counted",
@@ -10,12 +10,13 @@ export const titles: Readonly<Record<Contestant, string>> = {
   handler: "handler: PublicWebsocket.handle",
   stream: "stream: events, runForEachArray",
   bookFloor: "BOOK FLOOR: raw ws + codec + OrderBook",
-  books: "books: OrderBooks"
+  books: "books: OrderBooks",
+  followers: "followers: handle + BookFollower"
 }
 
 export const contestantsOf = ({ isBook }: Case): ReadonlyArray<Contestant> =>
   isBook
-    ? ["limit", "floor", "plain", "handler", "stream", "bookFloor", "books"]
+    ? ["limit", "floor", "plain", "handler", "stream", "bookFloor", "books", "followers"]
     : ["limit", "floor", "plain", "handler", "stream"]
 
 export interface Comparison {
@@ -25,11 +26,16 @@ export interface Comparison {
   readonly target: number | null
 }
 
+const bookComparisons: ReadonlyArray<Comparison> = [
+  { contestant: "books", against: "bookFloor", target: 0.9 },
+  { contestant: "followers", against: "bookFloor", target: 0.9 }
+]
+
 export const comparisonsOf = ({ floorOfLimit, isBook }: Case): ReadonlyArray<Comparison> => [
   { contestant: "floor", against: "limit", target: floorOfLimit },
   { contestant: "handler", against: "floor", target: 0.93 },
   { contestant: "stream", against: "floor", target: 0.9 },
-  ...(isBook ? [{ contestant: "books", against: "bookFloor", target: 0.9 } as const] : []),
+  ...(isBook ? bookComparisons : []),
   { contestant: "handler", against: "plain", target: null }
 ]
 

@@ -107,7 +107,7 @@ export const mexc = (frame: Buffer, receivedAt: number): MarketEvent | null => {
   if (frame[0] === 123) return null
   const { publicAggreBookTicker: ticker, publicAggreDepths: depths, sendTime, symbol } = MexcWire.wrapper()
     .decode(frame) as unknown as MexcFrame
-  if (ticker != null) {
+  if (ticker !== null && ticker !== undefined) {
     return {
       _tag: "BookTicker",
       pair: mexcPair(symbol),
@@ -122,7 +122,7 @@ export const mexc = (frame: Buffer, receivedAt: number): MarketEvent | null => {
       exact: null
     }
   }
-  if (depths == null) return null
+  if (depths === null || depths === undefined) return null
   return {
     _tag: "BookUpdate",
     kind: "delta",

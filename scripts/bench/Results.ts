@@ -22,6 +22,7 @@ export interface Ratio extends Comparison {
   readonly throughput: Estimate
   /** The other's CPU time a message over this one's, round by round: above 1 it needs less. */
   readonly cpu: Estimate
+  /** By CPU time: where other programs share the machine, throughput is theirs as well. */
   readonly isMet: boolean | null
 }
 
@@ -49,12 +50,12 @@ export const ratiosOf = (of: Case, rounds: ReadonlyArray<Round>): ReadonlyArray<
       const other = round.find(({ contestant }) => contestant === comparison.against)
       return own === undefined || other === undefined ? [] : [{ own, other }]
     })
-    const throughput = estimate(pairs.map(({ other, own }) => rate(own) / rate(other)))
+    const byCpu = estimate(pairs.map(({ other, own }) => cpu(other) / cpu(own)))
     return {
       ...comparison,
-      throughput,
-      cpu: estimate(pairs.map(({ other, own }) => cpu(other) / cpu(own))),
-      isMet: comparison.target === null ? null : throughput.median >= comparison.target
+      throughput: estimate(pairs.map(({ other, own }) => rate(own) / rate(other))),
+      cpu: byCpu,
+      isMet: comparison.target === null ? null : byCpu.median >= comparison.target
     }
   })
 
@@ -94,18 +95,19 @@ export const rowTable = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
 const verdict = ({ isMet, target }: Ratio): string =>
   target === null ? "" : `${isMet === true ? "met" : "MISSED"} (${percent(target)})`
 
-export const ratioTable = (ratios: ReadonlyArray<Ratio>): ReadonlyArray<string> =>
+/** Too few rounds, too short to warm up: then there are ratios, and no verdicts. */
+export const ratioTable = (ratios: ReadonlyArray<Ratio>, hasVerdicts: boolean): ReadonlyArray<string> =>
   Table.format(
-    [{ title: "", align: "left" }, { title: "throughput" }, { title: "95 % interval" }, { title: "by CPU" }, {
+    [{ title: "", align: "left" }, { title: "by CPU time" }, { title: "95 % interval" }, { title: "by throughput" }, {
       title: "95 % interval"
     }, { title: "target", align: "left" }],
     ratios.map((ratio) => [
       `${ratio.contestant} / ${ratio.against}`,
-      percent(ratio.throughput.median),
-      interval(ratio.throughput),
       percent(ratio.cpu.median),
       interval(ratio.cpu),
-      verdict(ratio)
+      percent(ratio.throughput.median),
+      interval(ratio.throughput),
+      hasVerdicts ? verdict(ratio) : ""
     ])
   )
 

@@ -55,7 +55,7 @@ export const cases: ReadonlyArray<Case> = [
     ...mexc,
     choice: "BookTicker",
     isBook: false,
-    frames: 1_200_000,
+    frames: 1_000_000,
     floorOfLimit: 0.58
   },
   {
@@ -64,7 +64,7 @@ export const cases: ReadonlyArray<Case> = [
     ...mexc,
     choice: "Book",
     isBook: true,
-    frames: 500_000,
+    frames: 400_000,
     floorOfLimit: 0.3
   },
   {
@@ -73,7 +73,7 @@ export const cases: ReadonlyArray<Case> = [
     ...gate,
     choice: "BookTicker",
     isBook: false,
-    frames: 1_200_000,
+    frames: 1_000_000,
     floorOfLimit: 0.67
   },
   {
@@ -82,7 +82,7 @@ export const cases: ReadonlyArray<Case> = [
     ...gate,
     choice: "Book",
     isBook: true,
-    frames: 500_000,
+    frames: 400_000,
     floorOfLimit: null
   },
   {
@@ -91,7 +91,7 @@ export const cases: ReadonlyArray<Case> = [
     ...gate,
     choice: { _tag: "Book", source: "order_book_update" },
     isBook: true,
-    frames: 500_000,
+    frames: 400_000,
     floorOfLimit: 0.38
   }
 ]

@@ -66,7 +66,7 @@ const planOf = (chosen: ReadonlyArray<string>, rounds: Option.Option<number>, qu
       latencyCases: tickers,
       latencyContestants: ["floor", "handler", "stream"],
       latencyRounds: 3,
-      latencySeconds: 6,
+      latencySeconds: 4,
       onceOnly: []
     }
 }
@@ -205,7 +205,7 @@ const bench = Effect.fnUntraced(function*(plan: Plan, json: Option.Option<string
     results.push({ id: of.id, title: of.title, payloadBytes: checked.bytes, rows, ratios, rounds })
     yield* Console.log(`\n${of.title}, ${checked.bytes.toFixed(0)} B a payload\n`)
     yield* Console.log(indent(Results.rowTable(rows)))
-    yield* Console.log(`\n${indent(Results.ratioTable(ratios))}\n`)
+    yield* Console.log(`\n${indent(Results.ratioTable(ratios, plan.scale === 1))}\n`)
   }
   const latencies = []
   for (const of of plan.latencyCases) {

@@ -78,7 +78,11 @@ export const observe = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Client, ExchangeError, PublicWebsocket | Scope.Scope> {
   const websocket = yield* PublicWebsocket
   const clock = yield* Clock.Clock
-  const observer = new Observer(websocket.exchange, tags.length * pairs.length, () => Number(clock.currentTimeNanosUnsafe()) / 1e6)
+  const observer = new Observer(
+    websocket.exchange,
+    tags.length * pairs.length,
+    () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+  )
   const data = (event: MarketEvent): void => observer.onData(event)
   yield* websocket.handle({
     onBookTicker: data,

@@ -88,7 +88,9 @@ export class FrameAccount {
     const classes = this.byKind.get(kind) ?? { data: 0, control: 0, ignored: 0, failed: 0 }
     classes[found]++
     this.byKind.set(kind, classes)
-    const wrong = allowed === null ? [] : outcomes.filter((outcome) => !allowed.includes(outcome === "unreadable" ? "error" : outcome))
+    const wrong = allowed === null
+      ? []
+      : outcomes.filter((outcome) => !allowed.includes(outcome === "unreadable" ? "error" : outcome))
     if (wrong.length > 0 && !this.forbidden.includes(id)) this.forbidden.push(id)
   }
 }

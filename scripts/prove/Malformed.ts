@@ -43,7 +43,11 @@ const sharedFrames = (exchange: string): ReadonlyArray<BadFrame> =>
 
 const encoder = new TextEncoder()
 const text = (id: string, value: string): BadFrame => ({ id, bytes: encoder.encode(value), allowed: null })
-const raw = (id: string, ...values: ReadonlyArray<number>): BadFrame => ({ id, bytes: Uint8Array.from(values), allowed: null })
+const raw = (id: string, ...values: ReadonlyArray<number>): BadFrame => ({
+  id,
+  bytes: Uint8Array.from(values),
+  allowed: null
+})
 
 /** Needs no folder beside the checkout. */
 const built: ReadonlyArray<BadFrame> = [
@@ -78,7 +82,9 @@ const changes: Readonly<Record<string, (frame: Uint8Array, draws: Draws) => Uint
   truncate: (frame, draws) => frame.slice(0, Virtual.below(draws, frame.length)),
   "flip bits": (frame, draws) => {
     const copy = frame.slice()
-    for (let i = 0; i <= Virtual.below(draws, 8); i++) copy[Virtual.below(draws, copy.length)]! ^= 1 << Virtual.below(draws, 8)
+    for (let i = 0; i <= Virtual.below(draws, 8); i++) {
+      copy[Virtual.below(draws, copy.length)]! ^= 1 << Virtual.below(draws, 8)
+    }
     return copy
   },
   "drop a byte": (frame, draws) => {

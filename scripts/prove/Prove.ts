@@ -119,7 +119,10 @@ export const command = Command.make(
       Argument.withDescription("The proof to run, or all"),
       Argument.optional
     ),
-    list: Flag.Boolean("list").pipe(Flag.withDescription("Name every proof and what it proves"), Flag.withDefault(false)),
+    list: Flag.Boolean("list").pipe(
+      Flag.withDescription("Name every proof and what it proves"),
+      Flag.withDefault(false)
+    ),
     seed: Flags.seed,
     quick: Flag.Boolean("quick").pipe(Flag.withDescription("Small sizes"), Flag.withDefault(false)),
     scale: Flag.Finite("scale").pipe(
@@ -139,5 +142,6 @@ export const command = Command.make(
     yield* watchProcess
     yield* prove(name.value, { seed, quick, scale }, json)
   }, Effect.scoped)
-).pipe(Command.withDescription("Prove the library's promises against the simulator. A broken promise is a non-zero exit."))
-
+).pipe(
+  Command.withDescription("Prove the library's promises against the simulator. A broken promise is a non-zero exit.")
+)

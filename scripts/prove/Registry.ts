@@ -1,8 +1,11 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as Books from "./cases/Books.ts"
+import * as Demo from "./cases/Demo.ts"
+import * as Determinism from "./cases/Determinism.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
 import * as Ledger from "./cases/Ledger.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
+import * as Metrics from "./cases/Metrics.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
@@ -14,5 +17,8 @@ export const cases: ReadonlyArray<Case> = [
   Ledger.ledger,
   Recovery.recovery,
   MalformedInput.malformed,
-  Suites.packed
+  Metrics.metrics,
+  Demo.demonstration,
+  Suites.packed,
+  Determinism.determinism
 ]

@@ -1,13 +1,17 @@
 /** Exchanges inside the process under a virtual clock, seeded throughout: the same seed gives the same run. */
-import { Effect, Metric, Random } from "effect"
-import type { Layer, Scope } from "effect"
+import { Effect, Layer, Metric, Random } from "effect"
+import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
+import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { WebsocketOptions } from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
+import * as Simulator from "../../src/simulator/Simulator.ts"
 import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import * as Exchange from "../../test/suites/Exchange.ts"
 
@@ -52,6 +56,27 @@ export const run = <A, E>(
   body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>
 ): Effect.Effect<A, E> => over(Exchange.memory.layer(subject, { seed, ...simulator }, options), seed, body)
 
+type Network = MemoryNetwork.MemoryNetwork["Service"]
+
+/** An exchange in memory whose network is changed on its way: watched, or spoiled. */
+export const layerThrough = (
+  { adapter, dialect }: Exchange.Subject,
+  change: (network: Network) => Network,
+  simulator: Partial<SimulatorOptions>,
+  options: WebsocketOptions
+): Layer.Layer<Exchange.Services> =>
+  Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
+    const { rest, ws } = urls[adapter.id]!
+    return ExchangeFactory.layer(adapter, { url: ws, restUrl: rest, ...options })
+  })).pipe(
+    Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
+    Layer.provide(Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, change))),
+    Layer.provideMerge(Layer.orDie(Simulator.layerMemory({ dialects: [dialect], limits: "off", ...simulator })))
+  ) as Layer.Layer<Exchange.Services>
+
 /** So many pairs against USDT. */
 export const pairs = (count: number): [TradingPair, ...Array<TradingPair>] =>
-  Array.from({ length: count }, (_, i): TradingPair => i === 0 ? "BTC/USDT" : `COIN${i}/USDT`) as [TradingPair, ...Array<TradingPair>]
+  Array.from({ length: count }, (_, i): TradingPair => i === 0 ? "BTC/USDT" : `COIN${i}/USDT`) as [
+    TradingPair,
+    ...Array<TradingPair>
+  ]

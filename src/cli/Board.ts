@@ -6,8 +6,8 @@ import type { BookTicker } from "../domain/Market.ts"
 import type { Performance, PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 
 /** One exchange's side of the board, written by the session's handlers in the socket's own turn. */
-export class ExchangeBoard {
-  readonly id: ExchangeId
+export class ExchangeBoard<Id extends ExchangeId = ExchangeId> {
+  readonly id: Id
   readonly name: string
   /** The newest ticker of each pair; none while it may be out of date. */
   readonly tickers = new Map<TradingPair, BookTicker>()
@@ -17,13 +17,13 @@ export class ExchangeBoard {
   readonly rejected = new Map<TradingPair, string>()
   tickerCount = 0
   /** From the session, as of the last picture. */
-  performance: Performance | null = null
+  performance: Performance | undefined
   books: OrderBooksStatus | null = null
   bookOf: (pair: TradingPair) => LiveBook | undefined = () => undefined
   /** Why nothing more comes of this exchange; null while it runs. */
   failure: string | null = null
 
-  constructor(id: ExchangeId, name: string) {
+  constructor(id: Id, name: string) {
     this.id = id
     this.name = name
   }
@@ -56,7 +56,8 @@ export class ExchangeBoard {
   /** The connection that is worst off; null before the first. */
   get worst(): ConnectionStatus | null {
     const all = [...this.connections.values()]
-    return all.find(({ _tag }) => _tag === "Disconnected") ?? all.find(({ _tag }) => _tag !== "Connected") ?? all[0] ?? null
+    return all.find(({ _tag }) => _tag === "Disconnected") ?? all.find(({ _tag }) => _tag !== "Connected") ?? all[0] ??
+      null
   }
 }
 

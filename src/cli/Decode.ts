@@ -67,7 +67,8 @@ export const command = Command.make(
   Command.withShortDescription("Decode recorded frames from stdin"),
   Command.withExamples([
     {
-      command: "echo '{\"id\":1,\"raw\":\"{\\\"id\\\":0,\\\"code\\\":0,\\\"msg\\\":\\\"PONG\\\"}\"}' | exchange decode mexc-spot",
+      command:
+        "echo '{\"id\":1,\"raw\":\"{\\\"id\\\":0,\\\"code\\\":0,\\\"msg\\\":\\\"PONG\\\"}\"}' | exchange decode mexc-spot",
       description: "Decode one frame"
     },
     {

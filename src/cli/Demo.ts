@@ -1,7 +1,8 @@
 /** `exchange demo`: MEXC and Gate side by side, from the simulator or live. */
-import { Array, Clock, Deferred, Effect, Exit, Layer, Option, Schedule, Stdio } from "effect"
-import { Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Clock, Deferred, Effect, Exit, Option, Schedule } from "effect"
+import type { Config, Layer, Stdio } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import * as OrderBooks from "../composite/OrderBooks.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import * as Exchanges from "../Exchanges.ts"
@@ -13,6 +14,7 @@ import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Lifetime from "./Lifetime.ts"
 import * as Live from "./Live.ts"
+import * as Logging from "./Logging.ts"
 import * as Refusal from "./Refusal.ts"
 import * as Simulate from "./Simulate.ts"
 import * as SimulatorProcess from "./SimulatorProcess.ts"
@@ -69,22 +71,29 @@ const follow = Effect.fnUntraced(function*(board: ExchangeBoard, pairs: Pairs) {
   return yield* Effect.never
 }, Effect.scoped)
 
+interface Source {
+  readonly layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.Services, Config.ConfigError>
+  /** Fails when the source is gone. */
+  readonly watch: Effect.Effect<never, Failure.CommandFailed>
+}
+
 /** Follows every exchange; one that fails leaves the others alone, and when all have failed the first reason is told. */
 const followAll = Effect.fnUntraced(function*(
-  boards: ReadonlyArray<ExchangeBoard>,
+  boards: ReadonlyArray<ExchangeBoard<KnownExchange>>,
   pairs: Pairs,
-  layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.Services, Failure.CommandFailed>
+  { layerOf }: Source
 ) {
   const failures = yield* Effect.forEach(
     boards,
     (board) =>
       follow(board, pairs).pipe(
         Effect.mapError(Refusal.failure),
-        Effect.provide(layerOf(board.id as KnownExchange)),
+        Effect.provide(layerOf(board.id)),
+        Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
         Effect.flip,
         Effect.tap((failure) => {
           board.failure = failure.message
-          return Effect.logError(failure.message)
+          return Effect.logWarning(failure.message)
         })
       ),
     { concurrency: "unbounded" }
@@ -94,21 +103,9 @@ const followAll = Effect.fnUntraced(function*(
 
 const demoExchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot"]
 
-const configured = (id: KnownExchange): Layer.Layer<Exchanges.Services, Failure.CommandFailed> =>
-  Layer.catch(
-    Exchanges.layerConfig(id),
-    (error) => Layer.unwrap(Effect.fail(Failure.usage(`configuration of ${id}: ${error.message}`)))
-  )
-
-interface Source {
-  readonly layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.Services, Failure.CommandFailed>
-  /** Fails when the source is gone. */
-  readonly watch: Effect.Effect<never, Failure.CommandFailed>
-}
-
 const live = Effect.as(
   Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
-  { layerOf: configured, watch: Effect.never } satisfies Source
+  { layerOf: (id) => Exchanges.layerConfig(id), watch: Effect.never } satisfies Source
 )
 
 const simulated = (options: SimulatorProcess.SimulatorProcessOptions) =>
@@ -121,6 +118,39 @@ const checkPairs = (pairs: Pairs): Effect.Effect<void, Failure.CommandFailed> =>
   const bad = pairs.find((pair) => demoExchanges.some((id) => Exchanges.get(id).symbol(pair) === null))
   return bad === undefined ? Effect.void : Effect.fail(Failure.usage(`${bad} is not a pair of a spot market`))
 }
+
+interface Prepared {
+  readonly boards: ReadonlyArray<ExchangeBoard<KnownExchange>>
+  readonly view: DemoView
+  readonly log: Logging.Held
+}
+
+const prepare = Effect.fnUntraced(function*(
+  pairs: Pairs,
+  { json, live, seed }: { readonly json: boolean; readonly live: boolean; readonly seed: number }
+): Effect.fn.Return<Prepared, never, Stdio.Stdio> {
+  const clock = yield* Clock.Clock
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const log = json ? Logging.direct : yield* Live.logging
+  const boards = demoExchanges.map((id) => new ExchangeBoard(id, Exchanges.get(id).name))
+  const view = new DemoView({
+    boards,
+    pairs,
+    source: live ? "live" : "simulator",
+    seed: live ? null : seed,
+    now: () => clock.currentTimeMillisUnsafe(),
+    style: Style.of(canColor),
+    log: log.recent
+  })
+  return { boards, view, log }
+})
+
+/** The last word, unless the demo failed before there was anything to say. */
+const printSummary =
+  (view: DemoView, json: boolean) => (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, never, Stdio.Stdio> =>
+    Exit.isFailure(exit) && view.pairsSeen === 0
+      ? Effect.void
+      : Effect.ignore(Stdout.print(`${(json ? [JSON.stringify(view.summary())] : view.tables()).join("\n")}\n`))
 
 export const command = Command.make(
   "demo",
@@ -142,21 +172,9 @@ export const command = Command.make(
   },
   Effect.fnUntraced(function*(options) {
     const { seed, duration, json } = options
-    const pairs = Option.getOrElse(Option.filter(options.pairs, Array.isReadonlyArrayNonEmpty), () => defaultPairs)
+    const pairs = Option.getOrElse(options.pairs, () => defaultPairs)
     yield* checkPairs(pairs)
-    const clock = yield* Clock.Clock
-    const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
-    const held = json ? Option.none() : yield* Live.logging
-    const boards = demoExchanges.map((id) => new ExchangeBoard(id, Exchanges.get(id).name))
-    const view = new DemoView({
-      boards,
-      pairs,
-      source: options.live ? "live" : "simulator",
-      seed: options.live ? null : seed,
-      now: () => clock.currentTimeMillisUnsafe(),
-      style: Style.of(canColor),
-      log: (count) => Option.match(held, { onNone: () => [], onSome: ({ recent }) => recent(count) })
-    })
+    const { boards, view, log } = yield* prepare(pairs, options)
     // Starting the simulator is not part of the time that was asked for.
     const ready = yield* Deferred.make<void>()
     const body = Effect.gen(function*() {
@@ -165,23 +183,19 @@ export const command = Command.make(
         : simulated({ pairs, seed, rate: Option.getOrUndefined(options.rate) })
       view.begin()
       yield* Deferred.succeed(ready, undefined)
-      yield* Effect.raceFirst(followAll(boards, pairs, source.layerOf), source.watch)
+      yield* Effect.raceFirst(followAll(boards, pairs, source), source.watch)
     })
-    const summary = (): ReadonlyArray<string> => json ? [JSON.stringify(view.summary())] : view.tables()
-    const printSummary = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, never, Stdio.Stdio> =>
-      Exit.isFailure(exit) && view.pairsSeen === 0
-        ? Effect.void
-        : Effect.ignore(Stdout.print(`${summary().join("\n")}\n`))
-    const shown = json ? body : Effect.raceFirst(body, Live.show(view))
-    const end = yield* shown.pipe(
+    const end = yield* (json ? body : Effect.raceFirst(body, Live.show(view))).pipe(
       Effect.scoped,
       Effect.provide(Telemetry.layer(options)),
-      Effect.provide(Option.match(held, { onNone: () => Layer.empty, onSome: ({ layer }) => layer })),
+      Effect.provide(log.layer),
       (running) => Lifetime.run(running, { duration, begins: Deferred.await(ready) }),
-      Effect.ensuring(Option.match(held, { onNone: () => Effect.void, onSome: ({ release }) => release })),
-      Effect.onExit(printSummary)
+      Effect.ensuring(log.release),
+      Effect.onExit(printSummary(view, json))
     )
-    if (end === "Elapsed" && view.pairsSeen === 0) return yield* Failure.nothing("no pair had a price from every exchange")
+    if (end === "Elapsed" && view.pairsSeen === 0) {
+      return yield* Failure.nothing("no pair had a price from every exchange")
+    }
   })
 ).pipe(
   Command.withDescription(

@@ -25,10 +25,21 @@ export interface DemoViewOptions {
 
 const logLines = 4
 
-const percentiles = (value: Percentiles | undefined): string =>
-  value === undefined || value.count === 0
+const percentiles = (value: Percentiles | null): string =>
+  value === null || value.count === 0
     ? Style.none
     : [value.p50, value.p95, value.p99].map((millis) => millis.toFixed(2)).join("/")
+
+/** Before the session has been asked for the first time. */
+const nothingCounted = {
+  age: null,
+  processing: null,
+  gaps: 0,
+  reconnects: 0,
+  errors: {},
+  decodeFailures: 0,
+  dropped: 0
+}
 
 const errorCount = (errors: Readonly<Record<string, number>>): number =>
   Object.values(errors).reduce((sum, count) => sum + count, 0)
@@ -75,7 +86,9 @@ export class DemoView implements View {
   #title(): string {
     const { boards, source, seed, now, style } = this.#options
     const origin = source === "live" ? "LIVE" : `simulated, seed ${seed}`
-    return `${style.bold(boards.map(({ name }) => name).join(" and "))}  ${origin}  ${Style.elapsed(now() - this.#startedAt)}`
+    return `${style.bold(boards.map(({ name }) => name).join(" and "))}  ${origin}  ${
+      Style.elapsed(now() - this.#startedAt)
+    }`
   }
 
   #pairTable(): ReadonlyArray<string> {
@@ -146,18 +159,18 @@ export class DemoView implements View {
 
   #exchangeRow(board: ExchangeBoard): ReadonlyArray<string> {
     const { now, style } = this.#options
-    const { performance, books } = board
+    const { performance = nothingCounted, books } = board
     const state = Board.stateOf(board, now())
     return [
       board.name,
       state === "connected" ? style.green(state) : style.red(state),
       Style.fixed(this.#exchangeRates.get(board)!.sample(now(), board.tickerCount), 0),
-      percentiles(performance?.age),
-      percentiles(performance?.processing),
+      percentiles(performance.age),
+      percentiles(performance.processing),
       books === null ? Style.none : `${books.synced}/${books.tracked}`,
-      String(performance?.gaps ?? 0),
-      String(performance?.reconnects ?? 0),
-      String(errorCount(performance?.errors ?? {})),
+      String(performance.gaps),
+      String(performance.reconnects),
+      String(errorCount(performance.errors)),
       String(board.tickerCount)
     ]
   }
@@ -183,7 +196,7 @@ export class DemoView implements View {
   }
 
   #exchangeSummary(board: ExchangeBoard, durationMs: number): JsonObject {
-    const { performance, books } = board
+    const { performance = nothingCounted, books } = board
     return {
       state: Board.stateOf(board, this.#options.now()),
       failure: board.failure,
@@ -191,13 +204,13 @@ export class DemoView implements View {
       rejected: Object.fromEntries(board.rejected),
       updates: board.tickerCount,
       updatesPerSecond: Number(((board.tickerCount * 1000) / Math.max(1, durationMs)).toFixed(1)),
-      latencyMs: performance?.age ?? null,
-      processingMs: performance?.processing ?? null,
-      gaps: performance?.gaps ?? 0,
-      reconnects: performance?.reconnects ?? 0,
-      errors: performance?.errors ?? {},
-      decodeFailures: performance?.decodeFailures ?? 0,
-      dropped: performance?.dropped ?? 0,
+      latencyMs: performance.age,
+      processingMs: performance.processing,
+      gaps: performance.gaps,
+      reconnects: performance.reconnects,
+      errors: performance.errors,
+      decodeFailures: performance.decodeFailures,
+      dropped: performance.dropped,
       books: books === null ? null : Record.map(
         { tracked: books.tracked, synced: books.synced, stale: books.stale, gaps: books.gaps, resyncs: books.resyncs },
         Number

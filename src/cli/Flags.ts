@@ -1,5 +1,6 @@
 /** Flags and arguments that several commands share, and how their text is read. */
-import { Duration, Effect, Option, Result } from "effect"
+import { Array, Duration, Effect, Option, Result } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Argument, CliError, Flag } from "effect/cli"
 import type { PublicTag } from "../domain/Channel.ts"
 import { isTradingPair } from "../domain/Instrument.ts"
@@ -7,11 +8,13 @@ import type { TradingPair } from "../domain/Instrument.ts"
 import * as Exchanges from "../Exchanges.ts"
 
 /** Reads a flag's text; the failure says what would be right. */
-const readAs = <A>(name: string, read: (text: string) => Result.Result<A, string>) => (flag: Flag.Flag<string>): Flag.Flag<A> =>
-  Flag.mapEffect(flag, (value) =>
-    Effect.fromResult(
-      Result.mapError(read(value), (expected) => new CliError.InvalidValue({ option: name, value, expected, kind: "flag" }))
-    ))
+const readAs =
+  <A>(name: string, read: (text: string) => Result.Result<A, string>) => (flag: Flag.Flag<string>): Flag.Flag<A> =>
+    Flag.mapEffect(flag, (value) =>
+      Effect.fromResult(
+        Result.mapError(read(value), (expected) =>
+          new CliError.InvalidValue({ option: name, value, expected, kind: "flag" }))
+      ))
 
 export const exchangeId = Argument.Literals("exchange-id", Exchanges.ids).pipe(
   Argument.withDescription(`The exchange: ${Exchanges.ids.join(", ")}`)
@@ -40,18 +43,22 @@ export const readDuration = (text: string): Result.Result<Duration.Duration, str
 
 const list = (text: string): ReadonlyArray<string> => text.split(/[\s,]+/u).filter((item) => item !== "")
 
+type Items<A> = Result.Result<NonEmptyReadonlyArray<A>, string>
+
 /** Reads each item; the failure is that of the first one that cannot be read. */
-const readList = <A>(text: string, read: (item: string) => Result.Result<A, string>): Result.Result<ReadonlyArray<A>, string> => {
-  const items = list(text)
-  return items.length === 0 ? Result.fail("at least one, separated by commas") : Result.all(items.map(read))
-}
+const readList = <A>(text: string, read: (item: string) => Result.Result<A, string>): Items<A> =>
+  Result.flatMap(
+    Result.all(list(text).map(read)),
+    (items) =>
+      Array.isReadonlyArrayNonEmpty(items) ? Result.succeed(items) : Result.fail("at least one, separated by commas")
+  )
 
 const readPair = (text: string): Result.Result<TradingPair, string> =>
   isTradingPair(text)
     ? Result.succeed(text)
     : Result.fail(`pairs such as BTC/USDT,ETH/USDT (or BTC/USDT:USDT for a perpetual); "${text}" is none`)
 
-export const readPairs = (text: string): Result.Result<ReadonlyArray<TradingPair>, string> => readList(text, readPair)
+export const readPairs = (text: string): Items<TradingPair> => readList(text, readPair)
 
 const channelNames: Readonly<Record<PublicTag, string>> = { BookTicker: "book-ticker", Trades: "trades", Book: "book" }
 
@@ -67,9 +74,12 @@ const readChannel = (text: string): Result.Result<PublicTag, string> =>
     () => `channels out of ${Object.values(channelNames).join(", ")}; "${text}" is none`
   )
 
-export const readChannels = (text: string): Result.Result<ReadonlyArray<PublicTag>, string> => readList(text, readChannel)
+export const readChannels = (text: string): Items<PublicTag> => readList(text, readChannel)
 
-const unique = <A>(lists: ReadonlyArray<ReadonlyArray<A>>): ReadonlyArray<A> => [...new Set(lists.flat())]
+/** The items of every time that the flag was given, each once. */
+const unique = <A>(lists: ReadonlyArray<NonEmptyReadonlyArray<A>>): NonEmptyReadonlyArray<A> =>
+  // The flag was given at least once, and each time with at least one item.
+  Array.dedupe(lists.flat() as unknown as NonEmptyReadonlyArray<A>)
 
 /** Commas, or the flag again, between the items. */
 export const pairs = Flag.String("pairs").pipe(

@@ -1,10 +1,10 @@
 /** What `exchange decode` does with a line: a frame in JSON goes through an exchange's codec, an answer in JSON comes out. */
 import { Predicate, Result, Schema } from "effect"
+import type { OutFrame } from "../connection/Connection.ts"
 import type { PublicTag } from "../domain/Channel.ts"
 import type { InstrumentOf } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import * as Numeric from "../domain/Numeric.ts"
-import type { OutFrame } from "../connection/Connection.ts"
 import type { Answer, Codec, ExchangeAdapter, Refusal, Sink, Topic } from "../ExchangeAdapter.ts"
 import * as EventJson from "./EventJson.ts"
 import type { JsonObject } from "./EventJson.ts"
@@ -251,4 +251,3 @@ export class FrameDecoder {
 }
 
 export const noInstruments: InstrumentOf = () => undefined
-

@@ -1,5 +1,5 @@
 /** Shows a picture that changes: redrawn in place on a terminal, as lines at a modest pace everywhere else. */
-import { Effect, Option, Queue, Schedule, Stdio, Stream, Terminal } from "effect"
+import { Effect, Queue, Schedule, Stdio, Stream, Terminal } from "effect"
 import type { Scope } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import type * as Failure from "./Failure.ts"
@@ -78,8 +78,8 @@ export const isTerminal: Effect.Effect<boolean> = Effect.map(
 export const show = (view: View): Effect.Effect<void, Failure.CommandFailed, Stdio.Stdio | Terminal.Terminal> =>
   Effect.flatMap(isTerminal, (animate) => animate ? redraw(view) : print(view))
 
-/** Where logs go meanwhile: into the picture, where they would be drawn over otherwise. */
-export const logging: Effect.Effect<Option.Option<Logging.Held>, never, Stdio.Stdio> = Effect.gen(function*() {
+/** Where logs go while a view is shown: into the picture, where they would be drawn over otherwise. */
+export const logging: Effect.Effect<Logging.Held, never, Stdio.Stdio> = Effect.gen(function*() {
   const stdio = yield* Stdio.Stdio
-  return (yield* isTerminal) && (yield* stdio.stderrIsTerminal) ? Option.some(Logging.makeHeld()) : Option.none()
+  return (yield* isTerminal) && (yield* stdio.stderrIsTerminal) ? Logging.makeHeld() : Logging.direct
 })

@@ -26,6 +26,9 @@ export interface Held {
   readonly release: Effect.Effect<void>
 }
 
+/** Nothing is held back. */
+export const direct: Held = { layer: Layer.empty, recent: () => [], release: Effect.void }
+
 const mostHeld = 200
 
 export const makeHeld = (): Held => {

@@ -1,9 +1,9 @@
 /** The simulator in a process of its own: this same command with `simulate`, ended with the scope or with this process. */
 import { Effect, Schema, Stream } from "effect"
 import type { Scope } from "effect"
+import type { PlatformError } from "effect/PlatformError"
 import * as ChildProcess from "effect/process/ChildProcess"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import type { PlatformError } from "effect/PlatformError"
 import { fileURLToPath } from "node:url"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { SimulatorUrls } from "../simulator/Simulator.ts"

@@ -1,5 +1,6 @@
 /** Standard output, which is for data alone: written at the reader's pace, and its end is a quiet end. */
-import { Effect, PlatformError, Predicate, Stdio, Stream } from "effect"
+import { Effect, Predicate, Stdio, Stream } from "effect"
+import type { PlatformError } from "effect"
 import * as Failure from "./Failure.ts"
 
 /** What Node says when nobody reads any more, as behind `| head -1`. */
@@ -26,4 +27,5 @@ export const write = <R>(
         : Effect.fail(Failure.failed(`cannot write to standard output: ${error.message}`)))
   )
 
-export const print = (text: string): Effect.Effect<void, Failure.CommandFailed, Stdio.Stdio> => write(Stream.succeed(text))
+export const print = (text: string): Effect.Effect<void, Failure.CommandFailed, Stdio.Stdio> =>
+  write(Stream.succeed(text))

@@ -17,7 +17,10 @@ const pad = (text: string, width: number, align: "left" | "right"): string => {
 }
 
 /** A line for the titles and one for each row; cells may hold colours. Columns are as wide as they need to be. */
-export const format = (columns: ReadonlyArray<Column>, rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+export const format = (
+  columns: ReadonlyArray<Column>,
+  rows: ReadonlyArray<ReadonlyArray<string>>
+): ReadonlyArray<string> => {
   const widths = columns.map(({ title, width = 0 }, i) =>
     rows.reduce(
       (widest, row) => Math.max(widest, CliOutput.displayWidth(row[i] ?? "")),

@@ -1,7 +1,7 @@
 /** `exchange watch`: the live data of one exchange. */
-import { Array, Clock, Effect, Layer, Option, Stdio, Stream } from "effect"
-import { Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Clock, Effect, Option, Stdio, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import * as OrderBooks from "../composite/OrderBooks.ts"
 import type { PublicTag } from "../domain/Channel.ts"
 import type { Feed } from "../domain/Feed.ts"
@@ -9,6 +9,7 @@ import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
 import * as Exchanges from "../Exchanges.ts"
+import { MarketRest } from "../MarketRest.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
 import type { Subscribed } from "../PublicWebsocket.ts"
 import { ExchangeBoard } from "./Board.ts"
@@ -18,6 +19,7 @@ import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Lifetime from "./Lifetime.ts"
 import * as Live from "./Live.ts"
+import * as Logging from "./Logging.ts"
 import * as Refusal from "./Refusal.ts"
 import * as StatusLog from "./StatusLog.ts"
 import * as Stdout from "./Stdout.ts"
@@ -43,6 +45,23 @@ const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failur
     ? Effect.void
     : Effect.fail(Failure.usage(`${adapter.name} can have no pair such as ${impossible.join(", ")}`))
 }
+
+/**
+ * Compares the pairs with the exchange's own list, beside the subscriptions: Gate accepts a book of a pair that it does
+ * not have and never sends one. Fails when none is listed, and goes on for ever otherwise.
+ */
+const compareWithList = ({ adapter, pairs }: Wanted): Effect.Effect<never, Failure.CommandFailed, MarketRest> =>
+  Effect.gen(function*() {
+    const rest = yield* MarketRest
+    const listed = new Set((yield* rest.instruments).map(({ pair }) => pair))
+    const unlisted = pairs.filter((pair) => !listed.has(pair))
+    const message = `${adapter.id} does not list ${unlisted.join(", ")}; see \`exchange instruments ${adapter.id}\``
+    if (unlisted.length === pairs.length) return yield* Failure.usage(message)
+    if (unlisted.length > 0) yield* Effect.logWarning(message)
+  }).pipe(
+    Effect.catchTag("ExchangeError", (error) => Effect.logWarning(`the pairs could not be checked: ${error.message}`)),
+    Effect.andThen(Effect.never)
+  )
 
 /** Subscribes; refused pairs are told, and all of them refused is a failure. */
 const subscribe = ({ pairs, channels }: Wanted): Effect.Effect<Subscribed, Failure.CommandFailed, PublicWebsocket> =>
@@ -95,18 +114,25 @@ const table = (wanted: Wanted, view: WatchView) =>
     Effect.raceFirst(Live.show(view))
   )
 
-const makeView = Effect.fnUntraced(function*(wanted: Wanted, log: (count: number) => ReadonlyArray<string>) {
+type Format = Option.Option<"table" | "ndjson">
+
+/** How to show what comes, and what to show it with. */
+const prepare = Effect.fnUntraced(function*({ adapter, pairs, channels }: Wanted, format: Format) {
+  const stdio = yield* Stdio.Stdio
   const clock = yield* Clock.Clock
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  const { adapter, pairs, channels } = wanted
-  return new WatchView({
+  const onTerminal = yield* stdio.stdoutIsTerminal
+  const isTable = Option.getOrElse(format, () => onTerminal ? "table" : "ndjson") === "table"
+  const log = isTable ? yield* Live.logging : Logging.direct
+  const view = new WatchView({
     board: new ExchangeBoard(adapter.id, adapter.name),
     pairs,
     channels,
     now: () => clock.currentTimeMillisUnsafe(),
     style: Style.of(canColor),
-    log
+    log: log.recent
   })
+  return { isTable, log, view }
 })
 
 /** Flags that were given, and no keys for the others: what is left out comes from the configuration. */
@@ -130,33 +156,21 @@ export const command = Command.make(
     otlpUrl: Flags.otlpUrl
   },
   Effect.fnUntraced(function*(options) {
-    const { exchange, pairs, channels, duration } = options
-    if (!Array.isReadonlyArrayNonEmpty(pairs) || !Array.isReadonlyArrayNonEmpty(channels)) {
-      return yield* Failure.usage("--pairs and --channels are needed")
-    }
+    const { exchange, pairs, channels, duration, wsUrl, restUrl } = options
     const wanted: Wanted = { adapter: Exchanges.get(exchange), pairs, channels }
     yield* check(wanted)
-    const stdio = yield* Stdio.Stdio
-    const format = Option.getOrElse(options.format, () => "auto" as const)
-    const isTable = format === "table" || (format === "auto" && (yield* stdio.stdoutIsTerminal))
-    const held = isTable ? yield* Live.logging : Option.none()
-    const view = yield* makeView(
-      wanted,
-      (count) => Option.match(held, { onNone: () => [], onSome: ({ recent }) => recent(count) })
-    )
+    const { isTable, log, view } = yield* prepare(wanted, options.format)
     let events = 0
     const body = isTable ? table(wanted, view) : Effect.scoped(ndjson(wanted, (count) => void (events += count)))
-    const services = Exchanges.layerConfig(exchange, {
-      ...given("url", options.wsUrl),
-      ...given("restUrl", options.restUrl)
-    })
-    const end = yield* body.pipe(
-      Effect.provide(services),
+    // A WebSocket of one's own without its REST calls: the exchange's list would be another world's.
+    const isListKnown = Option.isNone(wsUrl) || Option.isSome(restUrl)
+    const end = yield* Effect.raceFirst(body, isListKnown ? compareWithList(wanted) : Effect.never).pipe(
+      Effect.provide(Exchanges.layerConfig(exchange, { ...given("url", wsUrl), ...given("restUrl", restUrl) })),
       Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
       Effect.provide(Telemetry.layer(options)),
-      Effect.provide(Option.match(held, { onNone: () => Layer.empty, onSome: ({ layer }) => layer })),
+      Effect.provide(log.layer),
       (running) => Lifetime.run(running, { duration }),
-      Effect.ensuring(Option.match(held, { onNone: () => Effect.void, onSome: ({ release }) => release }))
+      Effect.ensuring(log.release)
     )
     if (end === "Elapsed" && events + view.count === 0) {
       return yield* Failure.nothing(`nothing was received from ${exchange}`)

@@ -1,9 +1,9 @@
 /** What `exchange watch --format table` shows: the newest values of each pair, never stale ones. */
 import type { OrderBooks } from "../composite/OrderBooks.ts"
 import type { PublicTag } from "../domain/Channel.ts"
+import type { Gap } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../domain/Market.ts"
-import type { Gap } from "../domain/Feed.ts"
 import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import * as Board from "./Board.ts"
 import type { View } from "./Live.ts"
@@ -133,7 +133,9 @@ export class WatchView implements View {
     ]
   }
 
-  readonly lines = (): ReadonlyArray<string> => (this.count === 0 ? [this.#title()] : [this.#title(), ...this.table(), ""])
+  readonly lines = (): ReadonlyArray<
+    string
+  > => (this.count === 0 ? [this.#title()] : [this.#title(), ...this.table(), ""])
 
   readonly table = (): ReadonlyArray<string> =>
     Table.format(

@@ -442,12 +442,11 @@ export const make = Effect.fnUntraced(function*(
     websocket.feed(Channel.book(entry.follower.pair, request), { bufferSize, overflow }).pipe(
       Effect.tap(() => Deferred.succeed(entry.accepted, undefined)),
       Effect.flatMap((feed) =>
-        Stream.runForEachArray(feed, (batch) =>
-          Effect.suspend(() => {
-            const goOn = entry.follower.onBatch(batch)
-            if (!goOn) return Effect.andThen(publish, Effect.fail(resubscribe))
-            return unpublished.length === 0 ? Effect.void : publish
-          }))
+        Stream.runForEachArray(feed, (batch) => {
+          const goOn = entry.follower.onBatch(batch)
+          if (!goOn) return Effect.andThen(publish, Effect.fail(resubscribe))
+          return unpublished.length === 0 ? Effect.void : publish
+        })
       ),
       Effect.andThen(Effect.fail(closedError("the book's feed ended"))),
       Effect.scoped,

@@ -144,7 +144,6 @@ export const make = (options: InboxOptions): Inbox => {
     end,
     discard: (reason) => {
       first = last = current = undefined
-      unreadBytes = 0
       end(reason)
     },
     reason: () => ended,

@@ -9,7 +9,8 @@ export type ExactText = Readonly<Record<string, string>>
 const dot = 46
 const zero = 48
 
-const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
+/** 10^0 to 10^22: all that a double holds exactly. */
+export const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 
 /** With its dot; so nine digits at most, which fit an int32. */
 const longestShort = 10

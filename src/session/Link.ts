@@ -255,7 +255,8 @@ class LinkSink implements Sink {
   readonly #counters: Counters
   readonly #clock: Clock.Clock
   readonly #wakeups: Wakeups
-  #exchangeTime: number | null = null
+  /** The batch's last event. The whole event: to keep a number of it would box that number each time. */
+  #last: MarketEvent | null = null
   /** What the exchange announced, to act on behind the batch. */
   notice: string | null = null
   /** Answers that the exchange asked for, to send behind the batch. */
@@ -272,7 +273,7 @@ class LinkSink implements Sink {
     const { frames, receivedAt } = batch
     const counters = this.#counters
     const events = counters.events
-    this.#exchangeTime = null
+    this.#last = null
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!
       counters.bytes += frame.length
@@ -283,12 +284,17 @@ class LinkSink implements Sink {
     if (counters.events === events) return
     connection.activity.dataAt = receivedAt
     counters.processing.add(Silence.wallMillis(this.#clock) - receivedAt)
-    if (this.#exchangeTime !== null) counters.age.add(receivedAt - this.#exchangeTime)
+    const exchangeTime = this.#lastTime()
+    if (exchangeTime !== null) counters.age.add(receivedAt - exchangeTime)
+  }
+
+  #lastTime(): number | null {
+    return this.#last === null ? null : this.#last.exchangeTime
   }
 
   event(topic: Topic, event: MarketEvent): void {
     this.#counters.events++
-    this.#exchangeTime = event.exchangeTime
+    this.#last = event
     const state = topic.slot as TopicState | null
     if (state === null) this.#counters.unrouted++
     else state.onEvent(event)

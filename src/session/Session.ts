@@ -237,17 +237,19 @@ export const make = Effect.fnUntraced(
       })
       links.push(link)
       // Not before the link is booked: a dial may fail for good in its very first step.
-      const fiber = fork(Effect.andThen(Effect.yieldNow, link.run).pipe(
-        Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
-        // A defect must not leave the topics waiting for data that cannot come.
-        Effect.catchDefect((defect) =>
-          Effect.andThen(
-            Effect.logError(`[${adapter.id}] connection ${link.id} died of a defect`, defect),
-            Effect.sync(() => linkFailed(link, TopicErrors.defect(adapter, defect)))
-          )
-        ),
-        Effect.ensuring(Effect.sync(() => linkClosed(link)))
-      ))
+      const fiber = fork(
+        Effect.andThen(Effect.yieldNow, link.run).pipe(
+          Effect.catch((error) => Effect.sync(() => linkFailed(link, error))),
+          // A defect must not leave the topics waiting for data that cannot come.
+          Effect.catchDefect((defect) =>
+            Effect.andThen(
+              Effect.logError(`[${adapter.id}] connection ${link.id} died of a defect`, defect),
+              Effect.sync(() => linkFailed(link, TopicErrors.defect(adapter, defect)))
+            )
+          ),
+          Effect.ensuring(Effect.sync(() => linkClosed(link)))
+        )
+      )
       closers.set(link, () => fiber.interruptUnsafe())
       return link
     }

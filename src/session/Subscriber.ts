@@ -10,7 +10,7 @@ import type { Counters } from "./Counters.ts"
 import type { Route, Subscriber } from "./Topics.ts"
 import { originOf } from "./Topics.ts"
 
-type Item = MarketEvent | Gap
+type Item = Feed<MarketEvent>
 type Chunk = NonEmptyReadonlyArray<Feed<MarketEvent>>
 type End = ExchangeError | Cause.Done
 type Resume = (effect: Effect.Effect<Chunk, End>) => void
@@ -74,7 +74,7 @@ export class BufferSubscriber implements Subscriber {
   push(route: Route, event: MarketEvent): void {
     if (this.#end !== null) return
     if (this.#items.length >= this.#limit && this.#overflow(route)) return
-    this.#items.push(event)
+    this.#items.push({ _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) })
     this.#owners.push(route)
     route.state.delivered++
     this.#counters.delivered++
@@ -136,10 +136,13 @@ export class BufferSubscriber implements Subscriber {
     if (this.#items.length > 0 || this.#end !== null) return resume(this.#take())
     this.#resume = resume
     this.#awake = false
-    return Effect.sync(() => {
-      this.#resume = null
-      this.#awake = true
-    })
+    return this.#forget
+  })
+
+  /** The consumer stopped waiting. Made once, not for every wait. */
+  readonly #forget = Effect.sync(() => {
+    this.#resume = null
+    this.#awake = true
   })
 
   readonly stream: Stream.Stream<Feed<MarketEvent>, ExchangeError> = Stream.fromPull(Effect.succeed(this.pull))
@@ -169,17 +172,10 @@ export class BufferSubscriber implements Subscriber {
   #take(): Effect.Effect<Chunk, End> {
     const items = this.#items
     if (items.length === 0) return this.#end!
-    const chunk = new Array<Feed<MarketEvent>>(items.length)
-    for (let i = 0; i < items.length; i++) {
-      const item = items[i]!
-      chunk[i] = item._tag === "Gap"
-        ? item
-        : { _tag: "Data", value: item, receivedAt: item.receivedAt, origin: originOf(item) }
-    }
     this.#items = []
     this.#owners = []
     if (this.#room.length > 0 || this.#options.block) this.#makeRoom()
-    return Effect.succeed(chunk as unknown as Chunk)
+    return Effect.succeed(items as unknown as Chunk)
   }
 
   /** Makes room. True when the event that did not fit belongs to a route that starts again from a snapshot. */

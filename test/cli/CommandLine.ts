@@ -2,7 +2,7 @@
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import { Console, Deferred, Effect, Layer, Option, Queue, Sink, Stdio, Stream, Terminal } from "effect"
+import { ConfigProvider, Console, Deferred, Effect, Layer, Option, Queue, Sink, Stdio, Stream, Terminal } from "effect"
 import type { Scope } from "effect"
 import { Command, TerminalCapabilities } from "effect/cli"
 import * as Exchange from "../../src/cli/Exchange.ts"
@@ -34,6 +34,8 @@ export interface Options {
   readonly terminal?: boolean | undefined
   readonly color?: boolean | undefined
   readonly rows?: number | undefined
+  /** Environment variables that the configuration is read from. */
+  readonly env?: Readonly<Record<string, string>> | undefined
   /** Standard output ends after the first chunk that holds this text, as a reader that has seen enough. */
   readonly readUntil?: string | undefined
 }
@@ -45,11 +47,12 @@ class Output {
 
   push(chunk: string): void {
     this.text += chunk
-    this.#waiting = this.#waiting.filter(({ part, deferred }) => {
-      if (!this.text.includes(part)) return true
-      Deferred.doneUnsafe(deferred, Effect.void)
-      return false
-    })
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter(({ part }) => !this.text.includes(part))
+    // Whoever is told may wait again at once.
+    for (const { part, deferred } of waiting) {
+      if (this.text.includes(part)) Deferred.doneUnsafe(deferred, Effect.void)
+    }
   }
 
   end(): void {
@@ -114,6 +117,7 @@ const servicesOf = (options: Options, stdout: Output, keys: Queue.Dequeue<Termin
     Logging.layer,
     stdioOf(options, stdout),
     terminalOf(options, keys),
+    ConfigProvider.layer(ConfigProvider.fromEnv({ env: options.env ?? {} })),
     Layer.succeed(TerminalCapabilities.TerminalCapabilities, {
       canAnimate: terminal,
       canColor: color,

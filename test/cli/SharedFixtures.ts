@@ -53,7 +53,9 @@ const bytesOf = (part: Part): Buffer => {
   return Buffer.concat(new Array<Buffer>(part.times!).fill(once))
 }
 
-const isGenerated = (raw: unknown): raw is { readonly generate: { readonly what: string; readonly parts: ReadonlyArray<Part> } } =>
+const isGenerated = (
+  raw: unknown
+): raw is { readonly generate: { readonly what: string; readonly parts: ReadonlyArray<Part> } } =>
   typeof raw === "object" && raw !== null && "generate" in raw
 
 /** Text or `{hex}`, as the command reads it. */

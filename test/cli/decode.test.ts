@@ -71,7 +71,10 @@ describe("shared fixtures", () => {
     if (seq !== undefined) assert.strictEqual(event["version"], seq)
   }
 
-  const compareTrades = (events: ReadonlyArray<Readonly<Record<string, unknown>>>, { trades }: SharedFixtures.Expect): void => {
+  const compareTrades = (
+    events: ReadonlyArray<Readonly<Record<string, unknown>>>,
+    { trades }: SharedFixtures.Expect
+  ): void => {
     const expected = trades as ReadonlyArray<Readonly<Record<string, unknown>>> | undefined
     if (expected === undefined) return assert.isAbove(events.length, 1)
     assert.deepStrictEqual(
@@ -104,7 +107,9 @@ describe("shared fixtures", () => {
     if (answer.error !== undefined) return "error"
     if (answer.control !== undefined) return String(answer.control["kind"])
     const tag = answer.events![0]?.["_tag"]
-    return tag === undefined ? "ignore" : { BookTicker: "book_ticker", Trade: "trades", BookUpdate: "depth" }[String(tag)]!
+    return tag === undefined
+      ? "ignore"
+      : { BookTicker: "book_ticker", Trade: "trades", BookUpdate: "depth" }[String(tag)]!
   }
 
   const compareControl = (control: Readonly<Record<string, unknown>>, expect: SharedFixtures.Expect): void => {
@@ -127,6 +132,14 @@ describe("shared fixtures", () => {
 
   const kinds: Readonly<Record<string, string>> = { error: "rejection", ping: "notice" }
 
+  const facts: Readonly<Record<string, (answer: Answer, expect: SharedFixtures.Expect) => void>> = {
+    book_ticker: ({ events }, expect) => compareTicker(events![0]!, expect),
+    trades: ({ events }, expect) => compareTrades(events!, expect),
+    depth: ({ events }, expect) => compareDepth(events![0]!, expect),
+    ack: ({ control }, expect) => compareControl(control!, expect),
+    error: ({ control }, expect) => compareControl(control!, expect)
+  }
+
   const compare = ({ expect }: SharedFixtures.Case, answer: Answer): void => {
     const outcome = outcomeOf(answer)
     if (expect.error === true) return assert.strictEqual(outcome, "error")
@@ -138,10 +151,7 @@ describe("shared fixtures", () => {
     // Answers about channels that are not offered mean nothing here.
     if (outcome === "ignore" && !ours.has(String(expect["channel"] ?? "spot.trades"))) return
     assert.strictEqual(outcome, kinds[kind] ?? kind)
-    if (kind === "book_ticker") compareTicker(answer.events![0]!, expect)
-    else if (kind === "trades") compareTrades(answer.events!, expect)
-    else if (kind === "depth") compareDepth(answer.events![0]!, expect)
-    else if (answer.control !== undefined) compareControl(answer.control, expect)
+    facts[kind]?.(answer, expect)
   }
 
   for (
@@ -239,9 +249,12 @@ describe("lines", () => {
     assert.deepStrictEqual([hex?.id, hex?.error?._tag], ["hex", "DecodeFailed"])
   })
 
-  const bytes = Arbitrary.map(Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))), (
-    list
-  ) => Uint8Array.from(list))
+  const bytes = Arbitrary.map(
+    Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))),
+    (
+      list
+    ) => Uint8Array.from(list)
+  )
 
   for (const exchange of Exchanges.ids) {
     it.prop(`of ${exchange} with any bytes have as many answers`, [bytes], ([garbage]) => {
@@ -253,7 +266,10 @@ describe("lines", () => {
     })
 
     it.prop(`of ${exchange} with any frame have one answer each`, [Arbitrary.array(bytes)], ([frames]) => {
-      const answers = decode(exchange, frames.map((frame, id) => ({ id, raw: { hex: Buffer.from(frame).toString("hex") } })))
+      const answers = decode(
+        exchange,
+        frames.map((frame, id) => ({ id, raw: { hex: Buffer.from(frame).toString("hex") } }))
+      )
       assert.deepStrictEqual(answers.map(({ id }) => id), frames.map((_, id) => id))
     })
   }
@@ -365,14 +381,20 @@ describe("control", () => {
 
   it("tells what the exchange announces and asks", () => {
     const none = { action: "unknown", requestId: null, topics: null }
-    assert.deepStrictEqual(madeUp((_f, _a, sink) => sink.closing("soon")).control, { kind: "notice", ...none, detail: "soon" })
+    assert.deepStrictEqual(madeUp((_f, _a, sink) => sink.closing("soon")).control, {
+      kind: "notice",
+      ...none,
+      detail: "soon"
+    })
     assert.deepStrictEqual(madeUp((_f, _a, sink) => sink.reply?.("pong")).control, {
       kind: "notice",
       ...none,
       detail: "the exchange pings",
       reply: "pong"
     })
-    assert.deepStrictEqual(madeUp((_f, _a, sink) => sink.reply?.(Uint8Array.of(1, 255))).control?.["reply"], { hex: "01ff" })
+    assert.deepStrictEqual(madeUp((_f, _a, sink) => sink.reply?.(Uint8Array.of(1, 255))).control?.["reply"], {
+      hex: "01ff"
+    })
   })
 
   it("gives way to events of the same frame, and both to a failure", () => {
@@ -452,10 +474,21 @@ describe("command", () => {
         assert.strictEqual(parse(stdout)[0]?.events?.[0]?.["pair"], "BTC/USDT")
       }
       fs.writeFileSync(path.join(folder, "none"), lines([other]))
-      const { code, stderr } = yield* CommandLine.run(["decode", "gate-spot", "--instruments", path.join(folder, "none")])
+      const { code, stderr } = yield* CommandLine.run([
+        "decode",
+        "gate-spot",
+        "--instruments",
+        path.join(folder, "none")
+      ])
       assert.strictEqual(code, 0)
       assert.include(stderr, "has no instruments of gate-spot")
-      for (const [name, content, part] of [["bad", "{\"exchange\":1}", "line 1 is no"], ["list", "[1]", "entry 1 is no"], ["cut", "[{", "line 1 is no"]] as const) {
+      for (
+        const [name, content, part] of [["bad", "{\"exchange\":1}", "line 1 is no"], ["list", "[1]", "entry 1 is no"], [
+          "cut",
+          "[{",
+          "line 1 is no"
+        ]] as const
+      ) {
         fs.writeFileSync(path.join(folder, name), content)
         const bad = yield* CommandLine.run(["decode", "gate-spot", "--instruments", path.join(folder, name)])
         assert.strictEqual(bad.code, 2)

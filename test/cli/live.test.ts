@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import type { SimulatorService } from "../../src/simulator/Simulator.ts"
 import * as CommandLine from "./CommandLine.ts"
 import * as SimulatedExchanges from "./SimulatedExchanges.ts"
 
@@ -24,11 +25,19 @@ describe("instruments", () => {
         assert.strictEqual(table.code, 0)
         assert.match(table.stdout, /^PAIR +SYMBOL +KIND/)
         assert.match(table.stdout, /\nBTC\/USDT +BTC_?USDT +spot +trading +0\.01 +0\.000001 /)
-        const ndjson = yield* CommandLine.run(["instruments", exchange, "--format=ndjson", "--pairs=ETH/USDT,FOO/BAR", restUrl])
+        const ndjson = yield* CommandLine.run([
+          "instruments",
+          exchange,
+          "--format=ndjson",
+          "--pairs=ETH/USDT,FOO/BAR",
+          restUrl
+        ])
         assert.strictEqual(ndjson.code, 0)
         assert.include(ndjson.stderr, "does not list FOO/BAR")
         assert.deepStrictEqual(
-          jsonLines(ndjson.stdout).map(({ pair, priceStep, minQuantity, settle }) => [pair, priceStep, minQuantity, settle]),
+          jsonLines(ndjson.stdout).map((
+            { pair, priceStep, minQuantity, settle }
+          ) => [pair, priceStep, minQuantity, settle]),
           [["ETH/USDT", "0.01", "0.00001", null]]
         )
         const unlisted = yield* CommandLine.run(["instruments", exchange, "--pairs=FOO/BAR", restUrl])
@@ -62,7 +71,13 @@ describe("watch", () => {
       const simulator = yield* SimulatedExchanges.start()
       for (const exchange of ["mexc-spot", "gate-spot"]) {
         const running = yield* CommandLine.start(
-          ["watch", exchange, "--pairs=BTC/USDT", "--channels=book-ticker,trades,book", ...SimulatedExchanges.flags(simulator, exchange)],
+          [
+            "watch",
+            exchange,
+            "--pairs=BTC/USDT",
+            "--channels=book-ticker,trades,book",
+            ...SimulatedExchanges.flags(simulator, exchange)
+          ]
         )
         yield* running.shows("\"kind\":\"delta\"")
         yield* running.shows("\"_tag\":\"BookTicker\"")
@@ -89,7 +104,13 @@ describe("watch", () => {
     Effect.scoped(Effect.gen(function*() {
       const simulator = yield* SimulatedExchanges.start()
       const running = yield* CommandLine.start(
-        ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=book", ...SimulatedExchanges.flags(simulator, "gate-spot")],
+        [
+          "watch",
+          "gate-spot",
+          "--pairs=BTC/USDT",
+          "--channels=book",
+          ...SimulatedExchanges.flags(simulator, "gate-spot")
+        ],
         { terminal: true, rows: 50 }
       )
       yield* running.shows("synced")
@@ -106,7 +127,13 @@ describe("watch", () => {
     Effect.scoped(Effect.gen(function*() {
       const simulator = yield* SimulatedExchanges.start()
       const running = yield* CommandLine.start(
-        ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=trades", ...SimulatedExchanges.flags(simulator, "gate-spot")],
+        [
+          "watch",
+          "gate-spot",
+          "--pairs=BTC/USDT",
+          "--channels=trades",
+          ...SimulatedExchanges.flags(simulator, "gate-spot")
+        ],
         { terminal: true, rows: 2 }
       )
       yield* running.shows("events")
@@ -120,7 +147,14 @@ describe("watch", () => {
     Effect.scoped(Effect.gen(function*() {
       const simulator = yield* SimulatedExchanges.start()
       const { code, stdout } = yield* CommandLine.run(
-        ["watch", "mexc-spot", "--pairs=BTC/USDT", "--channels=book,BookTicker", "--format=table", ...SimulatedExchanges.flags(simulator, "mexc-spot")],
+        [
+          "watch",
+          "mexc-spot",
+          "--pairs=BTC/USDT",
+          "--channels=book,BookTicker",
+          "--format=table",
+          ...SimulatedExchanges.flags(simulator, "mexc-spot")
+        ],
         { readUntil: "synced" }
       )
       assert.strictEqual(code, 0)
@@ -131,15 +165,26 @@ describe("watch", () => {
     Effect.scoped(Effect.gen(function*() {
       const simulator = yield* SimulatedExchanges.start()
       const flags = SimulatedExchanges.flags(simulator, "gate-spot")
-      const partly = yield* CommandLine.start(["watch", "gate-spot", "--pairs=BTC/USDT,FOO/BAR", "--channels=BookTicker", ...flags])
+      const partly = yield* CommandLine.start([
+        "watch",
+        "gate-spot",
+        "--pairs=BTC/USDT,FOO/BAR",
+        "--channels=BookTicker",
+        ...flags
+      ])
       yield* partly.logs("FOO_BAR")
+      yield* partly.logs("gate-spot does not list FOO/BAR")
       yield* partly.shows("BTC/USDT")
       yield* partly.interrupt
       assert.strictEqual((yield* partly.ended).code, 0)
       for (const format of ["ndjson", "table"]) {
-        const none = yield* CommandLine.run(["watch", "gate-spot", "--pairs=FOO/BAR", "--channels=Book", `--format=${format}`, ...flags])
-        assert.strictEqual(none.code, 2)
-        assert.include(none.stderr, "unknown currency pair")
+        for (const [channel, more] of [["BookTicker", flags.slice(0, 1)], ["Book", flags]] as const) {
+          const none = yield* CommandLine.run(
+            ["watch", "gate-spot", "--pairs=FOO/BAR", `--channels=${channel}`, `--format=${format}`, ...more]
+          )
+          assert.strictEqual(none.code, 2)
+          assert.include(none.stderr, channel === "Book" ? "gate-spot does not list FOO/BAR" : "unknown currency pair")
+        }
       }
     })))
 
@@ -162,7 +207,14 @@ describe("watch", () => {
     Effect.scoped(Effect.gen(function*() {
       const simulator = yield* SimulatedExchanges.start()
       const { code, stdout } = yield* CommandLine.run(
-        ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=BookTicker", "--duration=2s", ...SimulatedExchanges.flags(simulator, "gate-spot")]
+        [
+          "watch",
+          "gate-spot",
+          "--pairs=BTC/USDT",
+          "--channels=BookTicker",
+          "--duration=2s",
+          ...SimulatedExchanges.flags(simulator, "gate-spot")
+        ]
       )
       assert.strictEqual(code, 0)
       assert.isAbove(jsonLines(stdout).length, 0)
@@ -212,7 +264,14 @@ describe("watch", () => {
       )
       const { port } = server.address() as AddressInfo
       const { code, stderr } = yield* CommandLine.run(
-        ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=book", `--metrics-port=${port}`, "--ws-url=ws://127.0.0.1:9"]
+        [
+          "watch",
+          "gate-spot",
+          "--pairs=BTC/USDT",
+          "--channels=book",
+          `--metrics-port=${port}`,
+          "--ws-url=ws://127.0.0.1:9"
+        ]
       )
       assert.strictEqual(code, 1)
       assert.include(stderr, `cannot serve metrics on 127.0.0.1:${port}`)
@@ -223,7 +282,12 @@ describe("watch", () => {
 describe("simulate", () => {
   it.live("says first where it listens, and ends with whoever started it", () =>
     Effect.gen(function*() {
-      const { code, stdout, stderr } = yield* CommandLine.run(["simulate", "--pairs=BTC/USDT", "--exit-with-parent", "--fault=drop@1s"])
+      const { code, stdout, stderr } = yield* CommandLine.run([
+        "simulate",
+        "--pairs=BTC/USDT",
+        "--exit-with-parent",
+        "--fault=drop@1s"
+      ])
       assert.strictEqual(code, 0)
       const urls = JSON.parse(stdout) as Readonly<Record<string, Json>>
       assert.sameMembers(Object.keys(urls), ["mexc-spot", "gate-spot"])
@@ -281,7 +345,9 @@ describe("demo", () => {
       assert.strictEqual(lines.length, 1)
       const [summary] = lines as unknown as readonly [{
         readonly pairsSeen: number
-        readonly exchanges: Readonly<Record<string, { readonly state: string; readonly updates: number; readonly errors: Json }>>
+        readonly exchanges: Readonly<
+          Record<string, { readonly state: string; readonly updates: number; readonly errors: Json }>
+        >
       }]
       assert.strictEqual(summary.pairsSeen, 2)
       for (const { state, updates, errors } of Object.values(summary.exchanges)) {
@@ -297,4 +363,45 @@ describe("demo", () => {
       assert.strictEqual(code, 3)
       assert.include(stderr, "no pair had a price from every exchange")
     }))
+
+  /** The variables that lead the program for the real exchanges to simulated ones. */
+  const environment = (simulator: SimulatorService): Readonly<Record<string, string>> =>
+    Object.fromEntries(
+      Object.entries(simulator.urls).flatMap(([id, { ws, rest }]) => {
+        const prefix = id.toUpperCase().replaceAll("-", "_")
+        return [[`${prefix}_WS_URL`, ws], [`${prefix}_REST_URL`, rest]]
+      })
+    )
+
+  it.live("takes the configured exchanges instead, says that this is not proved, and goes on without refused pairs", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const simulator = yield* SimulatedExchanges.start()
+      const running = yield* CommandLine.start(["demo", "--live", "--pairs=BTC/USDT,FOO/BAR"], {
+        env: environment(simulator)
+      })
+      yield* running.logs("not yet been run live")
+      yield* running.logs("FOO_BAR")
+      yield* running.shows("synced / synced")
+      yield* running.interrupt
+      const { code, stdout } = yield* running.ended
+      assert.strictEqual(code, 0)
+      assert.match(stdout, /MEXC spot and Gate spot {2}LIVE/)
+    })))
+
+  it.live("fails when every exchange refuses, and when the configuration is wrong", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const simulator = yield* SimulatedExchanges.start({ faults: ["reject:BTC/USDT"] })
+      const refused = yield* CommandLine.run(["demo", "--live", "--pairs=BTC/USDT", "--json"], {
+        env: environment(simulator)
+      })
+      assert.strictEqual(refused.code, 2)
+      assert.strictEqual(refused.stdout, "")
+      const wrong = { MEXC_SPOT_BUFFER_SIZE: "many", GATE_SPOT_BUFFER_SIZE: "few" }
+      const demo = yield* CommandLine.run(["demo", "--live", "--json"], { env: wrong })
+      assert.strictEqual(demo.code, 2)
+      const watch = ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=book"]
+      const watched = yield* CommandLine.run(watch, { env: wrong })
+      assert.strictEqual(watched.code, 2)
+      assert.include(watched.stderr, "configuration")
+    })))
 })

@@ -53,7 +53,12 @@ const status = <Tag extends ConnectionStatus["_tag"]>(_tag: Tag, more: object = 
   ({ _tag, exchange: "a-spot", connection: 1, at: 1_000, ...more }) as unknown as ConnectionStatus
 
 const synced = (bid: number, ask: number): LiveBook =>
-  ({ _tag: "Synced", pair: "BTC/USDT", book: { bidPrice: () => bid, askPrice: () => ask }, since: 0 }) as unknown as LiveBook
+  ({
+    _tag: "Synced",
+    pair: "BTC/USDT",
+    book: { bidPrice: () => bid, askPrice: () => ask },
+    since: 0
+  }) as unknown as LiveBook
 
 const stale: LiveBook = { _tag: "Stale", pair: "BTC/USDT", cause: "Sequence", since: 0, lastVersion: null, error: null }
 
@@ -101,7 +106,8 @@ describe("Style", () => {
 })
 
 describe("Board", () => {
-  const boards = () => [new Board.ExchangeBoard("a-spot", "A spot"), new Board.ExchangeBoard("b-spot", "B spot")] as const
+  const boards = () =>
+    [new Board.ExchangeBoard("a-spot", "A spot"), new Board.ExchangeBoard("b-spot", "B spot")] as const
 
   it("finds the best way to buy here and sell there", () => {
     const [a, b] = boards()
@@ -115,7 +121,11 @@ describe("Board", () => {
       bps: (1 / 100.5) * 10_000
     })
     b.onBookTicker(ticker("BTC/USDT", null, 98))
-    assert.deepStrictEqual(Board.bestEdge("BTC/USDT", [a, b]), { buy: "b-spot", sell: "a-spot", bps: (1 / 98.5) * 10_000 })
+    assert.deepStrictEqual(Board.bestEdge("BTC/USDT", [a, b]), {
+      buy: "b-spot",
+      sell: "a-spot",
+      bps: (1 / 98.5) * 10_000
+    })
   })
 
   it("forgets a price that a break or a lost connection has made stale", () => {
@@ -155,10 +165,18 @@ describe("Board", () => {
 
 const percentiles = (p50: number): Percentiles => ({ count: 3, p50, p95: 2, p99: 3, max: 4 })
 
-const performance = { age: percentiles(1), processing: { ...percentiles(0), count: 0 }, gaps: 2, reconnects: 1, errors: { X: 3, Y: 4 } }
+const performance = {
+  age: percentiles(1),
+  processing: { ...percentiles(0), count: 0 },
+  gaps: 2,
+  reconnects: 1,
+  errors: { X: 3, Y: 4 }
+}
 
 describe("DemoView", () => {
-  const make = (options: { readonly source?: "live"; readonly names?: readonly [string, string]; readonly color?: boolean } = {}) => {
+  const make = (
+    options: { readonly source?: "live"; readonly names?: readonly [string, string]; readonly color?: boolean } = {}
+  ) => {
     const [first, second] = options.names ?? ["A spot", "B spot"]
     const boards = [new Board.ExchangeBoard("a-spot", first), new Board.ExchangeBoard("b-spot", second)] as const
     const clock = { now: 0 }
@@ -267,7 +285,11 @@ describe("DemoView", () => {
       spreads: {
         "BTC/USDT": {
           prices: { "a-spot": { bid: "99", ask: "0.0000001" }, "b-spot": { bid: "101", ask: "102" } },
-          edge: { buy: "a-spot", sell: "b-spot", bps: Number((((101 - 1e-7) / ((101 + 1e-7) / 2)) * 10_000).toFixed(4)) }
+          edge: {
+            buy: "a-spot",
+            sell: "b-spot",
+            bps: Number((((101 - 1e-7) / ((101 + 1e-7) / 2)) * 10_000).toFixed(4))
+          }
         },
         "ETH/USDT": {
           prices: { "a-spot": { bid: null, ask: null }, "b-spot": { bid: null, ask: null } },
@@ -295,7 +317,10 @@ describe("WatchView", () => {
 
   it("shows the columns of the channels asked for", () => {
     assert.match(make(["Trades"]).view.table()[0]!, /^PAIR +LAST +LAST QTY +SIDE +EVENTS\/s +GAPS +AGE s$/)
-    assert.match(make(["BookTicker", "Book"]).view.table()[0]!, /^PAIR +BID +BID QTY +ASK +ASK QTY +BOOK BID +BOOK ASK +BOOK/)
+    assert.match(
+      make(["BookTicker", "Book"]).view.table()[0]!,
+      /^PAIR +BID +BID QTY +ASK +ASK QTY +BOOK BID +BOOK ASK +BOOK/
+    )
   })
 
   it("shows the newest values, and none behind a break", () => {

@@ -68,6 +68,21 @@ describe("withHeartbeat", () => {
       assert.deepStrictEqual(fake.aborted, [])
     }))
 
+  it.effect("a timeout longer than the interval does not keep the next ping waiting", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating({ interval: "2 seconds", timeout: "10 seconds" })
+      fake.onWrite = () =>
+        Effect.forkDetach(Effect.andThen(Effect.sleep("10 millis"), Effect.sync(() => fake.receive())))
+      yield* TestClock.adjust("2010 millis")
+      assert.strictEqual(fake.written.length, 1)
+      // Answered, and gone from then on.
+      fake.onWrite = () => Effect.void
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(fake.written.length, 2)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(fake.aborted.map(silentFor), [12_000])
+    }))
+
   it.effect("finds a peer that goes silent at any moment within interval and timeout", () =>
     Effect.forEach([0, 1, 7_500, 14_999, 15_001, 19_999], (lastFrameAt) =>
       Effect.scoped(Effect.gen(function*() {

@@ -5,6 +5,7 @@ import * as Channel from "../../src/domain/Channel.ts"
 import type { ConnectionStatus, Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
+import type { Codec } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect, World } from "../../src/ExchangeDialect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
@@ -60,7 +61,8 @@ const refusing = (dialect: ExchangeDialect, refuses: World["refuses"]): Exchange
 })
 
 const isData = <A>(item: Feed<A>) => item._tag === "Data"
-const causesOf = (items: ReadonlyArray<Feed<unknown>>) => items.flatMap((item) => item._tag === "Gap" ? [item.cause] : [])
+const causesOf = (items: ReadonlyArray<Feed<unknown>>) =>
+  items.flatMap((item) => item._tag === "Gap" ? [item.cause] : [])
 
 /** Up to the first data behind a gap. */
 const throughGap = <A>(stream: Stream.Stream<Feed<A>, ExchangeError.ExchangeError>) => {
@@ -71,7 +73,12 @@ const throughGap = <A>(stream: Stream.Stream<Feed<A>, ExchangeError.ExchangeErro
   }))
 }
 
-const first = <A>(stream: Stream.Stream<Feed<A>, ExchangeError.ExchangeError>) => Stream.runDrain(Stream.take(stream, 1))
+/** The first thing that comes, which must be data. */
+const first = <A>(stream: Stream.Stream<Feed<A>, ExchangeError.ExchangeError>) =>
+  Effect.map(
+    Stream.runCollect(Stream.take(stream, 1)),
+    (items) => assert.deepStrictEqual(items.map(({ _tag }) => _tag), ["Data"])
+  )
 
 /** Every status from now on. */
 const statuses = Effect.gen(function*() {
@@ -401,7 +408,12 @@ describe("a subscriber that holds up reading", () => {
         const websocket = yield* PublicWebsocket
         const simulator = yield* Simulator
         const stream = yield* websocket.feed(Channel.trades(btc), { bufferSize: 4, overflow: "block" })
-        const print = simulator.publish("gate-spot", btc, { _tag: "Trade", side: "buy", quantity: "0.01", price: "100" })
+        const print = simulator.publish("gate-spot", btc, {
+          _tag: "Trade",
+          side: "buy",
+          quantity: "0.01",
+          price: "100"
+        })
         for (let i = 0; i < 50; i++) {
           yield* print
           yield* Effect.sleep("10 millis")
@@ -422,7 +434,11 @@ describe("a subscriber that holds up reading", () => {
         assert.strictEqual(after.dropped, 0)
       }),
       still,
-      { heartbeat: { interval: "1 second", timeout: "1 second" }, staleAfter: "5 seconds", silence: { Trades: "5 seconds" } }
+      {
+        heartbeat: { interval: "1 second", timeout: "1 second" },
+        staleAfter: "5 seconds",
+        silence: { Trades: "5 seconds" }
+      }
     ))
 })
 
@@ -465,7 +481,7 @@ describe("requests", () => {
 describe("topics", () => {
   it.effect("MUST deliver again after thousands of others were asked for on the same connection", () =>
     over(
-      gate,
+      made,
       Effect.gen(function*() {
         const websocket = yield* PublicWebsocket
         yield* websocket.feed(Channel.bookTicker(eth))
@@ -473,12 +489,13 @@ describe("topics", () => {
         yield* Effect.forEach(
           Array.from({ length: 5000 }, (_, index): TradingPair => `NOPE${index}/USDT`),
           (pair) => Effect.flip(Effect.scoped(websocket.feed(Channel.bookTicker(pair)))),
-          { concurrency: 100, discard: true }
+          { concurrency: 50, discard: true }
         )
-        const { connections, topics } = yield* websocket.performance
-        assert.strictEqual(connections, 1)
+        const { topics } = yield* websocket.performance
         assert.isUndefined(topics.find(({ pair }) => pair === btc), "its counts are still there: retire more")
         yield* first(yield* websocket.feed(Channel.bookTicker(btc)))
+        const { connections, reconnects } = yield* websocket.performance
+        assert.deepStrictEqual({ connections, reconnects }, { connections: 1, reconnects: 0 })
       })
     ))
 })
@@ -541,4 +558,142 @@ describe("a book whose snapshot is fetched", () => {
       }),
       { faults: ["http-error:403"] }
     ))
+})
+
+describe("what cannot be asked for", () => {
+  for (
+    const [channel, detail] of [
+      [Channel.trades(btc), "offers BookTicker, Book"],
+      [Channel.bookTicker("BTC/USDT:USDT"), "has no such pair"],
+      [Channel.bookTicker("BTC/" as TradingPair), "has no such pair"],
+      [Channel.bookTicker(btc, { speed: "10ms" }), "speed 10ms is not offered; 20ms is"]
+    ] as const
+  ) {
+    it.effect(`MUST be said before anything is sent: ${channel._tag} ${channel.pair} ${channel.speed ?? ""}`, () =>
+      over(
+        made,
+        Effect.gen(function*() {
+          const websocket = yield* PublicWebsocket
+          const error = yield* Effect.flip(websocket.feed(channel))
+          assert.strictEqual(error.reason._tag, "UnsupportedChannel")
+          assert.include(error.message, detail)
+          assert.strictEqual((yield* Simulator).counts().exchanges["toy"]!.dials.length, 0)
+        })
+      ))
+  }
+})
+
+describe("a stream that was confirmed and pushes no snapshot", () => {
+  it.effect("MUST be asked again, and end with the reason when it never does", () => {
+    const dialect: ExchangeDialect = {
+      ...toy,
+      connect: (world, peer, options) => {
+        const send: typeof peer.send = (frame, about) => {
+          if (!String(frame).includes("\"snapshot\"")) peer.send(frame, about)
+        }
+        return toy.connect(world, { ...peer, send }, options)
+      }
+    }
+    return over(
+      { ...made, dialect },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const other = yield* websocket.feed(Channel.bookTicker(btc))
+        const stream = yield* websocket.feed(Channel.book(btc))
+        const error = yield* Effect.flip(Stream.runDrain(stream))
+        assert.deepInclude(error.reason, { _tag: "SubscriptionRejected", code: "no snapshot", symbol: btc })
+        assert.isAtLeast((yield* websocket.performance).topics.find(({ channel }) => channel === "Book")!.stale, 1)
+        yield* first(other)
+      })
+    )
+  })
+})
+
+describe("a defect", () => {
+  it.effect("of a decoder MUST end what depends on it, and be no hang", () => {
+    const adapter = {
+      ...toySpot,
+      makeCodec: () => ({
+        decode: () => {
+          throw new Error("mine")
+        }
+      })
+    }
+    return over(
+      { ...made, adapter },
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(PublicWebsocket.use((websocket) => websocket.feed(Channel.book(btc))))
+        assert.strictEqual(error.reason._tag, "InvalidUse")
+        assert.include(error.message, "mine")
+      })
+    )
+  })
+
+  it.effect("of a REST call MUST end the book that needs it, and spare the others", () => {
+    const adapter = {
+      ...mexcSpot,
+      makeRest: (options: Parameters<typeof mexcSpot.makeRest>[0]) => ({
+        ...mexcSpot.makeRest(options),
+        book: () => Effect.die(new Error("mine"))
+      })
+    }
+    return over(
+      { ...mexc, adapter },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const other = yield* websocket.feed(Channel.bookTicker(btc))
+        const stream = yield* websocket.feed(Channel.book(btc))
+        const error = yield* Effect.flip(Stream.runDrain(stream))
+        assert.include(error.message, "mine")
+        yield* first(other)
+      })
+    )
+  })
+
+  it.effect("of a status handler MUST be counted, and the others still hear", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        yield* websocket.handle({
+          onStatus: () => {
+            throw new Error("mine")
+          }
+        })
+        const seen = yield* statuses
+        yield* websocket.feed(Channel.trades(btc))
+        assert.deepStrictEqual(seen.map(({ _tag }) => _tag), ["Connecting", "Connected"])
+        assert.strictEqual((yield* websocket.performance).handlerFailures, 2)
+        const present = yield* Stream.runCollect(Stream.take(websocket.status, 1))
+        assert.deepStrictEqual(present.map(({ _tag }) => _tag), ["Connected"])
+      })
+    ))
+})
+
+describe("a ping of the exchange's own", () => {
+  it.effect("MUST be answered on the connection it came on", () => {
+    const adapter = {
+      ...toySpot,
+      makeCodec: (context: Parameters<typeof toySpot.makeCodec>[0]): Codec => {
+        const codec = toySpot.makeCodec(context)
+        return {
+          decode: (frame, receivedAt, sink) => {
+            codec.decode(frame, receivedAt, sink)
+            if (new TextDecoder().decode(frame).includes("\"ack\"")) sink.reply?.("{\"op\":\"quiet\"}")
+          }
+        }
+      }
+    }
+    const answers: Array<string> = []
+    const dialect = deafTo(toy, (frame) => frame.includes("quiet") && answers.push(frame) > 0)
+    return over(
+      { adapter, dialect },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        yield* websocket.initialize([btc, eth], ["BookTicker"])
+        yield* Effect.sleep("100 millis")
+        assert.strictEqual(answers.length, 2)
+      })
+    )
+  })
 })

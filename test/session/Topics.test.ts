@@ -58,6 +58,11 @@ describe("a book's ledger when its last subscriber leaves", () => {
     state.onEvent(update("delta", 14, 14))
     state.remove(route)
     const { delivered, received, reconciled, stale } = state.performance()
-    assert.deepStrictEqual({ delivered, received, reconciled, stale }, { delivered: 2, received: 3, reconciled: 1, stale: 2 })
+    assert.deepStrictEqual({ delivered, received, reconciled, stale }, {
+      delivered: 2,
+      received: 3,
+      reconciled: 1,
+      stale: 2
+    })
   })
 })

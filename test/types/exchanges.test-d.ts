@@ -49,7 +49,9 @@ equal<(typeof door.ids)[number], "toy" | "gate-spot">(true)
 equal<ReturnType<typeof door.get<"toy">>, typeof toySpot>(true)
 
 const publicToy = door.publicOf("toy")
-equal<typeof publicToy extends Effect.Effect<infer _A, infer E, infer R> ? [E, R] : never, [never, PublicWebsocket]>(true)
+equal<typeof publicToy extends Effect.Effect<infer _A, infer E, infer R> ? [E, R] : never, [never, PublicWebsocket]>(
+  true
+)
 
 declare const toy: Success<typeof publicToy>
 declare const gate: Success<ReturnType<typeof door.publicOf<"gate-spot">>>

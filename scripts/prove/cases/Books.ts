@@ -115,7 +115,10 @@ class Tally {
   }
 }
 
-const equal = (flat: ReadonlyArray<number>, levels: ReadonlyArray<{ readonly price: string; readonly quantity: string }>) => {
+const equal = (
+  flat: ReadonlyArray<number>,
+  levels: ReadonlyArray<{ readonly price: string; readonly quantity: string }>
+) => {
   if (flat.length !== 2 * levels.length) return false
   return levels.every(({ price, quantity }, i) => flat[2 * i] === Number(price) && flat[2 * i + 1] === Number(quantity))
 }
@@ -214,13 +217,20 @@ const follow = Effect.fnUntraced(function*(pair: TradingPair, way: Way, simulato
     if (live._tag === "Synced") judge(live.book, way, simulator, tally)
   })
   yield* Effect.forkScoped(
-    Effect.flatMap(websocket.feed(Channel.book(pair, way.request)), (stream) =>
-      Stream.runForEachArray(stream, (items) => Effect.sync(() => items.forEach((item) => coverage.see(item)))))
+    Effect.flatMap(
+      websocket.feed(Channel.book(pair, way.request)),
+      (stream) =>
+        Stream.runForEachArray(stream, (items) => Effect.sync(() => items.forEach((item) => coverage.see(item))))
+    )
   )
   return { books, coverage, pair, times }
 })
 
-const play = (way: Way, { millis, pairs, strikes }: Plan, tally: Tally): Effect.Effect<void, ExchangeError | Error, Services | Scope.Scope> =>
+const play = (
+  way: Way,
+  { millis, pairs, strikes }: Plan,
+  tally: Tally
+): Effect.Effect<void, ExchangeError | Error, Services | Scope.Scope> =>
   Effect.gen(function*() {
     const simulator = yield* Simulator
     const followed = yield* Effect.forEach(pairs, (pair) => follow(pair, way, simulator, tally))
@@ -250,7 +260,10 @@ const play = (way: Way, { millis, pairs, strikes }: Plan, tally: Tally): Effect.
   })
 
 const runPlan = (way: Way, plan: Plan, seed: number, tally: Tally) =>
-  Virtual.run({ subject: way.subject, seed, simulator: { pairs: plan.pairs as [TradingPair, ...Array<TradingPair>] } }, play(way, plan, tally))
+  Virtual.run(
+    { subject: way.subject, seed, simulator: { pairs: plan.pairs as [TradingPair, ...Array<TradingPair>] } },
+    play(way, plan, tally)
+  )
 
 // ---- plans ----------------------------------------------------------------------------------------------------------
 
@@ -262,7 +275,12 @@ const sweep = Effect.fnUntraced(function*(way: Way, proof: Proof, tally: Tally) 
   for (const kind of kinds) {
     for (let atMillis = between(random, 0, every - 1); atMillis < 400; atMillis += every) {
       const strike = strikeOf(kind, random)
-      yield* runPlan(way, { pairs: ["BTC/USDT"], strikes: [{ atMillis, strike }], millis: 1_500 + 2 * strike.lasts }, runs++, tally)
+      yield* runPlan(
+        way,
+        { pairs: ["BTC/USDT"], strikes: [{ atMillis, strike }], millis: 1_500 + 2 * strike.lasts },
+        runs++,
+        tally
+      )
     }
   }
   return runs
@@ -305,19 +323,32 @@ const provenWay = Effect.fnUntraced(function*(way: Way, proof: Proof) {
   const storms = Proofs.sizeOf(proof, 3, 60)
   for (let i = 0; i < storms; i++) yield* storm(way, proof, i, stormy)
   const all = [swept, lasting, stormy]
-  const sum = (field: "compared" | "wrong" | "unknown" | "holes" | "strikes") => all.reduce((total, tally) => total + tally[field], 0)
-  proof.say(`${way.name}: ${sweeps} runs with one fault at each step, ${longs} long runs, ${storms} storms, ${sum("strikes")} faults`)
+  const sum = (field: "compared" | "wrong" | "unknown" | "holes" | "strikes") =>
+    all.reduce((total, tally) => total + tally[field], 0)
+  proof.say(
+    `${way.name}: ${sweeps} runs with one fault at each step, ${longs} long runs, ${storms} storms, ${
+      sum("strikes")
+    } faults`
+  )
   const levels = way.reach === Infinity ? "the whole book" : `${way.reach} levels a side`
   proof.check(
     `${way.name}: nothing is shown as current that differs from the simulator's book at that version (${levels})`,
     sum("wrong") === 0 && sum("unknown") === 0 && sum("compared") > 0,
-    `${sum("compared")} states compared, ${sum("wrong")} wrong, ${sum("unknown")} not to be compared ${all.map((tally) => tally.firstWrong).join(" ").trim()}`
+    `${sum("compared")} states compared, ${sum("wrong")} wrong, ${sum("unknown")} not to be compared ${
+      all.map((tally) => tally.firstWrong).join(" ").trim()
+    }`
   )
-  proof.check(`${way.name}: every chain from a snapshot to the next break is without a hole`, sum("holes") === 0, `${sum("holes")} versions missed inside chains`)
+  proof.check(
+    `${way.name}: every chain from a snapshot to the next break is without a hole`,
+    sum("holes") === 0,
+    `${sum("holes")} versions missed inside chains`
+  )
   proof.check(
     `${way.name}: at least 99 % of the versions after joining are emitted`,
     share(lasting) >= 0.99,
-    `${percent(share(lasting))} of ${lasting.covered + lasting.missed} in the long runs (${percent(share(stormy))} in the storms)`
+    `${percent(share(lasting))} of ${lasting.covered + lasting.missed} in the long runs (${
+      percent(share(stormy))
+    } in the storms)`
   )
   const late = swept.late + lasting.late
   proof.check(
@@ -325,9 +356,16 @@ const provenWay = Effect.fnUntraced(function*(way: Way, proof: Proof) {
     late === 0,
     `${late} of ${swept.strikes + lasting.strikes} later`
   )
-  const rows = ["(joining)", ...kinds].map((kind) => [kind, ...Proofs.spread([swept, lasting].flatMap((tally) => tally.stale.get(kind) ?? []))])
+  const rows = ["(joining)", ...kinds].map((
+    kind
+  ) => [kind, ...Proofs.spread([swept, lasting].flatMap((tally) => tally.stale.get(kind) ?? []))])
   proof.table(["time stale after", "times", "p50 ms", "p95 ms", "max ms"], rows)
-  return { compared: sum("compared"), wrong: sum("wrong"), share: share(lasting), maxStale: Math.max(...kinds.flatMap((kind) => [swept, lasting].flatMap((tally) => tally.stale.get(kind) ?? []))) }
+  return {
+    compared: sum("compared"),
+    wrong: sum("wrong"),
+    share: share(lasting),
+    maxStale: Math.max(...kinds.flatMap((kind) => [swept, lasting].flatMap((tally) => tally.stale.get(kind) ?? [])))
+  }
 })
 
 export const books: Case = {
@@ -335,8 +373,12 @@ export const books: Case = {
   proves:
     "No book is shown as current that differs from the simulator's at that version, at least 99 % of the versions after joining are emitted, and the time stale after each fault is bounded",
   run: Effect.fnUntraced(function*(proof) {
-    proof.say("A version is emitted when an update that reaches the subscriber covers it: exchanges aggregate, so an update")
-    proof.say("stands for its whole range. All versions from the first snapshot of a run to its end count, outages included.")
+    proof.say(
+      "A version is emitted when an update that reaches the subscriber covers it: exchanges aggregate, so an update"
+    )
+    proof.say(
+      "stands for its whole range. All versions from the first snapshot of a run to its end count, outages included."
+    )
     const results = yield* Effect.forEach(ways, (way) => provenWay(way, proof))
     proof.figure("states_compared", results.reduce((sum, { compared }) => sum + compared, 0))
     proof.figure("wrong", results.reduce((sum, { wrong }) => sum + wrong, 0))

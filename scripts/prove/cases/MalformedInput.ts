@@ -65,28 +65,19 @@ class Spoiler {
 
 // ---- the ways in ----------------------------------------------------------------------------------------------------
 
-const spoiledNetwork = (spoiler: Spoiler) =>
-  Layer.effect(
-    MemoryNetwork.MemoryNetwork,
-    Effect.map(MemoryNetwork.MemoryNetwork, (network) =>
-      MemoryNetwork.MemoryNetwork.of({
-        ...network,
-        connect: (url, client) => {
-          spoiler.account.connected()
-          return network.connect(url, { ...client, onFrame: (frame) => spoiler.pass(frame, client.onFrame) })
-        }
-      }))
-  )
-
 const memory = (subject: Subject, seed: number, spoiler: Spoiler, options: ExchangeFactory.WebsocketOptions) =>
-  Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
-    const { rest, ws } = urls[subject.adapter.id]!
-    return ExchangeFactory.layer(spoiler.account.watch(subject.adapter), { url: ws, restUrl: rest, ...options })
-  })).pipe(
-    Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
-    Layer.provide(spoiledNetwork(spoiler)),
-    Layer.provideMerge(Layer.orDie(Simulator.layerMemory(simulation(subject, seed))))
-  ) as Layer.Layer<Services>
+  Virtual.layerThrough(
+    { ...subject, adapter: spoiler.account.watch(subject.adapter) },
+    (network) => ({
+      ...network,
+      connect: (url, client) => {
+        spoiler.account.connected()
+        return network.connect(url, { ...client, onFrame: (frame) => spoiler.pass(frame, client.onFrame) })
+      }
+    }),
+    simulation(subject, seed),
+    options
+  )
 
 const simulation = (subject: Subject, seed: number) => ({
   dialects: [subject.dialect],
@@ -135,7 +126,12 @@ const bridge = (client: Ws.WebSocket, upstream: Ws.WebSocket, spoiler: Spoiler):
   }
 }
 
-const sockets = (subject: Subject, seed: number, spoiler: Spoiler, options: ExchangeFactory.WebsocketOptions): Layer.Layer<Services> =>
+const sockets = (
+  subject: Subject,
+  seed: number,
+  spoiler: Spoiler,
+  options: ExchangeFactory.WebsocketOptions
+): Layer.Layer<Services> =>
   Layer.unwrap(Effect.gen(function*() {
     const { urls } = yield* Simulator.Simulator
     const { rest, ws } = urls[subject.adapter.id]!
@@ -158,7 +154,11 @@ const sentEvents = (simulator: SimulatorService, exchange: string): number =>
   Object.values(simulator.counts().exchanges[exchange]!.topics).reduce((sum, { sent }) => sum + sent.events, 0)
 
 /** Reads all channels while frames are spoiled, until so many clean ones have come. */
-const readSpoiled = (adapter: ExchangeAdapter, spoiler: Spoiler, frames: number): Effect.Effect<Spoiled, ExchangeError | Error, Services | Scope.Scope> =>
+const readSpoiled = (
+  adapter: ExchangeAdapter,
+  spoiler: Spoiler,
+  frames: number
+): Effect.Effect<Spoiled, ExchangeError | Error, Services | Scope.Scope> =>
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     const simulator = yield* Simulator.Simulator
@@ -197,14 +197,20 @@ const provenFrames = (proof: Proof, where: string, { account, performance, sentE
     `${account.clean} clean between ${account.bad} bad, ${account.cleanFailed} failed; ${account.cleanEvents} events of ${sentEvents} sent`
   )
   proof.check(`${where}: nothing throws`, account.threw === 0, `${account.threw} frames`)
-  proof.check(`${where}: every known case comes out as it must`, account.forbidden.length === 0, `${account.forbidden.length} do not ${account.forbidden.join(" ")}`.trim())
+  proof.check(
+    `${where}: every known case comes out as it must`,
+    account.forbidden.length === 0,
+    `${account.forbidden.length} do not ${account.forbidden.join(" ")}`.trim()
+  )
   proof.check(`${where}: no prototype is polluted`, !("polluted" in {}), "none")
 }
 
 const kindsTable = (proof: Proof, { byKind }: FrameAccount): void =>
   proof.table(
     ["way of being wrong", "data", "control", "ignored", "failed"],
-    [...byKind].map(([kind, { control, data, failed, ignored }]) => [kind, ...[data, control, ignored, failed].map(String)])
+    [...byKind].map((
+      [kind, { control, data, failed, ignored }]
+    ) => [kind, ...[data, control, ignored, failed].map(String)])
   )
 
 const spoilerFor = (subject: Subject, seed: number) =>
@@ -245,7 +251,13 @@ const breaking = (spoiler: Spoiler, bad: Uint8Array) => {
 }
 
 const tooLarge = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
-  for (const [where, layerOf, mode] of [["in memory", memory, Exchange.memory], ["over sockets", sockets, Exchange.ports]] as const) {
+  for (
+    const [where, layerOf, mode] of [["in memory", memory, Exchange.memory], [
+      "over sockets",
+      sockets,
+      Exchange.ports
+    ]] as const
+  ) {
     const spoiler = yield* spoilerFor(subject, proof.seed)
     breaking(spoiler, new Uint8Array(100_000))
     const layer = layerOf(subject, proof.seed, spoiler, { ...patient, socket: { maxFrameBytes: 65_536 } })
@@ -262,7 +274,11 @@ const tooLarge = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
     const { errors } = yield* mode === Exchange.memory
       ? Virtual.over(layer, proof.seed, body)
       : Exchange.withExchange(mode, layer, body)
-    proof.check(`${subject.adapter.id} ${where}: a frame beyond the bound is FrameTooLarge, once, and the data goes on`, errors["FrameTooLarge"] === 1, JSON.stringify(errors))
+    proof.check(
+      `${subject.adapter.id} ${where}: a frame beyond the bound is FrameTooLarge, once, and the data goes on`,
+      errors["FrameTooLarge"] === 1,
+      JSON.stringify(errors)
+    )
   }
 })
 
@@ -274,27 +290,28 @@ interface Bodies {
   readonly defects: Array<string>
 }
 
-/** The network in the context, its answers changed at random. */
-const changedClient = (client: HttpClient.HttpClient, network: MemoryNetwork.MemoryNetwork["Service"], draws: Draws) =>
-  Effect.map(
-    Layer.build(MemoryNetwork.layerHttpClient.pipe(Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, {
-      ...network,
-      request: (request) => Effect.map(network.request(request), (response) => ({ ...response, body: changedText(response.body, draws) }))
-    })))),
-    (context) => ({ clean: client, changed: Effect.runSync(Effect.provide(HttpClient.HttpClient, context)) })
-  )
+/** A client of the network whose answers are changed at random. */
+const changedClient = (network: MemoryNetwork.MemoryNetwork["Service"], draws: Draws) =>
+  MemoryNetwork.layerHttpClient.pipe(Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, {
+    ...network,
+    request: (request) =>
+      Effect.map(network.request(request), (response) => ({ ...response, body: changedText(response.body, draws) }))
+  })))
 
-const changedText = (body: string, draws: Draws): string => new TextDecoder().decode(Malformed.changed(encoder.encode(body), draws).bytes)
+const changedText = (body: string, draws: Draws): string =>
+  new TextDecoder().decode(Malformed.changed(encoder.encode(body), draws).bytes)
 
-const restBodies = (subject: Subject, seed: number, count: number): Effect.Effect<Bodies, ExchangeError | Error, Scope.Scope> =>
+const restBodies = (
+  subject: Subject,
+  seed: number,
+  count: number
+): Effect.Effect<Bodies, ExchangeError | Error, Scope.Scope> =>
   Effect.gen(function*() {
     const { network, simulator } = yield* Simulator.makeMemory(simulation(subject, seed))
     const draws = yield* Virtual.draws(seed, `bodies ${subject.adapter.id}`)
-    const context = yield* Layer.build(MemoryNetwork.layerHttpClient.pipe(Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network))))
-    const clean = yield* Effect.provide(HttpClient.HttpClient, context)
-    const { changed } = yield* changedClient(clean, network, draws)
+    const client = yield* Effect.provide(HttpClient.HttpClient, yield* Layer.build(changedClient(network, draws)))
     const url = simulator.urls[subject.adapter.id]!.rest
-    const { book, instruments, serverTime } = subject.adapter.makeRest({ client: changed, url, instrumentOf: () => undefined })
+    const { book, instruments, serverTime } = subject.adapter.makeRest({ client, url, instrumentOf: () => undefined })
     const calls = [instruments, serverTime, book(subject.adapter.symbol(pair)!, { _tag: "Book", pair }, 0)]
     const bodies: Bodies = { read: 0, reasons: new Map(), defects: [] }
     for (let i = 0; i < count; i++) {
@@ -319,7 +336,9 @@ const rest = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   proof.check(
     `${subject.adapter.id} REST: a malformed body is a typed error or still readable, never a defect`,
     defects.length === 0 && read + failed === count && failed > 0,
-    `${count} bodies: ${read} readable, ${[...reasons].map(([tag, value]) => `${value} ${tag}`).join(", ")}, ${defects.length} defects ${defects[0] ?? ""}`.trim()
+    `${count} bodies: ${read} readable, ${
+      [...reasons].map(([tag, value]) => `${value} ${tag}`).join(", ")
+    }, ${defects.length} defects ${defects[0] ?? ""}`.trim()
   )
 })
 
@@ -331,7 +350,11 @@ export const malformed: Case = {
     for (const subject of Virtual.subjects) {
       const known = Malformed.fixed(subject.adapter.id)
       const shared = known.filter(({ allowed }) => allowed !== null).length
-      proof.say(`${subject.adapter.id}: ${shared} cases of ../shared/fixtures, ${known.length - shared} built ones, and seeded changes to the clean frames`)
+      proof.say(
+        `${subject.adapter.id}: ${shared} cases of ../shared/fixtures, ${
+          known.length - shared
+        } built ones, and seeded changes to the clean frames`
+      )
       yield* inMemory(proof, subject)
       yield* overSockets(proof, subject)
       yield* tooLarge(proof, subject)

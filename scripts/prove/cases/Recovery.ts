@@ -23,7 +23,9 @@ const inject = (simulator: SimulatorService, ...faults: ReadonlyArray<SimulatorM
   Effect.forEach(faults, (fault) => Effect.orDie(simulator.inject(fault)), { discard: true })
 
 const simulate = (seed: number, options: Partial<SimulatorOptions> = {}) =>
-  Effect.orDie(SimulatorModule.make({ dialects: Virtual.subjects.map(({ dialect }) => dialect), seed, ...market, ...options }))
+  Effect.orDie(
+    SimulatorModule.make({ dialects: Virtual.subjects.map(({ dialect }) => dialect), seed, ...market, ...options })
+  )
 
 const connectAll = (simulator: SimulatorService, each: number, options: WebsocketOptions = {}) =>
   Effect.forEach(
@@ -33,15 +35,24 @@ const connectAll = (simulator: SimulatorService, each: number, options: Websocke
   )
 
 /** A measurement of real time on a loaded machine may fail by chance: once more, and both are printed. */
-const twice = Effect.fnUntraced(function*<A, E>(proof: Proof, measure: Effect.Effect<A, E>, holds: (result: A) => boolean, print: (result: A) => string) {
-  const first = yield* measure
-  if (holds(first) || !proof.quick) return first
-  proof.say(`measured again; the first time: ${print(first)}`)
-  return yield* measure
-})
+const twice = Effect.fnUntraced(
+  function*<A, E>(
+    proof: Proof,
+    measure: Effect.Effect<A, E>,
+    holds: (result: A) => boolean,
+    print: (result: A) => string
+  ) {
+    const first = yield* measure
+    if (holds(first) || !proof.quick) return first
+    proof.say(`measured again; the first time: ${print(first)}`)
+    return yield* measure
+  }
+)
 
 const summary = (values: ReadonlyArray<number>): string =>
-  `${values.length} sockets, p50 ${Proofs.text(Proofs.percentile(values, 0.5))} ms, p95 ${Proofs.text(Proofs.percentile(values, 0.95))} ms, max ${Proofs.text(Proofs.percentile(values, 1))} ms`
+  `${values.length} sockets, p50 ${Proofs.text(Proofs.percentile(values, 0.5))} ms, p95 ${
+    Proofs.text(Proofs.percentile(values, 0.95))
+  } ms, max ${Proofs.text(Proofs.percentile(values, 1))} ms`
 
 // ---- a drop ---------------------------------------------------------------------------------------------------------
 
@@ -60,10 +71,17 @@ const afterDrop = (seed: number): Effect.Effect<ReadonlyArray<number>, ExchangeE
 
 const drops = Effect.fnUntraced(function*(proof: Proof) {
   const rounds = Proofs.sizeOf(proof, 3, 30)
-  const measure = Effect.map(Effect.forEach(Array.from({ length: rounds }, (_, i) => proof.seed + i), afterDrop), (all) => all.flat())
+  const measure = Effect.map(
+    Effect.forEach(Array.from({ length: rounds }, (_, i) => proof.seed + i), afterDrop),
+    (all) => all.flat()
+  )
   const holds = (values: ReadonlyArray<number>) => Math.max(...values) <= dropMillis
   const values = yield* twice(proof, measure, holds, summary)
-  proof.check(`loopback: after a server drop all topics deliver again within ${dropMillis} ms`, holds(values), summary(values))
+  proof.check(
+    `loopback: after a server drop all topics deliver again within ${dropMillis} ms`,
+    holds(values),
+    summary(values)
+  )
   proof.figure("drop_max_ms", Math.max(...values))
 })
 
@@ -123,8 +141,15 @@ const outages = Effect.fnUntraced(function*(proof: Proof) {
   const each = 8
   for (let round = 0; round < Proofs.sizeOf(proof, 1, 5); round++) {
     const measure = Effect.all([refusing(proof, each), gone(proof, each)], { concurrency: 2 })
-    const [refused, absent] = yield* twice(proof, measure, (both) => both.every(isMet), (both) => both.map(print).join("; "))
-    for (const [how, outage] of [["connections are refused", refused], ["the server's port is closed", absent]] as const) {
+    const [refused, absent] = yield* twice(
+      proof,
+      measure,
+      (both) => both.every(isMet),
+      (both) => both.map(print).join("; ")
+    )
+    for (
+      const [how, outage] of [["connections are refused", refused], ["the server's port is closed", absent]] as const
+    ) {
       proof.check(
         `loopback: after 10 s in which ${how}, p95 is at most ${returnMillis} ms from the server's return with at most ${mostDials} dials a socket`,
         isMet(outage),
@@ -180,17 +205,28 @@ const backoffTable = Effect.fnUntraced(function*(proof: Proof) {
   const waits = at.map((dial, i) => ({ at: dial, wait: dial - (at[i - 1] ?? 0) }))
   const rows = Array.from({ length: minutes }, (_, minute) => {
     const within = waits.filter((wait) => Math.floor(wait.at / 60_000) === minute).map(({ wait }) => wait)
-    return [`minute ${minute + 1}`, String(within.length), Proofs.text(Math.min(...within)), Proofs.text(Math.max(...within))]
+    return [
+      `minute ${minute + 1}`,
+      String(within.length),
+      Proofs.text(Math.min(...within)),
+      Proofs.text(Math.max(...within))
+    ]
   })
   proof.table(["outage of 5 minutes", "dials", "least wait ms", "most wait ms"], rows)
   const prompt = waits.filter((wait) => wait.at < 60_000)
   const later = waits.filter((wait) => wait.at >= 90_000)
   // One tick of the virtual clock is 10 ms.
-  proof.check("in the first minute no wait is longer than 1 s", prompt.every(({ wait }) => wait <= 1_010), `${prompt.length} dials, longest ${Proofs.text(Math.max(...prompt.map(({ wait }) => wait)))} ms`)
+  proof.check(
+    "in the first minute no wait is longer than 1 s",
+    prompt.every(({ wait }) => wait <= 1_010),
+    `${prompt.length} dials, longest ${Proofs.text(Math.max(...prompt.map(({ wait }) => wait)))} ms`
+  )
   proof.check(
     "then the waits grow, to 30 s and no further",
     later.every(({ wait }) => wait > 1_000 && wait <= 30_010) && Math.max(...later.map(({ wait }) => wait)) >= 15_000,
-    `${later.length} dials after 90 s, waits from ${Proofs.text(Math.min(...later.map(({ wait }) => wait)))} to ${Proofs.text(Math.max(...later.map(({ wait }) => wait)))} ms`
+    `${later.length} dials after 90 s, waits from ${Proofs.text(Math.min(...later.map(({ wait }) => wait)))} to ${
+      Proofs.text(Math.max(...later.map(({ wait }) => wait)))
+    } ms`
   )
 })
 
@@ -224,7 +260,10 @@ const silentTopic: Body<Silent> = Effect.gen(function*() {
   const since = client.seen.get("BookTicker BTC/USDT")!
   while (client.gaps.size === 0) yield* Effect.sleep(10)
   const gap = client.gaps.get("BookTicker BTC/USDT")
-  return { millis: (gap?.cause === "Silent" ? gap.at : Infinity) - since, others: client.gaps.size - (gap === undefined ? 0 : 1) }
+  return {
+    millis: (gap?.cause === "Silent" ? gap.at : Infinity) - since,
+    others: client.gaps.size - (gap === undefined ? 0 : 1)
+  }
 })
 
 const detection = Effect.fnUntraced(function*(proof: Proof) {
@@ -242,9 +281,21 @@ const detection = Effect.fnUntraced(function*(proof: Proof) {
     const silent = topics.map(({ millis }) => millis)
     rows.push([`${adapter.id} half-open peer`, String(heartbeat), ...Proofs.spread(peers)])
     rows.push([`${adapter.id} silent topic`, String(silence), ...Proofs.spread(silent)])
-    proof.check(`${adapter.id}: a half-open peer is found within interval + timeout of its last frame`, Math.max(...peers) <= heartbeat + 10, `bound ${heartbeat} ms, max ${Proofs.text(Math.max(...peers))} ms`)
-    proof.check(`${adapter.id}: a silent topic is found within its bound and a look of ${lookMillis} ms`, Math.max(...silent) <= silence + 10, `bound ${silence} ms, max ${Proofs.text(Math.max(...silent))} ms`)
-    proof.check(`${adapter.id}: and no other topic is disturbed`, topics.every(({ others }) => others === 0), `${topics.reduce((sum, { others }) => sum + others, 0)} others`)
+    proof.check(
+      `${adapter.id}: a half-open peer is found within interval + timeout of its last frame`,
+      Math.max(...peers) <= heartbeat + 10,
+      `bound ${heartbeat} ms, max ${Proofs.text(Math.max(...peers))} ms`
+    )
+    proof.check(
+      `${adapter.id}: a silent topic is found within its bound and a look of ${lookMillis} ms`,
+      Math.max(...silent) <= silence + 10,
+      `bound ${silence} ms, max ${Proofs.text(Math.max(...silent))} ms`
+    )
+    proof.check(
+      `${adapter.id}: and no other topic is disturbed`,
+      topics.every(({ others }) => others === 0),
+      `${topics.reduce((sum, { others }) => sum + others, 0)} others`
+    )
   }
   proof.table(["found after (virtual time)", "bound ms", "times", "p50 ms", "p95 ms", "max ms"], rows)
 })
@@ -266,7 +317,11 @@ const realDetection = Effect.fnUntraced(function*(proof: Proof) {
   const bound = shortHeartbeat.interval + shortHeartbeat.timeout + dropMillis
   const holds = (values: ReadonlyArray<number>) => Math.max(...values) <= bound
   const values = yield* twice(proof, realHalfOpen(proof.seed), holds, summary)
-  proof.check(`loopback: behind a half-open peer (bound 600 ms) all topics deliver again within the bound and ${dropMillis} ms`, holds(values), summary(values))
+  proof.check(
+    `loopback: behind a half-open peer (bound 600 ms) all topics deliver again within the bound and ${dropMillis} ms`,
+    holds(values),
+    summary(values)
+  )
 })
 
 export const recovery: Case = {

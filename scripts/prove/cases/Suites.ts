@@ -26,7 +26,10 @@ const report = (proof: Proof, promise: string, run: TestRun): void => {
 const rowsOf = ({ tests }: TestRun, groups: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
   groups.map((group) => {
     const ours = tests.filter(({ suite }) => suite === group)
-    return [group, ...["passed", "failed", "skipped"].map((state) => String(ours.filter((test) => test.state === state).length))]
+    return [
+      group,
+      ...["passed", "failed", "skipped"].map((state) => String(ours.filter((test) => test.state === state).length))
+    ]
   })
 
 export const conformance: Case = {
@@ -41,7 +44,11 @@ export const conformance: Case = {
     report(proof, "every requirement is met by both adapters, in memory and over real sockets", run)
     const halves = ["mexc-spot over memory", "mexc-spot over ports", "gate-spot over memory", "gate-spot over ports"]
     const sizes = new Set(halves.map((half) => run.tests.filter(({ suite }) => suite === half).length))
-    proof.check("all four ran the same requirements", sizes.size === 1 && !sizes.has(0), `${[...sizes].join(", ")} each`)
+    proof.check(
+      "all four ran the same requirements",
+      sizes.size === 1 && !sizes.has(0),
+      `${[...sizes].join(", ")} each`
+    )
   })
 }
 

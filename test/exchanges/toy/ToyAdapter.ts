@@ -10,7 +10,16 @@ import type { BookUpdate, Levels } from "../../../src/domain/Market.ts"
 import * as Numeric from "../../../src/domain/Numeric.ts"
 import * as Sequence from "../../../src/domain/Sequence.ts"
 import * as ExchangeAdapter from "../../../src/ExchangeAdapter.ts"
-import type { BookRecipe, Codec, CodecContext, Request, Rest, RestOptions, Sink, Topic } from "../../../src/ExchangeAdapter.ts"
+import type {
+  BookRecipe,
+  Codec,
+  CodecContext,
+  Request,
+  Rest,
+  RestOptions,
+  Sink,
+  Topic
+} from "../../../src/ExchangeAdapter.ts"
 import * as ExchangeError from "../../../src/ExchangeError.ts"
 
 const id = "toy"
@@ -30,9 +39,9 @@ const topic = (channel: PublicChannel, name: string): ExchangeAdapter.TopicName 
   return { _tag: "Topic", key: `${channel._tag === "Book" ? "depth" : "tickers"}:${name}:20` }
 }
 
-const requests = (op: "sub" | "unsub") =>
-(topics: ReadonlyArray<Topic>, stamp: ExchangeAdapter.Stamp): ReadonlyArray<Request> =>
-  topics.map((wanted) => ({ frame: JSON.stringify({ op, topic: wanted.key }), id: stamp.nextId(), topics: [wanted] }))
+const requests =
+  (op: "sub" | "unsub") => (topics: ReadonlyArray<Topic>, stamp: ExchangeAdapter.Stamp): ReadonlyArray<Request> =>
+    topics.map((wanted) => ({ frame: JSON.stringify({ op, topic: wanted.key }), id: stamp.nextId(), topics: [wanted] }))
 
 // ---- frames ---------------------------------------------------------------------------------------------------------
 
@@ -40,7 +49,12 @@ const Level = Schema.Struct({ price: Schema.String, quantity: Schema.String })
 const Side = Schema.Array(Level)
 const Book = Schema.Struct({ version: Schema.Int, bids: Side, asks: Side, time: Schema.Finite })
 const Delta = Schema.Struct({ ...Book.fields, firstVersion: Schema.Int })
-const Ticker = Schema.Struct({ version: Schema.Int, bid: Schema.NullOr(Level), ask: Schema.NullOr(Level), time: Schema.Finite })
+const Ticker = Schema.Struct({
+  version: Schema.Int,
+  bid: Schema.NullOr(Level),
+  ask: Schema.NullOr(Level),
+  time: Schema.Finite
+})
 
 const Message = Schema.Union([
   Schema.Struct({ type: Schema.Literals(["ack", "reject"]), topic: Schema.String }),
@@ -57,7 +71,12 @@ const decodeMessage = Schema.decodeUnknownOption(Schema.fromJsonString(Message))
 const levels = (side: typeof Side.Type): Levels =>
   side.flatMap(({ price, quantity }) => [Numeric.fromText(price), Numeric.fromText(quantity)])
 
-const bookUpdate = (where: Topic, kind: BookUpdate["kind"], book: typeof Delta.Type, receivedAt: number): BookUpdate => ({
+const bookUpdate = (
+  where: Topic,
+  kind: BookUpdate["kind"],
+  book: typeof Delta.Type,
+  receivedAt: number
+): BookUpdate => ({
   _tag: "BookUpdate",
   kind,
   pair: where.pair,

@@ -1,0 +1,105 @@
+/** What `npm start` shows to somebody who has just cloned the repository. */
+import { Effect } from "effect"
+import type { Ended } from "../Child.ts"
+import * as Child from "../Child.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+
+/** As `npm start` runs it. */
+const demo = (...parameters: ReadonlyArray<string>): Effect.Effect<Ended> =>
+  Child.node(["-r", "./scripts/node-version.cjs", "src/cli/main.ts", "demo", ...parameters])
+
+const mostMillis = 5_000
+const leastPairs = 10
+
+/** A pair with bid and ask of both exchanges. */
+const row = /^(\S+\/\S+)(?:\s+\d+(?:\.\d+)?){4}\s/
+
+/** When so many pairs had been shown with prices of both exchanges, ms from the start of the process. */
+const shownAt = ({ lines }: Ended): number => {
+  const pairs = new Set<string>()
+  for (const { at, text } of lines) {
+    const pair = row.exec(text)?.[1]
+    if (pair !== undefined) pairs.add(pair)
+    if (pairs.size >= leastPairs) return at
+  }
+  return Infinity
+}
+
+interface ExchangeSummary {
+  readonly state: string
+  readonly pairsSeen: number
+  readonly updates: number
+  readonly gaps: number
+  readonly decodeFailures: number
+  readonly dropped: number
+  readonly books: { readonly tracked: number; readonly synced: number }
+}
+
+interface Summary {
+  readonly source: string
+  readonly pairs: number
+  readonly pairsSeen: number
+  readonly exchanges: Readonly<Record<string, ExchangeSummary>>
+}
+
+const summaryOf = ({ lines }: Ended): Summary | null => {
+  try {
+    return JSON.parse(lines.at(-1)?.text ?? "") as Summary
+  } catch {
+    return null
+  }
+}
+
+const isSound = (one: ExchangeSummary): boolean =>
+  one.state === "connected" && one.pairsSeen >= leastPairs && one.updates > 0 && one.gaps === 0 &&
+  one.decodeFailures === 0 &&
+  one.dropped === 0 && one.books.synced === one.books.tracked
+
+const firstOutput = Effect.fnUntraced(function*(proof: Proof) {
+  let at = shownAt(yield* demo("--duration", "3s"))
+  if (at > mostMillis && proof.quick) {
+    proof.say(`measured again; the first time after ${Proofs.text(at)} ms`)
+    at = shownAt(yield* demo("--duration", "3s"))
+  }
+  proof.check(
+    `${leastPairs} pairs with prices of both exchanges are shown within ${mostMillis} ms`,
+    at <= mostMillis,
+    `after ${Proofs.text(at)} ms`
+  )
+  proof.figure("first_output_ms", at)
+})
+
+const summary = Effect.fnUntraced(function*(proof: Proof) {
+  const ended = yield* demo("--duration", proof.quick ? "4s" : "30s", "--json", "--seed", String(proof.seed))
+  const found = summaryOf(ended)
+  proof.check(
+    "--json prints one line of JSON and nothing else",
+    found !== null && ended.lines.length === 1 && ended.code === 0,
+    `${ended.lines.length} lines, exit code ${ended.code}`
+  )
+  if (found === null) return proof.say(ended.errors)
+  const exchanges = Object.entries(found.exchanges)
+  proof.check(
+    "both exchanges are in it",
+    exchanges.length === 2 && found.pairsSeen >= leastPairs,
+    `${exchanges.length} exchanges, ${found.pairsSeen} of ${found.pairs} pairs seen on both`
+  )
+  for (const [id, one] of exchanges) {
+    proof.check(
+      `${id}: connected, every book in sync, no gap, no failure, nothing dropped`,
+      isSound(one),
+      `${one.state}, ${one.updates} updates, ${one.books.synced} of ${one.books.tracked} books, ${one.gaps} gaps, ${one.decodeFailures} failures, ${one.dropped} dropped`
+    )
+    proof.figure(`${id}_updates`, one.updates)
+  }
+})
+
+export const demonstration: Case = {
+  name: "demo",
+  proves: "npm start shows at least 10 pairs with prices of both exchanges within 5 s, and its summary is sound",
+  run: Effect.fnUntraced(function*(proof) {
+    yield* firstOutput(proof)
+    yield* summary(proof)
+  })
+}

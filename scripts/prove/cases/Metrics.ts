@@ -1,0 +1,458 @@
+/** A scripted run in which everything happens that is measured; every metric of `docs/metrics.md` against independent counts. */
+import { Clock, Effect, Exit, Logger, Metric, Scope, Stream } from "effect"
+import { PrometheusMetrics } from "effect/observability"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { MemoryFrame } from "../../../src/connection/MemoryNetwork.ts"
+import type { Gap } from "../../../src/domain/Feed.ts"
+import type { ExchangeError } from "../../../src/ExchangeError.ts"
+import type { Performance } from "../../../src/PublicWebsocket.ts"
+import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
+import type { Counts, ExchangeCounts } from "../../../src/simulator/Simulator.ts"
+import { Simulator } from "../../../src/simulator/Simulator.ts"
+import type { Services, Subject } from "../../../test/suites/Exchange.ts"
+import * as Child from "../Child.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import * as Virtual from "../Virtual.ts"
+
+// ---- what is counted apart from the library -------------------------------------------------------------------------
+
+/** What passed over the network, counted there. */
+class Wire {
+  received = { frames: 0, bytes: 0 }
+  sent = { frames: 0, bytes: 0 }
+
+  static bytes(frame: MemoryFrame): number {
+    return typeof frame === "string" ? Buffer.byteLength(frame) : frame.length
+  }
+
+  add(side: { frames: number; bytes: number }, frame: MemoryFrame): void {
+    side.frames++
+    side.bytes += Wire.bytes(frame)
+  }
+}
+
+/** What reached the consumers, counted there. */
+interface Consumers {
+  handled: number
+  thrown: number
+  taken: number
+  lost: number
+  slowGaps: number
+  readonly gaps: Map<string, number>
+}
+
+interface Ran {
+  readonly wire: Pick<Wire, "received" | "sent">
+  readonly consumers: Consumers
+  readonly counts: Counts
+  readonly subscribed: number
+  readonly performance: Performance
+  readonly snapshot: ReadonlyArray<Metric.Metric.Snapshot>
+  readonly prometheus: string
+  /** ms. */
+  readonly now: number
+}
+
+// ---- the script -----------------------------------------------------------------------------------------------------
+
+const corruptTopic = "*ook*icker*ETH*"
+const silentTopic = "*ook*icker*BTC*"
+
+type Body<A> = Effect.Effect<A, ExchangeError | Error, Services | Scope.Scope>
+
+const script = (wire: Wire): Body<Ran> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const simulator = yield* Simulator
+    const clock = yield* Clock.Clock
+    const consumers: Consumers = { handled: 0, thrown: 0, taken: 0, lost: 0, slowGaps: 0, gaps: new Map() }
+    const handle = (): void => {
+      consumers.handled++
+      if (consumers.handled % 100 !== 0) return
+      consumers.thrown++
+      throw new Error("a handler of the proof")
+    }
+    yield* websocket.handle({
+      onBookTicker: handle,
+      onTrade: handle,
+      onBook: handle,
+      onGap: ({ cause }) => consumers.gaps.set(cause, (consumers.gaps.get(cause) ?? 0) + 1)
+    })
+    yield* websocket.initialize(["BTC/USDT", "ETH/USDT", "NOPE/USDT"], ["BookTicker", "Trades", "Book"])
+    const inject = (fault: string) => Effect.orDie(simulator.inject(fault))
+    yield* Effect.sleep(1_000)
+    yield* Effect.forEach([
+      "gap:2,pair=BTC/USDT",
+      "duplicate:5,pair=BTC/USDT",
+      "reorder:2,pair=BTC/USDT",
+      `corrupt:30%,topic=${corruptTopic}@0s:3s`
+    ], inject)
+    yield* Effect.sleep(4_000)
+    yield* inject("drop")
+    yield* Effect.sleep(3_000)
+    yield* inject("refuse:503@0s:500ms")
+    yield* inject("drop:1001")
+    yield* Effect.sleep(4_000)
+    yield* inject("half-open")
+    yield* Effect.sleep(4_000)
+    yield* Effect.orDie(simulator.inject({ _tag: "Silence", topic: silentTopic, durationMillis: 3_000 }))
+    yield* Effect.sleep(6_000)
+    // A pair of its own, which is left while its events still come.
+    const scope = yield* Scope.make()
+    yield* Effect.forkScoped(leaver(scope, consumers), { startImmediately: true })
+    yield* Effect.sleep(1_000)
+    yield* Scope.close(scope, Exit.void)
+    yield* slow(consumers)
+    yield* inject("silence")
+    yield* Effect.sleep(1_500)
+    return {
+      wire: { received: { ...wire.received }, sent: { ...wire.sent } },
+      consumers: { ...consumers },
+      counts: simulator.counts(),
+      subscribed: simulator.topics(websocket.exchange).size,
+      performance: yield* websocket.performance,
+      snapshot: yield* Metric.snapshot,
+      prometheus: yield* PrometheusMetrics.format(),
+      now: clock.currentTimeMillisUnsafe()
+    }
+  })
+
+const leaver = (scope: Scope.Scope, consumers: Consumers) =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const stream = yield* websocket.feed({ _tag: "Trades", pair: "SOL/USDT" }).pipe(Scope.provide(scope))
+    yield* Stream.runForEach(stream, () => Effect.sync(() => void consumers.taken++))
+  })
+
+/** Two feeds that are not read for a while, then to their end. */
+const slow = Effect.fnUntraced(function*(consumers: Consumers) {
+  const websocket = yield* PublicWebsocket
+  const [ticker, trades] = yield* Effect.all([
+    websocket.feed({ _tag: "BookTicker", pair: "ADA/USDT" }, { bufferSize: 2 }),
+    websocket.feed({ _tag: "Trades", pair: "ADA/USDT" }, { bufferSize: 4 })
+  ])
+  yield* Effect.sleep(3_000)
+  const take = (item: { readonly _tag: "Data" } | Gap): void => {
+    if (item._tag === "Data") return void consumers.taken++
+    consumers.slowGaps++
+    consumers.lost += item.lost ?? 0
+  }
+  for (const stream of [ticker, trades]) {
+    yield* Effect.forkScoped(
+      Stream.runForEach(
+        stream as Stream.Stream<{ readonly _tag: "Data" } | Gap, ExchangeError>,
+        (item) => Effect.sync(() => take(item))
+      )
+    )
+  }
+  yield* Effect.sleep(500)
+})
+
+const runScript = (subject: Subject, seed: number): Effect.Effect<Ran, ExchangeError | Error> => {
+  const wire = new Wire()
+  const layer = Virtual.layerThrough(
+    subject,
+    (network) => ({
+      ...network,
+      connect: (url, client) => {
+        const socket = network.connect(url, {
+          ...client,
+          onFrame: (frame) => {
+            wire.add(wire.received, frame)
+            client.onFrame(frame)
+          }
+        })
+        return "refused" in socket ? socket : {
+          ...socket,
+          send: (frame) => {
+            wire.add(wire.sent, frame)
+            socket.send(frame)
+          }
+        }
+      }
+    }),
+    { pairs: ["BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT"], seed, tradeRate: 20 },
+    {
+      staleAfter: null,
+      silence: { BookTicker: "2 seconds", Trades: null, Book: null },
+      heartbeat: { interval: "1 second", timeout: "1 second" }
+    }
+  )
+  // Handlers that throw are logged as errors, as they should be; here they are part of the script.
+  return Virtual.over(layer, seed, script(wire)).pipe(Effect.provide(Logger.layer([])))
+}
+
+// ---- the metrics ----------------------------------------------------------------------------------------------------
+
+const numberOf = ({ state, type }: Metric.Metric.Snapshot): number => {
+  if (type === "Counter" || type === "Histogram") return Number((state as { readonly count: number }).count)
+  return Number((state as { readonly value: number }).value)
+}
+
+const seriesOf = ({ snapshot }: Ran, name: string, attributes: Readonly<Record<string, string>> = {}) =>
+  snapshot.filter(({ attributes: found, id }) =>
+    id === name && Object.entries(attributes).every(([key, value]) => found?.[key] === value)
+  )
+
+const read = (ran: Ran, name: string, attributes: Readonly<Record<string, string>> = {}): number =>
+  seriesOf(ran, name, attributes).reduce((sum, one) => sum + numberOf(one), 0)
+
+interface Expectation {
+  readonly name: string
+  readonly attributes?: Readonly<Record<string, string>>
+  readonly expected: number
+  /** Where the expected number comes from. */
+  readonly by: string
+  /** How far the metric may be from it. */
+  readonly within?: number
+  /** The expected number is a lower bound. */
+  readonly least?: true
+}
+
+const channelNames = { BookTicker: "Ticker", Trades: "Trades", Book: "Depth" } as const
+
+const sumOf = (
+  exchange: ExchangeCounts,
+  field: "sent" | "corrupted",
+  unit: "frames" | "events",
+  channel?: string
+): number =>
+  Object.values(exchange.topics).reduce(
+    (sum, topic) => sum + (channel === undefined || topic.channel === channel ? topic[field][unit] : 0),
+    0
+  )
+
+const socketExpectations = ({ wire }: Ran, { connections }: ExchangeCounts): ReadonlyArray<Expectation> => {
+  const ended = connections.accepted - connections.open
+  const reason = (name: string, expected: number, reason: string): Expectation => ({
+    name,
+    expected,
+    attributes: { reason },
+    by: "simulator"
+  })
+  return [
+    { name: "exchange.ws.connections.opened", expected: connections.accepted, by: "simulator" },
+    { name: "exchange.ws.connections.failed", expected: connections.refused, by: "simulator" },
+    reason("exchange.ws.connections.failed", connections.refused, "ConnectFailed"),
+    { name: "exchange.ws.connections.ended", expected: ended, by: "simulator" },
+    reason("exchange.ws.connections.ended", connections.dropped, "Disconnected"),
+    reason("exchange.ws.connections.ended", connections.halfOpen, "Silent"),
+    { name: "exchange.ws.connections.active", expected: connections.open, by: "simulator" },
+    { name: "exchange.ws.connect.duration", expected: connections.accepted, by: "simulator" },
+    { name: "exchange.ws.frames.received", expected: wire.received.frames, by: "wire" },
+    { name: "exchange.ws.bytes.received", expected: wire.received.bytes, by: "wire" },
+    { name: "exchange.ws.frames.sent", expected: wire.sent.frames, by: "wire" },
+    { name: "exchange.ws.bytes.sent", expected: wire.sent.bytes, by: "wire" }
+  ]
+}
+
+const eventExpectations = ({ consumers, performance }: Ran, exchange: ExchangeCounts): ReadonlyArray<Expectation> => [
+  ...(["BookTicker", "Trades", "Book"] as const).map((channel): Expectation => ({
+    name: "exchange.events.received",
+    attributes: { channel },
+    expected: sumOf(exchange, "sent", "events", channelNames[channel]) -
+      sumOf(exchange, "corrupted", "events", channelNames[channel]),
+    by: "simulator"
+  })),
+  { name: "exchange.events.delivered", expected: consumers.handled + consumers.taken, by: "consumers" },
+  { name: "exchange.events.dropped", expected: consumers.lost, by: "consumers" },
+  {
+    name: "exchange.events.conflated",
+    expected: Object.entries(exchange.topics).reduce(
+      (sum, [topic, { sent }]) => /icker.*ADA/.test(topic) ? sum + sent.events : sum,
+      0
+    ) - tickerTaken(performance),
+    by: "simulator"
+  },
+  {
+    name: "exchange.events.unrouted",
+    expected: performance.topics.reduce((sum, topic) => sum + topic.unrouted, 0),
+    by: "ledger"
+  },
+  {
+    name: "exchange.book.stale_updates",
+    expected: performance.topics.reduce((sum, topic) => sum + topic.stale, 0),
+    by: "ledger"
+  }
+]
+
+const tickerTaken = ({ topics }: Performance): number =>
+  topics.filter(({ channel, pair }) => channel === "BookTicker" && pair === "ADA/USDT").reduce(
+    (sum, { delivered }) => sum + delivered,
+    0
+  )
+
+/** The topic that was quiet longest at the last flush, which lies at most a quarter of a second back, s. */
+const staleness = ({ now, performance }: Ran, channel: string): number =>
+  Math.max(
+    ...performance.topics.filter((topic) => topic.channel === channel && topic.subscribers > 0).map(({ lastEventAt }) =>
+      now - (lastEventAt ?? now)
+    )
+  ) / 1_000
+
+const otherExpectations = (ran: Ran, exchange: ExchangeCounts): ReadonlyArray<Expectation> => {
+  const { consumers, performance } = ran
+  const { connections } = exchange
+  const { confirmed, rejected, requested, timedOut } = performance.subscriptions
+  const corrupted = sumOf(exchange, "corrupted", "frames")
+  const outcome = (outcome: string, expected: number, by: string): Expectation => ({
+    name: "exchange.subscriptions",
+    attributes: { outcome },
+    expected,
+    by
+  })
+  const error = (type: string, expected: number, by: string): Expectation => ({
+    name: "exchange.errors",
+    attributes: { "error.type": type },
+    expected,
+    by
+  })
+  return [
+    ...[...consumers.gaps].map(([reason, expected]): Expectation => ({
+      name: "exchange.gaps",
+      attributes: { reason },
+      expected,
+      by: "consumers"
+    })),
+    {
+      name: "exchange.gaps",
+      attributes: { reason: "Overflow" },
+      expected: performance.topics.filter(({ pair }) => pair === "ADA/USDT").reduce((sum, { gaps }) => sum + gaps, 0),
+      by: "ledger"
+    },
+    { name: "exchange.silences", expected: consumers.gaps.get("Silent") ?? 0, by: "consumers" },
+    ...(["BookTicker", "Trades", "Book"] as const).map((channel): Expectation => ({
+      name: "exchange.staleness",
+      attributes: { channel },
+      expected: staleness(ran, channel),
+      within: 0.26,
+      by: "ledger"
+    })),
+    { name: "exchange.connections", expected: connections.open, by: "simulator" },
+    { name: "exchange.reconnects", expected: connections.dropped + connections.halfOpen, by: "simulator" },
+    outcome("requested", requested, "performance"),
+    outcome("confirmed", confirmed, "performance"),
+    outcome("rejected", rejected, "performance"),
+    outcome("timed_out", timedOut, "performance"),
+    {
+      name: "exchange.subscription.success_rate",
+      expected: confirmed / (confirmed + rejected + timedOut),
+      within: 1e-9,
+      by: "performance"
+    },
+    error("ConnectFailed", connections.refused, "simulator"),
+    error("Disconnected", connections.dropped, "simulator"),
+    error("Silent", connections.halfOpen, "simulator"),
+    error("SubscriptionRejected", rejected, "performance"),
+    {
+      name: "exchange.processing.duration",
+      expected: Math.min(performance.processing.count, 1_024),
+      least: true,
+      by: "performance"
+    },
+    { name: "exchange.message.age", expected: Math.min(performance.age.count, 1_024), least: true, by: "performance" },
+    // A frame of protobuf that is cut between two fields is a shorter one without body: ignored.
+    { name: "exchange.decoder.failures", expected: corrupted - performance.ignored, by: "simulator" },
+    { name: "exchange.decoder.fallbacks", expected: performance.decoderFallbacks, by: "performance" },
+    { name: "exchange.frames.ignored", expected: performance.ignored, by: "performance" },
+    { name: "exchange.handler.failures", expected: consumers.thrown, by: "consumers" },
+    { name: "exchange.book.snapshots", expected: exchange.rest.snapshots - exchange.rest.failed, by: "simulator" },
+    { name: "process.memory.heap", expected: 1_000_000, least: true, by: "process" }
+  ]
+}
+
+/** The names in the first column of the table; `.sent` stands for the name before it with another end. */
+const documented = (): ReadonlyArray<string> => {
+  const rows = readFileSync(join(Child.root, "docs/metrics.md"), "utf8").split("\n").filter((line) =>
+    line.startsWith("| `")
+  )
+  return rows.flatMap((row) => {
+    const names = [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map((match) => match[1]!)
+    return names.map((name) => name.startsWith(".") ? names[0]!.replace(/\.[^.]+$/, name) : name)
+  })
+}
+
+const holds = (found: number, { expected, least, within = 0 }: Expectation): boolean =>
+  least === true ? found >= expected : Math.abs(found - expected) <= within
+
+const labelOf = ({ attributes = {}, name }: Expectation): string => [name, ...Object.values(attributes)].join(" ")
+
+/** What Prometheus would read: the sum over all series of a name. */
+const scraped = (text: string, name: string, isHistogram: boolean): number | null => {
+  const plain = name.replaceAll(".", "_") + (isHistogram ? "_count" : "")
+  const lines = text.split("\n").filter((line) => line.startsWith(`${plain}{`) || line.startsWith(`${plain} `))
+  return lines.length === 0 ? null : lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0)
+}
+
+const provenMetrics = Effect.fnUntraced(function*(proof: Proof, subject: Subject, seed: number, print: boolean) {
+  const ran = yield* runScript(subject, seed)
+  const { id } = subject.adapter
+  const exchange = ran.counts.exchanges[id]!
+  const expectations = [
+    ...socketExpectations(ran, exchange),
+    ...eventExpectations(ran, exchange),
+    ...otherExpectations(ran, exchange)
+  ]
+  const judged = expectations.map((expectation) => {
+    const found = read(ran, expectation.name, expectation.attributes)
+    return { expectation, found, ok: holds(found, expectation) }
+  })
+  if (print) {
+    proof.table(
+      [id, "metric", "expected", "by", ""],
+      judged.map(({ expectation, found, ok }) => [
+        labelOf(expectation),
+        Proofs.text(found),
+        `${expectation.least === true ? "at least " : ""}${Proofs.text(expectation.expected)}`,
+        expectation.by,
+        ok ? "" : "BROKEN"
+      ])
+    )
+  }
+  const wrong = judged.filter(({ ok }) => !ok)
+  proof.check(
+    `${id}: every metric is what was counted apart from it (seed ${seed})`,
+    wrong.length === 0,
+    `${judged.length} asserted, ${wrong.length} wrong ${
+      wrong.map(({ expectation, found }) => `${labelOf(expectation)}: ${found} for ${expectation.expected}`).join("; ")
+    }`.trim()
+  )
+  const names = documented()
+  const asserted = new Set(expectations.map(({ name }) => name))
+  const recorded = new Set(ran.snapshot.map(({ id }) => id))
+  const apart = [
+    ...names.filter((name) => !asserted.has(name)).map((name) => `${name} is documented and not asserted`),
+    ...names.filter((name) => !recorded.has(name)).map((name) => `${name} is documented and not recorded`),
+    ...[...recorded].filter((name) => !names.includes(name)).map((name) => `${name} is recorded and not documented`)
+  ]
+  proof.check(
+    `${id}: documented, recorded and asserted metrics are the same`,
+    apart.length === 0,
+    apart.length === 0 ? `${names.length} metrics` : apart.join("; ")
+  )
+  const different = names.filter((name) => {
+    const isHistogram = seriesOf(ran, name)[0]?.type === "Histogram"
+    return name !== "process.memory.heap" && scraped(ran.prometheus, name, isHistogram) !== read(ran, name)
+  })
+  proof.check(
+    `${id}: Prometheus reads the same values`,
+    different.length === 0,
+    different.length === 0 ? `${names.length} metrics` : different.join(", ")
+  )
+  proof.figure(`${id}_metrics_asserted`, judged.length)
+})
+
+export const metrics: Case = {
+  name: "metrics",
+  proves:
+    "Every documented metric, in a scripted run with drops, refusals, slow subscribers, corrupt frames and silence, is what the simulator, the wire and the consumers counted",
+  run: Effect.fnUntraced(function*(proof) {
+    for (const subject of Virtual.subjects) {
+      for (let i = 0; i < Proofs.sizeOf(proof, 1, 10); i++) {
+        yield* provenMetrics(proof, subject, proof.seed + i, i === 0)
+      }
+    }
+  })
+}
