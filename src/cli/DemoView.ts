@@ -79,8 +79,8 @@ export class DemoView implements View {
   readonly tables = (): ReadonlyArray<string> => [...this.#pairTable(), "", ...this.#exchangeTable()]
 
   readonly lines = (): ReadonlyArray<string> => {
-    const { boards } = this.#options
-    return boards.some(({ tickers }) => tickers.size > 0) ? [this.#title(), ...this.tables(), ""] : [this.#title()]
+    const hasPrices = this.#options.boards.some(({ tickers }) => tickers.size > 0)
+    return [this.#title(), ...(hasPrices ? this.tables() : this.#exchangeTable()), ""]
   }
 
   #title(): string {

@@ -18,7 +18,7 @@ process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
 
 /**
  * A signal to npm ends npm and its shell, and the shell does not pass it on: whoever `npm run` has started notices that
- * it has another parent. Started any other way, outliving the parent is the user's own wish (`nohup`).
+ * it has another parent. Started any other way, outliving the parent is the user's own wish.
  */
 const watchNpm: Effect.Effect<void> = Effect.gen(function*() {
   if (process.env["npm_lifecycle_event"] === undefined) return

@@ -213,9 +213,10 @@ describe("DemoView", () => {
     assert.strictEqual(view.pairsSeen, 1)
   })
 
-  it("prints a line until there are prices, then both tables", () => {
+  it("prints the exchanges until there are prices, then both tables", () => {
     const { boards: [a], view } = make({ source: "live", names: ["Gate spot", "Gate futures"] })
-    assert.deepStrictEqual(view.lines(), ["Gate spot and Gate futures  LIVE  00:00"])
+    assert.strictEqual(view.lines()[0], "Gate spot and Gate futures  LIVE  00:00")
+    assert.match(view.lines()[1]!, /^EXCHANGE/)
     a.onBookTicker(ticker("BTC/USDT", 1, 2))
     const lines = view.lines()
     assert.include(lines[1]!, "Gate spot BID")

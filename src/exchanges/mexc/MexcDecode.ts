@@ -47,7 +47,8 @@ class Channels {
     for (let entry = this.#buckets[bucket]; entry !== undefined; entry = entry.next) {
       if (sameBytes(frame, start, end, entry.bytes, 0)) return entry
     }
-    return this.#add(bucket, frame.slice(start, end))
+    // A copy: `slice` of a Node Buffer would share its memory.
+    return this.#add(bucket, new Uint8Array(frame.subarray(start, end)))
   }
 
   #add(bucket: number, bytes: Uint8Array): Entry | null {
