@@ -170,12 +170,12 @@ const at = (reason: { readonly symbol?: string | undefined; readonly channel?: s
   [reason.channel, reason.symbol].filter((part) => part !== undefined).join(" ") || "the request"
 
 const advice: Readonly<Record<AnswerClass, string>> = {
-  retryable: "it is tried again",
+  retryable: "trying again can help",
   item: "check the pair and the channel against `exchange instruments`; the others go on",
-  rateLimit: "it is tried again after a pause; lower the number of clients behind this address if it lasts",
+  rateLimit: "try again after a pause; lower the number of clients behind this address if it lasts",
   auth: "check the key, its permissions and its IP list",
   bug: "please report it with this message",
-  unavailable: "the exchange has switched it off for now; it is tried again later"
+  unavailable: "the exchange has switched it off for now; try again later"
 }
 
 const describe = (reason: Reason): string => describers[reason._tag](reason as never)
@@ -183,7 +183,7 @@ const describe = (reason: Reason): string => describers[reason._tag](reason as n
 const describers: { readonly [K in Reason["_tag"]]: (reason: Extract<Reason, { readonly _tag: K }>) => string } = {
   ConnectFailed: (r) =>
     `cannot connect to ${r.url}: ${r.detail}. ${
-      r.retryable ? "It is tried again with back-off." : "Correct the URL or the options."
+      r.retryable ? "Trying again can help." : "Correct the URL or the options."
     }`,
   Disconnected: (r) =>
     `connection ended (code ${r.code}${r.detail === "" ? "" : `, ${r.detail}`}); it is dialled again`,

@@ -51,7 +51,7 @@ export interface Trade {
 
 /**
  * Levels as a flat list `[price, quantity, price, quantity, …]`, in the order of the wire: quote, then base (spot) or
- * contracts (swap). Quantities are absolute; 0 removes the level.
+ * contracts (swap). Quantities are absolute; 0 removes the level, and in a snapshot is no level.
  */
 export type Levels = ReadonlyArray<number>
 

@@ -158,29 +158,13 @@ const madeTrade: Arbitrary.Arbitrary<Made> = Arbitrary.map(
 
 type LevelTexts = ReadonlyArray<readonly [price: string, quantity: string]>
 
-/** What an event holds of a side: no removals in a whole book. */
-const flatSide = (name: string, list: LevelTexts, full: boolean) => {
-  const kept = list.filter(([, quantity]) => !full || Number(quantity) > 0)
-  return {
-    levels: kept.flatMap(([price, quantity]) => [Number(price), Number(quantity)]),
-    texts: kept.flatMap(([price, quantity], index) =>
-      [[`${name}[${2 * index}]`, price], [`${name}[${2 * index + 1}]`, quantity]] as const
-    )
-  }
-}
-
-/** Whether a side with a removal stands in front of `full`; of equal ranks the first in the list stands first. */
-const removesBeforeFull = (
-  members: ReadonlyArray<Member>,
-  ranks: ReadonlyArray<number>,
-  sides: Readonly<Record<string, LevelTexts>>
-): boolean => {
-  const fullAt = members.findIndex(([key]) => key === "full")
-  const fullRank = ranks[fullAt] ?? -1
-  return members.some(([key], index) =>
-    sides[key]?.some(([, quantity]) => Number(quantity) === 0) === true && (ranks[index] ?? 0) <= fullRank
+/** What an event holds of a side. */
+const flatSide = (name: string, list: LevelTexts) => ({
+  levels: list.flatMap(([price, quantity]) => [Number(price), Number(quantity)]),
+  texts: list.flatMap(([price, quantity], index) =>
+    [[`${name}[${2 * index}]`, price], [`${name}[${2 * index + 1}]`, quantity]] as const
   )
-}
+})
 
 const bookForms = [
   ["spot.obu", "ob.", ".50", []],
@@ -205,11 +189,11 @@ const madeBook: Arbitrary.Arbitrary<Made> = Arbitrary.map(
       ...(full ? [["full", "true"]] as const : []),
       ...labels
     ]
-    const [bid, ask] = [flatSide("bids", sides.b ?? [], full), flatSide("asks", asks, full)]
+    const [bid, ask] = [flatSide("bids", sides.b ?? []), flatSide("asks", asks)]
     const frame = envelope(channel, object(members, ranks), outer, flags)
     return {
       frame: frame.frame,
-      usual: frame.usual && !removesBeforeFull(members, ranks, sides),
+      usual: frame.usual,
       event: {
         _tag: "BookUpdate",
         ...base(symbol),
@@ -240,7 +224,7 @@ describe("valid frames with members in any order", () => {
         const generic = decode(` ${frame}`)
         assert.deepStrictEqual(eventsOf(fast), [event as unknown as MarketEvent])
         assert.deepStrictEqual(eventsOf(generic), [event as unknown as MarketEvent])
-        // Only `channel` behind `result`, and a removal in front of `full`, are left to the generic decoder.
+        // Only `channel` behind `result` is left to the generic decoder.
         assert.strictEqual(isFallback(fast), !usual)
         assert.isTrue(isFallback(generic))
       },

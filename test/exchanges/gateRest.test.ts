@@ -176,7 +176,7 @@ describe("books", () => {
         pair: "BTC/USDT",
         symbol: "BTC_USDT",
         bids: [1.17, 201.863],
-        asks: [1.52, 1.151],
+        asks: [1.52, 1.151, 1.6, 0],
         firstVersion: 9007199254740993n,
         version: 9007199254740993n,
         exchangeTime: 1_623_898_993_121,

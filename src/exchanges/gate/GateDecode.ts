@@ -441,8 +441,8 @@ const decodeBook = (
   const firstVersion = GateWire.sequenceOf(first)
   if (firstVersion > version) return Result.fail(`U ${firstVersion} behind u ${version}`)
   const exact: Record<string, string> = {}
-  const bids = GateWire.readLevels("bids", result.b, full, exact)
-  const asks = GateWire.readLevels("asks", result.a, full, exact)
+  const bids = GateWire.readLevels("bids", result.b, exact)
+  const asks = GateWire.readLevels("asks", result.a, exact)
   if (bids === null || asks === null) return Result.fail("a level that is not a price above 0 with its quantity")
   const table = channel === GateWire.obuChannel ? topics.obu : topics.update(levelCount(result))
   const topic = table.findText(result.s)
@@ -542,7 +542,6 @@ const answer = (
   envelope: GateWire.Envelope,
   sink: Sink
 ): void => {
-  if (!dataChannels.has(channel)) return sink.ignored(brief(`answer for the channel ${JSON.stringify(channel)}`))
   const about: Answer = { action, ...asked(channel, envelope) }
   if (isError(envelope.error)) return reject(about, envelope.error, sink)
   const status = Option.getOrNull(readStatus(envelope.result))?.status ?? null

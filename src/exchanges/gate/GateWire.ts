@@ -134,13 +134,12 @@ export type BookResult = typeof BookResult.Type
 const levelKey = (side: "bids" | "asks", index: number): string => `${side}[${index}]`
 
 /**
- * Flat levels, `[price, quantity, …]`; null when one of them is not a price above 0 with its quantity. A quantity of 0
- * in a whole book is no level. Texts that a number cannot hold are noted in `exact`.
+ * Flat levels, `[price, quantity, …]`; null when one of them is not a price above 0 with its quantity. Texts that a
+ * number cannot hold are noted in `exact`.
  */
 export const readLevels = (
   side: "bids" | "asks",
   levels: ReadonlyArray<readonly [price: string, quantity: string]> | null | undefined,
-  whole: boolean,
   exact: Record<string, string>
 ): Levels | null => {
   const flat: Array<number> = []
@@ -148,7 +147,6 @@ export const readLevels = (
     const price = Numeric.fromText(level[0])
     const quantity = Numeric.fromText(level[1])
     if (!(price > 0 && quantity >= 0)) return null
-    if (whole && quantity === 0) continue
     if (isExcess(level[0])) exact[levelKey(side, flat.length)] = level[0]
     if (isExcess(level[1])) exact[levelKey(side, flat.length + 1)] = level[1]
     flat.push(price, quantity)
@@ -395,7 +393,6 @@ export class Scanner {
   exact: Record<string, string> | null = null
   private bytes: Uint8Array = new Uint8Array(0)
   /** A level with quantity 0 was kept. */
-  private removes = false
   /** One bit a field: what is not set is absent, whatever its offsets say. */
   private seen = 0
   private readonly starts = new Int32Array(fieldCount)
@@ -463,16 +460,13 @@ export class Scanner {
     const end = this.object(this.envelope, 0)
     return end === bytes.length &&
       this.has(Field.result) &&
-      (!this.has(Field.event) || this.isWord(Field.event, updateWord)) &&
-      // A removal inside a snapshot that was announced too late to drop it: rare enough for the generic decoder.
-      !(this.full && this.removes)
+      (!this.has(Field.event) || this.isWord(Field.event, updateWord))
   }
 
   private reset(bytes: Uint8Array): void {
     this.bytes = bytes
     this.channel = -1
     this.full = false
-    this.removes = false
     this.bids = noLevels
     this.asks = noLevels
     this.exact = null
@@ -665,10 +659,6 @@ export class Scanner {
   ): boolean {
     // Also false for NaN.
     if (!(price > 0 && quantity >= 0)) return false
-    if (quantity === 0) {
-      if (this.full) return true
-      this.removes = true
-    }
     if (priceEnd - start > Numeric.exactDigits) this.keepLevel(field, levels, start, priceEnd)
     levels.push(price)
     if (quantityEnd - priceEnd - 3 > Numeric.exactDigits) this.keepLevel(field, levels, priceEnd + 3, quantityEnd)
