@@ -22,7 +22,7 @@ export interface Ratio extends Comparison {
   readonly throughput: Estimate
   /** The other's CPU time a message over this one's, round by round: above 1 it needs less. */
   readonly cpu: Estimate
-  /** By CPU time: where other programs share the machine, throughput is theirs as well. */
+  /** Of the median by CPU time: where other programs share the machine, throughput is theirs as well. */
   readonly isMet: boolean | null
 }
 
@@ -92,8 +92,12 @@ export const rowTable = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
     ])
   )
 
-const verdict = ({ isMet, target }: Ratio): string =>
-  target === null ? "" : `${isMet === true ? "met" : "MISSED"} (${percent(target)})`
+/** Rounds that contradict each other decide nothing. */
+const verdict = ({ cpu: { high, low }, target }: Ratio): string => {
+  if (target === null) return ""
+  const word = low >= target ? "met" : high < target ? "MISSED" : "undecided"
+  return `${word} (${percent(target)})`
+}
 
 /** Too few rounds, too short to warm up: then there are ratios, and no verdicts. */
 export const ratioTable = (ratios: ReadonlyArray<Ratio>, hasVerdicts: boolean): ReadonlyArray<string> =>

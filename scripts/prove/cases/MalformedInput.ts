@@ -220,7 +220,7 @@ const inMemory = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   for (let run = 0; run < Proofs.sizeOf(proof, 1, 10); run++) {
     const seed = proof.seed + run
     const spoiler = yield* spoilerFor(subject, seed)
-    const body = readSpoiled(subject.adapter, spoiler, proof.quick ? 3_000 : 20_000)
+    const body = readSpoiled(subject.adapter, spoiler, proof.quick ? 3_000 : 10_000)
     const result = yield* Virtual.over(memory(subject, seed, spoiler, patient), seed, body)
     provenFrames(proof, `${subject.adapter.id} in memory`, result)
     proof.figure(`${subject.adapter.id}_frames`, result.performance.frames)
