@@ -114,6 +114,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     const entry = topicOf(channel)
     const held: Held = {
       topic: entry.state.topic,
+      failed: () => entry.state.failed,
       add: (subscriber) => {
         const route = entry.state.add(subscriber)
         return () => entry.state.remove(route)

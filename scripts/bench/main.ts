@@ -40,8 +40,8 @@ interface Plan {
 
 const latencyRate = 5_000
 
-/** The two Gate books share their decoder: one of them is enough for a quick look. */
-const isQuickCase = ({ id }: Case): boolean => id !== "gate-update"
+/** Both exchanges, a ticker, and a book of either kind: fetched and pushed. */
+const isQuickCase = ({ id }: Case): boolean => id !== "gate-update" && id !== "mexc-ticker"
 
 const planOf = (chosen: ReadonlyArray<string>, rounds: Option.Option<number>, quick: boolean): Plan => {
   const wanted = Scenario.cases.filter((each) =>
@@ -57,7 +57,7 @@ const planOf = (chosen: ReadonlyArray<string>, rounds: Option.Option<number>, qu
       latencyContestants: ["floor", "handler"],
       latencyRounds: 1,
       latencySeconds: 1,
-      onceOnly: ["limit", "plain"]
+      onceOnly: ["limit", "plain", "stream", "followers"]
     }
     : {
       cases: wanted,
@@ -166,6 +166,14 @@ const versionOf = (name: string): string =>
     readFileSync(join(import.meta.dirname, "../../node_modules", name, "package.json"), "utf8")
   ) as { readonly version: string }).version
 
+/** The commit, marked when files differ from it; null outside a checkout. */
+const revision = Effect.gen(function*() {
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const git = (...args: ReadonlyArray<string>) => spawner.string(ChildProcess.make("git", args))
+  const commit = (yield* git("rev-parse", "--short", "HEAD")).trim()
+  return (yield* git("status", "--porcelain", "src", "scripts/bench")) === "" ? commit : `${commit} with changes`
+}).pipe(Effect.orElseSucceed(() => null))
+
 const surroundings = (pinned: boolean) => ({
   machine: {
     cpu: cpus()[0]?.model ?? "unknown",
@@ -190,6 +198,7 @@ const bench = Effect.fnUntraced(function*(plan: Plan, json: Option.Option<string
   const started = yield* DateTime.now
   const pinned = yield* canPin
   if (!pinned) yield* Console.error("taskset cannot bind processes to cores here: server and client share them")
+  const before = yield* revision
   const setup = { port: yield* startServer(pinned), pinned }
   const faults: Array<string> = []
   const results = []
@@ -221,6 +230,7 @@ const bench = Effect.fnUntraced(function*(plan: Plan, json: Option.Option<string
     const { rounds, scale } = plan
     const file = {
       date: DateTime.formatIso(started),
+      revisions: { before, after: yield* revision },
       ...surroundings(pinned),
       rounds,
       scale,

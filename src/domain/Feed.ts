@@ -15,7 +15,8 @@ export interface Data<A> {
 /**
  * Something may be missing here.
  *
- * - `Reconnected`: the connection was replaced; what happened meanwhile is unknown.
+ * - `Reconnected`: the connection was replaced, or the topic was taken off it and on again; what happened meanwhile is
+ *   unknown.
  * - `Sequence`: the exchange's version chain has a hole, `from` to `to`.
  * - `Overflow`: this subscriber was too slow; `lost` events were dropped, exactly.
  * - `Silent`: nothing came for longer than the bound, so the topic was subscribed anew.

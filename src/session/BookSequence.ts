@@ -171,8 +171,8 @@ export class BookSequence {
     this.#live = false
     this.#joining = false
     this.#pending = this.#recipe.snapshot === "Fetch" ? [update] : []
-    if (this.#recipe.snapshot === "InStream") this.#out.stale(1)
     this.#out.hole(last, update)
+    if (this.#recipe.snapshot === "InStream") this.#out.stale(1)
   }
 
   /** Everything before `index` is stale for this snapshot, and for every later one too. */

@@ -62,6 +62,8 @@ export class Counters {
   timedOut = 0
   readonly errors = new Map<string, number>()
   readonly gapsByCause = new Map<string, number>()
+  /** Received by topics whose own counts are given up, by channel. */
+  readonly retired = new Map<string, number>()
   /** ms, one value a batch. */
   readonly processing = new Recent()
   /** ms, one value a batch. */
@@ -74,6 +76,10 @@ export class Counters {
   gap(cause: string): void {
     this.gaps++
     this.gapsByCause.set(cause, (this.gapsByCause.get(cause) ?? 0) + 1)
+  }
+
+  retire(channel: string, received: number): void {
+    this.retired.set(channel, (this.retired.get(channel) ?? 0) + received)
   }
 
   totals(): Omit<Performance, "exchange" | "connections" | "connected" | "topics" | "heapBytes"> {

@@ -24,6 +24,8 @@ export interface LinkListener {
   readonly onTimeout: (topic: Topic) => void
   /** Nothing of before is joined to what follows. */
   readonly onInterrupted: (topics: ReadonlyArray<Topic>) => void
+  /** Taken off the wire, and to be subscribed again. */
+  readonly onRestarted: (topic: Topic) => void
 }
 
 export interface LinkOptions {
@@ -72,7 +74,8 @@ export class Link {
 
   /** Something changed in `subscriptions`: send what follows from it. */
   changed(): void {
-    this.emptySince = this.subscriptions.size === 0 ? this.#now() : 0
+    for (const topic of this.subscriptions.takeRestarted()) this.#options.listener.onRestarted(topic)
+    this.emptySince = this.subscriptions.size === 0 ? this.emptySince || this.#now() : 0
     this.#work.openUnsafe()
   }
 
@@ -119,6 +122,7 @@ export class Link {
     if (this.#connection !== null) counters.reconnects++
     this.#connection = null
     this.subscriptions.disconnected()
+    this.changed()
     this.#options.listener.onInterrupted(this.subscriptions.wanted)
     this.#status({ _tag: "Disconnected", reason: error.reason._tag, message: error.message, retryIn })
   }
@@ -126,7 +130,7 @@ export class Link {
   #live(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
     this.#connection = connection
     this.subscriptions.disconnected()
-    this.#work.openUnsafe()
+    this.changed()
     return Effect.raceFirst(this.#read(connection), this.#write(connection))
   }
 
@@ -229,12 +233,12 @@ export class Link {
 
   /** Asks again for what was not answered in time. */
   expire(before: number): void {
-    const late = this.subscriptions.expire(before)
+    const { late, off } = this.subscriptions.expire(before)
     for (const topic of late) {
       this.#options.counters.timedOut++
       this.#options.listener.onTimeout(topic)
     }
-    if (late.length > 0) this.changed()
+    if (late.length > 0 || off.length > 0) this.changed()
   }
 
   #reply(connection: Connection, frames: ReadonlyArray<OutFrame>): Effect.Effect<void, ExchangeError.ExchangeError> {

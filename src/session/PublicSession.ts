@@ -1,5 +1,5 @@
 /** The members of `PublicWebsocket` over a session: feeds of their own, and the one session of pairs and channels. */
-import { Cause, Effect, Exit, Result, Scope, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Result, Scope, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { ChannelChoice, EventOf, PublicChannel } from "../domain/Channel.ts"
 import { forPair } from "../domain/Channel.ts"
@@ -21,6 +21,8 @@ export interface PublicSessionOptions {
 interface Member {
   readonly scope: Scope.Closeable
   readonly held: Array<Held>
+  /** What the exchange answered; null when who asked gave up waiting. */
+  readonly answer: Deferred.Deferred<Result.Result<void, ExchangeError.ExchangeError> | null>
 }
 
 /** A consumer of the session and where it stands. */
@@ -80,34 +82,59 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const addPair = Effect.fnUntraced(function*(pair: TradingPair, channels: ReadonlyArray<ChannelChoice>) {
-    const member: Member = { scope: yield* Scope.fork(layerScope), held: [] }
+    const member: Member = { scope: yield* Scope.fork(layerScope), held: [], answer: Deferred.makeUnsafe() }
     members.set(pair, member)
-    const exit = yield* Effect.forEach(channels, (choice) => join(member, forPair(choice, pair)), {
+    return yield* Effect.forEach(channels, (choice) => join(member, forPair(choice, pair)), {
       concurrency: "unbounded",
       discard: true
-    }).pipe(Scope.provide(member.scope), Effect.onInterrupt(() => removePair(pair)), Effect.result)
-    if (Result.isFailure(exit)) yield* removePair(pair)
-    return exit
+    }).pipe(
+      Scope.provide(member.scope),
+      Effect.onError(() => remove(pair, member)),
+      Effect.result,
+      Effect.onExit((exit) => Deferred.succeed(member.answer, Exit.isSuccess(exit) ? exit.value : null))
+    )
   })
+
+  /** The pair may stand for another member by now, which stays. */
+  const remove = (pair: TradingPair, member: Member): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (members.get(pair) === member) members.delete(pair)
+      return Scope.close(member.scope, Exit.void)
+    })
 
   const removePair = (pair: TradingPair): Effect.Effect<void> =>
     Effect.suspend(() => {
       const member = members.get(pair)
-      members.delete(pair)
-      return member === undefined ? Effect.void : Scope.close(member.scope, Exit.void)
+      return member === undefined ? Effect.void : remove(pair, member)
+    })
+
+  /** Of who asked first, unless a channel of it has failed for good since: then it is asked for anew. */
+  const ensurePair = (
+    pair: TradingPair,
+    channels: ReadonlyArray<ChannelChoice>
+  ): Effect.Effect<Result.Result<void, ExchangeError.ExchangeError>> =>
+    Effect.suspend(() => {
+      const member = members.get(pair)
+      if (member === undefined) return addPair(pair, channels)
+      if (member.held.some((held) => held.failed())) {
+        return Effect.andThen(remove(pair, member), addPair(pair, channels))
+      }
+      return Effect.flatMap(
+        Deferred.await(member.answer),
+        (answer) => answer === null ? ensurePair(pair, channels) : Effect.succeed(answer)
+      )
     })
 
   const addPairs = Effect.fnUntraced(function*(
     pairs: ReadonlyArray<TradingPair>,
     channels: ReadonlyArray<ChannelChoice>
   ): Effect.fn.Return<Subscribed, ExchangeError.ExchangeError> {
-    const fresh = [...new Set(pairs)].filter((pair) => !members.has(pair))
-    const accepted: Array<TradingPair> = pairs.filter((pair) => members.has(pair))
+    const accepted: Array<TradingPair> = []
     const rejected = new Map<TradingPair, ExchangeError.ExchangeError>()
     yield* Effect.forEach(
-      fresh,
+      new Set(pairs),
       (pair) =>
-        Effect.map(addPair(pair, channels), (result) => {
+        Effect.map(ensurePair(pair, channels), (result) => {
           if (Result.isSuccess(result)) accepted.push(pair)
           else rejected.set(pair, result.failure)
         }),
@@ -168,6 +195,7 @@ export const make = Effect.fnUntraced(function*(
 
   const buffer = (feedOptions: FeedOptions | undefined, onTopicFailure: "end" | "gap") =>
     new BufferSubscriber({
+      exchange: adapter.id,
       bufferSize: Math.max(1, feedOptions?.bufferSize ?? bufferSize),
       block: feedOptions?.overflow === "block",
       wakeups,

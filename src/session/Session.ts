@@ -59,6 +59,8 @@ export interface Held {
   readonly topic: Topic
   /** Puts one more subscriber on it; returns how to take it off. */
   readonly add: (subscriber: Subscriber) => () => void
+  /** Whether it can bring nothing any more: it was refused for good, or its connection failed for good. */
+  readonly failed: () => boolean
 }
 
 /** How often deadlines, silence and idle connections are looked at. */
@@ -116,14 +118,18 @@ export const make = Effect.fnUntraced(
   function*(options: SessionOptions): Effect.fn.Return<Session, never, Scope.Scope> {
     const { adapter, rest } = options
     const clock = yield* Clock.Clock
-    const fork = yield* FiberSet.makeRuntime<never>()
     const counters = new Counters()
+    const bookings = new Map<string, Booking>()
+    const metrics = yield* SessionMetrics.make(adapter.id, counters)
+    // Both before the fibers, so that they run behind the end of the connections.
+    yield* Effect.addFinalizer(() => Effect.sync(() => metrics.flush({ links: links.length, bookings, now: now() })))
     const board = yield* StatusBoard.make((error) => {
       counters.handlerFailures++
       fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
     })
+    const fork = yield* FiberSet.makeRuntime<never>()
     const wakeups = new Wakeups()
-    const bookings = new Map<string, Booking>()
+    let isReleased = false
     /** Topics without a booking that a codec may know. */
     const strangers = new Map<string, Topic>()
     const links: Array<Link> = []
@@ -193,6 +199,8 @@ export const make = Effect.fnUntraced(
         resolve(booking, Exit.fail(error))
         if (error.isTransient) {
           booking.retryAt = now() + refusalBackoff(booking.refusals++)
+          // Also who was not concerned by the renewal: nothing comes until the exchange takes it again.
+          if (booking.live) booking.state.interrupt("Reconnected")
         } else if (booking.live) {
           fork(Effect.logWarning(error.message))
           booking.state.fail(error, "topic")
@@ -205,6 +213,13 @@ export const make = Effect.fnUntraced(
         const error = TopicErrors.timedOut(adapter, booking.state, answerTimeout)
         counters.error(error.reason._tag)
         resolve(booking, Exit.fail(error))
+        if (booking.live) booking.state.interrupt("Reconnected")
+      },
+      onRestarted: (topic: Topic) => {
+        const state = bookingOf(topic)?.state
+        // A book with snapshots of its own begins with one: nothing is missed that it would not bring.
+        if (state?.recipe?.snapshot === "InStream") return
+        state?.interrupt("Reconnected")
       },
       onInterrupted: (topics: ReadonlyArray<Topic>) => {
         for (const topic of topics) bookingOf(topic)?.state.interrupt("Reconnected")
@@ -283,6 +298,7 @@ export const make = Effect.fnUntraced(
       for (const [key, booking] of bookings) {
         if (booking.state.routes.length === 0 && booking.link?.subscriptions.has(key) !== true) {
           booking.state.topic.slot = null
+          counters.retire(booking.state.topic.channel, booking.state.received)
           strangers.set(key, booking.state.topic)
           bookings.delete(key)
           if (bookings.size <= retiredLimit) return
@@ -334,29 +350,45 @@ export const make = Effect.fnUntraced(
     const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
       const { state } = booking
       const route = state.add(subscriber)
-      // Already on the wire, but nobody carried its book on: begin from a snapshot.
-      if (isConfirmed(booking.state) && state.needsSnapshot) owner.requestSnapshot(state)
+      if (isConfirmed(state)) {
+        state.begun = true
+        // What failed for the others is tried anew for who comes now.
+        state.failed = false
+        state.missing = 0
+        // Already on the wire, but nobody carried its book on: begin from a snapshot.
+        if (state.needsSnapshot) owner.requestSnapshot(state)
+      }
       return () => state.remove(route)
     }
 
-    const confirmation = (booking: Booking): Effect.Effect<void, ExchangeError> =>
+    const confirmation = (
+      booking: Booking,
+      waiter: Deferred.Deferred<void, ExchangeError>
+    ): Effect.Effect<void, ExchangeError> =>
       Effect.suspend(() => {
         if (isConfirmed(booking.state)) return Effect.void
-        const waiter = Deferred.makeUnsafe<void, ExchangeError>()
         booking.waiters.add(waiter)
         return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
       })
 
     const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
       const { key, symbol } = yield* TopicErrors.nameOf(adapter, channel)
+      if (isReleased) return yield* TopicErrors.released(adapter)
       const booking = book(channel, key, symbol)
-      const held: Held = { topic: booking.state.topic, add: addTo(booking) }
+      const { state } = booking
+      const held: Held = { topic: state.topic, add: addTo(booking), failed: () => state.failed }
+      const waiter = Deferred.makeUnsafe<void, ExchangeError>()
       yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
       yield* Effect.acquireRelease(
         Effect.sync(() => retain(booking)),
-        (link) => Effect.sync(() => release(booking, link))
+        (link) =>
+          Effect.sync(() => {
+            release(booking, link)
+            // The scope may be closed by another than who waits.
+            Deferred.doneUnsafe(waiter, Exit.fail(TopicErrors.withdrawn(adapter, state)))
+          })
       )
-      yield* confirmation(booking)
+      yield* confirmation(booking, waiter)
       return held
     })
 
@@ -414,7 +446,6 @@ export const make = Effect.fnUntraced(
       }
     }
 
-    const metrics = yield* SessionMetrics.make(adapter.id, counters)
     const complain = complaints(adapter, counters)
 
     const house = Effect.sync(() => {
@@ -431,6 +462,7 @@ export const make = Effect.fnUntraced(
     // Whoever outlives the Layer must not wait for ever.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
+        isReleased = true
         for (const booking of bookings.values()) {
           const error = TopicErrors.released(adapter)
           resolve(booking, Exit.fail(error))

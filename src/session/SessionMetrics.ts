@@ -146,7 +146,7 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
     const counts = new Map<PublicTag, { received: number; quiet: number }>()
     for (const { state } of present.bookings.values()) {
       const channel = state.topic.channel
-      const count = counts.get(channel) ?? { received: 0, quiet: 0 }
+      const count = counts.get(channel) ?? { received: counters.retired.get(channel) ?? 0, quiet: 0 }
       count.received += state.received
       if (state.routes.length > 0 && state.confirmedAt > 0) {
         count.quiet = Math.max(count.quiet, present.now - Math.max(state.lastEventAt, state.confirmedAt))

@@ -65,7 +65,8 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
     if (state.fetching) return
     state.fetching = true
     options.fork(
-      fetch(state).pipe(
+      // Not before the update that asks has been dealt with: an answer may be there at once.
+      Effect.andThen(Effect.yieldNow, fetch(state)).pipe(
         Effect.catchDefect((cause) =>
           Effect.andThen(
             Effect.logError(`[${adapter.id}] fetching the book of ${state.topic.symbol} died of a defect`, cause),

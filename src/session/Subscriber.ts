@@ -3,8 +3,9 @@ import { Cause, Effect, Exit, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { kindOf } from "../domain/Channel.ts"
 import type { Feed, Gap } from "../domain/Feed.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
-import type { ExchangeError } from "../ExchangeError.ts"
+import * as ExchangeError from "../ExchangeError.ts"
 import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import type { Counters } from "./Counters.ts"
 import type { Route, Subscriber } from "./Topics.ts"
@@ -12,7 +13,7 @@ import { originOf } from "./Topics.ts"
 
 type Item = Feed<MarketEvent>
 type Chunk = NonEmptyReadonlyArray<Feed<MarketEvent>>
-type End = ExchangeError | Cause.Done
+type End = ExchangeError.ExchangeError | Cause.Done
 type Resume = (effect: Effect.Effect<Chunk, End>) => void
 
 export const defaultBufferSize = 1024
@@ -36,6 +37,7 @@ export class Wakeups {
 }
 
 export interface BufferOptions {
+  readonly exchange: ExchangeId
   readonly bufferSize: number
   readonly block: boolean
   readonly wakeups: Wakeups
@@ -58,11 +60,14 @@ export class BufferSubscriber implements Subscriber {
   #awake = true
   #end: Exit.Exit<never, End> | null = null
   #room: Array<() => void> = []
+  /** So many items before breaks are looked through for those that say the same. */
+  #crowded: number
 
   constructor(options: BufferOptions) {
     this.#options = options
     this.#capacity = options.bufferSize
     this.#limit = options.bufferSize
+    this.#crowded = options.bufferSize * 2
     this.#wakeups = options.wakeups
     this.#counters = options.counters
   }
@@ -72,7 +77,7 @@ export class BufferSubscriber implements Subscriber {
   }
 
   push(route: Route, event: MarketEvent): void {
-    if (this.#end !== null) return
+    if (this.#end !== null) return this.#abandon(route)
     if (this.#items.length >= this.#limit && this.#overflow(route)) return
     this.#items.push({ _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) })
     this.#owners.push(route)
@@ -90,11 +95,41 @@ export class BufferSubscriber implements Subscriber {
     } else {
       this.#items.push(gap)
       this.#owners.push(route)
+      if (this.#items.length > this.#crowded) this.#foldGaps()
     }
     if (!this.#awake) this.#rouse()
   }
 
-  fail(route: Route, error: ExchangeError, scope: "topic" | "connection"): void {
+  /** The same for breaks of one route with only other routes' items between them: a consumer may stand on thousands. */
+  #foldGaps(): void {
+    const items = this.#items
+    const owners = this.#owners
+    const latest = new Map<Route, number>()
+    this.#items = []
+    this.#owners = []
+    for (let i = 0; i < items.length; i++) {
+      const item = items[i]!
+      const route = owners[i]!
+      const at = item._tag === "Gap" ? latest.get(route) : undefined
+      if (at !== undefined) {
+        this.#items[at] = merge(this.#items[at] as Gap, item as Gap)
+        continue
+      }
+      if (item._tag === "Gap") latest.set(route, this.#items.length)
+      else latest.delete(route)
+      this.#items.push(item)
+      this.#owners.push(route)
+    }
+    this.#crowded = Math.max(this.#limit, this.#items.length) * 2
+  }
+
+  /** It has ended, and its consumer is about to leave. */
+  #abandon(route: Route): void {
+    route.state.abandoned++
+    this.#counters.abandoned++
+  }
+
+  fail(route: Route, error: ExchangeError.ExchangeError, scope: "topic" | "connection"): void {
     if (scope === "connection" || this.#options.onTopicFailure === "end") return this.end(Exit.fail(error))
     route.state.emitGap(route, route.state.makeGap("Rejected"))
     this.wake()
@@ -134,10 +169,16 @@ export class BufferSubscriber implements Subscriber {
 
   readonly pull: Effect.Effect<Chunk, End> = Effect.callback<Chunk, End>((resume) => {
     if (this.#items.length > 0 || this.#end !== null) return resume(this.#take())
+    if (this.#resume !== null) return resume(Effect.fail(this.#twice()))
     this.#resume = resume
     this.#awake = false
     return this.#forget
   })
+
+  #twice(): ExchangeError.ExchangeError {
+    const detail = "one feed's stream is run twice at once; ask for a feed of its own for each reader"
+    return ExchangeError.make(this.#options.exchange, new ExchangeError.InvalidUse({ detail }))
+  }
 
   /** The consumer stopped waiting. Made once, not for every wait. */
   readonly #forget = Effect.sync(() => {
@@ -145,7 +186,9 @@ export class BufferSubscriber implements Subscriber {
     this.#awake = true
   })
 
-  readonly stream: Stream.Stream<Feed<MarketEvent>, ExchangeError> = Stream.fromPull(Effect.succeed(this.pull))
+  readonly stream: Stream.Stream<Feed<MarketEvent>, ExchangeError.ExchangeError> = Stream.fromPull(
+    Effect.succeed(this.pull)
+  )
 
   /** Waits until a full buffer that holds up reading has been emptied. */
   readonly awaitRoom: Effect.Effect<void> = Effect.callback<void>((resume) => {

@@ -15,17 +15,32 @@ interface Entry {
   phase: Phase
   requestId: number
   sentAt: number
+  /** A subscribe was not answered in time: the exchange may have it all the same. */
+  doubtful: boolean
+}
+
+/** What was not answered in time. */
+export interface Expired {
+  /** Subscribes, to be asked again. */
+  readonly late: ReadonlyArray<Topic>
+  /** Unsubscribes, which count as done. */
+  readonly off: ReadonlyArray<Topic>
 }
 
 /** A request that was sent and not answered yet: what halving a refused list needs. */
 interface Pending {
   readonly keys: ReadonlyArray<string>
+  sentAt: number
 }
+
+/** Milliseconds behind its deadline that a request is remembered, for an answer that comes late. */
+const rememberedFor = 60_000
 
 export class Subscriptions {
   readonly #entries = new Map<string, Entry>()
   readonly #requests = new Map<number, Pending>()
   #halves: Array<ReadonlyArray<string>> = []
+  #restarted: Array<Topic> = []
   readonly #listRefusal: "whole" | "each"
 
   constructor(listRefusal: "whole" | "each") {
@@ -55,7 +70,7 @@ export class Subscriptions {
   retain(topic: Topic): void {
     const entry = this.#entries.get(topic.key)
     if (entry === undefined) {
-      this.#entries.set(topic.key, { topic, references: 1, phase: "Idle", requestId: 0, sentAt: 0 })
+      this.#entries.set(topic.key, { topic, references: 1, phase: "Idle", requestId: 0, sentAt: 0, doubtful: false })
       return
     }
     entry.references++
@@ -67,7 +82,12 @@ export class Subscriptions {
     const entry = this.#entries.get(key)
     if (entry === undefined || entry.references === 0) return
     entry.references--
-    if (entry.references === 0 && (entry.phase === "Idle" || entry.phase === "Refused")) this.#entries.delete(key)
+    if (entry.references === 0) this.#forget(entry)
+  }
+
+  /** Nobody wants it: it goes at once when the exchange cannot have it. */
+  #forget(entry: Entry): void {
+    if (entry.phase === "Refused" || (entry.phase === "Idle" && !entry.doubtful)) this.#entries.delete(entry.topic.key)
   }
 
   /** Subscribe this confirmed topic anew: it fell silent, or its stream must begin again from a snapshot. */
@@ -107,9 +127,21 @@ export class Subscriptions {
   takeUnsubscribes(): ReadonlyArray<Topic> {
     const topics: Array<Topic> = []
     for (const entry of this.#entries.values()) {
-      if (entry.phase !== "Confirmed") continue
-      if (entry.references === 0 || this.#renewing.has(entry.topic.key)) topics.push(entry.topic)
+      if (isLeaving(entry) || (entry.phase === "Confirmed" && this.#renewing.has(entry.topic.key))) {
+        topics.push(entry.topic)
+      }
     }
+    return topics
+  }
+
+  /**
+   * Topics that were taken off the wire and are wanted all the same, since this was asked last: what came before is not
+   * joined to what follows.
+   */
+  takeRestarted(): ReadonlyArray<Topic> {
+    if (this.#restarted.length === 0) return this.#restarted
+    const topics = this.#restarted
+    this.#restarted = []
     return topics
   }
 
@@ -124,12 +156,15 @@ export class Subscriptions {
       entry.sentAt = Number.POSITIVE_INFINITY
       this.#renewing.delete(topic.key)
     }
-    this.#requests.set(requestId, { keys: topics.map((topic) => topic.key) })
+    this.#requests.set(requestId, { keys: topics.map((topic) => topic.key), sentAt: Number.POSITIVE_INFINITY })
   }
 
   /** The request leaves now: its deadline runs. */
   sent(requestId: number, at: number): void {
-    for (const key of this.#requests.get(requestId)?.keys ?? []) {
+    const request = this.#requests.get(requestId)
+    if (request === undefined) return
+    request.sentAt = at
+    for (const key of request.keys) {
       const entry = this.#entries.get(key)
       if (entry !== undefined && entry.requestId === requestId) entry.sentAt = at
     }
@@ -141,6 +176,7 @@ export class Subscriptions {
     for (const entry of this.#answered(answer)) {
       if (entry.phase === "Subscribing") {
         entry.phase = "Confirmed"
+        entry.doubtful = false
         confirmed.push(entry.topic)
       } else {
         this.#off(entry)
@@ -166,41 +202,52 @@ export class Subscriptions {
     }
     for (const entry of subscribing) {
       entry.phase = "Refused"
-      if (entry.references === 0) this.#entries.delete(entry.topic.key)
+      entry.doubtful = false
+      if (entry.references === 0) this.#forget(entry)
     }
     return subscribing.map((entry) => entry.topic)
   }
 
   #halve(entries: ReadonlyArray<Entry>): void {
-    for (const entry of entries) entry.phase = "Idle"
+    for (const entry of entries) {
+      entry.phase = "Idle"
+      entry.doubtful = false
+    }
     const keys = entries.map((entry) => entry.topic.key)
     const middle = Math.ceil(keys.length / 2)
     this.#halves.push(keys.slice(0, middle), keys.slice(middle))
-    for (const entry of entries) if (entry.references === 0) this.#entries.delete(entry.topic.key)
+    for (const entry of entries) if (entry.references === 0) this.#forget(entry)
   }
 
   /** Requests older than the deadline. Subscribes may be asked again; unsubscribes count as done. */
-  expire(before: number): ReadonlyArray<Topic> {
+  expire(before: number): Expired {
+    for (const [id, request] of this.#requests) {
+      if (request.sentAt <= before - rememberedFor) this.#requests.delete(id)
+    }
     const late: Array<Topic> = []
+    const off: Array<Topic> = []
     for (const entry of this.#entries.values()) {
       if (entry.sentAt > before) continue
       if (entry.phase === "Subscribing") {
         entry.phase = "Idle"
+        entry.doubtful = true
         late.push(entry.topic)
-        if (entry.references === 0) this.#entries.delete(entry.topic.key)
       } else if (entry.phase === "Unsubscribing") {
+        off.push(entry.topic)
         this.#off(entry)
       }
     }
-    return late
+    return { late, off }
   }
 
   /** The connection is over: nothing is subscribed, what is wanted stays wanted. */
   disconnected(): void {
     this.#requests.clear()
     this.#halves = []
+    this.#restarted = []
     this.#renewing.clear()
     for (const entry of this.#entries.values()) {
+      entry.doubtful = false
       if (entry.references === 0) this.#entries.delete(entry.topic.key)
       else if (entry.phase !== "Refused") entry.phase = "Idle"
     }
@@ -213,8 +260,10 @@ export class Subscriptions {
   }
 
   #off(entry: Entry): void {
-    if (entry.references === 0) this.#entries.delete(entry.topic.key)
-    else entry.phase = "Idle"
+    entry.phase = "Idle"
+    entry.doubtful = false
+    if (entry.references === 0) this.#forget(entry)
+    else this.#restarted.push(entry.topic)
   }
 
   #close(answer: Answer): void {
@@ -239,6 +288,10 @@ export class Subscriptions {
     return entries
   }
 }
+
+/** Nobody wants it, and the exchange has it or may have it. */
+const isLeaving = (entry: Entry): boolean =>
+  entry.references === 0 && (entry.phase === "Confirmed" || (entry.phase === "Idle" && entry.doubtful))
 
 const isWaiting = (entry: Entry, action: Answer["action"]): boolean =>
   entry.phase === "Subscribing" ? action !== "unsubscribe" : entry.phase === "Unsubscribing" && action !== "subscribe"

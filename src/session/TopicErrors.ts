@@ -52,6 +52,13 @@ export const released = (adapter: ExchangeAdapter): ExchangeError.ExchangeError 
     new ExchangeError.Closed({ detail: "the Layer was released while this was in use; keep its scope open as long" })
   )
 
+/** Given up by its own side before the exchange has answered. */
+export const withdrawn = (adapter: ExchangeAdapter, { topic }: TopicState): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.Closed({ detail: `${topic.key} was unsubscribed before the exchange had confirmed it` })
+  )
+
 export const defect = (adapter: ExchangeAdapter, cause: unknown): ExchangeError.ExchangeError =>
   ExchangeError.make(
     adapter.id,

@@ -73,7 +73,7 @@ export class TopicState {
   lastEventAt = 0
   /** When the exchange confirmed it last, ms. */
   confirmedAt = 0
-  /** Whether a break now would be one: it has been confirmed since the last. */
+  /** Whether a break now would be one for those who are on it: it was confirmed or brought something since the last. */
   begun = false
   /** How often in a row it was subscribed anew for being silent. */
   silences = 0
@@ -104,12 +104,14 @@ export class TopicState {
   onEvent(event: MarketEvent): void {
     this.received++
     this.lastEventAt = event.receivedAt
-    this.begun = true
     const routes = this.routes
     if (routes.length === 0) {
       this.unrouted++
       this.owner.counters.unrouted++
-    } else if (this.sequence !== null) {
+      return
+    }
+    this.begun = true
+    if (this.sequence !== null) {
       this.#onBook(this.sequence, event as BookUpdate)
     } else {
       this.#deliver(routes, event)
@@ -150,7 +152,10 @@ export class TopicState {
     route.own = null
     const routes = this.routes.filter((other) => other !== route)
     // While the last one still stands here, so that what waits for a snapshot is counted as its own.
-    if (routes.length === 0) this.reset()
+    if (routes.length === 0) {
+      this.reset()
+      this.begun = false
+    }
     this.routes = routes
   }
 
@@ -178,8 +183,11 @@ export class TopicState {
     if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held") this.heldAt = this.owner.now()
     this.#draining = false
     for (const route of this.routes) {
-      if (route.own === null) continue
-      route.own.snapshot(snapshot)
+      const { own } = route
+      if (own === null) continue
+      own.snapshot(snapshot)
+      // It overflowed in the midst of the snapshot's deltas: those behind are still with the alignment it has left.
+      if (route.own !== own) own.reset()
       this.#settle(route)
     }
   }
@@ -266,11 +274,17 @@ export class TopicState {
         this.missing = 0
         if (update.kind === "snapshot" && fetched.has(update)) {
           for (const route of routes) if (route.own === null) this.reconciled++
+          const draining = this.#draining
+          this.#draining = true
+          this.#deliver(routes, update)
+          this.#draining = draining
+        } else {
+          this.#deliver(routes, update)
         }
-        this.#deliver(routes, update)
       },
       stale: (count) => {
-        if (this.routes.some((route) => route.own === null)) this.#stale(count)
+        // What passes behind a joined snapshot is not seen by an alignment that begins meanwhile.
+        if (this.#draining || this.routes.some((route) => route.own === null)) this.#stale(count)
       },
       hole: (last, update) => this.#onHole(last, update),
       refetch: () => {

@@ -132,8 +132,8 @@ describe("BookSequence", () => {
       "S20",
       "D21",
       "stale 1",
-      "stale 1",
       "hole 21-30",
+      "stale 1",
       "stale 1",
       "S40"
     ])
@@ -156,7 +156,7 @@ describe("BookSequence", () => {
     assert.isTrue(sequence.live)
     sequence.update(delta(staleRunLimit, staleRunLimit))
     assert.isFalse(sequence.live)
-    assert.strictEqual(log.at(-1), `hole 1001-${staleRunLimit}`)
+    assert.strictEqual(log.at(-2), `hole 1001-${staleRunLimit}`)
   })
 
   it("counts what it forgets on reset", () => {

@@ -78,7 +78,7 @@ describe("Subscriptions", () => {
     const nextId = counter()
     subscriptions.retain(topic("a"))
     flush(subscriptions, nextId, 0)
-    assert.deepStrictEqual(keysOf(subscriptions.expire(10)), ["a"])
+    assert.deepStrictEqual(keysOf(subscriptions.expire(10).late), ["a"])
     flush(subscriptions, nextId, 20)
     assert.deepStrictEqual(subscriptions.acknowledged(answer(1, ["a"])), [])
     assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, ["a"], "subscribe"))), ["a"])
@@ -152,7 +152,7 @@ describe("Subscriptions", () => {
     subscriptions.rejected(answer(2, ["a"]))
     subscriptions.release("b")
     flush(subscriptions, nextId, 5)
-    assert.deepStrictEqual(subscriptions.expire(5), [])
+    assert.deepStrictEqual(subscriptions.expire(5), { late: [], off: [topic("b")] })
     assert.strictEqual(subscriptions.size, 0)
   })
 
@@ -160,9 +160,9 @@ describe("Subscriptions", () => {
     const subscriptions = new Subscriptions("each")
     subscriptions.retain(topic("a"))
     subscriptions.queued("subscribe", [topic("a")], 1)
-    assert.deepStrictEqual(subscriptions.expire(1_000_000), [])
+    assert.deepStrictEqual(subscriptions.expire(1_000_000), { late: [], off: [] })
     subscriptions.sent(1, 0)
-    assert.deepStrictEqual(keysOf(subscriptions.expire(1_000_000)), ["a"])
+    assert.deepStrictEqual(keysOf(subscriptions.expire(1_000_000).late), ["a"])
   })
 
   it("renews a confirmed topic by taking it off and on again", () => {

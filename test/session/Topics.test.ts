@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { BookUpdate } from "../../src/domain/Market.ts"
 import type { Topic } from "../../src/ExchangeAdapter.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { Counters } from "../../src/session/Counters.ts"
+import { BufferSubscriber, Wakeups } from "../../src/session/Subscriber.ts"
 import type { Subscriber, TopicOwner } from "../../src/session/Topics.ts"
 import { TopicState } from "../../src/session/Topics.ts"
 
@@ -65,4 +68,75 @@ describe("a book's ledger when its last subscriber leaves", () => {
       stale: 2
     })
   })
+})
+
+describe("a book's ledger with one subscriber that overflows", () => {
+  const overflowing = (recipe: ReturnType<typeof mexcSpot.book>, seed: number) => {
+    let draws = seed
+    const draw = (count: number): number => {
+      draws = (Math.imul(draws, 1_664_525) + 1_013_904_223) >>> 0
+      return Math.floor((draws / 2 ** 32) * count)
+    }
+    const counters = new Counters()
+    const wakeups = new Wakeups()
+    const owner: TopicOwner = { counters, now: () => 1, requestSnapshot: () => {} }
+    const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, slot: null }
+    const state = new TopicState(topic, Channel.book(pair), recipe, owner)
+    const bufferSize = 1 + draw(4)
+    const subscriber = new BufferSubscriber({
+      exchange: "x",
+      bufferSize,
+      block: false,
+      wakeups,
+      counters,
+      onTopicFailure: "end"
+    })
+    const route = state.add(subscriber)
+    let version = 100
+    const take = () => {
+      if (subscriber.size > 0) Effect.runSync(subscriber.pull)
+    }
+    const snapshot = () => {
+      const lag = draw(4)
+      if (recipe.snapshot === "InStream") state.onEvent(update("snapshot", version, version))
+      else state.snapshot(update("snapshot", version - lag, version - lag))
+    }
+    const next = (step: number) => {
+      version += step
+      state.onEvent(update("delta", version, version))
+    }
+    const steps: ReadonlyArray<() => void> = [
+      () => next(1),
+      () => next(1),
+      () => next(1),
+      () => next(0),
+      () => next(2),
+      snapshot,
+      snapshot,
+      () => state.release(),
+      take,
+      () => state.interrupt("Reconnected")
+    ]
+    const path: Array<number> = []
+    for (let i = 0; i < 24; i++) {
+      path.push(draw(steps.length))
+      steps[path.at(-1)!]!()
+    }
+    state.remove(route)
+    subscriber.leave()
+    const { abandoned, conflated, delivered, dropped, received, reconciled, stale, unrouted } = state.performance()
+    const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted)
+    assert.strictEqual(left, 0, `buffer of ${bufferSize}, steps ${path.join()}`)
+  }
+
+  const recipes = {
+    "MEXC depth": mexcSpot.book(Channel.book(pair)),
+    "Gate order_book_update": gateSpot.book(Channel.book(pair, { source: "order_book_update" })),
+    "Gate obu": gateSpot.book(Channel.book(pair))
+  }
+  for (const [name, recipe] of Object.entries(recipes)) {
+    it(`is exact whatever snapshots, holes, duplicates and breaks meet: ${name}`, () => {
+      for (let seed = 1; seed <= 4_000; seed++) overflowing(recipe, seed)
+    })
+  }
 })
