@@ -136,7 +136,10 @@ export class PublicWebsocket extends Context.Service<PublicWebsocket, {
   readonly events: Stream.Stream<Feed<MarketEvent>, ExchangeError>
   /** Calls the handlers with the session's events until the scope closes. */
   readonly handle: (handlers: PublicWebsocketHandlers) => Effect.Effect<void, ExchangeError, Scope.Scope>
-  /** Ends the session: its streams end, later calls fail with `Closed`. Feeds of their own go on. */
+  /**
+   * Ends everything: the streams of the session and of all feeds end behind what they hold, everything is unsubscribed,
+   * and later calls fail with `Closed`. When the Layer's scope closes, streams that are still read fail with `Closed`.
+   */
   readonly close: Effect.Effect<void>
   /** Whether every socket that is needed is open. */
   readonly isConnected: Effect.Effect<boolean>

@@ -129,10 +129,12 @@ describe("PublicWebsocket", () => {
       const websocket = yield* PublicWebsocket
       const control = yield* Test.TestControl
       const { fiber, items } = yield* collect
+      const feed = yield* websocket.feed(Channel.trades(eth))
       yield* websocket.initialize([btc], ["Trades"])
-      yield* control.emit(Test.trade(btc))
+      yield* control.emit(Test.trade(btc), Test.trade(eth))
       yield* websocket.close
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.strictEqual((yield* Stream.runCollect(feed)).length, 0)
       assert.strictEqual(items.length, 1)
       assert.deepStrictEqual(yield* control.subscriptions, [])
       for (
@@ -141,6 +143,7 @@ describe("PublicWebsocket", () => {
           websocket.subscribe([btc]),
           websocket.unsubscribe([btc]),
           websocket.handle({}),
+          websocket.feed(Channel.trades(eth)),
           Stream.runDrain(websocket.events)
         ]
       ) {
@@ -149,9 +152,41 @@ describe("PublicWebsocket", () => {
           "Closed"
         )
       }
-      const stream = yield* websocket.feed(Channel.trades(eth))
-      yield* control.emit(Test.trade(eth))
+    })))
+
+  it.effect("MUST end a feed that is being read, on close", () =>
+    run(Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      const reading = yield* Effect.forkChild(Stream.runCollect(yield* websocket.feed(Channel.trades(btc))), {
+        startImmediately: true
+      })
+      yield* control.emit(Test.trade(btc))
+      yield* websocket.close
+      assert.strictEqual((yield* Fiber.join(reading)).length, 1)
+      assert.deepStrictEqual(yield* control.subscriptions, [])
+    })))
+
+  it.effect("MUST run a feed's stream once: a second run would miss what the first had taken", () =>
+    run(Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      const stream = yield* websocket.feed(Channel.trades(btc))
+      yield* control.emit(Test.trade(btc), Test.trade(btc))
       assert.strictEqual((yield* Stream.runCollect(Stream.take(stream, 1))).length, 1)
+      assert.strictEqual(yield* reasonOf(Stream.runDrain(stream)), "InvalidUse")
+    })))
+
+  it.effect("MUST count an async handler that rejects, and not end the process with it", () =>
+    run(Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      yield* websocket.handle({ onTrade: async () => Promise.reject(new Error("mine")) })
+      yield* websocket.initialize([btc], ["Trades"])
+      yield* control.emit(Test.trade(btc))
+      // The rejection is heard behind the microtasks that are under way.
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.strictEqual((yield* websocket.performance).handlerFailures, 1)
     })))
 
   it.effect("MUST share one subscription between feeds and end it with the last", () =>

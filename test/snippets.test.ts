@@ -190,7 +190,8 @@ describe("commands of the documentation", () => {
   })
   const byCommand = new Map<string, Set<string>>()
   for (const [first = "", ...rest] of calls) {
-    const name = first.startsWith("-") ? "" : first
+    // `<command>` stands for any of them.
+    const name = /^[-<]/.test(first) ? "" : first
     const flags = [first, ...rest].filter((word) => word.startsWith("--")).map((word) => word.replace(/=.*$/, ""))
     byCommand.set(name, new Set([...byCommand.get(name) ?? [], ...flags]))
   }

@@ -52,12 +52,12 @@ const planOf = (chosen: ReadonlyArray<string>, rounds: Option.Option<number>, qu
     ? {
       cases: wanted,
       rounds: Option.getOrElse(rounds, () => 2),
-      scale: 0.08,
+      scale: 0.05,
       latencyCases: tickers.slice(-1),
       latencyContestants: ["floor", "handler"],
       latencyRounds: 1,
       latencySeconds: 1,
-      onceOnly: ["limit", "plain", "stream", "followers"]
+      onceOnly: ["limit", "plain", "stream", "bookFloor", "books", "followers"]
     }
     : {
       cases: wanted,

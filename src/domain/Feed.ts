@@ -21,6 +21,8 @@ export interface Data<A> {
  * - `Overflow`: this subscriber was too slow; `lost` events were dropped, exactly.
  * - `Silent`: nothing came for longer than the bound, so the topic was subscribed anew.
  * - `Rotated`: the connection was replaced on schedule and the wire gives no id to join on.
+ * - `Unreadable`: a frame on the same connection could not be read and may have held such events. Only on channels that
+ *   carry no versions to check (trades).
  * - `Rejected`: the exchange refused to subscribe the topic again; nothing more comes of it. Only in a session's
  *   `events`; a feed of its own fails with the error instead.
  */
@@ -40,7 +42,7 @@ export interface Gap {
   readonly to?: Sequence | undefined
 }
 
-export type GapCause = "Reconnected" | "Sequence" | "Overflow" | "Silent" | "Rotated" | "Rejected"
+export type GapCause = "Reconnected" | "Sequence" | "Overflow" | "Silent" | "Rotated" | "Unreadable" | "Rejected"
 
 export type Feed<A> = Data<A> | Gap
 

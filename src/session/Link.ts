@@ -7,6 +7,7 @@ import { Effect, Latch } from "effect"
 import type { Batch, Connection, Dial, OutFrame } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
 import * as Silence from "../connection/Silence.ts"
+import { kindOf } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
@@ -22,6 +23,8 @@ export interface LinkListener {
   readonly onConfirmed: (topic: Topic) => void
   readonly onRefused: (topic: Topic, refusal: Refusal) => void
   readonly onTimeout: (topic: Topic) => void
+  /** Frames could not be read: whatever of these topics they held is missing. */
+  readonly onUnreadable: (topics: ReadonlyArray<Topic>) => void
   /** Nothing of before is joined to what follows. */
   readonly onInterrupted: (topics: ReadonlyArray<Topic>) => void
   /** Taken off the wire, and to be subscribed again. */
@@ -223,6 +226,13 @@ export class Link {
     this.changed()
   }
 
+  /** Books notice by their versions and state by its next value; events without versions must be told. */
+  unreadable(): void {
+    this.#options.listener.onUnreadable(
+      this.subscriptions.wanted.filter((topic) => kindOf[topic.channel] === "event")
+    )
+  }
+
   rejected(answer: Answer, refusal: Refusal): void {
     for (const topic of this.subscriptions.rejected(answer)) {
       this.#options.counters.rejected++
@@ -333,6 +343,7 @@ class LinkSink implements Sink {
 
   failed(detail: string): void {
     this.#counters.decodeFailures++
+    this.#link.unreadable()
     this.#counters.lastFailure = detail
   }
 

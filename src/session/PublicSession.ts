@@ -29,8 +29,11 @@ interface Member {
 interface Consumer {
   readonly subscriber: Subscriber
   readonly leave: Map<Held, () => void>
-  readonly end: () => void
+  readonly end: (exit: Ended) => void
 }
+
+/** How streams end: done after `close`, with `Closed` when the Layer goes. */
+type Ended = Exit.Exit<never, ExchangeError.ExchangeError | Cause.Done>
 
 type State =
   | { readonly _tag: "Idle" }
@@ -47,13 +50,15 @@ export const make = Effect.fnUntraced(function*(
   const bufferSize = options.bufferSize ?? defaultBufferSize
   const members = new Map<TradingPair, Member>()
   const consumers = new Set<Consumer>()
+  /** The feeds of their own, and what ends each. */
+  const feeds = new Map<BufferSubscriber, Effect.Effect<void>>()
   let state: State = { _tag: "Idle" }
 
   const invalid = (detail: string) => ExchangeError.make(adapter.id, new ExchangeError.InvalidUse({ detail }))
 
   const closed = ExchangeError.make(
     adapter.id,
-    new ExchangeError.Closed({ detail: "the session was closed; build the Layer anew to open another" })
+    new ExchangeError.Closed({ detail: "it was closed, or its Layer has ended; build the Layer anew" })
   )
 
   const opened: Effect.Effect<NonEmptyReadonlyArray<ChannelChoice>, ExchangeError.ExchangeError> = Effect.suspend(() =>
@@ -148,6 +153,8 @@ export const make = Effect.fnUntraced(function*(
   const requirePairs = (pairs: ReadonlyArray<TradingPair>): Effect.Effect<void, ExchangeError.ExchangeError> =>
     pairs.length === 0 ? Effect.fail(invalid("at least one pair is needed")) : Effect.void
 
+  const dropPairs = Effect.suspend(() => Effect.forEach([...members.keys()], removePair, { discard: true }))
+
   const initialize = Effect.fn("PublicWebsocket.initialize")(function*(
     pairs: NonEmptyReadonlyArray<TradingPair>,
     channels: NonEmptyReadonlyArray<ChannelChoice>
@@ -157,9 +164,11 @@ export const make = Effect.fnUntraced(function*(
     if (state._tag === "Closed") return yield* closed
     if (state._tag === "Open") return yield* invalid("the session is open: use subscribe(pairs), or close it first")
     state = { _tag: "Open", channels }
+    // Refused, interrupted or died: nothing of it may stay behind, for the next call begins anew.
     return yield* addPairs(pairs, channels).pipe(Effect.onError(() =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         if (state._tag === "Open") state = { _tag: "Idle" }
+        return dropPairs
       })
     ))
   })
@@ -176,7 +185,7 @@ export const make = Effect.fnUntraced(function*(
 
   const consume = (
     subscriber: Subscriber,
-    end: () => void
+    end: (exit: Ended) => void
   ): Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.suspend(() => {
@@ -206,7 +215,7 @@ export const make = Effect.fnUntraced(function*(
   const events = Stream.unwrap(Effect.gen(function*() {
     const subscriber = buffer(undefined, "gap")
     yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.leave()))
-    yield* consume(subscriber, () => subscriber.end(Exit.fail(Cause.Done())))
+    yield* consume(subscriber, (exit) => subscriber.end(exit))
     return subscriber.stream
   }))
 
@@ -221,20 +230,34 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const close = Effect.suspend(() => {
-    state = { _tag: "Closed" }
-    for (const consumer of consumers) consumer.end()
-    return Effect.forEach([...members.keys()], removePair, { discard: true })
-  })
+  const shutDown = (exit: Ended): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      state = { _tag: "Closed" }
+      for (const consumer of consumers) consumer.end(exit)
+      for (const subscriber of feeds.keys()) subscriber.end(exit)
+      return Effect.andThen(dropPairs, Effect.forEach([...feeds.values()], (end) => end, { discard: true }))
+    })
+
+  const close = shutDown(Exit.fail(Cause.Done()))
 
   const feed = Effect.fnUntraced(function*(channel: PublicChannel, feedOptions?: FeedOptions) {
+    if (state._tag === "Closed") return yield* closed
     const subscriber = buffer(feedOptions, "end")
-    yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.leave()))
-    yield* session.acquire(channel, (held) => held.add(subscriber))
+    // Ends with the caller's scope or with `close`, whichever comes first.
+    const scope = yield* Scope.make()
+    const end = Effect.suspend(() => {
+      feeds.delete(subscriber)
+      return Scope.close(scope, Exit.void)
+    })
+    feeds.set(subscriber, end)
+    yield* Effect.addFinalizer(() => end)
+    yield* Scope.addFinalizer(scope, Effect.sync(() => subscriber.leave()))
+    yield* Scope.provide(session.acquire(channel, (held) => held.add(subscriber)), scope)
     return subscriber.stream
   })
 
-  yield* Effect.addFinalizer(() => close)
+  // Whoever reads on after the Layer has gone did not ask for the end: it is told.
+  yield* Effect.addFinalizer(() => shutDown(Exit.fail(closed)))
 
   return PublicWebsocket.of({
     exchange: adapter.id,

@@ -221,6 +221,9 @@ export const make = Effect.fnUntraced(
         if (state?.recipe?.snapshot === "InStream") return
         state?.interrupt("Reconnected")
       },
+      onUnreadable: (topics: ReadonlyArray<Topic>) => {
+        for (const topic of topics) bookingOf(topic)?.state.lapse("Unreadable")
+      },
       onInterrupted: (topics: ReadonlyArray<Topic>) => {
         for (const topic of topics) bookingOf(topic)?.state.interrupt("Reconnected")
         wakeups.flush()
@@ -456,7 +459,10 @@ export const make = Effect.fnUntraced(
       metrics.flush({ links: links.length, bookings, now: at })
     })
     yield* Effect.forkScoped(Effect.forever(
-      Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now()))))
+      Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now())))).pipe(
+        // Deadlines and silence must be watched whatever happens.
+        Effect.catchDefect((defect) => Effect.logError(`[${adapter.id}] keeping house died of a defect`, defect))
+      )
     ))
     yield* Effect.addFinalizer(() => house)
     // Whoever outlives the Layer must not wait for ever.

@@ -8,7 +8,9 @@
  */
 import { Effect, Metric } from "effect"
 import type { PublicTag } from "../domain/Channel.ts"
+import type { GapCause } from "../domain/Feed.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
+import type { Reason } from "../ExchangeError.ts"
 import type { Counters, Recent } from "./Counters.ts"
 import type { TopicState } from "./Topics.ts"
 
@@ -69,6 +71,19 @@ export const connections = gauge("exchange.connections", "Connections wanted", "
 /** By channel: the topic that has been quiet longest. */
 export const staleness = gauge("exchange.staleness", "Longest time since a subscribed topic's last event", "s")
 export const memory = gauge("process.memory.heap", "Heap used by the process", "By")
+
+const gapCauses: ReadonlyArray<GapCause> = ["Reconnected", "Sequence", "Overflow", "Silent", "Unreadable", "Rejected"]
+
+const errorTags: ReadonlyArray<Reason["_tag"]> = [
+  "ConnectFailed",
+  "Disconnected",
+  "Silent",
+  "FrameTooLarge",
+  "SubscriptionRejected",
+  "SubscriptionTimeout",
+  "RequestFailed",
+  "DecodeFailed"
+]
 
 interface Runtime {
   readonly memoryUsage?: () => { readonly heapUsed: number }
@@ -159,6 +174,10 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
     }
   }
 
+  // A series that appears with its first count hides that count from a rate.
+  for (const cause of gapCauses) add(gaps, `gap.${cause}`, 0, { reason: cause })
+  for (const tag of errorTags) add(errors, `error.${tag}`, 0, { "error.type": tag })
+
   return {
     flush: (present: Present): void => {
       for (const [field, metric, attributes] of totals) add(metric, field, counters[field], attributes)
@@ -169,7 +188,7 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
       samples(processing, "processing", counters.processing)
       samples(age, "age", counters.age)
       set(connections, "links", present.links, {})
-      set(memory, "memory", heapBytes(), {})
+      memory.updateUnsafe(heapBytes(), context)
       byChannel(present)
     }
   }

@@ -45,7 +45,8 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
       Effect.catch((error) => {
         counters.error(error.reason._tag)
         if (error.isTransient) return Effect.as(Effect.logWarning(error.message), retryAfter(error))
-        return Effect.as(Effect.sync(() => give(state, error)), 0)
+        // A stream that has meanwhile pushed a snapshot of its own is none the worse.
+        return Effect.as(Effect.sync(() => state.needsSnapshot && give(state, error)), 0)
       })
     )
   }

@@ -60,6 +60,9 @@ export class BufferSubscriber implements Subscriber {
   #awake = true
   #end: Exit.Exit<never, End> | null = null
   #room: Array<() => void> = []
+  /** Books that overflowed, and how many more events were dropped since: they begin again when the consumer reads on. */
+  readonly #behind = new Map<Route, number>()
+  #ran = false
   /** So many items before breaks are looked through for those that say the same. */
   #crowded: number
 
@@ -78,7 +81,8 @@ export class BufferSubscriber implements Subscriber {
 
   push(route: Route, event: MarketEvent): void {
     if (this.#end !== null) return this.#abandon(route)
-    if (this.#items.length >= this.#limit && this.#overflow(route)) return
+    if (this.#items.length >= this.#limit) this.#overflow()
+    if (this.#behind.size > 0 && this.#behind.has(route)) return this.#drop(route)
     this.#items.push({ _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) })
     this.#owners.push(route)
     route.state.delivered++
@@ -121,6 +125,24 @@ export class BufferSubscriber implements Subscriber {
       this.#owners.push(route)
     }
     this.#crowded = Math.max(this.#limit, this.#items.length) * 2
+  }
+
+  /** More of a book whose consumer is not reading: it will get a snapshot instead. */
+  #drop(route: Route): void {
+    route.state.dropped++
+    this.#counters.dropped++
+    this.#behind.set(route, this.#behind.get(route)! + 1)
+  }
+
+  /** The consumer reads on: tell what was dropped since the break in the buffer, and ask for the snapshots. */
+  #catchUp(items: Array<Item>, owners: ReadonlyArray<Route>): void {
+    const behind = [...this.#behind]
+    this.#behind.clear()
+    for (const [route, dropped] of behind) {
+      const at = items.findLastIndex((item, index) => item._tag === "Gap" && owners[index] === route)
+      if (at >= 0) items[at] = merge({ ...(items[at] as Gap), lost: dropped }, items[at] as Gap)
+      route.resynchronise()
+    }
   }
 
   /** It has ended, and its consumer is about to leave. */
@@ -169,14 +191,13 @@ export class BufferSubscriber implements Subscriber {
 
   readonly pull: Effect.Effect<Chunk, End> = Effect.callback<Chunk, End>((resume) => {
     if (this.#items.length > 0 || this.#end !== null) return resume(this.#take())
-    if (this.#resume !== null) return resume(Effect.fail(this.#twice()))
     this.#resume = resume
     this.#awake = false
     return this.#forget
   })
 
   #twice(): ExchangeError.ExchangeError {
-    const detail = "one feed's stream is run twice at once; ask for a feed of its own for each reader"
+    const detail = "a feed's stream runs once: what another run had taken would be missing. Ask for a feed for each run"
     return ExchangeError.make(this.#options.exchange, new ExchangeError.InvalidUse({ detail }))
   }
 
@@ -187,7 +208,11 @@ export class BufferSubscriber implements Subscriber {
   })
 
   readonly stream: Stream.Stream<Feed<MarketEvent>, ExchangeError.ExchangeError> = Stream.fromPull(
-    Effect.succeed(this.pull)
+    Effect.suspend(() => {
+      if (this.#ran) return Effect.fail(this.#twice())
+      this.#ran = true
+      return Effect.succeed(this.pull)
+    })
   )
 
   /** Waits until a full buffer that holds up reading has been emptied. */
@@ -215,19 +240,20 @@ export class BufferSubscriber implements Subscriber {
   #take(): Effect.Effect<Chunk, End> {
     const items = this.#items
     if (items.length === 0) return this.#end!
+    const owners = this.#owners
     this.#items = []
     this.#owners = []
     if (this.#room.length > 0 || this.#options.block) this.#makeRoom()
+    if (this.#behind.size > 0) this.#catchUp(items, owners)
     return Effect.succeed(items as unknown as Chunk)
   }
 
-  /** Makes room. True when the event that did not fit belongs to a route that starts again from a snapshot. */
-  #overflow(route: Route): boolean {
+  /** Makes room. */
+  #overflow(): void {
     if (this.#options.block) {
       this.#wakeups.full.add(this)
-      return false
+      return
     }
-    const own = route.own
     const items = this.#items
     const owners = this.#owners
     this.#items = []
@@ -237,9 +263,8 @@ export class BufferSubscriber implements Subscriber {
     for (let i = 0; i < items.length; i++) this.#keep(plan.get(owners[i]!)!, owners[i]!, items[i]!, i)
     this.#limit = Math.max(this.#capacity, plan.size * 2)
     for (const [planned, { toDiscard, kind }] of plan) {
-      if (kind === "book" && toDiscard > 0) planned.resynchronise()
+      if (kind === "book" && toDiscard > 0 && !this.#behind.has(planned)) this.#behind.set(planned, 0)
     }
-    return route.own !== own
   }
 
   /** Keeps, replaces or drops one item of an overflowing buffer, and declares what it drops. */
@@ -341,9 +366,9 @@ export class HandlerSubscriber implements Subscriber {
     route.state.delivered++
     this.#counters.delivered++
     try {
-      if (event._tag === "BookTicker") this.#handlers.onBookTicker?.(event)
-      else if (event._tag === "Trade") this.#handlers.onTrade?.(event)
-      else this.#handlers.onBook?.(event)
+      if (event._tag === "BookTicker") this.#watch(this.#handlers.onBookTicker?.(event))
+      else if (event._tag === "Trade") this.#watch(this.#handlers.onTrade?.(event))
+      else this.#watch(this.#handlers.onBook?.(event))
     } catch (error) {
       this.#failed(error)
     }
@@ -351,10 +376,15 @@ export class HandlerSubscriber implements Subscriber {
 
   gap(_route: Route, gap: Gap): void {
     try {
-      this.#handlers.onGap?.(gap)
+      this.#watch(this.#handlers.onGap?.(gap))
     } catch (error) {
       this.#failed(error)
     }
+  }
+
+  /** The types let an `async` handler pass; its rejection must not end the process. */
+  #watch(result: unknown): void {
+    if (result instanceof Promise) result.catch((error: unknown) => this.#failed(error))
   }
 
   fail(route: Route): void {

@@ -210,6 +210,12 @@ export class TopicState {
     for (const route of this.routes) this.emitGap(route, gap)
   }
 
+  /** Something may be missing, and what follows goes on from what was. */
+  lapse(cause: GapCause): void {
+    const gap = this.makeGap(cause)
+    for (const route of this.routes) this.emitGap(route, gap)
+  }
+
   reset(): void {
     this.epoch++
     this.heldAt = 0

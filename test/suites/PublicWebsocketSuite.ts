@@ -390,6 +390,23 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
     )
 
     check(
+      "MUST leave nothing behind of an initialize that was interrupted",
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        yield* simulator.inject({ _tag: "Silence", pair: eth })
+        const opening = yield* Effect.forkScoped(websocket.initialize([btc, eth, sol], tags))
+        yield* simulator.until(() => simulator.topics(adapter.id).size > 0)
+        yield* Fiber.interrupt(opening)
+        yield* simulator.until(() => simulator.topics(adapter.id).size === 0)
+        yield* simulator.clear()
+        const { accepted } = yield* websocket.initialize([btc], [tags[0]!])
+        assert.deepStrictEqual(accepted, [btc])
+        assert.strictEqual(simulator.topics(adapter.id).size, 1)
+      })
+    )
+
+    check(
       "SHOULD list instruments that name the pairs it streams, and tell its time",
       Effect.gen(function*() {
         const rest = yield* MarketRest
