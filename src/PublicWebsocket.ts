@@ -149,7 +149,8 @@ export class PublicWebsocket extends Context.Service<PublicWebsocket, {
   /**
    * One channel of one pair, needing no session. Returns once the exchange has accepted; the scope owns the
    * subscription, and the last holder's end unsubscribes. After a reconnect, a hole or an overflow the stream goes on
-   * behind a `Gap`; it fails only when trying again cannot help.
+   * behind a `Gap`; it fails only when trying again cannot help. The stream runs once: a second run fails with
+   * `InvalidUse`, for what the first had taken would be missing. Ask for a feed for each run.
    */
   readonly feed: <const C extends PublicChannel>(
     channel: C,
