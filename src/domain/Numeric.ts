@@ -121,6 +121,33 @@ export const excess = (bytes: Uint8Array, start: number, end: number): string | 
   return (hasDot ? digits - zeros : digits) > exactDigits ? ascii(bytes, start, end) : null
 }
 
+/** Whether decimal text has more digits than a number holds. */
+export const isExcess = (text: string): boolean => text.length > exactDigits && significantDigits(text) > exactDigits
+
+/** The name of an entry of a flat list of levels in an event's `exact` record. */
+export const levelKey = (side: "bids" | "asks", index: number): string => `${side}[${index}]`
+
+/**
+ * Flat levels, `[price, quantity, …]`, from decimal texts; null when one of them is not a price above 0 with its quantity;
+ * a missing side is empty. Texts that a number cannot hold are noted in `exact`.
+ */
+export const readLevels = (
+  side: "bids" | "asks",
+  levels: ReadonlyArray<readonly [price: string, quantity: string, ...rest: ReadonlyArray<unknown>]> | null | undefined,
+  exact: Record<string, string>
+): ReadonlyArray<number> | null => {
+  const flat: Array<number> = []
+  for (const level of levels ?? []) {
+    const price = fromText(level[0])
+    const quantity = fromText(level[1])
+    if (!(price > 0 && quantity >= 0)) return null
+    if (isExcess(level[0])) exact[levelKey(side, flat.length)] = level[0]
+    if (isExcess(level[1])) exact[levelKey(side, flat.length + 1)] = level[1]
+    flat.push(price, quantity)
+  }
+  return flat
+}
+
 /** Plain decimal text of a number, never with an exponent. */
 export const toDecimal = (value: number): string => {
   const text = String(value)

@@ -48,14 +48,9 @@ export class Counters {
   ignored = 0
   /** Why the last frame could not be read, for the log. */
   lastFailure = ""
-  pongs = 0
-  acknowledgements = 0
-  rejections = 0
-  notices = 0
   reconnects = 0
   silences = 0
   snapshots = 0
-  snapshotRetries = 0
   requested = 0
   confirmed = 0
   rejected = 0

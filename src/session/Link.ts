@@ -315,21 +315,17 @@ class LinkSink implements Sink {
   }
 
   acknowledged(answer: Answer): void {
-    this.#counters.acknowledgements++
     this.#link.acknowledged(answer)
   }
 
   rejected(answer: Answer, refusal: Refusal): void {
-    this.#counters.rejections++
     this.#link.rejected(answer, refusal)
   }
 
-  pong(): void {
-    this.#counters.pongs++
-  }
+  /** The socket has noted the sign of life already. */
+  pong(): void {}
 
   closing(detail: string): void {
-    this.#counters.notices++
     this.notice = detail
   }
 

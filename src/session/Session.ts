@@ -420,7 +420,6 @@ export const make = Effect.fnUntraced(
         counters.error(error.reason._tag)
         state.fail(error, "topic")
       } else if (link.subscriptions.renew(state.topic.key)) {
-        counters.snapshotRetries++
         link.changed()
       }
     }
@@ -464,7 +463,6 @@ export const make = Effect.fnUntraced(
         Effect.catchDefect((defect) => Effect.logError(`[${adapter.id}] keeping house died of a defect`, defect))
       )
     ))
-    yield* Effect.addFinalizer(() => house)
     // Whoever outlives the Layer must not wait for ever.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {

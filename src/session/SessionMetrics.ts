@@ -121,7 +121,10 @@ const totals: ReadonlyArray<readonly [Field, Metric.Counter<number>, Record<stri
   ["silences", silences, {}]
 ]
 
-/** Feeds one session's counters into the metrics. Several sessions of one exchange add up. */
+/**
+ * Feeds one session's counters into the metrics. Those of several sessions of one exchange add up; a gauge
+ * shows the session that wrote last.
+ */
 export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: Counters) {
   const context = yield* Effect.context<never>()
   const flushed = new Map<string, number>()

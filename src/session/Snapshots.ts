@@ -53,10 +53,7 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
 
   const fetch = Effect.fnUntraced(function*(state: TopicState) {
     for (let count = 0; isConfirmed(state) && state.needsSnapshot; count++) {
-      if (count > 0) {
-        counters.snapshotRetries++
-        yield* Effect.sleep(backoff(count))
-      }
+      if (count > 0) yield* Effect.sleep(backoff(count))
       const wait = yield* attempt(state, count)
       if (wait > 0) yield* Effect.sleep(wait)
     }

@@ -402,7 +402,7 @@ const decodeTicker = (topics: Topics, receivedAt: number, result: GateWire.BookT
 }
 
 const exactOf = (fields: ReadonlyArray<readonly [name: string, text: string]>): ExactText | null => {
-  const long = fields.filter(([, text]) => GateWire.isExcess(text))
+  const long = fields.filter(([, text]) => Numeric.isExcess(text))
   return long.length === 0 ? null : Object.fromEntries(long)
 }
 
@@ -441,8 +441,8 @@ const decodeBook = (
   const firstVersion = GateWire.sequenceOf(first)
   if (firstVersion > version) return Result.fail(`U ${firstVersion} behind u ${version}`)
   const exact: Record<string, string> = {}
-  const bids = GateWire.readLevels("bids", result.b, exact)
-  const asks = GateWire.readLevels("asks", result.a, exact)
+  const bids = Numeric.readLevels("bids", result.b, exact)
+  const asks = Numeric.readLevels("asks", result.a, exact)
   if (bids === null || asks === null) return Result.fail("a level that is not a price above 0 with its quantity")
   const table = channel === GateWire.obuChannel ? topics.obu : topics.update(levelCount(result))
   const topic = table.findText(result.s)

@@ -255,8 +255,8 @@ interface About {
 /** Null when a level is none. */
 const readBook = (about: About, book: OrderBook): BookUpdate | null => {
   const exact: Record<string, string> = {}
-  const bids: Levels | null = GateWire.readLevels("bids", book.bids, exact)
-  const asks: Levels | null = GateWire.readLevels("asks", book.asks, exact)
+  const bids: Levels | null = Numeric.readLevels("bids", book.bids, exact)
+  const asks: Levels | null = Numeric.readLevels("asks", book.asks, exact)
   if (bids === null || asks === null) return null
   const version = GateWire.sequenceOf(book.id)
   return {

@@ -3,7 +3,6 @@
  * building it. Source of names and types: Gate WebSocket v4 documents, spot (2026-07-25). Futures share the envelope.
  */
 import { Schema } from "effect"
-import type { Levels } from "../../domain/Market.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 
@@ -129,34 +128,6 @@ export const BookResult = Schema.Struct({
   a: Side
 })
 export type BookResult = typeof BookResult.Type
-
-/** The name of a level in an event's `exact` record. */
-const levelKey = (side: "bids" | "asks", index: number): string => `${side}[${index}]`
-
-/**
- * Flat levels, `[price, quantity, …]`; null when one of them is not a price above 0 with its quantity. Texts that a
- * number cannot hold are noted in `exact`.
- */
-export const readLevels = (
-  side: "bids" | "asks",
-  levels: ReadonlyArray<readonly [price: string, quantity: string]> | null | undefined,
-  exact: Record<string, string>
-): Levels | null => {
-  const flat: Array<number> = []
-  for (const level of levels ?? []) {
-    const price = Numeric.fromText(level[0])
-    const quantity = Numeric.fromText(level[1])
-    if (!(price > 0 && quantity >= 0)) return null
-    if (isExcess(level[0])) exact[levelKey(side, flat.length)] = level[0]
-    if (isExcess(level[1])) exact[levelKey(side, flat.length + 1)] = level[1]
-    flat.push(price, quantity)
-  }
-  return flat
-}
-
-/** Whether text has more digits than a number holds. */
-export const isExcess = (text: string): boolean =>
-  text.length > Numeric.exactDigits && Numeric.significantDigits(text) > Numeric.exactDigits
 
 // ---- Scanner ----
 
@@ -667,7 +638,7 @@ export class Scanner {
   }
 
   private keepLevel(field: Field, levels: ReadonlyArray<number>, start: number, end: number): void {
-    this.keepExact(levelKey(field === Field.bid ? "bids" : "asks", levels.length), start, end)
+    this.keepExact(Numeric.levelKey(field === Field.bid ? "bids" : "asks", levels.length), start, end)
   }
 
   private keepExact(name: string, start: number, end: number): void {

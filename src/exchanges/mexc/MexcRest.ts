@@ -261,8 +261,8 @@ const readDepth = (about: Snapshot, depth: Depth): Effect.Effect<BookUpdate, Exc
     ? null
     : Sequence.fromText(String(depth.lastUpdateId))
   const exact: Record<string, string> = {}
-  const bids = readLevels(depth.bids, "bids", exact)
-  const asks = readLevels(depth.asks, "asks", exact)
+  const bids = Numeric.readLevels("bids", depth.bids, exact)
+  const asks = Numeric.readLevels("asks", depth.asks, exact)
   if (version === null || bids === null || asks === null) {
     const detail = version === null ? `lastUpdateId ${depth.lastUpdateId}` : "a level is no price and quantity"
     return fail(
@@ -282,26 +282,4 @@ const readDepth = (about: Snapshot, depth: Depth): Effect.Effect<BookUpdate, Exc
     receivedAt: about.receivedAt,
     exact: Object.keys(exact).length === 0 ? null : exact
   })
-}
-
-/** Flat levels; null when one of them has no positive price or no quantity. */
-const readLevels = (
-  levels: Depth["bids"],
-  side: "bids" | "asks",
-  exact: Record<string, string>
-): ReadonlyArray<number> | null => {
-  const flat: Array<number> = []
-  for (const level of levels) {
-    const price = Numeric.fromText(level[0])
-    const quantity = Numeric.fromText(level[1])
-    if (!(price > 0 && quantity >= 0)) return null
-    keepExact(exact, `${side}[${flat.length}]`, level[0])
-    keepExact(exact, `${side}[${flat.length + 1}]`, level[1])
-    flat.push(price, quantity)
-  }
-  return flat
-}
-
-const keepExact = (exact: Record<string, string>, name: string, text: string): void => {
-  if (text.length > Numeric.exactDigits && Numeric.significantDigits(text) > Numeric.exactDigits) exact[name] = text
 }
