@@ -58,7 +58,7 @@ ${
       ["give up when nothing follows the ping for", seconds(adapter.heartbeat.timeout)],
       ...[...adapter.channels].map((tag) => [
         `subscribe a silent \`${tag}\` topic anew after`,
-        silenceOf(adapter.silence[tag])
+        silenceOf(adapter.silence[tag] ?? null)
       ])
     ])
   }

@@ -23,6 +23,8 @@ export interface Topic {
   readonly symbol: string
   /** Null while no instrument is known for the symbol; the session sets it when the topic is subscribed. */
   pair: TradingPair | null
+  /** Base units in one contract: 1 on spot; null while no instrument is known for a swap. The session sets it. */
+  contractSize: number | null
   /** Belongs to whoever made the topic table. */
   slot: unknown
 }
@@ -120,10 +122,12 @@ export interface Limits {
   readonly restPerSecond: number
   /** How many REST requests may run at once. */
   readonly restConcurrency: number
+  /** The exchange ends a connection at this age at the latest; null where it names none. */
+  readonly connectionAge: Duration.Input | null
 }
 
-/** How long a confirmed topic may be silent before it is subscribed anew; null where silence is normal. */
-export type SilenceBounds = Readonly<Record<PublicTag, Duration.Input | null>>
+/** How long a confirmed topic may be silent before it is subscribed anew; null or left out where silence is normal. */
+export type SilenceBounds = Readonly<Partial<Record<PublicTag, Duration.Input | null>>>
 
 /** A topic's name, or why there is none. */
 export type TopicName =
@@ -135,6 +139,8 @@ export interface Rest {
   readonly instruments: Effect.Effect<ReadonlyArray<Instrument>, ExchangeError>
   /** The exchange's clock, ms. */
   readonly serverTime: Effect.Effect<number, ExchangeError>
+  /** What was traded within 24 hours, in quote, by symbol: the order in which pairs matter. Left out where unknown. */
+  readonly turnovers?: Effect.Effect<ReadonlyMap<string, number>, ExchangeError> | undefined
   /** A whole book fit to join the channel's deltas. `attempt` counts from 0: ask for less depth when it rises. */
   readonly book: (symbol: string, channel: BookRequest, attempt: number) => Effect.Effect<BookUpdate, ExchangeError>
 }
@@ -161,6 +167,8 @@ export interface ExchangeAdapter<out Id extends ExchangeId = ExchangeId, out Tag
   readonly id: Id
   /** For people: "MEXC spot". */
   readonly name: string
+  /** On `swap` quantities are contracts, and the session reads the instruments for the size of one. */
+  readonly kind: Instrument["kind"]
   readonly channels: ReadonlySet<Tags>
   readonly coverage: ReadonlyArray<Coverage>
   /** The live addresses. */

@@ -11,9 +11,15 @@ export class MarketRest extends Context.Service<MarketRest, {
   readonly instruments: Effect.Effect<ReadonlyArray<Instrument>, ExchangeError>
   /** The exchange's clock, ms since the epoch. */
   readonly serverTime: Effect.Effect<number, ExchangeError>
+  /** What was traded within 24 hours, in quote, by symbol; empty where the exchange tells nothing of it. */
+  readonly turnovers: Effect.Effect<ReadonlyMap<string, number>, ExchangeError>
   /** A whole book, fit to join the channel's deltas. `attempt` counts from 0: later ones ask for less depth. */
   readonly book: (symbol: string, channel: BookChannel, attempt: number) => Effect.Effect<BookUpdate, ExchangeError>
 }>()("effect-exchange/MarketRest") {}
+
+type Rest =
+  & Omit<MarketRest["Service"], "exchange" | "turnovers">
+  & { readonly turnovers?: MarketRest["Service"]["turnovers"] | undefined }
 
 export interface Pace {
   /** Requests started in a second. */
@@ -24,7 +30,7 @@ export interface Pace {
 
 /** Paces the calls: at most `concurrency` at once, started no closer than `1 / perSecond` apart. */
 export const paced = Effect.fnUntraced(function*(
-  rest: Pick<MarketRest["Service"], "instruments" | "serverTime" | "book">,
+  rest: Rest,
   exchange: ExchangeId,
   pace: Pace
 ) {
@@ -44,6 +50,7 @@ export const paced = Effect.fnUntraced(function*(
     exchange,
     instruments: run(rest.instruments),
     serverTime: run(rest.serverTime),
+    turnovers: rest.turnovers === undefined ? Effect.succeed(new Map()) : run(rest.turnovers),
     book: (symbol, channel, attempt) => run(rest.book(symbol, channel, attempt))
   })
 })

@@ -8,7 +8,17 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { ChannelChoice, EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
 import type { ConnectionStatus, Feed, Gap } from "./domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
-import type { BookTicker, BookUpdate, MarketEvent, Trade } from "./domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  Liquidation,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "./domain/Market.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 
 /** Which pairs the exchange took, and why it refused the others. */
@@ -25,6 +35,11 @@ export interface PublicWebsocketHandlers {
   readonly onBookTicker?: ((ticker: BookTicker) => void) | undefined
   readonly onTrade?: ((trade: Trade) => void) | undefined
   readonly onBook?: ((update: BookUpdate) => void) | undefined
+  readonly onTicker?: ((ticker: Ticker) => void) | undefined
+  readonly onKline?: ((kline: Kline) => void) | undefined
+  readonly onFuturesTicker?: ((ticker: FuturesTicker) => void) | undefined
+  readonly onLiquidation?: ((liquidation: Liquidation) => void) | undefined
+  readonly onContractStats?: ((stats: ContractStats) => void) | undefined
   readonly onGap?: ((gap: Gap) => void) | undefined
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
 }

@@ -6,6 +6,7 @@
  */
 import { Clock, Context, Effect, Layer, PubSub } from "effect"
 import type { PublicChannel, PublicTag } from "./domain/Channel.ts"
+import { publicTags, tagOf } from "./domain/Channel.ts"
 import type { ConnectionStatus, GapCause } from "./domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
 import type { BookTicker, BookUpdate, MarketEvent, Trade } from "./domain/Market.ts"
@@ -42,12 +43,6 @@ export interface TestOptions {
   readonly channels?: ReadonlyArray<PublicTag> | undefined
 }
 
-const tagOf: Readonly<Record<MarketEvent["_tag"], PublicTag>> = {
-  BookTicker: "BookTicker",
-  Trade: "Trades",
-  BookUpdate: "Book"
-}
-
 const keyOf = (channel: PublicChannel): string => `${channel._tag}|${channel.pair}`
 
 const make = Effect.fnUntraced(function*(options: TestOptions) {
@@ -59,7 +54,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
   const board = yield* StatusBoard.make(() => counters.handlerFailures++)
   const changes = yield* PubSub.sliding<string>(256)
   const exchange = options.exchange ?? "test"
-  const channels = new Set<PublicTag>(options.channels ?? ["BookTicker", "Trades", "Book"])
+  const channels = new Set<PublicTag>(options.channels ?? publicTags)
   const now = () => clock.currentTimeMillisUnsafe()
   let connected = true
   let failure: ExchangeError.ExchangeError | null = null
@@ -84,7 +79,14 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     const key = keyOf(channel)
     const known = topics.get(key)
     if (known !== undefined) return known
-    const topic: Topic = { key, channel: channel._tag, symbol: channel.pair, pair: channel.pair, slot: null }
+    const topic: Topic = {
+      key,
+      channel: channel._tag,
+      symbol: channel.pair,
+      pair: channel.pair,
+      contractSize: 1,
+      slot: null
+    }
     const made = {
       state: new TopicState(topic, channel, null, { counters, now, requestSnapshot: () => {} }),
       holders: 0
@@ -228,6 +230,7 @@ export const bookTicker = (pair: TradingPair, fields: Partial<BookTicker> = {}):
   version: 1,
   exchangeTime: 0,
   receivedAt: 0,
+  contractSize: 1,
   exact: null,
   ...fields
 })
@@ -243,6 +246,7 @@ export const trade = (pair: TradingPair, fields: Partial<Trade> = {}): Trade => 
   side: "buy",
   exchangeTime: 0,
   receivedAt: 0,
+  contractSize: 1,
   exact: null,
   ...fields
 })
@@ -259,6 +263,7 @@ export const snapshot = (pair: TradingPair, fields: Partial<BookUpdate> = {}): B
   version: 1,
   exchangeTime: 0,
   receivedAt: 0,
+  contractSize: 1,
   exact: null,
   ...fields
 })

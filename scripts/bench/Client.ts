@@ -271,6 +271,7 @@ const snapshotOf = async ({ pair, symbol }: Topic): Promise<BookUpdate> => {
     symbol,
     exchangeTime: null,
     receivedAt,
+    contractSize: 1,
     exact: null
   } as const
   return { ...base, bids: flat(bids), asks: flat(asks), firstVersion: version, version }

@@ -49,6 +49,7 @@ const gateTicker = (result: GateFrame["result"], receivedAt: number): BookTicker
   version: result.u,
   exchangeTime: result.t,
   receivedAt,
+  contractSize: 1,
   exact: null
 })
 
@@ -65,6 +66,7 @@ const gateBook = (channel: string, result: GateFrame["result"], receivedAt: numb
     version: result.u,
     exchangeTime: result.t,
     receivedAt,
+    contractSize: 1,
     exact: null
   }
 }
@@ -119,6 +121,7 @@ export const mexc = (frame: Buffer, receivedAt: number): MarketEvent | null => {
       version: Number(ticker.version),
       exchangeTime: millis(sendTime),
       receivedAt,
+      contractSize: 1,
       exact: null
     }
   }
@@ -134,6 +137,7 @@ export const mexc = (frame: Buffer, receivedAt: number): MarketEvent | null => {
     version: Number(depths.toVersion),
     exchangeTime: millis(sendTime),
     receivedAt,
+    contractSize: 1,
     exact: null
   }
 }

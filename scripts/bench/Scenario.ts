@@ -273,7 +273,7 @@ export const topicsOf = ({ adapter, choice }: Case): ReadonlyArray<Topic> =>
     const channel = forPair(choice, pair)
     const name = adapter.topic(channel, symbol)
     if (name._tag === "Unsupported") throw new Error(name.detail)
-    return { key: name.key, channel: channel._tag, symbol, pair, slot: null }
+    return { key: name.key, channel: channel._tag, symbol, pair, contractSize: 1, slot: null }
   })
 
 /** What subscribes these topics. */

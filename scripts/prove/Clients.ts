@@ -3,6 +3,7 @@ import { Clock, Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as Channel from "../../src/domain/Channel.ts"
 import type { ConnectionStatus, Gap } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
@@ -13,8 +14,6 @@ import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import type { SimulatorService } from "../../src/simulator/Simulator.ts"
 
 export const tags = ["BookTicker", "Trades", "Book"] as const
-
-const tagOf = { BookTicker: "BookTicker", Trade: "Trades", BookUpdate: "Book" } as const
 
 export interface Client {
   readonly exchange: string
@@ -46,7 +45,7 @@ class Observer implements Client {
   }
 
   onData(event: MarketEvent): void {
-    const topic = `${tagOf[event._tag]} ${event.pair}`
+    const topic = `${Channel.tagOf[event._tag]} ${event.pair}`
     this.seen.set(topic, this.#now())
     if (this.gaps.has(topic) && !this.#again.has(topic)) this.#again.set(topic, this.#now())
   }

@@ -5,7 +5,16 @@ import type { BadFrame } from "./Malformed.ts"
 /** What came of one frame. */
 export type Class = "data" | "control" | "ignored" | "failed"
 
-const outcomeNames = { BookTicker: "book_ticker", Trade: "trades", BookUpdate: "depth" } as const
+export const outcomeNames = {
+  BookTicker: "book_ticker",
+  Trade: "trades",
+  BookUpdate: "depth",
+  Ticker: "ticker",
+  Kline: "candles",
+  FuturesTicker: "ticker",
+  Liquidation: "liquidations",
+  ContractStats: "contract_stats"
+} as const
 
 /** A frame on the wire: clean (null) or bad. */
 type Label = BadFrame | null

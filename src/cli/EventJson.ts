@@ -3,7 +3,18 @@
  * times as numbers (ms), levels as `[price, quantity]`, and null where there is nothing.
  */
 import type { Gap } from "../domain/Feed.ts"
-import type { BookTicker, BookUpdate, Levels, MarketEvent, Trade } from "../domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  Levels,
+  Liquidation,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../domain/Market.ts"
 import * as Numeric from "../domain/Numeric.ts"
 import type { ExactText } from "../domain/Numeric.ts"
 import * as Sequence from "../domain/Sequence.ts"
@@ -63,6 +74,66 @@ const bookUpdate = (event: BookUpdate): JsonObject => ({
   receivedAt: event.receivedAt
 })
 
+/** The fields of an event: numbers in `decimals` as exact text, everything else as it is. */
+const fields = (event: MarketEvent, decimals: ReadonlySet<string>): JsonObject =>
+  Object.fromEntries(
+    Object.entries(event).filter(([name]) => name !== "exact").map(([name, value]) => [
+      name,
+      decimals.has(name) ? decimal(event.exact, name, value as number | null) : value
+    ])
+  )
+
+const ticker: ReadonlySet<keyof Ticker> = new Set([
+  "lastPrice",
+  "bidPrice",
+  "askPrice",
+  "highPrice",
+  "lowPrice",
+  "change",
+  "baseVolume",
+  "quoteVolume"
+])
+
+const kline: ReadonlySet<keyof Kline> = new Set([
+  "open",
+  "high",
+  "low",
+  "close",
+  "baseVolume",
+  "quoteVolume",
+  "contractVolume"
+])
+
+const futuresTicker: ReadonlySet<keyof FuturesTicker> = new Set([
+  "lastPrice",
+  "markPrice",
+  "indexPrice",
+  "fundingRate",
+  "openInterest",
+  "highPrice",
+  "lowPrice",
+  "change",
+  "contractVolume",
+  "baseVolume",
+  "quoteVolume",
+  "contractSize"
+])
+
+const liquidation: ReadonlySet<keyof Liquidation> = new Set(["price", "quantity", "contractSize"])
+
+const contractStats: ReadonlySet<keyof ContractStats> = new Set([
+  "markPrice",
+  "openInterest",
+  "openInterestValue",
+  "takerRatio",
+  "accountRatio",
+  "topAccountRatio",
+  "topSizeRatio",
+  "longLiquidations",
+  "shortLiquidations",
+  "contractSize"
+])
+
 export const event = (event: MarketEvent): JsonObject => {
   switch (event._tag) {
     case "BookTicker":
@@ -71,6 +142,16 @@ export const event = (event: MarketEvent): JsonObject => {
       return trade(event)
     case "BookUpdate":
       return bookUpdate(event)
+    case "Ticker":
+      return fields(event, ticker)
+    case "Kline":
+      return fields(event, kline)
+    case "FuturesTicker":
+      return fields(event, futuresTicker)
+    case "Liquidation":
+      return fields(event, liquidation)
+    case "ContractStats":
+      return fields(event, contractStats)
   }
 }
 

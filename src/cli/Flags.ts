@@ -60,7 +60,16 @@ const readPair = (text: string): Result.Result<TradingPair, string> =>
 
 export const readPairs = (text: string): Items<TradingPair> => readList(text, readPair)
 
-const channelNames: Readonly<Record<PublicTag, string>> = { BookTicker: "book-ticker", Trades: "trades", Book: "book" }
+const channelNames: Readonly<Record<PublicTag, string>> = {
+  BookTicker: "book-ticker",
+  Trades: "trades",
+  Book: "book",
+  Ticker: "ticker",
+  Kline: "kline",
+  FuturesTicker: "futures-ticker",
+  Liquidations: "liquidations",
+  ContractStats: "contract-stats"
+}
 
 const squashed = (name: string): string => name.toLowerCase().replaceAll(/[-_]/gu, "")
 

@@ -191,6 +191,7 @@ export class FrameDecoder {
         channel,
         symbol,
         pair: instrumentOf(symbol)?.pair ?? null,
+        contractSize: instrumentOf(symbol)?.contractSize ?? (adapter.kind === "spot" ? 1 : null),
         slot: null
       })
     })

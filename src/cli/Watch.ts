@@ -4,6 +4,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import * as OrderBooks from "../composite/OrderBooks.ts"
 import type { PublicTag } from "../domain/Channel.ts"
+import { tagOf } from "../domain/Channel.ts"
 import type { Feed } from "../domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
@@ -72,16 +73,10 @@ const subscribe = ({ pairs, channels }: Wanted): Effect.Effect<Subscribed, Failu
     return subscribed
   })
 
-const channelOf: Readonly<Record<MarketEvent["_tag"], PublicTag>> = {
-  BookTicker: "BookTicker",
-  Trade: "Trades",
-  BookUpdate: "Book"
-}
-
 const itemJson = (exchange: ExchangeId, item: Feed<MarketEvent>): JsonObject =>
   item._tag === "Gap"
     ? { exchange, channel: item.channel, pair: item.pair, symbol: item.symbol, gap: EventJson.gap(item) }
-    : { exchange, channel: channelOf[item.value._tag], ...EventJson.event(item.value) }
+    : { exchange, channel: tagOf[item.value._tag], ...EventJson.event(item.value) }
 
 /** Every element of the feed as a line, at the reader's pace. */
 const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>

@@ -3,7 +3,17 @@ import type { OrderBooks } from "../composite/OrderBooks.ts"
 import type { PublicTag } from "../domain/Channel.ts"
 import type { Gap } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
-import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  Liquidation,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../domain/Market.ts"
 import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import * as Board from "./Board.ts"
 import type { View } from "./Live.ts"
@@ -16,6 +26,11 @@ class PairState {
   readonly rate: Rate
   ticker: BookTicker | null = null
   trade: Trade | null = null
+  day: Ticker | null = null
+  kline: Kline | null = null
+  futures: FuturesTicker | null = null
+  liquidation: Liquidation | null = null
+  stats: ContractStats | null = null
   count = 0
   gaps = 0
   receivedAt: number | null = null
@@ -32,6 +47,9 @@ class PairState {
   onGap(gap: Gap): void {
     this.gaps++
     if (gap.channel === "BookTicker") this.ticker = null
+    else if (gap.channel === "Ticker") this.day = null
+    else if (gap.channel === "Kline") this.kline = null
+    else if (gap.channel === "FuturesTicker") this.futures = null
   }
 }
 
@@ -52,6 +70,9 @@ interface Field extends Table.Column {
 }
 
 const logLines = 4
+
+const percent = (fraction: number | null | undefined): string =>
+  Style.fixed(fraction === null || fraction === undefined ? null : fraction * 100, 4)
 
 export class WatchView implements View {
   /** Set once the exchange has accepted. */
@@ -95,6 +116,11 @@ export class WatchView implements View {
     onBookTicker: (ticker) => this.onBookTicker(ticker),
     onTrade: (trade) => this.onTrade(trade),
     onBook: (update) => this.onBook(update),
+    onTicker: (day) => this.#onEvent(day, (state) => state.day = day),
+    onKline: (kline) => this.#onEvent(kline, (state) => state.kline = kline),
+    onFuturesTicker: (futures) => this.#onEvent(futures, (state) => state.futures = futures),
+    onLiquidation: (liquidation) => this.#onEvent(liquidation, (state) => state.liquidation = liquidation),
+    onContractStats: (stats) => this.#onEvent(stats, (state) => state.stats = stats),
     onGap: (gap) => this.onGap(gap),
     onStatus: (status) => this.#options.board.onStatus(status)
   }
@@ -113,6 +139,13 @@ export class WatchView implements View {
 
   onBook(update: BookUpdate): void {
     this.#stateOf(update.pair)?.onEvent(update)
+  }
+
+  #onEvent(event: MarketEvent, keep: (state: PairState) => void): void {
+    const state = this.#stateOf(event.pair)
+    if (state === undefined) return
+    state.onEvent(event)
+    keep(state)
   }
 
   onGap(gap: Gap): void {
@@ -174,6 +207,31 @@ export class WatchView implements View {
           { title: "BOOK ASK", width: 10, cell: (pair) => Style.decimal(this.#bookOf(pair)?.askPrice()) },
           { title: "BOOK", width: 7, align: "left", cell: (pair) => this.#bookState(pair) }
         ]
+      case "Ticker":
+        return [
+          { title: "24H LAST", width: 10, cell: (_, { day }) => Style.decimal(day?.lastPrice) },
+          { title: "24H %", width: 7, cell: (_, { day }) => percent(day?.change) }
+        ]
+      case "Kline":
+        return [
+          { title: "OPEN", width: 10, cell: (_, { kline }) => Style.decimal(kline?.open) },
+          { title: "HIGH", width: 10, cell: (_, { kline }) => Style.decimal(kline?.high) },
+          { title: "LOW", width: 10, cell: (_, { kline }) => Style.decimal(kline?.low) },
+          { title: "CLOSE", width: 10, cell: (_, { kline }) => Style.decimal(kline?.close) }
+        ]
+      case "FuturesTicker":
+        return [
+          { title: "MARK", width: 10, cell: (_, { futures }) => Style.decimal(futures?.markPrice) },
+          { title: "INDEX", width: 10, cell: (_, { futures }) => Style.decimal(futures?.indexPrice) },
+          { title: "FUNDING %", width: 9, cell: (_, { futures }) => percent(futures?.fundingRate) }
+        ]
+      case "Liquidations":
+        return [
+          { title: "LIQ", width: 10, cell: (_, { liquidation }) => Style.decimal(liquidation?.price) },
+          { title: "LIQ QTY", width: 10, cell: (_, { liquidation }) => Style.decimal(liquidation?.quantity) }
+        ]
+      case "ContractStats":
+        return [{ title: "INTEREST", width: 12, cell: (_, { stats }) => Style.decimal(stats?.openInterest) }]
     }
   }
 

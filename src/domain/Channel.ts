@@ -1,12 +1,29 @@
 /** What can be asked for. This file alone says which channel yields which event. */
 import type { TradingPair } from "./Instrument.ts"
-import type { BookTicker, BookUpdate, Trade } from "./Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  KlineInterval,
+  KlinePrice,
+  Liquidation,
+  MarketEvent,
+  StatsInterval,
+  Ticker,
+  Trade
+} from "./Market.ts"
 
-/** Best bid and ask. `speed` is the exchange's aggregation interval where it offers several (MEXC: 10ms, 100ms). */
+/**
+ * Best bid and ask. `speed` is the exchange's aggregation interval where it offers several (MEXC: 10ms, 100ms);
+ * `source` picks one of several feeds where an exchange has them (MEXC: `aggre`, the default, or `batch`).
+ */
 export interface BookTickerChannel {
   readonly _tag: "BookTicker"
   readonly pair: TradingPair
   readonly speed?: Speed | undefined
+  readonly source?: string | undefined
 }
 
 /** Public trades. */
@@ -19,7 +36,8 @@ export interface TradesChannel {
 /**
  * Order book: after subscribing and after every gap first a snapshot, then deltas without a hole.
  * `depth` is the number of levels a side (the exchange's default when left out); `source` picks one of several book
- * feeds where an exchange has them (Gate: `obu`, the default, or `order_book_update`).
+ * feeds where an exchange has them (Gate: `obu`, the default, `order_book_update`, or `order_book`; MEXC: `aggre`, the
+ * default, or `limit`). The feeds `order_book` and `limit` push a whole book of few levels each time.
  */
 export interface BookChannel {
   readonly _tag: "Book"
@@ -29,19 +47,87 @@ export interface BookChannel {
   readonly source?: string | undefined
 }
 
-export type Speed = "10ms" | "20ms" | "100ms"
+/**
+ * The last 24 hours in numbers. `zone` is the time zone of the day that `change` is counted from where the exchange
+ * offers one (MEXC: `24H`, the default, `UTC+8`, …).
+ */
+export interface TickerChannel {
+  readonly _tag: "Ticker"
+  readonly pair: TradingPair
+  readonly zone?: string | undefined
+}
 
-export type PublicChannel = BookTickerChannel | TradesChannel | BookChannel
+/** Candles: `interval` is `1m` when left out; `price` picks what is drawn on derivatives, `last` when left out. */
+export interface KlineChannel {
+  readonly _tag: "Kline"
+  readonly pair: TradingPair
+  readonly interval?: KlineInterval | undefined
+  readonly price?: KlinePrice | undefined
+}
+
+/** Mark and index price, funding and open interest of a perpetual, with its last 24 hours. */
+export interface FuturesTickerChannel {
+  readonly _tag: "FuturesTicker"
+  readonly pair: TradingPair
+}
+
+/** Liquidated positions of everybody. */
+export interface LiquidationsChannel {
+  readonly _tag: "Liquidations"
+  readonly pair: TradingPair
+}
+
+/** Open interest, long/short ratios and liquidated sizes of each interval, `1m` when left out. */
+export interface ContractStatsChannel {
+  readonly _tag: "ContractStats"
+  readonly pair: TradingPair
+  readonly interval?: StatsInterval | undefined
+}
+
+export type Speed = "10ms" | "20ms" | "100ms" | "1000ms"
+
+/**
+ * Stands for every pair of the exchange, in channels that an exchange offers for all at once: MEXC `Ticker`, Gate futures
+ * `Liquidations`. The events name their pair where an instrument is known, and always their symbol.
+ */
+export const everyPair: TradingPair = "*/*"
+
+export type PublicChannel =
+  | BookTickerChannel
+  | TradesChannel
+  | BookChannel
+  | TickerChannel
+  | KlineChannel
+  | FuturesTickerChannel
+  | LiquidationsChannel
+  | ContractStatsChannel
 export type PublicTag = PublicChannel["_tag"]
 
 export interface PublicEvents {
   readonly BookTicker: BookTicker
   readonly Trades: Trade
   readonly Book: BookUpdate
+  readonly Ticker: Ticker
+  readonly Kline: Kline
+  readonly FuturesTicker: FuturesTicker
+  readonly Liquidations: Liquidation
+  readonly ContractStats: ContractStats
 }
 
 /** The event that a channel yields. */
 export type EventOf<C extends { readonly _tag: PublicTag }> = PublicEvents[C["_tag"]]
+
+/** The channel that yields an event. */
+export const tagOf: Readonly<Record<MarketEvent["_tag"], PublicTag>> = {
+  BookTicker: "BookTicker",
+  Trade: "Trades",
+  BookUpdate: "Book",
+  Ticker: "Ticker",
+  Kline: "Kline",
+  FuturesTicker: "FuturesTicker",
+  Liquidation: "Liquidations",
+  ContractStats: "ContractStats"
+}
 
 type WithoutPair<C> = C extends PublicChannel ? Omit<C, "pair"> : never
 
@@ -75,12 +161,53 @@ export const book = (pair: TradingPair, options?: Omit<BookChannel, "_tag" | "pa
   ...options
 })
 
+export const ticker = (pair: TradingPair, options?: Omit<TickerChannel, "_tag" | "pair">): TickerChannel => ({
+  _tag: "Ticker",
+  pair,
+  ...options
+})
+
+export const kline = (pair: TradingPair, options?: Omit<KlineChannel, "_tag" | "pair">): KlineChannel => ({
+  _tag: "Kline",
+  pair,
+  ...options
+})
+
+export const futuresTicker = (pair: TradingPair): FuturesTickerChannel => ({ _tag: "FuturesTicker", pair })
+
+export const liquidations = (pair: TradingPair): LiquidationsChannel => ({ _tag: "Liquidations", pair })
+
+export const contractStats = (
+  pair: TradingPair,
+  options?: Omit<ContractStatsChannel, "_tag" | "pair">
+): ContractStatsChannel => ({
+  _tag: "ContractStats",
+  pair,
+  ...options
+})
+
+export const defaultInterval = "1m"
+
 /**
  * What a subscriber that falls behind gets: `state` channels keep the newest value, `book` channels start again from a
  * snapshot, `event` channels are told exactly how many were lost.
  */
-export const kindOf: Readonly<Record<PublicTag, "state" | "event" | "book">> = {
+export type Kind = "state" | "event" | "book"
+
+const kinds: Readonly<Record<PublicTag, Kind>> = {
   BookTicker: "state",
   Trades: "event",
-  Book: "book"
+  Book: "book",
+  Ticker: "state",
+  // The frame that closes a candle is not replaced by the first of the next.
+  Kline: "event",
+  FuturesTicker: "state",
+  Liquidations: "event",
+  ContractStats: "event"
 }
+
+/** The newest value of one pair does not replace that of another, so what stands for every pair is never `state`. */
+export const kindOf = (channel: PublicTag, pair: TradingPair | null): Kind =>
+  kinds[channel] === "state" && pair === everyPair ? "event" : kinds[channel]
+
+export const publicTags = Object.keys(kinds) as ReadonlyArray<PublicTag>

@@ -229,7 +229,7 @@ export class Link {
   /** Books notice by their versions and state by its next value; events without versions must be told. */
   unreadable(): void {
     this.#options.listener.onUnreadable(
-      this.subscriptions.wanted.filter((topic) => kindOf[topic.channel] === "event")
+      this.subscriptions.wanted.filter((topic) => kindOf(topic.channel, topic.pair) === "event")
     )
   }
 

@@ -6,12 +6,13 @@ import { Clock, Deferred, Duration, Effect, Exit, FiberSet, Semaphore } from "ef
 import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
 import type * as Reconnect from "../connection/Reconnect.ts"
-import type { PublicChannel, PublicTag } from "../domain/Channel.ts"
+import type { PublicChannel } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 import type { Performance } from "../PublicWebsocket.ts"
+import * as ContractSizes from "./ContractSizes.ts"
 import { Counters } from "./Counters.ts"
 import { Link } from "./Link.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
@@ -80,11 +81,11 @@ const longestSilence = 10 * 60_000
 
 const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
 
-const silenceMillis = (bounds: ExchangeAdapter["silence"]): Readonly<Record<PublicTag, number | null>> => ({
-  BookTicker: bounds.BookTicker === null ? null : Duration.toMillis(bounds.BookTicker),
-  Trades: bounds.Trades === null ? null : Duration.toMillis(bounds.Trades),
-  Book: bounds.Book === null ? null : Duration.toMillis(bounds.Book)
-})
+/** Bound of each channel that has one, ms. */
+const silenceMillis = (bounds: ExchangeAdapter["silence"]): ReadonlyMap<string, number> =>
+  new Map(
+    Object.entries(bounds).flatMap(([tag, bound]) => bound === null ? [] : [[tag, Duration.toMillis(bound)] as const])
+  )
 
 /** Frames that cannot be read are counted one by one and logged together: the first at once, then every ten seconds. */
 const complaintInterval = 10_000
@@ -129,6 +130,9 @@ export const make = Effect.fnUntraced(
     })
     const fork = yield* FiberSet.makeRuntime<never>()
     const wakeups = new Wakeups()
+    /** Base units in a contract until the instrument is known. */
+    const spotSize = adapter.kind === "spot" ? 1 : null
+    const contractSizeOf = ContractSizes.make(adapter, rest)
     let isReleased = false
     /** Topics without a booking that a codec may know. */
     const strangers = new Map<string, Topic>()
@@ -234,7 +238,7 @@ export const make = Effect.fnUntraced(
     const topicOf = (key: string, channel: Topic["channel"], symbol: string): Topic => {
       const known = bookings.get(key)?.state.topic ?? strangers.get(key)
       if (known !== undefined) return known
-      const topic: Topic = { key, channel, symbol, pair: null, slot: null }
+      const topic: Topic = { key, channel, symbol, pair: null, contractSize: spotSize, slot: null }
       strangers.set(key, topic)
       return topic
     }
@@ -309,13 +313,14 @@ export const make = Effect.fnUntraced(
       }
     }
 
-    const book = (channel: PublicChannel, key: string, symbol: string): Booking => {
+    const book = (channel: PublicChannel, key: string, symbol: string, contractSize: number | null): Booking => {
       const known = bookings.get(key)
       if (known !== undefined) return known
       retire()
       const topic = topicOf(key, channel._tag, symbol)
       strangers.delete(key)
       topic.pair = channel.pair
+      topic.contractSize = contractSize
       const recipe = channel._tag === "Book" ? adapter.book(channel) : null
       const state = new TopicState(topic, channel, recipe, owner)
       topic.slot = state
@@ -377,7 +382,9 @@ export const make = Effect.fnUntraced(
     const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
       const { key, symbol } = yield* TopicErrors.nameOf(adapter, channel)
       if (isReleased) return yield* TopicErrors.released(adapter)
-      const booking = book(channel, key, symbol)
+      const contractSize = yield* contractSizeOf(symbol)
+      if (isReleased) return yield* TopicErrors.released(adapter)
+      const booking = book(channel, key, symbol, contractSize)
       const { state } = booking
       const held: Held = { topic: state.topic, add: addTo(booking), failed: () => state.failed }
       const waiter = Deferred.makeUnsafe<void, ExchangeError>()
@@ -426,8 +433,8 @@ export const make = Effect.fnUntraced(
 
     const watchSilence = (booking: Booking, link: Link, at: number): void => {
       const { state } = booking
-      const bound = silence[state.topic.channel]
-      if (bound === null || wakeups.full.size > 0) return
+      const bound = silence.get(state.topic.channel)
+      if (bound === undefined || wakeups.full.size > 0) return
       if (state.lastEventAt > state.confirmedAt) state.silences = 0
       const allowed = Math.min(longestSilence, bound * 2 ** Math.min(state.silences, 10))
       if (at - Math.max(state.lastEventAt, state.confirmedAt, link.heldUntil) < allowed) return

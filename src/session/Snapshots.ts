@@ -38,7 +38,9 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
     const epoch = state.epoch
     return rest.book(state.topic.symbol, state.channel as BookRequest, count).pipe(
       Effect.map((snapshot) => {
-        if (epoch === state.epoch) state.snapshot({ ...snapshot, pair: state.topic.pair })
+        if (epoch === state.epoch) {
+          state.snapshot({ ...snapshot, pair: state.topic.pair, contractSize: state.topic.contractSize })
+        }
         wakeups.flush()
         return 0
       }),

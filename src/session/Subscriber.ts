@@ -1,10 +1,10 @@
 /** The two kinds of subscriber: a bounded buffer that a stream pulls from, and handlers called in the socket's turn. */
 import { Cause, Effect, Exit, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import { kindOf } from "../domain/Channel.ts"
+import type { Kind } from "../domain/Channel.ts"
 import type { Feed, Gap } from "../domain/Feed.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
-import type { MarketEvent } from "../domain/Market.ts"
+import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../domain/Market.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import type { Counters } from "./Counters.ts"
@@ -309,7 +309,7 @@ const merge = (earlier: Gap, later: Gap): Gap => {
 
 /** What an overflowing buffer does with one route's items. */
 interface Plan {
-  readonly kind: "state" | "event" | "book"
+  readonly kind: Kind
   /** Indexes of the route's events, in order. */
   readonly events: Array<number>
   /** Events before this index go. */
@@ -325,7 +325,7 @@ interface Plan {
 const planFor = (plans: Map<Route, Plan>, route: Route, item: Item, index: number): void => {
   let plan = plans.get(route)
   if (plan === undefined) {
-    const kind = kindOf[route.state.topic.channel]
+    const kind = route.state.kind
     plan = { kind, events: [], keepFrom: 0, toDiscard: 0, discarded: 0, gapsFrom: 0, lost: 0 }
     plans.set(route, plan)
   }
@@ -367,11 +367,25 @@ export class HandlerSubscriber implements Subscriber {
     this.#counters.delivered++
     try {
       if (event._tag === "BookTicker") this.#watch(this.#handlers.onBookTicker?.(event))
+      else if (event._tag === "BookUpdate") this.#watch(this.#handlers.onBook?.(event))
       else if (event._tag === "Trade") this.#watch(this.#handlers.onTrade?.(event))
-      else this.#watch(this.#handlers.onBook?.(event))
+      else this.#watch(this.#rarer(event))
     } catch (error) {
       this.#failed(error)
     }
+  }
+
+  #rarer(event: Exclude<MarketEvent, BookTicker | BookUpdate | Trade>): unknown {
+    const { onContractStats, onFuturesTicker, onKline, onLiquidation, onTicker } = this.#handlers
+    const handlers = {
+      Ticker: onTicker,
+      Kline: onKline,
+      FuturesTicker: onFuturesTicker,
+      Liquidation: onLiquidation,
+      ContractStats: onContractStats
+    }
+    // Each tag's handler takes that tag's event.
+    return (handlers[event._tag] as ((event: MarketEvent) => unknown) | undefined)?.(event)
   }
 
   gap(_route: Route, gap: Gap): void {

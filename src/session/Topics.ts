@@ -2,7 +2,8 @@
  * Topics and who receives them. `TopicState` is what a decoded event meets first: it counts, aligns books and hands the
  * event to each route. Synchronous; what needs time or the network is asked of `TopicOwner`.
  */
-import type { PublicChannel } from "../domain/Channel.ts"
+import type { Kind, PublicChannel } from "../domain/Channel.ts"
+import { kindOf } from "../domain/Channel.ts"
 import type { Data, Gap, GapCause } from "../domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
 import * as Sequence from "../domain/Sequence.ts"
@@ -57,6 +58,7 @@ export class Route {
 export class TopicState {
   readonly topic: Topic
   readonly channel: PublicChannel
+  readonly kind: Kind
   readonly recipe: BookRecipe | null
   readonly owner: TopicOwner
   routes: ReadonlyArray<Route> = []
@@ -95,6 +97,7 @@ export class TopicState {
   constructor(topic: Topic, channel: PublicChannel, recipe: BookRecipe | null, owner: TopicOwner) {
     this.topic = topic
     this.channel = channel
+    this.kind = kindOf(channel._tag, channel.pair)
     this.recipe = recipe
     this.owner = owner
     this.sequence = recipe === null ? null : new BookSequence(recipe, this.#main)

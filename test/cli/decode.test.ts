@@ -299,6 +299,7 @@ describe("events", () => {
       version: 2n ** 60n,
       exchangeTime: null,
       receivedAt: 3,
+      contractSize: 1,
       exact: { "bids[1]": "20000000000000000000000.5" }
     }
     assert.deepStrictEqual(EventJson.event(update), {
@@ -396,9 +397,10 @@ describe("control", () => {
       side: "buy",
       exchangeTime: null,
       receivedAt: 0,
+      contractSize: 1,
       exact: null
     } as const
-    const topic = { key: "k", channel: "Trades", symbol: "X", pair: null, slot: null } as const
+    const topic = { key: "k", channel: "Trades", symbol: "X", pair: null, contractSize: 1, slot: null } as const
     const both = madeUp((_f, _a, sink) => {
       sink.pong()
       sink.event(topic, trade)

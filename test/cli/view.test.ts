@@ -24,6 +24,7 @@ const ticker = (pair: TradingPair | null, bidPrice: number | null, askPrice: num
   version: null,
   exchangeTime: null,
   receivedAt: 1_000,
+  contractSize: 1,
   exact: null
 })
 
@@ -37,6 +38,7 @@ const trade = (pair: TradingPair | null): Trade => ({
   side: "sell",
   exchangeTime: null,
   receivedAt: 1_500,
+  contractSize: 1,
   exact: null
 })
 

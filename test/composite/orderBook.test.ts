@@ -25,6 +25,7 @@ const update = (
   version,
   exchangeTime: times.exchangeTime === undefined ? 1_700_000_000_000 : times.exchangeTime,
   receivedAt: times.receivedAt ?? 1_700_000_000_001.5,
+  contractSize: 1,
   exact: null
 })
 

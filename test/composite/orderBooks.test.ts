@@ -40,6 +40,7 @@ const bookUpdate = (kind: BookUpdate["kind"], version: number, bids: Levels, ask
   version,
   exchangeTime: null,
   receivedAt: version,
+  contractSize: 1,
   exact: null
 })
 

@@ -40,7 +40,7 @@ export const topicTable = (): CodecContext & { readonly topics: Map<string, Topi
       const known = topics.get(key)
       if (known !== undefined) return known
       const [base = "", quote = ""] = symbol.split("_")
-      const topic: Topic = { key, channel, symbol, pair: `${base}/${quote}`, slot: null }
+      const topic: Topic = { key, channel, symbol, pair: `${base}/${quote}`, contractSize: 1, slot: null }
       topics.set(key, topic)
       return topic
     }

@@ -74,7 +74,7 @@ export const makeSubject = (): Subject => {
     asked.push(key)
     const known = topics.get(key)
     if (known !== undefined) return known
-    const topic = { key, channel, symbol, pair: pairOfSymbol(symbol), slot: null }
+    const topic = { key, channel, symbol, pair: pairOfSymbol(symbol), contractSize: 1, slot: null }
     topics.set(key, topic)
     return topic
   }
@@ -239,7 +239,9 @@ export const encode = (message: Readonly<Record<string, unknown>>): Uint8Array =
   return Uint8Array.from(type.encode(type.fromObject(message)).finish())
 }
 
-export const channelOf = (tag: PublicTag, symbol: string, speed = "100ms"): string => {
+export type AggreTag = Extract<PublicTag, "BookTicker" | "Trades" | "Book">
+
+export const channelOf = (tag: AggreTag, symbol: string, speed = "100ms"): string => {
   const name = { BookTicker: "bookTicker", Trades: "deals", Book: "depth" }[tag]
   return `spot@public.aggre.${name}.v3.api.pb@${speed}@${symbol}`
 }

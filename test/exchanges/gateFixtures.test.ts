@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import { outcomeNames } from "../../scripts/prove/FrameAccount.ts"
 import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { Answer, BookRecipe, Topic } from "../../src/ExchangeAdapter.ts"
@@ -291,7 +292,14 @@ const checkRequest = (raw: string, expect: Expect, skip: (reason: string) => voi
     return assert.strictEqual(time, 1_746_000_000)
   }
   if (!isOurs(expect)) return skip(`${expect.channel} is not offered`)
-  const topics = topicKeys(expect)!.map((key): Topic => ({ key, channel: "Book", symbol: "", pair: null, slot: null }))
+  const topics = topicKeys(expect)!.map((key): Topic => ({
+    key,
+    channel: "Book",
+    symbol: "",
+    pair: null,
+    contractSize: 1,
+    slot: null
+  }))
   const frames = gateSpot.subscribe(topics, stamp).map((request) => JSON.parse(String(request.frame)))
   assert.deepStrictEqual(frames, [{ ...sample, time: 1_746_000_000, id: 7 }])
 }
@@ -306,7 +314,7 @@ describe.runIf(hasShared)("control frames", () => {
   }
 })
 
-const outcomes = { BookTicker: "book_ticker", Trade: "trades", BookUpdate: "depth" } as const
+const outcomes = outcomeNames
 
 const outcomeOf = (call: Call): string => {
   switch (call.call) {

@@ -69,7 +69,8 @@ const exactOf = (fields: ReadonlyArray<readonly [string, string]>): Record<strin
 const base = (symbol: string): Record<string, unknown> => ({
   symbol,
   pair: symbol.replace("_", "/"),
-  receivedAt
+  receivedAt,
+  contractSize: 1
 })
 
 const envelope = (

@@ -181,6 +181,7 @@ describe("books", () => {
         version: 9007199254740993n,
         exchangeTime: 1_623_898_993_121,
         receivedAt: 5000,
+        contractSize: 1,
         exact: { "bids[1]": "201.8630000000000001" }
       })
       assert.strictEqual(yield* Clock.currentTimeMillis, 5000)

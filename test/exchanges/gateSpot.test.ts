@@ -122,7 +122,7 @@ describe("topic", () => {
 
 // ---- Requests ----
 
-const topicOf = (key: string): Topic => ({ key, channel: "Book", symbol: "", pair: null, slot: null })
+const topicOf = (key: string): Topic => ({ key, channel: "Book", symbol: "", pair: null, contractSize: 1, slot: null })
 
 const stampFrom = (first: number) => {
   let next = first
@@ -211,6 +211,7 @@ const update = (firstVersion: Sequence.Sequence, version: Sequence.Sequence): Bo
   version,
   exchangeTime: null,
   receivedAt: 0,
+  contractSize: 1,
   exact: null
 })
 

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import type { PublicTag } from "../../src/domain/Channel.ts"
 import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
 import * as Numeric from "../../src/domain/Numeric.ts"
 import type * as Sequence from "../../src/domain/Sequence.ts"
 import * as MexcWire from "../../src/exchanges/mexc/MexcWire.ts"
+import type { AggreTag } from "./MexcFrames.ts"
 import {
   bytesOf,
   channelOf,
@@ -97,7 +97,7 @@ interface Wrapper {
   readonly named: boolean
 }
 
-const message = (tag: PublicTag, name: string, { symbol: wireSymbol, sendTime, named }: Wrapper, body: object) => ({
+const message = (tag: AggreTag, name: string, { symbol: wireSymbol, sendTime, named }: Wrapper, body: object) => ({
   channel: channelOf(tag, wireSymbol),
   ...(named ? { symbol: wireSymbol } : {}),
   sendTime,
@@ -160,6 +160,7 @@ const tickerOf = (decoded: Decoded): BookTicker => {
     askQuantity: Number(askQuantity),
     version: versionOf(text),
     exchangeTime: timeOf(decoded),
+    contractSize: 1,
     exact: exactOf({ bidPrice, bidQuantity, askPrice, askQuantity })
   }
 }
@@ -179,6 +180,7 @@ const updateOf = (decoded: Decoded): BookUpdate => {
     firstVersion: versionOf(fromVersion),
     version: versionOf(toVersion),
     exchangeTime: timeOf(decoded),
+    contractSize: 1,
     exact: exactOf(Object.fromEntries([...named("asks", flatOf(asks)), ...named("bids", flatOf(bids))]))
   }
 }
@@ -192,6 +194,7 @@ const tradesOf = (decoded: Decoded): ReadonlyArray<Trade> =>
     quantity: Number(quantity),
     side: Number(tradeType) === 1 ? "buy" : "sell",
     exchangeTime: Number(millis),
+    contractSize: 1,
     exact: exactOf({ price, quantity })
   }))
 
@@ -268,6 +271,7 @@ const plainEvent: BookTicker = {
   version: 77,
   exchangeTime: 1_790_000_000_000,
   receivedAt,
+  contractSize: 1,
   exact: null
 }
 const ticker = (...body: ReadonlyArray<Uint8Array>) => concat([head, field(315, concat(body))])

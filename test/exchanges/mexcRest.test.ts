@@ -174,6 +174,7 @@ describe("MEXC REST, clock and books", () => {
         version: 82164155643,
         exchangeTime: 1790274400000,
         receivedAt: 1_790_000_000_000,
+        contractSize: 1,
         exact: { "bids[3]": "0.12345678901234567" }
       })
     }))
@@ -187,6 +188,7 @@ describe("MEXC REST, clock and books", () => {
         symbol: "龙虾USDT",
         version: 0,
         exchangeTime: null,
+        contractSize: 1,
         exact: null,
         bids: [],
         asks: []

@@ -2,12 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import { outcomeNames } from "../../scripts/prove/FrameAccount.ts"
 import type { BookChannel, PublicChannel } from "../../src/domain/Channel.ts"
 import type { BookTicker, BookUpdate, Trade } from "../../src/domain/Market.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { BookRecipe, Stamp, Topic } from "../../src/ExchangeAdapter.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
-import type { Call, Raw, Shared, Step } from "./MexcFrames.ts"
+import type { AggreTag, Call, Raw, Shared, Step } from "./MexcFrames.ts"
 import {
   bytesOf,
   canonical,
@@ -148,9 +149,8 @@ const checks: Readonly<Record<string, (calls: ReadonlyArray<Call>, expected: Exp
 /** What an outcome of `oneOf` is called, by what came of the frame. */
 const outcomes = (calls: ReadonlyArray<Call>): ReadonlyArray<string> => {
   const names = { failed: "error", rejected: "error", ignored: "ignore", acknowledged: "ack", pong: "pong" } as const
-  const kinds = { BookTicker: "book_ticker", Trade: "trades", BookUpdate: "depth" } as const
   return calls.flatMap((call) => {
-    if (call._tag === "event") return [kinds[call.event._tag]]
+    if (call._tag === "event") return [outcomeNames[call.event._tag]]
     return call._tag in names ? [names[call._tag as keyof typeof names]] : []
   })
 }
@@ -429,11 +429,12 @@ const stamp = (): Stamp => {
   return { nowMillis: 0, nextId: () => ++id }
 }
 
-const topicFor = (symbol: string, tag: PublicChannel["_tag"] = "Book"): Topic => ({
+const topicFor = (symbol: string, tag: AggreTag = "Book"): Topic => ({
   key: channelOf(tag, symbol),
   channel: tag,
   symbol,
   pair: null,
+  contractSize: 1,
   slot: null
 })
 
@@ -563,6 +564,7 @@ const delta = (firstVersion: Sequence.Sequence, version: Sequence.Sequence): Boo
   version,
   exchangeTime: null,
   receivedAt: 0,
+  contractSize: 1,
   exact: null
 })
 

@@ -16,6 +16,7 @@ const update = (kind: BookUpdate["kind"], first: number, last: number): BookUpda
   version: last,
   exchangeTime: null,
   receivedAt: 0,
+  contractSize: 1,
   exact: null
 })
 

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import type { Answer, Topic } from "../../src/ExchangeAdapter.ts"
 import { Subscriptions } from "../../src/session/Subscriptions.ts"
 
-const topic = (key: string): Topic => ({ key, channel: "Trades", symbol: key, pair: null, slot: null })
+const topic = (key: string): Topic => ({ key, channel: "Trades", symbol: key, pair: null, contractSize: 1, slot: null })
 
 const answer = (
   requestId: number | null,

@@ -23,6 +23,7 @@ const update = (kind: BookUpdate["kind"], firstVersion: number, version: number)
   version,
   exchangeTime: null,
   receivedAt: 1,
+  contractSize: 1,
   exact: null
 })
 
@@ -36,7 +37,7 @@ const quick: Subscriber = {
 const makeState = () => {
   const counters = new Counters()
   const owner: TopicOwner = { counters, now: () => 1, requestSnapshot: () => {} }
-  const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, slot: null }
+  const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
   const channel = Channel.book(pair)
   return { counters, state: new TopicState(topic, channel, mexcSpot.book(channel), owner) }
 }
@@ -80,7 +81,7 @@ describe("a book's ledger with one subscriber that overflows", () => {
     const counters = new Counters()
     const wakeups = new Wakeups()
     const owner: TopicOwner = { counters, now: () => 1, requestSnapshot: () => {} }
-    const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, slot: null }
+    const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
     const state = new TopicState(topic, Channel.book(pair), recipe, owner)
     const bufferSize = 1 + draw(4)
     const subscriber = new BufferSubscriber({

@@ -109,11 +109,10 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
         const websocket = yield* PublicWebsocket
         const seen = new Set<string>()
         const all = new Set(tags.flatMap((tag) => [btc, eth].map((pair) => `${tag} ${pair}`)))
-        const tagOf = { BookTicker: "BookTicker", Trade: "Trades", BookUpdate: "Book" } as const
         const fiber = yield* Effect.forkScoped(
           Stream.runForEach(
             Stream.takeUntil(websocket.events, (item) => {
-              if (item._tag === "Data") seen.add(`${tagOf[item.value._tag]} ${item.value.pair}`)
+              if (item._tag === "Data") seen.add(`${Channel.tagOf[item.value._tag]} ${item.value.pair}`)
               return seen.size === all.size
             }),
             () => Effect.void

@@ -2,7 +2,7 @@
 import type { Config, Effect, Layer, Scope, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
-import type { BookTicker, BookUpdate, Trade } from "../../src/domain/Market.ts"
+import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot } from "../../src/exchanges/index.ts"
@@ -81,7 +81,7 @@ type Acquired<A> = Effect.Effect<Stream.Stream<Feed<A>, ExchangeError>, Exchange
 equal<typeof ticker, Acquired<BookTicker>>(true)
 equal<typeof book, Acquired<BookUpdate>>(true)
 equal<typeof ofGate, Acquired<Trade>>(true)
-equal<typeof ofAny, Acquired<BookTicker | Trade | BookUpdate>>(true)
+equal<typeof ofAny, Acquired<MarketEvent>>(true)
 
 // ---- lists ----------------------------------------------------------------------------------------------------------
 

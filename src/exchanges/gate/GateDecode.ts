@@ -180,6 +180,7 @@ const tickerEvent = (
   version,
   exchangeTime,
   receivedAt,
+  contractSize: topic.contractSize,
   exact
 })
 
@@ -202,6 +203,7 @@ const tradeEvent = (
   side,
   exchangeTime,
   receivedAt,
+  contractSize: topic.contractSize,
   exact
 })
 
@@ -226,6 +228,7 @@ const bookEvent = (
   version,
   exchangeTime,
   receivedAt,
+  contractSize: topic.contractSize,
   exact
 })
 

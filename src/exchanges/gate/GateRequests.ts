@@ -42,6 +42,8 @@ export const topicName = (channel: PublicChannel, pairName: string): TopicName =
         : unsupported(`speed ${channel.speed}: ${GateWire.tradesChannel} is pushed in real time only; leave speed out`)
     case "Book":
       return bookTopic(channel, pairName)
+    default:
+      return unsupported(`${channel._tag} is not offered`)
   }
 }
 
@@ -70,7 +72,7 @@ const obuTopic = (channel: BookChannel, pairName: string): TopicName => {
     : unsupported(`depth ${depth}${channel.speed === undefined ? "" : ` at ${channel.speed}`}: ${obuOffer}`)
 }
 
-const obuLevels: Readonly<Record<Speed, number | undefined>> = { "10ms": undefined, "20ms": 50, "100ms": 400 }
+const obuLevels: Readonly<Partial<Record<Speed, number>>> = { "20ms": 50, "100ms": 400 }
 
 const updateOffer = "order_book_update offers 100 levels every 100ms (default) and 20 levels every 20ms"
 
@@ -105,7 +107,8 @@ export const limits: Limits = {
   dialsPerSecond: 2,
   // Half of what is documented, for a second client behind the same address.
   restPerSecond: 10,
-  restConcurrency: 4
+  restConcurrency: 4,
+  connectionAge: null
 }
 
 export const subscribe = (topics: ReadonlyArray<Topic>, stamp: Stamp): ReadonlyArray<Request> =>

@@ -270,6 +270,7 @@ const readBook = (about: About, book: OrderBook): BookUpdate | null => {
     version,
     exchangeTime: book.update ?? null,
     receivedAt: about.receivedAt,
+    contractSize: 1,
     exact: Object.keys(exact).length === 0 ? null : exact
   }
 }

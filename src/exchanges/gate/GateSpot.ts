@@ -33,6 +33,7 @@ const updateBook: BookRecipe = { snapshot: "Fetch", joins: joinsWithin, follows:
 export const gateSpot = ExchangeAdapter.make({
   id: GateErrors.spotExchange,
   name: "Gate spot",
+  kind: "spot",
   channels: new Set(["BookTicker", "Trades", "Book"] as const),
   coverage: [
     {

@@ -298,6 +298,7 @@ class MexcCodec implements Codec {
       version,
       exchangeTime,
       receivedAt,
+      contractSize: topic.contractSize,
       exact: this.#exact
     }
     sink.event(topic, event)
@@ -349,6 +350,7 @@ class MexcCodec implements Codec {
       version,
       exchangeTime,
       receivedAt,
+      contractSize: topic.contractSize,
       exact: this.#exact
     }
     sink.event(topic, event)
@@ -477,6 +479,7 @@ class MexcCodec implements Codec {
       side: type === buy ? "buy" : "sell",
       exchangeTime: time === 0 ? null : time,
       receivedAt,
+      contractSize: topic.contractSize,
       exact: this.#exact
     })
     return stop

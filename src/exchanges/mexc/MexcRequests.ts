@@ -10,11 +10,7 @@ export const symbol = (pair: TradingPair): string | null => {
   return parts.settle === undefined ? parts.base + parts.quote : null
 }
 
-const wireNames: Readonly<Record<PublicChannel["_tag"], string>> = {
-  BookTicker: "bookTicker",
-  Trades: "deals",
-  Book: "depth"
-}
+const wireNames = { BookTicker: "bookTicker", Trades: "deals", Book: "depth" } as const
 
 /** Aggregation intervals on offer. */
 const speeds: ReadonlySet<string> = new Set(["10ms", "100ms"])
@@ -24,6 +20,9 @@ export const deepest = 5000
 
 /** The full wire channel is the key: `spot@public.aggre.depth.v3.api.pb@100ms@BTCUSDT`. */
 export const topic = (channel: PublicChannel, name: string): TopicName => {
+  if (channel._tag !== "BookTicker" && channel._tag !== "Trades" && channel._tag !== "Book") {
+    return unsupported(`${channel._tag} is not offered`)
+  }
   const speed = channel.speed ?? "100ms"
   if (!speeds.has(speed)) return unsupported(`speed ${speed} is not offered; 10ms and 100ms are`)
   const detail = channel._tag === "Book" ? bookProblem(channel) : null
@@ -53,6 +52,7 @@ export const limits: Limits = {
   dialsPerSecond: 5,
   // Documented are 500 weight in 10 seconds; the edge filter bans from 20 to 30 a second (measured), support says 20.
   restPerSecond: 10,
+  connectionAge: "24 hours",
   restConcurrency: 4
 }
 

@@ -280,6 +280,7 @@ const readDepth = (about: Snapshot, depth: Depth): Effect.Effect<BookUpdate, Exc
     version,
     exchangeTime: depth.timestamp ?? null,
     receivedAt: about.receivedAt,
+    contractSize: 1,
     exact: Object.keys(exact).length === 0 ? null : exact
   })
 }

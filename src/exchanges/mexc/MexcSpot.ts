@@ -42,6 +42,7 @@ const book: BookRecipe = {
 export const mexcSpot = ExchangeAdapter.make({
   id: MexcErrors.exchange,
   name: "MEXC spot",
+  kind: "spot",
   channels: new Set(["BookTicker", "Trades", "Book"] as const),
   coverage: [
     {

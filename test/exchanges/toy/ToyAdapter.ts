@@ -32,6 +32,9 @@ const symbol = (pair: TradingPair): string | null => {
 }
 
 const topic = (channel: PublicChannel, name: string): ExchangeAdapter.TopicName => {
+  if (channel._tag !== "Book" && channel._tag !== "BookTicker") {
+    return { _tag: "Unsupported", detail: `${channel._tag} is not offered` }
+  }
   if (channel.speed !== undefined && channel.speed !== "20ms") {
     return { _tag: "Unsupported", detail: `speed ${channel.speed} is not offered; 20ms is` }
   }
@@ -87,6 +90,7 @@ const bookUpdate = (
   version: book.version,
   exchangeTime: book.time,
   receivedAt,
+  contractSize: 1,
   exact: null
 })
 
@@ -125,6 +129,7 @@ const makeCodec = ({ topicOf }: CodecContext): Codec => {
         version,
         exchangeTime: time,
         receivedAt,
+        contractSize: 1,
         exact: null
       })
     }
@@ -212,7 +217,14 @@ const makeRest = ({ client, url }: RestOptions): Rest => {
       Effect.gen(function*() {
         const [base = "", quote = ""] = name.split("_")
         const book = yield* get(Book, `/book?pair=${encodeURIComponent(pairOf(base, quote))}&limit=1000`)
-        const where: Topic = { key: "", channel: "Book", symbol: name, pair: pairOf(base, quote), slot: null }
+        const where: Topic = {
+          key: "",
+          channel: "Book",
+          symbol: name,
+          pair: pairOf(base, quote),
+          contractSize: 1,
+          slot: null
+        }
         return bookUpdate(where, "snapshot", { ...book, firstVersion: book.version }, yield* Clock.currentTimeMillis)
       })
   }
@@ -223,6 +235,7 @@ const makeRest = ({ client, url }: RestOptions): Rest => {
 export const toySpot = ExchangeAdapter.make({
   id,
   name: "Toy spot",
+  kind: "spot",
   channels: new Set(["BookTicker", "Book"] as const),
   coverage: [
     { channel: "BookTicker", wire: "tickers:<BASE>_<QUOTE>:20", note: "every 20ms", source: "ToyDialect" },
@@ -246,7 +259,8 @@ export const toySpot = ExchangeAdapter.make({
     requestsPerSecond: 50,
     dialsPerSecond: 5,
     restPerSecond: 10,
-    restConcurrency: 2
+    restConcurrency: 2,
+    connectionAge: null
   },
   makeRest
 })
