@@ -80,6 +80,8 @@ export interface Sink {
 export interface CodecContext {
   /** Finds or makes the topic of a key. Called once for each new key: the codec keeps the result by its bytes. */
   readonly topicOf: (key: string, channel: PublicTag, symbol: string) => Topic
+  /** What is known of a symbol, for topics of every pair, whose events name other symbols than the topic does. */
+  readonly instrumentOf?: InstrumentOf | undefined
 }
 
 /** Made anew for every connection: no state leaks from one to the next. */
@@ -93,8 +95,11 @@ export interface Codec {
 
 /** How a book is joined and followed: the exchange's numbered steps as pure functions. */
 export interface BookRecipe {
-  /** `InStream`: the exchange pushes snapshots itself. `Fetch`: a REST snapshot is joined to the deltas. */
-  readonly snapshot: "InStream" | "Fetch"
+  /**
+   * `InStream`: the exchange pushes a snapshot when a subscription begins. `Fetch`: a REST snapshot is joined to the
+   * deltas. `EveryUpdate`: the exchange pushes nothing but snapshots, so whoever needs one waits for the next.
+   */
+  readonly snapshot: "InStream" | "Fetch" | "EveryUpdate"
   /** First delta behind a fetched snapshot. `stale`: drop it. `gap`: the snapshot is too old, fetch another. */
   readonly joins: (snapshotVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
   /** Every later delta. */

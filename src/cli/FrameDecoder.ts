@@ -193,7 +193,8 @@ export class FrameDecoder {
         pair: instrumentOf(symbol)?.pair ?? null,
         contractSize: instrumentOf(symbol)?.contractSize ?? (adapter.kind === "spot" ? 1 : null),
         slot: null
-      })
+      }),
+      instrumentOf
     })
   }
 

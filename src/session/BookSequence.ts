@@ -136,7 +136,7 @@ export class BookSequence {
   }
 
   #wait(update: BookUpdate): void {
-    if (this.#recipe.snapshot === "InStream") return this.#out.stale(1)
+    if (this.#recipe.snapshot !== "Fetch") return this.#out.stale(1)
     if (this.#held !== null) {
       const held = this.#held
       const verdict = this.#recipe.joins(held.version, update)
@@ -172,7 +172,7 @@ export class BookSequence {
     this.#joining = false
     this.#pending = this.#recipe.snapshot === "Fetch" ? [update] : []
     this.#out.hole(last, update)
-    if (this.#recipe.snapshot === "InStream") this.#out.stale(1)
+    if (this.#recipe.snapshot !== "Fetch") this.#out.stale(1)
   }
 
   /** Everything before `index` is stale for this snapshot, and for every later one too. */

@@ -12,9 +12,9 @@ import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 import type { Performance } from "../PublicWebsocket.ts"
-import * as ContractSizes from "./ContractSizes.ts"
 import { Counters } from "./Counters.ts"
 import { Link } from "./Link.ts"
+import * as Markets from "./Markets.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import * as Snapshots from "./Snapshots.ts"
 import * as StatusBoard from "./StatusBoard.ts"
@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(
     const wakeups = new Wakeups()
     /** Base units in a contract until the instrument is known. */
     const spotSize = adapter.kind === "spot" ? 1 : null
-    const contractSizeOf = ContractSizes.make(adapter, rest)
+    const markets = Markets.make(adapter, rest)
     let isReleased = false
     /** Topics without a booking that a codec may know. */
     const strangers = new Map<string, Topic>()
@@ -174,6 +174,7 @@ export const make = Effect.fnUntraced(
       requestSnapshot: (state) => {
         if (!isConfirmed(state)) return
         if (state.recipe?.snapshot === "Fetch") return fetchSnapshot(state)
+        if (state.recipe?.snapshot === "EveryUpdate") return
         // The exchange pushes a snapshot at the start of a subscription.
         const link = bookingOf(state.topic)?.link
         if (link?.subscriptions.renew(state.topic.key) === true) link.changed()
@@ -222,8 +223,8 @@ export const make = Effect.fnUntraced(
       onRestarted: (topic: Topic) => {
         const state = bookingOf(topic)?.state
         // A book with snapshots of its own begins with one: nothing is missed that it would not bring.
-        if (state?.recipe?.snapshot === "InStream") return
-        state?.interrupt("Reconnected")
+        if (state === undefined || (state.recipe !== null && state.recipe.snapshot !== "Fetch")) return
+        state.interrupt("Reconnected")
       },
       onUnreadable: (topics: ReadonlyArray<Topic>) => {
         for (const topic of topics) bookingOf(topic)?.state.lapse("Unreadable")
@@ -253,7 +254,7 @@ export const make = Effect.fnUntraced(
         clock,
         counters,
         wakeups,
-        codecContext: { topicOf },
+        codecContext: { topicOf, instrumentOf: markets.instrumentOf },
         listener,
         dialTurn
       })
@@ -382,7 +383,7 @@ export const make = Effect.fnUntraced(
     const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
       const { key, symbol } = yield* TopicErrors.nameOf(adapter, channel)
       if (isReleased) return yield* TopicErrors.released(adapter)
-      const contractSize = yield* contractSizeOf(symbol)
+      const contractSize = yield* markets.contractSize(channel.pair, symbol)
       if (isReleased) return yield* TopicErrors.released(adapter)
       const booking = book(channel, key, symbol, contractSize)
       const { state } = booking
@@ -419,7 +420,7 @@ export const make = Effect.fnUntraced(
 
     /** A stream that was confirmed and pushes no snapshot: asked again, and given up when it never pushed one. */
     const watchSnapshot = (state: TopicState, link: Link, at: number): void => {
-      if (state.recipe?.snapshot !== "InStream" || !state.needsSnapshot) return
+      if (state.recipe === null || state.recipe.snapshot === "Fetch" || !state.needsSnapshot) return
       if (at - state.confirmedAt < snapshotDeadline * 2 ** Math.min(state.missing, 6)) return
       state.missing++
       if (!state.everLive && state.missing >= snapshotTries) {

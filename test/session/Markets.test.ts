@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Logger } from "effect"
+import { everyPair } from "../../src/domain/Channel.ts"
+import type { Instrument } from "../../src/domain/Instrument.ts"
+import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
+import { MarketRest } from "../../src/MarketRest.ts"
+import * as Markets from "../../src/session/Markets.ts"
+
+const spot: ExchangeAdapter = gateSpot
+const swap: ExchangeAdapter = { ...gateSpot, kind: "swap" }
+
+const listed: Pick<Instrument, "pair" | "symbol" | "contractSize"> = {
+  pair: "BTC/USDT:USDT",
+  symbol: "BTC_USDT",
+  contractSize: 0.0001
+}
+
+const down = ExchangeError.make("x", new ExchangeError.Disconnected({ code: 1006, detail: "down" }))
+
+/** REST that lists one instrument, once `failures` calls have failed. */
+const restOf = (failures = 0) => {
+  const calls = { count: 0 }
+  const instruments = Effect.suspend(() =>
+    ++calls.count <= failures ? Effect.fail(down) : Effect.succeed([listed as Instrument])
+  )
+  const none = Effect.die("not asked for")
+  return {
+    calls,
+    rest: MarketRest.of({ exchange: "x", instruments, serverTime: none, turnovers: none, book: () => none })
+  }
+}
+
+describe("what a session knows of symbols", () => {
+  it.effect("MUST ask nothing on spot while topics are of one pair", () =>
+    Effect.gen(function*() {
+      const { calls, rest } = restOf()
+      const markets = Markets.make(spot, rest)
+      assert.strictEqual(yield* markets.contractSize("BTC/USDT", "BTC_USDT"), 1)
+      assert.isUndefined(markets.instrumentOf("BTC_USDT"))
+      assert.strictEqual(calls.count, 0)
+    }))
+
+  it.effect("MUST know the pairs of symbols once a topic stands for all of them", () =>
+    Effect.gen(function*() {
+      const { calls, rest } = restOf()
+      const markets = Markets.make(spot, rest)
+      const sizes = yield* Effect.all([markets.contractSize(everyPair, "*"), markets.contractSize(everyPair, "*")], {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(sizes, [1, 1])
+      assert.strictEqual(markets.instrumentOf("BTC_USDT")?.pair, "BTC/USDT:USDT")
+      assert.isUndefined(markets.instrumentOf("ETH_USDT"))
+      assert.strictEqual(calls.count, 1)
+    }))
+
+  it.effect("MUST go on without pairs on spot when the instruments cannot be read, say so, and try again", () => {
+    const logged: Array<unknown> = []
+    return Effect.gen(function*() {
+      const { rest } = restOf(1)
+      const markets = Markets.make(spot, rest)
+      assert.strictEqual(yield* markets.contractSize(everyPair, "*"), 1)
+      assert.isUndefined(markets.instrumentOf("BTC_USDT"))
+      assert.include(String(logged), "have no pairs")
+      yield* markets.contractSize(everyPair, "*")
+      assert.isDefined(markets.instrumentOf("BTC_USDT"))
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))])))
+  })
+
+  it.effect("MUST know the contract sizes of swaps, or fail", () =>
+    Effect.gen(function*() {
+      const { calls, rest } = restOf(1)
+      const markets = Markets.make(swap, rest)
+      assert.strictEqual(yield* Effect.flip(markets.contractSize("BTC/USDT:USDT", "BTC_USDT")), down)
+      assert.strictEqual(yield* markets.contractSize("BTC/USDT:USDT", "BTC_USDT"), 0.0001)
+      assert.isNull(yield* markets.contractSize("ETH/USDT:USDT", "ETH_USDT"))
+      assert.strictEqual(calls.count, 2)
+    }))
+})
