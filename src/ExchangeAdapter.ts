@@ -168,6 +168,12 @@ export interface Coverage {
   readonly source: string
 }
 
+export interface Addresses {
+  readonly websocket: string
+  /** Without trailing slash. */
+  readonly rest: string
+}
+
 export interface ExchangeAdapter<out Id extends ExchangeId = ExchangeId, out Tags extends PublicTag = PublicTag> {
   readonly id: Id
   /** For people: "MEXC spot". */
@@ -176,8 +182,8 @@ export interface ExchangeAdapter<out Id extends ExchangeId = ExchangeId, out Tag
   readonly kind: Instrument["kind"]
   readonly channels: ReadonlySet<Tags>
   readonly coverage: ReadonlyArray<Coverage>
-  /** The live addresses. */
-  readonly urls: { readonly websocket: string; readonly rest: string }
+  /** The live addresses, and those of the exchange's test net where it has one. */
+  readonly urls: Addresses & { readonly testnet?: Addresses | undefined }
   readonly endpoint: (url: string) => Endpoint
   /** The exchange's name for a pair; null when a pair of this kind cannot be written (a swap on a spot market). */
   readonly symbol: (pair: TradingPair) => string | null

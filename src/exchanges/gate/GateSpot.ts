@@ -61,7 +61,11 @@ export const gateSpot = ExchangeAdapter.make({
       source: "Gate WebSocket v4, spot, Changed order book levels"
     }
   ],
-  urls: { websocket: "wss://api.gateio.ws/ws/v4/", rest: "https://api.gateio.ws/api/v4" },
+  urls: {
+    websocket: "wss://api.gateio.ws/ws/v4/",
+    rest: "https://api.gateio.ws/api/v4",
+    testnet: { websocket: "wss://ws-testnet.gate.com/v4/ws/spot", rest: "https://api-testnet.gateapi.io/api/v4" }
+  },
   endpoint: (url) => ({ url }),
   symbol: GateRequests.symbol,
   topic: GateRequests.topicName,
