@@ -1,25 +1,125 @@
 /**
  * Domain events as JSON values for the command's output: prices, quantities, versions and ids as exact decimal text,
- * times as numbers (ms), levels as `[price, quantity]`, and null where there is nothing.
+ * times as numbers (ms), levels as `[price, quantity]`, and null where there is nothing. Where a contract is not one
+ * base unit, `contractSize` follows and every quantity in contracts has one in base units beside it: `quantityBase`
+ * beside `quantity`, and a third entry in a level.
  */
+import { BigDecimal, Option } from "effect"
 import type { Gap } from "../domain/Feed.ts"
-import type {
-  BookTicker,
-  BookUpdate,
-  ContractStats,
-  FuturesTicker,
-  Kline,
-  Levels,
-  Liquidation,
-  MarketEvent,
-  Ticker,
-  Trade
-} from "../domain/Market.ts"
+import type { Levels, MarketEvent } from "../domain/Market.ts"
+import { inBase } from "../domain/Market.ts"
 import * as Numeric from "../domain/Numeric.ts"
 import type { ExactText } from "../domain/Numeric.ts"
 import * as Sequence from "../domain/Sequence.ts"
 
 export type JsonObject = Readonly<Record<string, unknown>>
+
+type Name<Tag> = Exclude<keyof Extract<MarketEvent, { readonly _tag: Tag }>, "_tag" | "exact" | "contractSize">
+
+/** Every field of an event, in the order of the output. */
+const fields: { readonly [Tag in MarketEvent["_tag"]]: ReadonlyArray<Name<Tag>> } = {
+  BookTicker: [
+    "pair",
+    "symbol",
+    "bidPrice",
+    "bidQuantity",
+    "askPrice",
+    "askQuantity",
+    "version",
+    "exchangeTime",
+    "receivedAt"
+  ],
+  Trade: ["pair", "symbol", "id", "price", "quantity", "side", "exchangeTime", "receivedAt"],
+  BookUpdate: ["kind", "pair", "symbol", "bids", "asks", "firstVersion", "version", "exchangeTime", "receivedAt"],
+  Ticker: [
+    "pair",
+    "symbol",
+    "lastPrice",
+    "bidPrice",
+    "askPrice",
+    "highPrice",
+    "lowPrice",
+    "change",
+    "baseVolume",
+    "quoteVolume",
+    "exchangeTime",
+    "receivedAt"
+  ],
+  Kline: [
+    "pair",
+    "symbol",
+    "interval",
+    "price",
+    "openTime",
+    "closeTime",
+    "open",
+    "high",
+    "low",
+    "close",
+    "baseVolume",
+    "quoteVolume",
+    "contractVolume",
+    "closed",
+    "exchangeTime",
+    "receivedAt"
+  ],
+  FuturesTicker: [
+    "pair",
+    "symbol",
+    "lastPrice",
+    "markPrice",
+    "indexPrice",
+    "fundingRate",
+    "nextFundingTime",
+    "fundingInterval",
+    "openInterest",
+    "highPrice",
+    "lowPrice",
+    "change",
+    "contractVolume",
+    "baseVolume",
+    "quoteVolume",
+    "exchangeTime",
+    "receivedAt"
+  ],
+  Liquidation: ["pair", "symbol", "price", "quantity", "side", "exchangeTime", "receivedAt"],
+  ContractStats: [
+    "pair",
+    "symbol",
+    "interval",
+    "markPrice",
+    "openInterest",
+    "openInterestValue",
+    "takerRatio",
+    "accountRatio",
+    "topAccountRatio",
+    "topSizeRatio",
+    "longLiquidations",
+    "shortLiquidations",
+    "exchangeTime",
+    "receivedAt"
+  ]
+}
+
+/** Numbers that are no quantity: they stay numbers. */
+const times: ReadonlySet<string> = new Set([
+  "exchangeTime",
+  "receivedAt",
+  "openTime",
+  "closeTime",
+  "nextFundingTime",
+  "fundingInterval"
+])
+
+/** Counted in contracts on swaps, and without a field of its own in base. */
+const inContracts: ReadonlySet<string> = new Set([
+  "quantity",
+  "bidQuantity",
+  "askQuantity",
+  "openInterest",
+  "longLiquidations",
+  "shortLiquidations"
+])
 
 /** The wire's own text where a number cannot hold it, else the shortest plain decimal of the number. */
 const decimal = (exact: ExactText | null, field: string, value: number | null): string | null =>
@@ -28,131 +128,74 @@ const decimal = (exact: ExactText | null, field: string, value: number | null): 
 const sequence = (value: Sequence.Sequence | null | undefined): string | null =>
   value === null || value === undefined ? null : Sequence.toText(value)
 
-const levels = (exact: ExactText | null, side: "bids" | "asks", flat: Levels): ReadonlyArray<unknown> => {
+/** Without exponent, however long. */
+const plain = (decimal: BigDecimal.BigDecimal): string => {
+  const { scale, value } = BigDecimal.normalize(decimal)
+  if (scale <= 0) return String(value * 10n ** BigInt(-scale))
+  const digits = String(value).padStart(scale + 1, "0")
+  return `${digits.slice(0, -scale)}.${digits.slice(-scale)}`
+}
+
+/** The product of two decimals, every digit of it. */
+const product = (a: string, b: string): string | null =>
+  Option.getOrNull(
+    Option.map(Option.all([BigDecimal.fromString(a), BigDecimal.fromString(b)]), ([one, other]) =>
+      plain(BigDecimal.multiply(one, other)))
+  )
+
+/** Contracts in base units. */
+const base = (
+  contractSize: number | null,
+  exact: ExactText | null,
+  field: string,
+  value: number | null
+): string | null => {
+  if (value === null || contractSize === null) return null
+  const text = exact?.[field]
+  return text === undefined
+    ? Numeric.toDecimal(inBase({ contractSize }, value)!)
+    : product(text, Numeric.toDecimal(contractSize))
+}
+
+/** Undefined where quantities are in base anyway. */
+const contractSizeOf = (event: MarketEvent): number | null | undefined =>
+  "contractSize" in event && event.contractSize !== 1 ? event.contractSize : undefined
+
+const levels = (event: MarketEvent, side: string, flat: Levels): ReadonlyArray<unknown> => {
+  const contractSize = contractSizeOf(event)
   const pairs: Array<unknown> = []
   for (let i = 0; i < flat.length; i += 2) {
-    pairs.push([decimal(exact, `${side}[${i}]`, flat[i]!), decimal(exact, `${side}[${i + 1}]`, flat[i + 1]!)])
+    const quantity = `${side}[${i + 1}]`
+    const level = [
+      decimal(event.exact, `${side}[${i}]`, flat[i]!),
+      decimal(event.exact, quantity, flat[i + 1]!)
+    ]
+    pairs.push(
+      contractSize === undefined ? level : [...level, base(contractSize, event.exact, quantity, flat[i + 1]!)]
+    )
   }
   return pairs
 }
 
-const bookTicker = (event: BookTicker): JsonObject => ({
-  _tag: event._tag,
-  pair: event.pair,
-  symbol: event.symbol,
-  bidPrice: decimal(event.exact, "bidPrice", event.bidPrice),
-  bidQuantity: decimal(event.exact, "bidQuantity", event.bidQuantity),
-  askPrice: decimal(event.exact, "askPrice", event.askPrice),
-  askQuantity: decimal(event.exact, "askQuantity", event.askQuantity),
-  version: sequence(event.version),
-  exchangeTime: event.exchangeTime,
-  receivedAt: event.receivedAt
-})
-
-const trade = (event: Trade): JsonObject => ({
-  _tag: event._tag,
-  pair: event.pair,
-  symbol: event.symbol,
-  id: event.id,
-  price: decimal(event.exact, "price", event.price),
-  quantity: decimal(event.exact, "quantity", event.quantity),
-  side: event.side,
-  exchangeTime: event.exchangeTime,
-  receivedAt: event.receivedAt
-})
-
-const bookUpdate = (event: BookUpdate): JsonObject => ({
-  _tag: event._tag,
-  kind: event.kind,
-  pair: event.pair,
-  symbol: event.symbol,
-  bids: levels(event.exact, "bids", event.bids),
-  asks: levels(event.exact, "asks", event.asks),
-  firstVersion: sequence(event.firstVersion),
-  version: sequence(event.version),
-  exchangeTime: event.exchangeTime,
-  receivedAt: event.receivedAt
-})
-
-/** The fields of an event: numbers in `decimals` as exact text, everything else as it is. */
-const fields = (event: MarketEvent, decimals: ReadonlySet<string>): JsonObject =>
-  Object.fromEntries(
-    Object.entries(event).filter(([name]) => name !== "exact").map(([name, value]) => [
-      name,
-      decimals.has(name) ? decimal(event.exact, name, value as number | null) : value
-    ])
-  )
-
-const ticker: ReadonlySet<keyof Ticker> = new Set([
-  "lastPrice",
-  "bidPrice",
-  "askPrice",
-  "highPrice",
-  "lowPrice",
-  "change",
-  "baseVolume",
-  "quoteVolume"
-])
-
-const kline: ReadonlySet<keyof Kline> = new Set([
-  "open",
-  "high",
-  "low",
-  "close",
-  "baseVolume",
-  "quoteVolume",
-  "contractVolume"
-])
-
-const futuresTicker: ReadonlySet<keyof FuturesTicker> = new Set([
-  "lastPrice",
-  "markPrice",
-  "indexPrice",
-  "fundingRate",
-  "openInterest",
-  "highPrice",
-  "lowPrice",
-  "change",
-  "contractVolume",
-  "baseVolume",
-  "quoteVolume",
-  "contractSize"
-])
-
-const liquidation: ReadonlySet<keyof Liquidation> = new Set(["price", "quantity", "contractSize"])
-
-const contractStats: ReadonlySet<keyof ContractStats> = new Set([
-  "markPrice",
-  "openInterest",
-  "openInterestValue",
-  "takerRatio",
-  "accountRatio",
-  "topAccountRatio",
-  "topSizeRatio",
-  "longLiquidations",
-  "shortLiquidations",
-  "contractSize"
-])
+const valueOf = (event: MarketEvent, name: string): unknown => {
+  const value = (event as unknown as JsonObject)[name]
+  if (Array.isArray(value)) return levels(event, name, value as Levels)
+  if (name === "version" || name === "firstVersion") return sequence(value as Sequence.Sequence | null)
+  return typeof value === "number" && !times.has(name) ? decimal(event.exact, name, value) : value
+}
 
 export const event = (event: MarketEvent): JsonObject => {
-  switch (event._tag) {
-    case "BookTicker":
-      return bookTicker(event)
-    case "Trade":
-      return trade(event)
-    case "BookUpdate":
-      return bookUpdate(event)
-    case "Ticker":
-      return fields(event, ticker)
-    case "Kline":
-      return fields(event, kline)
-    case "FuturesTicker":
-      return fields(event, futuresTicker)
-    case "Liquidation":
-      return fields(event, liquidation)
-    case "ContractStats":
-      return fields(event, contractStats)
+  const contractSize = contractSizeOf(event)
+  const json: Record<string, unknown> = { _tag: event._tag }
+  for (const name of fields[event._tag]) {
+    json[name] = valueOf(event, name)
+    if (contractSize !== undefined && inContracts.has(name)) {
+      const value = (event as unknown as JsonObject)[name] as number | null
+      json[`${name}Base`] = base(contractSize, event.exact, name, value)
+    }
   }
+  if (contractSize !== undefined) json["contractSize"] = contractSize === null ? null : Numeric.toDecimal(contractSize)
+  return json
 }
 
 export const gap = (gap: Gap): JsonObject => ({

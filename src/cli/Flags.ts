@@ -2,6 +2,7 @@
 import { Array, Duration, Effect, Option, Result } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Argument, CliError, Flag } from "effect/cli"
+import { everyPair } from "../domain/Channel.ts"
 import type { PublicTag } from "../domain/Channel.ts"
 import { isTradingPair } from "../domain/Instrument.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
@@ -54,13 +55,16 @@ const readList = <A>(text: string, read: (item: string) => Result.Result<A, stri
   )
 
 const readPair = (text: string): Result.Result<TradingPair, string> =>
-  isTradingPair(text)
+  isTradingPair(text) && !text.includes("*")
     ? Result.succeed(text)
     : Result.fail(`pairs such as BTC/USDT,ETH/USDT (or BTC/USDT:USDT for a perpetual); "${text}" is none`)
 
 export const readPairs = (text: string): Items<TradingPair> => readList(text, readPair)
 
-const channelNames: Readonly<Record<PublicTag, string>> = {
+const readPairsOrEvery = (text: string): Items<TradingPair> =>
+  readList(text, (item) => item === everyPair ? Result.succeed(everyPair) : readPair(item))
+
+export const channelNames: Readonly<Record<PublicTag, string>> = {
   BookTicker: "book-ticker",
   Trades: "trades",
   Book: "book",
@@ -95,6 +99,17 @@ export const pairs = Flag.String("pairs").pipe(
   Flag.withMetavar("BASE/QUOTE,…"),
   Flag.withDescription("Pairs, separated by commas: BTC/USDT,ETH/USDT"),
   readAs("pairs", readPairs),
+  Flag.atLeast(1),
+  Flag.map(unique)
+)
+
+/** The same, and everyPair among them. */
+export const pairsOrEvery = Flag.String("pairs").pipe(
+  Flag.withMetavar("BASE/QUOTE,…"),
+  Flag.withDescription(
+    `Pairs, separated by commas: BTC/USDT,ETH/USDT; '${everyPair}' where a channel is offered for all`
+  ),
+  readAs("pairs", readPairsOrEvery),
   Flag.atLeast(1),
   Flag.map(unique)
 )

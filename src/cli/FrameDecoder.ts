@@ -4,7 +4,6 @@ import type { OutFrame } from "../connection/Connection.ts"
 import type { PublicTag } from "../domain/Channel.ts"
 import type { InstrumentOf } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
-import * as Numeric from "../domain/Numeric.ts"
 import type { Answer, Codec, ExchangeAdapter, Refusal, Sink, Topic } from "../ExchangeAdapter.ts"
 import * as EventJson from "./EventJson.ts"
 import type { JsonObject } from "./EventJson.ts"
@@ -81,19 +80,13 @@ class Outcome implements Sink {
   #control: JsonObject | null = null
   #failure: string | null = null
   readonly #counts: Counts
-  readonly #instrumentOf: InstrumentOf
 
-  constructor(counts: Counts, instrumentOf: InstrumentOf) {
+  constructor(counts: Counts) {
     this.#counts = counts
-    this.#instrumentOf = instrumentOf
   }
 
   readonly event = (_topic: Topic, event: MarketEvent): void => {
-    const json = EventJson.event(event)
-    const instrument = this.#instrumentOf(event.symbol)
-    this.events.push(
-      instrument?.kind === "swap" ? { ...json, contractSize: Numeric.toDecimal(instrument.contractSize) } : json
-    )
+    this.events.push(EventJson.event(event))
   }
 
   readonly acknowledged = (answer: Answer): void => {
@@ -183,7 +176,7 @@ export class FrameDecoder {
   #held = 0
 
   constructor({ adapter, instrumentOf, now }: FrameDecoderOptions) {
-    this.#outcome = new Outcome(this.counts, instrumentOf)
+    this.#outcome = new Outcome(this.counts)
     this.#now = now
     this.#codec = adapter.makeCodec({
       topicOf: (key: string, channel: PublicTag, symbol: string): Topic => ({

@@ -23,6 +23,9 @@ const columns: ReadonlyArray<Table.Column> = [
   { title: "MIN VALUE" }
 ]
 
+/** On derivatives steps and minimums are contracts. */
+const contractSize: Table.Column = { title: "CONTRACT" }
+
 const cell = (value: number | null): string => (value === null ? "-" : Numeric.toDecimal(value))
 
 const row = (instrument: Instrument): ReadonlyArray<string> => [
@@ -33,12 +36,16 @@ const row = (instrument: Instrument): ReadonlyArray<string> => [
   cell(instrument.priceStep),
   cell(instrument.quantityStep),
   cell(instrument.minQuantity),
-  cell(instrument.minNotional)
+  cell(instrument.minNotional),
+  ...instrument.kind === "swap" ? [cell(instrument.contractSize)] : []
 ]
+
+const columnsOf = (instruments: ReadonlyArray<Instrument>): ReadonlyArray<Table.Column> =>
+  instruments.some(({ kind }) => kind === "swap") ? [...columns, contractSize] : columns
 
 const lines = (instruments: ReadonlyArray<Instrument>, format: "table" | "ndjson"): ReadonlyArray<string> =>
   format === "table"
-    ? Table.format(columns, instruments.map(row))
+    ? Table.format(columnsOf(instruments), instruments.map(row))
     : instruments.map((instrument) => JSON.stringify(InstrumentFile.toJson(instrument)))
 
 const again = {

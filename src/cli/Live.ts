@@ -7,8 +7,8 @@ import * as Logging from "./Logging.ts"
 import * as Stdout from "./Stdout.ts"
 
 export interface View {
-  /** The whole picture; called four times a second. */
-  readonly screen: () => ReadonlyArray<string>
+  /** The whole picture, for so many rows; called four times a second. */
+  readonly screen: (rows?: number) => ReadonlyArray<string>
   /** What there is to say now; called once a second. */
   readonly lines: () => ReadonlyArray<string>
 }
@@ -54,7 +54,10 @@ const redraw = (view: View) =>
     const terminal = yield* Terminal.Terminal
     yield* screen
     const pictures = Stream.fromEffectSchedule(
-      Effect.map(terminal.rows, (rows) => picture(view.screen().slice(0, rows > 0 ? rows : undefined))),
+      Effect.map(terminal.rows, (rows) => {
+        const height = rows > 0 ? rows : undefined
+        return picture(view.screen(height).slice(0, height))
+      }),
       Schedule.spaced("250 millis")
     )
     yield* Effect.raceFirst(Stdout.write(pictures), untilQuit)

@@ -1,4 +1,5 @@
 /** Colours for a terminal that wants them, and numbers as people read them. */
+import { DateTime } from "effect"
 import * as Numeric from "../domain/Numeric.ts"
 
 export interface Style {
@@ -34,3 +35,7 @@ export const elapsed = (millis: number): string => {
   const hours = Math.floor(seconds / 3600)
   return (hours > 0 ? [hours, ...parts] : parts).join(":")
 }
+
+/** `14:05` UTC of a time in ms. */
+export const minute = (time: number | null | undefined): string =>
+  time === null || time === undefined ? none : DateTime.formatIso(DateTime.makeUnsafe(time)).slice(11, 16)

@@ -1,10 +1,10 @@
 /** `exchange watch`: the live data of one exchange. */
-import { Clock, Effect, Option, Stdio, Stream } from "effect"
+import { Clock, Effect, Option, Result, Stdio, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import * as OrderBooks from "../composite/OrderBooks.ts"
-import type { PublicTag } from "../domain/Channel.ts"
-import { tagOf } from "../domain/Channel.ts"
+import * as Channel from "../domain/Channel.ts"
+import type { BookChannel, ChannelChoice } from "../domain/Channel.ts"
 import type { Feed } from "../domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
@@ -13,7 +13,9 @@ import * as Exchanges from "../Exchanges.ts"
 import { MarketRest } from "../MarketRest.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
 import type { Subscribed } from "../PublicWebsocket.ts"
+import * as TopicErrors from "../session/TopicErrors.ts"
 import { ExchangeBoard } from "./Board.ts"
+import * as ChannelFlags from "./ChannelFlags.ts"
 import * as EventJson from "./EventJson.ts"
 import type { JsonObject } from "./EventJson.ts"
 import * as Failure from "./Failure.ts"
@@ -31,28 +33,35 @@ import { WatchView } from "./WatchView.ts"
 interface Wanted {
   readonly adapter: ExchangeAdapter
   readonly pairs: NonEmptyReadonlyArray<TradingPair>
-  readonly channels: NonEmptyReadonlyArray<PublicTag>
+  readonly channels: NonEmptyReadonlyArray<Exclude<ChannelChoice, string>>
 }
 
-/** Refuses what the exchange cannot have before anything is opened. */
+/** Refuses what the exchange cannot have before anything is opened: a channel that it offers for none of the pairs. */
 const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failure.CommandFailed> => {
-  const missing = channels.find((channel) => !adapter.channels.has(channel))
+  const missing = channels.find(({ _tag }) => !adapter.channels.has(_tag))
   if (missing !== undefined) {
     const offered = [...adapter.channels].join(", ")
-    return Effect.fail(Failure.usage(`${adapter.name} does not offer ${missing}; it offers ${offered}`))
+    return Effect.fail(Failure.usage(`${adapter.name} does not offer ${missing._tag}; it offers ${offered}`))
   }
-  const impossible = pairs.filter((pair) => adapter.symbol(pair) === null)
-  return impossible.length === 0
-    ? Effect.void
-    : Effect.fail(Failure.usage(`${adapter.name} can have no pair such as ${impossible.join(", ")}`))
+  const impossible = pairs.filter((pair) => pair !== Channel.everyPair && adapter.symbol(pair) === null)
+  if (impossible.length > 0) {
+    return Effect.fail(Failure.usage(`${adapter.name} can have no pair such as ${impossible.join(", ")}`))
+  }
+  return Effect.forEach(
+    channels,
+    (choice) => Effect.firstSuccessOf(pairs.map((pair) => TopicErrors.nameOf(adapter, Channel.forPair(choice, pair)))),
+    { discard: true }
+  ).pipe(Effect.mapError(Refusal.failure))
 }
 
 /**
  * Compares the pairs with the exchange's own list, beside the subscriptions: Gate accepts a book of a pair that it does
  * not have and never sends one. Fails when none is listed, and goes on for ever otherwise.
  */
-const compareWithList = ({ adapter, pairs }: Wanted): Effect.Effect<never, Failure.CommandFailed, MarketRest> =>
+const compareWithList = ({ adapter, ...wanted }: Wanted): Effect.Effect<never, Failure.CommandFailed, MarketRest> =>
   Effect.gen(function*() {
+    const pairs = wanted.pairs.filter((pair) => pair !== Channel.everyPair)
+    if (pairs.length === 0) return
     const rest = yield* MarketRest
     const listed = new Set((yield* rest.instruments).map(({ pair }) => pair))
     const unlisted = pairs.filter((pair) => !listed.has(pair))
@@ -76,7 +85,7 @@ const subscribe = ({ pairs, channels }: Wanted): Effect.Effect<Subscribed, Failu
 const itemJson = (exchange: ExchangeId, item: Feed<MarketEvent>): JsonObject =>
   item._tag === "Gap"
     ? { exchange, channel: item.channel, pair: item.pair, symbol: item.symbol, gap: EventJson.gap(item) }
-    : { exchange, channel: tagOf[item.value._tag], ...EventJson.event(item.value) }
+    : { exchange, channel: Channel.tagOf[item.value._tag], ...EventJson.event(item.value) }
 
 /** Every element of the feed as a line, at the reader's pace. */
 const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>
@@ -94,6 +103,12 @@ const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>
     yield* Effect.raceFirst(Stdout.write(lines), Effect.andThen(subscribe(wanted), Effect.never))
   })
 
+const bookOptions = ({ depth, source, speed }: Omit<BookChannel, "pair">): OrderBooks.OrderBooksOptions => ({
+  depth,
+  source,
+  speed
+})
+
 /** The newest values, redrawn in place or printed every second. */
 const table = (wanted: Wanted, view: WatchView) =>
   Effect.gen(function*() {
@@ -101,7 +116,8 @@ const table = (wanted: Wanted, view: WatchView) =>
     yield* StatusLog.start
     yield* websocket.handle(view.handlers)
     const { accepted } = yield* subscribe(wanted)
-    if (wanted.channels.includes("Book")) view.books = yield* OrderBooks.make(accepted)
+    const book = wanted.channels.find(({ _tag }) => _tag === "Book")
+    if (book !== undefined) view.books = yield* OrderBooks.make(accepted, bookOptions(book as BookChannel))
     yield* Effect.never
   }).pipe(
     Effect.catchTag("ExchangeError", (error) => Effect.fail(Refusal.failure(error))),
@@ -122,7 +138,8 @@ const prepare = Effect.fnUntraced(function*({ adapter, pairs, channels }: Wanted
   const view = new WatchView({
     board: new ExchangeBoard(adapter.id, adapter.name),
     pairs,
-    channels,
+    channels: channels.map(({ _tag }) => _tag),
+    kind: adapter.kind,
     now: () => clock.currentTimeMillisUnsafe(),
     style: Style.of(canColor),
     log: log.recent
@@ -138,8 +155,9 @@ export const command = Command.make(
   "watch",
   {
     exchange: Flags.exchangeId,
-    pairs: Flags.pairs,
+    pairs: Flags.pairsOrEvery,
     channels: Flags.channelList,
+    ...ChannelFlags.flags,
     duration: Flags.duration,
     format: Flag.Literals("format", ["table", "ndjson"]).pipe(
       Flag.withDescription("Newest values for people, or every event as a line of JSON (default: table on a terminal)"),
@@ -151,7 +169,10 @@ export const command = Command.make(
     otlpUrl: Flags.otlpUrl
   },
   Effect.fnUntraced(function*(options) {
-    const { exchange, pairs, channels, duration, wsUrl, restUrl } = options
+    const { exchange, pairs, duration, wsUrl, restUrl } = options
+    const channels = yield* Effect.fromResult(
+      Result.mapError(ChannelFlags.choicesOf(options.channels, options), Failure.usage)
+    )
     const wanted: Wanted = { adapter: Exchanges.get(exchange), pairs, channels }
     yield* check(wanted)
     const { isTable, log, view } = yield* prepare(wanted, options.format)
@@ -184,6 +205,15 @@ export const command = Command.make(
     {
       command: "exchange watch mexc-spot --pairs BTC/USDT --channels trades --format ndjson --duration 10s",
       description: "Every trade of ten seconds as JSON"
+    },
+    {
+      command:
+        "exchange watch mexc-spot --pairs BTC/USDT --channels kline,book --interval 5m --source limit --depth 20",
+      description: "Candles of five minutes, and the 20 best levels of the book"
+    },
+    {
+      command: "exchange watch mexc-spot --pairs '*/*' --channels ticker",
+      description: "Every pair that the exchange has"
     }
   ])
 )

@@ -1,11 +1,11 @@
 /** What `exchange watch --format table` shows: the newest values of each pair, never stale ones. */
 import type { OrderBooks } from "../composite/OrderBooks.ts"
+import { everyPair } from "../domain/Channel.ts"
 import type { PublicTag } from "../domain/Channel.ts"
 import type { Gap } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type {
   BookTicker,
-  BookUpdate,
   ContractStats,
   FuturesTicker,
   Kline,
@@ -21,7 +21,10 @@ import { Rate } from "./Rate.ts"
 import * as Style from "./Style.ts"
 import * as Table from "./Table.ts"
 
-/** One pair's newest values; a gap in a channel takes its value away until the next one comes. */
+/**
+ * One pair's newest values. A gap takes away what describes the present (prices, candles, open interest) until the next
+ * one comes; a trade and a liquidation have happened and stay.
+ */
 class PairState {
   readonly rate: Rate
   ticker: BookTicker | null = null
@@ -44,19 +47,26 @@ class PairState {
     this.receivedAt = event.receivedAt
   }
 
-  onGap(gap: Gap): void {
+  onGap({ channel }: Gap): void {
     this.gaps++
-    if (gap.channel === "BookTicker") this.ticker = null
-    else if (gap.channel === "Ticker") this.day = null
-    else if (gap.channel === "Kline") this.kline = null
-    else if (gap.channel === "FuturesTicker") this.futures = null
+    forget[channel]?.(this)
   }
+}
+
+const forget: Readonly<Partial<Record<PublicTag, (state: PairState) => void>>> = {
+  BookTicker: (state) => state.ticker = null,
+  Ticker: (state) => state.day = null,
+  Kline: (state) => state.kline = null,
+  FuturesTicker: (state) => state.futures = null,
+  ContractStats: (state) => state.stats = null
 }
 
 export interface WatchViewOptions {
   readonly board: Board.ExchangeBoard
   readonly pairs: ReadonlyArray<TradingPair>
   readonly channels: ReadonlyArray<PublicTag>
+  /** `swap`: quantities are contracts, and the title says so. */
+  readonly kind: "spot" | "swap"
   /** ms. */
   readonly now: () => number
   readonly style: Style.Style
@@ -66,19 +76,37 @@ export interface WatchViewOptions {
 
 /** A column and what it says of a pair. */
 interface Field extends Table.Column {
-  readonly cell: (pair: TradingPair, state: PairState) => string
+  readonly cell: (pair: string, state: PairState) => string
 }
 
 const logLines = 4
 
-const percent = (fraction: number | null | undefined): string =>
-  Style.fixed(fraction === null || fraction === undefined ? null : fraction * 100, 4)
+/** Rows of pairs that nobody named, where the height is not known. */
+const mostRows = 30
+
+/** Lines of the picture that are no pairs, without the log. */
+const frameLines = 5
+
+const percent = (fraction: number | null | undefined, digits: number): string =>
+  Style.fixed(fraction === null || fraction === undefined ? null : fraction * 100, digits)
+
+const ratio = (value: number | null | undefined): string => Style.fixed(value ?? null, 3)
+
+/** Until a time, ms. */
+const until = (time: number | null | undefined, now: number): string =>
+  time === null || time === undefined ? Style.none : Style.elapsed(Math.max(0, time - now))
+
+/** The most traded first, else the newest. */
+const byWeight = (a: PairState, b: PairState): number =>
+  (b.day?.quoteVolume ?? 0) - (a.day?.quoteVolume ?? 0) || (b.receivedAt ?? 0) - (a.receivedAt ?? 0)
 
 export class WatchView implements View {
   /** Set once the exchange has accepted. */
   books: OrderBooks["Service"] | null = null
   readonly #options: WatchViewOptions
-  readonly #states: ReadonlyMap<TradingPair, PairState>
+  /** By pair, or by symbol where no pair is known. */
+  readonly #states: Map<string, PairState>
+  readonly #isEvery: boolean
   readonly #fields: ReadonlyArray<Field>
   readonly #rate: Rate
 
@@ -86,7 +114,10 @@ export class WatchView implements View {
     this.#options = options
     const now = options.now()
     this.#rate = new Rate(now)
-    this.#states = new Map(options.pairs.map((pair) => [pair, new PairState(now)]))
+    this.#isEvery = options.pairs.includes(everyPair)
+    this.#states = new Map(
+      options.pairs.filter((pair) => pair !== everyPair).map((pair) => [pair, new PairState(now)])
+    )
     this.#fields = [
       { title: "PAIR", align: "left", width: 9, cell: (pair) => pair },
       ...options.channels.flatMap((channel) => this.#fieldsOf(channel)),
@@ -113,77 +144,71 @@ export class WatchView implements View {
   }
 
   readonly handlers: PublicWebsocketHandlers = {
-    onBookTicker: (ticker) => this.onBookTicker(ticker),
-    onTrade: (trade) => this.onTrade(trade),
-    onBook: (update) => this.onBook(update),
+    onBookTicker: (ticker) => this.#onEvent(ticker, (state) => state.ticker = ticker),
+    onTrade: (trade) => this.#onEvent(trade, (state) => state.trade = trade),
+    onBook: (update) => this.#onEvent(update, () => {}),
     onTicker: (day) => this.#onEvent(day, (state) => state.day = day),
     onKline: (kline) => this.#onEvent(kline, (state) => state.kline = kline),
     onFuturesTicker: (futures) => this.#onEvent(futures, (state) => state.futures = futures),
     onLiquidation: (liquidation) => this.#onEvent(liquidation, (state) => state.liquidation = liquidation),
     onContractStats: (stats) => this.#onEvent(stats, (state) => state.stats = stats),
-    onGap: (gap) => this.onGap(gap),
+    onGap: (gap) => this.#onGap(gap),
     onStatus: (status) => this.#options.board.onStatus(status)
   }
 
-  onBookTicker(ticker: BookTicker): void {
-    const state = this.#stateOf(ticker.pair)
-    state?.onEvent(ticker)
-    if (state !== undefined) state.ticker = ticker
-  }
-
-  onTrade(trade: Trade): void {
-    const state = this.#stateOf(trade.pair)
-    state?.onEvent(trade)
-    if (state !== undefined) state.trade = trade
-  }
-
-  onBook(update: BookUpdate): void {
-    this.#stateOf(update.pair)?.onEvent(update)
-  }
-
   #onEvent(event: MarketEvent, keep: (state: PairState) => void): void {
-    const state = this.#stateOf(event.pair)
+    const state = this.#stateOf(event)
     if (state === undefined) return
     state.onEvent(event)
     keep(state)
   }
 
-  onGap(gap: Gap): void {
-    this.#stateOf(gap.pair)?.onGap(gap)
+  #onGap(gap: Gap): void {
+    // What stands for every pair has no row of its own: its gap concerns all of them.
+    if (gap.pair === everyPair) { for (const state of this.#states.values()) state.onGap(gap) }
+    else this.#states.get(gap.pair ?? gap.symbol)?.onGap(gap)
   }
 
-  readonly screen = (): ReadonlyArray<string> => {
+  readonly screen = (rows?: number): ReadonlyArray<string> => {
     const { style, log } = this.#options
-    const [titles = "", ...rows] = this.table()
-    return [
-      this.#title(),
-      "",
-      style.dim(titles),
-      ...rows,
-      "",
-      style.dim("q or Ctrl-C ends it"),
-      ...log(logLines).map(style.yellow)
-    ]
+    const logged = log(logLines).map(style.yellow)
+    const [titles = "", ...body] = this.table(
+      rows === undefined ? undefined : Math.max(1, rows - frameLines - logged.length)
+    )
+    return [this.#title(), "", style.dim(titles), ...body, "", style.dim("q or Ctrl-C ends it"), ...logged]
   }
 
   readonly lines = (): ReadonlyArray<
     string
   > => (this.count === 0 ? [this.#title()] : [this.#title(), ...this.table(), ""])
 
-  readonly table = (): ReadonlyArray<string> =>
-    Table.format(
+  /** Titles and a line for each pair; of pairs that nobody named at most so many, and how many are left out. */
+  readonly table = (rows: number = mostRows): ReadonlyArray<string> => {
+    const states = [...this.#states]
+    if (this.#isEvery) states.sort(([, a], [, b]) => byWeight(a, b))
+    const shown = this.#isEvery && states.length > rows ? states.slice(0, rows - 1) : states
+    const lines = Table.format(
       this.#fields,
-      [...this.#states].map(([pair, state]) => this.#fields.map(({ cell }) => cell(pair, state)))
+      shown.map(([pair, state]) => this.#fields.map(({ cell }) => cell(pair, state)))
     )
+    const left = states.length - shown.length
+    return left === 0 ? lines : [...lines, this.#options.style.dim(`and ${left} more`)]
+  }
 
-  #stateOf(pair: TradingPair | null): PairState | undefined {
-    return pair === null ? undefined : this.#states.get(pair)
+  #stateOf({ pair, symbol }: MarketEvent): PairState | undefined {
+    const name = pair ?? symbol
+    const known = this.#states.get(name)
+    if (known !== undefined || !this.#isEvery) return known
+    const state = new PairState(this.#options.now())
+    this.#states.set(name, state)
+    return state
   }
 
   #title(): string {
-    const { board, now, style } = this.#options
+    const { board, kind, now, style } = this.#options
     const rate = Style.fixed(this.#rate.sample(now(), this.count), 0)
-    return `${style.bold(board.name)}  ${Board.stateOf(board, now())}  ${this.count} events  ${rate}/s`
+    const unit = kind === "swap" ? "  quantities in contracts" : ""
+    return `${style.bold(board.name)}  ${Board.stateOf(board, now())}  ${this.count} events  ${rate}/s${unit}`
   }
 
   #fieldsOf(channel: PublicTag): ReadonlyArray<Field> {
@@ -210,38 +235,52 @@ export class WatchView implements View {
       case "Ticker":
         return [
           { title: "24H LAST", width: 10, cell: (_, { day }) => Style.decimal(day?.lastPrice) },
-          { title: "24H %", width: 7, cell: (_, { day }) => percent(day?.change) }
+          { title: "24H %", width: 7, cell: (_, { day }) => percent(day?.change, 2) },
+          { title: "24H LOW", width: 10, cell: (_, { day }) => Style.decimal(day?.lowPrice) },
+          { title: "24H HIGH", width: 10, cell: (_, { day }) => Style.decimal(day?.highPrice) },
+          { title: "24H QUOTE", width: 13, cell: (_, { day }) => Style.fixed(day?.quoteVolume ?? null, 0) }
         ]
       case "Kline":
         return [
+          { title: "SINCE", width: 5, cell: (_, { kline }) => Style.minute(kline?.openTime) },
           { title: "OPEN", width: 10, cell: (_, { kline }) => Style.decimal(kline?.open) },
           { title: "HIGH", width: 10, cell: (_, { kline }) => Style.decimal(kline?.high) },
           { title: "LOW", width: 10, cell: (_, { kline }) => Style.decimal(kline?.low) },
-          { title: "CLOSE", width: 10, cell: (_, { kline }) => Style.decimal(kline?.close) }
+          { title: "CLOSE", width: 10, cell: (_, { kline }) => Style.decimal(kline?.close) },
+          { title: "BASE", width: 10, cell: (_, { kline }) => Style.decimal(kline?.baseVolume) }
         ]
       case "FuturesTicker":
         return [
           { title: "MARK", width: 10, cell: (_, { futures }) => Style.decimal(futures?.markPrice) },
           { title: "INDEX", width: 10, cell: (_, { futures }) => Style.decimal(futures?.indexPrice) },
-          { title: "FUNDING %", width: 9, cell: (_, { futures }) => percent(futures?.fundingRate) }
+          { title: "FUNDING %", width: 9, cell: (_, { futures }) => percent(futures?.fundingRate, 4) },
+          { title: "IN", width: 8, cell: (_, { futures }) => until(futures?.nextFundingTime, this.#options.now()) },
+          { title: "INTEREST", width: 11, cell: (_, { futures }) => Style.decimal(futures?.openInterest) }
         ]
       case "Liquidations":
         return [
           { title: "LIQ", width: 10, cell: (_, { liquidation }) => Style.decimal(liquidation?.price) },
-          { title: "LIQ QTY", width: 10, cell: (_, { liquidation }) => Style.decimal(liquidation?.quantity) }
+          { title: "LIQ QTY", width: 10, cell: (_, { liquidation }) => Style.decimal(liquidation?.quantity) },
+          { title: "SIDE", width: 4, align: "left", cell: (_, { liquidation }) => liquidation?.side ?? Style.none }
         ]
       case "ContractStats":
-        return [{ title: "INTEREST", width: 12, cell: (_, { stats }) => Style.decimal(stats?.openInterest) }]
+        return [
+          { title: "OPEN INT", width: 11, cell: (_, { stats }) => Style.decimal(stats?.openInterest) },
+          { title: "L/S TAKER", width: 9, cell: (_, { stats }) => ratio(stats?.takerRatio) },
+          { title: "L/S ACC", width: 7, cell: (_, { stats }) => ratio(stats?.accountRatio) },
+          { title: "LONG LIQ", width: 8, cell: (_, { stats }) => Style.decimal(stats?.longLiquidations) },
+          { title: "SHORT LIQ", width: 9, cell: (_, { stats }) => Style.decimal(stats?.shortLiquidations) }
+        ]
     }
   }
 
-  #bookOf(pair: TradingPair) {
-    const live = this.books?.get(pair)
+  #bookOf(pair: string) {
+    const live = this.books?.get(pair as TradingPair)
     return live?._tag === "Synced" ? live.book : undefined
   }
 
-  #bookState(pair: TradingPair): string {
-    const live = this.books?.get(pair)
+  #bookState(pair: string): string {
+    const live = this.books?.get(pair as TradingPair)
     if (live === undefined) return Style.none
     return live._tag === "Synced" ? "synced" : this.#options.style.red(`stale: ${live.cause}`)
   }

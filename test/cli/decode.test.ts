@@ -8,7 +8,16 @@ import * as path from "node:path"
 import * as EventJson from "../../src/cli/EventJson.ts"
 import { FrameDecoder, longestLine, noInstruments } from "../../src/cli/FrameDecoder.ts"
 import type { InstrumentOf } from "../../src/domain/Instrument.ts"
-import type { BookUpdate } from "../../src/domain/Market.ts"
+import type {
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  Liquidation,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../../src/domain/Market.ts"
 import type { Codec, ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import * as CommandLine from "./CommandLine.ts"
@@ -314,6 +323,174 @@ describe("events", () => {
       exchangeTime: null,
       receivedAt: 3
     })
+  })
+
+  it("count contracts and base units where they differ, every digit of both", () => {
+    const common = { pair: "A/B:B", symbol: "A_B", exchangeTime: null, receivedAt: 3 } as const
+    const trade: Trade = {
+      ...common,
+      _tag: "Trade",
+      id: "1",
+      price: 2,
+      quantity: 3,
+      side: "buy",
+      contractSize: 0.1,
+      exact: null
+    }
+    const part = (event: MarketEvent, ...names: ReadonlyArray<string>) => {
+      const json = EventJson.event(event)
+      return names.map((name) => json[name])
+    }
+    assert.deepStrictEqual(part(trade, "quantity", "quantityBase", "contractSize"), ["3", "0.3", "0.1"])
+    assert.deepStrictEqual(
+      part({ ...trade, contractSize: null }, "quantity", "quantityBase", "contractSize"),
+      ["3", null, null]
+    )
+    assert.notProperty(EventJson.event({ ...trade, contractSize: 1 }), "contractSize")
+    assert.notProperty(EventJson.event({ ...trade, contractSize: 1 }), "quantityBase")
+    const exact = { quantity: "12345678901234567890.5" }
+    assert.deepStrictEqual(
+      part({ ...trade, quantity: 12345678901234567000, contractSize: 1e-7, exact }, "quantity", "quantityBase"),
+      ["12345678901234567890.5", "1234567890123.45678905"]
+    )
+    assert.deepStrictEqual(
+      part(
+        { ...trade, quantity: 1.5, contractSize: 1e-18, exact: { quantity: "0.00000000000000000015" } },
+        "quantityBase"
+      ),
+      [`0.${"0".repeat(36)}15`]
+    )
+    assert.deepStrictEqual(
+      part({ ...trade, quantity: 1.5, contractSize: 10, exact: { quantity: "100000000000000000000" } }, "quantityBase"),
+      ["1000000000000000000000"]
+    )
+    const update: BookUpdate = {
+      ...common,
+      _tag: "BookUpdate",
+      kind: "snapshot",
+      bids: [10, 5],
+      asks: [],
+      firstVersion: 1,
+      version: 1,
+      contractSize: 0.0001,
+      exact: null
+    }
+    assert.deepStrictEqual(part(update, "bids", "asks"), [[["10", "5", "0.0005"]], []])
+  })
+
+  it("of every kind print every field", () => {
+    const common = { pair: "A/B:B", symbol: "A_B", exchangeTime: 1, receivedAt: 3, contractSize: 0.1, exact: null }
+    const futures = {
+      lastPrice: 1e-7,
+      markPrice: 2,
+      indexPrice: null,
+      fundingRate: -0.0001,
+      nextFundingTime: 1_700_000_000_000,
+      fundingInterval: 28_800_000,
+      openInterest: 5,
+      highPrice: 6,
+      lowPrice: 7,
+      change: 0.5,
+      contractVolume: 8,
+      baseVolume: 9,
+      quoteVolume: 10
+    }
+    const { contractSize: _, exact: __, ...rest } = common
+    assert.deepStrictEqual(EventJson.event({ ...common, _tag: "FuturesTicker", ...futures } as FuturesTicker), {
+      ...rest,
+      _tag: "FuturesTicker",
+      lastPrice: "0.0000001",
+      markPrice: "2",
+      indexPrice: null,
+      fundingRate: "-0.0001",
+      nextFundingTime: 1_700_000_000_000,
+      fundingInterval: 28_800_000,
+      openInterest: "5",
+      openInterestBase: "0.5",
+      highPrice: "6",
+      lowPrice: "7",
+      change: "0.5",
+      contractVolume: "8",
+      baseVolume: "9",
+      quoteVolume: "10",
+      contractSize: "0.1"
+    })
+    assert.deepStrictEqual(
+      EventJson.event({ ...common, _tag: "Liquidation", price: 1, quantity: 20, side: "sell" } as Liquidation),
+      {
+        ...rest,
+        _tag: "Liquidation",
+        price: "1",
+        quantity: "20",
+        quantityBase: "2",
+        side: "sell",
+        contractSize: "0.1"
+      }
+    )
+    const stats = EventJson.event(
+      {
+        ...common,
+        _tag: "ContractStats",
+        interval: "5m",
+        markPrice: 1,
+        openInterest: 2,
+        openInterestValue: 3,
+        takerRatio: 1.5,
+        accountRatio: null,
+        topAccountRatio: 1,
+        topSizeRatio: 1,
+        longLiquidations: 4,
+        shortLiquidations: 0
+      } as ContractStats
+    )
+    assert.deepStrictEqual(
+      [stats["openInterestBase"], stats["longLiquidationsBase"], stats["shortLiquidationsBase"], stats["takerRatio"]],
+      ["0.2", "0.4", "0", "1.5"]
+    )
+    const candle = {
+      interval: "1m",
+      price: "last",
+      openTime: 60_000,
+      closeTime: null,
+      open: 1,
+      high: 2,
+      low: 0.5,
+      close: 1.5,
+      baseVolume: 3,
+      quoteVolume: null,
+      contractVolume: null,
+      closed: false
+    } as const
+    const text = { open: "1", high: "2", low: "0.5", close: "1.5", baseVolume: "3" }
+    assert.deepStrictEqual(
+      EventJson.event({ ...rest, exact: null, _tag: "Kline", ...candle } as Kline),
+      { ...rest, _tag: "Kline", ...candle, ...text }
+    )
+    const day = {
+      lastPrice: 1,
+      bidPrice: null,
+      askPrice: 2,
+      highPrice: 3,
+      lowPrice: 1,
+      change: 0.1,
+      baseVolume: 5,
+      quoteVolume: 6
+    }
+    assert.deepStrictEqual(
+      EventJson.event({ ...rest, exact: { lastPrice: "1.00000000000000000001" }, _tag: "Ticker", ...day } as Ticker),
+      {
+        ...rest,
+        _tag: "Ticker",
+        lastPrice: "1.00000000000000000001",
+        bidPrice: null,
+        askPrice: "2",
+        highPrice: "3",
+        lowPrice: "1",
+        change: "0.1",
+        baseVolume: "5",
+        quoteVolume: "6"
+      }
+    )
   })
 
   it("of a contract say how large it is", () => {

@@ -1,6 +1,7 @@
 /** What may be asked for, and what a wrong command line is answered with. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Result } from "effect"
+import { Duration, Effect, Option, Result } from "effect"
+import * as ChannelFlags from "../../src/cli/ChannelFlags.ts"
 import * as Flags from "../../src/cli/Flags.ts"
 import * as CommandLine from "./CommandLine.ts"
 
@@ -37,6 +38,44 @@ describe("flags", () => {
   it("read pairs between commas or blanks", () => {
     assert.deepStrictEqual(Flags.readPairs("BTC/USDT, ETH/USDT:USDT"), Result.succeed(["BTC/USDT", "ETH/USDT:USDT"]))
     assert.isTrue(Result.isFailure(Flags.readPairs("BTCUSDT")))
+    assert.isTrue(Result.isFailure(Flags.readPairs("*/*")))
+  })
+
+  const none: ChannelFlags.Values = {
+    interval: Option.none(),
+    depth: Option.none(),
+    speed: Option.none(),
+    source: Option.none(),
+    zone: Option.none(),
+    price: Option.none()
+  }
+
+  it("give each channel what belongs to it", () => {
+    assert.deepStrictEqual(
+      ChannelFlags.choicesOf(["Book", "Kline", "Trades", "ContractStats"], {
+        ...none,
+        depth: Option.some(20),
+        speed: Option.some("100ms"),
+        source: Option.some("limit"),
+        interval: Option.some("5m"),
+        price: Option.some("mark")
+      }),
+      Result.succeed([
+        { _tag: "Book", depth: 20, speed: "100ms", source: "limit" },
+        { _tag: "Kline", interval: "5m", price: "mark" },
+        { _tag: "Trades", speed: "100ms" },
+        { _tag: "ContractStats", interval: "5m" }
+      ])
+    )
+  })
+
+  it("that belong to no channel asked for, or an interval that one of them lacks, are refused", () => {
+    assert.deepStrictEqual(
+      ChannelFlags.choicesOf(["Book"], { ...none, zone: Option.some("UTC+8") }),
+      Result.fail("--zone belongs to ticker, which is not in --channels")
+    )
+    const stats = ChannelFlags.choicesOf(["Kline", "ContractStats"], { ...none, interval: Option.some("3m") })
+    assert.match(Result.isFailure(stats) ? stats.failure : "", /^--interval 3m: contract-stats has 1m, 5m/)
   })
 })
 
@@ -51,6 +90,14 @@ describe("a wrong command line", () => {
     ["watch gate-spot --pairs BTC/USDT --channels book --format xml", "xml"],
     ["watch gate-spot --pairs BTC/USDT --channels book --ws-url http://x", "ws:// or wss://"],
     ["watch gate-spot --pairs BTC/USDT --channels book --rest-url nonsense", "http:// or https://"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --interval 7m", "\"7m\""],
+    ["watch gate-spot --pairs BTC/USDT --channels book --depth 0", "a whole number from 1"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --speed 5ms", "\"5ms\""],
+    ["watch gate-spot --pairs BTC/USDT --channels book --price bid", "\"bid\""],
+    ["watch gate-spot --pairs BTC/USDT --channels book --zone UTC+8", "--zone belongs to ticker"],
+    ["watch gate-spot --pairs BTC/USDT --channels book --depth 401", "depth 401: obu offers 50 levels every 20ms"],
+    ["watch gate-spot --pairs BTC/USDT,ETH/USDT --channels book --source tape", "source tape: offered are obu"],
+    ["watch gate-spot --pairs BTC/* --channels book", "\"BTC/*\" is none"],
     ["watch gate-spot --channels book", "pairs"],
     ["watch gate-spot --pairs BTC/USDT", "channels"],
     ["watch gate-spot --pairs BTC/USDT --channels book --colour", "--colour"],

@@ -10,7 +10,16 @@ import type { LiveBook } from "../../src/composite/OrderBooks.ts"
 import type { PublicTag } from "../../src/domain/Channel.ts"
 import type { ConnectionStatus, Gap } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
-import type { BookTicker, BookUpdate, Trade } from "../../src/domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  Liquidation,
+  Ticker,
+  Trade
+} from "../../src/domain/Market.ts"
 import type { Percentiles, Performance } from "../../src/PublicWebsocket.ts"
 
 const ticker = (pair: TradingPair | null, bidPrice: number | null, askPrice: number | null): BookTicker => ({
@@ -304,13 +313,18 @@ describe("DemoView", () => {
 })
 
 describe("WatchView", () => {
-  const make = (channels: ReadonlyArray<PublicTag>) => {
+  const make = (
+    channels: ReadonlyArray<PublicTag>,
+    pairs: ReadonlyArray<TradingPair> = ["BTC/USDT"],
+    kind: "spot" | "swap" = "spot"
+  ) => {
     const clock = { now: 0 }
     const board = new Board.ExchangeBoard("a-spot", "A spot")
     const view = new WatchView({
       board,
-      pairs: ["BTC/USDT"],
+      pairs,
       channels,
+      kind,
       now: () => clock.now,
       style: Style.of(false),
       log: () => []
@@ -349,5 +363,90 @@ describe("WatchView", () => {
     onGap?.(gap("Trades", null))
     assert.match(view.table()[1]!, /^BTC\/USDT +- +- +- +- +7 +8 +sell +- +- +stale: Sequence +2 +2 +0\.2$/)
     assert.strictEqual(view.count, 3)
+  })
+
+  const common = { pair: "BTC/USDT", symbol: "X", exchangeTime: null, receivedAt: 1_000, exact: null } as const
+
+  const day: Ticker = {
+    ...common,
+    _tag: "Ticker",
+    lastPrice: 100,
+    bidPrice: null,
+    askPrice: null,
+    highPrice: 110,
+    lowPrice: 90,
+    change: 0.0123,
+    baseVolume: 5,
+    quoteVolume: 500.4
+  }
+
+  it("shows every channel, and forgets what described the present behind a gap", () => {
+    const { clock, view } = make(
+      ["Ticker", "Kline", "FuturesTicker", "Liquidations", "ContractStats"],
+      ["BTC/USDT"],
+      "swap"
+    )
+    const { onContractStats, onFuturesTicker, onGap, onKline, onLiquidation, onTicker } = view.handlers
+    clock.now = 60_000
+    onTicker?.(day)
+    onKline?.(
+      {
+        ...common,
+        _tag: "Kline",
+        openTime: 3_600_000,
+        open: 1,
+        high: 4,
+        low: 0.5,
+        close: 2,
+        baseVolume: 9
+      } as unknown as Kline
+    )
+    onFuturesTicker?.(
+      {
+        ...common,
+        _tag: "FuturesTicker",
+        markPrice: 101,
+        indexPrice: 102,
+        fundingRate: 0.0001,
+        nextFundingTime: 3_660_000,
+        openInterest: 1234
+      } as unknown as FuturesTicker
+    )
+    onLiquidation?.({ ...common, _tag: "Liquidation", price: 99, quantity: 7, side: "sell" } as unknown as Liquidation)
+    onContractStats?.(
+      {
+        ...common,
+        _tag: "ContractStats",
+        openInterest: 55,
+        takerRatio: 1.5,
+        accountRatio: null,
+        longLiquidations: 3,
+        shortLiquidations: 0
+      } as unknown as ContractStats
+    )
+    assert.match(view.lines()[0]!, /5 events .* quantities in contracts$/)
+    assert.match(
+      view.table()[1]!,
+      /^BTC\/USDT +100 +1\.23 +90 +110 +500 +01:00 +1 +4 +0\.5 +2 +9 +101 +102 +0\.0100 +1:00:00 +1234 +99 +7 +sell +55 +1\.500 +- +3 +0 /
+    )
+    const tags: ReadonlyArray<PublicTag> = ["Ticker", "Kline", "FuturesTicker", "Liquidations", "ContractStats"]
+    for (const tag of tags) onGap?.(gap(tag, "BTC/USDT"))
+    assert.match(view.table()[1]!, /^BTC\/USDT( +-){16} +99 +7 +sell( +-){5} +\d+ +5 /)
+  })
+
+  it("shows of every pair the most traded ones, as many as there is room for", () => {
+    const { view } = make(["Ticker"], ["*/*"])
+    const { onGap, onTicker } = view.handlers
+    for (const [pair, quoteVolume] of [["A/USDT", 1], ["B/USDT", 3], ["C/USDT", 2]] as const) {
+      onTicker?.({ ...day, pair, quoteVolume })
+    }
+    onTicker?.({ ...day, pair: null, symbol: "NEWUSDT", quoteVolume: 0.5 })
+    const pairs = (lines: ReadonlyArray<string>) => lines.map((line) => line.split(" ")[0])
+    assert.deepStrictEqual(pairs(view.table()), ["PAIR", "B/USDT", "C/USDT", "A/USDT", "NEWUSDT"])
+    assert.deepStrictEqual(pairs(view.table(3)), ["PAIR", "B/USDT", "C/USDT", "and"])
+    assert.include(view.screen(8).join("\n"), "and 2 more")
+    assert.isAtMost(view.screen(8).length, 8)
+    onGap?.(gap("Ticker", "*/*"))
+    assert.match(view.table()[1]!, /^\S+( +-){5} /)
   })
 })
