@@ -1286,6 +1286,20 @@ describe("Gate dialect: REST", () => {
     )
   })
 
+  it("lists currencies, each once, and margin pairs", () => {
+    const listed = (path: string): ReadonlyArray<unknown> => JSON.parse(world.request(gateSpotDialect, path).body)
+    assert.deepStrictEqual(
+      listed("/spot/currencies").map((each) => (each as { currency: string }).currency),
+      ["BTC", "USDT", "ETH"]
+    )
+    assert.deepInclude(listed("/margin/currency_pairs")[0], {
+      id: "BTC_USDT",
+      base: "BTC",
+      quote: "USDT",
+      leverage: 10
+    })
+  })
+
   it.each<readonly [string, string, Readonly<Record<string, string>>, number, string, string]>([
     [
       "a pair of unlisted currencies",

@@ -459,7 +459,7 @@ const failure = (status: number, label: string, message: string): Answer => json
 /** Measured: a name that is not listed is told apart from a pair that is not. */
 const invalidPair = (name: string, world: World): Answer => {
   const [base = "", quote = ""] = name.split("_")
-  const listed = [...world.markets.values()].flatMap((market) => [market.base, market.quote])
+  const listed = currenciesOf(world)
   const stranger = quote === "" ? undefined : [base, quote].find((currency) => !listed.includes(currency))
   return stranger === undefined
     ? failure(400, "INVALID_CURRENCY_PAIR", `Invalid currency pair ${name}`)
@@ -485,6 +485,35 @@ const currencyPair = (market: WorldMarket): unknown => ({
   buy_start: 0,
   type: "normal"
 })
+
+/** A pair that can be traded on margin, here all of them; form as in answers that ccxt 4.5.84 records (`gate.js`). */
+const marginPair = (market: WorldMarket): unknown => ({
+  id: nameOf(market),
+  base: market.base,
+  quote: market.quote,
+  leverage: 10,
+  min_base_amount: market.minQuantity,
+  min_quote_amount: market.minNotional,
+  max_quote_amount: "1000000",
+  status: 1
+})
+
+/** Form as in answers that ccxt 4.5.84 records; one chain without a contract's address. */
+const currency = (name: string): unknown => ({
+  currency: name,
+  name,
+  delisted: false,
+  withdraw_disabled: false,
+  withdraw_delayed: false,
+  deposit_disabled: false,
+  trade_disabled: false,
+  chain: name,
+  chains: [{ name, addr: "", withdraw_disabled: false, withdraw_delayed: false, deposit_disabled: false }]
+})
+
+const currenciesOf = (world: World): ReadonlyArray<string> => [
+  ...new Set([...world.markets.values()].flatMap(({ base, quote }) => [base, quote]))
+]
 
 const maxDepth = 1_000
 
@@ -539,7 +568,9 @@ const routes: ReadonlyArray<Route> = [
     endpoint: `${pairsPath}/`,
     answer: (request, world) => onePair(unescaped(request.path.slice(pairsPath.length + 1)), world)
   },
-  { endpoint: "/spot/order_book", answer: orderBook }
+  { endpoint: "/spot/currencies", answer: (_, world) => json(200, currenciesOf(world).map(currency)) },
+  { endpoint: "/spot/order_book", answer: orderBook },
+  { endpoint: "/margin/currency_pairs", answer: (_, world) => json(200, [...world.markets.values()].map(marginPair)) }
 ]
 
 const routeOf = (path: string): Route | undefined =>

@@ -1,0 +1,161 @@
+/**
+ * Code that nobody here wrote, unmodified, pointed at a simulator: `ccxt` for both exchanges and `gateio-api`. Each takes
+ * its addresses as its users would give them, and is closed with the scope, its timers and sockets included.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { DefaultLogger, WebsocketClient } from "gateio-api"
+import type { WSClientConfigurableOptions } from "gateio-api"
+// The file that `ccxt.pro.gate` stands for. The package's entry loads more than a hundred other exchanges.
+import CcxtGate from "../../node_modules/ccxt/js/src/pro/gate.js"
+import CcxtMexc from "../../node_modules/ccxt/js/src/pro/mexc.js"
+import type { WorldBook, WorldLevel } from "../../src/ExchangeDialect.ts"
+import type { SimulatorService, SimulatorUrls } from "../../src/simulator/Simulator.ts"
+
+export type { CcxtGate, CcxtMexc }
+export type Ccxt = CcxtGate | CcxtMexc
+
+/** A peer that no longer answers keeps `close` waiting for half a minute. */
+const patience = 250
+
+const closeCcxt = (exchange: Ccxt): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    const sockets = Object.values(exchange.clients).map((client) => client.connection as { terminate?: () => void })
+    await Promise.race([exchange.close(), new Promise((resolve) => setTimeout(resolve, patience))])
+    for (const socket of sockets) socket?.terminate?.()
+  })
+
+const open = <E extends Ccxt>(make: () => Promise<E>): Effect.Effect<E, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.promise(make), closeCcxt)
+
+/**
+ * `ccxt.pro.mexc`. Its `loadMarkets` asks for MEXC's futures too, which are not simulated; `fetchSpotMarkets` is its other
+ * half.
+ */
+export const ccxtMexc = (
+  { rest, ws }: SimulatorUrls,
+  options: object = {}
+): Effect.Effect<CcxtMexc, never, Scope.Scope> =>
+  open(async () => {
+    const exchange = new CcxtMexc({ urls: { api: { spot: { public: rest }, ws: { spot: ws } } }, options })
+    // What its message asks for when an address begins with ws://.
+    await exchange.loadHttpProxyAgent()
+    exchange.setMarkets(await exchange.fetchSpotMarkets())
+    return exchange
+  })
+
+/** `ccxt.pro.gate`, markets loaded. */
+export const ccxtGate = (
+  { rest, ws }: SimulatorUrls,
+  options: object = {}
+): Effect.Effect<CcxtGate, never, Scope.Scope> =>
+  open(async () => {
+    const exchange = new CcxtGate({
+      urls: { api: { spot: ws, public: { spot: rest, margin: rest } } },
+      options: { fetchMarkets: { types: ["spot"] }, ...options }
+    })
+    await exchange.loadHttpProxyAgent()
+    await exchange.loadMarkets()
+    return exchange
+  })
+
+const silent = { ...DefaultLogger, trace: () => {}, info: () => {}, error: () => {} }
+
+/** The WebSocket client of `gateio-api`; every client has one address. */
+export const gateioApi = (
+  { ws }: SimulatorUrls,
+  options: WSClientConfigurableOptions = {}
+): Effect.Effect<WebsocketClient, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => new WebsocketClient({ wsUrl: ws, ...options }, silent)),
+    (client) =>
+      Effect.sync(() => {
+        client.removeAllListeners()
+        client.closeAll(true)
+      })
+  )
+
+export interface Followed {
+  /** What its calls failed with, in order. */
+  readonly errors: ReadonlyArray<Error>
+}
+
+/**
+ * Calls a `watch…` of ccxt again and again, also after an error, as its manual shows, until the scope closes. `take` may
+ * be slow.
+ */
+export const follow = <A>(
+  watch: () => Promise<A>,
+  take: (value: A) => unknown
+): Effect.Effect<Followed, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const state = { isOver: false, errors: [] as Array<Error> }
+        const run = async (): Promise<void> => {
+          while (!state.isOver) {
+            try {
+              await take(await watch())
+            } catch (error) {
+              if (!state.isOver) state.errors.push(error as Error)
+              await new Promise((resolve) => setTimeout(resolve, 1))
+            }
+          }
+        }
+        void run()
+        return state
+      }),
+      (state) => Effect.sync(() => void (state.isOver = true))
+    ),
+    (state): Followed => state
+  )
+
+/**
+ * Lets simulated time pass, `ticks` at once, until the condition holds; the sockets have a turn between. Dies when it
+ * does not hold in the end. For a simulator with `autoRun: false`: the same seed then gives the same frames.
+ */
+export const passUntil = (
+  simulator: SimulatorService,
+  condition: () => boolean,
+  { most = 600, ticks = 10 }: { readonly most?: number; readonly ticks?: number } = {}
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let i = 0; i < most; i++) {
+      if (condition()) return
+      yield* simulator.tick(ticks)
+      yield* Effect.sleep(3)
+    }
+    return yield* Effect.die(new Error(`does not hold after ${most} times ${ticks} ticks: ${condition}`))
+  })
+
+/** Waits, while simulated time stands still, until the condition holds. */
+export const settled = (condition: () => boolean, most = 3_000): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let waited = 0; waited < most; waited += 2) {
+      if (condition()) return
+      yield* Effect.sleep(2)
+    }
+    return yield* Effect.die(new Error(`does not hold after ${most} ms: ${condition}`))
+  })
+
+/** Price and quantity as numbers, best first. */
+export type Side = ReadonlyArray<readonly [price: number, quantity: number]>
+
+export interface Levels {
+  readonly bids: Side
+  readonly asks: Side
+}
+
+const sideOf = (levels: ReadonlyArray<WorldLevel>): Side => levels.map(({ price, quantity }) => [+price, +quantity])
+
+export const levelsOf = ({ asks, bids }: WorldBook): Levels => ({ bids: sideOf(bids), asks: sideOf(asks) })
+
+/** A book of ccxt as it is now. */
+export const ccxtLevels = (exchange: Ccxt, pair: string): Levels => {
+  const side = (name: "bids" | "asks"): Side =>
+    Array.from(
+      exchange.orderbooks[pair]?.[name] ?? [],
+      ([price, quantity]: ReadonlyArray<number>) => [price!, quantity!]
+    )
+  return { bids: side("bids"), asks: side("asks") }
+}
