@@ -2,7 +2,9 @@
  * What an exchange's server does, as data, for the simulator: the server's half of the protocol. A dialect reads the
  * exchange's documents on its own and imports nothing of its adapter, so that two readings meet on the wire.
  */
+import { DateTime } from "effect"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
+import type { KlinePrice } from "./domain/Market.ts"
 
 /** Decimal text, as a server keeps it. */
 export interface WorldLevel {
@@ -14,6 +16,7 @@ export interface WorldLevel {
 export interface WorldTrade {
   readonly id: number
   readonly price: string
+  /** Base (spot) or contracts (swap), like every quantity of a market. */
   readonly quantity: string
   /** The taker's side. */
   readonly side: "buy" | "sell"
@@ -46,24 +49,121 @@ export interface WorldTicker {
   readonly time: number
 }
 
+/** What was traded from a moment on, such as the last 24 hours. Prices are in quote. */
+export interface WorldStatistics {
+  readonly open: string
+  readonly high: string
+  readonly low: string
+  readonly last: string
+  /** Base (spot) or contracts (swap). */
+  readonly quantity: string
+  /** The same in base. */
+  readonly baseVolume: string
+  /** In quote. */
+  readonly quoteVolume: string
+  /** Of the market's last step, ms. */
+  readonly time: number
+}
+
+/** Length of a candle: ms, aligned to the epoch; weeks begin on Monday and months on their first day, UTC. */
+export type WorldInterval = number | "week" | "month"
+
+/** One candle as far as it is known. A window without trades stands at the price before it. */
+export interface WorldKline {
+  /** ms. */
+  readonly openTime: number
+  /** End of the window, not part of it, ms. */
+  readonly closeTime: number
+  readonly open: string
+  readonly high: string
+  readonly low: string
+  readonly close: string
+  /** Base (spot) or contracts (swap); "0" for candles of mark and index price. */
+  readonly quantity: string
+  readonly baseVolume: string
+  readonly quoteVolume: string
+  readonly closed: boolean
+}
+
+/** A position that was liquidated. */
+export interface WorldLiquidation {
+  readonly id: number
+  readonly price: string
+  /** Contracts. */
+  readonly quantity: string
+  /** Of the order that closes the position: `sell` closes a long one. */
+  readonly side: "buy" | "sell"
+  /** ms. */
+  readonly time: number
+}
+
+/** What is counted of a swap in one interval. */
+export interface WorldContractStats {
+  /** Beginning of the interval, ms. */
+  readonly time: number
+  readonly markPrice: string
+  /** Contracts. */
+  readonly openInterest: string
+  /** In quote. */
+  readonly openInterestValue: string
+  /** Longs to shorts: by taker volume, by accounts, by the largest accounts and by their size. */
+  readonly takerRatio: number
+  readonly accountRatio: number
+  readonly topAccountRatio: number
+  readonly topSizeRatio: number
+  /** Contracts. */
+  readonly longLiquidations: string
+  readonly shortLiquidations: string
+}
+
+/** What moves of a swap beside its book. */
+export interface WorldSwapState {
+  readonly markPrice: string
+  readonly indexPrice: string
+  /** Fraction of a position's value. */
+  readonly fundingRate: string
+  /** ms. */
+  readonly nextFundingTime: number
+  /** Contracts. */
+  readonly openInterest: string
+}
+
+/** A perpetual's terms. Its quantities are in contracts. */
+export interface WorldSwap {
+  /** Base units in one contract, decimal text. */
+  readonly contractSize: string
+  /** Whether fractions of a contract trade. */
+  readonly decimal: boolean
+  /** Decimals of mark and index price. */
+  readonly markDecimals: number
+  /** ms. */
+  readonly fundingInterval: number
+  readonly state: () => WorldSwapState
+}
+
 export interface WorldMarket {
   readonly pair: TradingPair
   readonly base: string
   readonly quote: string
   readonly priceDecimals: number
   readonly quantityDecimals: number
-  /** Base. */
+  /** Base (spot) or contracts (swap). */
   readonly minQuantity: string
   /** Quote. */
   readonly minNotional: string
+  /** Null on spot. */
+  readonly swap: WorldSwap | null
   /** The book as the exchange's REST cache gives it: now, unless a stale-snapshot fault is on. */
   readonly book: (limit: number) => WorldBook
   readonly ticker: () => WorldTicker
+  /** Since a moment (ms, to the minute), or of the last 24 hours. */
+  readonly statistics: (since?: number) => WorldStatistics
 }
 
 /**
  * What a connection can watch in the world. `everyMillis` aggregates, 0 tells at once; the listener is called only when
  * there is news. A version that advances is news for `Depth` even where no level of the window changed: an empty delta.
+ * `Kline` and `ContractStats` tell every interval, `Kline` the finished candle once before the next one.
  */
 export type Watch =
   | {
@@ -88,6 +188,41 @@ export type Watch =
     readonly window?: number | undefined
     readonly listener: (delta: WorldDelta) => void
   }
+  | {
+    readonly _tag: "Book"
+    readonly pair: TradingPair
+    readonly everyMillis: number
+    /** Best levels a side. */
+    readonly levels: number
+    readonly listener: (book: WorldBook) => void
+  }
+  | {
+    readonly _tag: "Statistics"
+    readonly pair: TradingPair
+    readonly everyMillis: number
+    readonly listener: (statistics: WorldStatistics) => void
+  }
+  | {
+    readonly _tag: "Kline"
+    readonly pair: TradingPair
+    readonly everyMillis: number
+    readonly interval: WorldInterval
+    readonly price: KlinePrice
+    readonly listener: (kline: WorldKline) => void
+  }
+  | {
+    readonly _tag: "Liquidations"
+    readonly pair: TradingPair
+    readonly everyMillis: number
+    readonly listener: (liquidations: ReadonlyArray<WorldLiquidation>) => void
+  }
+  | {
+    readonly _tag: "ContractStats"
+    readonly pair: TradingPair
+    readonly everyMillis: number
+    readonly interval: WorldInterval
+    readonly listener: (stats: WorldContractStats) => void
+  }
 
 /** One simulated exchange's markets. */
 export interface World {
@@ -109,6 +244,8 @@ export type About =
 
 /** The client's end of a connection, as a dialect sees it. */
 export interface Peer {
+  /** Of the handshake, names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
   readonly send: (frame: string | Uint8Array, about: About) => void
   /** 1006 drops the socket without a close frame. */
   readonly close: (code: number, reason: string) => void
@@ -134,6 +271,7 @@ export interface DialectRequest {
   /** Without query, below the exchange's REST base. */
   readonly path: string
   readonly query: ReadonlyMap<string, string>
+  /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
@@ -151,6 +289,8 @@ export interface DialectOptions {
 
 export interface ExchangeDialect {
   readonly id: ExchangeId
+  /** What it trades: its world holds markets of this kind only. */
+  readonly kind: "spot" | "swap"
   /** Path of the WebSocket, as the live URL has it. */
   readonly websocketPath: string
   /** Path of the REST base, as the live URL has it; empty when there is none. */
@@ -160,6 +300,29 @@ export interface ExchangeDialect {
 }
 
 // What every dialect needs, so that none writes it again.
+
+const dayMillis = 86_400_000
+
+/** 1970-01-05 was a Monday. */
+const firstMonday = 4 * dayMillis
+
+/** The window of a candle that a moment (ms) lies in. */
+export const windowOf = (
+  interval: WorldInterval,
+  time: number
+): { readonly openTime: number; readonly closeTime: number } => {
+  if (interval === "month") {
+    const first = DateTime.startOf(DateTime.makeUnsafe(time), "month")
+    return {
+      openTime: DateTime.toEpochMillis(first),
+      closeTime: DateTime.toEpochMillis(DateTime.add(first, { months: 1 }))
+    }
+  }
+  const millis = interval === "week" ? 7 * dayMillis : interval
+  const offset = interval === "week" ? firstMonday : 0
+  const openTime = Math.floor((time - offset) / millis) * millis + offset
+  return { openTime, closeTime: openTime + millis }
+}
 
 /** The JSON object in a text frame; null when the frame holds anything else. */
 export const jsonObject = (frame: string | Uint8Array): Readonly<Record<string, unknown>> | null => {

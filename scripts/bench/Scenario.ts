@@ -200,11 +200,15 @@ export const makeWorld = (
     quantityDecimals: 6,
     minQuantity: "0.000001",
     minNotional: "1",
+    swap: null,
     book: (limit) => {
       hooks.onBook?.(pair)
       return book(index, limit)
     },
-    ticker: () => tickerOf(index, 0, firstVersion)
+    ticker: () => tickerOf(index, 0, firstVersion),
+    statistics: () => {
+      throw new Error("no benchmark asks for statistics")
+    }
   }]))
   return {
     now: () => time,
@@ -299,6 +303,7 @@ export const templates = (of: Case, stamped = false): ReadonlyMap<string, Readon
   const world = makeWorld(() => firstVersion, { onWatch: (watch) => watched.push(watch) })
   const last = String(stamped ? stampPlaceholder : placeholders.last)
   const connection = of.dialect.connect(world, {
+    headers: {},
     send: (payload) => {
       const { frame, payloadStart } = framed(payload)
       sent.push({

@@ -229,6 +229,7 @@ const onConnection = (webSocket: WebSocket, request: IncomingMessage): void => {
   const { socket } = request
   socket.setNoDelay(true)
   const dialect = current.dialect.connect(world, {
+    headers: {},
     send: (frame) => webSocket.send(frame),
     close: () => webSocket.close(),
     after: () => () => {}

@@ -97,13 +97,13 @@ export const layerSocket = (
       ))
   )
 
-/** On the in-memory network; everything then runs under a virtual clock. Headers cannot be sent. */
+/** On the in-memory network; everything then runs under a virtual clock. */
 export const layerMemory = (options?: OverflowOptions): Layer.Layer<FrameSocket, never, MemoryNetwork> =>
   Layer.effect(
     FrameSocket,
     Effect.map(MemoryNetwork, (network) =>
       make(
-        { headers: false, ping: false, compression: false },
+        { headers: true, ping: false, compression: false },
         (attempt) =>
           Effect.map(
             Scheduler.Scheduler,

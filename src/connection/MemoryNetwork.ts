@@ -49,7 +49,12 @@ export interface MemoryResponse {
 }
 
 export class MemoryNetwork extends Context.Service<MemoryNetwork, {
-  readonly connect: (url: string, client: MemoryPeerHandlers) => MemorySocket | MemoryRefusal
+  /** `headers` are those of the handshake. */
+  readonly connect: (
+    url: string,
+    client: MemoryPeerHandlers,
+    headers?: Readonly<Record<string, string>>
+  ) => MemorySocket | MemoryRefusal
   /** A delayed answer comes when the simulated time has passed. */
   readonly request: (request: MemoryRequest) => Effect.Effect<MemoryResponse, MemoryRefusal>
 }>()("effect-exchange/MemoryNetwork") {}

@@ -39,7 +39,7 @@ export const make = (
       else inbox.push(bytes)
     },
     onClose: (code, reason) => inbox.end(attempt.disconnected(code, reason))
-  })
+  }, attempt.endpoint.headers)
   const opened = Deferred.makeUnsafe<void, ExchangeError>()
   if (isRefusal(connected)) {
     Deferred.doneUnsafe(opened, Effect.fail(attempt.connectFailed(connected.refused, true)))

@@ -5,15 +5,17 @@
 import { Cause } from "effect"
 import type { Random } from "effect"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { pairOf, partsOf } from "../domain/Instrument.ts"
 import type { ExchangeDialect } from "../ExchangeDialect.ts"
 import { ActiveFault, isMomentary } from "./ActiveFaults.ts"
 import type { MomentaryFault } from "./ActiveFaults.ts"
 import type { Counts } from "./Counts.ts"
 import type { Fault } from "./Faults.ts"
 import { makeTruePrice, SimulatedMarket } from "./MarketModel.ts"
-import type { Walk } from "./MarketModel.ts"
-import { factsOf } from "./PairFacts.ts"
+import { factsOf, underlyingOf } from "./PairFacts.ts"
 import { SimulatedExchange } from "./SimulatedExchange.ts"
+import { SteppedMarket } from "./SteppedMarket.ts"
+import { Steps } from "./Steps.ts"
 import { Timers } from "./Timers.ts"
 
 export type Draws = Pick<Random.Random, "nextDoubleUnsafe">
@@ -26,23 +28,38 @@ export interface EngineClock {
   readonly elapsed: () => number
 }
 
-const priceName = (pair: TradingPair): string => `price ${pair}`
-const marketName = (exchange: ExchangeId, pair: TradingPair): string => `market ${exchange} ${pair}`
+const isSwap = (pair: TradingPair): boolean => partsOf(pair).settle !== undefined
 
-/** Each has its own random numbers, so that nothing that is added changes what was there. */
-export const randomNames = (
-  dialects: ReadonlyArray<ExchangeDialect>,
+/** Perpetuals are settled in this. */
+const settle = "USDT"
+
+/**
+ * The pairs that an exchange of a kind has of those that are simulated. Where these are all spot, the perpetuals on them
+ * stand for them.
+ */
+export const pairsOf = (
+  kind: ExchangeDialect["kind"],
   pairs: ReadonlyArray<TradingPair>
-): ReadonlyArray<string> => [
-  ...pairs.map(priceName),
-  ...dialects.flatMap(({ id }) => pairs.map((pair) => marketName(id, pair)))
-]
+): ReadonlyArray<TradingPair> => {
+  const swaps = pairs.filter(isSwap)
+  if (kind === "spot") return pairs.filter((pair) => !isSwap(pair))
+  if (swaps.length > 0) return swaps
+  return pairs.map(partsOf).filter(({ quote }) => quote === settle).map(({ base, quote }) =>
+    pairOf(base, quote, settle)
+  )
+}
+
+/** What the first pair trades in a day, in quote; the others less and less, in their order. */
+const mostTurnover = 500_000_000
 
 export interface EngineOptions {
   readonly dialects: ReadonlyArray<ExchangeDialect>
   readonly pairs: ReadonlyArray<TradingPair>
-  /** By the name of what draws them, see `randomNames`. */
-  readonly draws: ReadonlyMap<string, Draws>
+  /**
+   * Random numbers that depend on the seed and the name alone, from their beginning at each call. Each use has a name of
+   * its own, so that nothing that is added changes what was there.
+   */
+  readonly draws: (name: string) => Draws
   readonly limits: "real" | "off"
   readonly rate: number
   readonly tradeRate: number
@@ -79,7 +96,7 @@ export class Engine {
   #ticks = 0
   #skipped = 0
   readonly #options: EngineOptions
-  readonly #truePrices: ReadonlyMap<TradingPair, Walk>
+  readonly #steps: Steps
   readonly #timers = new Timers()
   readonly #faults = new Map<number, ActiveFault>()
   readonly #failures: Array<string> = []
@@ -89,7 +106,7 @@ export class Engine {
     this.#options = options
     this.pairs = options.pairs
     this.tickMillis = options.tickMillis
-    this.#truePrices = new Map(options.pairs.map((pair) => [pair, makeTruePrice(options.draws.get(priceName(pair))!)]))
+    this.#steps = new Steps(options.tickMillis)
     this.exchanges = new Map(
       options.dialects.map((dialect, index) => [dialect.id, this.#makeExchange(dialect, index)])
     )
@@ -123,7 +140,7 @@ export class Engine {
     this.ticking = true
     this.#timers.run(this.#elapsed)
     for (const exchange of this.exchanges.values()) exchange.drain(this.#elapsed)
-    if (!this.paused) this.#step(this.tickMillis / 1_000)
+    if (!this.paused) this.#step()
     for (const exchange of this.exchanges.values()) exchange.world.fire(this.#elapsed)
     this.ticking = false
     this.onTickEnd()
@@ -131,7 +148,7 @@ export class Engine {
   }
 
   market(exchange: ExchangeId, pair: TradingPair): SimulatedMarket | undefined {
-    return this.exchanges.get(exchange)?.markets.get(pair)
+    return this.exchanges.get(exchange)?.world.market(pair)
   }
 
   /** The id that the next fault will have. */
@@ -191,15 +208,19 @@ export class Engine {
 
   /** Of what happens now in the markets, ms since the epoch. */
   get time(): number {
-    const time = this.#options.epoch + Math.floor(this.elapsed())
+    return this.#timeOf(this.elapsed())
+  }
+
+  readonly #timeOf = (elapsed: number): number => {
+    const time = this.#options.epoch + Math.floor(elapsed)
     const { clock } = this.#options
     // The two clocks drift apart; nothing that has happened may lie in the future.
     return clock === undefined ? time : Math.min(time, clock.now())
   }
 
-  #step(seconds: number): void {
-    for (const price of this.#truePrices.values()) price.step(seconds)
-    for (const exchange of this.exchanges.values()) exchange.world.step(seconds, this.time)
+  #step(): void {
+    this.#steps.add(this.#elapsed)
+    for (const exchange of this.exchanges.values()) exchange.world.step()
   }
 
   #schedule(active: ActiveFault<MomentaryFault>): void {
@@ -221,29 +242,40 @@ export class Engine {
   }
 
   #makeExchange(dialect: ExchangeDialect, index: number): SimulatedExchange {
-    const options = this.#options
-    const market = (pair: TradingPair, position: number): SimulatedMarket =>
-      new SimulatedMarket({
-        facts: factsOf(pair),
-        truePrice: this.#truePrices.get(pair)!,
-        random: options.draws.get(marketName(dialect.id, pair))!,
-        levels: options.levels,
-        rate: options.rate,
-        tradeRate: options.tradeRate,
-        version: options.version ?? firstVersion + (index * options.pairs.length + position) * versionStride,
-        time: options.epoch,
-        history: options.history
-      })
+    const { limits, pairs } = this.#options
+    const own = pairsOf(dialect.kind, pairs)
+    const positions = new Map(own.map((pair, position) => [pair, position]))
     return new SimulatedExchange({
       dialect,
-      markets: new Map(options.pairs.map((pair, position) => [pair, market(pair, position)])),
-      dialectOptions: { limits: options.limits },
+      pairs: own,
+      make: (pair) => this.#makeMarket(`${dialect.id} ${pair}`, pair, positions.get(pair)!, index * pairs.length),
+      dialectOptions: { limits },
       now: this.now,
       elapsed: this.elapsed,
       after: (millis, run) => this.#timers.schedule(this.elapsed() + millis, run),
       failed: (exchange, error) => this.#failed(exchange, error),
       changed: this.changed
     })
+  }
+
+  #makeMarket(name: string, pair: TradingPair, position: number, marketsBefore: number): SteppedMarket {
+    const { draws, epoch, history, levels, rate, tradeRate, version } = this.#options
+    const truePrice = makeTruePrice(draws(`price ${underlyingOf(pair)}`))
+    const market = new SimulatedMarket({
+      facts: factsOf(pair),
+      truePrice,
+      random: draws(`market ${name}`),
+      draws: (purpose) => draws(`${purpose} ${name}`),
+      levels,
+      rate,
+      tradeRate,
+      turnover: mostTurnover / (position + 1),
+      version: version ?? firstVersion + (marketsBefore + position) * versionStride,
+      time: epoch,
+      history
+    })
+    const seconds = this.tickMillis / 1_000
+    return new SteppedMarket({ market, truePrice, steps: this.#steps, seconds, timeOf: this.#timeOf })
   }
 
   #failed(exchange: ExchangeId, error: unknown): void {

@@ -4,12 +4,25 @@
  * Nothing here reads a clock: the same seed and the same steps give the same books, trades and versions.
  */
 import type { Random } from "effect"
-import type { WorldTrade } from "../ExchangeDialect.ts"
+import type { KlinePrice } from "../domain/Market.ts"
+import { windowOf } from "../ExchangeDialect.ts"
+import type {
+  WorldContractStats,
+  WorldInterval,
+  WorldKline,
+  WorldStatistics,
+  WorldSwapState,
+  WorldTrade
+} from "../ExchangeDialect.ts"
+import type { Candle } from "./Candle.ts"
 import { keyOf, Ladder } from "./Ladder.ts"
 import type { Side } from "./Ladder.ts"
 import type { PairFacts } from "./PairFacts.ts"
+import { Past } from "./Past.ts"
 import * as Scaled from "./Scaled.ts"
 import { SimulatedBook } from "./SimulatedBook.ts"
+import { SwapModel } from "./SwapModel.ts"
+import { Tape } from "./Tape.ts"
 
 type Draws = Pick<Random.Random, "nextDoubleUnsafe">
 
@@ -21,6 +34,7 @@ const gauss = (random: Draws): number =>
 const truePriceDeviation = 5e-5
 /** Pull back to the first price per second, so that a simulation of days keeps its order of magnitude. */
 const truePriceReversion = 1 / 36_000
+/** On swaps it is the basis. */
 const offsetDeviation = 4.5e-5
 /** Per second: an offset between exchanges halves in about 7 s. */
 const offsetReversion = 0.1
@@ -43,21 +57,26 @@ export class Walk {
   }
 }
 
-/** The logarithm of a pair's price against its first one, shared by all exchanges. */
+/** The logarithm of a pair's price against its first one: the same draws give the same path to all its markets. */
 export const makeTruePrice = (random: Draws): Walk => new Walk(random, truePriceDeviation, truePriceReversion)
 
 export interface MarketOptions {
   readonly facts: PairFacts
-  /** Shared by every exchange that has the pair. */
+  /** Moved on by whoever moves the market on, before it. */
   readonly truePrice: Walk
   readonly random: Draws
+  /** Random numbers of their own for what lies before the simulation, and for what only swaps have; anew each time. */
+  readonly draws: (purpose: "past" | "swap") => Draws
   /** Levels a side that the book keeps to. */
   readonly levels: number
   /** Level changes per second, those of trades not counted. */
   readonly rate: number
   /** Trades per second. */
   readonly tradeRate: number
+  /** What was traded in a day before the simulation, in quote. */
+  readonly turnover: number
   readonly version: number
+  /** When the simulation begins, ms. */
   readonly time: number
   readonly history: number
 }
@@ -67,11 +86,25 @@ const sides: readonly [Side, Side] = ["bid", "ask"]
 /** Trades held for those who watch them. */
 const tradesHeld = 4096
 
+/** One liquidation for so many trades. */
+const tradesPerLiquidation = 50
+
+const day = 86_400_000
+const minute = 60_000
+
+/** Mark and index prices are no trades. */
+const nothingTraded: Pick<Candle, "quantity" | "turnover"> = { quantity: 0, turnover: 0 }
+
 export class SimulatedMarket {
   readonly facts: PairFacts
   readonly book: SimulatedBook
   /** Trades made so far; the id of the newest one. */
   tradeCount = 0
+  /** Of the last step, ms. */
+  time: number
+  /** Null on spot. */
+  readonly swap: SwapModel | null
+  #tape: Tape | null = null
   readonly #trades: Array<WorldTrade> = []
   readonly #options: MarketOptions
   readonly #random: Draws
@@ -83,6 +116,7 @@ export class SimulatedMarket {
   constructor(options: MarketOptions) {
     const { facts, random } = options
     this.facts = facts
+    this.time = options.time
     this.#options = options
     this.#random = random
     this.#offset = new Walk(random, offsetDeviation, offsetReversion)
@@ -93,15 +127,19 @@ export class SimulatedMarket {
       this.#firstLadder("bid"),
       this.#firstLadder("ask")
     )
+    this.swap = this.#makeSwap()
   }
 
   /** Lets `seconds` pass: the prices move, then so many levels change and trades happen as the rates say. */
   step(seconds: number, time: number): void {
+    this.time = Math.max(this.time, time)
     this.#offset.step(seconds)
     const changes = this.#often(this.#options.rate * seconds)
     for (let i = 0; i < changes; i++) this.#change(time)
     const trades = this.#often(this.#options.tradeRate * seconds)
     for (let i = 0; i < trades; i++) this.#trade(time)
+    const { truePrice } = this.#options
+    this.swap?.step(seconds, time, truePrice.value, truePrice.value + this.#offset.value)
   }
 
   /** Trades after the given number, oldest first, as far as they are held. */
@@ -124,7 +162,112 @@ export class SimulatedMarket {
       time
     }
     this.#trades[id % tradesHeld] = trade
+    this.tape.add(Math.max(time, this.#options.time), price, quantity, side === "buy")
     return trade
+  }
+
+  /** What was traded, by time. */
+  get tape(): Tape {
+    return this.#tape ??= new Tape(this.#past(Math.round(this.#firstUnits)))
+  }
+
+  /** From a moment (ms, to the minute) on, by default of the last 24 hours. */
+  statistics(since = this.time - day): WorldStatistics {
+    const traded = this.tape.between(Math.floor(since / minute) * minute, this.time + minute)
+    return { ...this.#prices(traded), last: this.#price(traded.close), ...this.#volumes(traded), time: this.time }
+  }
+
+  /** The candle that a moment (ms, now when left out) lies in, as far as it is remembered. */
+  kline(interval: WorldInterval, price: KlinePrice = "last", at = this.time): WorldKline {
+    const window = windowOf(interval, at)
+    const drawn = this.#tapeOf(price).between(window.openTime, window.closeTime)
+    const decimals = price === "last" ? this.facts.priceDecimals : this.facts.swap!.markDecimals
+    return {
+      ...window,
+      ...this.#prices(drawn, decimals),
+      close: this.#price(drawn.close, decimals),
+      ...this.#volumes(price === "last" ? drawn : nothingTraded),
+      closed: window.closeTime <= this.time
+    }
+  }
+
+  /** Throws on spot. */
+  swapState(): WorldSwapState {
+    return this.#swapModel().state(this.time)
+  }
+
+  /** Of the interval that runs. Throws on spot. */
+  contractStats(interval: WorldInterval): WorldContractStats {
+    const { closeTime, openTime } = windowOf(interval, this.time)
+    return this.#swapModel().stats(openTime, closeTime, this.tape.between(openTime, closeTime))
+  }
+
+  #swapModel(): SwapModel {
+    if (this.swap === null) throw new RangeError(`${this.facts.pair} is no swap`)
+    return this.swap
+  }
+
+  #tapeOf(price: KlinePrice): Tape {
+    return price === "last" ? this.tape : this.#swapModel().tape(price)
+  }
+
+  #price(units: number, decimals = this.facts.priceDecimals): string {
+    return Scaled.toText(units, decimals)
+  }
+
+  #prices(
+    { high, low, open }: Candle,
+    decimals?: number
+  ): { readonly open: string; readonly high: string; readonly low: string } {
+    return { open: this.#price(open, decimals), high: this.#price(high, decimals), low: this.#price(low, decimals) }
+  }
+
+  #volumes({ quantity, turnover }: Pick<Candle, "quantity" | "turnover">): {
+    readonly quantity: string
+    readonly baseVolume: string
+    readonly quoteVolume: string
+  } {
+    const { priceDecimals, quantityDecimals, swap } = this.facts
+    const { contractDecimals, contractUnits } = swap ?? { contractDecimals: 0, contractUnits: 1 }
+    const decimals = quantityDecimals + contractDecimals
+    return {
+      quantity: Scaled.toText(quantity, quantityDecimals),
+      baseVolume: Scaled.toText(quantity * contractUnits, decimals),
+      quoteVolume: (turnover * contractUnits / 10 ** (priceDecimals + decimals)).toFixed(4)
+    }
+  }
+
+  #past(price: number): Past {
+    const { draws, time } = this.#options
+    return new Past(draws("past"), price, time, this.#quantityPerDay())
+  }
+
+  /** Quantity units. */
+  #quantityPerDay(): number {
+    return (this.#options.turnover / this.#unitWorth()) * 10 ** this.facts.quantityDecimals
+  }
+
+  /** One of the base (spot) or one contract (swap), in quote. */
+  #unitWorth(): number {
+    const { price, swap } = this.facts
+    return swap === null ? price : price * swap.contractUnits / 10 ** swap.contractDecimals
+  }
+
+  #makeSwap(): SwapModel | null {
+    const { facts } = this
+    const { draws, time, tradeRate } = this.#options
+    if (facts.swap === null) return null
+    return new SwapModel({
+      facts,
+      swap: facts.swap,
+      random: draws("swap"),
+      price: facts.price,
+      quantityPerDay: this.#quantityPerDay(),
+      time,
+      liquidationRate: tradeRate / tradesPerLiquidation,
+      past: (price) => this.#past(price),
+      take: (side, share, time) => this.#take(side, share, time)
+    })
   }
 
   /** How often something happens in this step that happens `mean` times on average. */
@@ -209,25 +352,28 @@ export class SimulatedMarket {
     this.book.set(key, this.#quantity(), time)
   }
 
-  /** A taker trades at the touch. The last level of a side is never taken whole. */
   #trade(time: number): void {
     const side = this.#random.nextDoubleUnsafe() < 0.5 ? "buy" : "sell"
+    this.#take(side, this.#random.nextDoubleUnsafe(), time)
+  }
+
+  /** A taker trades at the touch. The last level of a side is never taken whole. Null when nothing was traded. */
+  #take(side: "buy" | "sell", share: number, time: number): WorldTrade | null {
     const ladder = side === "buy" ? this.book.asks : this.book.bids
-    const share = this.#random.nextDoubleUnsafe()
-    if (ladder.length === 0) return
+    if (ladder.length === 0) return null
     const best = ladder.best
     const available = ladder.quantities[ladder.length - 1]!
     const wanted = share > 0.8 ? available : Math.max(1, Math.floor(available * share * share))
     const taken = ladder.length > 1 ? wanted : Math.min(wanted, available - 1)
-    if (taken < 1) return
+    if (taken < 1) return null
     this.book.set(best, available - taken, time)
-    this.print(side, Math.abs(best), taken, time)
+    return this.print(side, Math.abs(best), taken, time)
   }
 
-  /** Units of base: worth 200 to 20 000 of the quote, small ones more often. */
+  /** Quantity units: worth 200 to 20 000 of the quote, small ones more often. */
   #quantity(): number {
     const worth = 200 * 100 ** this.#random.nextDoubleUnsafe()
-    return Math.max(1, Math.round((worth / this.facts.price) * 10 ** this.facts.quantityDecimals))
+    return Math.max(1, Math.round((worth / this.#unitWorth()) * 10 ** this.facts.quantityDecimals))
   }
 
   /** Distance to the next level, wider with depth. */

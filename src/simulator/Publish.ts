@@ -19,10 +19,19 @@ export const TradePrint = Schema.TaggedStruct("Trade", {
   quantity: Schema.String
 })
 
-export const Change = Schema.Union([LevelChange, TradePrint])
+/** Prints a liquidation on a swap, without a trade; the book stays as it is. */
+export const LiquidationPrint = Schema.TaggedStruct("Liquidation", {
+  /** Of the order that closes the position: `sell` closes a long one. */
+  side: Schema.Literals(["buy", "sell"]),
+  price: Schema.String,
+  /** Contracts. */
+  quantity: Schema.String
+})
+
+export const Change = Schema.Union([LevelChange, TradePrint, LiquidationPrint])
 export type Change = typeof Change.Type
 
-/** Makes the change happen. Gives the book's new version, or the trade's id; fails with what is wrong. */
+/** Makes the change happen. Gives the book's new version, or the id of the trade or liquidation; fails with what is wrong. */
 export const publish = (market: SimulatedMarket, change: Change, time: number): Result.Result<number, string> => {
   const { priceDecimals, quantityDecimals } = market.facts
   const price = Scaled.fromText(change.price, priceDecimals)
@@ -34,9 +43,19 @@ export const publish = (market: SimulatedMarket, change: Change, time: number): 
     return Result.fail(`the quantity "${change.quantity}" is no decimal with at most ${quantityDecimals} decimals`)
   }
   if (change._tag === "Level") return setLevel(market, change.side, price, quantity, time)
-  return quantity === 0
-    ? Result.fail("a trade needs a quantity above 0")
-    : Result.succeed(market.print(change.side, price, quantity, time).id)
+  if (quantity === 0) return Result.fail("a trade needs a quantity above 0")
+  if (change._tag === "Trade") return Result.succeed(market.print(change.side, price, quantity, time).id)
+  const { facts, swap } = market
+  return swap === null
+    ? Result.fail(`${facts.pair} is no swap: nothing is liquidated there`)
+    : Result.succeed(
+      swap.print({
+        side: change.side,
+        price: Scaled.toText(price, priceDecimals),
+        quantity: Scaled.toText(quantity, quantityDecimals),
+        time
+      }).id
+    )
 }
 
 const setLevel = (

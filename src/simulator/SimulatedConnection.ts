@@ -73,9 +73,12 @@ export class SimulatedConnection implements Owner {
   readonly #swapped = new Map<TopicCounts, Outgoing>()
   readonly #timers = new Set<() => void>()
 
-  constructor(host: Host, transport: Transport) {
+  readonly #peer: Peer
+
+  constructor(host: Host, transport: Transport, headers: Readonly<Record<string, string>>) {
     this.#host = host
     this.#transport = transport
+    this.#peer = this.#makePeer(headers)
   }
 
   /** Lets the dialect take the connection over. */
@@ -193,22 +196,25 @@ export class SimulatedConnection implements Owner {
     this.end("closedByExchange", 1011, "the simulated exchange has failed")
   }
 
-  readonly #peer: Peer = {
-    send: (frame, about) => this.#send(frame, about),
-    close: (code, reason) => {
-      if (this.#delayed.length === 0) this.end("closedByExchange", code, reason)
-      else this.#delayed.push({ _tag: "Close", due: this.#delayed.at(-1)!.due, code, reason })
-    },
-    after: (millis, run) => {
-      if (this.#over) return () => {}
-      const cancel = this.#host.after(millis, () => {
-        this.#timers.delete(cancel)
-        this.#run(run)
-      })
-      this.#timers.add(cancel)
-      return () => {
-        this.#timers.delete(cancel)
-        cancel()
+  #makePeer(headers: Readonly<Record<string, string>>): Peer {
+    return {
+      headers,
+      send: (frame, about) => this.#send(frame, about),
+      close: (code, reason) => {
+        if (this.#delayed.length === 0) this.end("closedByExchange", code, reason)
+        else this.#delayed.push({ _tag: "Close", due: this.#delayed.at(-1)!.due, code, reason })
+      },
+      after: (millis, run) => {
+        if (this.#over) return () => {}
+        const cancel = this.#host.after(millis, () => {
+          this.#timers.delete(cancel)
+          this.#run(run)
+        })
+        this.#timers.add(cancel)
+        return () => {
+          this.#timers.delete(cancel)
+          cancel()
+        }
       }
     }
   }

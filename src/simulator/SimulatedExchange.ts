@@ -5,14 +5,15 @@ import { ExchangeFaults, longest } from "./ActiveFaults.ts"
 import type { ActiveFault, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
 import * as Counts from "./Counts.ts"
 import type { ExchangeCounts, TopicCounts } from "./Counts.ts"
-import type { SimulatedMarket } from "./MarketModel.ts"
 import { SimulatedConnection } from "./SimulatedConnection.ts"
 import type { Host, Transport } from "./SimulatedConnection.ts"
+import type { SteppedMarket } from "./SteppedMarket.ts"
 import { ExchangeWorld } from "./World.ts"
 
 export interface ExchangeOptions {
   readonly dialect: ExchangeDialect
-  readonly markets: ReadonlyMap<TradingPair, SimulatedMarket>
+  readonly pairs: ReadonlyArray<TradingPair>
+  readonly make: (pair: TradingPair) => SteppedMarket
   readonly dialectOptions: DialectOptions
   /** ms since the epoch. */
   readonly now: () => number
@@ -66,7 +67,7 @@ const strike = (connection: SimulatedConnection, fault: MomentaryFault): boolean
 export class SimulatedExchange implements Host {
   readonly id: ExchangeId
   readonly dialect: ExchangeDialect
-  readonly markets: ReadonlyMap<TradingPair, SimulatedMarket>
+  readonly pairs: ReadonlyArray<TradingPair>
   readonly world: ExchangeWorld
   readonly counts: ExchangeCounts = Counts.makeExchange()
   readonly faults = new ExchangeFaults()
@@ -83,12 +84,13 @@ export class SimulatedExchange implements Host {
     this.#options = options
     this.id = options.dialect.id
     this.dialect = options.dialect
-    this.markets = options.markets
+    this.pairs = options.pairs
     this.elapsed = options.elapsed
     this.after = options.after
     this.changed = options.changed
     this.world = new ExchangeWorld({
-      markets: options.markets,
+      pairs: options.pairs,
+      make: options.make,
       now: options.now,
       elapsed: options.elapsed,
       refuses: (topic) => this.#refuses(topic),
@@ -125,8 +127,9 @@ export class SimulatedExchange implements Host {
     return refusal?.fault ?? null
   }
 
-  accept(transport: Transport): SimulatedConnection {
-    const connection = new SimulatedConnection(this, transport)
+  /** `headers` are those of the handshake, names in lower case. */
+  accept(transport: Transport, headers: Readonly<Record<string, string>> = {}): SimulatedConnection {
+    const connection = new SimulatedConnection(this, transport, headers)
     this.connections.add(connection)
     this.counts.connections.accepted++
     this.counts.connections.open++

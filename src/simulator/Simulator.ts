@@ -7,13 +7,25 @@ import type { Scope } from "effect"
 import * as MemoryNetwork from "../connection/MemoryNetwork.ts"
 import { TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
-import type { ExchangeDialect, WorldBook, WorldTrade } from "../ExchangeDialect.ts"
+import type { KlinePrice } from "../domain/Market.ts"
+import type {
+  ExchangeDialect,
+  WorldBook,
+  WorldContractStats,
+  WorldInterval,
+  WorldKline,
+  WorldLiquidation,
+  WorldStatistics,
+  WorldSwapState,
+  WorldTrade
+} from "../ExchangeDialect.ts"
 import type { Counts } from "./Counts.ts"
-import { Engine, randomNames } from "./Engine.ts"
+import { Engine } from "./Engine.ts"
 import type { Draws } from "./Engine.ts"
 import * as Faults from "./Faults.ts"
 import type { Fault, InvalidFault } from "./Faults.ts"
 import type { Control, Reachable } from "./Gateway.ts"
+import type { SimulatedMarket } from "./MarketModel.ts"
 import { defaultPairs } from "./PairFacts.ts"
 import * as Publish from "./Publish.ts"
 import type { Change } from "./Publish.ts"
@@ -30,7 +42,11 @@ export { SimulatorError } from "./SimulatorError.ts"
 export interface SimulatorOptions {
   /** The exchanges. */
   readonly dialects: ReadonlyArray<ExchangeDialect>
-  /** Default: 16 pairs against USDT. Any other pair gets facts made from its name. */
+  /**
+   * Default: 16 pairs against USDT. Any other pair gets facts made from its name, and the first ones trade most. Spot
+   * exchanges get those without settlement (`BTC/USDT`), swap exchanges those with it (`BTC/USDT:USDT`) or, when there
+   * are none, the perpetuals on the former.
+   */
   readonly pairs?: ReadonlyArray<TradingPair> | undefined
   /** The same seed and the same ticks give the same books, trades and versions. Default 1. */
   readonly seed?: string | number | undefined
@@ -63,6 +79,8 @@ export interface SimulatorOptions {
 
 export interface SimulatorService extends Reachable {
   readonly pairs: ReadonlyArray<TradingPair>
+  /** What one exchange has of them. */
+  readonly pairsOf: (exchange: ExchangeId) => ReadonlyArray<TradingPair>
   /** Lets so many ticks pass at once. Default 1. */
   readonly tick: (count?: number) => Effect.Effect<void>
   /** Holds books, prices and trades as they are; connections and timers go on. */
@@ -72,7 +90,7 @@ export interface SimulatorService extends Reachable {
   readonly inject: (fault: Fault | string) => Effect.Effect<number, InvalidFault>
   /** Ends one fault, or all of them. Counts remain, and so do half-open sockets. */
   readonly clear: (id?: number) => Effect.Effect<void>
-  /** Makes one thing happen. Gives the book's new version, or the trade's id. */
+  /** Makes one thing happen. Gives the book's new version, or the id of the trade or liquidation. */
   readonly publish: (exchange: ExchangeId, pair: TradingPair, change: Change) => Effect.Effect<number, SimulatorError>
   /** The book as it was at a version, best `depth` levels; undefined when it is not, or no longer, known. */
   readonly truth: (exchange: ExchangeId, pair: TradingPair, version: number, depth?: number) => WorldBook | undefined
@@ -80,6 +98,26 @@ export interface SimulatorService extends Reachable {
   readonly book: (exchange: ExchangeId, pair: TradingPair, depth?: number) => WorldBook | undefined
   /** The latest trades, at most 4096, oldest first. */
   readonly trades: (exchange: ExchangeId, pair: TradingPair) => ReadonlyArray<WorldTrade>
+  /** Since a moment (ms, to the minute), or of the last 24 hours; undefined when there is no such market. */
+  readonly statistics: (exchange: ExchangeId, pair: TradingPair, since?: number) => WorldStatistics | undefined
+  /** The candle that a moment (ms, now when left out) lies in, as far as it is remembered: a month of hours. */
+  readonly kline: (
+    exchange: ExchangeId,
+    pair: TradingPair,
+    interval: WorldInterval,
+    price?: KlinePrice,
+    at?: number
+  ) => WorldKline | undefined
+  /** Undefined on spot. */
+  readonly swap: (exchange: ExchangeId, pair: TradingPair) => WorldSwapState | undefined
+  /** The latest liquidations of a swap, at most 1024, oldest first. */
+  readonly liquidations: (exchange: ExchangeId, pair: TradingPair) => ReadonlyArray<WorldLiquidation>
+  /** Of the interval that runs; undefined on spot. */
+  readonly contractStats: (
+    exchange: ExchangeId,
+    pair: TradingPair,
+    interval: WorldInterval
+  ) => WorldContractStats | undefined
   readonly counts: () => Counts
   /** What clients are subscribed to now, half-open sockets left out. */
   readonly topics: (exchange: ExchangeId) => ReadonlySet<string>
@@ -169,8 +207,6 @@ const drawsOf = (seed: string | number, name: string): Effect.Effect<Draws> =>
 const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeDialect>, settings: Settings) {
   const clock = yield* Clock.Clock
   const started = clock.monotonicTimeNanosUnsafe()
-  const names = randomNames(dialects, settings.pairs)
-  const draws = yield* Effect.forEach(names, (name) => drawsOf(settings.seed, name))
   const { pairs, limits, rate, tradeRate, levels, history, version, tickMillis } = settings
   return new Engine({
     dialects,
@@ -182,7 +218,7 @@ const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeD
     history,
     version,
     tickMillis,
-    draws: new Map(names.map((name, index) => [name, draws[index]!])),
+    draws: (name) => Effect.runSync(drawsOf(settings.seed, name)),
     epoch: Math.floor(clock.currentTimeMillisUnsafe()),
     clock: settings.autoRun
       ? {
@@ -241,10 +277,16 @@ const until = (engine: Engine) => (condition: () => boolean): Effect.Effect<void
     return Effect.sync(stop)
   })
 
+const swapOf = (engine: Engine, exchange: ExchangeId, pair: TradingPair): SimulatedMarket | undefined => {
+  const market = engine.market(exchange, pair)
+  return market?.swap === null ? undefined : market
+}
+
 const serviceOf = ({ engine, control }: Made, reachable: Reachable): SimulatorService => ({
   ...reachable,
   ...control,
   pairs: engine.pairs,
+  pairsOf: (exchange) => engine.exchanges.get(exchange)?.pairs ?? [],
   tick: (count = 1) =>
     Effect.sync(() => {
       for (let i = 0; i < count; i++) engine.tick()
@@ -262,6 +304,11 @@ const serviceOf = ({ engine, control }: Made, reachable: Reachable): SimulatorSe
     return book?.at(book.version, depth)
   },
   trades: (exchange, pair) => engine.market(exchange, pair)?.tradesSince(0) ?? [],
+  statistics: (exchange, pair, since) => engine.market(exchange, pair)?.statistics(since),
+  kline: (exchange, pair, interval, price, at) => engine.market(exchange, pair)?.kline(interval, price, at),
+  swap: (exchange, pair) => swapOf(engine, exchange, pair)?.swapState(),
+  liquidations: (exchange, pair) => engine.market(exchange, pair)?.swap?.liquidationsSince(0) ?? [],
+  contractStats: (exchange, pair, interval) => swapOf(engine, exchange, pair)?.contractStats(interval),
   counts: () => engine.counts(),
   topics: (exchange) => engine.exchanges.get(exchange)?.topics() ?? new Set(),
   until: until(engine)

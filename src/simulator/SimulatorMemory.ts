@@ -9,7 +9,12 @@ import type { Control, Reachable } from "./Gateway.ts"
 
 const host = "simulator.memory"
 
-const connect = (engine: Engine, url: string, client: MemoryPeerHandlers): MemorySocket | MemoryRefusal => {
+const connect = (
+  engine: Engine,
+  url: string,
+  client: MemoryPeerHandlers,
+  headers: Readonly<Record<string, string>>
+): MemorySocket | MemoryRefusal => {
   const address = URL.canParse(url) ? new URL(url) : null
   const exchange = address?.host === host ? Gateway.websocketAt(engine, address.pathname) : null
   if (exchange === null) return { refused: `nobody listens at ${url}` }
@@ -23,12 +28,15 @@ const connect = (engine: Engine, url: string, client: MemoryPeerHandlers): Memor
     },
     close: (code, reason) => client.onClose(code, reason),
     freeze: () => {}
-  })
+  }, headers)
   return {
     send: (frame) => connection.receive(frame),
     close: (code, reason) => connection.end("closedByClient", code, reason)
   }
 }
+
+const inLowerCase = (headers: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 
 /** All sockets end with the scope. */
 export const make = (
@@ -40,7 +48,7 @@ export const make = (
   Scope.Scope
 > => {
   const network = MemoryNetwork.of({
-    connect: (url, client) => connect(engine, url, client),
+    connect: (url, client, headers) => connect(engine, url, client, inLowerCase(headers)),
     request: ({ method, url, headers, body }) =>
       URL.canParse(url) && new URL(url).host === host
         ? Gateway.request(engine, control, { method, url: new URL(url), headers, body })

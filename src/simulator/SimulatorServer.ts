@@ -146,7 +146,7 @@ const makeUpgrade = (engine: Engine, { compression, maxBufferedBytes }: ServerSe
     if (refusal !== null) return refuse(socket, refusal.status ?? 503)
     websockets.handleUpgrade(request, socket, head, (client) => {
       socket.off("error", ignore)
-      listenTo(client, exchange.accept(transportOf(client, socket, corks, maxBufferedBytes)))
+      listenTo(client, exchange.accept(transportOf(client, socket, corks, maxBufferedBytes), headersOf(request)))
     })
   }
 }

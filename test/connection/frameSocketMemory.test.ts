@@ -10,12 +10,14 @@ const network = (onConnect: (client: MemoryPeerHandlers) => void = () => {}) => 
   const state = {
     clients: [] as Array<MemoryPeerHandlers>,
     sent: [] as Array<string | Uint8Array>,
-    closes: [] as Array<number>
+    closes: [] as Array<number>,
+    headers: [] as Array<unknown>
   }
   const layer = Layer.succeed(MemoryNetwork, {
-    connect: (url, client) => {
+    connect: (url, client, headers) => {
       if (url.includes("nobody")) return { refused: "nobody listens" }
       state.clients.push(client)
+      state.headers.push(headers)
       onConnect(client)
       return {
         send: (frame) => state.sent.push(frame),
@@ -129,16 +131,19 @@ describe("FrameSocket.layerMemory", () => {
       assert.strictEqual((yield* Effect.flip(connection.pull)).reason._tag, "Disconnected")
     }))
 
-  it.effect("a refused connection is retried; headers are final", () =>
+  it.effect("a refused connection is retried", () =>
     Effect.gen(function*() {
-      const { layer } = network()
-      const refused = yield* Effect.flip(open(layer, {}, "ws://nobody/ws"))
+      const refused = yield* Effect.flip(open(network().layer, {}, "ws://nobody/ws"))
       assert.include(refused.message, "nobody listens")
       assert.isTrue(refused.isTransient)
-      const error = yield* FrameSocket.dial("test", Effect.succeed({ url: "ws://memory", headers: { a: "b" } })).pipe(
-        Effect.provide(Layer.provide(FrameSocket.layerMemory(), layer)),
-        Effect.flip
+    }))
+
+  it.effect("carries the headers of the handshake", () =>
+    Effect.gen(function*() {
+      const { layer, state } = network()
+      yield* FrameSocket.dial("test", Effect.succeed({ url: "ws://memory", headers: { a: "b" } })).pipe(
+        Effect.provide(Layer.provide(FrameSocket.layerMemory(), layer))
       )
-      assert.isFalse(error.isTransient)
+      assert.deepStrictEqual(state.headers, [{ a: "b" }])
     }))
 })

@@ -12,16 +12,45 @@ import type {
   WorldBook,
   WorldDelta,
   WorldMarket,
+  WorldStatistics,
+  WorldSwap,
   WorldTicker,
   WorldTrade
 } from "../../src/ExchangeDialect.ts"
 
 export const emptyBook: WorldBook = { version: 0, bids: [], asks: [], time: 0 }
 
+export const emptyStatistics: WorldStatistics = {
+  open: "0",
+  high: "0",
+  low: "0",
+  last: "0",
+  quantity: "0",
+  baseVolume: "0",
+  quoteVolume: "0",
+  time: 0
+}
+
+const fakeSwap: WorldSwap = {
+  contractSize: "0.0001",
+  decimal: true,
+  markDecimals: 3,
+  fundingInterval: 28_800_000,
+  state: () => ({
+    markPrice: "0",
+    indexPrice: "0",
+    fundingRate: "0",
+    nextFundingTime: 0,
+    openInterest: "0"
+  })
+}
+
 export interface Sent {
   readonly frame: string | Uint8Array
   readonly about: About
 }
+
+type NewsOf<Tag extends Watch["_tag"]> = Parameters<Extract<Watch, { readonly _tag: Tag }>["listener"]>[0]
 
 interface Task {
   readonly at: number
@@ -49,7 +78,7 @@ export class FakeWorld {
 
   #add(pair: TradingPair): void {
     const state: Market = { book: emptyBook, limits: [] }
-    const { base, quote } = partsOf(pair)
+    const { base, quote, settle } = partsOf(pair)
     this.#state.set(pair, state)
     this.markets.set(pair, {
       pair,
@@ -59,11 +88,13 @@ export class FakeWorld {
       quantityDecimals: 8,
       minQuantity: "0.0001",
       minNotional: "1",
+      swap: settle === undefined ? null : fakeSwap,
       book: (limit) => {
         state.limits.push(limit)
         return { ...state.book, bids: state.book.bids.slice(0, limit), asks: state.book.asks.slice(0, limit) }
       },
-      ticker: () => ({ version: 0, bid: null, ask: null, time: 0 })
+      ticker: () => ({ version: 0, bid: null, ask: null, time: 0 }),
+      statistics: () => emptyStatistics
     })
   }
 
@@ -95,16 +126,21 @@ export class FakeWorld {
     return this.#state.get(pair)!.limits
   }
 
+  /** Tells all who watch this kind of thing. */
+  tell<Tag extends Watch["_tag"]>(tag: Tag, news: NewsOf<Tag>): void {
+    for (const watch of this.watches) if (watch._tag === tag) (watch.listener as (news: NewsOf<Tag>) => void)(news)
+  }
+
   ticker(ticker: WorldTicker): void {
-    for (const watch of this.watches) if (watch._tag === "Ticker") watch.listener(ticker)
+    this.tell("Ticker", ticker)
   }
 
   trades(trades: ReadonlyArray<WorldTrade>): void {
-    for (const watch of this.watches) if (watch._tag === "Trades") watch.listener(trades)
+    this.tell("Trades", trades)
   }
 
   delta(delta: WorldDelta): void {
-    for (const watch of this.watches) if (watch._tag === "Depth") watch.listener(delta)
+    this.tell("Depth", delta)
   }
 
   /** Runs what falls due, in time order. */
@@ -150,9 +186,15 @@ export class FakeClient {
   readonly connection: DialectConnection
   readonly #world: FakeWorld
 
-  constructor(dialect: ExchangeDialect, world: FakeWorld, options: DialectOptions = { limits: "off" }) {
+  constructor(
+    dialect: ExchangeDialect,
+    world: FakeWorld,
+    options: DialectOptions = { limits: "off" },
+    headers: Readonly<Record<string, string>> = {}
+  ) {
     this.#world = world
     const peer: Peer = {
+      headers,
       send: (frame, about) => {
         if (this.closed !== null) return
         this.sent.push({ frame, about })

@@ -182,6 +182,7 @@ const onHttp = (request: DialectRequest, world: World): DialectResponse => {
 
 export const toy: ExchangeDialect = {
   id: "toy",
+  kind: "spot",
   websocketPath: "/ws/v1/",
   restPath: "/api/v1",
   connect: connectAs(false),
@@ -191,6 +192,7 @@ export const toy: ExchangeDialect = {
 /** The same exchange over binary frames, without a REST base and without the upgrade notice. */
 export const binaryToy: ExchangeDialect = {
   id: "toy-binary",
+  kind: "spot",
   websocketPath: "/ws",
   restPath: "",
   connect: (world, peer) => {

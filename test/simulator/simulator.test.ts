@@ -5,7 +5,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import { TestClock } from "effect/testing"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
-import { Engine, randomNames } from "../../src/simulator/Engine.ts"
+import { Engine } from "../../src/simulator/Engine.ts"
 import type { EngineClock } from "../../src/simulator/Engine.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type { SimulatorOptions, TopicCounts } from "../../src/simulator/Simulator.ts"
@@ -87,7 +87,7 @@ const bareEngine = (clock?: EngineClock) =>
   new Engine({
     dialects: [toy],
     pairs: [pair],
-    draws: new Map(randomNames([toy], [pair]).map((name) => [name, { nextDoubleUnsafe: () => 0.5 }])),
+    draws: () => ({ nextDoubleUnsafe: () => 0.5 }),
     limits: "off",
     rate: 0,
     tradeRate: 0,

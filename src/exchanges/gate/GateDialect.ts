@@ -620,6 +620,7 @@ const onHttp = (request: DialectRequest, world: World, options: DialectOptions):
 /** Gate spot, as its server behaves. */
 export const gateSpotDialect: ExchangeDialect = {
   id: "gate-spot",
+  kind: "spot",
   websocketPath: "/ws/v4/",
   restPath: "/api/v4",
   connect,

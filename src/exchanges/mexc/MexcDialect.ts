@@ -541,6 +541,7 @@ const onHttp = (request: DialectRequest, world: World, options: DialectOptions):
 /** MEXC spot, as its server behaves. */
 export const mexcSpotDialect: ExchangeDialect = {
   id: "mexc-spot",
+  kind: "spot",
   websocketPath: "/ws",
   restPath: "",
   connect,
