@@ -1,6 +1,6 @@
 /** What a careful user would write without this library: `JSON.parse` or protobufjs, and objects of the same shape. */
 import type { BookTicker, BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
-import * as MexcWire from "../../src/exchanges/mexc/MexcWire.ts"
+import * as MexcSchema from "../../src/exchanges/mexc/MexcSchema.ts"
 
 type Rows = ReadonlyArray<readonly [string, string]>
 
@@ -107,7 +107,7 @@ const mexcPair = (symbol: string): `${string}/${string}` => `${symbol.slice(0, -
 /** Null for frames without data. */
 export const mexc = (frame: Buffer, receivedAt: number): MarketEvent | null => {
   if (frame[0] === 123) return null
-  const { publicAggreBookTicker: ticker, publicAggreDepths: depths, sendTime, symbol } = MexcWire.wrapper()
+  const { publicAggreBookTicker: ticker, publicAggreDepths: depths, sendTime, symbol } = MexcSchema.wrapper()
     .decode(frame) as unknown as MexcFrame
   if (ticker !== null && ticker !== undefined) {
     return {

@@ -6,6 +6,7 @@
 /** Exact decimal text by field name (`bidPrice`, `bids[4]`), only for fields with more than 15 significant digits. */
 export type ExactText = Readonly<Record<string, string>>
 
+const minus = 45
 const dot = 46
 const zero = 48
 
@@ -40,6 +41,10 @@ export const parse = (bytes: Uint8Array, start: number, end: number): number => 
   if (i < end) return parseFraction(bytes, whole, i, end)
   return i - start < longestShort ? whole : parsePlain(bytes, start, end)
 }
+
+/** The same with a minus in front allowed: rates of change. Zero has no sign. */
+export const parseSigned = (bytes: Uint8Array, start: number, end: number): number =>
+  start < end && bytes[start] === minus ? 0 - parse(bytes, start + 1, end) : parse(bytes, start, end)
 
 /** The number that begins with `whole` and goes on at `point`. */
 const parseFraction = (bytes: Uint8Array, whole: number, point: number, end: number): number => {
@@ -113,7 +118,7 @@ export const excess = (bytes: Uint8Array, start: number, end: number): string | 
     const code = bytes[i]!
     if (code === dot) {
       hasDot = true
-    } else if (digits > 0 || code !== zero) {
+    } else if (code !== minus && (digits > 0 || code !== zero)) {
       digits++
       zeros = code === zero ? zeros + 1 : 0
     }

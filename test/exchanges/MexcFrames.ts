@@ -1,12 +1,12 @@
 /** What the tests of the MEXC adapter share: a recording sink, fixtures, and protobuf by the schema under test. */
 import { existsSync, readFileSync } from "node:fs"
 import type { PublicTag } from "../../src/domain/Channel.ts"
-import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type { Instrument, InstrumentOf, TradingPair } from "../../src/domain/Instrument.ts"
 import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
 import * as Numeric from "../../src/domain/Numeric.ts"
-import type { Answer, Codec, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
+import type { Answer, Codec, CodecContext, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
+import * as MexcSchema from "../../src/exchanges/mexc/MexcSchema.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
-import * as MexcWire from "../../src/exchanges/mexc/MexcWire.ts"
 
 // ---- sink -----------------------------------------------------------------------------------------------------------
 
@@ -60,11 +60,17 @@ export const pairOfSymbol = (symbol: string): TradingPair | null => {
   return quote === undefined ? null : `${symbol.slice(0, -quote.length)}/${quote}`
 }
 
+const instrumentOf: InstrumentOf = (symbol) => {
+  const pair = pairOfSymbol(symbol)
+  return pair === null ? undefined : { pair } as Instrument
+}
+
 export interface Subject {
   readonly codec: Codec
   /** Every request for a topic, in order. */
   readonly asked: Array<string>
   readonly topics: Map<string, Topic>
+  readonly topicOf: CodecContext["topicOf"]
 }
 
 export const makeSubject = (): Subject => {
@@ -78,7 +84,7 @@ export const makeSubject = (): Subject => {
     topics.set(key, topic)
     return topic
   }
-  return { codec: mexcSpot.makeCodec({ topicOf }), asked, topics }
+  return { codec: mexcSpot.makeCodec({ topicOf, instrumentOf }), asked, topics, topicOf }
 }
 
 const encoder = new TextEncoder()
@@ -235,7 +241,7 @@ export const varintField = (number: number, value: bigint | number): Uint8Array 
 
 /** A frame by the bundled schema. */
 export const encode = (message: Readonly<Record<string, unknown>>): Uint8Array => {
-  const type = MexcWire.wrapper()
+  const type = MexcSchema.wrapper()
   return Uint8Array.from(type.encode(type.fromObject(message)).finish())
 }
 

@@ -1,8 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  Kline,
+  KlineInterval,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../../src/domain/Market.ts"
 import * as Numeric from "../../src/domain/Numeric.ts"
 import type * as Sequence from "../../src/domain/Sequence.ts"
+import * as MexcSchema from "../../src/exchanges/mexc/MexcSchema.ts"
+import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import * as MexcWire from "../../src/exchanges/mexc/MexcWire.ts"
 import type { AggreTag } from "./MexcFrames.ts"
 import {
@@ -91,18 +101,76 @@ const dealsBody = Arbitrary.all({
   eventType: words
 })
 
+const limitBody = Arbitrary.all({
+  asks: Arbitrary.array(level, { maxLength: 12 }),
+  bids: Arbitrary.array(level, { maxLength: 12 }),
+  eventType: words,
+  version,
+  lastOrderCreateTime: time
+})
+
+const quote = Arbitrary.all({ bidPrice: positive, bidQuantity: decimal, askPrice: positive, askQuantity: decimal })
+
+const batchBody = Arbitrary.all({
+  items: Arbitrary.array(quote, { minLength: 1, maxLength: 6 }),
+  version,
+  lastOrderCreateTime: time
+})
+
+const signed = Arbitrary.map(
+  Arbitrary.all([decimal, Arbitrary.schema(Schema.Boolean)]),
+  ([text, negative]) => (negative ? `-${text}` : text)
+)
+
+const tickerFields = {
+  price: positive,
+  rate: signed,
+  zonedRate: signed,
+  high: positive,
+  low: positive,
+  volume: decimal,
+  quantity: decimal,
+  lastCloseRate: signed
+}
+
+const miniTickerBody = Arbitrary.all(tickerFields)
+
+const miniTickersBody = Arbitrary.all({
+  items: Arbitrary.array(Arbitrary.all({ symbol, ...tickerFields }), { minLength: 1, maxLength: 6 })
+})
+
+const intervals: Readonly<Record<string, KlineInterval>> = { Min1: "1m", Min60: "1h", Hour8: "8h", Month1: "1M" }
+
+const klineBody = Arbitrary.map(
+  Arbitrary.all({
+    interval: Arbitrary.schema(Schema.Literals(["Min1", "Min60", "Hour8", "Month1"])),
+    windowStart: Arbitrary.schema(int(1, 2 ** 40)),
+    seconds: Arbitrary.schema(int(1, 2_678_400)),
+    openingPrice: positive,
+    closingPrice: positive,
+    highestPrice: positive,
+    lowestPrice: positive,
+    volume: decimal,
+    amount: decimal
+  }),
+  ({ seconds, ...body }) => ({ ...body, windowEnd: body.windowStart + seconds })
+)
+
 interface Wrapper {
   readonly symbol: string
   readonly sendTime: number
   readonly named: boolean
 }
 
-const message = (tag: AggreTag, name: string, { symbol: wireSymbol, sendTime, named }: Wrapper, body: object) => ({
-  channel: channelOf(tag, wireSymbol),
+const messageOf = (channel: string, name: string, { symbol: wireSymbol, sendTime, named }: Wrapper, body: object) => ({
+  channel,
   ...(named ? { symbol: wireSymbol } : {}),
   sendTime,
   [name]: body
 })
+
+const message = (tag: AggreTag, name: string, about: Wrapper, body: object) =>
+  messageOf(channelOf(tag, about.symbol), name, about, body)
 
 // ---- what protobufjs makes of them ----------------------------------------------------------------------------------
 
@@ -117,17 +185,28 @@ interface Decoded {
     readonly fromVersion: string
     readonly toVersion: string
   }
-  readonly publicAggreDeals?: { readonly deals: ReadonlyArray<Readonly<Record<string, string>>> }
+  readonly publicAggreDeals?: { readonly deals: ReadonlyArray<Fields> }
+  readonly publicLimitDepths?: {
+    readonly asks: ReadonlyArray<Fields>
+    readonly bids: ReadonlyArray<Fields>
+    readonly version: string
+  }
+  readonly publicSpotKline?: Fields
+  readonly publicMiniTicker?: Fields
+  readonly publicMiniTickers?: { readonly items: ReadonlyArray<Fields> }
+  readonly publicBookTickerBatch?: { readonly items: ReadonlyArray<Fields>; readonly version: string }
 }
+
+type Fields = Readonly<Record<string, string>>
 
 /** The whole frame by the library alone. */
 const generic = (frame: Uint8Array): Decoded => {
-  const type = MexcWire.wrapper()
+  const type = MexcSchema.wrapper()
   return type.toObject(type.decode(frame), { longs: String, defaults: false, arrays: true }) as Decoded
 }
 
 const digitsOf = (text: string): number => {
-  const digits = text.replace(".", "").replace(/^0+/, "")
+  const digits = text.replace("-", "").replace(".", "").replace(/^0+/, "")
   return (text.includes(".") ? digits.replace(/0+$/, "") : digits).length
 }
 
@@ -137,7 +216,8 @@ const exactOf = (fields: Readonly<Record<string, string>>): Readonly<Record<stri
 }
 
 const about = ({ channel }: Decoded) => {
-  const symbolOf = channel.slice(channel.lastIndexOf("@") + 1)
+  const [, , first = "", last = first] = channel.split("@")
+  const symbolOf = channel.includes(".aggre.") ? last : first
   return { pair: pairOfSymbol(symbolOf), symbol: symbolOf, receivedAt }
 }
 
@@ -148,9 +228,8 @@ const versionOf = (text: string): Sequence.Sequence => {
 
 const timeOf = ({ sendTime, createTime }: Decoded): number => Number(sendTime ?? createTime)
 
-const tickerOf = (decoded: Decoded): BookTicker => {
-  const { bidPrice = "", bidQuantity = "", askPrice = "", askQuantity = "", version: text = "" } = decoded
-    .publicAggreBookTicker!
+const quoteOf = (decoded: Decoded, fields: Fields, text: string): BookTicker => {
+  const { bidPrice = "", bidQuantity = "", askPrice = "", askQuantity = "" } = fields
   return {
     _tag: "BookTicker",
     ...about(decoded),
@@ -165,15 +244,84 @@ const tickerOf = (decoded: Decoded): BookTicker => {
   }
 }
 
+const tickerOf = (decoded: Decoded): BookTicker =>
+  quoteOf(decoded, decoded.publicAggreBookTicker!, decoded.publicAggreBookTicker!["version"]!)
+
+const batchOf = (decoded: Decoded): ReadonlyArray<BookTicker> => {
+  const { items, version: text } = decoded.publicBookTickerBatch!
+  return items.map((item) => quoteOf(decoded, item, text))
+}
+
+const miniTickerOf = (decoded: Decoded, fields: Fields, symbolOf: string): Ticker => {
+  const { high = "", low = "", price = "", quantity = "", volume = "", zonedRate = "" } = fields
+  return {
+    _tag: "Ticker",
+    symbol: symbolOf,
+    pair: pairOfSymbol(symbolOf),
+    receivedAt,
+    lastPrice: Number(price),
+    bidPrice: null,
+    askPrice: null,
+    highPrice: Number(high),
+    lowPrice: Number(low),
+    change: Number(zonedRate) + 0,
+    baseVolume: Number(quantity),
+    quoteVolume: Number(volume),
+    exchangeTime: timeOf(decoded),
+    exact: exactOf({
+      lastPrice: price,
+      highPrice: high,
+      lowPrice: low,
+      change: zonedRate,
+      baseVolume: quantity,
+      quoteVolume: volume
+    })
+  }
+}
+
+const klineOf = (decoded: Decoded): Kline => {
+  const { amount = "", closingPrice = "", highestPrice = "", interval = "", lowestPrice = "", openingPrice = "" } =
+    decoded.publicSpotKline!
+  const { volume = "", windowEnd, windowStart } = decoded.publicSpotKline!
+  return {
+    _tag: "Kline",
+    ...about(decoded),
+    interval: intervals[interval]!,
+    price: "last",
+    openTime: Number(windowStart) * 1000,
+    closeTime: Number(windowEnd) * 1000,
+    open: Number(openingPrice),
+    high: Number(highestPrice),
+    low: Number(lowestPrice),
+    close: Number(closingPrice),
+    baseVolume: Number(volume),
+    quoteVolume: Number(amount),
+    contractVolume: null,
+    closed: null,
+    exchangeTime: timeOf(decoded),
+    exact: exactOf({
+      open: openingPrice,
+      high: highestPrice,
+      low: lowestPrice,
+      close: closingPrice,
+      baseVolume: volume,
+      quoteVolume: amount
+    })
+  }
+}
+
 const flatOf = (levels: ReadonlyArray<Readonly<Record<string, string>>>): ReadonlyArray<string> =>
   levels.flatMap(({ price = "", quantity = "" }) => [price, quantity])
 
 const updateOf = (decoded: Decoded): BookUpdate => {
-  const { asks, bids, fromVersion, toVersion } = decoded.publicAggreDepths!
+  const limited = decoded.publicLimitDepths
+  const { asks, bids, fromVersion, toVersion } = limited === undefined
+    ? decoded.publicAggreDepths!
+    : { ...limited, fromVersion: limited.version, toVersion: limited.version }
   const named = (side: string, flat: ReadonlyArray<string>) => flat.map((text, i) => [`${side}[${i}]`, text] as const)
   return {
     _tag: "BookUpdate",
-    kind: "delta",
+    kind: limited === undefined ? "delta" : "snapshot",
     ...about(decoded),
     bids: flatOf(bids).map(Number),
     asks: flatOf(asks).map(Number),
@@ -200,9 +348,15 @@ const tradesOf = (decoded: Decoded): ReadonlyArray<Trade> =>
 
 const expectedEvents = (frame: Uint8Array): ReadonlyArray<MarketEvent> => {
   const decoded = generic(frame)
+  const { publicMiniTicker, publicMiniTickers } = decoded
   if (decoded.publicAggreBookTicker !== undefined) return [tickerOf(decoded)]
-  if (decoded.publicAggreDepths !== undefined) return [updateOf(decoded)]
-  return tradesOf(decoded)
+  if (decoded.publicBookTickerBatch !== undefined) return batchOf(decoded)
+  if (decoded.publicSpotKline !== undefined) return [klineOf(decoded)]
+  if (publicMiniTicker !== undefined) return [miniTickerOf(decoded, publicMiniTicker, about(decoded).symbol)]
+  if (publicMiniTickers !== undefined) {
+    return publicMiniTickers.items.map((item) => miniTickerOf(decoded, item, item["symbol"]!))
+  }
+  return decoded.publicAggreDeals === undefined ? [updateOf(decoded)] : tradesOf(decoded)
 }
 
 // ---- frames ---------------------------------------------------------------------------------------------------------
@@ -219,9 +373,46 @@ const dealsFrame = Arbitrary.map(
   Arbitrary.all({ ...wrapper, body: dealsBody }),
   ({ body, ...rest }) => encode(message("Trades", "publicAggreDeals", rest, body))
 )
-const kind = Arbitrary.schema(Schema.Literals([0, 1, 2]))
+const limitFrame = Arbitrary.map(
+  Arbitrary.all({ ...wrapper, body: limitBody }),
+  ({ body, ...rest }) =>
+    encode(messageOf(`spot@public.limit.depth.v3.api.pb@${rest.symbol}@20`, "publicLimitDepths", rest, body))
+)
+const batchFrame = Arbitrary.map(
+  Arbitrary.all({ ...wrapper, body: batchBody }),
+  ({ body, ...rest }) =>
+    encode(messageOf(`spot@public.bookTicker.batch.v3.api.pb@${rest.symbol}`, "publicBookTickerBatch", rest, body))
+)
+const klineFrame = Arbitrary.map(
+  Arbitrary.all({ ...wrapper, body: klineBody }),
+  ({ body, ...rest }) =>
+    encode(messageOf(`spot@public.kline.v3.api.pb@${rest.symbol}@${body.interval}`, "publicSpotKline", rest, body))
+)
+const miniTickerFrame = Arbitrary.map(
+  Arbitrary.all({ ...wrapper, body: miniTickerBody }),
+  ({ body, ...rest }) => {
+    const named = rest.named ? { symbol: rest.symbol } : {}
+    const channel = `spot@public.miniTicker.v3.api.pb@${rest.symbol}@UTC+8`
+    return encode(messageOf(channel, "publicMiniTicker", rest, { ...named, ...body }))
+  }
+)
+const miniTickersFrame = Arbitrary.map(
+  Arbitrary.all({ ...wrapper, body: miniTickersBody }),
+  ({ body, ...rest }) => encode(messageOf("spot@public.miniTickers.v3.api.pb@24H", "publicMiniTickers", rest, body))
+)
+const kind = Arbitrary.schema(Schema.Literals([0, 1, 2, 3, 4, 5, 6, 7]))
 const anyFrame = Arbitrary.map(
-  Arbitrary.all([kind, tickerFrame, depthFrame, dealsFrame]),
+  Arbitrary.all([
+    kind,
+    tickerFrame,
+    depthFrame,
+    dealsFrame,
+    limitFrame,
+    batchFrame,
+    klineFrame,
+    miniTickerFrame,
+    miniTickersFrame
+  ]),
   ([index, ...frames]) => frames[index]!
 )
 
@@ -289,6 +480,41 @@ const deals = (...body: ReadonlyArray<Uint8Array>) => concat([dealsHead, field(3
 const deal = (price: string, quantity: string, type: number | bigint, millis: number | bigint = 1) =>
   field(1, concat([field(1, price), field(2, quantity), varintField(3, type), varintField(4, millis)]))
 
+const limitHead = concat([
+  field(1, "spot@public.limit.depth.v3.api.pb@BTCUSDT@5"),
+  field(3, "BTCUSDT"),
+  varintField(6, 1_790_000_000_000)
+])
+const limited = (...body: ReadonlyArray<Uint8Array>) => concat([limitHead, field(303, concat(body))])
+
+const batchHead = concat([field(1, "spot@public.bookTicker.batch.v3.api.pb@BTCUSDT"), field(3, "BTCUSDT")])
+const batch = (...body: ReadonlyArray<Uint8Array>) => concat([batchHead, field(311, concat(body))])
+const plainQuote = field(1, concat([plainTicker.bid, plainTicker.ask]))
+
+const candleHead = concat([field(1, "spot@public.kline.v3.api.pb@BTCUSDT@Min1"), field(3, "BTCUSDT")])
+
+/** A candle's body by field number; the plain one where a field is not given, without it where it is null. */
+const candleBody = (fields: Readonly<Record<number, string | number | bigint | null>> = {}): Uint8Array => {
+  const plain = { 1: "Min1", 2: 60, 3: "1", 4: "2", 5: "3", 6: "0.5", 7: "10", 8: "20", 9: 120 }
+  return concat(
+    Object.entries({ ...plain, ...fields }).flatMap(([number, value]) => {
+      if (value === null) return []
+      return [typeof value === "string" ? field(Number(number), value) : varintField(Number(number), value)]
+    })
+  )
+}
+const candle = (fields?: Readonly<Record<number, string | number | bigint | null>>) =>
+  concat([candleHead, field(308, candleBody(fields))])
+
+const miniHead = concat([field(1, "spot@public.miniTicker.v3.api.pb@BTCUSDT@24H"), field(3, "BTCUSDT")])
+const mini = (fields: Readonly<Record<number, string>> = {}): Uint8Array =>
+  concat(Object.entries({ 1: "BTCUSDT", 2: "5", ...fields }).map(([number, text]) => field(Number(number), text)))
+const miniTicker = (fields?: Readonly<Record<number, string>>) => concat([miniHead, field(309, mini(fields))])
+
+const everyHead = concat([field(1, "spot@public.miniTickers.v3.api.pb@24H")])
+const miniTickers = (...items: ReadonlyArray<Uint8Array>) =>
+  concat([everyHead, field(310, concat(items.map((item) => field(1, item))))])
+
 const group = (number: number, content: Uint8Array) => concat([varint(number * 8 + 3), content, varint(number * 8 + 4)])
 
 const failsWith = (frame: Uint8Array, detail: RegExp): void => {
@@ -306,7 +532,7 @@ describe("MEXC decoder against protobufjs", () => {
     const calls = decode(frame)
     assert.notInclude(tagsOf(calls), "fallback")
     assert.deepStrictEqual(eventsOf(calls), expectedEvents(frame))
-  }, { arbitrary: { runs: 600 } })
+  }, { arbitrary: { runs: 1200 } })
 
   it.prop(
     "reads fields in any order, with unknown ones between",
@@ -389,6 +615,11 @@ describe("MEXC decoder on damaged frames", () => {
     check(ticker(Uint8Array.from(bytes)))
     check(depth(versions, Uint8Array.from(bytes)))
     check(deals(Uint8Array.from(bytes)))
+    check(limited(field(4, "1"), Uint8Array.from(bytes)))
+    check(batch(plainQuote, Uint8Array.from(bytes)))
+    check(concat([candleHead, field(308, concat([candleBody(), Uint8Array.from(bytes)]))]))
+    check(concat([miniHead, field(309, concat([mini(), Uint8Array.from(bytes)]))]))
+    check(miniTickers(mini(), Uint8Array.from(bytes)))
   }, { arbitrary: { runs: 300 } })
 
   it.prop("delivers nothing of a frame that is cut off", { frame: anyFrame }, ({ frame }) => {
@@ -433,7 +664,7 @@ describe("MEXC decoder, layouts", () => {
         field(315, plainTicker.bid),
         field(315, concat([plainTicker.ask, plainTicker.version]))
       ]),
-      "another body first": concat([head, field(308, "kline"), field(315, plainBody)]),
+      "another body first": concat([head, field(301, "deals"), field(315, plainBody)]),
       "unknown fields below": concat([
         head,
         group(9, new Uint8Array(0)),
@@ -448,7 +679,7 @@ describe("MEXC decoder, layouts", () => {
   })
 
   it("takes the last of two bodies of different kinds", () => {
-    const calls = decode(concat([head, field(315, plainBody), field(308, "kline")]))
+    const calls = decode(concat([head, field(315, plainBody), field(301, "deals")]))
     assert.deepStrictEqual(tagsOf(calls), ["fallback", "ignored"])
     failsWith(concat([head, field(315, plainBody), field(314, deal("1", "1", 1))]), /body is a publicAggreDeals/)
   })
@@ -614,22 +845,182 @@ describe("MEXC decoder, values", () => {
   )
 })
 
+describe("MEXC decoder, whole books", () => {
+  it("takes each for a snapshot, also without levels", () => {
+    const [event] = eventsOf(decode(limited(field(4, "7")))) as ReadonlyArray<BookUpdate>
+    assert.deepInclude(event, { kind: "snapshot", bids: [], asks: [], firstVersion: 7, version: 7 })
+  })
+
+  it("needs a version and levels that are right", () => {
+    failsWith(limited(), /a book without a version/)
+    failsWith(limited(field(4, "")), /a book without a version/)
+    failsWith(limited(field(4, "7x")), /version is no number/)
+    failsWith(limited(field(4, "7"), field(1, concat([field(1, "0"), field(2, "1")]))), /asks\[0\] is no level/)
+    failsWith(limited(varintField(4, 7)), /field 4 has wire type 0/)
+    failsWith(limited(varintField(1, 7)), /field 1 has wire type 0/)
+  })
+
+  it("takes the symbol that stands before the depth", () => {
+    failsWith(
+      concat([field(1, "spot@public.limit.depth.v3.api.pb@BTCUSDT@5"), field(3, "5"), field(303, versions)]),
+      /symbol/
+    )
+  })
+})
+
+describe("MEXC decoder, batches", () => {
+  it("delivers every item, and none where one is damaged", () => {
+    const events = eventsOf(decode(batch(plainQuote, field(1, plainTicker.ask), field(2, "9"))))
+    assert.deepStrictEqual(events.map((event) => (event as BookTicker).bidPrice), [100.5, null])
+    assert.deepStrictEqual(events.map((event) => (event as BookTicker).version), [9, 9])
+    failsWith(batch(plainQuote, field(1, field(1, "x"))), /bidPrice is no plain decimal/)
+    failsWith(batch(plainQuote, field(1, field(1, "1"))), /half a side/)
+    failsWith(batch(plainQuote, field(2, "x")), /version is no number/)
+    failsWith(batch(plainQuote, varintField(1, 1)), /field 1 has wire type 0/)
+    failsWith(batch(field(1, Uint8Array.of(0x0a, 9, 49))), /field 1 runs beyond/)
+  })
+
+  it("says so when there is nothing in it", () => {
+    assert.deepStrictEqual(decode(batch(field(2, "9"))), [{ _tag: "ignored", detail: "a batch without a ticker" }])
+  })
+
+  it("starts afresh after a batch that failed half way", () => {
+    const { codec } = makeSubject()
+    const sink = new RecordingSink()
+    decode(batch(plainQuote, field(1, field(1, "x"))), sink, codec)
+    decode(batch(plainQuote), sink, codec)
+    assert.deepStrictEqual(tagsOf(sink.calls), ["failed", "event"])
+  })
+})
+
+describe("MEXC decoder, candles", () => {
+  const klineIn = (fields?: Readonly<Record<number, string | number | bigint | null>>) =>
+    eventsOf(decode(candle(fields)))[0] as Kline
+
+  it("turns seconds into milliseconds", () => {
+    assert.deepInclude(klineIn(), { openTime: 60_000, closeTime: 120_000, interval: "1m" })
+    assert.isNull(klineIn({ 9: null }).closeTime)
+    assert.isNull(klineIn({ 9: 0 }).closeTime)
+  })
+
+  it("keeps the order open, close, high, low apart", () => {
+    assert.deepInclude(klineIn(), { open: 1, close: 2, high: 3, low: 0.5, baseVolume: 10, quoteVolume: 20 })
+  })
+
+  it("refuses windows that are none", () => {
+    failsWith(candle({ 2: null }), /a candle from 0 to 120000 ms/)
+    failsWith(candle({ 9: 60 }), /a candle from 60000 to 60000 ms/)
+    failsWith(candle({ 9: 59 }), /a candle from 60000 to 59000 ms/)
+    failsWith(candle({ 2: 2n ** 53n - 2n }), /a time is 9007199254740990 s/)
+    failsWith(candle({ 2: -1n }), /integer/)
+  })
+
+  it("refuses another interval than the channel's", () => {
+    failsWith(candle({ 1: "Min5" }), /the interval is not the channel's/)
+    failsWith(candle({ 1: "" }), /the interval is not the channel's/)
+    assert.strictEqual(klineIn({ 1: null }).interval, "1m")
+  })
+
+  it("refuses some prices without the others, and numbers that are none", () => {
+    for (const number of [3, 4, 5, 6]) {
+      failsWith(candle({ [number]: null }), /half its prices/)
+      failsWith(candle({ [number]: "0" }), /half its prices/)
+      failsWith(candle({ [number]: "-1" }), /no plain decimal/)
+    }
+    failsWith(candle({ 7: "x" }), /baseVolume is no plain decimal/)
+    failsWith(candle({ 8: "x" }), /quoteVolume is no plain decimal/)
+  })
+
+  it("ignores a candle of a market that was never traded", () => {
+    for (const price of [null, "", "0"]) {
+      const calls = decode(candle({ 3: price, 4: price, 5: price, 6: price }))
+      assert.deepStrictEqual(calls, [{ _tag: "ignored", detail: "a candle without prices" }])
+    }
+  })
+})
+
+describe("MEXC decoder, tickers of the day", () => {
+  const tickerIn = (fields?: Readonly<Record<number, string>>) => eventsOf(decode(miniTicker(fields)))[0] as Ticker
+
+  it("takes the change of the channel's zone, signed", () => {
+    assert.strictEqual(tickerIn({ 3: "0.5", 4: "-0.25" }).change, -0.25)
+    assert.isNull(tickerIn({ 3: "0.5" }).change)
+    assert.isNull(tickerIn({ 4: "" }).change)
+    assert.isTrue(Object.is(tickerIn({ 4: "-0" }).change, 0))
+    for (const text of ["+1", "-", "--1", "1E-7", "-0x1", "NaN"]) {
+      failsWith(miniTicker({ 4: text }), /change is no plain decimal/)
+    }
+  })
+
+  it("takes volume for quote and quantity for base", () => {
+    assert.deepInclude(tickerIn({ 7: "100", 8: "20" }), { quoteVolume: 100, baseVolume: 20 })
+    assert.deepInclude(tickerIn({ 7: "0" }), { quoteVolume: 0, baseVolume: null })
+  })
+
+  it("has no extremes where there are none", () => {
+    assert.deepInclude(tickerIn({ 5: "0", 6: "" }), { highPrice: null, lowPrice: null })
+    failsWith(miniTicker({ 5: "x" }), /highPrice is no plain decimal/)
+    failsWith(miniTicker({ 6: "x" }), /lowPrice is no plain decimal/)
+  })
+
+  it("refuses another symbol than the channel's", () => {
+    failsWith(miniTicker({ 1: "ETHUSDT" }), /the symbol is not the channel's/)
+    const unnamed = concat([miniHead, field(309, field(2, "5"))])
+    assert.strictEqual(eventsOf(decode(unnamed))[0]?.symbol, "BTCUSDT")
+  })
+
+  it("reads tickers of every pair, with the pairs that are known", () => {
+    const frame = miniTickers(mini(), mini({ 1: "WHO" }), mini({ 1: "龙虾USDT" }))
+    const named = eventsOf(decode(frame)).map(({ pair, symbol }) => [pair, symbol])
+    assert.deepStrictEqual(named, [["BTC/USDT", "BTCUSDT"], [null, "WHO"], ["龙虾/USDT", "龙虾USDT"]])
+    const events: Array<MarketEvent> = []
+    const codec = mexcSpot.makeCodec({ topicOf: makeSubject().topicOf })
+    const sink = new RecordingSink()
+    codec.decode(frame, receivedAt, sink)
+    for (const event of eventsOf(sink.calls)) events.push(event)
+    assert.deepStrictEqual(events.map(({ pair }) => pair), [null, null, null])
+  })
+
+  it("refuses tickers of every pair as a whole where one is damaged, and leaves out what was never traded", () => {
+    failsWith(miniTickers(mini(), field(2, "5")), /a ticker without a readable symbol/)
+    failsWith(miniTickers(mini(), mini({ 1: "" })), /a ticker without a readable symbol/)
+    failsWith(miniTickers(mini(), concat([field(1, Uint8Array.of(0xff)), field(2, "5")])), /without a readable symbol/)
+    failsWith(miniTickers(mini(), mini({ 2: "x" })), /lastPrice is no plain decimal/)
+    const events = eventsOf(decode(miniTickers(mini({ 2: "0" }), mini({ 1: "ETHUSDT" }), mini({ 2: "" }))))
+    assert.deepStrictEqual(events.map(({ symbol: name }) => name), ["ETHUSDT"])
+    assert.deepStrictEqual(tagsOf(decode(miniTickers(mini({ 2: "0" })))), ["ignored"])
+  })
+
+  it("forgets what the item before had", () => {
+    const [, second] = eventsOf(decode(miniTickers(mini({ 4: "1", 5: "9", 7: "3" }), mini()))) as ReadonlyArray<Ticker>
+    assert.deepInclude(second, { change: null, highPrice: null, quoteVolume: null, exact: null })
+  })
+
+  it("starts afresh after tickers that failed half way", () => {
+    const { codec } = makeSubject()
+    const sink = new RecordingSink()
+    decode(miniTickers(mini(), mini({ 2: "x" })), sink, codec)
+    decode(miniTickers(mini({ 1: "ETHUSDT" })), sink, codec)
+    assert.deepStrictEqual(tagsOf(sink.calls), ["failed", "event"])
+  })
+})
+
 describe("MEXC decoder, channels", () => {
-  const kline = concat([field(1, "spot@public.kline.v3.api.pb@BTCUSDT@Min1"), field(3, "BTCUSDT")])
+  const retired = concat([field(1, "spot@public.increase.depth.v3.api.pb@BTCUSDT"), field(3, "BTCUSDT")])
 
   it("ignores bodies and channels that are not read, and says which", () => {
-    assert.deepStrictEqual(decode(concat([kline, field(308, "x")])), [{
+    assert.deepStrictEqual(decode(concat([retired, field(302, "x")])), [{
       _tag: "ignored",
-      detail: "a publicSpotKline frame"
+      detail: "a publicIncreaseDepths frame"
     }])
-    assert.deepStrictEqual(tagsOf(decode(concat([kline, field(315, plainBody)]))), ["ignored"])
-    assert.deepStrictEqual(tagsOf(decode(concat([kline, field(316, plainBody)]))), ["ignored"])
+    assert.deepStrictEqual(tagsOf(decode(concat([retired, field(315, plainBody)]))), ["ignored"])
+    assert.deepStrictEqual(tagsOf(decode(concat([retired, field(316, plainBody)]))), ["ignored"])
     assert.deepStrictEqual(tagsOf(decode(head)), ["ignored"])
     assert.deepStrictEqual(tagsOf(decode(new Uint8Array(0))), ["ignored"])
     assert.deepStrictEqual(tagsOf(decode(deals(field(2, "type")))), ["ignored"])
     assert.deepStrictEqual(tagsOf(decode(plainTicker.channel)), ["ignored"])
-    for (const tag of [313, 314, 315]) {
-      assert.deepStrictEqual(tagsOf(decode(concat([kline, field(tag, "")]))), ["ignored"])
+    for (const tag of [303, 308, 309, 310, 311, 313, 314, 315]) {
+      assert.deepStrictEqual(tagsOf(decode(concat([retired, field(tag, "")]))), ["ignored"])
     }
   })
 
@@ -648,7 +1039,29 @@ describe("MEXC decoder, channels", () => {
     }
   })
 
+  it("ignores channels whose name is nearly one of ours", () => {
+    const names = [
+      "spot@public.kline.v3.api.pb@BTCUSDT",
+      "spot@public.kline.v3.api.pb@BTCUSDT@Min3",
+      "spot@public.kline.v3.api.pb@BTCUSDT@Min1@x",
+      "spot@public.toString.v3.api.pb@BTCUSDT",
+      "spot@public.miniTickers.v3.api.pb@24H@BTCUSDT",
+      "spot@public.bookTicker.batch.v3.api.pb@BTCUSDT@10ms",
+      "spot@public.limit.depth.v3.api.pb@BTCUSDT",
+      "spot@private.kline.v3.api.pb@BTCUSDT@Min1"
+    ]
+    for (const name of names) {
+      const calls = decode(concat([field(1, name), field(315, plainBody)]))
+      assert.deepStrictEqual(calls, [{ _tag: "ignored", detail: "data of a channel that is not read" }], name)
+    }
+  })
+
   it("refuses a body that is not the channel's", () => {
+    failsWith(concat([candleHead, field(315, plainBody)]), /Min1: the body is a publicAggreBookTicker/)
+    failsWith(concat([limitHead, field(313, versions)]), /BTCUSDT@5: the body is a publicAggreDepths/)
+    failsWith(concat([depthHead, field(303, field(4, "1"))]), /the body is a publicLimitDepths/)
+    failsWith(concat([head, field(311, plainQuote)]), /the body is a publicBookTickerBatch/)
+    failsWith(concat([miniHead, field(310, field(1, mini()))]), /the body is a publicMiniTickers/)
     failsWith(concat([dealsHead, field(315, plainBody)]), /BTCUSDT: the body is a publicAggreBookTicker/)
     failsWith(concat([head, field(313, versions)]), /the body is a publicAggreDepths/)
     failsWith(concat([head, field(314, deal("1", "1", 1))]), /the body is a publicAggreDeals/)
@@ -782,15 +1195,15 @@ describe("MEXC generic decoder", () => {
       group(30, field(1, "y")),
       head
     ])
-    const normal = MexcWire.normalise(odd)
+    const normal = MexcSchema.normalise(odd)
     assert(normal._tag === "Frame")
     assert.deepStrictEqual(Uint8Array.from(normal.frame), ticker(plainBody))
   })
 
   it("says why a frame cannot be read", () => {
-    const cut = MexcWire.normalise(read({ hex: "0a05" }))
+    const cut = MexcSchema.normalise(read({ hex: "0a05" }))
     assert(cut._tag === "Unreadable")
     assert.match(cut.detail, /out of range/)
-    assert.deepStrictEqual(MexcWire.normalise(field(1, Uint8Array.of(0xff)))._tag, "Unreadable")
+    assert.deepStrictEqual(MexcSchema.normalise(field(1, Uint8Array.of(0xff)))._tag, "Unreadable")
   })
 })

@@ -6,12 +6,6 @@ import { Predicate } from "effect"
 import type { Sink } from "../../ExchangeAdapter.ts"
 import * as MexcErrors from "./MexcErrors.ts"
 
-/** Longer frames are not looked at as text, unless they begin as JSON does. */
-export const longestText = 4096
-
-/** Whether text is meant to be read: no control characters but white space. */
-export const isText = (words: string): boolean => !/[^\P{Cc}\s]/u.test(words)
-
 /** The answer to a PING in JSON, should the server send one. None has been seen; its documented pings are WebSocket's. */
 const pong = "{\"method\":\"PONG\"}"
 

@@ -2,152 +2,52 @@
  * Frames to domain events. Binary frames hold one protobuf wrapper each, text frames hold JSON; both kinds come mixed on
  * one socket. Everything in a frame is decided before its first event is handed over.
  */
-import type { PublicTag } from "../../domain/Channel.ts"
-import type { BookTicker, BookUpdate, Trade } from "../../domain/Market.ts"
+import type { InstrumentOf, TradingPair } from "../../domain/Instrument.ts"
+import type { BookTicker, BookUpdate, Kline, KlineInterval, Ticker, Trade } from "../../domain/Market.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 import type { Codec, CodecContext, Sink, Topic } from "../../ExchangeAdapter.ts"
+import type { Entry } from "./MexcChannels.ts"
+import * as MexcChannels from "./MexcChannels.ts"
 import * as MexcControl from "./MexcControl.ts"
+import * as MexcSchema from "./MexcSchema.ts"
+import * as MexcText from "./MexcText.ts"
 import * as MexcWire from "./MexcWire.ts"
 
 const leftBrace = 123
-const at = 64
-
-/** Aggregated push channels: the only ones whose last part is the symbol. */
-const channelPattern = /^spot@public\.aggre\.(bookTicker|deals|depth)\.v3\.api\.pb@[^@]+@([^@]+)$/u
-
-const tagOf: Readonly<Record<string, PublicTag>> = { bookTicker: "BookTicker", deals: "Trades", depth: "Book" }
-
-/** A channel that has been seen. */
-interface Entry {
-  readonly bytes: Uint8Array
-  /** Where the symbol begins in `bytes`. */
-  readonly symbolStart: number
-  /** Null when it is none of ours. */
-  readonly topic: Topic | null
-  readonly next: Entry | undefined
-}
-
-const bucketCount = 4096
-const mostEntries = 4096
-
-/** Topics by the bytes of their channel. Bounded: past `mostEntries` each frame pays for its own look-up. */
-class Channels {
-  readonly #buckets: Array<Entry | undefined> = new Array<Entry | undefined>(bucketCount).fill(undefined)
-  readonly #context: CodecContext
-  #size = 0
-
-  constructor(context: CodecContext) {
-    this.#context = context
-  }
-
-  /** Null when the bytes are no UTF-8. */
-  find(frame: Uint8Array, start: number, end: number): Entry | null {
-    const bucket = hash(frame, start, end)
-    for (let entry = this.#buckets[bucket]; entry !== undefined; entry = entry.next) {
-      if (sameBytes(frame, start, end, entry.bytes, 0)) return entry
-    }
-    // A copy: `slice` of a Node Buffer would share its memory.
-    return this.#add(bucket, new Uint8Array(frame.subarray(start, end)))
-  }
-
-  #add(bucket: number, bytes: Uint8Array): Entry | null {
-    const key = text(bytes, 0, bytes.length)
-    if (key === null) return null
-    const parts = channelPattern.exec(key)
-    const topic = parts === null ? null : this.#context.topicOf(key, tagOf[parts[1]!]!, parts[2]!)
-    const entry = { bytes, symbolStart: bytes.lastIndexOf(at) + 1, topic, next: this.#buckets[bucket] }
-    if (this.#size < mostEntries) {
-      this.#buckets[bucket] = entry
-      this.#size++
-    }
-    return entry
-  }
-}
-
-/** The last bytes tell symbols apart, the length and the byte at 20 the channels (`okTicker`, `als`, `pth`). */
-const hash = (frame: Uint8Array, start: number, end: number): number => {
-  let value = end - start
-  if (value > 20) value = value * 31 + frame[start + 20]!
-  for (let i = end - start > 12 ? end - 12 : start; i < end; i++) value = (Math.imul(value, 31) + frame[i]!) | 0
-  return (value ^ (value >>> 12)) & (bucketCount - 1)
-}
-
-const sameBytes = (frame: Uint8Array, start: number, end: number, bytes: Uint8Array, from: number): boolean => {
-  const length = end - start
-  if (bytes.length - from !== length) return false
-  for (let i = length - 1; i >= 0; i--) {
-    if (frame[start + i] !== bytes[from + i]) return false
-  }
-  return true
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
-/** UTF-8 text of `bytes[start, end)`; null when it is none. */
-const text = (bytes: Uint8Array, start: number, end: number): string | null => {
-  try {
-    return utf8.decode(bytes.subarray(start, end))
-  } catch {
-    return null
-  }
-}
-
-/** The same for text that is nearly always short and ASCII: eight bytes at a time, without a call out of the engine. */
-const shortText = (bytes: Uint8Array, start: number, end: number): string | null => {
-  let i = start
-  let value = ""
-  for (; i + 8 <= end; i += 8) {
-    const a = bytes[i]!
-    const b = bytes[i + 1]!
-    const c = bytes[i + 2]!
-    const d = bytes[i + 3]!
-    const e = bytes[i + 4]!
-    const f = bytes[i + 5]!
-    const g = bytes[i + 6]!
-    const h = bytes[i + 7]!
-    if ((a | b | c | d | e | f | g | h) > 127) return text(bytes, start, end)
-    value += String.fromCharCode(a, b, c, d, e, f, g, h)
-  }
-  for (; i < end; i++) {
-    if (bytes[i]! > 127) return text(bytes, start, end)
-    value += String.fromCharCode(bytes[i]!)
-  }
-  return value
-}
-
-/** A frame's words, when it is text that is meant to be read. */
-const readable = (frame: Uint8Array): string | null => {
-  const words = frame.length > MexcControl.longestText ? null : text(frame, 0, frame.length)
-  return words !== null && MexcControl.isText(words) ? words : null
-}
 
 class MexcCodec implements Codec {
-  readonly #channels: Channels
+  readonly #channels: MexcChannels.Channels
+  readonly #instrumentOf: InstrumentOf
   readonly #walker = new MexcWire.Walker()
   /** Field number of the frame's body; 0 when it has none. */
   #body = 0
   #exact: Record<string, string> | null = null
+  /** Of the frame whose topic was found. */
+  #entry: Entry | null = null
   #trades: Array<Trade> = []
+  #quotes: Array<Quote> = []
+  #tickers: Array<Ticker> = []
 
   constructor(context: CodecContext) {
-    this.#channels = new Channels(context)
+    this.#channels = new MexcChannels.Channels(context)
+    this.#instrumentOf = context.instrumentOf ?? (() => undefined)
   }
 
   decode(frame: Uint8Array, receivedAt: number, sink: Sink): void {
     if (frame.length === 0) return sink.ignored("an empty frame")
-    if (frame[0] === leftBrace) return MexcControl.decode(text(frame, 0, frame.length), sink)
+    if (frame[0] === leftBrace) return MexcControl.decode(MexcText.read(frame, 0, frame.length), sink)
     if (!this.#data(frame, receivedAt, sink)) this.#unusual(frame, receivedAt, sink)
   }
 
   /** Text that is no JSON, or protobuf in a layout that the walker leaves to the generic decoder, or nothing readable. */
   #unusual(frame: Uint8Array, receivedAt: number, sink: Sink): void {
     const walker = this.#walker
-    const words = readable(frame)
+    const words = MexcText.readable(frame)
     if (words !== null) return MexcControl.decode(words, sink)
     if (walker.surprise === null) return sink.failed(this.#describe(frame, walker.problem))
     sink.fallback()
-    const normalised = MexcWire.normalise(frame)
+    const normalised = MexcSchema.normalise(frame)
     if (normalised._tag === "Unreadable") return sink.failed(this.#describe(frame, normalised.detail))
     if (this.#data(normalised.frame, receivedAt, sink)) return
     sink.failed(this.#describe(normalised.frame, walker.problem ?? walker.surprise))
@@ -157,7 +57,7 @@ class MexcCodec implements Codec {
   #describe(frame: Uint8Array, problem: string | null): string {
     const { starts, ends } = this.#walker
     const end = ends[MexcWire.channelSlot]!
-    const channel = end === 0 || end > frame.length ? null : text(frame, starts[MexcWire.channelSlot]!, end)
+    const channel = end === 0 || end > frame.length ? null : MexcText.read(frame, starts[MexcWire.channelSlot]!, end)
     return `${channel ?? "a frame without a readable channel"}: ${problem ?? "unreadable"}`
   }
 
@@ -165,6 +65,14 @@ class MexcCodec implements Codec {
   #data(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
     this.#exact = null
     if (!this.#wrapper(frame)) return false
+    if (this.#body === 0) {
+      this.#bodiless(frame, sink)
+      return true
+    }
+    return this.#content(frame, receivedAt, sink)
+  }
+
+  #content(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
     switch (this.#body) {
       case MexcWire.bookTickerBody:
         return this.#bookTicker(frame, receivedAt, sink)
@@ -172,9 +80,16 @@ class MexcCodec implements Codec {
         return this.#depths(frame, receivedAt, sink)
       case MexcWire.dealsBody:
         return this.#deals(frame, receivedAt, sink)
-      case 0:
-        this.#bodiless(frame, sink)
-        return true
+      case MexcWire.limitDepthsBody:
+        return this.#limitDepths(frame, receivedAt, sink)
+      case MexcWire.klineBody:
+        return this.#kline(frame, receivedAt, sink)
+      case MexcWire.miniTickerBody:
+        return this.#miniTicker(frame, receivedAt, sink)
+      case MexcWire.miniTickersBody:
+        return this.#miniTickers(frame, receivedAt, sink)
+      case MexcWire.bookTickerBatchBody:
+        return this.#batch(frame, receivedAt, sink)
       default:
         sink.ignored(`a ${MexcWire.bodyNames.get(this.#body)} frame`)
         return true
@@ -183,7 +98,7 @@ class MexcCodec implements Codec {
 
   /** A wrapper without body has been seen on the wire. Some words are wrappers by chance, without a channel. */
   #bodiless(frame: Uint8Array, sink: Sink): void {
-    const words = this.#walker.ends[MexcWire.channelSlot] === 0 ? readable(frame) : null
+    const words = this.#walker.ends[MexcWire.channelSlot] === 0 ? MexcText.readable(frame) : null
     if (words === null) sink.ignored("a frame without a body that is known")
     else MexcControl.decode(words, sink)
   }
@@ -211,7 +126,7 @@ class MexcCodec implements Codec {
   }
 
   /** The frame's topic. Null when the frame is to be ignored, or when the walker has a problem. */
-  #topic(frame: Uint8Array, tag: PublicTag, sink: Sink): Topic | null {
+  #topic(frame: Uint8Array, sink: Sink): Topic | null {
     const walker = this.#walker
     const { starts, ends } = walker
     const end = ends[MexcWire.channelSlot]!
@@ -221,12 +136,17 @@ class MexcCodec implements Codec {
     if (entry === null) return this.#refuse("the channel is no UTF-8")
     const topic = entry.topic
     if (topic === null) return ignore(sink, "data of a channel that is not read")
-    if (topic.channel !== tag) return this.#refuse(`the body is a ${MexcWire.bodyNames.get(this.#body)}`)
-    const symbolEnd = ends[MexcWire.symbolSlot]!
-    if (
-      symbolEnd === 0 || sameBytes(frame, starts[MexcWire.symbolSlot]!, symbolEnd, entry.bytes, entry.symbolStart)
-    ) return topic
-    return this.#refuse("the symbol is not the channel's")
+    if (entry.body !== this.#body) return this.#refuse(`the body is a ${MexcWire.bodyNames.get(this.#body)}`)
+    this.#entry = entry
+    return this.#isSymbol(frame, MexcWire.symbolSlot, entry) ? topic : this.#refuse("the symbol is not the channel's")
+  }
+
+  /** Whether a slot holds the channel's symbol, or nothing; channels of all symbols have none to compare. */
+  #isSymbol(frame: Uint8Array, slot: number, entry: Entry): boolean {
+    const { starts, ends } = this.#walker
+    const end = ends[slot]!
+    if (end === 0 || entry.symbolEnd === 0) return true
+    return MexcChannels.sameBytes(frame, starts[slot]!, end, entry.bytes, entry.symbolStart, entry.symbolEnd)
   }
 
   #refuse(problem: string): null {
@@ -275,7 +195,7 @@ class MexcCodec implements Codec {
 
   #bookTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.#walker
-    const topic = this.#topic(frame, "BookTicker", sink)
+    const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
     if (!this.#fields(frame, MexcWire.bookTickerLayout)) return false
     const bidPrice = this.#decimal(frame, MexcWire.bidPriceSlot, "bidPrice")
@@ -326,11 +246,11 @@ class MexcCodec implements Codec {
 
   #depths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.#walker
-    const topic = this.#topic(frame, "Book", sink)
+    const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
     const bids: Array<number> = []
     const asks: Array<number> = []
-    if (!this.#levels(frame, bids, asks)) return false
+    if (!this.#levels(frame, MexcWire.depthsLayout, bids, asks)) return false
     const firstVersion = this.#version(frame, MexcWire.fromVersionSlot)
     const version = this.#version(frame, MexcWire.toVersionSlot)
     const exchangeTime = this.#time(frame)
@@ -357,7 +277,36 @@ class MexcCodec implements Codec {
     return true
   }
 
-  #levels(frame: Uint8Array, bids: Array<number>, asks: Array<number>): boolean {
+  /** Every frame is a whole book. */
+  #limitDepths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.#walker
+    const topic = this.#topic(frame, sink)
+    if (topic === null) return walker.problem === null
+    const bids: Array<number> = []
+    const asks: Array<number> = []
+    if (!this.#levels(frame, MexcWire.limitDepthsLayout, bids, asks)) return false
+    const version = this.#version(frame, MexcWire.toVersionSlot)
+    const exchangeTime = this.#time(frame)
+    if (version === null) walker.fail("a book without a version")
+    if (version === null || walker.problem !== null || walker.surprise !== null) return false
+    sink.event(topic, {
+      _tag: "BookUpdate",
+      kind: "snapshot",
+      pair: topic.pair,
+      symbol: topic.symbol,
+      bids,
+      asks,
+      firstVersion: version,
+      version,
+      exchangeTime,
+      receivedAt,
+      contractSize: topic.contractSize,
+      exact: this.#exact
+    })
+    return true
+  }
+
+  #levels(frame: Uint8Array, layout: MexcWire.Layout, bids: Array<number>, asks: Array<number>): boolean {
     const walker = this.#walker
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
@@ -365,7 +314,7 @@ class MexcCodec implements Codec {
       const tag = frame[position]!
       if (tag === MexcWire.asksTag) position = this.#level(frame, position, end, asks, "asks")
       else if (tag === MexcWire.bidsTag) position = this.#level(frame, position, end, bids, "bids")
-      else position = walker.step(frame, position, end, MexcWire.depthsLayout)
+      else position = walker.step(frame, position, end, layout)
       if (position < 0) return false
     }
     return true
@@ -438,7 +387,7 @@ class MexcCodec implements Codec {
 
   #deals(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.#walker
-    const topic = this.#topic(frame, "Trades", sink)
+    const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
@@ -485,20 +434,289 @@ class MexcCodec implements Codec {
     return stop
   }
 
+  #batch(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.#walker
+    const topic = this.#topic(frame, sink)
+    if (topic === null) return walker.problem === null
+    if (!this.#batchItems(frame)) return false
+    const version = this.#version(frame, MexcWire.versionSlot)
+    const exchangeTime = this.#time(frame)
+    if (walker.problem !== null || walker.surprise !== null) return false
+    const { contractSize, pair, symbol } = topic
+    const quotes = this.#quotes
+    if (quotes.length === 0) sink.ignored("a batch without a ticker")
+    for (const { askPrice, askQuantity, bidPrice, bidQuantity, exact } of quotes) {
+      sink.event(topic, {
+        _tag: "BookTicker",
+        pair,
+        symbol,
+        bidPrice,
+        bidQuantity,
+        askPrice,
+        askQuantity,
+        version,
+        exchangeTime,
+        receivedAt,
+        contractSize,
+        exact
+      })
+    }
+    return true
+  }
+
+  #batchItems(frame: Uint8Array): boolean {
+    const walker = this.#walker
+    let position = walker.starts[MexcWire.bodySlot]!
+    const end = walker.ends[MexcWire.bodySlot]!
+    this.#quotes.length = 0
+    while (position < end) {
+      if (frame[position] === MexcWire.batchItemTag) position = this.#batchItem(frame, position, end)
+      else position = walker.step(frame, position, end, MexcWire.batchLayout)
+      if (position < 0) return false
+    }
+    return true
+  }
+
+  /** The position behind the item, or -1. */
+  #batchItem(frame: Uint8Array, position: number, end: number): number {
+    const walker = this.#walker
+    const stop = this.#item(frame, position, end, MexcWire.batchItemLayout)
+    if (stop < 0) return -1
+    this.#exact = null
+    const bidPrice = this.#decimal(frame, MexcWire.itemBidPriceSlot, "bidPrice")
+    const bidQuantity = this.#decimal(frame, MexcWire.itemBidQuantitySlot, "bidQuantity")
+    const askPrice = this.#decimal(frame, MexcWire.itemAskPriceSlot, "askPrice")
+    const askQuantity = this.#decimal(frame, MexcWire.itemAskQuantitySlot, "askQuantity")
+    const bid = this.#side(bidPrice, bidQuantity)
+    const ask = this.#side(askPrice, askQuantity)
+    if (walker.problem !== null) return -1
+    this.#quotes.push({
+      bidPrice: bid ? bidPrice : null,
+      bidQuantity: bid ? bidQuantity : null,
+      askPrice: ask ? askPrice : null,
+      askQuantity: ask ? askQuantity : null,
+      exact: this.#exact
+    })
+    return stop
+  }
+
+  #miniTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.#walker
+    const topic = this.#topic(frame, sink)
+    if (topic === null) return walker.problem === null
+    if (!this.#fields(frame, MexcWire.miniTickerLayout)) return false
+    if (!this.#isSymbol(frame, MexcWire.tickerSymbolSlot, this.#entry!)) walker.fail("the symbol is not the channel's")
+    const ticker = this.#ticker(frame, topic.symbol, topic.pair, this.#time(frame), receivedAt)
+    if (walker.problem !== null || walker.surprise !== null) return false
+    if (ticker === null) sink.ignored("a ticker without a price")
+    else sink.event(topic, ticker)
+    return true
+  }
+
+  /** Tickers of many symbols. */
+  #miniTickers(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.#walker
+    const topic = this.#topic(frame, sink)
+    if (topic === null) return walker.problem === null
+    const exchangeTime = this.#time(frame)
+    let position = walker.starts[MexcWire.bodySlot]!
+    const end = walker.ends[MexcWire.bodySlot]!
+    const tickers = this.#tickers
+    tickers.length = 0
+    while (position < end) {
+      if (frame[position] === MexcWire.miniTickerTag) {
+        position = this.#tickerItem(frame, position, end, exchangeTime, receivedAt)
+      } else position = walker.step(frame, position, end, MexcWire.miniTickersLayout)
+      if (position < 0) return false
+    }
+    if (walker.problem !== null || walker.surprise !== null) return false
+    if (tickers.length === 0) sink.ignored("tickers without a price")
+    for (const ticker of tickers) sink.event(topic, ticker)
+    tickers.length = 0
+    return true
+  }
+
+  /** The position behind the item, or -1. */
+  #tickerItem(
+    frame: Uint8Array,
+    position: number,
+    end: number,
+    exchangeTime: number | null,
+    receivedAt: number
+  ): number {
+    const walker = this.#walker
+    walker.openBody()
+    const stop = this.#item(frame, position, end, MexcWire.miniTickerLayout)
+    if (stop < 0) return -1
+    const symbolEnd = walker.ends[MexcWire.tickerSymbolSlot]!
+    const symbolStart = walker.starts[MexcWire.tickerSymbolSlot]!
+    const symbol = symbolEnd === 0 ? "" : MexcText.readShort(frame, symbolStart, symbolEnd)
+    if (symbol === null || symbol === "") return walker.fail("a ticker without a readable symbol")
+    this.#exact = null
+    const pair = this.#instrumentOf(symbol)?.pair ?? null
+    const ticker = this.#ticker(frame, symbol, pair, exchangeTime, receivedAt)
+    if (walker.problem !== null) return -1
+    if (ticker !== null) this.#tickers.push(ticker)
+    return stop
+  }
+
+  /** Null when there is no price: nothing has been traded yet. Also null behind a problem. */
+  #ticker(
+    frame: Uint8Array,
+    symbol: string,
+    pair: TradingPair | null,
+    exchangeTime: number | null,
+    receivedAt: number
+  ): Ticker | null {
+    const lastPrice = this.#decimal(frame, MexcWire.lastPriceSlot, "lastPrice")
+    const highPrice = this.#decimal(frame, MexcWire.highSlot, "highPrice")
+    const lowPrice = this.#decimal(frame, MexcWire.lowSlot, "lowPrice")
+    const change = this.#change(frame)
+    const baseVolume = this.#decimal(frame, MexcWire.volumeSlot, "baseVolume")
+    const quoteVolume = this.#decimal(frame, MexcWire.turnoverSlot, "quoteVolume")
+    if (!(lastPrice > 0)) return null
+    return {
+      _tag: "Ticker",
+      pair,
+      symbol,
+      lastPrice,
+      bidPrice: null,
+      askPrice: null,
+      highPrice: highPrice > 0 ? highPrice : null,
+      lowPrice: lowPrice > 0 ? lowPrice : null,
+      change,
+      baseVolume: orNull(baseVolume),
+      quoteVolume: orNull(quoteVolume),
+      exchangeTime,
+      receivedAt,
+      exact: this.#exact
+    }
+  }
+
+  /** The rate of change in the channel's time zone; null when the field is absent or empty. */
+  #change(frame: Uint8Array): number | null {
+    const walker = this.#walker
+    const end = walker.ends[MexcWire.zonedRateSlot]!
+    const start = walker.starts[MexcWire.zonedRateSlot]!
+    if (end === 0 || end === start) return null
+    const value = Numeric.parseSigned(frame, start, end)
+    if (Number.isNaN(value)) walker.fail("change is no plain decimal")
+    else if (end - start > Numeric.exactDigits) this.#keepExact(frame, start, end, "change")
+    return value
+  }
+
+  #kline(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.#walker
+    const topic = this.#topic(frame, sink)
+    if (topic === null) return walker.problem === null
+    if (!this.#fields(frame, MexcWire.klineLayout)) return false
+    const interval = this.#interval(frame, this.#entry!)
+    const openTime = this.#seconds(frame, MexcWire.windowStartSlot)
+    const closeTime = this.#seconds(frame, MexcWire.windowEndSlot)
+    if (walker.surprise === null && !isWindow(openTime, closeTime)) {
+      walker.fail(`a candle from ${openTime} to ${closeTime} ms`)
+    }
+    const kline = this.#candle(frame, topic, interval, openTime, closeTime, receivedAt)
+    if (walker.problem !== null || walker.surprise !== null) return false
+    if (kline === null) sink.ignored("a candle without prices")
+    else sink.event(topic, kline)
+    return true
+  }
+
+  /** Null when it has no prices at all: nothing has been traded yet. Also null behind a problem. */
+  #candle(
+    frame: Uint8Array,
+    topic: Topic,
+    interval: KlineInterval,
+    openTime: number,
+    closeTime: number,
+    receivedAt: number
+  ): Kline | null {
+    const open = this.#decimal(frame, MexcWire.openSlot, "open")
+    const high = this.#decimal(frame, MexcWire.highestSlot, "high")
+    const low = this.#decimal(frame, MexcWire.lowestSlot, "low")
+    const close = this.#decimal(frame, MexcWire.closeSlot, "close")
+    const baseVolume = this.#decimal(frame, MexcWire.baseVolumeSlot, "baseVolume")
+    const quoteVolume = this.#decimal(frame, MexcWire.quoteVolumeSlot, "quoteVolume")
+    if (!this.#hasPrices(open, high, low, close)) return null
+    return {
+      _tag: "Kline",
+      pair: topic.pair,
+      symbol: topic.symbol,
+      interval,
+      price: "last",
+      openTime,
+      closeTime: closeTime === 0 ? null : closeTime,
+      open,
+      high,
+      low,
+      close,
+      baseVolume: orNull(baseVolume),
+      quoteVolume: orNull(quoteVolume),
+      contractVolume: null,
+      closed: null,
+      exchangeTime: this.#time(frame),
+      receivedAt,
+      exact: this.#exact
+    }
+  }
+
+  /** Whether all four are there. Some of them are a problem. */
+  #hasPrices(open: number, high: number, low: number, close: number): boolean {
+    if (open > 0 && high > 0 && low > 0 && close > 0) return true
+    if (open > 0 || high > 0 || low > 0 || close > 0) this.#walker.fail("a candle with half its prices")
+    return false
+  }
+
+  #interval(frame: Uint8Array, { bytes, interval, symbolEnd }: Entry): KlineInterval {
+    const { starts, ends } = this.#walker
+    const end = ends[MexcWire.intervalSlot]!
+    const start = starts[MexcWire.intervalSlot]!
+    if (end !== 0 && !MexcChannels.sameBytes(frame, start, end, bytes, symbolEnd + 1, bytes.length)) {
+      this.#walker.fail("the interval is not the channel's")
+    }
+    return interval!
+  }
+
+  /** A time that the wire gives in seconds, in ms; 0 when the field is absent. */
+  #seconds(frame: Uint8Array, slot: number): number {
+    const seconds = this.#walker.integer(frame, slot)
+    return seconds <= latestSecond ? seconds * 1000 : this.#walker.fail(`a time is ${seconds} s`)
+  }
+
   #id(frame: Uint8Array): string | null {
     const walker = this.#walker
     const end = walker.ends[MexcWire.tradeIdSlot]!
     const start = walker.starts[MexcWire.tradeIdSlot]!
     if (end === 0 || end === start) return null
-    const id = shortText(frame, start, end)
+    const id = MexcText.readShort(frame, start, end)
     if (id === null) walker.fail("a trade id is no UTF-8")
     return id
   }
 }
 
+/** Best prices of a batch, whose version may come behind them. */
+interface Quote {
+  readonly bidPrice: number | null
+  readonly bidQuantity: number | null
+  readonly askPrice: number | null
+  readonly askQuantity: number | null
+  readonly exact: BookTicker["exact"]
+}
+
 /** `tradeType`: the taker's side. */
 const buy = 1
 const sell = 2
+
+/** So that milliseconds stay exact. */
+const latestSecond = Math.floor(Number.MAX_SAFE_INTEGER / 1000)
+
+/** An end of 0 is one that the frame leaves out. */
+const isWindow = (openTime: number, closeTime: number): boolean =>
+  openTime > 0 && (closeTime === 0 || closeTime > openTime)
+
+/** What `#decimal` gives for an absent field is null. */
+const orNull = (value: number): number | null => value >= 0 ? value : null
 
 const ignore = (sink: Sink, detail: string): null => {
   sink.ignored(detail)

@@ -1,6 +1,6 @@
 /**
- * MEXC spot. The table of contents of this folder: requests (`MexcRequests`), frames (`MexcDecode` over `MexcWire` and
- * `MexcControl`), REST (`MexcRest`), refusals (`MexcErrors`). What is covered and what is unconfirmed: `docs/mexc.md`.
+ * MEXC spot. The table of contents of this folder: channels (`MexcChannels`), requests (`MexcRequests`), frames
+ * (`MexcDecode` over `MexcWire`, `MexcSchema` and `MexcControl`), REST (`MexcRest`), refusals (`MexcErrors`). What is covered and what is unconfirmed: `docs/mexc.md`.
  */
 import * as Sequence from "../../domain/Sequence.ts"
 import type { BookRecipe } from "../../ExchangeAdapter.ts"
@@ -24,7 +24,7 @@ const furthestStale = 1_000_000
  * applying it satisfies both, and only what ends before V is stale. From then on `fromVersion` must be the previous
  * `toVersion` + 1.
  */
-const book: BookRecipe = {
+const aggregatedBook: BookRecipe = {
   snapshot: "Fetch",
   joins: (snapshotVersion, update) => {
     if (update.version < snapshotVersion) return "stale"
@@ -39,17 +39,26 @@ const book: BookRecipe = {
   }
 }
 
+/** "Partial Book Depth Streams": no changes are pushed, so nothing joins or follows. */
+const limitedBook: BookRecipe = { snapshot: "EveryUpdate", joins: () => "gap", follows: () => "gap" }
+
 export const mexcSpot = ExchangeAdapter.make({
   id: MexcErrors.exchange,
   name: "MEXC spot",
   kind: "spot",
-  channels: new Set(["BookTicker", "Trades", "Book"] as const),
+  channels: new Set(["BookTicker", "Trades", "Book", "Ticker", "Kline"] as const),
   coverage: [
     {
       channel: "BookTicker",
       wire: "spot@public.aggre.bookTicker.v3.api.pb@<10ms|100ms>@<SYMBOL>",
       note: "100ms by default; sent again every interval, changed or not",
       source: "MEXC Spot V3, Websocket Market Streams, Individual Symbol Book Ticker Streams"
+    },
+    {
+      channel: "BookTicker",
+      wire: "spot@public.bookTicker.batch.v3.api.pb@<SYMBOL>",
+      note: "source batch; several tickers a frame, one event each",
+      source: "MEXC Spot V3, Websocket Market Streams, Individual Symbol Book Ticker Streams (Batch Aggregation)"
     },
     {
       channel: "Trades",
@@ -62,6 +71,30 @@ export const mexcSpot = ExchangeAdapter.make({
       wire: "spot@public.aggre.depth.v3.api.pb@<10ms|100ms>@<SYMBOL> and GET /api/v3/depth",
       note: "100ms by default; the whole book's changes; depth sizes the snapshot only",
       source: "MEXC Spot V3, Websocket Market Streams, Diff.Depth Stream"
+    },
+    {
+      channel: "Book",
+      wire: "spot@public.limit.depth.v3.api.pb@<SYMBOL>@<5|10|20>",
+      note: "source limit; depth 5, 10 or 20 (default); every push a whole book",
+      source: "MEXC Spot V3, Websocket Market Streams, Partial Book Depth Streams"
+    },
+    {
+      channel: "Ticker",
+      wire: "spot@public.miniTicker.v3.api.pb@<SYMBOL>@<ZONE>",
+      note: "every 3 s; zone 24H by default, or UTC-10 to UTC+13",
+      source: "MEXC Spot V3, Websocket Market Streams, Mini-ticker"
+    },
+    {
+      channel: "Ticker",
+      wire: "spot@public.miniTickers.v3.api.pb@<ZONE>",
+      note: "pair */*: every pair at once, every 3 s",
+      source: "MEXC Spot V3, Websocket Market Streams, Mini-tickers"
+    },
+    {
+      channel: "Kline",
+      wire: "spot@public.kline.v3.api.pb@<SYMBOL>@<Min1|Min5|Min15|Min30|Min60|Hour4|Hour8|Day1|Week1|Month1>",
+      note: "every second; 1m (default), 5m, 15m, 30m, 1h, 4h, 8h, 1d, 1w, 1M",
+      source: "MEXC Spot V3, Websocket Market Streams, K-line Streams"
     }
   ],
   urls: { websocket: "wss://wbs-api.mexc.com/ws", rest: "https://api.mexc.com" },
@@ -72,7 +105,7 @@ export const mexcSpot = ExchangeAdapter.make({
   listRefusal: "each",
   unsubscribe: MexcRequests.unsubscribe,
   makeCodec: MexcDecode.make,
-  book: () => book,
+  book: ({ source }) => source === "limit" ? limitedBook : aggregatedBook,
   heartbeat: {
     // Measured: without PING the server drops a quiet connection at about 60 s, with no close frame.
     interval: "15 seconds",
@@ -85,7 +118,10 @@ export const mexcSpot = ExchangeAdapter.make({
     // A quiet market has no trades.
     Trades: null,
     // A book sends nothing while nothing changes. The server itself takes a minute without data for a dead connection.
-    Book: "60 seconds"
+    Book: "60 seconds",
+    // Pushed every 3 s and every second, whether on quiet markets too is not known.
+    Ticker: "60 seconds",
+    Kline: "60 seconds"
   },
   limits: MexcRequests.limits,
   makeRest: MexcRest.make

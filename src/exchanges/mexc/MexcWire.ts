@@ -1,115 +1,8 @@
 /**
- * Wire format of MEXC spot push frames: the field numbers, a reader that walks them in place, and a generic decoder of
- * the same schema for frames that the reader does not know how to walk.
- *
- * Pinned to github.com/mexcdevelop/websocket-proto at 7b8ac7a6681f28551612a5a7cefbb7e09b56bb85 (2026-06-17).
+ * Wire format of MEXC spot push frames: field numbers and layouts, and a reader that walks frames in place. The schema and
+ * the generic decoder for what the reader does not know how to walk: `MexcSchema`.
  */
-import * as protobuf from "protobufjs/light.js"
-
-/**
- * `PushDataV3ApiWrapper` and the bodies that are read, as a protobufjs descriptor. Bodies that are not read stand as
- * `bytes`: the same on the wire, and it keeps the rule that the last member of a oneof wins.
- */
-const schema = {
-  nested: {
-    PushDataV3ApiWrapper: {
-      edition: "proto3",
-      oneofs: {
-        body: {
-          oneof: [
-            "publicDeals",
-            "publicIncreaseDepths",
-            "publicLimitDepths",
-            "privateOrders",
-            "publicBookTicker",
-            "privateDeals",
-            "privateAccount",
-            "publicSpotKline",
-            "publicMiniTicker",
-            "publicMiniTickers",
-            "publicBookTickerBatch",
-            "publicIncreaseDepthsBatch",
-            "publicAggreDepths",
-            "publicAggreDeals",
-            "publicAggreBookTicker"
-          ]
-        },
-        _symbol: { oneof: ["symbol"] },
-        _symbolId: { oneof: ["symbolId"] },
-        _createTime: { oneof: ["createTime"] },
-        _sendTime: { oneof: ["sendTime"] }
-      },
-      fields: {
-        channel: { type: "string", id: 1 },
-        symbol: { type: "string", id: 3, options: { proto3_optional: true } },
-        symbolId: { type: "string", id: 4, options: { proto3_optional: true } },
-        createTime: { type: "int64", id: 5, options: { proto3_optional: true } },
-        sendTime: { type: "int64", id: 6, options: { proto3_optional: true } },
-        publicDeals: { type: "bytes", id: 301 },
-        publicIncreaseDepths: { type: "bytes", id: 302 },
-        publicLimitDepths: { type: "bytes", id: 303 },
-        privateOrders: { type: "bytes", id: 304 },
-        publicBookTicker: { type: "bytes", id: 305 },
-        privateDeals: { type: "bytes", id: 306 },
-        privateAccount: { type: "bytes", id: 307 },
-        publicSpotKline: { type: "bytes", id: 308 },
-        publicMiniTicker: { type: "bytes", id: 309 },
-        publicMiniTickers: { type: "bytes", id: 310 },
-        publicBookTickerBatch: { type: "bytes", id: 311 },
-        publicIncreaseDepthsBatch: { type: "bytes", id: 312 },
-        publicAggreDepths: { type: "PublicAggreDepthsV3Api", id: 313 },
-        publicAggreDeals: { type: "PublicAggreDealsV3Api", id: 314 },
-        publicAggreBookTicker: { type: "PublicAggreBookTickerV3Api", id: 315 }
-      }
-    },
-    PublicAggreDepthsV3Api: {
-      edition: "proto3",
-      fields: {
-        asks: { rule: "repeated", type: "PublicAggreDepthV3ApiItem", id: 1 },
-        bids: { rule: "repeated", type: "PublicAggreDepthV3ApiItem", id: 2 },
-        eventType: { type: "string", id: 3 },
-        fromVersion: { type: "string", id: 4 },
-        toVersion: { type: "string", id: 5 },
-        lastOrderCreateTime: { type: "int64", id: 6 }
-      }
-    },
-    PublicAggreDepthV3ApiItem: {
-      edition: "proto3",
-      fields: {
-        price: { type: "string", id: 1 },
-        quantity: { type: "string", id: 2 }
-      }
-    },
-    PublicAggreDealsV3Api: {
-      edition: "proto3",
-      fields: {
-        deals: { rule: "repeated", type: "PublicAggreDealsV3ApiItem", id: 1 },
-        eventType: { type: "string", id: 2 }
-      }
-    },
-    PublicAggreDealsV3ApiItem: {
-      edition: "proto3",
-      fields: {
-        price: { type: "string", id: 1 },
-        quantity: { type: "string", id: 2 },
-        tradeType: { type: "int32", id: 3 },
-        time: { type: "int64", id: 4 },
-        tradeId: { type: "string", id: 5 }
-      }
-    },
-    PublicAggreBookTickerV3Api: {
-      edition: "proto3",
-      fields: {
-        bidPrice: { type: "string", id: 1 },
-        bidQuantity: { type: "string", id: 2 },
-        askPrice: { type: "string", id: 3 },
-        askQuantity: { type: "string", id: 4 },
-        version: { type: "string", id: 5 },
-        lastOrderCreateTime: { type: "int64", id: 6 }
-      }
-    }
-  }
-} as const
+import { schema } from "./MexcSchema.ts"
 
 const wrapperFields = schema.nested.PushDataV3ApiWrapper.fields
 const depthFields = schema.nested.PublicAggreDepthsV3Api.fields
@@ -117,11 +10,22 @@ const levelFields = schema.nested.PublicAggreDepthV3ApiItem.fields
 const dealsFields = schema.nested.PublicAggreDealsV3Api.fields
 const dealFields = schema.nested.PublicAggreDealsV3ApiItem.fields
 const tickerFields = schema.nested.PublicAggreBookTickerV3Api.fields
+const limitDepthFields = schema.nested.PublicLimitDepthsV3Api.fields
+const klineFields = schema.nested.PublicSpotKlineV3Api.fields
+const miniTickersFields = schema.nested.PublicMiniTickersV3Api.fields
+const miniTickerFields = schema.nested.PublicMiniTickerV3Api.fields
+const batchFields = schema.nested.PublicBookTickerBatchV3Api.fields
+const batchItemFields = schema.nested.PublicBookTickerV3Api.fields
 
 /** Field numbers of the bodies that are read. */
 export const depthsBody = wrapperFields.publicAggreDepths.id
 export const dealsBody = wrapperFields.publicAggreDeals.id
 export const bookTickerBody = wrapperFields.publicAggreBookTicker.id
+export const limitDepthsBody = wrapperFields.publicLimitDepths.id
+export const klineBody = wrapperFields.publicSpotKline.id
+export const miniTickerBody = wrapperFields.publicMiniTicker.id
+export const miniTickersBody = wrapperFields.publicMiniTickers.id
+export const bookTickerBatchBody = wrapperFields.publicBookTickerBatch.id
 
 /** Name of a body by its field number. */
 export const bodyNames: ReadonlyMap<number, string> = new Map(
@@ -134,10 +38,12 @@ const delimitedType = 2
 const startGroupType = 3
 const fixed32Type = 5
 
-/** Tags of the repeated fields, for loops that do not go through `step`. */
+/** Tags of the repeated fields, for loops that do not go through `step`. Limited depths have those of depths. */
 export const asksTag = (depthFields.asks.id << 3) | delimitedType
 export const bidsTag = (depthFields.bids.id << 3) | delimitedType
 export const dealTag = (dealsFields.deals.id << 3) | delimitedType
+export const miniTickerTag = (miniTickersFields.items.id << 3) | delimitedType
+export const batchItemTag = (batchFields.items.id << 3) | delimitedType
 const priceTag = (levelFields.price.id << 3) | delimitedType
 const quantityTag = (levelFields.quantity.id << 3) | delimitedType
 
@@ -159,9 +65,34 @@ export const askQuantitySlot = 11
 export const versionSlot = 12
 const lastOrderCreateTimeSlot = 13
 
+/** Of one mini ticker: of the body, or of an item in a body that has nothing else. */
+export const tickerSymbolSlot = 8
+export const lastPriceSlot = 9
+export const zonedRateSlot = 10
+export const highSlot = 11
+export const lowSlot = 12
+export const turnoverSlot = 13
+export const volumeSlot = 14
+const unusedSlot = 15
+
+export const intervalSlot = 7
+export const windowStartSlot = 8
+export const openSlot = 9
+export const closeSlot = 10
+export const highestSlot = 11
+export const lowestSlot = 12
+export const baseVolumeSlot = 13
+export const quoteVolumeSlot = 14
+export const windowEndSlot = 15
+
 export const fromVersionSlot = 8
 export const toVersionSlot = 9
 const eventTypeSlot = 10
+
+export const itemBidPriceSlot = 16
+export const itemBidQuantitySlot = 17
+export const itemAskPriceSlot = 18
+export const itemAskQuantitySlot = 19
 
 export const priceSlot = 16
 export const quantitySlot = 17
@@ -170,6 +101,7 @@ export const timeSlot = 19
 export const tradeIdSlot = 20
 
 const slotCount = 24
+const firstBodySlot = 7
 const firstItemSlot = 16
 
 /** Which slot a field of one message goes to, and which wire type it must have. */
@@ -223,6 +155,58 @@ export const depthsLayout = layoutOf([
   [depthFields.lastOrderCreateTime, lastOrderCreateTimeSlot]
 ])
 
+/** The version of a limited depth stands where other depths have their last one. */
+export const limitDepthsLayout = layoutOf([
+  [limitDepthFields.asks, slotCount - 1],
+  [limitDepthFields.bids, slotCount - 1],
+  [limitDepthFields.eventType, eventTypeSlot],
+  [limitDepthFields.version, toVersionSlot],
+  [limitDepthFields.lastOrderCreateTime, lastOrderCreateTimeSlot]
+])
+
+export const klineLayout = layoutOf([
+  [klineFields.interval, intervalSlot],
+  [klineFields.windowStart, windowStartSlot],
+  [klineFields.openingPrice, openSlot],
+  [klineFields.closingPrice, closeSlot],
+  [klineFields.highestPrice, highestSlot],
+  [klineFields.lowestPrice, lowestSlot],
+  [klineFields.volume, baseVolumeSlot],
+  [klineFields.amount, quoteVolumeSlot],
+  [klineFields.windowEnd, windowEndSlot]
+])
+
+export const miniTickersLayout = layoutOf([[miniTickersFields.items, slotCount - 1]])
+
+/** `volume` is the turnover, in quote, and `quantity` the volume, in base. */
+export const miniTickerLayout = layoutOf([
+  [miniTickerFields.symbol, tickerSymbolSlot],
+  [miniTickerFields.price, lastPriceSlot],
+  [miniTickerFields.rate, unusedSlot],
+  [miniTickerFields.zonedRate, zonedRateSlot],
+  [miniTickerFields.high, highSlot],
+  [miniTickerFields.low, lowSlot],
+  [miniTickerFields.volume, turnoverSlot],
+  [miniTickerFields.quantity, volumeSlot],
+  [miniTickerFields.lastCloseRate, unusedSlot],
+  [miniTickerFields.lastCloseZonedRate, unusedSlot],
+  [miniTickerFields.lastCloseHigh, unusedSlot],
+  [miniTickerFields.lastCloseLow, unusedSlot]
+])
+
+export const batchLayout = layoutOf([
+  [batchFields.items, slotCount - 1],
+  [batchFields.version, versionSlot],
+  [batchFields.lastOrderCreateTime, lastOrderCreateTimeSlot]
+])
+
+export const batchItemLayout = layoutOf([
+  [batchItemFields.bidPrice, itemBidPriceSlot],
+  [batchItemFields.bidQuantity, itemBidQuantitySlot],
+  [batchItemFields.askPrice, itemAskPriceSlot],
+  [batchItemFields.askQuantity, itemAskQuantitySlot]
+])
+
 export const dealsLayout = layoutOf([
   [dealsFields.deals, slotCount - 1],
   [dealsFields.eventType, eventTypeSlot]
@@ -264,6 +248,12 @@ export class Walker {
     for (let slot = 0; slot < firstItemSlot; slot++) ends[slot] = 0
     this.problem = null
     this.surprise = null
+  }
+
+  /** Forgets the body before, or the item that takes its place. */
+  openBody(): void {
+    const ends = this.ends
+    for (let slot = firstBodySlot; slot < firstItemSlot; slot++) ends[slot] = 0
   }
 
   /** Forgets the item before. */
@@ -397,59 +387,4 @@ export const priceEnd = (frame: Uint8Array, start: number, end: number): number 
   const stop = start + 2 + frame[start + 1]!
   if (stop + 2 > end || frame[stop] !== quantityTag) return -1
   return end === stop + 2 + frame[stop + 1]! ? stop : -1
-}
-
-let wrapperType: protobuf.Type | undefined
-
-/** The wrapper's type by reflection; built when first asked for. protobufjs does not write to the descriptor. */
-export const wrapper = (): protobuf.Type => {
-  wrapperType ??= protobuf.Root.fromJSON(schema as unknown as protobuf.INamespace).lookupType("PushDataV3ApiWrapper")
-  return wrapperType
-}
-
-/** A frame in the normal layout, or why it cannot be read. */
-export type Normalised =
-  | { readonly _tag: "Frame"; readonly frame: Uint8Array }
-  | { readonly _tag: "Unreadable"; readonly detail: string }
-
-/**
- * The generic decoder: reads a frame by the rules of protobuf (members of a oneof and scalars: the last wins; the same
- * message twice: merged; groups and padded encodings) and writes it again in the normal layout, without unknown fields.
- * So the walker alone turns bytes into events, whichever way a frame took. A known field of another wire type is
- * refused, where protobuf would take it for unknown and lose it.
- */
-export const normalise = (frame: Uint8Array): Normalised => {
-  try {
-    const type = wrapper()
-    const reader = protobuf.Reader.create(frame)
-    reader.discardUnknown = false
-    const message = type.decode(reader)
-    const detail = dropUnknown(type, message)
-    if (detail !== null) return { _tag: "Unreadable", detail }
-    return { _tag: "Frame", frame: type.encode(message).finish() }
-  } catch (cause) {
-    return { _tag: "Unreadable", detail: cause instanceof Error ? cause.message : String(cause) }
-  }
-}
-
-interface Decoded {
-  readonly [field: string]: unknown
-  $unknowns?: ReadonlyArray<Uint8Array> | undefined
-}
-
-/** Takes unknown fields out of a message and what it holds; says so when one of them has a known number. */
-const dropUnknown = (type: protobuf.Type, message: Decoded): string | null => {
-  for (const raw of message.$unknowns ?? []) {
-    const field = protobuf.Reader.create(raw).uint32() >>> 3
-    if (type.fieldsById[field] !== undefined) return `field ${field} has another wire type`
-  }
-  delete message.$unknowns
-  for (const field of type.fieldsArray) {
-    if (!(field.resolve().resolvedType instanceof protobuf.Type)) continue
-    for (const nested of [message[field.name] ?? []].flat()) {
-      const detail = dropUnknown(field.resolvedType as protobuf.Type, nested as Decoded)
-      if (detail !== null) return detail
-    }
-  }
-  return null
 }

@@ -1,0 +1,238 @@
+/**
+ * The schema of MEXC spot push frames, and a generic decoder of it for frames that the reader of `MexcWire` does not know
+ * how to walk.
+ *
+ * Pinned to github.com/mexcdevelop/websocket-proto at 7b8ac7a6681f28551612a5a7cefbb7e09b56bb85 (2026-06-17).
+ */
+import * as protobuf from "protobufjs/light.js"
+
+/**
+ * `PushDataV3ApiWrapper` and the bodies that are read, as a protobufjs descriptor. Bodies that are not read stand as
+ * `bytes`: the same on the wire, and it keeps the rule that the last member of a oneof wins.
+ */
+export const schema = {
+  nested: {
+    PushDataV3ApiWrapper: {
+      edition: "proto3",
+      oneofs: {
+        body: {
+          oneof: [
+            "publicDeals",
+            "publicIncreaseDepths",
+            "publicLimitDepths",
+            "privateOrders",
+            "publicBookTicker",
+            "privateDeals",
+            "privateAccount",
+            "publicSpotKline",
+            "publicMiniTicker",
+            "publicMiniTickers",
+            "publicBookTickerBatch",
+            "publicIncreaseDepthsBatch",
+            "publicAggreDepths",
+            "publicAggreDeals",
+            "publicAggreBookTicker"
+          ]
+        },
+        _symbol: { oneof: ["symbol"] },
+        _symbolId: { oneof: ["symbolId"] },
+        _createTime: { oneof: ["createTime"] },
+        _sendTime: { oneof: ["sendTime"] }
+      },
+      fields: {
+        channel: { type: "string", id: 1 },
+        symbol: { type: "string", id: 3, options: { proto3_optional: true } },
+        symbolId: { type: "string", id: 4, options: { proto3_optional: true } },
+        createTime: { type: "int64", id: 5, options: { proto3_optional: true } },
+        sendTime: { type: "int64", id: 6, options: { proto3_optional: true } },
+        publicDeals: { type: "bytes", id: 301 },
+        publicIncreaseDepths: { type: "bytes", id: 302 },
+        publicLimitDepths: { type: "PublicLimitDepthsV3Api", id: 303 },
+        privateOrders: { type: "bytes", id: 304 },
+        publicBookTicker: { type: "bytes", id: 305 },
+        privateDeals: { type: "bytes", id: 306 },
+        privateAccount: { type: "bytes", id: 307 },
+        publicSpotKline: { type: "PublicSpotKlineV3Api", id: 308 },
+        publicMiniTicker: { type: "PublicMiniTickerV3Api", id: 309 },
+        publicMiniTickers: { type: "PublicMiniTickersV3Api", id: 310 },
+        publicBookTickerBatch: { type: "PublicBookTickerBatchV3Api", id: 311 },
+        publicIncreaseDepthsBatch: { type: "bytes", id: 312 },
+        publicAggreDepths: { type: "PublicAggreDepthsV3Api", id: 313 },
+        publicAggreDeals: { type: "PublicAggreDealsV3Api", id: 314 },
+        publicAggreBookTicker: { type: "PublicAggreBookTickerV3Api", id: 315 }
+      }
+    },
+    PublicLimitDepthsV3Api: {
+      edition: "proto3",
+      fields: {
+        asks: { rule: "repeated", type: "PublicLimitDepthV3ApiItem", id: 1 },
+        bids: { rule: "repeated", type: "PublicLimitDepthV3ApiItem", id: 2 },
+        eventType: { type: "string", id: 3 },
+        version: { type: "string", id: 4 },
+        lastOrderCreateTime: { type: "int64", id: 5 }
+      }
+    },
+    PublicLimitDepthV3ApiItem: {
+      edition: "proto3",
+      fields: {
+        price: { type: "string", id: 1 },
+        quantity: { type: "string", id: 2 }
+      }
+    },
+    PublicSpotKlineV3Api: {
+      edition: "proto3",
+      fields: {
+        interval: { type: "string", id: 1 },
+        windowStart: { type: "int64", id: 2 },
+        openingPrice: { type: "string", id: 3 },
+        closingPrice: { type: "string", id: 4 },
+        highestPrice: { type: "string", id: 5 },
+        lowestPrice: { type: "string", id: 6 },
+        volume: { type: "string", id: 7 },
+        amount: { type: "string", id: 8 },
+        windowEnd: { type: "int64", id: 9 }
+      }
+    },
+    PublicMiniTickersV3Api: {
+      edition: "proto3",
+      fields: {
+        items: { rule: "repeated", type: "PublicMiniTickerV3Api", id: 1 }
+      }
+    },
+    PublicMiniTickerV3Api: {
+      edition: "proto3",
+      fields: {
+        symbol: { type: "string", id: 1 },
+        price: { type: "string", id: 2 },
+        rate: { type: "string", id: 3 },
+        zonedRate: { type: "string", id: 4 },
+        high: { type: "string", id: 5 },
+        low: { type: "string", id: 6 },
+        volume: { type: "string", id: 7 },
+        quantity: { type: "string", id: 8 },
+        lastCloseRate: { type: "string", id: 9 },
+        lastCloseZonedRate: { type: "string", id: 10 },
+        lastCloseHigh: { type: "string", id: 11 },
+        lastCloseLow: { type: "string", id: 12 }
+      }
+    },
+    PublicBookTickerBatchV3Api: {
+      edition: "proto3",
+      fields: {
+        items: { rule: "repeated", type: "PublicBookTickerV3Api", id: 1 },
+        version: { type: "string", id: 2 },
+        lastOrderCreateTime: { type: "int64", id: 3 }
+      }
+    },
+    PublicBookTickerV3Api: {
+      edition: "proto3",
+      fields: {
+        bidPrice: { type: "string", id: 1 },
+        bidQuantity: { type: "string", id: 2 },
+        askPrice: { type: "string", id: 3 },
+        askQuantity: { type: "string", id: 4 }
+      }
+    },
+    PublicAggreDepthsV3Api: {
+      edition: "proto3",
+      fields: {
+        asks: { rule: "repeated", type: "PublicAggreDepthV3ApiItem", id: 1 },
+        bids: { rule: "repeated", type: "PublicAggreDepthV3ApiItem", id: 2 },
+        eventType: { type: "string", id: 3 },
+        fromVersion: { type: "string", id: 4 },
+        toVersion: { type: "string", id: 5 },
+        lastOrderCreateTime: { type: "int64", id: 6 }
+      }
+    },
+    PublicAggreDepthV3ApiItem: {
+      edition: "proto3",
+      fields: {
+        price: { type: "string", id: 1 },
+        quantity: { type: "string", id: 2 }
+      }
+    },
+    PublicAggreDealsV3Api: {
+      edition: "proto3",
+      fields: {
+        deals: { rule: "repeated", type: "PublicAggreDealsV3ApiItem", id: 1 },
+        eventType: { type: "string", id: 2 }
+      }
+    },
+    PublicAggreDealsV3ApiItem: {
+      edition: "proto3",
+      fields: {
+        price: { type: "string", id: 1 },
+        quantity: { type: "string", id: 2 },
+        tradeType: { type: "int32", id: 3 },
+        time: { type: "int64", id: 4 },
+        tradeId: { type: "string", id: 5 }
+      }
+    },
+    PublicAggreBookTickerV3Api: {
+      edition: "proto3",
+      fields: {
+        bidPrice: { type: "string", id: 1 },
+        bidQuantity: { type: "string", id: 2 },
+        askPrice: { type: "string", id: 3 },
+        askQuantity: { type: "string", id: 4 },
+        version: { type: "string", id: 5 },
+        lastOrderCreateTime: { type: "int64", id: 6 }
+      }
+    }
+  }
+} as const
+
+let wrapperType: protobuf.Type | undefined
+
+/** The wrapper's type by reflection; built when first asked for. protobufjs does not write to the descriptor. */
+export const wrapper = (): protobuf.Type => {
+  wrapperType ??= protobuf.Root.fromJSON(schema as unknown as protobuf.INamespace).lookupType("PushDataV3ApiWrapper")
+  return wrapperType
+}
+
+/** A frame in the normal layout, or why it cannot be read. */
+export type Normalised =
+  | { readonly _tag: "Frame"; readonly frame: Uint8Array }
+  | { readonly _tag: "Unreadable"; readonly detail: string }
+
+/**
+ * The generic decoder: reads a frame by the rules of protobuf (members of a oneof and scalars: the last wins; the same
+ * message twice: merged; groups and padded encodings) and writes it again in the normal layout, without unknown fields.
+ * So the walker alone turns bytes into events, whichever way a frame took. A known field of another wire type is
+ * refused, where protobuf would take it for unknown and lose it.
+ */
+export const normalise = (frame: Uint8Array): Normalised => {
+  try {
+    const type = wrapper()
+    const reader = protobuf.Reader.create(frame)
+    reader.discardUnknown = false
+    const message = type.decode(reader)
+    const detail = dropUnknown(type, message)
+    if (detail !== null) return { _tag: "Unreadable", detail }
+    return { _tag: "Frame", frame: type.encode(message).finish() }
+  } catch (cause) {
+    return { _tag: "Unreadable", detail: cause instanceof Error ? cause.message : String(cause) }
+  }
+}
+
+interface Decoded {
+  readonly [field: string]: unknown
+  $unknowns?: ReadonlyArray<Uint8Array> | undefined
+}
+
+/** Takes unknown fields out of a message and what it holds; says so when one of them has a known number. */
+const dropUnknown = (type: protobuf.Type, message: Decoded): string | null => {
+  for (const raw of message.$unknowns ?? []) {
+    const field = protobuf.Reader.create(raw).uint32() >>> 3
+    if (type.fieldsById[field] !== undefined) return `field ${field} has another wire type`
+  }
+  delete message.$unknowns
+  for (const field of type.fieldsArray) {
+    if (!(field.resolve().resolvedType instanceof protobuf.Type)) continue
+    for (const nested of [message[field.name] ?? []].flat()) {
+      const detail = dropUnknown(field.resolvedType as protobuf.Type, nested as Decoded)
+      if (detail !== null) return detail
+    }
+  }
+  return null
+}
