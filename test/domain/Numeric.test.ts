@@ -34,6 +34,32 @@ const excess = (text: string): string | null => {
   return Numeric.excess(bytes, 2, bytes.length - 1)
 }
 
+describe("Numeric.parseSigned", () => {
+  const parseSigned = (text: string): number => {
+    const bytes = new TextEncoder().encode(`-7${text}77`)
+    return Numeric.parseSigned(bytes, 2, bytes.length - 2)
+  }
+
+  it.prop("reads decimals of either sign as Number does", { text: decimal }, ({ text }) => {
+    assert.strictEqual(parseSigned(text), Number(text))
+    assert.strictEqual(parseSigned(`-${text}`), 0 - Number(text))
+  })
+
+  it("knows no negative zero, no plus and no second sign", () => {
+    assert.isTrue(Object.is(parseSigned("-0.00"), 0))
+    for (const text of ["", "-", "--1", "+1", "-.5", "-1e3"]) assert.isNaN(parseSigned(text))
+  })
+
+  it("does not count the sign as a digit", () => {
+    const excessOf = (text: string) => {
+      const bytes = new TextEncoder().encode(text)
+      return Numeric.excess(bytes, 0, bytes.length)
+    }
+    assert.isNull(excessOf("-0.123456789012345"))
+    assert.strictEqual(excessOf("-0.1234567890123456"), "-0.1234567890123456")
+  })
+})
+
 describe("Numeric.parse", () => {
   it.prop("reads every plain decimal as Number does", { text: decimal }, ({ text }) => {
     assert.strictEqual(parse(text), Number(text))

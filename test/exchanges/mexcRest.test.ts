@@ -149,6 +149,54 @@ describe("MEXC REST, instruments", () => {
     }))
 })
 
+describe("MEXC REST, turnovers", () => {
+  /** As in the documents: null and empty texts. */
+  const documented = {
+    symbol: "BTCUSDT",
+    priceChange: "184.34",
+    lastPrice: "46263.71",
+    bidQty: "",
+    volume: "1732.461487",
+    quoteVolume: null,
+    count: null
+  }
+  const turnoversOf = (...tickers: ReadonlyArray<unknown>) => restFor({ body: JSON.stringify(tickers) }).rest.turnovers!
+
+  it.effect("reads the quote turnover of every symbol", () =>
+    Effect.gen(function*() {
+      const { asked, rest } = restFor({ body: JSON.stringify([{ symbol: "BTCUSDT", quoteVolume: "12.50" }]) })
+      assert.deepStrictEqual(yield* rest.turnovers!, new Map([["BTCUSDT", 12.5]]))
+      assert.deepStrictEqual(asked, ["GET http://mexc.test/api/v3/ticker/24hr"])
+      assert.deepStrictEqual(yield* turnoversOf(), new Map())
+    }))
+
+  it.effect("reckons it from base volume and last price where it is left out, and knows none without them", () =>
+    Effect.gen(function*() {
+      const found = yield* turnoversOf(
+        documented,
+        { ...documented, symbol: "EMPTY", quoteVolume: "" },
+        { ...documented, symbol: "NONE", volume: null },
+        { symbol: "BARE" },
+        { ...documented, symbol: "ZERO", quoteVolume: "0" }
+      )
+      const reckoned = 1732.461487 * 46263.71
+      assert.deepStrictEqual(found, new Map([["BTCUSDT", reckoned], ["EMPTY", reckoned], ["ZERO", 0]]))
+    }))
+
+  it.effect("keeps the others when a ticker is odd, says so, and fails when all are", () =>
+    Effect.gen(function*() {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const odd = [{ quoteVolume: "1" }, { symbol: "X", quoteVolume: "-1" }, { symbol: "X", quoteVolume: 1 }, null]
+      const found = yield* turnoversOf(...odd, { symbol: "A", quoteVolume: "2" }).pipe(
+        Effect.provide(Logger.layer([logger]))
+      )
+      assert.deepStrictEqual(found, new Map([["A", 2]]))
+      assert.match(String(logged[0]), /ticker\/24hr: 4 markets cannot be read/)
+      assert.strictEqual((yield* reasonOf(turnoversOf(...odd)))._tag, "DecodeFailed")
+    }))
+})
+
 describe("MEXC REST, clock and books", () => {
   it.effect("reads the server's time", () =>
     Effect.gen(function*() {

@@ -8,6 +8,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import type { PublicTag } from "../../src/domain/Channel.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
@@ -18,6 +19,8 @@ import * as Simulator from "../../src/simulator/Simulator.ts"
 export interface Subject {
   readonly adapter: ExchangeAdapter
   readonly dialect: ExchangeDialect
+  /** What the dialect serves; everything that the adapter offers where left out. */
+  readonly served?: ReadonlyArray<PublicTag> | undefined
 }
 
 export type Services = PublicWebsocket | MarketRest | Simulator.Simulator

@@ -89,7 +89,7 @@ export const publicWebsocketSuite = (name: string, subject: Exchange.Subject): v
 
 const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): void => {
   const { adapter } = subject
-  const [firstTag, ...otherTags] = [...adapter.channels]
+  const [firstTag, ...otherTags] = subject.served ?? [...adapter.channels]
   const tags = [firstTag!, ...otherTags] as const
   const test = mode.name === "memory" ? it.effect : it.live
   const check = (

@@ -2,7 +2,7 @@
 import type { Config, Effect, Layer, Scope, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
-import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
+import type { BookTicker, BookUpdate, Kline, MarketEvent, Ticker, Trade } from "../../src/domain/Market.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot } from "../../src/exchanges/index.ts"
@@ -68,6 +68,20 @@ declare const either: Channel.PublicChannel
 // @ts-expect-error it may be one that the toy exchange lacks
 export const whichever = toy.feed(either)
 
+declare const mexc: Success<ReturnType<typeof Exchanges.publicOf<"mexc-spot">>>
+
+export const klines = mexc.feed(Channel.kline("BTC/USDT", { interval: "8h" }))
+export const tickers = mexc.feed(Channel.ticker(Channel.everyPair))
+
+// @ts-expect-error MEXC spot has no funding
+export const funding = mexc.feed(Channel.futuresTicker("BTC/USDT"))
+
+// @ts-expect-error MEXC spot has no liquidations
+export const liquidations = mexc.feed(Channel.liquidations("BTC/USDT"))
+
+// @ts-expect-error MEXC spot has no contracts
+export const stats = mexc.feed(Channel.contractStats("BTC/USDT"))
+
 export const ofGate = gate.feed(Channel.trades("BTC/USDT"))
 export const ofAny = any.feed(either)
 
@@ -80,6 +94,8 @@ type Acquired<A> = Effect.Effect<Stream.Stream<Feed<A>, ExchangeError>, Exchange
 
 equal<typeof ticker, Acquired<BookTicker>>(true)
 equal<typeof book, Acquired<BookUpdate>>(true)
+equal<typeof klines, Acquired<Kline>>(true)
+equal<typeof tickers, Acquired<Ticker>>(true)
 equal<typeof ofGate, Acquired<Trade>>(true)
 equal<typeof ofAny, Acquired<MarketEvent>>(true)
 

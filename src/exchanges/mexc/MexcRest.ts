@@ -1,4 +1,4 @@
-/** REST calls of MEXC spot v3: instruments, clock, book snapshots ("Market Data Endpoints"). */
+/** REST calls of MEXC spot v3: instruments, clock, turnovers, book snapshots ("Market Data Endpoints"). */
 import { Clock, DateTime, Effect, Option, Result, Schema } from "effect"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -38,6 +38,19 @@ type Market = typeof Market.Type
 /** The markets stay unparsed here, so that one that is odd does not hide the others. */
 const ExchangeInfo = Schema.Struct({ symbols: Schema.Array(Schema.Unknown) })
 
+/** One market of `GET /api/v3/ticker/24hr`, as far as it is used. The documents' own sample has null and empty texts. */
+const DayTicker = Schema.Struct({
+  symbol: Schema.NonEmptyString,
+  /** Traded, in quote. */
+  quoteVolume: Schema.optional(Schema.NullOr(Schema.String)),
+  /** Traded, in base. */
+  volume: Schema.optional(Schema.NullOr(Schema.String)),
+  lastPrice: Schema.optional(Schema.NullOr(Schema.String))
+})
+type DayTicker = typeof DayTicker.Type
+
+const DayTickers = Schema.Array(Schema.Unknown)
+
 const ServerTime = Schema.Struct({ serverTime: Schema.Int })
 
 const Level = Schema.TupleWithRest(Schema.Tuple([Schema.String, Schema.String]), [Schema.Unknown])
@@ -58,6 +71,7 @@ const Refusal = Schema.Struct({
 })
 
 const decodeMarket = Schema.decodeUnknownResult(Market)
+const decodeDayTicker = Schema.decodeUnknownResult(DayTicker)
 const decodeRefusal = Schema.decodeUnknownOption(Refusal)
 
 /** Depths to ask for when the caller leaves it open: the documented one, then less, should size be what makes it late. */
@@ -66,7 +80,7 @@ const depths = [deepest, 1000, 500] as const
 const depthFor = (channel: BookRequest, attempt: number): number =>
   channel.depth ?? depths[Math.min(attempt, depths.length - 1)]!
 
-export const make = ({ client, url, instrumentOf }: RestOptions): Rest => {
+export const make = ({ client, url, instrumentOf: known }: RestOptions): Rest => {
   const get = <A, I>(
     schema: Schema.Codec<A, I>,
     path: string,
@@ -92,15 +106,21 @@ export const make = ({ client, url, instrumentOf }: RestOptions): Rest => {
 
   return {
     instruments: get(ExchangeInfo, "/api/v3/exchangeInfo", {}).pipe(
-      Effect.flatMap(({ symbols }) => readMarkets(symbols))
+      Effect.flatMap(({ symbols }) => readEach("GET /api/v3/exchangeInfo", symbols, readMarket))
     ),
     serverTime: get(ServerTime, "/api/v3/time", {}).pipe(Effect.map(({ serverTime }) => serverTime)),
+    turnovers: get(DayTickers, "/api/v3/ticker/24hr", {}).pipe(
+      Effect.flatMap((tickers) => readEach("GET /api/v3/ticker/24hr", tickers, readTurnover)),
+      Effect.map((turnovers) =>
+        new Map(turnovers.flatMap(([symbol, value]) => value === null ? [] : [[symbol, value]]))
+      )
+    ),
     book: (symbol, channel, attempt) =>
       get(Depth, "/api/v3/depth", { symbol, limit: String(depthFor(channel, attempt)) }, symbol).pipe(
         Effect.flatMap((depth) =>
           Effect.flatMap(
             Clock.currentTimeMillis,
-            (receivedAt) => readDepth({ symbol, pair: instrumentOf(symbol)?.pair ?? null, receivedAt }, depth)
+            (receivedAt) => readDepth({ symbol, pair: known(symbol)?.pair ?? null, receivedAt }, depth)
           )
         )
       )
@@ -189,31 +209,36 @@ const exactId = (key: string, value: unknown, ...rest: ReadonlyArray<unknown>): 
   return context?.source ?? value
 }
 
-const readMarkets = (
-  symbols: ReadonlyArray<unknown>
-): Effect.Effect<ReadonlyArray<Instrument>, ExchangeError.ExchangeError> => {
-  const instruments: Array<Instrument> = []
+/** What can be read of a list of markets. One that is odd does not hide the others. */
+const readEach = <A>(
+  request: string,
+  markets: ReadonlyArray<unknown>,
+  read: (market: unknown) => A | null
+): Effect.Effect<ReadonlyArray<A>, ExchangeError.ExchangeError> => {
+  const found: Array<A> = []
   const odd: Array<unknown> = []
-  for (const symbol of symbols) {
-    const market = decodeMarket(symbol)
-    const instrument = Result.isSuccess(market) ? readMarket(market.success) : null
-    if (instrument === null) odd.push(symbol)
-    else instruments.push(instrument)
+  for (const market of markets) {
+    const value = read(market)
+    if (value === null) odd.push(market)
+    else found.push(value)
   }
-  if (odd.length === 0) return Effect.succeed(instruments)
+  if (odd.length === 0) return Effect.succeed(found)
   const example = JSON.stringify(odd[0])?.slice(0, 200)
-  if (instruments.length === 0) {
-    return fail(
-      new ExchangeError.DecodeFailed({ detail: `GET /api/v3/exchangeInfo: no market can be read: ${example}` })
-    )
+  if (found.length === 0) {
+    return fail(new ExchangeError.DecodeFailed({ detail: `${request}: no market can be read: ${example}` }))
   }
   return Effect.as(
-    Effect.logWarning(`mexc-spot: ${odd.length} markets cannot be read, such as ${example}`),
-    instruments
+    Effect.logWarning(`mexc-spot: ${request}: ${odd.length} markets cannot be read, such as ${example}`),
+    found
   )
 }
 
-const readMarket = (market: Market): Instrument | null => {
+const readMarket = (value: unknown): Instrument | null => {
+  const decoded = decodeMarket(value)
+  return Result.isSuccess(decoded) ? instrumentOf(decoded.success) : null
+}
+
+const instrumentOf = (market: Market): Instrument | null => {
   const pair = pairOf(market.baseAsset, market.quoteAsset)
   const minQuantity = least(market.baseSizePrecision)
   const minNotional = least(market.quoteAmountPrecision)
@@ -234,6 +259,24 @@ const readMarket = (market: Market): Instrument | null => {
     contractSize: 1
   }
 }
+
+/** A symbol and its turnover, which is null where the answer tells nothing; null when the market is odd. */
+const readTurnover = (value: unknown): readonly [symbol: string, turnover: number | null] | null => {
+  const decoded = decodeDayTicker(value)
+  if (Result.isFailure(decoded)) return null
+  const turnover = turnoverOf(decoded.success)
+  return Number.isNaN(turnover) ? null : [decoded.success.symbol, turnover]
+}
+
+/** Where the turnover is left out, as in the documents' sample, base volume at the last price is near enough to rank. */
+const turnoverOf = ({ lastPrice, quoteVolume, volume }: DayTicker): number | null =>
+  isGiven(quoteVolume)
+    ? Numeric.fromText(quoteVolume)
+    : isGiven(volume) && isGiven(lastPrice)
+    ? Numeric.fromText(volume) * Numeric.fromText(lastPrice)
+    : null
+
+const isGiven = (text: string | null | undefined): text is string => text !== undefined && text !== null && text !== ""
 
 /** A minimum; null when there is none, NaN when it is no decimal. */
 const least = (text: string | undefined): number | null => {
