@@ -116,6 +116,12 @@ export interface Heartbeat {
 
 export interface Limits {
   readonly topicsPerConnection: number
+  /**
+   * The detail of a refusal with which the exchange turns a topic down that is beyond its limit of a connection, where it
+   * refuses other topics in the same words (MEXC: `Blocked!`). Such a topic is tried once more on another connection.
+   * Left out where a refusal is always about the topic.
+   */
+  readonly fullRefusal?: string | undefined
   readonly topicsPerRequest: number
   /** Largest request in bytes. */
   readonly requestBytes: number

@@ -13,7 +13,7 @@ import * as Reconnect from "./connection/Reconnect.ts"
 import * as Staleness from "./connection/Staleness.ts"
 import type { PublicTag } from "./domain/Channel.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
-import type { ExchangeAdapter } from "./ExchangeAdapter.ts"
+import type { ExchangeAdapter, Limits } from "./ExchangeAdapter.ts"
 import * as MarketRest from "./MarketRest.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 import * as PublicSession from "./session/PublicSession.ts"
@@ -41,6 +41,13 @@ export interface WebsocketOptions {
   readonly answerTimeout?: Duration.Input | undefined
   /** Close a connection that has had no topics for this long. Default 5 s. */
   readonly idleTimeout?: Duration.Input | undefined
+  /** How long the exchange has to answer a REST request. Default 10 s. */
+  readonly requestTimeout?: Duration.Input | undefined
+  /**
+   * Limits to keep to in place of the exchange's documented ones: raised for a simulator that enforces none, lowered where
+   * an address is shared. How topics are divided among requests (`topicsPerRequest`, `requestBytes`) is the adapter's own.
+   */
+  readonly limits?: Partial<Omit<Limits, "topicsPerRequest" | "requestBytes">> | undefined
   /** Events held for each stream that does not say otherwise. Default 1024. */
   readonly bufferSize?: number | undefined
   /** Wraps every dial: a recorder, fault injection. */
@@ -50,8 +57,13 @@ export interface WebsocketOptions {
 export const defaults = {
   staleAfter: "5 minutes",
   answerTimeout: "5 seconds",
-  idleTimeout: "5 seconds"
+  idleTimeout: "5 seconds",
+  requestTimeout: "10 seconds"
 } as const
+
+/** The adapter with the limits of the options. */
+const limited = (adapter: ExchangeAdapter, { limits }: WebsocketOptions): ExchangeAdapter =>
+  limits === undefined ? adapter : { ...adapter, limits: { ...adapter.limits, ...given(limits) } }
 
 /** One dial of an exchange: a socket, its metrics, its heartbeat, and a watch over data that stops coming. */
 const dialOf = (
@@ -84,9 +96,11 @@ export const makeRest = Effect.fnUntraced(function*(
 ) {
   const client = yield* HttpClient.HttpClient
   const rest = adapter.makeRest({ client, url: options.restUrl ?? adapter.urls.rest, instrumentOf })
+  const { restConcurrency, restPerSecond } = limited(adapter, options).limits
   return yield* MarketRest.paced(rest, adapter.id, {
-    perSecond: adapter.limits.restPerSecond,
-    concurrency: adapter.limits.restConcurrency
+    perSecond: restPerSecond,
+    concurrency: restConcurrency,
+    timeout: options.requestTimeout ?? defaults.requestTimeout
   })
 })
 
@@ -104,7 +118,7 @@ export const makePublic = Effect.fnUntraced(function*(
     frameSocket
   )
   const session = yield* Session.make({
-    adapter,
+    adapter: limited(adapter, options),
     rest,
     dial: () => options.through === undefined ? dial : options.through(dial),
     reconnect: options.reconnect ?? Reconnect.defaults,
@@ -136,7 +150,7 @@ const durationOrOff = (name: string): Config.Config<Duration.Duration | null> =>
  * The options as configuration, each optional: `<PREFIX>WS_URL`, `REST_URL`, `OPEN_TIMEOUT`, `MAX_FRAME_BYTES`,
  * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `STALE_AFTER`,
  * `SILENCE_BOOK_TICKER`, `SILENCE_TRADES`, `SILENCE_BOOK` (a duration or `off`), `ANSWER_TIMEOUT`, `IDLE_TIMEOUT`,
- * `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ * `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
  */
 export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions> => {
   const prefix = prefixOf(adapter)
@@ -158,6 +172,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     silenceBook: optional(durationOrOff, "SILENCE_BOOK"),
     answerTimeout: optional(Config.Duration, "ANSWER_TIMEOUT"),
     idleTimeout: optional(Config.Duration, "IDLE_TIMEOUT"),
+    requestTimeout: optional(Config.Duration, "REQUEST_TIMEOUT"),
     bufferSize: optional(Config.Int, "BUFFER_SIZE"),
     stableAfter: optional(Config.Duration, "RECONNECT_STABLE_AFTER")
   }).pipe(Config.map((values) => ({
@@ -179,6 +194,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     }),
     answerTimeout: values.answerTimeout,
     idleTimeout: values.idleTimeout,
+    requestTimeout: values.requestTimeout,
     bufferSize: values.bufferSize,
     reconnect: values.stableAfter === undefined
       ? undefined
@@ -186,13 +202,15 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
   })))
 }
 
-/** `overrides` win field by field, also within `socket`, `heartbeat` and `silence`; what they leave undefined stands. */
+/** `overrides` win field by field, also within `socket`, `heartbeat`, `silence` and
+ * `limits`; what they leave undefined stands. */
 const merge = (options: WebsocketOptions, overrides: WebsocketOptions): WebsocketOptions => ({
   ...options,
   ...given(overrides),
   socket: { ...options.socket, ...given(overrides.socket) },
   heartbeat: { ...options.heartbeat, ...given(overrides.heartbeat) },
-  silence: { ...options.silence, ...given(overrides.silence) }
+  silence: { ...options.silence, ...given(overrides.silence) },
+  limits: { ...options.limits, ...given(overrides.limits) }
 })
 
 type Given<A> = { readonly [K in keyof A]?: Exclude<A[K], undefined> }

@@ -1,20 +1,24 @@
 /** An exchange's public REST calls, paced: one instance for all Layers of an exchange, so that its budget is never split. */
-import { Clock, Context, Effect, Semaphore } from "effect"
+import { Clock, Context, Duration, Effect, Semaphore } from "effect"
 import type { BookChannel } from "./domain/Channel.ts"
 import type { ExchangeId, Instrument } from "./domain/Instrument.ts"
 import type { BookUpdate } from "./domain/Market.ts"
-import type { ExchangeError } from "./ExchangeError.ts"
+import * as ExchangeError from "./ExchangeError.ts"
 
 export class MarketRest extends Context.Service<MarketRest, {
   readonly exchange: ExchangeId
   /** Everything the exchange lists. */
-  readonly instruments: Effect.Effect<ReadonlyArray<Instrument>, ExchangeError>
+  readonly instruments: Effect.Effect<ReadonlyArray<Instrument>, ExchangeError.ExchangeError>
   /** The exchange's clock, ms since the epoch. */
-  readonly serverTime: Effect.Effect<number, ExchangeError>
+  readonly serverTime: Effect.Effect<number, ExchangeError.ExchangeError>
   /** What was traded within 24 hours, in quote, by symbol; empty where the exchange tells nothing of it. */
-  readonly turnovers: Effect.Effect<ReadonlyMap<string, number>, ExchangeError>
+  readonly turnovers: Effect.Effect<ReadonlyMap<string, number>, ExchangeError.ExchangeError>
   /** A whole book, fit to join the channel's deltas. `attempt` counts from 0: later ones ask for less depth. */
-  readonly book: (symbol: string, channel: BookChannel, attempt: number) => Effect.Effect<BookUpdate, ExchangeError>
+  readonly book: (
+    symbol: string,
+    channel: BookChannel,
+    attempt: number
+  ) => Effect.Effect<BookUpdate, ExchangeError.ExchangeError>
 }>()("effect-exchange/MarketRest") {}
 
 type Rest =
@@ -24,33 +28,142 @@ type Rest =
 export interface Pace {
   /** Requests started in a second. */
   readonly perSecond: number
-  /** Requests under way at once. */
+  /** Requests under way at once. One that takes longer than `slowAfter` no longer counts. */
   readonly concurrency: number
+  /** A request that has not been answered after this long has failed. Never when left out. */
+  readonly timeout?: Duration.Input | undefined
 }
 
-/** Paces the calls: at most `concurrency` at once, started no closer than `1 / perSecond` apart. */
+/** A request that takes longer gives its place to the next one, ms. */
+const slowAfter = 2_000
+
+/** Slow requests included, so many times `concurrency` run at once. */
+const slowShare = 4
+
+/** The pause when the exchange has had enough and does not say for how long: doubles up to a minute, ms. */
+const pauseMillis = (strikes: number): number => Math.min(60_000, 1_000 * 2 ** Math.min(strikes, 6))
+
+/** How long the exchange wants to be left alone after this error, ms; null when it does not. */
+const pauseAfter = ({ reason }: ExchangeError.ExchangeError, strikes: number): number | null => {
+  if (reason._tag !== "RequestFailed") return null
+  if (reason.retryAfterMs !== undefined) return reason.retryAfterMs
+  return reason.class === "rateLimit" ? pauseMillis(strikes) : null
+}
+
+/** When requests may start. One pace for all of an exchange's calls. */
+class Turns {
+  readonly #clock: Clock.Clock
+  readonly #interval: number
+  #nextStart = 0
+  #pausedUntil = 0
+  #strikes = 0
+
+  constructor(clock: Clock.Clock, perSecond: number) {
+    this.#clock = clock
+    this.#interval = 1000 / perSecond
+  }
+
+  /** Since the exchange had enough no request has succeeded: one at a time finds out whether it takes them again. */
+  get isCareful(): boolean {
+    return this.#strikes > 0
+  }
+
+  /** Waits for a request's turn, however often the pause is prolonged meanwhile. */
+  readonly next: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.#clock.currentTimeMillisUnsafe()
+    const start = Math.max(now, this.#nextStart, this.#pausedUntil)
+    this.#nextStart = start + this.#interval
+    if (start <= now) return Effect.void
+    return Effect.andThen(Effect.sleep(start - now), this.#recheck)
+  })
+
+  readonly #recheck: Effect.Effect<void> = Effect.suspend(() => this.isPaused ? this.next : Effect.void)
+
+  get isPaused(): boolean {
+    return this.#pausedUntil > this.#clock.currentTimeMillisUnsafe()
+  }
+
+  succeeded(): void {
+    this.#strikes = 0
+  }
+
+  failed(error: ExchangeError.ExchangeError): void {
+    const pause = pauseAfter(error, this.#strikes)
+    if (pause === null) return
+    this.#strikes++
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.currentTimeMillisUnsafe() + pause)
+  }
+}
+
+/** Holds a place while the effect runs, at most `slowAfter` long. */
+const withPlace = (places: Semaphore.Semaphore) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(places.take(1)), () => {
+      let held = true
+      const leave = Effect.suspend(() => {
+        if (!held) return Effect.void
+        held = false
+        return Effect.asVoid(places.release(1))
+      })
+      const makeWay = Effect.andThen(Effect.sleep(slowAfter), Effect.andThen(leave, Effect.never))
+      return Effect.ensuring(restore(Effect.raceFirst(effect, makeWay)), leave)
+    })
+  )
+
+/**
+ * Paces the calls: at most `concurrency` at once, started no closer than `1 / perSecond` apart. When the exchange has had
+ * enough (429, 418, its edge filter's 403, a `Retry-After`), all calls wait, then one at a time tries until one succeeds.
+ */
 export const paced = Effect.fnUntraced(function*(
   rest: Rest,
   exchange: ExchangeId,
   pace: Pace
 ) {
   const clock = yield* Clock.Clock
-  const semaphore = yield* Semaphore.make(pace.concurrency)
-  const interval = 1000 / pace.perSecond
-  let nextStart = 0
-  const turn = Effect.suspend(() => {
-    const now = clock.currentTimeMillisUnsafe()
-    const start = Math.max(now, nextStart)
-    nextStart = start + interval
-    return start > now ? Effect.sleep(start - now) : Effect.void
-  })
-  const run = <A>(request: Effect.Effect<A, ExchangeError>): Effect.Effect<A, ExchangeError> =>
-    semaphore.withPermits(1)(Effect.andThen(turn, request))
+  const places = yield* Semaphore.make(pace.concurrency)
+  const slowPlaces = yield* Semaphore.make(pace.concurrency * slowShare)
+  const probe = yield* Semaphore.make(1)
+  const turns = new Turns(clock, pace.perSecond)
+
+  const late = (request: string, symbol: string | undefined): ExchangeError.ExchangeError =>
+    ExchangeError.make(
+      exchange,
+      new ExchangeError.RequestFailed({
+        ...(symbol === undefined ? {} : { symbol }),
+        request,
+        status: null,
+        code: "timeout",
+        detail: `no answer within ${Duration.toMillis(pace.timeout ?? 0)} ms`,
+        class: "retryable"
+      })
+    )
+
+  const timed = <A>(name: string, symbol: string | undefined, request: Effect.Effect<A, ExchangeError.ExchangeError>) =>
+    pace.timeout === undefined
+      ? request
+      : Effect.timeoutOrElse(request, {
+        duration: pace.timeout,
+        orElse: () => Effect.fail(late(name, symbol))
+      })
+
+  const run = <A>(
+    name: string,
+    request: Effect.Effect<A, ExchangeError.ExchangeError>,
+    symbol?: string
+  ): Effect.Effect<A, ExchangeError.ExchangeError> => {
+    const ask = Effect.tap(timed(name, symbol, request), () => Effect.sync(() => turns.succeeded())).pipe(
+      Effect.tapError((error) => Effect.sync(() => turns.failed(error)))
+    )
+    /** Behind others that try: what they found out decides whether this one may go on. */
+    const behind = Effect.suspend(() => turns.isPaused ? Effect.andThen(turns.next, ask) : ask)
+    const attempt = Effect.suspend(() => turns.isCareful ? probe.withPermits(1)(behind) : ask)
+    return slowPlaces.withPermits(1)(withPlace(places)(Effect.andThen(turns.next, attempt)))
+  }
   return MarketRest.of({
     exchange,
-    instruments: run(rest.instruments),
-    serverTime: run(rest.serverTime),
-    turnovers: rest.turnovers === undefined ? Effect.succeed(new Map()) : run(rest.turnovers),
-    book: (symbol, channel, attempt) => run(rest.book(symbol, channel, attempt))
+    instruments: run("the instruments", rest.instruments),
+    serverTime: run("the exchange's time", rest.serverTime),
+    turnovers: rest.turnovers === undefined ? Effect.succeed(new Map()) : run("the turnovers", rest.turnovers),
+    book: (symbol, channel, attempt) => run("the book", rest.book(symbol, channel, attempt), symbol)
   })
 })

@@ -93,7 +93,37 @@ export interface Performance {
   readonly heapBytes: number
   readonly connections: number
   readonly connected: number
+  readonly sockets: ReadonlyArray<SocketPerformance>
+  readonly progress: Progress
   readonly topics: ReadonlyArray<TopicPerformance>
+}
+
+/** One socket and what it carries. */
+export interface SocketPerformance {
+  /** Its number, as in `ConnectionStatus`. */
+  readonly connection: number
+  /** Topics that are wanted on it or not yet off its wire. */
+  readonly topics: number
+  /** Topics that the exchange has accepted. */
+  readonly confirmed: number
+  readonly connected: boolean
+  /** Since it was opened, ms; null while it is not open. */
+  readonly age: number | null
+}
+
+/** How far what is wanted has come: `confirmed + rejected` of `wanted`, `booksSynced` of `books`. */
+export interface Progress {
+  /** Topics that somebody holds. */
+  readonly wanted: number
+  /** Accepted by the exchange and on the wire. */
+  readonly confirmed: number
+  /** Refused, for good or until they are tried again. */
+  readonly rejected: number
+  /** Of the wanted topics, those of books with a subscriber. */
+  readonly books: number
+  /** Books in step with the exchange. */
+  readonly booksSynced: number
+  readonly sockets: number
 }
 
 /**

@@ -12,6 +12,7 @@ import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
 import type { BookTicker, BookUpdate, MarketEvent, Trade } from "./domain/Market.ts"
 import type { ExchangeAdapter, Topic } from "./ExchangeAdapter.ts"
 import * as ExchangeError from "./ExchangeError.ts"
+import type { Progress } from "./PublicWebsocket.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 import { Counters } from "./session/Counters.ts"
 import * as PublicSession from "./session/PublicSession.ts"
@@ -136,10 +137,16 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     return held
   })
 
+  const progress = (): Progress => {
+    const wanted = [...topics.values()].filter(({ holders }) => holders > 0).length
+    return { wanted, confirmed: wanted, rejected: 0, books: 0, booksSynced: 0, sockets: 1 }
+  }
+
   const session: Session = {
     adapter: { id: exchange, channels } as unknown as ExchangeAdapter,
     counters,
     wakeups,
+    ordered: Effect.succeed,
     acquire,
     isConnected: Effect.sync(() => connected),
     status: board.stream,
@@ -150,6 +157,8 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
       heapBytes: SessionMetrics.heapBytes(),
       connections: 1,
       connected: connected ? 1 : 0,
+      sockets: [],
+      progress: progress(),
       topics: [...topics.values()].map(({ state }) => state.performance())
     }))
   }

@@ -68,6 +68,7 @@ const readings: ReadonlyArray<readonly [name: string, text: string, path: Readon
   ["SILENCE_BOOK", "off", ["silence", "Book"], null],
   ["ANSWER_TIMEOUT", "900 millis", ["answerTimeout"], 900],
   ["IDLE_TIMEOUT", "4 seconds", ["idleTimeout"], 4000],
+  ["REQUEST_TIMEOUT", "3 seconds", ["requestTimeout"], 3000],
   ["BUFFER_SIZE", "12", ["bufferSize"], 12],
   ["RECONNECT_STABLE_AFTER", "20 seconds", ["reconnect", "stableAfter"], 20_000]
 ]
@@ -111,6 +112,7 @@ describe("config", () => {
       ["SILENCE_BOOK", "no"],
       ["ANSWER_TIMEOUT", "x"],
       ["IDLE_TIMEOUT", "x"],
+      ["REQUEST_TIMEOUT", "x"],
       ["BUFFER_SIZE", "big"],
       ["RECONNECT_STABLE_AFTER", "x"]
     ] as const
@@ -418,6 +420,22 @@ describe("options reach the wire", () => {
         assert.strictEqual(error.reason._tag, "SubscriptionTimeout")
         assert.strictEqual(error.reason._tag === "SubscriptionTimeout" ? error.reason.afterMs : 0, 1200)
         assert.isTrue(error.isTransient)
+      })
+    )
+  })
+
+  it.effect("REQUEST_TIMEOUT: a request that is not answered has failed", () => {
+    const adapter: ExchangeAdapter = {
+      ...gateSpot,
+      makeRest: (options) => ({ ...gateSpot.makeRest(options), serverTime: Effect.never })
+    }
+    return configured(
+      { adapter, env: { REQUEST_TIMEOUT: "2 seconds" } },
+      Effect.gen(function*() {
+        const began = yield* millis
+        const error = yield* Effect.flip(Effect.flatMap(MarketRest, ({ serverTime }) => serverTime))
+        assert.deepInclude(error.reason, { _tag: "RequestFailed", code: "timeout", class: "retryable" })
+        assert.strictEqual((yield* millis) - began, 2000)
       })
     )
   })

@@ -77,7 +77,10 @@ export class Counters {
     this.retired.set(channel, (this.retired.get(channel) ?? 0) + received)
   }
 
-  totals(): Omit<Performance, "exchange" | "connections" | "connected" | "topics" | "heapBytes"> {
+  totals(): Omit<
+    Performance,
+    "exchange" | "connections" | "connected" | "sockets" | "progress" | "topics" | "heapBytes"
+  > {
     return {
       frames: this.frames,
       bytes: this.bytes,

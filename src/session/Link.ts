@@ -21,7 +21,7 @@ import type { TopicState } from "./Topics.ts"
 export interface LinkListener {
   readonly onStatus: (status: ConnectionStatus) => void
   readonly onConfirmed: (topic: Topic) => void
-  readonly onRefused: (topic: Topic, refusal: Refusal) => void
+  readonly onRefused: (topic: Topic, refusal: Refusal, link: Link) => void
   readonly onTimeout: (topic: Topic) => void
   /** Frames could not be read: whatever of these topics they held is missing. */
   readonly onUnreadable: (topics: ReadonlyArray<Topic>) => void
@@ -60,6 +60,10 @@ export class Link {
   #turn = 0
   /** When the last topic left, ms; 0 while there are topics. */
   emptySince = 0
+  /** How many topics the exchange was seen to take on it; infinite while it has refused none for want of room. */
+  capacity = Number.POSITIVE_INFINITY
+  /** When it was opened, ms; null while it is not. */
+  openedAt: number | null = null
   /** When reading went on after a subscriber had held it up, ms: until then the silence was ours. */
   heldUntil = 0
 
@@ -73,6 +77,11 @@ export class Link {
 
   get connected(): boolean {
     return this.#connection !== null
+  }
+
+  /** Topics that are wanted or not yet off the wire. */
+  get size(): number {
+    return this.subscriptions.size
   }
 
   /** Something changed in `subscriptions`: send what follows from it. */
@@ -124,6 +133,7 @@ export class Link {
     counters.error(error.reason._tag)
     if (this.#connection !== null) counters.reconnects++
     this.#connection = null
+    this.openedAt = null
     this.subscriptions.disconnected()
     this.changed()
     this.#options.listener.onInterrupted(this.subscriptions.wanted)
@@ -132,6 +142,7 @@ export class Link {
 
   #live(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
     this.#connection = connection
+    this.openedAt = this.#now()
     this.subscriptions.disconnected()
     this.changed()
     return Effect.raceFirst(this.#read(connection), this.#write(connection))
@@ -236,7 +247,7 @@ export class Link {
   rejected(answer: Answer, refusal: Refusal): void {
     for (const topic of this.subscriptions.rejected(answer)) {
       this.#options.counters.rejected++
-      this.#options.listener.onRefused(topic, refusal)
+      this.#options.listener.onRefused(topic, refusal, this)
     }
     this.changed()
   }

@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function*(
     const accepted: Array<TradingPair> = []
     const rejected = new Map<TradingPair, ExchangeError.ExchangeError>()
     yield* Effect.forEach(
-      new Set(pairs),
+      yield* session.ordered([...new Set(pairs)], channels.length),
       (pair) =>
         Effect.map(ensurePair(pair, channels), (result) => {
           if (Result.isSuccess(result)) accepted.push(pair)

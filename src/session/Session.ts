@@ -8,14 +8,18 @@ import type { Dial } from "../connection/Connection.ts"
 import type * as Reconnect from "../connection/Reconnect.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
+import type { TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
-import type { Performance } from "../PublicWebsocket.ts"
+import type { Performance, SocketPerformance } from "../PublicWebsocket.ts"
 import { Counters } from "./Counters.ts"
 import { Link } from "./Link.ts"
+import * as Liquidity from "./Liquidity.ts"
 import * as Markets from "./Markets.ts"
+import * as Progress from "./Progress.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
+import * as Sharding from "./Sharding.ts"
 import * as Snapshots from "./Snapshots.ts"
 import * as StatusBoard from "./StatusBoard.ts"
 import { Wakeups } from "./Subscriber.ts"
@@ -41,6 +45,8 @@ export interface Session {
   readonly adapter: ExchangeAdapter
   readonly counters: Counters
   readonly wakeups: Wakeups
+  /** The pairs in the order in which to subscribe so many topics of each: the most liquid first when it matters. */
+  readonly ordered: (pairs: ReadonlyArray<TradingPair>, topicsEach: number) => Effect.Effect<ReadonlyArray<TradingPair>>
   /**
    * Subscribes a topic and returns once the exchange has confirmed it. `prepare` runs before anything is sent, so that
    * whoever it puts on the topic misses nothing; what it returns runs at the end. The scope owns the subscription.
@@ -113,6 +119,8 @@ interface Booking {
   /** When to ask again for a topic that was refused in passing, ms; 0 when not. */
   retryAt: number
   refusals: number
+  /** So many topics had the connection that refused it, perhaps for being full; 0 when none did. */
+  refusedBeside: number
 }
 
 export const make = Effect.fnUntraced(
@@ -123,7 +131,7 @@ export const make = Effect.fnUntraced(
     const bookings = new Map<string, Booking>()
     const metrics = yield* SessionMetrics.make(adapter.id, counters)
     // Both before the fibers, so that they run behind the end of the connections.
-    yield* Effect.addFinalizer(() => Effect.sync(() => metrics.flush({ links: links.length, bookings, now: now() })))
+    yield* Effect.addFinalizer(() => Effect.sync(() => metrics.flush({ links, bookings, now: now() })))
     const board = yield* StatusBoard.make((error) => {
       counters.handlerFailures++
       fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
@@ -166,7 +174,18 @@ export const make = Effect.fnUntraced(
     const isConfirmed = (state: TopicState): boolean =>
       bookingOf(state.topic)?.link?.subscriptions.phase(state.topic.key) === "Confirmed"
 
-    const fetchSnapshot = Snapshots.make({ adapter, rest, counters, wakeups, isConfirmed, fork })
+    const liquidity = Liquidity.make(adapter, rest)
+    const capacity = new Sharding.Capacity(adapter.limits.topicsPerConnection)
+    const fetchSnapshot = Snapshots.make({
+      adapter,
+      rest,
+      counters,
+      wakeups,
+      now,
+      isConfirmed,
+      turnoverOf: liquidity.turnoverOf,
+      fork
+    })
 
     const owner: TopicOwner = {
       counters,
@@ -193,12 +212,13 @@ export const make = Effect.fnUntraced(
         booking.live = true
         booking.refusals = 0
         booking.retryAt = 0
+        learn(booking)
         resolve(booking, Exit.void)
         if (state.recipe?.snapshot === "Fetch" && state.needsSnapshot) owner.requestSnapshot(state)
       },
-      onRefused: (topic: Topic, refusal: Refusal) => {
+      onRefused: (topic: Topic, refusal: Refusal, link: Link) => {
         const booking = bookingOf(topic)
-        if (booking === undefined) return
+        if (booking === undefined || moved(booking, refusal, link)) return
         const error = TopicErrors.refused(adapter, booking.state, refusal)
         counters.error(error.reason._tag)
         resolve(booking, Exit.fail(error))
@@ -297,9 +317,43 @@ export const make = Effect.fnUntraced(
       wakeups.flush()
     }
 
-    const linkFor = (): Link =>
-      links.find((link) => closers.has(link) && link.subscriptions.size < adapter.limits.topicsPerConnection) ??
-        openLink()
+    const linkFor = (): Link => Sharding.choose([...closers.keys()], capacity.limit) ?? openLink()
+
+    /** A topic is confirmed: what that tells of the exchange's limit of topics on a connection. */
+    const learn = (booking: Booking): void => {
+      if (booking.link !== null) capacity.carries(booking.link.subscriptions.confirmed)
+      if (booking.refusedBeside === 0) return
+      if (capacity.wasFull(booking.refusedBeside)) {
+        fork(Effect.logWarning(
+          `[${adapter.id}] takes ${capacity.limit} topics on a connection, fewer than documented; more connections are opened`
+        ))
+      }
+      booking.refusedBeside = 0
+    }
+
+    /**
+     * Puts a topic that was refused, perhaps for want of room, on a connection with fewer. What is refused there too is
+     * refused for itself.
+     */
+    const moved = (booking: Booking, refusal: Refusal, link: Link): boolean => {
+      const beside = link.subscriptions.confirmed
+      const isFull = refusal.detail.trim() === adapter.limits.fullRefusal && capacity.isDoubtful(beside) &&
+        beside >= booking.refusedBeside
+      if (!isFull || booking.link !== link || booking.holders === 0) {
+        // It was not for want of room.
+        if (booking.refusedBeside > 0) booking.refusedBeside = 0
+        return false
+      }
+      booking.refusedBeside = beside
+      link.capacity = Math.min(link.capacity, beside)
+      const others = [...closers.keys()].filter((other) => other !== link)
+      booking.link = others.find((other) => other.size < Math.min(beside, other.capacity)) ?? openLink()
+      booking.link.subscriptions.retain(booking.state.topic)
+      link.subscriptions.release(booking.state.topic.key)
+      booking.link.changed()
+      link.changed()
+      return true
+    }
 
     const retire = (): void => {
       if (bookings.size <= retiredLimit) return
@@ -332,28 +386,33 @@ export const make = Effect.fnUntraced(
         holders: 0,
         live: false,
         retryAt: 0,
-        refusals: 0
+        refusals: 0,
+        refusedBeside: 0
       }
       bookings.set(key, booking)
       return booking
     }
 
-    const retain = (booking: Booking): Link => {
+    /** One more holder. However many there are, the topic is wanted once on its connection. */
+    const retain = (booking: Booking): void => {
       const { topic } = booking.state
-      if (booking.link === null || !booking.link.subscriptions.has(topic.key)) booking.link = linkFor()
-      const { link } = booking
+      if (booking.link !== null && !booking.link.subscriptions.has(topic.key)) booking.link = null
+      const isPlaced = booking.link !== null && booking.holders > 0
+      const link = booking.link ??= linkFor()
       booking.holders++
-      link.subscriptions.retain(topic)
+      if (isPlaced) link.subscriptions.retry(topic.key)
+      else link.subscriptions.retain(topic)
       link.changed()
-      return link
     }
 
-    /** On the link it was retained on: the topic may have moved to another since. */
-    const release = (booking: Booking, link: Link): void => {
+    /** One holder less. */
+    const release = (booking: Booking): void => {
       booking.holders--
-      if (booking.holders === 0) booking.live = false
-      link.subscriptions.release(booking.state.topic.key)
-      link.changed()
+      if (booking.holders > 0) return
+      booking.live = false
+      booking.refusedBeside = 0
+      booking.link?.subscriptions.release(booking.state.topic.key)
+      booking.link?.changed()
     }
 
     const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
@@ -392,9 +451,9 @@ export const make = Effect.fnUntraced(
       yield* Effect.acquireRelease(Effect.sync(() => prepare(held)), (undo) => Effect.sync(undo))
       yield* Effect.acquireRelease(
         Effect.sync(() => retain(booking)),
-        (link) =>
+        () =>
           Effect.sync(() => {
-            release(booking, link)
+            release(booking)
             // The scope may be closed by another than who waits.
             Deferred.doneUnsafe(waiter, Exit.fail(TopicErrors.withdrawn(adapter, state)))
           })
@@ -463,7 +522,7 @@ export const make = Effect.fnUntraced(
       watchLinks(at)
       for (const booking of bookings.values()) watchTopic(booking, at)
       wakeups.flush()
-      metrics.flush({ links: links.length, bookings, now: at })
+      metrics.flush({ links, bookings, now: at })
     })
     yield* Effect.forkScoped(Effect.forever(
       Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now())))).pipe(
@@ -484,10 +543,38 @@ export const make = Effect.fnUntraced(
       })
     )
 
+    /** The order matters when one connection cannot take them all. */
+    const ordered: Session["ordered"] = (pairs, topicsEach) => {
+      const taken = links.reduce((sum, link) => sum + link.size, 0)
+      return taken + pairs.length * topicsEach <= capacity.limit ? Effect.succeed(pairs) : liquidity.ordered(pairs)
+    }
+
+    const standingOf = ({ link, state: { failed, topic } }: Booking): Progress.Subject["standing"] => {
+      const phase = link?.subscriptions.phase(topic.key)
+      if (failed || phase === "Refused") return "Rejected"
+      return phase === "Confirmed" ? "Confirmed" : "Waiting"
+    }
+
+    const progress = () =>
+      Progress.of(
+        [...bookings.values()].map((booking) => ({ ...booking, standing: standingOf(booking) })),
+        links.length
+      )
+
+    const socketsNow = (at: number): ReadonlyArray<SocketPerformance> =>
+      links.map((link) => ({
+        connection: link.id,
+        topics: link.size,
+        confirmed: link.subscriptions.confirmed,
+        connected: link.connected,
+        age: link.openedAt === null ? null : at - link.openedAt
+      }))
+
     return {
       adapter,
       counters,
       wakeups,
+      ordered,
       acquire,
       isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every((link) => link.connected)),
       status: board.stream,
@@ -498,6 +585,8 @@ export const make = Effect.fnUntraced(
         heapBytes: SessionMetrics.heapBytes(),
         connections: links.length,
         connected: links.filter((link) => link.connected).length,
+        sockets: socketsNow(now()),
+        progress: progress(),
         topics: [...bookings.values()].map((booking) => booking.state.performance())
       }))
     }

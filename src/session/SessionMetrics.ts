@@ -68,6 +68,8 @@ export const processing = histogram("exchange.processing.duration", "From the so
 /** One sample a batch; includes the difference of the clocks. */
 export const age = histogram("exchange.message.age", "From the exchange's time to the socket read")
 export const connections = gauge("exchange.connections", "Connections wanted", "{connection}")
+/** By socket: its place among those that are wanted, from 1; 0 when there are fewer. */
+export const socketTopics = gauge("exchange.socket.topics", "Topics on each connection", "{topic}")
 /** By channel: the topic that has been quiet longest. */
 export const staleness = gauge("exchange.staleness", "Longest time since a subscribed topic's last event", "s")
 export const memory = gauge("process.memory.heap", "Heap used by the process", "By")
@@ -94,7 +96,7 @@ export const heapBytes = (): number =>
   (globalThis as { readonly process?: Runtime }).process?.memoryUsage?.().heapUsed ?? 0
 
 export interface Present {
-  readonly links: number
+  readonly links: ReadonlyArray<{ readonly id: number; readonly size: number }>
   readonly bookings: ReadonlyMap<string, { readonly state: TopicState }>
   /** ms. */
   readonly now: number
@@ -177,6 +179,22 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
     }
   }
 
+  /** Places that have a series above 0. */
+  let sockets: ReadonlySet<number> = new Set()
+
+  /** Places are numbered anew from 1, so that connections that come and go do not leave ever more series. */
+  const bySocket = ({ links }: Present): void => {
+    const present = new Set<number>()
+    links.forEach(({ size }, index) => {
+      present.add(index + 1)
+      set(socketTopics, `socket.${index + 1}`, size, { socket: String(index + 1) })
+    })
+    for (const index of sockets) {
+      if (!present.has(index)) set(socketTopics, `socket.${index}`, 0, { socket: String(index) })
+    }
+    sockets = present
+  }
+
   // A series that appears with its first count hides that count from a rate.
   for (const cause of gapCauses) add(gaps, `gap.${cause}`, 0, { reason: cause })
   for (const tag of errorTags) add(errors, `error.${tag}`, 0, { "error.type": tag })
@@ -190,7 +208,8 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
       set(subscriptionSuccess, "success", answered === 0 ? 1 : counters.confirmed / answered, {})
       samples(processing, "processing", counters.processing)
       samples(age, "age", counters.age)
-      set(connections, "links", present.links, {})
+      set(connections, "links", present.links.length, {})
+      bySocket(present)
       memory.updateUnsafe(heapBytes(), context)
       byChannel(present)
     }

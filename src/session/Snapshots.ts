@@ -1,4 +1,8 @@
-/** Fetches book snapshots for topics that wait for one, until none does. */
+/**
+ * Fetches book snapshots for topics that wait for one, until none does: what was in sync and broke first, then the most
+ * liquid, so many at once. A slow or failing topic keeps its own waits; a pause that the exchange asks for is everybody's
+ * and kept by `MarketRest`.
+ */
 import { Effect } from "effect"
 import type { BookRequest, ExchangeAdapter } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
@@ -13,8 +17,11 @@ export interface SnapshotOptions {
   readonly rest: MarketRest["Service"]
   readonly counters: Counters
   readonly wakeups: Wakeups
+  readonly now: () => number
   /** Whether the topic's deltas are coming in. */
   readonly isConfirmed: (state: TopicState) => boolean
+  /** What is traded of a symbol, in quote; 0 where unknown. */
+  readonly turnoverOf: (symbol: string) => number
   readonly fork: (effect: Effect.Effect<void>) => void
 }
 
@@ -24,9 +31,43 @@ const backoff = (attempt: number): number => Math.min(5_000, 100 * 2 ** Math.min
 /** Milliseconds that the exchange asks to wait before the next request. */
 const retryAfter = ({ reason }: ExchangeError): number => reason._tag === "RequestFailed" ? reason.retryAfterMs ?? 0 : 0
 
+/** A request that takes longer makes way for the next one, ms. */
+const slowAfter = 2_000
+
+/** Slow requests included, so many times the exchange's concurrency run at once. */
+const slowShare = 4
+
+/** A topic that waits for its turn. */
+interface Job {
+  readonly state: TopicState
+  readonly turnover: number
+  /** Attempts so far. */
+  attempts: number
+  /** Not before, ms. */
+  due: number
+}
+
+/** Whether `a` goes first. Jobs are looked through in the order in which they were asked for. */
+const precedes = (a: Job, b: Job): boolean =>
+  a.state.everLive === b.state.everLive ? a.turnover > b.turnover : a.state.everLive
+
+const nextOf = (jobs: Iterable<Job>, now: number): Job | undefined => {
+  let best: Job | undefined
+  for (const job of jobs) {
+    if (job.due <= now && (best === undefined || precedes(job, best))) best = job
+  }
+  return best
+}
+
 /** Returns how to ask for a topic's snapshot. Asking again while one is under way changes nothing. */
 export const make = (options: SnapshotOptions): (state: TopicState) => void => {
-  const { adapter, counters, isConfirmed, rest, wakeups } = options
+  const { adapter, counters, fork, isConfirmed, rest, wakeups } = options
+  const waiting = new Set<Job>()
+  /** Those that count against the concurrency. */
+  let running = 0
+  /** Slow ones too. */
+  let active = 0
+  let isDue = false
 
   const give = (state: TopicState, error: ExchangeError): void => {
     state.fail(error, "topic")
@@ -53,30 +94,73 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
     )
   }
 
-  const fetch = Effect.fnUntraced(function*(state: TopicState) {
-    for (let count = 0; isConfirmed(state) && state.needsSnapshot; count++) {
-      if (count > 0) yield* Effect.sleep(backoff(count))
-      const wait = yield* attempt(state, count)
-      if (wait > 0) yield* Effect.sleep(wait)
+  const isWanted = ({ state }: Job): boolean => isConfirmed(state) && state.needsSnapshot
+
+  const finish = (job: Job): void => {
+    job.state.fetching = false
+  }
+
+  /** Asks once. The topic goes back into the queue when it needs another snapshot. */
+  const fetch = Effect.fnUntraced(function*(job: Job) {
+    if (!isWanted(job)) return finish(job)
+    const wait = yield* attempt(job.state, job.attempts++)
+    if (!isWanted(job)) return finish(job)
+    const pause = Math.max(wait, backoff(job.attempts))
+    job.due = options.now() + pause
+    waiting.add(job)
+    fork(Effect.andThen(Effect.sleep(pause), Effect.sync(pump)))
+  })
+
+  const died = (job: Job, cause: unknown): Effect.Effect<void> =>
+    Effect.andThen(
+      Effect.logError(`[${adapter.id}] fetching the book of ${job.state.topic.symbol} died of a defect`, cause),
+      Effect.sync(() => {
+        finish(job)
+        give(job.state, TopicErrors.defect(adapter, cause))
+      })
+    )
+
+  /** Holds one of the places, and gives it up early when the answer takes long. */
+  const run = (job: Job): Effect.Effect<void> => {
+    let isCounted = true
+    const leave = Effect.sync(() => {
+      if (!isCounted) return
+      isCounted = false
+      running--
+      pump()
+    })
+    const makeWay = Effect.andThen(Effect.sleep(slowAfter), Effect.andThen(leave, Effect.never))
+    return Effect.raceFirst(fetch(job), makeWay).pipe(
+      Effect.catchDefect((cause) => died(job, cause)),
+      Effect.ensuring(Effect.sync(() => active--)),
+      Effect.ensuring(leave)
+    )
+  }
+
+  const pump = (): void => {
+    const { restConcurrency } = adapter.limits
+    while (running < restConcurrency && active < restConcurrency * slowShare) {
+      const job = nextOf(waiting, options.now())
+      if (job === undefined) return
+      waiting.delete(job)
+      running++
+      active++
+      fork(run(job))
     }
+  }
+
+  const start = Effect.sync(() => {
+    isDue = false
+    pump()
   })
 
   return (state) => {
     if (state.fetching) return
     state.fetching = true
-    options.fork(
-      // Not before the update that asks has been dealt with: an answer may be there at once.
-      Effect.andThen(Effect.yieldNow, fetch(state)).pipe(
-        Effect.catchDefect((cause) =>
-          Effect.andThen(
-            Effect.logError(`[${adapter.id}] fetching the book of ${state.topic.symbol} died of a defect`, cause),
-            Effect.sync(() => give(state, TopicErrors.defect(adapter, cause)))
-          )
-        ),
-        Effect.ensuring(Effect.sync(() => {
-          state.fetching = false
-        }))
-      )
-    )
+    waiting.add({ state, turnover: options.turnoverOf(state.topic.symbol), attempts: 0, due: options.now() })
+    if (isDue) return
+    isDue = true
+    // Behind the batch that asks: the first of it are not the most liquid, and an answer may be there at once.
+    fork(Effect.andThen(Effect.yieldNow, start))
   }
 }

@@ -52,6 +52,13 @@ export class Subscriptions {
     return this.#entries.size
   }
 
+  /** Topics that the exchange has accepted. */
+  get confirmed(): number {
+    let count = 0
+    for (const entry of this.#entries.values()) if (entry.phase === "Confirmed") count++
+    return count
+  }
+
   get wanted(): ReadonlyArray<Topic> {
     const topics: Array<Topic> = []
     for (const entry of this.#entries.values()) if (entry.references > 0) topics.push(entry.topic)

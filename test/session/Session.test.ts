@@ -280,7 +280,7 @@ describe("connections", () => {
         dropped = true
         loss.now()
         yield* Deferred.await(resumed)
-        assert.strictEqual(gaps.size, 30)
+        assert.strictEqual(gaps.size, 28)
         assert.strictEqual((yield* websocket.performance).reconnects, 1)
       }),
       { pairs: pairs(40) },

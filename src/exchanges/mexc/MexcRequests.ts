@@ -112,6 +112,7 @@ const kline = ({ interval = defaultInterval, price = "last" }: KlineChannel, nam
 export const limits: Limits = {
   // "Websocket Market Streams": one connection supports a maximum of 30 subscriptions. Number 31 is refused as `Blocked!`.
   topicsPerConnection: 30,
+  fullRefusal: "Blocked!",
   topicsPerRequest: 30,
   // The largest message that a client of long standing (JKorf) sends; MEXC documents none.
   requestBytes: 1024,

@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as Sharding from "../../src/session/Sharding.ts"
+
+const shard = (size: number, capacity = Number.POSITIVE_INFINITY) => ({ size, capacity })
+
+describe("choose", () => {
+  it("leaves two places free while another connection may be opened", () => {
+    assert.isUndefined(Sharding.choose([], 30))
+    assert.deepStrictEqual(Sharding.choose([shard(27)], 30), shard(27))
+    assert.isUndefined(Sharding.choose([shard(28)], 30))
+  })
+
+  it("fills them before it passes the bound", () => {
+    const full = Array.from({ length: 34 }, () => shard(28))
+    // 953 topics may have 33 connections; 34 are open.
+    assert.strictEqual(Sharding.choose(full, 30), full[0])
+    assert.isUndefined(Sharding.choose(full.map(() => shard(30)), 30))
+  })
+
+  it("keeps to what a connection was seen to take", () => {
+    assert.isUndefined(Sharding.choose([shard(20, 20)], 30))
+    assert.deepStrictEqual(Sharding.choose([shard(20, 20), shard(3)], 30), shard(3))
+  })
+
+  it.prop(
+    "never needs more connections than the bound, and never overfills one",
+    {
+      capacity: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 })),
+      topics: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 400 }))
+    },
+    ({ capacity, topics }) => {
+      const shards: Array<{ size: number; readonly capacity: number }> = []
+      for (let count = 1; count <= topics; count++) {
+        let chosen = Sharding.choose(shards, capacity)
+        if (chosen === undefined) shards.push(chosen = shard(0))
+        chosen.size++
+        assert.isAtMost(shards.length, Sharding.mostConnections(count, capacity))
+        assert.isTrue(shards.every(({ size }) => size <= capacity))
+      }
+    }
+  )
+})
+
+describe("Capacity", () => {
+  it("is lowered when two connections were full beside as many, not by one refusal", () => {
+    const capacity = new Sharding.Capacity(30)
+    capacity.carries(20)
+    assert.isTrue(capacity.isDoubtful(20))
+    assert.isFalse(capacity.wasFull(20))
+    assert.strictEqual(capacity.limit, 30)
+    assert.isTrue(capacity.wasFull(20))
+    assert.strictEqual(capacity.limit, 20)
+  })
+
+  it("does not doubt a refusal on an empty connection, or beside fewer than others carry", () => {
+    const capacity = new Sharding.Capacity(30)
+    capacity.carries(12)
+    assert.isFalse(capacity.isDoubtful(0))
+    assert.isFalse(capacity.isDoubtful(11))
+    assert.isTrue(capacity.isDoubtful(12))
+  })
+
+  it("is not raised by what is seen", () => {
+    const capacity = new Sharding.Capacity(5)
+    assert.isFalse(capacity.wasFull(7))
+    assert.isFalse(capacity.wasFull(7))
+    assert.strictEqual(capacity.limit, 5)
+  })
+})
