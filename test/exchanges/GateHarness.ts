@@ -1,10 +1,11 @@
 /** What the Gate tests share: a topic table, a sink that records, fixture files, exact decimals. */
 import * as fs from "node:fs"
 import * as path from "node:path"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import * as Numeric from "../../src/domain/Numeric.ts"
-import type { Answer, Codec, CodecContext, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
-import * as GateDecode from "../../src/exchanges/gate/GateDecode.ts"
+import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 
 export type Call =
   | { readonly call: "event"; readonly topic: string; readonly event: MarketEvent }
@@ -28,8 +29,19 @@ export const recorder = (): Sink & { readonly calls: Array<Call> } => {
   }
 }
 
+/** The size of every contract in these tests. */
+export const contractSize = 0.001
+
+/** The pair that a name suggests. */
+export const pairOf = (adapter: ExchangeAdapter, symbol: string): TradingPair => {
+  const [base = "", quote = ""] = symbol.split("_")
+  return adapter.kind === "spot" ? `${base}/${quote}` : `${base}/${quote}:${quote}`
+}
+
 /** Makes every topic it is asked for, with the pair that the name suggests, and counts. */
-export const topicTable = (): CodecContext & { readonly topics: Map<string, Topic>; readonly asked: Array<string> } => {
+export const topicTable = (
+  adapter: ExchangeAdapter = gateSpot
+): CodecContext & { readonly topics: Map<string, Topic>; readonly asked: Array<string> } => {
   const topics = new Map<string, Topic>()
   const asked: Array<string> = []
   return {
@@ -39,8 +51,8 @@ export const topicTable = (): CodecContext & { readonly topics: Map<string, Topi
       asked.push(key)
       const known = topics.get(key)
       if (known !== undefined) return known
-      const [base = "", quote = ""] = symbol.split("_")
-      const topic: Topic = { key, channel, symbol, pair: `${base}/${quote}`, contractSize: 1, slot: null }
+      const size = adapter.kind === "spot" ? 1 : contractSize
+      const topic: Topic = { key, channel, symbol, pair: pairOf(adapter, symbol), contractSize: size, slot: null }
       topics.set(key, topic)
       return topic
     }
@@ -53,7 +65,7 @@ export const bytesOf = (frame: string | Uint8Array): Uint8Array =>
   typeof frame === "string" ? Buffer.from(frame) : frame
 
 /** All calls that one frame leads to. */
-export const decode = (frame: string | Uint8Array, codec: Codec = GateDecode.make(topicTable())): Array<Call> => {
+export const decode = (frame: string | Uint8Array, codec: Codec = gateSpot.makeCodec(topicTable())): Array<Call> => {
   const sink = recorder()
   codec.decode(bytesOf(frame), receivedAt, sink)
   return sink.calls
@@ -66,6 +78,7 @@ export const isFallback = (calls: ReadonlyArray<Call>): boolean => calls.some((c
 
 /** Decimal text without needless zeros, so that equal decimals are equal text. */
 export const canonical = (text: string): string => {
+  if (text.startsWith("-")) return `-${canonical(text.slice(1))}`
   const [whole = "", fraction = ""] = text.split(".")
   const kept = fraction.replace(/0+$/, "")
   const digits = whole.replace(/^0+(?=\d)/, "")
@@ -107,8 +120,8 @@ export const shared = <A>(file: string): Array<A> =>
   hasShared ? (readLines(path.join(sharedFolder, file)) as Array<A>) : []
 
 /** Cases of the project's own. */
-export const own = <A>(file: string): Array<A> =>
-  readLines(path.resolve(import.meta.dirname, "../fixtures/gate-spot", file)) as Array<A>
+export const own = <A>(exchange: string, file: string): Array<A> =>
+  readLines(path.resolve(import.meta.dirname, "../fixtures", exchange, file)) as Array<A>
 
 export type Raw =
   | string

@@ -1,6 +1,6 @@
 /** How Gate frames are judged: what is refused, what falls back, and how topics are found. */
 import { assert, describe, it } from "@effect/vitest"
-import * as GateDecode from "../../src/exchanges/gate/GateDecode.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import type { Call } from "./GateHarness.ts"
 import { bytesOf, decode, eventsOf, isFallback, receivedAt, recorder, topicTable } from "./GateHarness.ts"
 
@@ -61,7 +61,7 @@ describe("the samples", () => {
     it(`${name} is read from a view of a larger buffer, which is used again`, () => {
       const buffer = new Uint8Array(frame.length + 20).fill(0x5b)
       buffer.set(bytesOf(frame), 10)
-      const codec = GateDecode.make(topicTable())
+      const codec = gateSpot.makeCodec(topicTable())
       const first = eventsOf(decode(buffer.subarray(10, 10 + frame.length), codec))
       buffer.fill(0)
       assert.deepStrictEqual(eventsOf(decode(frame, codec)), first)
@@ -236,7 +236,7 @@ describe("members nobody reads", () => {
 describe("topics", () => {
   it("are asked for once for each new name", () => {
     const topics = topicTable()
-    const codec = GateDecode.make(topics)
+    const codec = gateSpot.makeCodec(topics)
     for (let i = 0; i < 3; i++) {
       for (const frame of [ticker("BTC_USDT"), ticker("ETH_USDT"), trade, delta, labelled]) decode(frame, codec)
       decode(` ${ticker("ETH_USDT")}`, codec)
@@ -252,7 +252,7 @@ describe("topics", () => {
 
   it("are the very objects of the table", () => {
     const topics = topicTable()
-    const codec = GateDecode.make(topics)
+    const codec = gateSpot.makeCodec(topics)
     const seen: Array<unknown> = []
     const sink = { ...recorder(), event: (topic: unknown) => void seen.push(topic) }
     for (let i = 0; i < 2; i++) codec.decode(bytesOf(delta), receivedAt, sink)
@@ -263,14 +263,14 @@ describe("topics", () => {
 
   it("are not asked for by frames that are refused", () => {
     const topics = topicTable()
-    decode(ticker("BTC_USDT").replace("\"b\":\"1\"", "\"b\":\"x\""), GateDecode.make(topics))
-    decode(ticker("BTC_USDT").slice(0, -1), GateDecode.make(topics))
+    decode(ticker("BTC_USDT").replace("\"b\":\"1\"", "\"b\":\"x\""), gateSpot.makeCodec(topics))
+    decode(ticker("BTC_USDT").slice(0, -1), gateSpot.makeCodec(topics))
     assert.deepStrictEqual(topics.asked, [])
   })
 
   it("of names with the same hash stay apart", () => {
     const topics = topicTable()
-    const codec = GateDecode.make(topics)
+    const codec = gateSpot.makeCodec(topics)
     for (const name of ["Aa_USDT", "BB_USDT", "Aa_USDT", "BB_USDT"]) {
       assert.strictEqual(eventsOf(decode(ticker(name), codec))[0]?.symbol, name)
     }
@@ -279,7 +279,7 @@ describe("topics", () => {
 
   it("are found however many names there are, and memory stays bounded", () => {
     const topics = topicTable()
-    const codec = GateDecode.make(topics)
+    const codec = gateSpot.makeCodec(topics)
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 3000; i++) {
         assert.strictEqual(eventsOf(decode(ticker(`T${i}_USDT`), codec))[0]?.symbol, `T${i}_USDT`)
@@ -302,7 +302,7 @@ describe("order_book_update without a level count", () => {
   }
 
   it("belongs to the only feed that was confirmed", () => {
-    const codec = GateDecode.make(topicTable())
+    const codec = gateSpot.makeCodec(topicTable())
     const feed = () => topicOf(decode(unlabelled, codec))
     assert.strictEqual(feed(), "spot.order_book_update|BTC_USDT|100ms")
     decode(subscribed("20ms"), codec)
@@ -316,7 +316,7 @@ describe("order_book_update without a level count", () => {
   })
 
   it("is not decided by answers that name no feed", () => {
-    const codec = GateDecode.make(topicTable())
+    const codec = gateSpot.makeCodec(topicTable())
     for (const payload of ["", `"payload":["BTC_USDT"],`, `"payload":["BTC_USDT","5ms"],`, `"payload":"20ms",`]) {
       const [call] = decode(answer("subscribe", payload), codec)
       assert(call?.call === "acknowledged")
@@ -326,7 +326,7 @@ describe("order_book_update without a level count", () => {
   })
 
   it("with a level count is never in doubt", () => {
-    const codec = GateDecode.make(topicTable())
+    const codec = gateSpot.makeCodec(topicTable())
     decode(subscribed("20ms"), codec)
     decode(subscribed("100ms"), codec)
     assert.strictEqual(topicOf(decode(labelled, codec)), "spot.order_book_update|BTC_USDT|100ms")
@@ -339,7 +339,7 @@ describe("order_book_update without a level count", () => {
 
 describe("connections", () => {
   it("share nothing: guesses of one layout do not disturb another", () => {
-    const codec = GateDecode.make(topicTable())
+    const codec = gateSpot.makeCodec(topicTable())
     const other =
       `{"event":"update","channel":"spot.book_ticker","result":{"A":"4","a":"3","B":"2","b":"1","s":"BTC_USDT","u":7,"t":1}}`
     for (let i = 0; i < 3; i++) {

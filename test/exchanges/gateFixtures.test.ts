@@ -1,25 +1,37 @@
-/** Captured, documented and constructed messages of Gate spot, with what they must decode to. */
+/** Captured, documented and constructed messages of Gate spot and Gate futures, with what they must decode to. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { outcomeNames } from "../../scripts/prove/FrameAccount.ts"
-import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  ContractStats,
+  FuturesTicker,
+  Kline,
+  Liquidation,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../../src/domain/Market.ts"
+import * as Numeric from "../../src/domain/Numeric.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
-import type { Answer, BookRecipe, Topic } from "../../src/ExchangeAdapter.ts"
+import type { Answer, BookRecipe, Codec, ExchangeAdapter, Topic } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
-import * as GateDecode from "../../src/exchanges/gate/GateDecode.ts"
-import * as GateRest from "../../src/exchanges/gate/GateRest.ts"
+import { gateFutures } from "../../src/exchanges/gate/GateFutures.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import type { Call, Raw } from "./GateHarness.ts"
 import {
   canonical,
+  contractSize,
   decimalOf,
   decode,
   eventsOf,
   hasShared,
   isFallback,
   levelsOf,
+  pairOf,
   rawBytes,
   receivedAt,
   requireShared,
@@ -29,23 +41,33 @@ import {
 
 type Pairs = ReadonlyArray<readonly [string, string]>
 
+interface Symbol {
+  readonly raw: string
+  readonly base: string
+  readonly quote: string
+}
+
 interface Expect {
   readonly kind?: string
   readonly error?: true
   readonly oneOf?: ReadonlyArray<string>
-  readonly symbol?: { readonly raw: string; readonly base: string; readonly quote: string }
-  readonly bid?: { readonly price: string; readonly size: string } | null
-  readonly ask?: { readonly price: string; readonly size: string } | null
+  readonly symbol?: Symbol
+  readonly bid?: { readonly price: string; readonly size: string } | string | null
+  readonly ask?: { readonly price: string; readonly size: string } | string | null
   readonly tsMs?: number
   readonly seq?: string
   readonly trades?: ReadonlyArray<{
-    readonly symbol: { readonly raw: string; readonly base: string; readonly quote: string }
+    readonly symbol: Symbol
     readonly id: string
     readonly price: string
     readonly size: string
     readonly side: string
     readonly tsMs: number
   }>
+  readonly tickers?: ReadonlyArray<Record<string, unknown>>
+  readonly candles?: ReadonlyArray<Record<string, unknown>>
+  readonly liquidations?: ReadonlyArray<Record<string, unknown>>
+  readonly stats?: ReadonlyArray<Record<string, unknown>>
   readonly snapshot?: boolean
   readonly level?: number
   readonly firstId?: string
@@ -66,12 +88,13 @@ interface Expect {
   readonly ok?: boolean
   readonly requestId?: string
   readonly payload?: ReadonlyArray<string>
+  readonly reconnect?: boolean
   readonly code?: number
   readonly message?: string
   readonly httpStatus?: number
   readonly label?: string
   readonly instruments?: ReadonlyArray<{
-    readonly symbol: { readonly raw: string; readonly base: string; readonly quote: string }
+    readonly symbol: Symbol
     readonly pricePrecision: number
     readonly sizePrecision: number
     readonly minBase?: string
@@ -125,6 +148,19 @@ const exact = ([price, quantity]: readonly [string, string]): [string, string] =
   canonical(quantity)
 ]
 
+interface Subject {
+  readonly adapter: ExchangeAdapter
+  /** Of the shared files' names. */
+  readonly files: string
+  /** Of the channels' names on the wire. */
+  readonly prefix: string
+}
+
+const spot: Subject = { adapter: gateSpot, files: "gateio-spot", prefix: "spot" }
+const futures: Subject = { adapter: gateFutures, files: "gateio-futures", prefix: "futures" }
+
+const codecOf = ({ adapter }: Subject): Codec => adapter.makeCodec(topicTable(adapter))
+
 /** The only event of a frame. */
 const theEvent = (calls: ReadonlyArray<Call>): MarketEvent => {
   const events = eventsOf(calls)
@@ -132,55 +168,154 @@ const theEvent = (calls: ReadonlyArray<Call>): MarketEvent => {
   return events[0]!
 }
 
-const checkNames = (event: MarketEvent, symbol: NonNullable<Expect["symbol"]>): void => {
+const checkNames = ({ adapter }: Subject, event: MarketEvent, symbol: Symbol): void => {
   assert.strictEqual(event.symbol, symbol.raw)
-  assert.strictEqual(event.pair, `${symbol.base}/${symbol.quote}`)
-  assert.strictEqual(event.receivedAt, receivedAt)
-}
-
-const checkTicker = (event: MarketEvent, expect: Expect): void => {
-  assert(event._tag === "BookTicker")
-  checkNames(event, expect.symbol!)
-  const side = (price: number | null, quantity: number | null, name: "bid" | "ask") =>
-    price === null && quantity === null ? null : {
-      price: decimalOf(price, event.exact?.[`${name}Price`]),
-      size: decimalOf(quantity, event.exact?.[`${name}Quantity`])
-    }
-  const wanted = (text: Expect["bid"]) =>
-    text === null || text === undefined ? null : { price: canonical(text.price), size: canonical(text.size) }
-  assert.deepStrictEqual(side(event.bidPrice, event.bidQuantity, "bid"), wanted(expect.bid))
-  assert.deepStrictEqual(side(event.askPrice, event.askQuantity, "ask"), wanted(expect.ask))
-  assert.strictEqual(event.exchangeTime, expect.tsMs!)
-  assert.strictEqual(Sequence.toText(event.version!), expect.seq)
-}
-
-const checkTrade = (event: MarketEvent, expect: Expect): void => {
-  assert(event._tag === "Trade")
-  const [trade] = expect.trades!
-  assert(trade !== undefined && expect.trades!.length === 1)
-  checkNames(event, trade.symbol)
-  assert.deepStrictEqual(
-    {
-      id: event.id,
-      price: decimalOf(event.price, event.exact?.price),
-      size: decimalOf(event.quantity, event.exact?.quantity),
-      side: event.side,
-      tsMs: Math.floor(event.exchangeTime!)
-    },
-    {
-      id: trade.id,
-      price: canonical(trade.price),
-      size: canonical(trade.size),
-      side: trade.side,
-      tsMs: trade.tsMs
-    } as {
-      id: string
-      price: string
-      size: string
-      side: "buy" | "sell"
-      tsMs: number
-    }
+  assert.strictEqual(
+    event.pair,
+    adapter.kind === "spot" ? `${symbol.base}/${symbol.quote}` : `${symbol.base}/${symbol.quote}:${symbol.quote}`
   )
+  assert.strictEqual(event.receivedAt, receivedAt)
+  if ("contractSize" in event) {
+    assert.strictEqual(event.contractSize, adapter.kind === "spot" ? 1 : contractSize)
+  }
+}
+
+/** What a fixture asserts of an event: each of its facts that has a name here. */
+type Facts = Readonly<Record<string, (event: never) => unknown>>
+
+const decimal = (name: string) => (event: { readonly exact: Readonly<Record<string, string>> | null }) =>
+  decimalOf((event as unknown as Record<string, number | null>)[name]!, event.exact?.[name])
+
+const sideOf = (name: "bid" | "ask") => (event: BookTicker) =>
+  event[`${name}Price`] === null && event[`${name}Quantity`] === null ? null : {
+    price: decimalOf(event[`${name}Price`], event.exact?.[`${name}Price`]),
+    size: decimalOf(event[`${name}Quantity`], event.exact?.[`${name}Quantity`])
+  }
+
+const floor = (time: number | null) => time === null ? null : Math.floor(time)
+
+const tickerFacts: Facts = {
+  bid: sideOf("bid"),
+  ask: sideOf("ask"),
+  tsMs: (event: BookTicker) => event.exchangeTime,
+  seq: (event: BookTicker) => Sequence.toText(event.version!)
+}
+
+const tradeFacts: Facts = {
+  id: (event: Trade) => event.id,
+  price: decimal("price"),
+  size: decimal("quantity"),
+  side: (event: Trade) => event.side,
+  tsMs: (event: Trade) => floor(event.exchangeTime)
+}
+
+/** Our `change` is a fraction. */
+const percent = (event: Ticker | FuturesTicker) => canonical(Numeric.toDecimal(Number(`${event.change}e2`)))
+
+const dayFacts: Facts = {
+  last: decimal("lastPrice"),
+  bid: decimal("bidPrice"),
+  ask: decimal("askPrice"),
+  high: decimal("highPrice"),
+  low: decimal("lowPrice"),
+  baseVolume: decimal("baseVolume"),
+  quoteVolume: decimal("quoteVolume"),
+  changePercent: percent,
+  tsMs: (event: Ticker) => event.exchangeTime
+}
+
+const futuresDayFacts: Facts = {
+  last: decimal("lastPrice"),
+  markPrice: decimal("markPrice"),
+  indexPrice: decimal("indexPrice"),
+  fundingRate: decimal("fundingRate"),
+  openInterest: decimal("openInterest"),
+  volume24h: decimal("contractVolume"),
+  baseVolume24h: decimal("baseVolume"),
+  quoteVolume24h: decimal("quoteVolume"),
+  high: decimal("highPrice"),
+  low: decimal("lowPrice"),
+  changePercent: percent,
+  nextFundingMs: (event: FuturesTicker) => event.nextFundingTime
+}
+
+const candleFacts: Facts = {
+  interval: (event: Kline) => event.interval === "1w" ? "7d" : event.interval,
+  openTimeMs: (event: Kline) => event.openTime,
+  open: decimal("open"),
+  high: decimal("high"),
+  low: decimal("low"),
+  close: decimal("close"),
+  baseVolume: decimal("baseVolume"),
+  quoteVolume: decimal("quoteVolume"),
+  contracts: decimal("contractVolume"),
+  closed: (event: Kline) => event.closed,
+  priceType: (event: Kline) => event.price
+}
+
+const liquidationFacts: Facts = {
+  price: decimal("price"),
+  size: decimal("quantity"),
+  orderSide: (event: Liquidation) => event.side,
+  tsMs: (event: Liquidation) => event.exchangeTime
+}
+
+const statsFacts: Facts = {
+  tsMs: (event: ContractStats) => event.exchangeTime,
+  markPrice: decimal("markPrice"),
+  openInterest: decimal("openInterest"),
+  longLiqSize: decimal("longLiquidations"),
+  shortLiqSize: decimal("shortLiquidations"),
+  lsrTaker: decimal("takerRatio"),
+  lsrAccount: decimal("accountRatio")
+}
+
+/** What the library does not offer: marks of trades, and a rate that Gate has deprecated. */
+const unasserted = new Set(["symbol", "internal", "idMarket", "range", "fundingRateIndicative"])
+
+/** Decimals as the event gives them; everything else as it is. */
+const wanted = (fact: unknown): unknown => {
+  if (typeof fact === "string" && /^-?\d+(\.\d+)?$/.test(fact)) return canonical(fact)
+  if (typeof fact !== "object" || fact === null) return fact
+  return Object.fromEntries(Object.entries(fact).map(([name, value]) => [name, wanted(value)]))
+}
+
+const checkFacts = (
+  subject: Subject,
+  tag: MarketEvent["_tag"],
+  facts: Facts,
+  events: ReadonlyArray<MarketEvent>,
+  expected: ReadonlyArray<Readonly<Record<string, unknown>>>
+): void => {
+  assert.strictEqual(events.length, expected.length)
+  for (const [index, expect] of expected.entries()) {
+    const event = events[index]!
+    assert.strictEqual(event._tag, tag)
+    checkNames(subject, event, expect["symbol"] as Symbol)
+    for (const [name, fact] of Object.entries(expect)) {
+      if (unasserted.has(name)) continue
+      const read = facts[name] as ((event: MarketEvent) => unknown) | undefined
+      assert(read !== undefined, `nothing to compare ${name} with`)
+      assert.deepStrictEqual(read(event), wanted(fact), name)
+    }
+  }
+}
+
+type Check = (subject: Subject, calls: ReadonlyArray<Call>, expect: Expect) => void
+
+/** Every entry of the fixture's list against every event. */
+const listed =
+  (field: "trades" | "tickers" | "candles" | "liquidations" | "stats", tag: MarketEvent["_tag"], facts: Facts): Check =>
+  (subject, calls, expect) => checkFacts(subject, tag, facts, eventsOf(calls), expect[field]!)
+
+const checkTicker: Check = (subject, calls, expect) => {
+  const { kind: _kind, tickers, ...alone } = expect
+  checkFacts(subject, "BookTicker", tickerFacts, eventsOf(calls), tickers ?? [alone])
+}
+
+const checkDay: Check = (subject, calls, expect) => {
+  const { kind: _kind, ...alone } = expect
+  checkFacts(subject, "Ticker", dayFacts, eventsOf(calls), [alone])
 }
 
 const checkSide = (
@@ -198,22 +333,32 @@ const checkSide = (
   if (last !== undefined) assert.deepStrictEqual(levels.at(-1), exact(last))
 }
 
-const checkBook = (event: MarketEvent, expect: Expect): void => {
+const checkBook = (subject: Subject, event: MarketEvent, expect: Expect): void => {
   assert(event._tag === "BookUpdate")
-  checkNames(event, expect.symbol!)
+  if (expect.symbol !== undefined) checkNames(subject, event, expect.symbol)
   assert.strictEqual(event.kind, expect.snapshot === true ? "snapshot" : "delta")
-  assert.strictEqual(Sequence.toText(event.version), expect.lastId)
-  assert.strictEqual(Sequence.toText(event.firstVersion), expect.firstId ?? expect.lastId)
+  if (expect.lastId !== undefined) {
+    assert.strictEqual(Sequence.toText(event.version), expect.lastId)
+    assert.strictEqual(Sequence.toText(event.firstVersion), expect.firstId ?? expect.lastId)
+  }
   if (expect.tsMs !== undefined) assert.strictEqual(event.exchangeTime, expect.tsMs)
   const [firstBid, firstAsk] = [expect.firstBid ?? expect.bestBid, expect.firstAsk ?? expect.bestAsk]
   checkSide(levelsOf(event, "bids"), expect.bids, expect.bidCount, firstBid, expect.lastBid)
   checkSide(levelsOf(event, "asks"), expect.asks, expect.askCount, firstAsk, expect.lastAsk)
 }
 
-const wireChannels = ["spot.book_ticker", "spot.trades", "spot.obu", "spot.order_book_update"]
+/** Frames of single levels are of a retired event. */
+const checkBooks: Check = (subject, calls, expect) => {
+  if (expect.kind !== "depth_levels") return checkBook(subject, theEvent(calls), expect)
+  assert.deepStrictEqual(calls.map(({ call }) => call), ["ignored"])
+}
+
+const checkSystem: Check = (_subject, calls, expect) => {
+  assert.deepStrictEqual(calls.map(({ call }) => call), [expect.reconnect === true ? "closing" : "ignored"])
+}
 
 if (!hasShared) {
-  describe("shared fixtures of gate-spot", () => {
+  describe("shared fixtures of Gate", () => {
     it("are here when they are required", (context) => {
       assert.isFalse(requireShared, "REQUIRE_FIXTURES=1 and no ../shared/fixtures")
       context.skip("no ../shared/fixtures")
@@ -221,47 +366,82 @@ if (!hasShared) {
   })
 }
 
+const trades = listed("trades", "Trade", tradeFacts)
+const candles = listed("candles", "Kline", candleFacts)
+
+const messages: ReadonlyArray<readonly [subject: Subject, stream: string, check: Check]> = [
+  [spot, "book_ticker", checkTicker],
+  [spot, "trades", trades],
+  [spot, "obu", checkBooks],
+  [spot, "order_book_update", checkBooks],
+  [spot, "order_book", checkBooks],
+  [spot, "tickers", checkDay],
+  [spot, "candlesticks", candles],
+  [futures, "book_ticker", checkTicker],
+  [futures, "trades", trades],
+  [futures, "obu", checkBooks],
+  [futures, "order_book_update", checkBooks],
+  [futures, "order_book", checkBooks],
+  [futures, "tickers", listed("tickers", "FuturesTicker", futuresDayFacts)],
+  [futures, "candlesticks", candles],
+  [futures, "public_liquidates", listed("liquidations", "Liquidation", liquidationFacts)],
+  [futures, "contract_stats", listed("stats", "ContractStats", statsFacts)],
+  [futures, "system", checkSystem]
+]
+
+/** Layouts of long ago: a book without id or time. Everything else that is not pretty-printed is read by the scanner. */
+const unusual = new Set([
+  "gateio-futures.futures.order_book/all-2020",
+  "gateio-futures.futures.order_book/all-decimal-2026"
+])
+
 describe.runIf(hasShared)("messages", () => {
-  for (
-    const [file, check] of [
-      ["gateio-spot.spot.book_ticker.jsonl", checkTicker],
-      ["gateio-spot.spot.trades.jsonl", checkTrade],
-      ["gateio-spot.spot.obu.jsonl", checkBook],
-      ["gateio-spot.spot.order_book_update.jsonl", checkBook]
-    ] as const
-  ) {
-    for (const fixture of shared<Case>(file)) {
+  for (const [subject, stream, check] of messages) {
+    for (const fixture of shared<Case>(`${subject.files}.${subject.prefix}.${stream}.jsonl`)) {
       it(fixture.id, () => {
-        const calls = decode(rawBytes(fixture.raw))
-        check(theEvent(calls), fixture.expect)
-        // Pretty-printed samples of the documents are no layout of the wire; everything else is.
-        assert.strictEqual(isFallback(calls), /\s/.test(textOf(fixture.raw)))
+        const calls = decode(rawBytes(fixture.raw), codecOf(subject))
+        check(subject, calls, fixture.expect)
+        const isUsual = !/\s/.test(textOf(fixture.raw)) && !unusual.has(fixture.id)
+        // Slow streams have no layout of their own, so that nothing falls back.
+        const isScanned = !["candlesticks", "public_liquidates", "contract_stats", "system"].includes(stream)
+        assert.strictEqual(isFallback(calls), isScanned && !isUsual)
       })
     }
   }
 
   it("the topic of an obu frame is its stream", () => {
-    for (const fixture of shared<Case>("gateio-spot.spot.obu.jsonl")) {
-      const topics = topicTable()
-      decode(rawBytes(fixture.raw), GateDecode.make(topics))
-      const { symbol, level } = fixture.expect
-      assert.deepStrictEqual(topics.asked, [`spot.obu|ob.${symbol!.raw}.${level}`])
+    for (const { adapter, files, prefix } of [spot, futures]) {
+      for (const fixture of shared<Case>(`${files}.${prefix}.obu.jsonl`)) {
+        const topics = topicTable(adapter)
+        decode(rawBytes(fixture.raw), adapter.makeCodec(topics))
+        const { symbol, level } = fixture.expect
+        assert.deepStrictEqual(topics.asked, [`${prefix}.obu|ob.${symbol!.raw}.${level}`])
+      }
     }
   })
 })
 
-const isOurs = (expect: Expect): boolean => wireChannels.includes(expect.channel ?? "")
+/** Streams with topics of ours. */
+const ours = new Set([...messages.map(([{ prefix }, stream]) => `${prefix}.${stream}`)])
+
+const isOurs = (expect: Expect): boolean => ours.has(expect.channel ?? "")
+
+/** Their payload is of one topic. */
+const isSingle = (channel: string): boolean => /\.(order_book|candlesticks|contract_stats)/.test(channel)
 
 const topicKeys = (expect: Expect): ReadonlyArray<string> | null => {
   if (expect.payload === undefined) return null
-  return expect.channel === "spot.order_book_update"
+  return isSingle(expect.channel!)
     ? [`${expect.channel}|${expect.payload.join("|")}`]
     : expect.payload.map((item) => `${expect.channel}|${item}`)
 }
 
+/** 20 levels at 100 ms are on offer there and not here, for frames could not be told from those at 20 ms. */
+const isNobodys = (expect: Expect): boolean => expect.payload?.slice(1).join() === "100ms,20"
+
 const checkAnswer = (answer: Answer, expect: Expect): void => {
   const { requestId, ...rest } = answer
-  assert.deepStrictEqual(rest, { action: expect.action!, topics: topicKeys(expect) })
+  assert.deepStrictEqual(rest, { action: expect.action!, topics: isNobodys(expect) ? null : topicKeys(expect) })
   assert.strictEqual(requestId === null ? null : String(requestId), expect.requestId ?? null)
 }
 
@@ -284,10 +464,15 @@ const checkControl = (calls: ReadonlyArray<Call>, expect: Expect): void => {
 const stamp = { nowMillis: 1_746_000_000_123, nextId: () => 7 }
 
 /** Compared as JSON, without what varies. */
-const checkRequest = (raw: string, expect: Expect, skip: (reason: string) => void): void => {
+const checkRequest = (
+  { adapter }: Subject,
+  raw: string,
+  expect: Expect,
+  skip: (reason: string) => void
+): void => {
   const { time: _time, id: _id, ...sample } = JSON.parse(raw)
   if (expect.kind === "ping") {
-    const { time, ...ping } = JSON.parse(String(gateSpot.heartbeat.ping(stamp)))
+    const { time, ...ping } = JSON.parse(String(adapter.heartbeat.ping(stamp)))
     assert.deepStrictEqual(ping, sample)
     return assert.strictEqual(time, 1_746_000_000)
   }
@@ -300,17 +485,21 @@ const checkRequest = (raw: string, expect: Expect, skip: (reason: string) => voi
     contractSize: 1,
     slot: null
   }))
-  const frames = gateSpot.subscribe(topics, stamp).map((request) => JSON.parse(String(request.frame)))
+  const frames = adapter.subscribe(topics, stamp).map((request) => JSON.parse(String(request.frame)))
   assert.deepStrictEqual(frames, [{ ...sample, time: 1_746_000_000, id: 7 }])
 }
 
 describe.runIf(hasShared)("control frames", () => {
-  for (const fixture of shared<Case>("gateio-spot.control.jsonl")) {
-    it(fixture.id, (context) => {
-      const raw = textOf(fixture.raw)
-      if (fixture.direction === "out") return checkRequest(raw, fixture.expect, (reason) => context.skip(reason))
-      checkControl(decode(raw), fixture.expect)
-    })
+  for (const subject of [spot, futures]) {
+    for (const fixture of shared<Case>(`${subject.files}.control.jsonl`)) {
+      it(fixture.id, (context) => {
+        const raw = textOf(fixture.raw)
+        if (fixture.direction === "out") {
+          return checkRequest(subject, raw, fixture.expect, (reason) => context.skip(reason))
+        }
+        checkControl(decode(raw, codecOf(subject)), fixture.expect)
+      })
+    }
   }
 })
 
@@ -333,14 +522,17 @@ const outcomeOf = (call: Call): string => {
 }
 
 describe.runIf(hasShared)("malformed and awkward frames", () => {
-  for (const fixture of shared<Case>("gateio-spot.malformed.jsonl")) {
-    it(fixture.id, () => {
-      const calls = decode(rawBytes(fixture.raw)).filter((call) => call.call !== "fallback")
-      assert.strictEqual(calls.length, 1)
-      const outcome = outcomeOf(calls[0]!)
-      assert.include(fixture.expect.error === true ? ["error"] : fixture.expect.oneOf!, outcome)
-      assert.isUndefined(({} as Record<string, unknown>).polluted)
-    })
+  for (const subject of [spot, futures]) {
+    for (const fixture of shared<Case>(`${subject.files}.malformed.jsonl`)) {
+      it(fixture.id, () => {
+        const calls = decode(rawBytes(fixture.raw), codecOf(subject)).filter((call) => call.call !== "fallback")
+        assert.strictEqual(calls.length, 1)
+        const outcome = outcomeOf(calls[0]!)
+        const { expect } = fixture
+        assert.include(expect.error === true ? ["error"] : expect.oneOf ?? [expect.kind!], outcome)
+        assert.isUndefined(({} as Record<string, unknown>).polluted)
+      })
+    }
   }
 })
 
@@ -352,26 +544,26 @@ const clientOf = (status: number, body: string, requested: Array<string> = []): 
     return Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body, { status })))
   })
 
-const restOf = (status: number, body: string, requested: Array<string> = []) =>
-  GateRest.make({
+const restOf = (adapter: ExchangeAdapter, status: number, body: string, requested: Array<string> = []) =>
+  adapter.makeRest({
     client: clientOf(status, body, requested),
     url: "https://api.gateio.ws/api/v4",
     instrumentOf: (symbol) => {
       const [base = "", quote = ""] = symbol.split("_")
       return {
-        exchange: "gate-spot",
-        pair: `${base}/${quote}`,
+        exchange: adapter.id,
+        pair: pairOf(adapter, symbol),
         symbol,
-        kind: "spot",
+        kind: adapter.kind,
         base,
         quote,
-        settle: null,
+        settle: adapter.kind === "spot" ? null : quote,
         status: "trading",
         priceStep: 1,
         quantityStep: 1,
         minQuantity: null,
         minNotional: null,
-        contractSize: 1
+        contractSize: adapter.kind === "spot" ? 1 : contractSize
       }
     }
   })
@@ -380,45 +572,44 @@ const updateBook = { _tag: "Book", pair: "BTC/USDT", source: "order_book_update"
 
 const offeredKinds = ["depth", "instruments", "error"]
 
+const checkRest = Effect.fnUntraced(function*(subject: Subject, { expect, raw }: Case) {
+  const { adapter } = subject
+  const requested: Array<string> = []
+  const rest = restOf(adapter, expect.httpStatus ?? 200, textOf(raw), requested)
+  if (expect.kind === "depth") {
+    const book = yield* rest.book(expect.symbol?.raw ?? "ETH_USDT", updateBook, 0)
+    if (expect.request !== undefined) assert.deepStrictEqual(requested, [expect.request])
+    return checkBook(subject, { ...book, receivedAt }, expect)
+  }
+  if (expect.kind === "instruments") {
+    const instruments = yield* rest.instruments
+    return assert.deepStrictEqual(
+      instruments.map((
+        one
+      ) => [one.symbol, one.pair, one.priceStep, one.quantityStep, one.minQuantity, one.minNotional]),
+      expect.instruments!.map((one) => [
+        one.symbol.raw,
+        `${one.symbol.base}/${one.symbol.quote}` as const,
+        Number(`1e-${one.pricePrecision}`),
+        Number(`1e-${one.sizePrecision}`),
+        one.minBase === undefined ? null : Number(one.minBase),
+        one.minQuote === undefined ? null : Number(one.minQuote)
+      ])
+    )
+  }
+  const error: ExchangeError = yield* Effect.flip(rest.instruments)
+  assert(error.reason._tag === "RequestFailed")
+  assert.strictEqual(error.reason.code, expect.label)
+  if (expect.message !== undefined) assert.strictEqual(error.reason.detail, expect.message)
+  assert.strictEqual(error.reason.status, expect.httpStatus)
+})
+
 describe.runIf(hasShared)("REST bodies", () => {
-  for (const fixture of shared<Case>("gateio-spot.rest.jsonl")) {
-    const { expect } = fixture
-    if (!offeredKinds.includes(expect.kind!)) {
-      it(fixture.id, (context) => context.skip(`no call for ${expect.kind}`))
-      continue
+  for (const subject of [spot, futures]) {
+    for (const fixture of shared<Case>(`${subject.files}.rest.jsonl`)) {
+      if (offeredKinds.includes(fixture.expect.kind!)) it.effect(fixture.id, () => checkRest(subject, fixture))
+      else it(fixture.id, (context) => context.skip(`no call for ${fixture.expect.kind}`))
     }
-    it.effect(fixture.id, () =>
-      Effect.gen(function*() {
-        const raw = textOf(fixture.raw)
-        const requested: Array<string> = []
-        const rest = restOf(expect.httpStatus ?? 200, raw, requested)
-        if (expect.kind === "depth") {
-          const book = yield* rest.book(expect.symbol!.raw, updateBook, 0)
-          assert.deepStrictEqual(requested, [expect.request])
-          checkBook({ ...book, receivedAt }, expect)
-        } else if (expect.kind === "instruments") {
-          const instruments = yield* rest.instruments
-          assert.deepStrictEqual(
-            instruments.map((
-              one
-            ) => [one.symbol, one.pair, one.priceStep, one.quantityStep, one.minQuantity, one.minNotional]),
-            expect.instruments!.map((one) => [
-              one.symbol.raw,
-              `${one.symbol.base}/${one.symbol.quote}` as const,
-              Number(`1e-${one.pricePrecision}`),
-              Number(`1e-${one.sizePrecision}`),
-              one.minBase === undefined ? null : Number(one.minBase),
-              one.minQuote === undefined ? null : Number(one.minQuote)
-            ])
-          )
-        } else {
-          const error: ExchangeError = yield* Effect.flip(rest.instruments)
-          assert(error.reason._tag === "RequestFailed")
-          assert.strictEqual(error.reason.code, expect.label)
-          assert.strictEqual(error.reason.detail, expect.message)
-          assert.strictEqual(error.reason.status, expect.httpStatus)
-        }
-      }))
   }
 })
 
@@ -460,6 +651,8 @@ class Follower {
       this.pending = []
       return this.apply(step, update)
     }
+    // Only a fetched snapshot is joined to what came before it.
+    if (this.last === null && this.recipe.snapshot === "InStream") return void this.dropped.push(step)
     if (this.last === null) return void this.pending.push({ step, update })
     const verdict = this.recipe.follows(this.last, update)
     if (verdict === "apply") return this.apply(step, update)
@@ -499,21 +692,21 @@ const checkFinal = (follower: Follower, final: Final | null): void => {
   assert.deepStrictEqual([bids.length, asks.length], [final.bidLevels, final.askLevels])
 }
 
-const sequenceSources = [
-  ["gateio-spot.spot.obu.sequence.jsonl", "obu"],
-  ["gateio-spot.spot.order_book_update.sequence.jsonl", "order_book_update"]
-] as const
+const sequenceSources = [spot, futures].flatMap((subject) =>
+  (["obu", "order_book_update"] as const).map((source) => [subject, source] as const)
+)
 
 describe.runIf(hasShared)("book sequences", () => {
-  for (const [file, source] of sequenceSources) {
-    for (const fixture of shared<SequenceCase>(file)) {
+  for (const [subject, source] of sequenceSources) {
+    const { adapter, files, prefix } = subject
+    for (const fixture of shared<SequenceCase>(`${files}.${prefix}.${source}.sequence.jsonl`)) {
       it.effect(fixture.id, () =>
         Effect.gen(function*() {
-          const follower = new Follower(gateSpot.book({ _tag: "Book", pair: "BTC/USDT", source }))
-          const codec = GateDecode.make(topicTable())
+          const follower = new Follower(adapter.book({ _tag: "Book", pair: "BTC/USDT", source }))
+          const codec = codecOf(subject)
           for (const [index, step] of fixture.raw.steps.entries()) {
             if (step.direction === "rest") {
-              follower.onSnapshot(index, yield* restOf(200, step.raw).book("BTC_USDT", updateBook, 0))
+              follower.onSnapshot(index, yield* restOf(adapter, 200, step.raw).book("BTC_USDT", updateBook, 0))
             } else {
               const calls = decode(step.raw, codec)
               assert.isFalse(isFallback(calls))

@@ -6,7 +6,7 @@ import type { MarketEvent } from "../../src/domain/Market.ts"
 import * as Numeric from "../../src/domain/Numeric.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { Codec } from "../../src/ExchangeAdapter.ts"
-import * as GateDecode from "../../src/exchanges/gate/GateDecode.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { bytesOf, decode, eventsOf, isFallback, receivedAt, topicTable } from "./GateHarness.ts"
 
 const int = (minimum: number, maximum: number): Arbitrary.Arbitrary<number> =>
@@ -87,7 +87,8 @@ const envelope = (
   return { frame: object(members, ranks), usual: ranks[0]! <= ranks[1]! }
 }
 
-const time = int(0, 2_000_000_000_000)
+/** 0 stands for none. */
+const time = int(1, 2_000_000_000_000)
 
 /** A side of a ticker: empty, or a price with its quantity. */
 const tickerSide = Arbitrary.map(
@@ -288,7 +289,7 @@ describe("damaged frames", () => {
     it.prop(
       `${name}: never throw, always say something, and are data only where JSON.parse agrees`,
       [made, damage],
-      ([{ frame }, list]) => check(damaged(bytesOf(frame), list), GateDecode.make(topicTable())),
+      ([{ frame }, list]) => check(damaged(bytesOf(frame), list), gateSpot.makeCodec(topicTable())),
       { arbitrary: { runs: 600 } }
     )
   }
@@ -302,7 +303,7 @@ describe("damaged frames", () => {
   for (const frame of small) {
     it(`every byte at every place of ${frame.slice(0, 60)}…`, () => {
       const bytes = bytesOf(frame).slice()
-      const codec = GateDecode.make(topicTable())
+      const codec = gateSpot.makeCodec(topicTable())
       for (let place = 0; place < bytes.length; place++) {
         const kept = bytes[place]!
         for (let value = 0; value < 256; value++) {

@@ -32,7 +32,7 @@ const plain = (call: Call): unknown => {
 
 for (const file of ["book_ticker", "trades", "obu", "order_book_update", "control"]) {
   describe(`whole envelopes: ${file}`, () => {
-    for (const fixture of own<Case>(`${file}.jsonl`)) {
+    for (const fixture of own<Case>("gate-spot", `${file}.jsonl`)) {
       it(fixture.id, () => {
         assert.deepStrictEqual(decode(fixture.raw).map(plain), [...fixture.expect])
       })
@@ -53,6 +53,7 @@ describe("symbol", () => {
       ["BTC/USDT", "BTC_USDT"],
       ["币安人生/USDT", "币安人生_USDT"],
       ["BTC/USDT:USDT", null],
+      ["*/*", null],
       ["BTC\"/USDT", null],
       ["B|C/USDT", null],
       ["B\\C/USDT", null],
@@ -84,7 +85,15 @@ describe("topic", () => {
     [
       { _tag: "Book", pair, source: "order_book_update", speed: "20ms", depth: 20 },
       "spot.order_book_update|BTC_USDT|20ms"
-    ]
+    ],
+    [{ _tag: "Book", pair, source: "order_book" }, "spot.order_book|BTC_USDT|20|100ms"],
+    [{ _tag: "Book", pair, source: "order_book", depth: 21 }, "spot.order_book|BTC_USDT|30|100ms"],
+    [{ _tag: "Book", pair, source: "order_book", depth: 3, speed: "1000ms" }, "spot.order_book|BTC_USDT|5|1000ms"],
+    [{ _tag: "Ticker", pair }, "spot.tickers|BTC_USDT"],
+    [{ _tag: "Ticker", pair, zone: "24H" }, "spot.tickers|BTC_USDT"],
+    [{ _tag: "Kline", pair }, "spot.candlesticks|1m|BTC_USDT"],
+    [{ _tag: "Kline", pair, interval: "1w", price: "last" }, "spot.candlesticks|7d|BTC_USDT"],
+    [{ _tag: "Kline", pair, interval: "30d" }, "spot.candlesticks|30d|BTC_USDT"]
   ]
   for (const [channel, key] of offered) {
     it(`${JSON.stringify(channel)} is ${key}`, () => {
@@ -101,9 +110,18 @@ describe("topic", () => {
     [{ _tag: "Book", pair, depth: 0 }, /depth 0: a whole number above 0/],
     [{ _tag: "Book", pair, depth: 2.5 }, /depth 2.5: a whole number/],
     [
-      { _tag: "Book", pair, source: "order_book" },
-      /source order_book: offered are obu \(default\) and order_book_update/
+      { _tag: "Book", pair, source: "order_books" },
+      /source order_books: offered are obu \(default\), order_book_update and order_book/
     ],
+    [{ _tag: "Book", pair, source: "order_book", depth: 101 }, /depth 101 at 100ms: order_book offers 5, 10, 20/],
+    [{ _tag: "Book", pair, source: "order_book", speed: "20ms" }, /speed 20ms: order_book offers 5, 10, 20/],
+    [{ _tag: "BookTicker", pair, source: "batch" }, /source batch: spot.book_ticker is the only one/],
+    [{ _tag: "Ticker", pair, zone: "UTC+8" }, /zone UTC\+8: spot.tickers counts the last 24 hours only/],
+    [{ _tag: "Kline", pair, interval: "1M" }, /interval 1M: spot.candlesticks offers 10s, 30s, 1m, 3m/],
+    [{ _tag: "Kline", pair, price: "mark" }, /price mark: spot.candlesticks draws the last price only/],
+    [{ _tag: "FuturesTicker", pair }, /FuturesTicker: gate-spot has no such channel/],
+    [{ _tag: "Liquidations", pair }, /no such channel/],
+    [{ _tag: "ContractStats", pair }, /no such channel/],
     [
       { _tag: "Book", pair, source: "order_book_update", depth: 101 },
       /depth 101 at 100ms: order_book_update offers 100/

@@ -6,9 +6,6 @@ import { Option, Schema } from "effect"
 import type { Refusal } from "../../ExchangeAdapter.ts"
 import type { AnswerClass } from "../../ExchangeError.ts"
 
-/** Id of the spot market, as in every error. */
-export const spotExchange = "gate-spot"
-
 /** Codes of `error.code` in an answer to subscribe and unsubscribe. */
 export const websocketCodes: Readonly<Record<string, AnswerClass>> = {
   /** Malformed request; the socket stays open. */

@@ -1,94 +1,129 @@
 /**
- * Topics and requests. Sources: Gate WebSocket v4 documents, spot (2026-07-25): "System API", "Public Trades Channel",
- * "Best bid or ask price", "Changed order book levels", "Order Book V2".
+ * Topics and requests. Sources: Gate WebSocket v4 documents, spot (2026-07-25) and futures (2026-08-20): "System API"
+ * and the channels' own sections.
  *
- * A topic's key is the channel, `|`, and what the payload says: `spot.book_ticker|BTC_USDT`,
- * `spot.obu|ob.BTC_USDT.50`, `spot.order_book_update|BTC_USDT|100ms`.
+ * A topic's key is the channel and what the payload says, joined by `|`: `spot.book_ticker|BTC_USDT`,
+ * `spot.obu|ob.BTC_USDT.50`, `futures.order_book_update|BTC_USDT|100ms|50`, `spot.candlesticks|1m|BTC_USDT`.
  */
 import { Array as Arr, Schema } from "effect"
-import type { BookChannel, PublicChannel, Speed } from "../../domain/Channel.ts"
+import type { PublicChannel, PublicTag } from "../../domain/Channel.ts"
+import { defaultInterval, everyPair } from "../../domain/Channel.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
 import { partsOf } from "../../domain/Instrument.ts"
 import type { Limits, Request, Stamp, Topic, TopicName } from "../../ExchangeAdapter.ts"
+import type { BookFeed, Product, Stream } from "./GateProduct.ts"
+import { feedOf, isBookStream, streamOf, wireName } from "./GateProduct.ts"
 import * as GateWire from "./GateWire.ts"
 
-/** `BTC/USDT` is `BTC_USDT`; null for what spot cannot name: swaps, and names that JSON would have to escape. */
-export const symbol = (pair: TradingPair): string | null => {
+/** Gate's name for every contract, where a channel takes it. */
+export const everyContract = "!all"
+
+/**
+ * `BTC/USDT` is `BTC_USDT` on spot, and `BTC/USDT:USDT` is `BTC_USDT` on futures. Null for what the product cannot name:
+ * the other kind, another asset of settlement, and names that JSON would have to escape.
+ */
+export const symbol = (product: Product, pair: TradingPair): string | null => {
+  if (pair === everyPair) return product.streams.has("public_liquidates") ? everyContract : null
   const { base, quote, settle } = partsOf(pair)
   const name = `${base}_${quote}`
-  return settle === undefined && GateWire.isPairName(name) ? name : null
+  return (settle ?? null) === product.settle && GateWire.isPairName(name) ? name : null
 }
 
-export const keyOf = (channel: string, item: string): string => `${channel}|${item}`
+export const keyOf = (product: Product, stream: Stream, item: string): string => `${wireName(product, stream)}|${item}`
 
-export const updateKey = (pairName: string, speed: UpdateSpeed): string =>
-  keyOf(GateWire.updateChannel, `${pairName}|${speed}`)
+export const obuItem = (pairName: string, levels: number): string => `ob.${pairName}.${levels}`
 
-export type UpdateSpeed = Extract<Speed, "20ms" | "100ms">
+export const feedItem = (pairName: string, feed: BookFeed): string => `${pairName}|${feed.item}`
 
-const offered = (key: string): TopicName => ({ _tag: "Topic", key })
 const unsupported = (detail: string): TopicName => ({ _tag: "Unsupported", detail })
 
+const named = (product: Product, stream: Stream, item: string): TopicName => ({
+  _tag: "Topic",
+  key: keyOf(product, stream, item)
+})
+
 /** The canonical key of a request, or what is offered instead. */
-export const topicName = (channel: PublicChannel, pairName: string): TopicName => {
-  switch (channel._tag) {
-    case "BookTicker":
-      return channel.speed === undefined || channel.speed === "10ms"
-        ? offered(keyOf(GateWire.tickerChannel, pairName))
-        : unsupported(`speed ${channel.speed}: ${GateWire.tickerChannel} is pushed every 10ms only`)
-    case "Trades":
-      return channel.speed === undefined
-        ? offered(keyOf(GateWire.tradesChannel, pairName))
-        : unsupported(`speed ${channel.speed}: ${GateWire.tradesChannel} is pushed in real time only; leave speed out`)
-    case "Book":
-      return bookTopic(channel, pairName)
-    default:
-      return unsupported(`${channel._tag} is not offered`)
+export const topicName = (product: Product, channel: PublicChannel, symbol: string): TopicName => {
+  if (!product.channels.has(channel._tag)) return unsupported(`${channel._tag}: ${product.id} has no such channel`)
+  if (symbol === everyContract && channel._tag !== "Liquidations") {
+    return unsupported(`${channel._tag} of every pair: only Liquidations come for all pairs at once`)
   }
+  return (names[channel._tag] as Name<PublicChannel>)(product, channel, symbol)
 }
 
-const bookTopic = (channel: BookChannel, pairName: string): TopicName => {
+type Name<C> = (product: Product, channel: C, symbol: string) => TopicName
+
+type Names = {
+  readonly [Tag in PublicTag]: Name<Extract<PublicChannel, { readonly _tag: Tag }>>
+}
+
+const tickerTopic: Names["BookTicker"] = (product, { source, speed }, pairName) => {
+  const channel = wireName(product, "book_ticker")
+  if (source !== undefined) return unsupported(`source ${source}: ${channel} is the only one; leave source out`)
+  if (speed === undefined || speed === product.tickerSpeed) return named(product, "book_ticker", pairName)
+  return unsupported(
+    product.tickerSpeed === null
+      ? `speed ${speed}: ${channel} is pushed on change only; leave speed out`
+      : `speed ${speed}: ${channel} is pushed every ${product.tickerSpeed} only`
+  )
+}
+
+const tradesTopic: Names["Trades"] = (product, { speed }, pairName) =>
+  speed === undefined
+    ? named(product, "trades", pairName)
+    : unsupported(`speed ${speed}: ${wireName(product, "trades")} is pushed in real time only; leave speed out`)
+
+const bookTopic: Names["Book"] = (product, channel, pairName) => {
   const depth = channel.depth ?? 1
   if (!Number.isInteger(depth) || depth < 1) return unsupported(`depth ${depth}: a whole number above 0 is needed`)
-  switch (channel.source ?? "obu") {
-    case "obu":
-      return obuTopic(channel, pairName)
-    case "order_book_update":
-      return updateTopic(channel, pairName)
-    default:
-      return unsupported(`source ${channel.source}: offered are obu (default) and order_book_update`)
+  const source = channel.source ?? "obu"
+  if (!isBookStream(source)) {
+    return unsupported(`source ${source}: offered are obu (default), order_book_update and order_book`)
   }
+  const feed = feedOf(product.books[source], channel)
+  if (typeof feed === "string") return unsupported(feed)
+  return named(product, source, source === "obu" ? obuItem(pairName, feed.levels) : feedItem(pairName, feed))
 }
 
-const obuOffer = "obu offers 50 levels every 20ms and 400 levels every 100ms"
+const dayTopic: Names["Ticker"] = (product, { zone }, pairName) =>
+  zone === undefined || zone === "24H"
+    ? named(product, "tickers", pairName)
+    : unsupported(`zone ${zone}: ${wireName(product, "tickers")} counts the last 24 hours only (24H)`)
 
-/** The smallest of the two streams that holds the depth; `speed` decides where it is given. */
-const obuTopic = (channel: BookChannel, pairName: string): TopicName => {
-  const depth = channel.depth ?? 1
-  const levels = channel.speed === undefined ? (depth <= 50 ? 50 : 400) : obuLevels[channel.speed]
-  if (levels === undefined) return unsupported(`speed ${channel.speed}: ${obuOffer}`)
-  return depth <= levels
-    ? offered(keyOf(GateWire.obuChannel, `ob.${pairName}.${levels}`))
-    : unsupported(`depth ${depth}${channel.speed === undefined ? "" : ` at ${channel.speed}`}: ${obuOffer}`)
+const candleTopic: Names["Kline"] = (product, { interval = defaultInterval, price = "last" }, pairName) => {
+  const channel = wireName(product, "candlesticks")
+  const word = own(product.intervals, interval)
+  if (word === undefined) return unsupported(`interval ${interval}: ${channel} offers ${listOf(product.intervals)}`)
+  if (price !== "last" && !product.hasPriceKinds) {
+    return unsupported(`price ${price}: ${channel} draws the last price only`)
+  }
+  return named(product, "candlesticks", `${word}|${price === "last" ? "" : `${price}_`}${pairName}`)
 }
 
-const obuLevels: Readonly<Partial<Record<Speed, number>>> = { "20ms": 50, "100ms": 400 }
+const statsTopic: Names["ContractStats"] = (product, { interval = defaultInterval }, pairName) => {
+  const word = own(product.statsIntervals, interval)
+  return word === undefined
+    ? unsupported(
+      `interval ${interval}: ${wireName(product, "contract_stats")} offers ${listOf(product.statsIntervals)}`
+    )
+    : named(product, "contract_stats", `${pairName}|${word}`)
+}
 
-const updateOffer = "order_book_update offers 100 levels every 100ms (default) and 20 levels every 20ms"
+/** Intervals may come from outside: `constructor` is none. */
+const own = (words: Readonly<Record<string, string | undefined>>, interval: string): string | undefined =>
+  Object.hasOwn(words, interval) ? words[interval] : undefined
 
-/** Levels that a feed keeps current, which is also what a REST book has to hold. */
-export const updateLevels: Readonly<Record<UpdateSpeed, number>> = { "20ms": 20, "100ms": 100 }
+const listOf = (intervals: Readonly<Record<string, unknown>>): string => Object.keys(intervals).join(", ")
 
-/** The feed's speed for a request that `topic` accepts. */
-export const updateSpeed = (channel: BookChannel): UpdateSpeed => channel.speed === "20ms" ? "20ms" : "100ms"
-
-const updateTopic = (channel: BookChannel, pairName: string): TopicName => {
-  if (channel.speed === "10ms") return unsupported(`speed 10ms: ${updateOffer}`)
-  const speed = updateSpeed(channel)
-  const depth = channel.depth ?? 1
-  return depth <= updateLevels[speed]
-    ? offered(updateKey(pairName, speed))
-    : unsupported(`depth ${depth} at ${speed}: ${updateOffer}`)
+const names: Names = {
+  BookTicker: tickerTopic,
+  Trades: tradesTopic,
+  Book: bookTopic,
+  Ticker: dayTopic,
+  Kline: candleTopic,
+  FuturesTicker: (product, _channel, pairName) => named(product, "tickers", pairName),
+  Liquidations: (product, _channel, pairName) => named(product, "public_liquidates", pairName),
+  ContractStats: statsTopic
 }
 
 /**
@@ -111,37 +146,45 @@ export const limits: Limits = {
   connectionAge: null
 }
 
-export const subscribe = (topics: ReadonlyArray<Topic>, stamp: Stamp): ReadonlyArray<Request> =>
-  requests("subscribe", topics, stamp)
-
-export const unsubscribe = (topics: ReadonlyArray<Topic>, stamp: Stamp): ReadonlyArray<Request> =>
-  requests("unsubscribe", topics, stamp)
-
 type Action = "subscribe" | "unsubscribe"
 
-const requests = (action: Action, topics: ReadonlyArray<Topic>, stamp: Stamp): ReadonlyArray<Request> =>
-  Object.entries(Arr.groupBy(topics, (topic) => channelOf(topic.key))).flatMap(([channel, group]) =>
-    batches(channel, group).map((batch) => request(action, channel, batch, stamp))
-  )
+export const requests = (
+  product: Product,
+  action: Action,
+  topics: ReadonlyArray<Topic>,
+  stamp: Stamp
+): ReadonlyArray<Request> =>
+  Object.values(Arr.groupBy(topics, groupOf)).flatMap((group) => {
+    const channel = channelOf(group[0].key)
+    return batches(isSingle(product, channel), group).map((batch) => request(action, channel, batch, stamp))
+  })
+
+/** What goes into one list: a channel's topics, but the one for all contracts by itself. */
+const groupOf = ({ key, symbol }: Topic): string => symbol === everyContract ? key : channelOf(key)
 
 const channelOf = (key: string): string => key.slice(0, key.indexOf("|"))
 
-/** What the payload says of a topic: one item, or for `order_book_update` pair and speed. */
-const payloadOf = (key: string): ReadonlyArray<string> => {
-  const item = key.slice(key.indexOf("|") + 1)
-  const bar = item.lastIndexOf("|")
-  return bar < 0 ? [item] : [item.slice(0, bar), item.slice(bar + 1)]
+/** What the payload says of a topic. Our separator is part of no name. */
+const payloadOf = (key: string): ReadonlyArray<string> => key.split("|").slice(1)
+
+/** Streams whose payload has room for one topic, because it says more than a name. */
+const singles: ReadonlySet<Stream> = new Set(["order_book_update", "order_book", "candlesticks", "contract_stats"])
+
+const isSingle = (product: Product, channel: string): boolean => {
+  const stream = streamOf(product, channel)
+  return stream !== null && singles.has(stream)
 }
 
 /** At least one topic goes in, and in each that comes out. */
-const batches = (channel: string, topics: ReadonlyArray<Topic>): ReadonlyArray<ReadonlyArray<Topic>> => {
+const batches = (isSingle: boolean, topics: ReadonlyArray<Topic>): ReadonlyArray<ReadonlyArray<Topic>> => {
+  const most = isSingle ? 1 : limits.topicsPerRequest
   const result: Array<Array<Topic>> = []
   let batch: Array<Topic> = []
   let bytes = 0
   for (const topic of topics) {
     // No UTF-16 unit takes more than three bytes; the fourth, and the channel in the key, cover quotes and envelope.
     const size = 4 * topic.key.length
-    if (batch.length > 0 && (isFull(channel, batch.length) || bytes + size > limits.requestBytes)) {
+    if (batch.length > 0 && (batch.length >= most || bytes + size > limits.requestBytes)) {
       result.push(batch)
       batch = []
       bytes = 0
@@ -151,10 +194,6 @@ const batches = (channel: string, topics: ReadonlyArray<Topic>): ReadonlyArray<R
   }
   return [...result, batch]
 }
-
-/** The payload of `order_book_update` has room for one pair. */
-const isFull = (channel: string, count: number): boolean =>
-  channel === GateWire.updateChannel || count >= limits.topicsPerRequest
 
 const request = (action: Action, channel: string, topics: ReadonlyArray<Topic>, stamp: Stamp): Request => {
   const id = stamp.nextId()
@@ -166,22 +205,31 @@ const request = (action: Action, channel: string, topics: ReadonlyArray<Topic>, 
 /** Gate wants seconds within a minute of its own clock. */
 const seconds = (stamp: Stamp): number => Math.floor(stamp.nowMillis / 1000)
 
-export const ping = (stamp: Stamp): string => JSON.stringify({ time: seconds(stamp), channel: "spot.ping" })
+export const ping = (product: Product, stamp: Stamp): string =>
+  JSON.stringify({ time: seconds(stamp), channel: `${product.prefix}.ping` })
 
 /** The topics an answer names in its payload; null when it names none that we could have asked for. */
-export const answerTopics = (channel: string, payload: unknown): ReadonlyArray<string> | null => {
-  if (channel === GateWire.updateChannel) {
-    const feed = updateFeed(payload)
-    return feed === null ? null : [updateKey(feed.pairName, feed.speed)]
-  }
-  return isTexts(payload) && payload.length > 0 ? payload.map((item) => keyOf(channel, item)) : null
+export const answerTopics = (product: Product, channel: string, payload: unknown): ReadonlyArray<string> | null => {
+  if (!isTexts(payload) || payload.length === 0) return null
+  const stream = streamOf(product, channel)
+  if (stream === null || !singles.has(stream)) return payload.map((item) => `${channel}|${item}`)
+  if (payload.length === 1) return null
+  const isFeed = stream === "candlesticks" || stream === "contract_stats" || feedOfPayload(product, channel, payload)
+  return isFeed === null ? null : [`${channel}|${payload.join("|")}`]
 }
 
-/** The feed that a payload of `order_book_update` names. */
-export const updateFeed = (payload: unknown): { readonly pairName: string; readonly speed: UpdateSpeed } | null => {
-  if (!isTexts(payload)) return null
-  const [pairName, speed] = payload
-  return pairName !== undefined && (speed === "20ms" || speed === "100ms") ? { pairName, speed } : null
+/** The book feed that a payload names, behind its pair. */
+export const feedOfPayload = (
+  product: Product,
+  channel: string,
+  payload: unknown
+): { readonly stream: Stream; readonly pairName: string; readonly feed: BookFeed } | null => {
+  const stream = streamOf(product, channel)
+  if (stream === null || !isBookStream(stream) || !isTexts(payload)) return null
+  const [pairName, ...rest] = payload
+  const item = rest.join("|")
+  const feed = item === "" ? undefined : product.books[stream].feeds.find((one) => one.item === item)
+  return pairName === undefined || feed === undefined ? null : { stream, pairName, feed }
 }
 
-const isTexts = Schema.is(Schema.Array(Schema.String))
+export const isTexts = Schema.is(Schema.Array(Schema.String))

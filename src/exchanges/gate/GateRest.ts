@@ -1,69 +1,81 @@
 /**
- * REST calls of Gate spot v4: instruments, clock, book snapshots. Source: Gate REST v4 documents (v4.106), "Spot":
- * `GET /spot/currency_pairs`, `GET /spot/time`, `GET /spot/order_book`; limits under "Rate limits".
+ * REST calls of Gate v4: instruments, clock, book snapshots, turnovers. Source: Gate REST v4 documents (v4.106), "Spot"
+ * and "Futures"; limits under "Rate limits".
  */
 import { Clock, Effect, Option, Result, Schema } from "effect"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { Instrument } from "../../domain/Instrument.ts"
-import { isTradingPair, pairOf } from "../../domain/Instrument.ts"
-import type { BookUpdate, Levels } from "../../domain/Market.ts"
+import type { BookUpdate } from "../../domain/Market.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import type { BookRequest, Rest, RestOptions } from "../../ExchangeAdapter.ts"
 import * as ExchangeError from "../../ExchangeError.ts"
 import * as GateErrors from "./GateErrors.ts"
-import * as GateRequests from "./GateRequests.ts"
+import * as GateInstruments from "./GateInstruments.ts"
+import type { Product } from "./GateProduct.ts"
+import { feedOf } from "./GateProduct.ts"
 import * as GateWire from "./GateWire.ts"
 
-const Decimals = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
-
-const Absent = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullishOr(schema))
-
-/** One pair of `GET /spot/currency_pairs`, as far as it is used. */
-const CurrencyPair = Schema.Struct({
-  id: Schema.NonEmptyString,
-  base: Schema.NonEmptyString,
-  quote: Schema.NonEmptyString,
-  /** Base. */
-  min_base_amount: Absent(Schema.String),
-  /** Quote. */
-  min_quote_amount: Absent(Schema.String),
-  /** Decimals of the quantity. */
-  amount_precision: Decimals,
-  /** Decimals of the price. */
-  precision: Decimals,
-  /** untradable, buyable, sellable, tradable. */
-  trade_status: Schema.String,
-  /** Seconds; 0 or absent for none. */
-  delisting_time: Absent(Schema.Number)
-})
-type CurrencyPair = typeof CurrencyPair.Type
-
-/** The pairs stay unread here, so that one that is odd does not hide the others. */
-const CurrencyPairs = Schema.Array(Schema.Unknown)
+/** The rows stay unread here, so that one that is odd does not hide the others. */
+const Rows = Schema.Array(Schema.Unknown)
 
 /** Milliseconds. */
 const ServerTime = Schema.Struct({ server_time: Schema.Int })
 
-/** `id` comes only with `with_id=true`; `update` is the time of the last change, ms on spot. */
-const OrderBook = Schema.Struct({
-  id: GateWire.Id,
-  update: Absent(Schema.Finite),
-  asks: Schema.Array(Schema.Tuple([Schema.String, Schema.String])),
-  bids: Schema.Array(Schema.Tuple([Schema.String, Schema.String]))
-})
-type OrderBook = typeof OrderBook.Type
+/** `id` comes only with `with_id=true`; `update` is the time of the last change, ms on spot and seconds on futures. */
+const bookOf = <S extends Schema.Codec<ReadonlyArray<unknown>, unknown>>(levels: S) =>
+  Schema.Struct({ id: GateWire.Id, update: GateWire.absent(Schema.Finite), asks: levels, bids: levels })
+
+const SpotBook = bookOf(GateWire.Levels)
+const FuturesBook = bookOf(GateWire.SizedLevels)
+type OrderBook = typeof SpotBook.Type | typeof FuturesBook.Type
 
 const Refusal = Schema.Struct({
   label: Schema.String,
-  message: Absent(Schema.String),
-  detail: Absent(Schema.String)
+  message: GateWire.absent(Schema.String),
+  detail: GateWire.absent(Schema.String)
 })
-
-const decodePair = Schema.decodeUnknownResult(CurrencyPair)
 const decodeRefusal = Schema.decodeUnknownOption(Refusal)
 
-export const make = ({ client, url, instrumentOf }: RestOptions): Rest => {
+/** What differs between the products' calls. */
+interface Calls {
+  readonly instruments: string
+  readonly readInstrument: GateInstruments.ReadRow
+  readonly book: string
+  readonly bookSchema: Schema.Codec<OrderBook, unknown>
+  /** Names the market in the query of the book. */
+  readonly bookParam: string
+  /** Ms in the unit of the book's time. */
+  readonly bookTimeUnit: number
+  readonly tickers: string
+  readonly readTurnover: (row: unknown) => readonly [symbol: string, turnover: number] | null
+}
+
+const calls: Readonly<Record<Product["prefix"], Calls>> = {
+  spot: {
+    instruments: "/spot/currency_pairs",
+    readInstrument: GateInstruments.readPair,
+    book: "/spot/order_book",
+    bookSchema: SpotBook,
+    bookParam: "currency_pair",
+    bookTimeUnit: 1,
+    tickers: "/spot/tickers",
+    readTurnover: GateInstruments.readSpotTurnover
+  },
+  futures: {
+    instruments: "/futures/usdt/contracts",
+    readInstrument: GateInstruments.readContract,
+    book: "/futures/usdt/order_book",
+    bookSchema: FuturesBook,
+    bookParam: "contract",
+    bookTimeUnit: 1000,
+    tickers: "/futures/usdt/tickers",
+    readTurnover: GateInstruments.readFuturesTurnover
+  }
+}
+
+export const make = (product: Product, { client, url, instrumentOf }: RestOptions): Rest => {
+  const own = calls[product.prefix]
   const get = <A, I>(
     schema: Schema.Codec<A, I>,
     path: string,
@@ -71,8 +83,8 @@ export const make = ({ client, url, instrumentOf }: RestOptions): Rest => {
     where: Where = {}
   ): Effect.Effect<A, ExchangeError.ExchangeError> => {
     const decode = Schema.decodeUnknownResult(schema)
-    const call: Call = { request: `GET ${path}`, where }
-    return client.get(url + path, { urlParams: params, acceptJson: true }).pipe(
+    const call: Call = { product, request: `GET ${path}`, where }
+    return client.get(url + path, { urlParams: params, acceptJson: true, headers: product.headers }).pipe(
       Effect.flatMap((response) => Effect.map(response.text, (body) => ({ response, body }))),
       Effect.mapError((error) => transportFailure(call, error)),
       Effect.flatMap(({ response, body }) => {
@@ -88,18 +100,31 @@ export const make = ({ client, url, instrumentOf }: RestOptions): Rest => {
   }
 
   return {
-    instruments: Effect.flatMap(get(CurrencyPairs, "/spot/currency_pairs", {}), readPairs),
+    instruments: Effect.flatMap(
+      get(Rows, own.instruments, {}),
+      (rows) => readRows({ product, request: `GET ${own.instruments}`, where: {} }, own.readInstrument, rows)
+    ),
+    // Futures have no clock of their own; the address is the same.
     serverTime: Effect.map(get(ServerTime, "/spot/time", {}), ({ server_time }) => server_time),
+    turnovers: Effect.map(
+      get(Rows, own.tickers, {}),
+      (rows) => new Map(rows.flatMap((row) => Option.toArray(Option.fromNullOr(own.readTurnover(row)))))
+    ),
     // Less depth would leave levels out that the deltas never bring, so every attempt asks for the feed's own depth.
     book: (symbol, channel) => {
       const where: Where = { symbol, channel: "Book" }
-      const params = { currency_pair: symbol, limit: String(bookLimit(channel)), with_id: "true" }
+      const params = { [own.bookParam]: symbol, limit: String(bookLimit(product, channel)), with_id: "true" }
       return Effect.gen(function*() {
-        const book = yield* get(OrderBook, "/spot/order_book", params, where)
+        const book = yield* get(own.bookSchema, own.book, params, where)
         const receivedAt = yield* Clock.currentTimeMillis
-        const snapshot = readBook({ symbol, pair: instrumentOf(symbol)?.pair ?? null, receivedAt }, book)
+        const instrument = instrumentOf(symbol)
+        const about = { symbol, instrument, receivedAt, contractSize: product.kind === "spot" ? 1 : null }
+        const snapshot = readBook(about, book, own.bookTimeUnit)
         if (snapshot !== null) return snapshot
-        return yield* unreadable({ request: "GET /spot/order_book", where }, "a level is no price with its quantity")
+        return yield* unreadable(
+          { product, request: `GET ${own.book}`, where },
+          "a level is no price with its quantity"
+        )
       })
     }
   }
@@ -107,9 +132,12 @@ export const make = ({ client, url, instrumentOf }: RestOptions): Rest => {
 
 /**
  * The depth that the channel's deltas keep current. Above 100 the answers come from a cache that is too old to be
- * joined (gateio/gatews issue 51).
+ * joined (gateio/gatews issue 51). Only requests that `topic` accepts come here.
  */
-const bookLimit = (channel: BookRequest): number => GateRequests.updateLevels[GateRequests.updateSpeed(channel)]
+const bookLimit = (product: Product, channel: BookRequest): number => {
+  const feed = feedOf(product.books.order_book_update, channel)
+  return typeof feed === "string" ? product.books.order_book_update.depth : feed.levels
+}
 
 interface Where {
   readonly symbol?: string
@@ -117,17 +145,18 @@ interface Where {
 }
 
 interface Call {
+  readonly product: Product
   readonly request: string
   readonly where: Where
 }
 
-const fail = (reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
-  Effect.fail(ExchangeError.make(GateErrors.spotExchange, reason))
+const fail = (call: Call, reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
+  Effect.fail(ExchangeError.make(call.product.id, reason))
 
 /** Nothing that could be read came back. What cannot be sent at all is our fault, the rest may pass. */
 const transportFailure = (call: Call, error: HttpClientError.HttpClientError): ExchangeError.ExchangeError =>
   ExchangeError.make(
-    GateErrors.spotExchange,
+    call.product.id,
     new ExchangeError.RequestFailed({
       ...call.where,
       request: call.request,
@@ -139,7 +168,7 @@ const transportFailure = (call: Call, error: HttpClientError.HttpClientError): E
   )
 
 const unreadable = (call: Call, detail: string): Effect.Effect<never, ExchangeError.ExchangeError> =>
-  fail(new ExchangeError.DecodeFailed({ ...call.where, detail: `${call.request}: ${detail.slice(0, 300)}` }))
+  fail(call, new ExchangeError.DecodeFailed({ ...call.where, detail: `${call.request}: ${detail.slice(0, 300)}` }))
 
 /** A refusal: `{"label":"INVALID_CURRENCY","message":"…"}` (some use `detail`), or a page of whatever stands before. */
 const refused = (
@@ -151,6 +180,7 @@ const refused = (
   const refusal = Option.getOrNull(decodeRefusal(answer))
   return Effect.flatMap(retryAfter(response), (retryAfterMs) =>
     fail(
+      call,
       new ExchangeError.RequestFailed({
         ...call.where,
         request: call.request,
@@ -187,90 +217,56 @@ const parseJson = (body: string): unknown => {
   }
 }
 
-const readPairs = (
+const readRows = (
+  call: Call,
+  readRow: GateInstruments.ReadRow,
   rows: ReadonlyArray<unknown>
 ): Effect.Effect<ReadonlyArray<Instrument>, ExchangeError.ExchangeError> => {
   const instruments: Array<Instrument> = []
   const odd: Array<string> = []
   for (const row of rows) {
-    const pair = Result.flatMap(Result.mapError(decodePair(row), (error) => error.message), readPair)
-    if (Result.isSuccess(pair)) instruments.push(pair.success)
-    else odd.push(pair.failure)
+    const instrument = readRow(call.product, row)
+    if (Result.isSuccess(instrument)) instruments.push(instrument.success)
+    else odd.push(instrument.failure)
   }
   const example = odd[0]
   if (example === undefined) return Effect.succeed(instruments)
   return instruments.length === 0
-    ? unreadable({ request: "GET /spot/currency_pairs", where: {} }, `no pair can be read: ${example}`)
+    ? unreadable(call, `no pair can be read: ${example}`)
     : Effect.as(
-      Effect.logWarning(`${GateErrors.spotExchange}: ${odd.length} pairs cannot be read: ${example.slice(0, 300)}`),
+      Effect.logWarning(`${call.product.id}: ${odd.length} pairs cannot be read: ${example.slice(0, 300)}`),
       instruments
     )
 }
 
-const readPair = (row: CurrencyPair): Result.Result<Instrument, string> => {
-  const pair = pairOf(row.base, row.quote)
-  // What is subscribed is made from base and quote, so a pair under another name could not be reached.
-  if (!isTradingPair(pair) || GateRequests.symbol(pair) !== row.id) return Result.fail(`the name ${row.id}`)
-  const minQuantity = least(row.min_base_amount)
-  const minNotional = least(row.min_quote_amount)
-  if (Number.isNaN(minQuantity) || Number.isNaN(minNotional)) return Result.fail(`the minimums of ${row.id}`)
-  return Result.succeed({
-    exchange: GateErrors.spotExchange,
-    pair,
-    symbol: row.id,
-    kind: "spot",
-    base: row.base,
-    quote: row.quote,
-    settle: null,
-    status: statusOf(row),
-    priceStep: Number(`1e-${row.precision}`),
-    quantityStep: Number(`1e-${row.amount_precision}`),
-    minQuantity,
-    minNotional,
-    contractSize: 1
-  })
-}
-
-/** A minimum; null when there is none, NaN when it is no decimal. */
-const least = (text: string | null | undefined): number | null => {
-  if (text === null || text === undefined || text === "") return null
-  const value = Numeric.fromText(text)
-  return value === 0 ? null : value
-}
-
-/** One open side is enough to trade. An untradable pair is off for good when it has been given a delisting time. */
-const statusOf = (row: CurrencyPair): Instrument["status"] => {
-  if (openStatuses.has(row.trade_status)) return "trading"
-  return row.trade_status === "untradable" && (row.delisting_time ?? 0) > 0 ? "closed" : "paused"
-}
-
-const openStatuses: ReadonlySet<string> = new Set(["tradable", "buyable", "sellable"])
-
 interface About {
   readonly symbol: string
-  readonly pair: Instrument["pair"] | null
+  readonly instrument: Instrument | undefined
   readonly receivedAt: number
+  /** While no instrument is known. */
+  readonly contractSize: number | null
 }
 
 /** Null when a level is none. */
-const readBook = (about: About, book: OrderBook): BookUpdate | null => {
+const readBook = (about: About, book: OrderBook, timeUnit: number): BookUpdate | null => {
   const exact: Record<string, string> = {}
-  const bids: Levels | null = Numeric.readLevels("bids", book.bids, exact)
-  const asks: Levels | null = Numeric.readLevels("asks", book.asks, exact)
+  const bids = Numeric.readLevels("bids", GateWire.levelTexts(book.bids), exact)
+  const asks = Numeric.readLevels("asks", GateWire.levelTexts(book.asks), exact)
   if (bids === null || asks === null) return null
   const version = GateWire.sequenceOf(book.id)
   return {
     _tag: "BookUpdate",
     kind: "snapshot",
-    pair: about.pair,
+    pair: about.instrument?.pair ?? null,
     symbol: about.symbol,
     bids,
     asks,
     firstVersion: version,
     version,
-    exchangeTime: book.update ?? null,
+    // Seconds have three decimals.
+    exchangeTime: typeof book.update === "number" ? Math.round(book.update * timeUnit) : null,
     receivedAt: about.receivedAt,
-    contractSize: 1,
+    contractSize: about.instrument?.contractSize ?? about.contractSize,
     exact: Object.keys(exact).length === 0 ? null : exact
   }
 }

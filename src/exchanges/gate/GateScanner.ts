@@ -1,0 +1,632 @@
+/**
+ * Reads a data frame from its bytes without building it. What a channel's results look like, its `Layout`, is data:
+ * `GateLayouts.ts`.
+ */
+import * as Numeric from "../../domain/Numeric.ts"
+import * as Sequence from "../../domain/Sequence.ts"
+
+const quote = 34
+const comma = 44
+const minus = 45
+const zero = 48
+const nine = 57
+const colon = 58
+const openBracket = 91
+const backslash = 92
+const closeBracket = 93
+const letterN = 110
+const openBrace = 123
+const closeBrace = 125
+
+export const ascii = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0))
+
+const nullWord = ascii("null")
+const trueWord = ascii("true")
+const falseWord = ascii("false")
+const sizeWord = ascii(`,"s":`)
+const priceWord = ascii(`{"p":"`)
+
+/** Where a value of each field lies in the frame just scanned. Numbers from `own` on mean something else in each layout. */
+export const Field = {
+  channel: 0,
+  event: 1,
+  result: 2,
+  error: 3,
+  /** `time_ms` of the envelope. */
+  sentAt: 4,
+  own: 5,
+  time: 5,
+  version: 6,
+  firstVersion: 7,
+  symbol: 8,
+  bid: 9,
+  bidQuantity: 10,
+  ask: 11,
+  askQuantity: 12,
+  full: 13,
+  levelCount: 14,
+  id: 15,
+  side: 16,
+  price: 17,
+  quantity: 18
+} as const
+
+/** At most 31, so that one bit each fits an int32. */
+const fieldCount = 26
+
+const noField = -1
+
+/** The envelope's own. */
+const envelopeFields = (1 << Field.own) - 1
+
+/** Bytes as `^ zero` shows them. */
+const quoteDigit = quote ^ zero
+const dotDigit = 46 ^ zero
+
+/** With its dot: nine digits at most, which an int32 holds. */
+const longestShort = 10
+
+/** How a field's value must look. */
+export const Kind = {
+  text: 0,
+  integer: 1,
+  flag: 2,
+  /** `[["price","quantity"],…]` */
+  levels: 3,
+  empty: 4,
+  result: 5,
+  unread: 6,
+  /** Decimal as text. */
+  decimal: 7,
+  /** Decimal as text, or a whole number. */
+  size: 8,
+  /** The same with an optional sign. */
+  signedSize: 9,
+  /** Decimal as text with an optional sign. */
+  signed: 10,
+  /** `[{"p":"price","s":size},…]` */
+  sizedLevels: 11
+} as const
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+/** A key of an object: `"name":` on the wire. */
+interface Key {
+  readonly token: Uint8Array
+  readonly field: number
+  readonly kind: Kind
+  /** The key that stood behind this one last time: a guess that saves looking it up. */
+  next: Key | null
+}
+
+const makeKey = (name: string, field: number, kind: Kind): Key => ({
+  token: ascii(`"${name}":`),
+  field,
+  kind,
+  next: null
+})
+
+/** Stands before the first key, and for every key that is not listed. */
+const noKey = (): Key => makeKey("", noField, Kind.unread)
+
+export type Keys = ReadonlyArray<readonly [name: string, field: number, kind: Kind]>
+
+export const unread = (name: string) => [name, noField, Kind.unread] as const
+
+const envelopeKeys: Keys = [
+  unread("time"),
+  ["time_ms", Field.sentAt, Kind.integer],
+  unread("conn_id"),
+  ["channel", Field.channel, Kind.text],
+  ["event", Field.event, Kind.text],
+  ["result", Field.result, Kind.result],
+  ["error", Field.error, Kind.empty]
+]
+
+/** What a scanner knows of an object. The guesses in it are its own. */
+interface Layout {
+  readonly keys: ReadonlyArray<Key>
+  /** Its `next` is the guess for the first key. */
+  readonly before: Key
+  readonly other: Key
+}
+
+const makeLayout = (keys: Keys): Layout => ({
+  keys: keys.map(([name, field, kind]) => makeKey(name, field, kind)),
+  before: noKey(),
+  other: noKey()
+})
+
+export interface ScannedChannel {
+  readonly name: Uint8Array
+  readonly keys: Keys
+  /** The event of its data; a frame without one is taken for data. */
+  readonly event: Uint8Array
+  /** Whether the result may be a list of objects. */
+  readonly isList: boolean
+}
+
+export const sameBytes = (bytes: Uint8Array, start: number, word: Uint8Array): boolean => {
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false
+  return true
+}
+
+/** The quote that ends a string; what lies before is checked by whoever reads it. -1 when there is none. */
+const quoteFrom = (bytes: Uint8Array, start: number): number => {
+  const length = bytes.length
+  let at = start
+  while (at < length && bytes[at] !== quote) at++
+  return at < length ? at : -1
+}
+
+/** The same, only where everything before is printable ASCII without escapes, so that any JSON parser takes it. */
+const plainQuoteFrom = (bytes: Uint8Array, start: number): number => {
+  const length = bytes.length
+  for (let at = start; at < length; at++) {
+    const code = bytes[at]!
+    if (code === quote) return at
+    if (code < 32 || code > 126 || code === backslash) return -1
+  }
+  return -1
+}
+
+/** Behind a JSON integer without sign; -1 when none stands here. What follows is checked by the caller. */
+const integerEnd = (bytes: Uint8Array, start: number): number => {
+  let at = start
+  while (at < bytes.length && bytes[at]! >= zero && bytes[at]! <= nine) at++
+  if (at === start) return -1
+  // JSON allows no leading zeros.
+  return bytes[start] === zero && at > start + 1 ? -1 : at
+}
+
+const wordEnd = (bytes: Uint8Array, start: number, word: Uint8Array): number =>
+  sameBytes(bytes, start, word) ? start + word.length : -1
+
+/** Behind a value nobody reads: plain text, an integer, null, true or false. -1 for anything else. */
+const skipEnd = (bytes: Uint8Array, start: number): number => {
+  const code = bytes[start]
+  if (code === quote) {
+    const end = plainQuoteFrom(bytes, start + 1)
+    return end < 0 ? -1 : end + 1
+  }
+  if (code === letterN) return wordEnd(bytes, start, nullWord)
+  const end = integerEnd(bytes, start)
+  return end >= 0 ? end : Math.max(wordEnd(bytes, start, trueWord), wordEnd(bytes, start, falseWord))
+}
+
+/** Ends of a string that is no key, or of one without its colon: -1. */
+const keyEnd = (bytes: Uint8Array, start: number): number => {
+  if (bytes[start] !== quote) return -1
+  const end = plainQuoteFrom(bytes, start + 1)
+  return end >= 0 && bytes[end + 1] === colon ? end + 2 : -1
+}
+
+const findKey = (layout: Layout, bytes: Uint8Array, start: number, end: number): Key => {
+  for (const key of layout.keys) {
+    if (key.token.length === end - start && sameBytes(bytes, start, key.token)) return key
+  }
+  return layout.other
+}
+
+const noLevels: ReadonlyArray<number> = []
+
+/**
+ * Reads one data frame: members in any order as long as `channel` comes before `result`, no whitespace, no escapes, no
+ * key twice, nothing behind the last brace. A frame it accepts is one that `JSON.parse` accepts and reads the same way,
+ * once the texts located in it have been checked. Anything else makes `scan` return false; then nothing it holds counts.
+ */
+export class Scanner {
+  /** Index in the list of channels. */
+  channel = -1
+  full = false
+  bids: ReadonlyArray<number> = noLevels
+  asks: ReadonlyArray<number> = noLevels
+  /** Exact text of what has more than 15 significant digits. */
+  exact: Record<string, string> | null = null
+  /** How many objects the result lists; 1 when it is an object itself. Then that one's fields are there to read. */
+  count = 0
+  private bytes: Uint8Array = new Uint8Array(0)
+  /** One bit a field: what is not set is absent, whatever its offsets say. */
+  private seen = 0
+  private readonly starts = new Int32Array(fieldCount)
+  private readonly ends = new Int32Array(fieldCount)
+  /** Of the fields that are numbers on the wire or as text: read while their ends are looked for. */
+  private readonly numbers = new Float64Array(fieldCount)
+  /** Where the text that `number` has read ends. */
+  private numberEnd = 0
+  /** Where the objects of a list begin. */
+  private readonly objects: Array<number> = []
+  /** The channel of the frame before: mostly it is that again. */
+  private usual = 0
+  private readonly envelope = makeLayout(envelopeKeys)
+  private readonly channels: ReadonlyArray<ScannedChannel>
+  private readonly results: ReadonlyArray<Layout>
+
+  constructor(channels: ReadonlyArray<ScannedChannel>) {
+    this.channels = channels
+    this.results = channels.map((channel) => makeLayout(channel.keys))
+  }
+
+  has(field: number): boolean {
+    return (this.seen & (1 << field)) !== 0
+  }
+
+  start(field: number): number {
+    return this.starts[field]!
+  }
+
+  end(field: number): number {
+    return this.ends[field]!
+  }
+
+  isWord(field: number, word: Uint8Array): boolean {
+    const start = this.starts[field]!
+    return this.has(field) && this.ends[field]! - start === word.length && sameBytes(this.bytes, start, word)
+  }
+
+  /** Text of printable single-byte characters; empty when the field is absent. */
+  text(field: number): string {
+    return this.has(field) ? Numeric.ascii(this.bytes, this.starts[field]!, this.ends[field]!) : ""
+  }
+
+  /** A number on the wire or as text; NaN when the field is absent, empty or no plain decimal. */
+  decimal(field: number): number {
+    return this.has(field) ? this.numbers[field]! : Number.NaN
+  }
+
+  isEmpty(field: number): boolean {
+    return this.has(field) && this.ends[field] === this.starts[field]
+  }
+
+  /** The same as `decimal`, and -1 for an empty text. */
+  decimalOrEmpty(field: number): number {
+    return this.isEmpty(field) ? -1 : this.decimal(field)
+  }
+
+  /** Null when the field is absent. */
+  sequence(field: number): Sequence.Sequence | null {
+    if (!this.has(field)) return null
+    const start = this.starts[field]!
+    const end = this.ends[field]!
+    return end - start <= Numeric.exactDigits ? this.numbers[field]! : Sequence.parse(this.bytes, start, end)
+  }
+
+  /** Notes the field's exact text in `exact`, under `name`, where a number cannot hold it. */
+  note(field: number, name: string): void {
+    const start = this.starts[field]!
+    if (this.has(field) && this.ends[field]! - start > Numeric.exactDigits) {
+      this.keepExact(name, start, this.ends[field]!)
+    }
+  }
+
+  /** The same with the sign. */
+  noteSigned(field: number, name: string): void {
+    this.note(field, name)
+    if (this.exact?.[name] !== undefined && this.numbers[field]! < 0) this.exact[name] = `-${this.exact[name]}`
+  }
+
+  scan(bytes: Uint8Array): boolean {
+    this.reset(bytes)
+    const end = this.object(this.envelope, 0)
+    return end === bytes.length &&
+      this.has(Field.result) &&
+      (!this.has(Field.event) || this.isWord(Field.event, this.channels[this.channel]!.event))
+  }
+
+  /** Makes the fields those of one object of a list in the frame just scanned. */
+  select(index: number): void {
+    this.seen &= envelopeFields
+    this.clear()
+    this.object(this.results[this.channel]!, this.objects[index]!)
+  }
+
+  private reset(bytes: Uint8Array): void {
+    this.bytes = bytes
+    this.channel = -1
+    this.count = 0
+    this.seen = 0
+    this.clear()
+  }
+
+  private clear(): void {
+    this.full = false
+    this.bids = noLevels
+    this.asks = noLevels
+    this.exact = null
+  }
+
+  /** Behind the object at `start`, or -1. */
+  private object(layout: Layout, start: number): number {
+    const bytes = this.bytes
+    if (bytes[start] !== openBrace) return -1
+    let key = layout.before
+    let at = start
+    do {
+      const guess = key.next
+      let valueAt: number
+      if (guess !== null && sameBytes(bytes, at + 1, guess.token)) {
+        valueAt = at + 1 + guess.token.length
+        key = guess
+      } else {
+        valueAt = keyEnd(bytes, at + 1)
+        if (valueAt < 0) return -1
+        const found = findKey(layout, bytes, at + 1, valueAt)
+        if (found !== layout.other) key.next = found
+        key = found
+      }
+      at = this.value(key, valueAt)
+      if (at < 0) return -1
+    } while (bytes[at] === comma)
+    return bytes[at] === closeBrace ? at + 1 : -1
+  }
+
+  /** JSON.parse takes the last of two equal keys: those frames are left to it. */
+  private value(key: Key, at: number): number {
+    if (key.kind === Kind.unread) return skipEnd(this.bytes, at)
+    if (this.has(key.field)) return -1
+    switch (key.kind) {
+      case Kind.text:
+        return this.string(key.field, at)
+      case Kind.decimal:
+        return this.decimalText(key.field, at)
+      case Kind.integer:
+        return this.integer(key.field, at)
+      case Kind.levels:
+      case Kind.sizedLevels:
+        return this.side(key, at)
+      default:
+        return this.rarer(key, at)
+    }
+  }
+
+  private rarer(key: Key, at: number): number {
+    switch (key.kind) {
+      case Kind.size:
+        return this.size(key.field, at)
+      case Kind.signedSize:
+      case Kind.signed:
+        return this.signed(key, at)
+      case Kind.result:
+        return this.result(at)
+      case Kind.flag:
+        return this.flag(key.field, at)
+      default:
+        return this.mark(key.field, at, wordEnd(this.bytes, at, nullWord))
+    }
+  }
+
+  private mark(field: number, start: number, end: number): number {
+    this.seen |= 1 << field
+    this.starts[field] = start
+    this.ends[field] = end
+    return end
+  }
+
+  private integer(field: number, start: number): number {
+    const bytes = this.bytes
+    let at = start
+    let value = 0
+    for (; at < bytes.length; at++) {
+      const digit = bytes[at]! ^ zero
+      if (digit > 9) break
+      value = value * 10 + digit
+    }
+    // JSON allows no leading zeros.
+    if (at === start || (bytes[start] === zero && at > start + 1)) return -1
+    this.numbers[field] = value
+    return this.mark(field, start, at)
+  }
+
+  private decimalText(field: number, at: number): number {
+    if (this.bytes[at] !== quote) return -1
+    const value = this.number(at + 1)
+    if (this.numberEnd < 0) return -1
+    this.numbers[field] = value
+    return this.mark(field, at + 1, this.numberEnd) + 1
+  }
+
+  private size(field: number, at: number): number {
+    if (this.bytes[at] === quote) return this.decimalText(field, at)
+    const end = this.integer(field, at)
+    // The sum of so many digits is not the nearest number.
+    if (end - at > Numeric.exactDigits) this.numbers[field] = Numeric.parse(this.bytes, at, end)
+    return end
+  }
+
+  /** The offsets are those of the digits, so that the text kept of a long one is without its sign. */
+  private signed(key: Key, at: number): number {
+    const { field } = key
+    const isText = this.bytes[at] === quote
+    const digits = isText ? at + 1 : at
+    if (this.bytes[digits] !== minus) {
+      return key.kind === Kind.signed ? this.decimalText(field, at) : this.size(field, at)
+    }
+    return this.negated(field, digits + 1, isText, key.kind === Kind.signedSize)
+  }
+
+  private negated(field: number, start: number, isText: boolean, takesIntegers: boolean): number {
+    if (!isText) {
+      const end = takesIntegers ? this.size(field, start) : -1
+      // A quote behind a bare sign is no JSON.
+      if (end < 0 || this.bytes[start] === quote) return -1
+      this.numbers[field] = 0 - this.numbers[field]!
+      return end
+    }
+    const value = this.number(start)
+    // A sign alone is no empty text.
+    if (this.numberEnd <= start) return -1
+    // Zero has no sign.
+    this.numbers[field] = 0 - value
+    return this.mark(field, start, this.numberEnd) + 1
+  }
+
+  /**
+   * Reads the decimal at `start` up to the quote behind it, which `numberEnd` tells; -1 there when no quote comes. NaN
+   * as `Numeric.parse` has it. What is as long as nearly all prices are is read in one go, the rest by `Numeric`.
+   */
+  private number(start: number): number {
+    const bytes = this.bytes
+    let at = start
+    let mantissa = 0
+    let digit = bytes[at]! ^ zero
+    while (digit <= 9) {
+      mantissa = (Math.imul(mantissa, 10) + digit) | 0
+      digit = bytes[++at]! ^ zero
+    }
+    if (at === start) return this.longNumber(start)
+    const point = at
+    if (digit !== dotDigit) return this.wholeNumber(start, at, mantissa)
+    digit = bytes[++at]! ^ zero
+    while (digit <= 9) {
+      mantissa = (Math.imul(mantissa, 10) + digit) | 0
+      digit = bytes[++at]! ^ zero
+    }
+    if (digit !== quoteDigit || at - start > longestShort || at === point + 1) return this.longNumber(start)
+    this.numberEnd = at
+    return mantissa / Numeric.powersOfTen[at - 1 - point]!
+  }
+
+  private wholeNumber(start: number, end: number, value: number): number {
+    if (this.bytes[end] !== quote || end - start >= longestShort) return this.longNumber(start)
+    this.numberEnd = end
+    return value
+  }
+
+  private longNumber(start: number): number {
+    const end = quoteFrom(this.bytes, start)
+    this.numberEnd = end
+    return end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
+  }
+
+  private string(field: number, at: number): number {
+    if (this.bytes[at] !== quote) return -1
+    const end = quoteFrom(this.bytes, at + 1)
+    if (end < 0) return -1
+    this.mark(field, at + 1, end)
+    if (field === Field.channel) this.findChannel()
+    return end + 1
+  }
+
+  private findChannel(): void {
+    const { channels } = this
+    if (this.isWord(Field.channel, channels[this.usual]!.name)) {
+      this.channel = this.usual
+      return
+    }
+    for (let i = 0; i < channels.length; i++) if (this.isWord(Field.channel, channels[i]!.name)) this.channel = i
+    if (this.channel >= 0) this.usual = this.channel
+  }
+
+  private result(at: number): number {
+    if (this.channel < 0) return -1
+    const layout = this.results[this.channel]!
+    if (this.bytes[at] === openBracket) return this.mark(Field.result, at, this.list(layout, at))
+    this.count = 1
+    return this.mark(Field.result, at, this.object(layout, at))
+  }
+
+  /** A list with at least one object. */
+  private list(layout: Layout, start: number): number {
+    if (!this.channels[this.channel]!.isList) return -1
+    let at = start
+    do {
+      this.seen &= envelopeFields
+      this.clear()
+      this.objects[this.count++] = at + 1
+      at = this.object(layout, at + 1)
+      if (at < 0) return -1
+    } while (this.bytes[at] === comma)
+    return this.bytes[at] === closeBracket ? at + 1 : -1
+  }
+
+  private flag(field: number, at: number): number {
+    this.full = sameBytes(this.bytes, at, trueWord)
+    return this.mark(field, at, wordEnd(this.bytes, at, this.full ? trueWord : falseWord))
+  }
+
+  private side(key: Key, at: number): number {
+    const bytes = this.bytes
+    if (bytes[at] === letterN) return this.mark(key.field, at, wordEnd(bytes, at, nullWord))
+    if (bytes[at] !== openBracket) return -1
+    return this.mark(key.field, at, bytes[at + 1] === closeBracket ? at + 2 : this.levels(key, at))
+  }
+
+  /** At least one level. */
+  private levels(key: Key, start: number): number {
+    const { field } = key
+    const levels: Array<number> = []
+    let at = start
+    do {
+      at = key.kind === Kind.levels ? this.level(field, levels, at + 1) : this.sizedLevel(field, levels, at + 1)
+      if (at < 0) return -1
+    } while (this.bytes[at] === comma)
+    if (field === Field.bid) this.bids = levels
+    else this.asks = levels
+    return this.bytes[at] === closeBracket ? at + 1 : -1
+  }
+
+  private level(field: number, levels: Array<number>, at: number): number {
+    const bytes = this.bytes
+    if (bytes[at] !== openBracket || bytes[at + 1] !== quote) return -1
+    const price = this.number(at + 2)
+    const priceEnd = this.numberEnd
+    if (priceEnd < 0 || bytes[priceEnd + 1] !== comma || bytes[priceEnd + 2] !== quote) return -1
+    const quantity = this.number(priceEnd + 3)
+    const end = this.numberEnd
+    if (end < 0 || bytes[end + 1] !== closeBracket) return -1
+    return this.add(field, levels, at + 2, priceEnd, price, priceEnd + 3, end, quantity) ? end + 2 : -1
+  }
+
+  private sizedLevel(field: number, levels: Array<number>, at: number): number {
+    const bytes = this.bytes
+    if (!sameBytes(bytes, at, priceWord)) return -1
+    const priceStart = at + priceWord.length
+    const price = this.number(priceStart)
+    const priceEnd = this.numberEnd
+    if (priceEnd < 0 || !sameBytes(bytes, priceEnd + 1, sizeWord)) return -1
+    const sizeAt = priceEnd + 1 + sizeWord.length
+    const isText = bytes[sizeAt] === quote
+    const start = isText ? sizeAt + 1 : sizeAt
+    const quantity = isText ? this.number(start) : this.bareSize(start)
+    const end = this.numberEnd
+    const close = isText ? end + 1 : end
+    if (end < 0 || bytes[close] !== closeBrace) return -1
+    return this.add(field, levels, priceStart, priceEnd, price, start, end, quantity) ? close + 1 : -1
+  }
+
+  /** A whole number on the wire; `numberEnd` tells where it ends. */
+  private bareSize(start: number): number {
+    const end = integerEnd(this.bytes, start)
+    this.numberEnd = end
+    return end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
+  }
+
+  private add(
+    field: number,
+    levels: Array<number>,
+    start: number,
+    priceEnd: number,
+    price: number,
+    quantityStart: number,
+    quantityEnd: number,
+    quantity: number
+  ): boolean {
+    // Also false for NaN.
+    if (!(price > 0 && quantity >= 0)) return false
+    if (priceEnd - start > Numeric.exactDigits) this.keepLevel(field, levels, start, priceEnd)
+    levels.push(price)
+    if (quantityEnd - quantityStart > Numeric.exactDigits) this.keepLevel(field, levels, quantityStart, quantityEnd)
+    levels.push(quantity)
+    return true
+  }
+
+  private keepLevel(field: number, levels: ReadonlyArray<number>, start: number, end: number): void {
+    this.keepExact(Numeric.levelKey(field === Field.bid ? "bids" : "asks", levels.length), start, end)
+  }
+
+  private keepExact(name: string, start: number, end: number): void {
+    const text = Numeric.excess(this.bytes, start, end)
+    if (text === null) return
+    this.exact ??= {}
+    this.exact[name] = text
+  }
+}
