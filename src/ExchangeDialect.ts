@@ -341,6 +341,14 @@ export const jsonObject = (frame: string | Uint8Array): Readonly<Record<string, 
 export const textList = (value: unknown): ReadonlyArray<string> | null =>
   Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "string") ? value : null
 
+/** A decimal without padding zeros: `375.80` is `375.8`. */
+export const trimmed = (text: string): string => {
+  if (text.charCodeAt(text.length - 1) !== 48 || !text.includes(".")) return text
+  let end = text.length
+  while (text.charCodeAt(end - 1) === 48) end--
+  return text.slice(0, text.charCodeAt(end - 1) === 46 ? end - 1 : end)
+}
+
 /**
  * Runs `expire` when the moment `dueAt` (ms, `Infinity` for never) has come. Postponing costs nothing; call the returned
  * function when the moment may have come nearer.

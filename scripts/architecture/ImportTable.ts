@@ -44,7 +44,7 @@ export const table: Readonly<Record<string, Row>> = {
   ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
   session: { may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter"] },
   exchanges: { may: ["self", "domain", "ExchangeError", "ExchangeAdapter"], mayTypes: ["connection"] },
-  dialect: { may: ["domain", "ExchangeDialect"] },
+  dialect: { may: ["self", "domain", "ExchangeDialect"] },
   "exchanges/index": { may: ["exchanges"] },
   "exchanges/dialects": { may: ["dialect"] },
   ExchangeFactory: { may: factory },
@@ -73,7 +73,7 @@ const unitOfExchange = (parts: ReadonlyArray<string>): Unit => {
   const [, exchange = "", file] = parts
   if (file === undefined) return { name: `exchanges/${exchange}`, home: "exchanges" }
   return file.endsWith("Dialect")
-    ? { name: "dialect", home: parts.join("/") }
+    ? { name: "dialect", home: `dialect of ${exchange}` }
     : { name: "exchanges", home: `exchanges/${exchange}` }
 }
 

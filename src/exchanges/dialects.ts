@@ -1,2 +1,2 @@
-export { gateSpotDialect } from "./gate/GateDialect.ts"
+export { gateFuturesDialect, gateSpotDialect } from "./gate/GateDialect.ts"
 export { mexcSpotDialect } from "./mexc/MexcDialect.ts"

@@ -203,7 +203,7 @@ describe("SimulatorProcess", () => {
       const closed = yield* Deferred.make<void>()
       yield* Effect.scoped(Effect.gen(function*() {
         const { urls } = yield* SimulatorProcess.start({ ...options, faults: ["drop@1h"] })
-        assert.sameMembers(Object.keys(urls), ["mexc-spot", "gate-spot"])
+        assert.sameMembers(Object.keys(urls), ["mexc-spot", "gate-spot", "gate-futures"])
         yield* Effect.callback<void>((resume) => {
           const socket = connect(Number(new URL(urls["gate-spot"]!.ws).port), "127.0.0.1", () => resume(Effect.void))
           socket.on("error", () => {})

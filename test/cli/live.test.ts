@@ -290,7 +290,7 @@ describe("simulate", () => {
       ])
       assert.strictEqual(code, 0)
       const urls = JSON.parse(stdout) as Readonly<Record<string, Json>>
-      assert.sameMembers(Object.keys(urls), ["mexc-spot", "gate-spot"])
+      assert.sameMembers(Object.keys(urls), ["mexc-spot", "gate-spot", "gate-futures"])
       assert.match(String(urls["mexc-spot"]!["ws"]), /^ws:\/\/127\.0\.0\.1:\d+\/mexc-spot\//)
       assert.match(String(urls["gate-spot"]!["rest"]), /^http:\/\/127\.0\.0\.1:\d+\/gate-spot\//)
       assert.include(stderr, "simulating 1 pairs with seed 1")

@@ -167,10 +167,11 @@ export class FakeWorld {
     path: string,
     query: Readonly<Record<string, string>> = {},
     options: DialectOptions = { limits: "off" },
-    method = "GET"
+    method = "GET",
+    headers: Readonly<Record<string, string>> = {}
   ): DialectResponse {
     return dialect.onHttp(
-      { method, path, query: new Map(Object.entries(query)), headers: {}, body: "" },
+      { method, path, query: new Map(Object.entries(query)), headers, body: "" },
       this.world,
       options
     )

@@ -1,32 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { existsSync, readFileSync } from "node:fs"
 import protobuf from "protobufjs"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { WorldLevel, WorldTrade } from "../../src/ExchangeDialect.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { FakeClient, FakeWorld } from "./FakeWorld.ts"
+import { fixture, withFixtures } from "./SharedFixtures.ts"
 
 const real = { limits: "real" } as const
-
-// ---- fixtures, read in place ----------------------------------------------------------------------------------------
-
-const fixtureFolder = new URL("../../../shared/fixtures/", import.meta.url)
-const hasFixtures = existsSync(fixtureFolder)
-
-interface Fixture {
-  readonly id: string
-  readonly raw: string | { readonly hex: string }
-}
-
-const fixture = (file: string, name: string): string => {
-  const lines = readFileSync(new URL(file, fixtureFolder), "utf8").trim().split("\n")
-  const found = lines.map((line) => JSON.parse(line) as Fixture).find(({ id }) => id.endsWith(`/${name}`))
-  if (found === undefined) throw new Error(`no fixture ${name} in ${file}`)
-  return typeof found.raw === "string" ? found.raw : found.raw.hex
-}
-
-const withFixtures = hasFixtures || process.env["REQUIRE_FIXTURES"] === "1" ? it : it.skip
 
 type Rows = ReadonlyArray<readonly [string, string]>
 

@@ -22,7 +22,7 @@ import type {
   WorldTicker,
   WorldTrade
 } from "../../ExchangeDialect.ts"
-import { jsonObject, marketsBy, perWorld, quotas, textList, watchdog } from "../../ExchangeDialect.ts"
+import { jsonObject, marketsBy, perWorld, quotas, textList, trimmed, watchdog } from "../../ExchangeDialect.ts"
 
 // ---- frames: PushDataV3ApiWrapper, fields in the wire's order 1, 3, 6, body -----------------------------------------
 
@@ -90,13 +90,7 @@ const finish = (mark: number): void => {
   putVarint(scratch, mark, size)
 }
 
-/** Pushed decimals come without padding zeros (`375.8`, `0`), unlike those of REST. */
-const trimmed = (text: string): string => {
-  if (text.charCodeAt(text.length - 1) !== 48 || !text.includes(".")) return text
-  let end = text.length
-  while (text.charCodeAt(end - 1) === 48) end--
-  return text.slice(0, text.charCodeAt(end - 1) === 46 ? end - 1 : end)
-}
+// Pushed decimals come without padding zeros (`375.8`, `0`), unlike those of REST.
 
 const writeLevel = (tag: number, level: WorldLevel): void => {
   const mark = begin(tag)
