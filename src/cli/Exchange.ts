@@ -3,6 +3,7 @@ import { Console, Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import * as Decode from "./Decode.ts"
 import * as Demo from "./Demo.ts"
+import * as Doctor from "./Doctor.ts"
 import * as Instruments from "./Instruments.ts"
 import * as Simulate from "./Simulate.ts"
 import * as Watch from "./Watch.ts"
@@ -11,7 +12,14 @@ export const command = Command.make("exchange").pipe(
   Command.withDescription(
     "Live market data of MEXC spot and Gate spot on the command line. Data goes to stdout, everything else to stderr."
   ),
-  Command.withSubcommands([Demo.command, Watch.command, Instruments.command, Decode.command, Simulate.command])
+  Command.withSubcommands([
+    Demo.command,
+    Watch.command,
+    Instruments.command,
+    Decode.command,
+    Doctor.command,
+    Simulate.command
+  ])
 )
 
 /** A wrong command line is answered on stderr alone, and shortly: stdout is for data. */

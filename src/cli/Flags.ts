@@ -9,7 +9,7 @@ import type { TradingPair } from "../domain/Instrument.ts"
 import * as Exchanges from "../Exchanges.ts"
 
 /** Reads a flag's text; the failure says what would be right. */
-const readAs =
+export const readAs =
   <A>(name: string, read: (text: string) => Result.Result<A, string>) => (flag: Flag.Flag<string>): Flag.Flag<A> =>
     Flag.mapEffect(flag, (value) =>
       Effect.fromResult(

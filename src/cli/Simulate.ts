@@ -18,7 +18,7 @@ const readFault = (text: string): Result.Result<Fault, string> => {
   return Result.filterOrFail(fault, isSimulated, () => `an exchange out of ${dialects.map(({ id }) => id).join(", ")}`)
 }
 
-const faults = Flag.String("fault").pipe(
+export const faults = Flag.String("fault").pipe(
   Flag.withMetavar("FAULT"),
   Flag.withDescription(
     `Something to go wrong, such as drop@5s or gap:5%,on=gate-spot; may be given again. Kinds: ${

@@ -20,7 +20,7 @@ const flagsIn = (help: string): ReadonlyArray<string> => {
 }
 
 describe("docs/cli.md", () => {
-  for (const command of ["demo", "watch", "instruments", "decode", "simulate"]) {
+  for (const command of ["demo", "watch", "instruments", "decode", "doctor", "simulate"]) {
     it.live(`lists every flag of ${command}, and no other`, () =>
       Effect.gen(function*() {
         const { stdout } = yield* CommandLine.run([command, "--help"])

@@ -137,7 +137,7 @@ describe("a wrong command line", () => {
 })
 
 describe("help", () => {
-  for (const command of ["demo", "watch", "instruments", "decode", "simulate"]) {
+  for (const command of ["demo", "watch", "instruments", "decode", "doctor", "simulate"]) {
     it.live(`of ${command} goes to stdout, with examples`, () =>
       Effect.gen(function*() {
         const { code, stdout, stderr } = yield* CommandLine.run([command, "--help"])
