@@ -11,6 +11,7 @@ export const frames = (
   ...dialect,
   connect: (world, peer, options) => {
     const changed: Peer = {
+      headers: peer.headers,
       send: (frame, about) => {
         const result = change(frame, about)
         const list = result === null ? [] : Array.isArray(result) ? result as ReadonlyArray<Frame> : [result as Frame]

