@@ -30,6 +30,7 @@ const everything = [
   "legacy",
   "flags",
   "ExchangeDialect",
+  "RestClient",
   "Exchanges",
   "index"
 ]
@@ -39,11 +40,12 @@ export const table: Readonly<Record<string, Row>> = {
   domain: { may: ["self"] },
   ExchangeError: { may: ["domain"] },
   services: { may: ["domain", "ExchangeError"] },
+  RestClient: { may: ["domain", "ExchangeError"] },
   ExchangeDialect: { may: ["domain", "ExchangeError"] },
   connection: { may: ["self", "domain", "ExchangeError"] },
   ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
   session: { may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter"] },
-  exchanges: { may: ["self", "domain", "ExchangeError", "ExchangeAdapter"], mayTypes: ["connection"] },
+  exchanges: { may: ["self", "domain", "ExchangeError", "ExchangeAdapter", "RestClient"], mayTypes: ["connection"] },
   dialect: { may: ["self", "domain", "ExchangeDialect"] },
   "exchanges/index": { may: ["exchanges"] },
   "exchanges/dialects": { may: ["dialect"] },

@@ -65,5 +65,19 @@ export interface Instrument {
   readonly contractSize: number
 }
 
+/** A spot market: one that trades, without minimums, unless `facts` says otherwise. */
+export const spot = (
+  facts: Pick<Instrument, "exchange" | "symbol" | "base" | "quote" | "priceStep" | "quantityStep"> & Partial<Instrument>
+): Instrument => ({
+  pair: pairOf(facts.base, facts.quote),
+  kind: "spot",
+  settle: null,
+  status: "trading",
+  minQuantity: null,
+  minNotional: null,
+  contractSize: 1,
+  ...facts
+})
+
 /** Finds what is known about a wire symbol; `undefined` when nothing is. */
 export type InstrumentOf = (symbol: string) => Instrument | undefined

@@ -125,14 +125,14 @@ describe("instruments", () => {
       const instruments = yield* instrumentsOf(...odd, row()).pipe(Effect.provide(Logger.layer([logger])))
       assert.deepStrictEqual(instruments.map(({ symbol }) => symbol), ["ETH_USDT"])
       assert.strictEqual(warnings.length, 1)
-      assert.match(String(warnings[0]), /6 pairs cannot be read/)
+      assert.match(String(warnings[0]), /6 items cannot be read/)
     }))
 
   it.effect("of which none can be read are a failure", () =>
     Effect.gen(function*() {
       const reason = yield* failure(instrumentsOf(row({ id: "ETHUSDT" })))
       assert(reason._tag === "DecodeFailed")
-      assert.match(reason.detail, /GET \/spot\/currency_pairs: no pair can be read: the name ETHUSDT/)
+      assert.match(reason.detail, /GET \/spot\/currency_pairs: no item can be read: the name ETHUSDT/)
     }))
 
   it.effect("may be none", () => Effect.map(instrumentsOf(), (instruments) => assert.deepStrictEqual(instruments, [])))

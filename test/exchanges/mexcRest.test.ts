@@ -138,7 +138,7 @@ describe("MEXC REST, instruments", () => {
         Effect.provide(Logger.layer([logger]))
       )
       assert.deepStrictEqual(found.map(({ pair }) => pair), ["龙虾/USDT"])
-      assert.match(String(logged[0]), /5 markets cannot be read/)
+      assert.match(String(logged[0]), /exchangeInfo: 5 items cannot be read/)
     }))
 
   it.effect("fails when no market can be read", () =>
@@ -192,7 +192,7 @@ describe("MEXC REST, turnovers", () => {
         Effect.provide(Logger.layer([logger]))
       )
       assert.deepStrictEqual(found, new Map([["A", 2]]))
-      assert.match(String(logged[0]), /ticker\/24hr: 4 markets cannot be read/)
+      assert.match(String(logged[0]), /ticker\/24hr: 4 items cannot be read/)
       assert.strictEqual((yield* reasonOf(turnoversOf(...odd)))._tag, "DecodeFailed")
     }))
 })

@@ -1,14 +1,12 @@
 /** REST calls of MEXC spot v3: instruments, clock, turnovers, book snapshots ("Market Data Endpoints"). */
-import { Clock, DateTime, Effect, Option, Result, Schema } from "effect"
-import type * as HttpClientError from "effect/http/HttpClientError"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import { Clock, Effect, Option, Result, Schema } from "effect"
 import type { Instrument } from "../../domain/Instrument.ts"
-import { isTradingPair, pairOf } from "../../domain/Instrument.ts"
+import { isTradingPair, pairOf, spot } from "../../domain/Instrument.ts"
 import type { BookUpdate } from "../../domain/Market.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 import type { BookRequest, Rest, RestOptions } from "../../ExchangeAdapter.ts"
-import * as ExchangeError from "../../ExchangeError.ts"
+import * as RestClient from "../../RestClient.ts"
 import * as MexcErrors from "./MexcErrors.ts"
 import { deepest } from "./MexcRequests.ts"
 
@@ -81,126 +79,45 @@ const depthFor = (channel: BookRequest, attempt: number): number =>
   channel.depth ?? depths[Math.min(attempt, depths.length - 1)]!
 
 export const make = ({ client, url, instrumentOf: known }: RestOptions): Rest => {
-  const get = <A, I>(
-    schema: Schema.Codec<A, I>,
-    path: string,
-    params: Readonly<Record<string, string>>,
-    symbol?: string
-  ): Effect.Effect<A, ExchangeError.ExchangeError> => {
-    const decode = Schema.decodeUnknownResult(schema)
-    const call: Call = { request: `GET ${path}`, symbol }
-    return client.get(url + path, { urlParams: params }).pipe(
-      Effect.flatMap((response) => Effect.map(response.text, (body) => ({ response, body }))),
-      Effect.mapError((error) => transportFailure(call, error)),
-      Effect.flatMap(({ response, body }) => {
-        const answer = parseJson(body)
-        if (response.status < 200 || response.status > 299) return refused(call, response, body, answer)
-        const decoded = decode(answer)
-        if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
-        return Option.isSome(decodeRefusal(answer))
-          ? refused(call, response, body, answer)
-          : unreadable(call, answer === undefined ? `no JSON: ${body.slice(0, 80)}` : String(decoded.failure))
-      })
-    )
-  }
-
-  return {
-    instruments: get(ExchangeInfo, "/api/v3/exchangeInfo", {}).pipe(
-      Effect.flatMap(({ symbols }) => readEach("GET /api/v3/exchangeInfo", symbols, readMarket))
-    ),
-    serverTime: get(ServerTime, "/api/v3/time", {}).pipe(Effect.map(({ serverTime }) => serverTime)),
-    turnovers: get(DayTickers, "/api/v3/ticker/24hr", {}).pipe(
-      Effect.flatMap((tickers) => readEach("GET /api/v3/ticker/24hr", tickers, readTurnover)),
-      Effect.map((turnovers) =>
-        new Map(turnovers.flatMap(([symbol, value]) => value === null ? [] : [[symbol, value]]))
-      )
-    ),
-    book: (symbol, channel, attempt) =>
-      get(Depth, "/api/v3/depth", { symbol, limit: String(depthFor(channel, attempt)) }, symbol).pipe(
-        Effect.flatMap((depth) =>
-          Effect.flatMap(
-            Clock.currentTimeMillis,
-            (receivedAt) => readDepth({ symbol, pair: known(symbol)?.pair ?? null, receivedAt }, depth)
-          )
-        )
-      )
-  }
-}
-
-interface Call {
-  readonly request: string
-  readonly symbol: string | undefined
-}
-
-const fail = (reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
-  Effect.fail(ExchangeError.make(MexcErrors.exchange, reason))
-
-const transportFailure = (call: Call, error: HttpClientError.HttpClientError): ExchangeError.ExchangeError =>
-  ExchangeError.make(
-    MexcErrors.exchange,
-    new ExchangeError.RequestFailed({
-      ...where(call.symbol),
-      request: call.request,
-      status: error.response?.status ?? null,
-      code: error.reason._tag,
-      detail: error.message,
-      class: error.reason._tag === "InvalidUrlError" || error.reason._tag === "EncodeError" ? "bug" : "retryable"
-    })
-  )
-
-const unreadable = (call: Call, detail: string): Effect.Effect<never, ExchangeError.ExchangeError> =>
-  fail(new ExchangeError.DecodeFailed({ ...where(call.symbol), detail: `${call.request}: ${detail}` }))
-
-const where = (symbol: string | undefined): { readonly symbol?: string } => symbol === undefined ? {} : { symbol }
-
-/** A refusal: `{"code":30014,"msg":"invalid symbol","_extend":null}`, or a page of the edge filter. */
-const refused = (
-  call: Call,
-  response: HttpClientResponse.HttpClientResponse,
-  body: string,
-  answer: unknown
-): Effect.Effect<never, ExchangeError.ExchangeError> => {
-  const refusal = Option.getOrUndefined(decodeRefusal(answer))
-  const code = refusal === undefined ? "" : String(refusal.code)
-  const detail = refusal?.msg ?? (body.slice(0, 80) || "an empty body")
-  const answerClass = MexcErrors.classify(code, refusal === undefined ? body : detail, response.status).class
-  return Effect.flatMap(retryAfter(response, answerClass), (retryAfterMs) =>
-    fail(
-      new ExchangeError.RequestFailed({
-        ...where(call.symbol),
-        request: call.request,
-        status: response.status,
-        code: code === "" ? String(response.status) : code,
-        detail,
-        class: answerClass,
-        ...(retryAfterMs === null ? {} : { retryAfterMs })
-      })
-    ))
-}
-
-/** `Retry-After` in seconds, as documented for 429 and 418, or as a date; for rate limits without it our own pause. ms. */
-const retryAfter = (
-  response: HttpClientResponse.HttpClientResponse,
-  answerClass: ExchangeError.AnswerClass
-): Effect.Effect<number | null> => {
-  const pause = answerClass === "rateLimit" ? MexcErrors.pauseMillis(response.status) : null
-  const header = response.headers["retry-after"]
-  if (header === undefined) return Effect.succeed(pause)
-  if (/^\d{1,9}$/.test(header)) return Effect.succeed(Number(header) * 1000)
-  return Option.match(DateTime.make(header), {
-    onNone: () => Effect.succeed(pause),
-    onSome: (date) => Effect.map(Clock.currentTimeMillis, (now) => Math.max(0, DateTime.toEpochMillis(date) - now))
+  const { get, readEach, unreadable } = RestClient.make({
+    exchange: MexcErrors.exchange,
+    client,
+    url,
+    refusalOf,
+    classify: (code, text, status) => MexcErrors.classify(code ?? "", text, status).class,
+    pauseOf: ({ status }, answerClass) => answerClass === "rateLimit" ? MexcErrors.pauseMillis(status) : null,
+    parse: (body) => JSON.parse(body, exactId)
   })
-}
-
-/** JSON, with `lastUpdateId` as its digits when a double cannot hold it; `undefined` when it is none. */
-const parseJson = (body: string): unknown => {
-  try {
-    return JSON.parse(body, exactId)
-  } catch {
-    return undefined
+  return {
+    instruments: get(ExchangeInfo, instrumentsPath).pipe(
+      Effect.flatMap(({ symbols }) => readEach(instrumentsPath, symbols, readMarket))
+    ),
+    serverTime: Effect.map(get(ServerTime, "/api/v3/time"), ({ serverTime }) => serverTime),
+    turnovers: get(DayTickers, turnoversPath).pipe(
+      Effect.flatMap((tickers) => readEach(turnoversPath, tickers, readTurnover)),
+      Effect.map((rows) => new Map(rows.flatMap(([symbol, value]) => value === null ? [] : [[symbol, value]])))
+    ),
+    book: Effect.fnUntraced(function*(symbol, channel, attempt) {
+      const where = { symbol, channel: "Book" }
+      const params = { symbol, limit: String(depthFor(channel, attempt)) }
+      const depth = yield* get(Depth, bookPath, params, where)
+      const receivedAt = yield* Clock.currentTimeMillis
+      const book = readDepth({ symbol, pair: known(symbol)?.pair ?? null, receivedAt }, depth)
+      return Result.isSuccess(book) ? book.success : yield* unreadable(bookPath, book.failure, where)
+    })
   }
 }
+
+const instrumentsPath = "/api/v3/exchangeInfo"
+const turnoversPath = "/api/v3/ticker/24hr"
+const bookPath = "/api/v3/depth"
+
+/** `{"code":30014,"msg":"invalid symbol","_extend":null}`; in its place may come a page of the edge filter. */
+const refusalOf = (json: unknown) =>
+  Option.match(decodeRefusal(json), {
+    onNone: () => null,
+    onSome: ({ code, msg }) => ({ code: String(code), detail: msg ?? "" })
+  })
 
 /** The third argument of a reviver carries the source text (ES2025); the declarations do not know it yet. */
 const exactId = (key: string, value: unknown, ...rest: ReadonlyArray<unknown>): unknown => {
@@ -209,63 +126,41 @@ const exactId = (key: string, value: unknown, ...rest: ReadonlyArray<unknown>): 
   return context?.source ?? value
 }
 
-/** What can be read of a list of markets. One that is odd does not hide the others. */
-const readEach = <A>(
-  request: string,
-  markets: ReadonlyArray<unknown>,
-  read: (market: unknown) => A | null
-): Effect.Effect<ReadonlyArray<A>, ExchangeError.ExchangeError> => {
-  const found: Array<A> = []
-  const odd: Array<unknown> = []
-  for (const market of markets) {
-    const value = read(market)
-    if (value === null) odd.push(market)
-    else found.push(value)
-  }
-  if (odd.length === 0) return Effect.succeed(found)
-  const example = JSON.stringify(odd[0])?.slice(0, 200)
-  if (found.length === 0) {
-    return fail(new ExchangeError.DecodeFailed({ detail: `${request}: no market can be read: ${example}` }))
-  }
-  return Effect.as(
-    Effect.logWarning(`mexc-spot: ${request}: ${odd.length} markets cannot be read, such as ${example}`),
-    found
-  )
-}
+/** What cannot be read, as it came. */
+const odd = (value: unknown): Result.Result<never, string> => Result.fail(String(JSON.stringify(value)))
 
-const readMarket = (value: unknown): Instrument | null => {
+const readMarket = (value: unknown): Result.Result<Instrument, string> => {
   const decoded = decodeMarket(value)
-  return Result.isSuccess(decoded) ? instrumentOf(decoded.success) : null
+  const instrument = Result.isSuccess(decoded) ? instrumentOf(decoded.success) : null
+  return instrument === null ? odd(value) : Result.succeed(instrument)
 }
 
 const instrumentOf = (market: Market): Instrument | null => {
-  const pair = pairOf(market.baseAsset, market.quoteAsset)
   const minQuantity = least(market.baseSizePrecision)
   const minNotional = least(market.quoteAmountPrecision)
-  if (!isTradingPair(pair) || Number.isNaN(minQuantity) || Number.isNaN(minNotional)) return null
-  return {
+  if (
+    !isTradingPair(pairOf(market.baseAsset, market.quoteAsset)) || Number.isNaN(minQuantity) ||
+    Number.isNaN(minNotional)
+  ) return null
+  return spot({
     exchange: MexcErrors.exchange,
-    pair,
     symbol: market.symbol,
-    kind: "spot",
     base: market.baseAsset,
     quote: market.quoteAsset,
-    settle: null,
     status: statusOf(market),
     priceStep: Number(`1e-${market.quotePrecision}`),
     quantityStep: Number(`1e-${market.baseAssetPrecision}`),
     minQuantity,
-    minNotional,
-    contractSize: 1
-  }
+    minNotional
+  })
 }
 
-/** A symbol and its turnover, which is null where the answer tells nothing; null when the market is odd. */
-const readTurnover = (value: unknown): readonly [symbol: string, turnover: number | null] | null => {
+/** A symbol and its turnover, which is null where the answer tells nothing. */
+const readTurnover = (value: unknown): Result.Result<readonly [symbol: string, turnover: number | null], string> => {
   const decoded = decodeDayTicker(value)
-  if (Result.isFailure(decoded)) return null
+  if (Result.isFailure(decoded)) return odd(value)
   const turnover = turnoverOf(decoded.success)
-  return Number.isNaN(turnover) ? null : [decoded.success.symbol, turnover]
+  return Number.isNaN(turnover) ? odd(value) : Result.succeed([decoded.success.symbol, turnover])
 }
 
 /** Where the turnover is left out, as in the documents' sample, base volume at the last price is near enough to rank. */
@@ -299,20 +194,16 @@ interface Snapshot {
   readonly receivedAt: number
 }
 
-const readDepth = (about: Snapshot, depth: Depth): Effect.Effect<BookUpdate, ExchangeError.ExchangeError> => {
+const readDepth = (about: Snapshot, depth: Depth): Result.Result<BookUpdate, string> => {
   const version = typeof depth.lastUpdateId === "number" && depth.lastUpdateId < 0
     ? null
     : Sequence.fromText(String(depth.lastUpdateId))
+  if (version === null) return Result.fail(`lastUpdateId ${depth.lastUpdateId}`)
   const exact: Record<string, string> = {}
   const bids = Numeric.readLevels("bids", depth.bids, exact)
   const asks = Numeric.readLevels("asks", depth.asks, exact)
-  if (version === null || bids === null || asks === null) {
-    const detail = version === null ? `lastUpdateId ${depth.lastUpdateId}` : "a level is no price and quantity"
-    return fail(
-      new ExchangeError.DecodeFailed({ symbol: about.symbol, channel: "Book", detail: `GET /api/v3/depth: ${detail}` })
-    )
-  }
-  return Effect.succeed({
+  if (bids === null || asks === null) return Result.fail("a level is no price and quantity")
+  return Result.succeed({
     _tag: "BookUpdate",
     kind: "snapshot",
     pair: about.pair,

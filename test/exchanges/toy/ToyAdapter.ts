@@ -2,235 +2,126 @@
  * A made-up exchange, as small as an adapter can be: JSON, one topic a request, no request ids, snapshots in the stream,
  * best prices and books only. The worked example of `docs/adding-an-exchange.md`; its server's half is `ToyDialect`.
  */
-import { Clock, Effect, Schema } from "effect"
-import type { PublicChannel } from "../../../src/domain/Channel.ts"
-import { pairOf, partsOf } from "../../../src/domain/Instrument.ts"
-import type { Instrument, TradingPair } from "../../../src/domain/Instrument.ts"
-import type { BookUpdate, Levels } from "../../../src/domain/Market.ts"
-import * as Numeric from "../../../src/domain/Numeric.ts"
+import { Clock, Effect, Option, Schema } from "effect"
+import type { Instrument } from "../../../src/domain/Instrument.ts"
+import { partsOf, spot } from "../../../src/domain/Instrument.ts"
+import type { BookTicker, BookUpdate } from "../../../src/domain/Market.ts"
 import * as Sequence from "../../../src/domain/Sequence.ts"
 import * as ExchangeAdapter from "../../../src/ExchangeAdapter.ts"
-import type {
-  BookRecipe,
-  Codec,
-  CodecContext,
-  Request,
-  Rest,
-  RestOptions,
-  Sink,
-  Topic
-} from "../../../src/ExchangeAdapter.ts"
-import * as ExchangeError from "../../../src/ExchangeError.ts"
+import type { Codec, CodecContext, Rest, RestOptions, Stamp, Topic, TopicName } from "../../../src/ExchangeAdapter.ts"
+import * as RestClient from "../../../src/RestClient.ts"
 
 const id = "toy"
 
-// ---- requests -------------------------------------------------------------------------------------------------------
-
-const symbol = (pair: TradingPair): string | null => {
-  const { base, quote, settle } = partsOf(pair)
-  return settle === undefined ? `${base}_${quote}` : null
-}
-
-const topic = (channel: PublicChannel, name: string): ExchangeAdapter.TopicName => {
-  if (channel._tag !== "Book" && channel._tag !== "BookTicker") {
-    return { _tag: "Unsupported", detail: `${channel._tag} is not offered` }
-  }
-  if (channel.speed !== undefined && channel.speed !== "20ms") {
-    return { _tag: "Unsupported", detail: `speed ${channel.speed} is not offered; 20ms is` }
-  }
-  // Best prices come every interval, changed or not, so their silence means something.
-  return { _tag: "Topic", key: `${channel._tag === "Book" ? "depth" : "tickers"}:${name}:20` }
-}
-
-const requests =
-  (op: "sub" | "unsub") => (topics: ReadonlyArray<Topic>, stamp: ExchangeAdapter.Stamp): ReadonlyArray<Request> =>
-    topics.map((wanted) => ({ frame: JSON.stringify({ op, topic: wanted.key }), id: stamp.nextId(), topics: [wanted] }))
-
-// ---- frames ---------------------------------------------------------------------------------------------------------
-
-const Level = Schema.Struct({ price: Schema.String, quantity: Schema.String })
+const at = { version: Schema.Int, time: Schema.Finite }
+const Level = Schema.Struct({ price: Schema.FiniteFromString, quantity: Schema.FiniteFromString })
 const Side = Schema.Array(Level)
-const Book = Schema.Struct({ version: Schema.Int, bids: Side, asks: Side, time: Schema.Finite })
-const Delta = Schema.Struct({ ...Book.fields, firstVersion: Schema.Int })
-const Ticker = Schema.Struct({
-  version: Schema.Int,
-  bid: Schema.NullOr(Level),
-  ask: Schema.NullOr(Level),
-  time: Schema.Finite
-})
-
+const Book = Schema.Struct({ ...at, firstVersion: Schema.optional(Schema.Int), bids: Side, asks: Side })
+const Ticker = Schema.Struct({ ...at, bid: Schema.NullOr(Level), ask: Schema.NullOr(Level) })
 const Message = Schema.Union([
+  Schema.Struct({ type: Schema.Literal("pong") }),
+  Schema.Struct({ type: Schema.Literal("upgrade") }),
+  Schema.Struct({ type: Schema.Literal("error") }),
   Schema.Struct({ type: Schema.Literals(["ack", "reject"]), topic: Schema.String }),
-  Schema.Struct({ type: Schema.Literals(["pong", "error", "upgrade"]) }),
   Schema.Struct({ type: Schema.Literal("snapshot"), topic: Schema.String, book: Book }),
-  Schema.Struct({ type: Schema.Literal("delta"), topic: Schema.String, delta: Delta }),
+  Schema.Struct({ type: Schema.Literal("delta"), topic: Schema.String, delta: Book }),
   Schema.Struct({ type: Schema.Literal("ticker"), topic: Schema.String, ticker: Ticker })
 ])
-type Message = typeof Message.Type
 
 /** A toy may decode with a schema. An adapter that is used reads the bytes itself: see the ones in `src/exchanges`. */
-const decodeMessage = Schema.decodeUnknownOption(Schema.fromJsonString(Message))
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Message))
 
-const levels = (side: typeof Side.Type): Levels =>
-  side.flatMap(({ price, quantity }) => [Numeric.fromText(price), Numeric.fromText(quantity)])
+const about = ({ pair, symbol }: Pick<Topic, "pair" | "symbol">, exchangeTime: number, receivedAt: number) =>
+  ({ pair, symbol, exchangeTime, receivedAt, contractSize: 1, exact: null }) as const
 
-const bookUpdate = (
-  where: Topic,
-  kind: BookUpdate["kind"],
-  book: typeof Delta.Type,
-  receivedAt: number
-): BookUpdate => ({
+const update = (kind: BookUpdate["kind"], book: typeof Book.Type, event: ReturnType<typeof about>): BookUpdate => ({
   _tag: "BookUpdate",
+  ...event,
   kind,
-  pair: where.pair,
-  symbol: where.symbol,
-  bids: levels(book.bids),
-  asks: levels(book.asks),
-  firstVersion: book.firstVersion,
-  version: book.version,
-  exchangeTime: book.time,
-  receivedAt,
-  contractSize: 1,
-  exact: null
+  bids: book.bids.flatMap(({ price, quantity }) => [price, quantity]),
+  asks: book.asks.flatMap(({ price, quantity }) => [price, quantity]),
+  firstVersion: book.firstVersion ?? book.version,
+  version: book.version
 })
 
-const numberOf = (text: string | undefined): number | null => text === undefined ? null : Numeric.fromText(text)
+const best = ({ ask, bid, version }: typeof Ticker.Type, event: ReturnType<typeof about>): BookTicker => ({
+  _tag: "BookTicker",
+  ...event,
+  bidPrice: bid?.price ?? null,
+  bidQuantity: bid?.quantity ?? null,
+  askPrice: ask?.price ?? null,
+  askQuantity: ask?.quantity ?? null,
+  version
+})
 
+/** One call of the sink for each frame. An adapter that is used keeps its topics by their keys, and finds them itself. */
 const makeCodec = ({ topicOf }: CodecContext): Codec => {
-  const decoder = new TextDecoder()
-  const topics = new Map<string, Topic>()
-
-  const known = (key: string): Topic => {
-    const found = topics.get(key)
-    if (found !== undefined) return found
-    const [kind = "", name = ""] = key.split(":")
-    const made = topicOf(key, kind === "depth" ? "Book" : "BookTicker", name)
-    topics.set(key, made)
-    return made
-  }
-
-  const data = (message: Extract<Message, { readonly topic: string }>, receivedAt: number, sink: Sink): void => {
-    const where = known(message.topic)
-    if (message.type === "snapshot") {
-      const book = { ...message.book, firstVersion: message.book.version }
-      sink.event(where, bookUpdate(where, "snapshot", book, receivedAt))
-    } else if (message.type === "delta") {
-      sink.event(where, bookUpdate(where, "delta", message.delta, receivedAt))
-    } else if (message.type === "ticker") {
-      const { ask, bid, time, version } = message.ticker
-      sink.event(where, {
-        _tag: "BookTicker",
-        pair: where.pair,
-        symbol: where.symbol,
-        bidPrice: numberOf(bid?.price),
-        bidQuantity: numberOf(bid?.quantity),
-        askPrice: numberOf(ask?.price),
-        askQuantity: numberOf(ask?.quantity),
-        version,
-        exchangeTime: time,
-        receivedAt,
-        contractSize: 1,
-        exact: null
-      })
-    }
-  }
-
-  const control = (message: Message, sink: Sink): boolean => {
-    switch (message.type) {
-      case "ack":
-        sink.acknowledged({ action: "unknown", requestId: null, topics: [message.topic] })
-        return true
-      case "reject":
-        sink.rejected(
-          { action: "subscribe", requestId: null, topics: [message.topic] },
-          { code: "reject", detail: "there is no such topic", class: "item" }
-        )
-        return true
-      case "pong":
-        sink.pong()
-        return true
-      case "upgrade":
-        sink.closing("the exchange is about to close the connection")
-        return true
-      case "error":
-        sink.ignored("the exchange did not understand a request")
-        return true
-      default:
-        return false
-    }
-  }
-
+  const topicFor = (key: string) =>
+    topicOf(key, key.startsWith("depth") ? "Book" : "BookTicker", key.split(":")[1] ?? "")
   return {
     decode: (frame, receivedAt, sink) => {
-      const message = decodeMessage(decoder.decode(frame))
-      if (message._tag === "None") sink.failed("no message of this exchange")
-      else if (!control(message.value, sink)) data(message.value as never, receivedAt, sink)
+      const message = Option.getOrUndefined(decode(new TextDecoder().decode(frame)))
+      if (message === undefined) return sink.failed("no message of this exchange")
+      if (message.type === "pong") return sink.pong()
+      if (message.type === "upgrade") return sink.closing("the exchange is about to close the connection")
+      if (message.type === "error") return sink.ignored("the exchange did not understand a request")
+      const topic = topicFor(message.topic)
+      const answer = { action: "unknown", requestId: null, topics: [message.topic] } as const
+      switch (message.type) {
+        case "ack":
+          return sink.acknowledged(answer)
+        case "reject":
+          return sink.rejected(answer, { code: "reject", detail: "there is no such topic", class: "item" })
+        case "snapshot":
+          return sink.event(topic, update("snapshot", message.book, about(topic, message.book.time, receivedAt)))
+        case "delta":
+          return sink.event(topic, update("delta", message.delta, about(topic, message.delta.time, receivedAt)))
+        case "ticker":
+          return sink.event(topic, best(message.ticker, about(topic, message.ticker.time, receivedAt)))
+      }
     }
   }
 }
 
 /** A delta begins where the last update ended. A pushed snapshot replaces the book any time. */
-const follows: BookRecipe["follows"] = (lastVersion, update) => {
+const follows: ExchangeAdapter.BookRecipe["follows"] = (lastVersion, update) => {
   if (Sequence.equals(update.firstVersion, Sequence.next(lastVersion))) return "apply"
   return update.version <= lastVersion ? "stale" : "gap"
 }
 
-// ---- REST -----------------------------------------------------------------------------------------------------------
-
-const Pairs = Schema.Array(Schema.Struct({
+const Pair = Schema.Struct({
   base: Schema.String,
   quote: Schema.String,
   priceDecimals: Schema.Int,
   quantityDecimals: Schema.Int
-}))
-
-const instrumentOf = ({ base, quote, priceDecimals, quantityDecimals }: typeof Pairs.Type[number]): Instrument => ({
-  exchange: id,
-  pair: pairOf(base, quote),
-  symbol: `${base}_${quote}`,
-  kind: "spot",
-  base,
-  quote,
-  settle: null,
-  status: "trading",
-  priceStep: Number(`1e-${priceDecimals}`),
-  quantityStep: Number(`1e-${quantityDecimals}`),
-  minQuantity: null,
-  minNotional: null,
-  contractSize: 1
 })
 
+const instrument = ({ base, quote, priceDecimals, quantityDecimals }: typeof Pair.Type): Instrument => {
+  const steps = { priceStep: Number(`1e-${priceDecimals}`), quantityStep: Number(`1e-${quantityDecimals}`) }
+  return spot({ exchange: id, symbol: `${base}_${quote}`, base, quote, ...steps })
+}
+
 const makeRest = ({ client, url }: RestOptions): Rest => {
-  const get = <A, I>(schema: Schema.Codec<A, I>, path: string): Effect.Effect<A, ExchangeError.ExchangeError> =>
-    client.get(url + path).pipe(
-      Effect.flatMap((response) => response.text),
-      Effect.flatMap(Schema.decodeUnknownEffect(Schema.fromJsonString(schema))),
-      Effect.mapError((error) =>
-        ExchangeError.make(id, new ExchangeError.DecodeFailed({ detail: `GET ${path}: ${error.message}` }))
-      )
-    )
+  const classify = (_code: string | null, _text: string, status: number) =>
+    status === 429 ? "rateLimit" : status < 500 ? "bug" : "retryable"
+  const { get } = RestClient.make({ exchange: id, client, url, refusalOf: () => null, classify })
   return {
-    instruments: Effect.map(get(Pairs, "/pairs"), (pairs) => pairs.map(instrumentOf)),
+    instruments: Effect.map(get(Schema.Array(Pair), "/pairs"), (pairs) => pairs.map(instrument)),
     serverTime: Effect.map(get(Schema.Struct({ time: Schema.Finite }), "/time"), ({ time }) => time),
-    // Never asked for: the recipe says that snapshots come in the stream. It still tells the truth.
-    book: (name) =>
-      Effect.gen(function*() {
-        const [base = "", quote = ""] = name.split("_")
-        const book = yield* get(Book, `/book?pair=${encodeURIComponent(pairOf(base, quote))}&limit=1000`)
-        const where: Topic = {
-          key: "",
-          channel: "Book",
-          symbol: name,
-          pair: pairOf(base, quote),
-          contractSize: 1,
-          slot: null
-        }
-        return bookUpdate(where, "snapshot", { ...book, firstVersion: book.version }, yield* Clock.currentTimeMillis)
-      })
+    book: Effect.fnUntraced(function*(symbol, { pair }) {
+      const book = yield* get(Book, "/book", { pair, limit: "1000" })
+      return update("snapshot", book, about({ pair, symbol }, book.time, yield* Clock.currentTimeMillis))
+    })
   }
 }
 
-// ---- the adapter ----------------------------------------------------------------------------------------------------
+const unsupported = (what: string, offered: string): TopicName => ({
+  _tag: "Unsupported",
+  detail: `${what} is not offered; ${offered} is`
+})
+
+const request = (op: "sub" | "unsub") => (topics: ReadonlyArray<Topic>, stamp: Stamp) =>
+  topics.map((topic) => ({ frame: JSON.stringify({ op, topic: topic.key }), id: stamp.nextId(), topics: [topic] }))
 
 export const toySpot = ExchangeAdapter.make({
   id,
@@ -243,15 +134,21 @@ export const toySpot = ExchangeAdapter.make({
   ],
   urls: { websocket: "wss://toy.invalid/ws/v1/", rest: "https://toy.invalid/api/v1" },
   endpoint: (url) => ({ url }),
-  symbol,
-  topic,
-  subscribe: requests("sub"),
+  symbol: (pair) => partsOf(pair).settle === undefined ? pair.replace("/", "_") : null,
+  topic: (channel, symbol) => {
+    if (channel._tag !== "Book" && channel._tag !== "BookTicker") return unsupported(channel._tag, "Book, BookTicker")
+    const { source, speed = "20ms" } = channel
+    if (speed !== "20ms") return unsupported(`speed ${speed}`, "20ms")
+    if (source !== undefined) return unsupported(`source ${source}`, "none")
+    return { _tag: "Topic", key: `${channel._tag === "Book" ? "depth" : "tickers"}:${symbol}:20` }
+  },
+  subscribe: request("sub"),
+  unsubscribe: request("unsub"),
   listRefusal: "each",
-  unsubscribe: requests("unsub"),
   makeCodec,
   book: () => ({ snapshot: "InStream", joins: follows, follows }),
   heartbeat: { interval: "5 seconds", timeout: "2 seconds", ping: () => "{\"op\":\"ping\"}" },
-  silence: { BookTicker: "5 seconds", Trades: null, Book: "60 seconds" },
+  silence: { BookTicker: "5 seconds", Book: "60 seconds" },
   limits: {
     topicsPerConnection: 100,
     topicsPerRequest: 1,

@@ -1,0 +1,173 @@
+/**
+ * What REST calls of an adapter have in common: the answer read by its schema, or a typed error that says what was asked
+ * and what came of it. What refusals look like and mean is the exchange's.
+ */
+import { Clock, DateTime, Effect, Option, Result, Schema } from "effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type { ExchangeId } from "./domain/Instrument.ts"
+import * as ExchangeError from "./ExchangeError.ts"
+
+/** What came back. */
+export interface Answer {
+  readonly status: number
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: string
+  /** `undefined` when the body is no JSON. */
+  readonly json: unknown
+}
+
+export type PauseOf = (answer: Answer, answerClass: ExchangeError.AnswerClass, nowMillis: number) => number | null
+
+export interface RestClientOptions {
+  readonly exchange: ExchangeId
+  readonly client: HttpClient.HttpClient
+  /** Without trailing slash. */
+  readonly url: string
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** The exchange's own words in an answer that refuses; null when it has none. */
+  readonly refusalOf: (json: unknown) => { readonly code: string; readonly detail: string } | null
+  /** What they mean; `code` is null when there are none, and `text` is the body then. */
+  readonly classify: (code: string | null, text: string, status: number) => ExchangeError.AnswerClass
+  /** How long to wait when there is no `Retry-After`, ms; null when that is not known. */
+  readonly pauseOf?: PauseOf
+  /** JSON with what a double would lose; may throw. `JSON.parse` when left out. */
+  readonly parse?: (body: string) => unknown
+}
+
+/** What a call is about, for its errors. */
+export interface Where {
+  readonly symbol?: string
+  readonly channel?: string
+}
+
+export interface RestClient {
+  /** A refusal becomes `RequestFailed`, also under a status of success; an answer that says something else `DecodeFailed`. */
+  readonly get: <A, I>(
+    schema: Schema.Codec<A, I>,
+    path: string,
+    params?: Readonly<Record<string, string>>,
+    where?: Where
+  ) => Effect.Effect<A, ExchangeError.ExchangeError>
+  /**
+   * What `read` makes of the items of a list; it says what is odd about one that it cannot read. Those are told in a
+   * warning and do not hide the others. Fails when there are items and none can be read.
+   */
+  readonly readEach: <A>(
+    path: string,
+    items: ReadonlyArray<unknown>,
+    read: (item: unknown) => Result.Result<A, string>
+  ) => Effect.Effect<ReadonlyArray<A>, ExchangeError.ExchangeError>
+  /** The answer can be read and makes no sense. */
+  readonly unreadable: (
+    path: string,
+    detail: string,
+    where?: Where
+  ) => Effect.Effect<never, ExchangeError.ExchangeError>
+}
+
+/** Longest part of the exchange's words that an error repeats, and of a page that came in their place. */
+const excerpt = 300
+const pageExcerpt = 80
+
+export const make = (options: RestClientOptions): RestClient => {
+  const { client, exchange, headers = {}, parse = JSON.parse, pauseOf = () => null, url } = options
+
+  const fail = (reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
+    Effect.fail(ExchangeError.make(exchange, reason))
+
+  const unreadable: RestClient["unreadable"] = (path, detail, where = {}) =>
+    fail(new ExchangeError.DecodeFailed({ ...where, detail: `GET ${path}: ${detail.slice(0, excerpt)}` }))
+
+  /** Nothing that could be read came back. What cannot be sent at all is our fault, the rest may pass. */
+  const transportFailure = (request: string, where: Where, error: HttpClientError.HttpClientError) =>
+    ExchangeError.make(
+      exchange,
+      new ExchangeError.RequestFailed({
+        ...where,
+        request,
+        status: error.response?.status ?? null,
+        code: error.reason._tag,
+        detail: error.message,
+        class: error.reason._tag === "InvalidUrlError" || error.reason._tag === "EncodeError" ? "bug" : "retryable"
+      })
+    )
+
+  const refused = Effect.fnUntraced(function*(request: string, where: Where, answer: Answer) {
+    const { body, json, status } = answer
+    const { code, detail } = options.refusalOf(json) ?? { code: null, detail: body.slice(0, pageExcerpt) }
+    const answerClass = options.classify(code, code === null ? body : detail, status)
+    const now = yield* Clock.currentTimeMillis
+    const retryAfterMs = retryAfter(answer, now) ?? pauseOf(answer, answerClass, now)
+    return yield* fail(
+      new ExchangeError.RequestFailed({
+        ...where,
+        request,
+        status,
+        code: code ?? String(status),
+        detail: detail.slice(0, excerpt) || body.slice(0, pageExcerpt) || "an empty body",
+        class: answerClass,
+        ...(retryAfterMs === null ? {} : { retryAfterMs })
+      })
+    )
+  })
+
+  const get: RestClient["get"] = (schema, path, params = {}, where = {}) => {
+    const decode = Schema.decodeUnknownResult(schema)
+    const request = `GET ${path}`
+    return client.get(url + path, { urlParams: params, acceptJson: true, headers }).pipe(
+      Effect.flatMap((response) =>
+        Effect.map(response.text, (body): Answer => {
+          const { headers, status } = response
+          return { status, headers, body, json: jsonOf(body, parse) }
+        })
+      ),
+      Effect.mapError((error) => transportFailure(request, where, error)),
+      Effect.flatMap((answer) => {
+        if (answer.status < 200 || answer.status > 299) return refused(request, where, answer)
+        const decoded = decode(answer.json)
+        if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
+        if (options.refusalOf(answer.json) !== null) return refused(request, where, answer)
+        const detail = answer.json === undefined
+          ? `no JSON: ${answer.body.slice(0, pageExcerpt)}`
+          : decoded.failure.message
+        return unreadable(path, detail, where)
+      })
+    )
+  }
+
+  const readEach: RestClient["readEach"] = (path, items, read) => {
+    const results = items.map(read)
+    const found = results.flatMap((result) => Result.isSuccess(result) ? [result.success] : [])
+    const odd = results.flatMap((result) => Result.isFailure(result) ? [result.failure.slice(0, excerpt)] : [])
+    if (odd.length === 0) return Effect.succeed(found)
+    if (found.length === 0) return unreadable(path, `no item can be read: ${odd[0]}`)
+    return Effect.as(
+      Effect.logWarning(`[${exchange}] GET ${path}: ${odd.length} items cannot be read, the first: ${odd[0]}`),
+      found
+    )
+  }
+
+  return { get, readEach, unreadable }
+}
+
+const jsonOf = (body: string, parse: (body: string) => unknown): unknown => {
+  try {
+    return parse(body)
+  } catch {
+    return undefined
+  }
+}
+
+/** `Retry-After` in seconds or as a date, ms from now; null without it. */
+const retryAfter = ({ headers }: Answer, now: number): number | null => {
+  const header = headers["retry-after"]
+  if (header === undefined) return null
+  if (/^\d{1,9}(\.\d+)?$/.test(header)) return Number(header) * 1000
+  return Option.match(DateTime.make(header), {
+    onNone: () => null,
+    onSome: (date) => Math.max(0, DateTime.toEpochMillis(date) - now)
+  })
+}
