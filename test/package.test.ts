@@ -264,6 +264,8 @@ describe("README", () => {
       assert.sameMembers(variables.map(([name]) => name), [
         "MEXC_SPOT_WS_URL",
         "MEXC_SPOT_REST_URL",
+        "GATE_FUTURES_WS_URL",
+        "GATE_FUTURES_REST_URL",
         "GATE_SPOT_WS_URL",
         "GATE_SPOT_REST_URL"
       ])
