@@ -202,17 +202,19 @@ export class Subscriptions {
     const subscribing = entries.filter((entry) => entry.phase === "Subscribing")
     // A refused unsubscribe means that the exchange does not have the topic: it is off either way.
     for (const entry of entries) if (entry.phase === "Unsubscribing") this.#off(entry)
+    const halved = this.#listRefusal === "whole" && subscribing.length > 1
+    if (halved) this.#halve(subscribing)
+    else this.#refuse(subscribing)
     this.#close(answer)
-    if (this.#listRefusal === "whole" && subscribing.length > 1) {
-      this.#halve(subscribing)
-      return []
-    }
-    for (const entry of subscribing) {
+    return halved ? [] : subscribing.map((entry) => entry.topic)
+  }
+
+  #refuse(entries: ReadonlyArray<Entry>): void {
+    for (const entry of entries) {
       entry.phase = "Refused"
       entry.doubtful = false
       if (entry.references === 0) this.#forget(entry)
     }
-    return subscribing.map((entry) => entry.topic)
   }
 
   #halve(entries: ReadonlyArray<Entry>): void {

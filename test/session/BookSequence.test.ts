@@ -168,6 +168,76 @@ describe("BookSequence", () => {
     assert.deepStrictEqual(log, ["stale 1"])
   })
 
+  it("forgets on reset that a first delta was still to be joined: the next stream is checked as any other", () => {
+    const { log, sequence } = run(fetching)
+    sequence.snapshot(snapshot(100))
+    sequence.release()
+    sequence.reset()
+    sequence.snapshot(snapshot(200))
+    sequence.update(delta(201, 203))
+    // It overlaps: right behind a snapshot it would do, in a running book it is a hole.
+    sequence.update(delta(202, 205))
+    assert.deepStrictEqual(log, ["S100", "S200", "D203", "hole 203-202"])
+  })
+
+  it("a snapshot in the stream is joined by the next delta alone, whatever was being joined before", () => {
+    const { log, sequence } = run(fetching)
+    sequence.snapshot(snapshot(100))
+    sequence.release()
+    sequence.update(snapshot(110))
+    sequence.update(delta(109, 112))
+    assert.deepStrictEqual(log, ["S100", "S110", "hole 110-109"])
+  })
+
+  it("a hole ends the joining of a snapshot that was shown without a delta", () => {
+    const { log, sequence } = run(fetching)
+    sequence.snapshot(snapshot(100))
+    sequence.release()
+    sequence.update(delta(105, 106))
+    sequence.reset()
+    sequence.snapshot(snapshot(200))
+    sequence.update(delta(201, 203))
+    sequence.update(delta(202, 205))
+    assert.deepStrictEqual(log, ["S100", "hole 100-105", "stale 1", "S200", "D203", "hole 203-202"])
+  })
+
+  it("gives a held snapshot up: it is not shown on release, nor joined by a delta", () => {
+    const { log, sequence } = run(fetching)
+    sequence.snapshot(snapshot(100))
+    sequence.discard()
+    assert.isNull(sequence.held)
+    sequence.release()
+    sequence.update(delta(101, 102))
+    assert.isFalse(sequence.live)
+    assert.deepStrictEqual(log, [])
+  })
+
+  it("counts at once what no snapshot will be joined to, each update for itself", () => {
+    const { log, sequence } = run(inStream)
+    sequence.update(delta(4, 4))
+    sequence.update(delta(5, 5))
+    assert.deepStrictEqual(log, ["stale 1", "stale 1"])
+  })
+
+  it("a snapshot that is too old still tells which waiting deltas no later one needs", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(90, 95))
+    sequence.update(delta(96, 100))
+    sequence.update(delta(110, 112))
+    assert.strictEqual(sequence.snapshot(snapshot(100)), "tooOld")
+    assert.deepStrictEqual(log, ["stale 2"])
+    assert.strictEqual(sequence.snapshot(snapshot(111)), "joined")
+    assert.deepStrictEqual(log, ["stale 2", "S111", "D112"])
+  })
+
+  it("keeps nothing waiting once it is live", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(96, 104))
+    sequence.snapshot(snapshot(100))
+    sequence.reset()
+    assert.deepStrictEqual(log, ["S100", "D104"])
+  })
+
   it("bounds what waits for a snapshot, oldest first, counted", () => {
     const { log, sequence } = run(fetching)
     for (let i = 1; i <= pendingLimit + 3; i++) sequence.update(delta(i, i))

@@ -39,6 +39,22 @@ const counter = () => {
   return () => ++id
 }
 
+/** Topics that have been asked for in one request, of the id 1, at 0 ms. */
+const subscribing = (keys: ReadonlyArray<string>, listRefusal: "whole" | "each" = "each") => {
+  const subscriptions = new Subscriptions(listRefusal)
+  const nextId = counter()
+  for (const key of keys) subscriptions.retain(topic(key))
+  flush(subscriptions, nextId)
+  return { nextId, subscriptions }
+}
+
+/** The same, and the exchange agreed. */
+const confirmed = (keys: ReadonlyArray<string>) => {
+  const made = subscribing(keys)
+  made.subscriptions.acknowledged(answer(1, null))
+  return made
+}
+
 describe("Subscriptions", () => {
   it("subscribes once for many holders and unsubscribes with the last", () => {
     const subscriptions = new Subscriptions("each")
@@ -191,6 +207,245 @@ describe("Subscriptions", () => {
     assert.deepStrictEqual(flush(subscriptions, nextId).map(({ keys }) => keys), [["a", "c"]])
     assert.isTrue(subscriptions.has("a"))
     assert.isUndefined(subscriptions.phase("b"))
+  })
+
+  describe("what is wanted", () => {
+    it("does not count a topic that only waits to leave the wire", () => {
+      const { subscriptions } = confirmed(["a", "b"])
+      subscriptions.release("a")
+      assert.deepStrictEqual(keysOf(subscriptions.wanted), ["b"])
+      assert.strictEqual(subscriptions.size, 2)
+    })
+
+    it("a topic that was never asked for is gone with its last holder, without a word to the exchange", () => {
+      const subscriptions = new Subscriptions("each")
+      subscriptions.retain(topic("a"))
+      subscriptions.release("a")
+      assert.strictEqual(subscriptions.size, 0)
+      assert.deepStrictEqual(subscriptions.takeUnsubscribes(), [])
+    })
+
+    it("more releases than holders take nothing from the next holder", () => {
+      const { subscriptions } = confirmed(["a"])
+      subscriptions.release("a")
+      subscriptions.release("a")
+      subscriptions.retain(topic("a"))
+      assert.deepStrictEqual(keysOf(subscriptions.wanted), ["a"])
+      assert.deepStrictEqual(subscriptions.takeUnsubscribes(), [])
+    })
+  })
+
+  describe("a subscribe without an answer", () => {
+    it("is taken off the wire when nobody wants it any more: the exchange may have it", () => {
+      const { nextId, subscriptions } = subscribing(["a"])
+      assert.deepStrictEqual(keysOf(subscriptions.expire(0).late), ["a"])
+      subscriptions.release("a")
+      assert.deepStrictEqual(flush(subscriptions, nextId), [{ action: "unsubscribe", id: 2, keys: ["a"] }])
+    })
+
+    it("is asked for again while somebody wants it, and not taken off", () => {
+      const { subscriptions } = subscribing(["a"])
+      subscriptions.expire(0)
+      assert.deepStrictEqual(subscriptions.takeUnsubscribes(), [])
+      assert.deepStrictEqual(subscriptions.takeSubscribes().map(keysOf), [["a"]])
+    })
+
+    it("is nothing to take off once the connection is gone", () => {
+      const { subscriptions } = subscribing(["a"])
+      subscriptions.expire(0)
+      subscriptions.disconnected()
+      subscriptions.release("a")
+      assert.strictEqual(subscriptions.size, 0)
+    })
+
+    it("does not touch topics that were answered, however long ago", () => {
+      const { subscriptions } = confirmed(["a"])
+      assert.deepStrictEqual(subscriptions.expire(1_000_000), { late: [], off: [] })
+      assert.strictEqual(subscriptions.phase("a"), "Confirmed")
+      assert.deepStrictEqual(subscriptions.takeRestarted(), [])
+    })
+
+    it("waits for the deadline of the request under way, not of one before it", () => {
+      const subscriptions = new Subscriptions("each")
+      subscriptions.retain(topic("a"))
+      subscriptions.queued("subscribe", [topic("a")], 1)
+      subscriptions.acknowledged(answer(null, ["a"], "subscribe"))
+      subscriptions.release("a")
+      subscriptions.queued("unsubscribe", [topic("a")], 2)
+      // The first leaves only now: the second one's deadline does not run yet.
+      subscriptions.sent(1, 5)
+      assert.deepStrictEqual(subscriptions.expire(10), { late: [], off: [] })
+      subscriptions.sent(2, 20)
+      assert.deepStrictEqual(keysOf(subscriptions.expire(20).off), ["a"])
+    })
+  })
+
+  describe("a refused list", () => {
+    it("is refused name by name where the exchange answers so, also when it names several", () => {
+      const { subscriptions } = subscribing(["a", "b"])
+      assert.deepStrictEqual(keysOf(subscriptions.rejected(answer(1, ["a", "b"]))), ["a", "b"])
+      assert.deepStrictEqual(subscriptions.takeRestarted(), [])
+    })
+
+    it("is halved without the topics that were given up meanwhile", () => {
+      const { subscriptions } = subscribing(["a", "b", "c"], "whole")
+      subscriptions.release("b")
+      assert.deepStrictEqual(subscriptions.rejected(answer(1, null)), [])
+      assert.strictEqual(subscriptions.size, 2)
+      assert.deepStrictEqual(subscriptions.takeSubscribes().map(keysOf), [["a"], ["c"]])
+    })
+
+    it("sends no empty half", () => {
+      const { subscriptions } = subscribing(["a", "b"], "whole")
+      subscriptions.rejected(answer(1, null))
+      subscriptions.release("a")
+      assert.strictEqual(subscriptions.size, 1)
+      assert.deepStrictEqual(subscriptions.takeSubscribes().map(keysOf), [["b"]])
+    })
+
+    it("a refused topic that passes and is given up is gone: the exchange does not have it", () => {
+      const { subscriptions } = subscribing(["a"])
+      subscriptions.rejected(answer(1, null))
+      subscriptions.retry("a")
+      subscriptions.release("a")
+      assert.strictEqual(subscriptions.size, 0)
+    })
+
+    it("retries nothing that was not refused", () => {
+      const { subscriptions } = confirmed(["a"])
+      subscriptions.retry("a")
+      subscriptions.retry("unknown")
+      assert.strictEqual(subscriptions.phase("a"), "Confirmed")
+    })
+
+    it("stays refused over a disconnect", () => {
+      const { subscriptions } = subscribing(["a"])
+      subscriptions.rejected(answer(1, null))
+      subscriptions.disconnected()
+      assert.strictEqual(subscriptions.phase("a"), "Refused")
+      assert.deepStrictEqual(subscriptions.takeSubscribes(), [])
+    })
+
+    it("an unsubscribe that is refused is no refused topic", () => {
+      const { nextId, subscriptions } = confirmed(["a"])
+      subscriptions.release("a")
+      flush(subscriptions, nextId)
+      assert.deepStrictEqual(subscriptions.rejected(answer(2, null)), [])
+      assert.strictEqual(subscriptions.size, 0)
+    })
+  })
+
+  describe("topics that begin again", () => {
+    it("are told once when they were renewed, and not when they went for good", () => {
+      const { nextId, subscriptions } = confirmed(["a", "b"])
+      assert.deepStrictEqual(subscriptions.takeRestarted(), [])
+      subscriptions.renew("a")
+      subscriptions.release("b")
+      flush(subscriptions, nextId)
+      subscriptions.acknowledged(answer(2, null))
+      assert.deepStrictEqual(keysOf(subscriptions.takeRestarted()), ["a"])
+      assert.deepStrictEqual(subscriptions.takeRestarted(), [])
+    })
+
+    it("are told after an unsubscribe without an answer too", () => {
+      const { nextId, subscriptions } = confirmed(["a"])
+      subscriptions.renew("a")
+      flush(subscriptions, nextId, 7)
+      assert.deepStrictEqual(keysOf(subscriptions.expire(7).off), ["a"])
+      assert.deepStrictEqual(keysOf(subscriptions.takeRestarted()), ["a"])
+    })
+
+    it("are not told once the connection is gone, and are not taken off the next one", () => {
+      const { nextId, subscriptions } = confirmed(["a", "b"])
+      subscriptions.renew("a")
+      flush(subscriptions, nextId)
+      subscriptions.acknowledged(answer(2, null))
+      subscriptions.renew("b")
+      subscriptions.disconnected()
+      assert.deepStrictEqual(subscriptions.takeRestarted(), [])
+      flush(subscriptions, nextId)
+      subscriptions.acknowledged(answer(3, null))
+      assert.deepStrictEqual(subscriptions.takeUnsubscribes(), [])
+    })
+  })
+
+  describe("which answer is for what", () => {
+    it("one without an id is for the topics it names, as is one with the id 0", () => {
+      for (const id of [null, 0]) {
+        const { subscriptions } = subscribing(["a"])
+        assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(id, ["a"]))), ["a"])
+      }
+    })
+
+    it("one about a topic that is not ours is for nothing", () => {
+      const { subscriptions } = subscribing(["a"])
+      assert.deepStrictEqual(subscriptions.acknowledged(answer(1, ["other"])), [])
+      assert.deepStrictEqual(subscriptions.rejected(answer(1, ["other"])), [])
+      assert.strictEqual(subscriptions.phase("a"), "Subscribing")
+    })
+
+    it("one to a subscribe does not end an unsubscribe, and a second one changes nothing", () => {
+      const { nextId, subscriptions } = confirmed(["a"])
+      assert.deepStrictEqual(subscriptions.acknowledged(answer(1, ["a"])), [])
+      assert.strictEqual(subscriptions.phase("a"), "Confirmed")
+      subscriptions.release("a")
+      flush(subscriptions, nextId)
+      subscriptions.acknowledged(answer(1, ["a"], "subscribe"))
+      assert.strictEqual(subscriptions.phase("a"), "Unsubscribing")
+      subscriptions.acknowledged(answer(2, ["a"], "unsubscribe"))
+      assert.strictEqual(subscriptions.size, 0)
+    })
+
+    it("a list that is answered in parts stays open for the rest, which needs no names then", () => {
+      const { subscriptions } = subscribing(["a", "b"])
+      assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, ["a"]))), ["a"])
+      assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, null))), ["b"])
+    })
+
+    it("an answer that comes twice is not taken for one to what was asked since", () => {
+      for (const first of ["acknowledged", "rejected"] as const) {
+        const { nextId, subscriptions } = subscribing(["a"])
+        subscriptions[first](answer(1, null))
+        if (first === "rejected") subscriptions.retry("a")
+        else {
+          subscriptions.renew("a")
+          flush(subscriptions, nextId)
+          subscriptions.acknowledged(answer(2, null))
+        }
+        flush(subscriptions, nextId)
+        assert.deepStrictEqual(subscriptions.acknowledged(answer(1, null, "subscribe")), [])
+        assert.strictEqual(subscriptions.phase("a"), "Subscribing")
+      }
+    })
+
+    it("a late one without names counts for a minute behind the deadline, and no longer", () => {
+      for (const { found, now } of [{ now: 59_999, found: ["a"] }, { now: 60_000, found: [] }]) {
+        const { nextId, subscriptions } = subscribing(["a"])
+        subscriptions.expire(0)
+        flush(subscriptions, nextId, 60_000)
+        subscriptions.expire(now)
+        assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, null, "subscribe"))), found)
+      }
+    })
+
+    it("one from the connection before is for nothing", () => {
+      const { nextId, subscriptions } = subscribing(["a"])
+      subscriptions.disconnected()
+      flush(subscriptions, nextId)
+      assert.deepStrictEqual(subscriptions.acknowledged(answer(1, null, "subscribe")), [])
+    })
+  })
+
+  it("a request for topics that are gone, or that is unknown, does no harm", () => {
+    const { subscriptions } = subscribing(["a", "b"])
+    subscriptions.release("a")
+    subscriptions.rejected(answer(1, ["a"]))
+    assert.isFalse(subscriptions.has("a"))
+    subscriptions.sent(1, 3)
+    subscriptions.sent(99, 3)
+    subscriptions.queued("subscribe", [topic("gone")], 5)
+    assert.isFalse(subscriptions.has("gone"))
+    assert.deepStrictEqual(keysOf(subscriptions.expire(3).late), ["b"])
   })
 
   const Step = Schema.Struct({

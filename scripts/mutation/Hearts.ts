@@ -1,0 +1,36 @@
+/** The pure hearts: modules without clock and effect in which one wrong line costs money, and the tests that guard them. */
+
+export interface Heart {
+  readonly name: string
+  readonly files: ReadonlyArray<string>
+  /** Only these run: each of them is quick, and none opens a port. */
+  readonly tests: ReadonlyArray<string>
+}
+
+export const hearts: ReadonlyArray<Heart> = [
+  {
+    name: "book sequencing",
+    files: ["src/session/BookSequence.ts"],
+    tests: ["test/session/BookSequence.test.ts"]
+  },
+  {
+    name: "subscriptions",
+    files: ["src/session/Subscriptions.ts"],
+    tests: ["test/session/Subscriptions.test.ts"]
+  },
+  {
+    name: "overflow accounting",
+    files: ["src/session/Subscriber.ts"],
+    tests: ["test/session/BufferSubscriber.test.ts", "test/session/Subscriber.test.ts"]
+  },
+  {
+    name: "MEXC decoder",
+    files: ["src/exchanges/mexc/MexcDecode.ts", "src/exchanges/mexc/MexcWire.ts"],
+    tests: ["test/exchanges/mexcDecode.test.ts"]
+  },
+  {
+    name: "Gate decoder",
+    files: ["src/exchanges/gate/GateDecode.ts", "src/exchanges/gate/GateWire.ts"],
+    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateProperties.test.ts"]
+  }
+]
