@@ -6,6 +6,7 @@ import * as Fixtures from "./cases/Fixtures.ts"
 import * as Ledger from "./cases/Ledger.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
+import * as Mutants from "./cases/Mutants.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
@@ -17,6 +18,7 @@ export const cases: ReadonlyArray<Case> = [
   Ledger.ledger,
   Recovery.recovery,
   MalformedInput.malformed,
+  Mutants.mutants,
   Metrics.metrics,
   Demo.demonstration,
   Suites.packed,

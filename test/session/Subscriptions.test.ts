@@ -240,6 +240,7 @@ describe("Subscriptions", () => {
       const { nextId, subscriptions } = subscribing(["a"])
       assert.deepStrictEqual(keysOf(subscriptions.expire(0).late), ["a"])
       subscriptions.release("a")
+      assert.deepStrictEqual(subscriptions.takeSubscribes(), [])
       assert.deepStrictEqual(flush(subscriptions, nextId), [{ action: "unsubscribe", id: 2, keys: ["a"] }])
     })
 
@@ -422,7 +423,7 @@ describe("Subscriptions", () => {
       for (const { found, now } of [{ now: 59_999, found: ["a"] }, { now: 60_000, found: [] }]) {
         const { nextId, subscriptions } = subscribing(["a"])
         subscriptions.expire(0)
-        flush(subscriptions, nextId, 60_000)
+        flush(subscriptions, nextId, 70_000)
         subscriptions.expire(now)
         assert.deepStrictEqual(keysOf(subscriptions.acknowledged(answer(1, null, "subscribe"))), found)
       }
