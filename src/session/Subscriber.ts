@@ -81,8 +81,12 @@ export class BufferSubscriber implements Subscriber {
 
   push(route: Route, event: MarketEvent): void {
     if (this.#end !== null) return this.#abandon(route)
-    if (this.#items.length >= this.#limit) this.#overflow()
-    if (this.#behind.size > 0 && this.#behind.has(route)) return this.#drop(route)
+    // First, so that what is not kept anyway takes no room from others.
+    if (this.#isBehind(route)) return this.#drop(route)
+    if (this.#items.length >= this.#limit) {
+      this.#overflow()
+      if (this.#isBehind(route)) return this.#drop(route)
+    }
     this.#items.push({ _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) })
     this.#owners.push(route)
     route.state.delivered++
@@ -125,6 +129,11 @@ export class BufferSubscriber implements Subscriber {
       this.#owners.push(route)
     }
     this.#crowded = Math.max(this.#limit, this.#items.length) * 2
+  }
+
+  /** Whether it is a book that has overflowed since its consumer read. */
+  #isBehind(route: Route): boolean {
+    return this.#behind.size > 0 && this.#behind.has(route)
   }
 
   /** More of a book whose consumer is not reading: it will get a snapshot instead. */

@@ -917,8 +917,8 @@ describe("MEXC decoder, candles", () => {
 
   it("refuses another interval than the channel's", () => {
     failsWith(candle({ 1: "Min5" }), /the interval is not the channel's/)
-    failsWith(candle({ 1: "" }), /the interval is not the channel's/)
-    assert.strictEqual(klineIn({ 1: null }).interval, "1m")
+    // Empty is absent in proto3, so the library reads both alike.
+    for (const none of ["", null]) assert.strictEqual(klineIn({ 1: none }).interval, "1m")
   })
 
   it("refuses some prices without the others, and numbers that are none", () => {
@@ -1204,6 +1204,35 @@ describe("MEXC generic decoder", () => {
     const cut = MexcSchema.normalise(read({ hex: "0a05" }))
     assert(cut._tag === "Unreadable")
     assert.match(cut.detail, /out of range/)
-    assert.deepStrictEqual(MexcSchema.normalise(field(1, Uint8Array.of(0xff)))._tag, "Unreadable")
+  })
+
+  it("leaves texts as they are: damage in one that is read fails, in one that is not it costs nothing", () => {
+    const damaged = field(1, Uint8Array.of(0xff))
+    assert.deepStrictEqual(MexcSchema.normalise(damaged), { _tag: "Frame", frame: Buffer.from(damaged) })
+    const event = field(3, Uint8Array.of(0xff))
+    const level = field(1, concat([field(1, "1"), field(2, "2")]))
+    const plain = depth(level, event, versions)
+    const odd = concat([plain, group(30, field(1, "y"))])
+    assert.deepStrictEqual(tagsOf(decode(plain)), ["event"])
+    assert.deepStrictEqual(tagsOf(decode(odd)), ["fallback", "event"])
+    assert.deepStrictEqual(eventsOf(decode(odd)), eventsOf(decode(plain)))
+  })
+
+  it("takes an empty symbol of a ticker for an absent one, as the library does", () => {
+    const named = (symbol: string) =>
+      concat([
+        field(1, "spot@public.miniTicker.v3.api.pb@MXUSDT@24H"),
+        field(309, concat([field(1, symbol), field(2, "2")]))
+      ])
+    assert.deepStrictEqual(tagsOf(decode(named(""))), ["event"])
+    assert.deepStrictEqual(eventsOf(decode(named(""))), eventsOf(decode(named("MXUSDT"))))
+    assert.deepStrictEqual(tagsOf(decode(named("BTCUSDT"))), ["failed"])
+  })
+
+  it("refuses an unknown integer of more than ten bytes, whichever way the frame takes", () => {
+    const long = concat([varint(7 * 8), Uint8Array.of(...new Array<number>(10).fill(255), 1)])
+    const frame = concat([head, long, field(315, plainBody)])
+    failsWith(frame, /no whole varint/)
+    failsWith(concat([group(20, new Uint8Array(0)), frame]), /no whole varint/)
   })
 })

@@ -268,7 +268,7 @@ describe("BufferSubscriber", () => {
       const { route, subscriber } = make({ size: 1 })
       const [a, b] = [route("BookTicker"), route("BookTicker", "B/USDT")]
       for (let version = 1; version <= 9; version++) subscriber.push(version % 2 === 0 ? a : b, ticker(version))
-      assert.isAtMost(subscriber.size, 4)
+      assert.strictEqual(a.state.conflated + b.state.conflated, 6)
       assert.deepStrictEqual(shown(take(subscriber)).slice(-2), ["v8", "v9"])
     })
 
@@ -368,6 +368,26 @@ describe("BufferSubscriber", () => {
       assert.deepStrictEqual(requested, ["Book A/USDT"])
     })
 
+    it("of a book tells its loss with its own break, whatever stands behind it", () => {
+      const { route, subscriber } = make({ size: 2 })
+      const [book, trades] = [route("Book"), route("Trades", "B/USDT")]
+      for (const update of [snapshot(1), delta(2), delta(3)]) book.state.onEvent(update)
+      subscriber.push(trades, trade(1))
+      subscriber.gap(trades, gap("Silent"))
+      book.state.onEvent(delta(4))
+      assert.deepStrictEqual(shown(take(subscriber)), ["Overflow 4", "1", "Silent"])
+    })
+
+    it("a book of which nothing was dropped goes on while others overflow", () => {
+      const { requested, route, subscriber } = make({ size: 3 })
+      const [book, trades] = [route("Book"), route("Trades", "B/USDT")]
+      subscriber.gap(book, gap("Reconnected"))
+      for (let id = 1; id <= 3; id++) subscriber.push(trades, trade(id))
+      book.state.onEvent(snapshot(1))
+      assert.deepStrictEqual(shown(take(subscriber)), ["Reconnected", "Overflow 2", "3", "s1"])
+      assert.deepStrictEqual(requested, [])
+    })
+
     it("a book that overflows twice before it is read is declared once more, with nothing counted twice", () => {
       const { counters, route, subscriber } = make({ size: 2 })
       const book = route("Book")
@@ -403,6 +423,16 @@ describe("BufferSubscriber", () => {
         wait()
         assert.strictEqual(passed, 3)
       }
+    })
+
+    it("waits as soon as it is full", () => {
+      const { route, subscriber } = make({ size: 1, block: true })
+      subscriber.push(route("Trades"), trade(1))
+      let passed = false
+      Effect.runFork(Effect.tap(subscriber.awaitRoom, () => Effect.sync(() => void (passed = true))))
+      assert.isFalse(passed)
+      take(subscriber)
+      assert.isTrue(passed)
     })
 
     it("does not wait while there is room", () => {

@@ -104,7 +104,8 @@ const trade = (
   const id = scanner.sequence(Field.id)
   const price = scanner.decimal(Field.price)
   const time = scanner.decimal(Field.time)
-  if (id === null || !(price > 0 && quantity > 0 && isTime(time))) return false
+  // Without milliseconds the seconds count, which the generic decoder reads.
+  if (id === null || !(price > 0 && quantity > 0 && time > 0 && isTime(time))) return false
   const topic = topicAt(topics.trades, scanner, bytes)
   if (topic === null) return false
   scanner.note(Field.price, "price")

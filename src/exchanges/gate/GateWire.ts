@@ -63,7 +63,7 @@ export const sequenceOf = (id: typeof Id.Type): Sequence.Sequence =>
 /** A time: a JSON number, or a decimal as text. */
 const Time = Schema.Union([
   Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-  Schema.String.check(Schema.isPattern(/^\d{1,20}(\.\d{1,20})?$/))
+  Schema.String.check(Schema.isPattern(/^\d{1,20}(\.\d+)?$/))
 ])
 
 export const timeOf = (time: typeof Time.Type): number => typeof time === "number" ? time : Numeric.fromText(time)

@@ -505,7 +505,11 @@ class MexcCodec implements Codec {
     const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
     if (!this.#fields(frame, MexcWire.miniTickerLayout)) return false
-    if (!this.#isSymbol(frame, MexcWire.tickerSymbolSlot, this.#entry!)) walker.fail("the symbol is not the channel's")
+    // Unlike the wrapper's, this field cannot say that it is empty: proto3 takes that for absent.
+    const isNamed = !walker.isEmpty(MexcWire.tickerSymbolSlot)
+    if (isNamed && !this.#isSymbol(frame, MexcWire.tickerSymbolSlot, this.#entry!)) {
+      walker.fail("the symbol is not the channel's")
+    }
     const ticker = this.#ticker(frame, topic.symbol, topic.pair, this.#time(frame), receivedAt)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (ticker === null) sink.ignored("a ticker without a price")
@@ -672,7 +676,10 @@ class MexcCodec implements Codec {
     const { starts, ends } = this.#walker
     const end = ends[MexcWire.intervalSlot]!
     const start = starts[MexcWire.intervalSlot]!
-    if (end !== 0 && !MexcChannels.sameBytes(frame, start, end, bytes, symbolEnd + 1, bytes.length)) {
+    if (
+      !this.#walker.isEmpty(MexcWire.intervalSlot) &&
+      !MexcChannels.sameBytes(frame, start, end, bytes, symbolEnd + 1, bytes.length)
+    ) {
       this.#walker.fail("the interval is not the channel's")
     }
     return interval!

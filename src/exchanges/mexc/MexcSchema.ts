@@ -190,6 +190,22 @@ export const wrapper = (): protobuf.Type => {
   return wrapperType
 }
 
+/**
+ * The same with `bytes` for texts, which is the same on the wire: whoever reads a text checks it, as for frames that are
+ * walked, and damage in one that nobody reads costs nothing.
+ */
+const unchecked: unknown = JSON.parse(
+  JSON.stringify(schema),
+  (key, value: unknown) => key === "type" && value === "string" ? "bytes" : value
+)
+
+let uncheckedType: protobuf.Type | undefined
+
+const uncheckedWrapper = (): protobuf.Type => {
+  uncheckedType ??= protobuf.Root.fromJSON(unchecked as protobuf.INamespace).lookupType("PushDataV3ApiWrapper")
+  return uncheckedType
+}
+
 /** A frame in the normal layout, or why it cannot be read. */
 export type Normalised =
   | { readonly _tag: "Frame"; readonly frame: Uint8Array }
@@ -203,7 +219,7 @@ export type Normalised =
  */
 export const normalise = (frame: Uint8Array): Normalised => {
   try {
-    const type = wrapper()
+    const type = uncheckedWrapper()
     const reader = protobuf.Reader.create(frame)
     reader.discardUnknown = false
     const message = type.decode(reader)
@@ -220,11 +236,21 @@ interface Decoded {
   $unknowns?: ReadonlyArray<Uint8Array> | undefined
 }
 
+/** Why an unknown field makes a frame unreadable; null when it does not. */
+const unknownProblem = (type: protobuf.Type, raw: Uint8Array): string | null => {
+  const reader = protobuf.Reader.create(raw)
+  const tag = reader.uint32()
+  const field = tag >>> 3
+  if (type.fieldsById[field] !== undefined) return `field ${field} has another wire type`
+  // The library skips a varint of any length, and reads none of more than ten bytes.
+  return (tag & 7) === 0 && raw.length - reader.pos > 10 ? `field ${field} holds no whole varint` : null
+}
+
 /** Takes unknown fields out of a message and what it holds; says so when one of them has a known number. */
 const dropUnknown = (type: protobuf.Type, message: Decoded): string | null => {
   for (const raw of message.$unknowns ?? []) {
-    const field = protobuf.Reader.create(raw).uint32() >>> 3
-    if (type.fieldsById[field] !== undefined) return `field ${field} has another wire type`
+    const problem = unknownProblem(type, raw)
+    if (problem !== null) return problem
   }
   delete message.$unknowns
   for (const field of type.fieldsArray) {

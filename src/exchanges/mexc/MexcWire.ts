@@ -262,6 +262,11 @@ export class Walker {
     for (let slot = firstItemSlot; slot <= tradeIdSlot; slot++) ends[slot] = 0
   }
 
+  /** Whether a slot's field is absent or empty, which is the same where proto3 does not say which. */
+  isEmpty(slot: number): boolean {
+    return this.ends[slot] === 0 || this.ends[slot] === this.starts[slot]
+  }
+
   /** Reads the field at `position < end` into its slot. The position behind it, or -1. */
   step(frame: Uint8Array, position: number, end: number, layout: Layout): number {
     let tag = frame[position]!
