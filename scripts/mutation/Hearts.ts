@@ -25,12 +25,32 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "MEXC decoder",
-    files: ["src/exchanges/mexc/MexcDecode.ts", "src/exchanges/mexc/MexcWire.ts"],
+    files: ["src/exchanges/mexc/MexcDecode.ts"],
     tests: ["test/exchanges/mexcDecode.test.ts"]
   },
   {
-    name: "Gate decoder",
-    files: ["src/exchanges/gate/GateDecode.ts", "src/exchanges/gate/GateWire.ts"],
+    name: "MEXC wire",
+    files: [
+      "src/exchanges/mexc/MexcWire.ts",
+      "src/exchanges/mexc/MexcChannels.ts",
+      "src/exchanges/mexc/MexcControl.ts",
+      "src/exchanges/mexc/MexcText.ts"
+    ],
+    tests: ["test/exchanges/mexcDecode.test.ts", "test/exchanges/mexcSpot.test.ts"]
+  },
+  {
+    name: "Gate fast path",
+    files: ["src/exchanges/gate/GateScanner.ts", "src/exchanges/gate/GateFast.ts"],
     tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateProperties.test.ts"]
+  },
+  {
+    name: "Gate decoder",
+    files: [
+      "src/exchanges/gate/GateDecode.ts",
+      "src/exchanges/gate/GateGeneric.ts",
+      "src/exchanges/gate/GateEvents.ts",
+      "src/exchanges/gate/GateTopics.ts"
+    ],
+    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateFixtures.test.ts"]
   }
 ]
