@@ -86,7 +86,8 @@ export interface Followed {
  */
 export const follow = <A>(
   watch: () => Promise<A>,
-  take: (value: A) => unknown
+  take: (value: A) => unknown,
+  failed: (error: Error) => void = () => {}
 ): Effect.Effect<Followed, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
@@ -97,7 +98,9 @@ export const follow = <A>(
             try {
               await take(await watch())
             } catch (error) {
-              if (!state.isOver) state.errors.push(error as Error)
+              if (state.isOver) return
+              state.errors.push(error as Error)
+              failed(error as Error)
               await new Promise((resolve) => setTimeout(resolve, 1))
             }
           }
