@@ -96,7 +96,7 @@ const everybody = Effect.fnUntraced(
 const names: Readonly<Record<KnownExchange, string>> = { "gate-spot": "Gate", "mexc-spot": "MEXC" }
 
 /** Long enough to learn how often something comes. */
-const warmUp = ({ quick }: Settings): number => quick ? 2_000 : 10_000
+const warmUp = ({ quick }: Settings): number => quick ? 1_500 : 10_000
 
 /** Strikes a client and waits until it notices, at most so long: how long it took; infinite when it did not. */
 const noticing = (fault: Fault, most: number, id: KnownExchange, settings: Settings) => (open: Open) =>
@@ -133,7 +133,7 @@ const detection = Effect.fnUntraced(function*(
 })
 
 export const silence = (id: KnownExchange) => (settings: Settings): Effect.Effect<Row, unknown> => {
-  const most = settings.quick ? 7_000 : 25_000
+  const most = settings.quick ? 6_000 : 25_000
   return detection(
     {
       id: `${id}-silent`,
@@ -151,7 +151,7 @@ export const silence = (id: KnownExchange) => (settings: Settings): Effect.Effec
 }
 
 export const halfOpen = (id: KnownExchange) => (settings: Settings): Effect.Effect<Row, unknown> => {
-  const most = settings.quick ? 7_000 : 30_000
+  const most = settings.quick ? 6_000 : 30_000
   return detection(
     {
       id: `${id}-half-open`,
@@ -205,12 +205,12 @@ const returned = ({ dials, recovery }: Return): Cell =>
 
 export const outage = (id: KnownExchange) =>
   Effect.fnUntraced(function*(settings: Settings) {
-    const millis = settings.quick ? 4_000 : 10_000
+    const millis = settings.quick ? 3_000 : 10_000
     const { first, own, second } = yield* everybody(id, absence(millis, id, settings))
     const row: Row = {
       id: `${id}-outage`,
-      title: `${names[id]}: an outage of ${seconds(millis)}`,
-      done: "a book's socket is dropped, dials are answered with HTTP 503, then the server is back",
+      title: `${names[id]}: an outage`,
+      done: `a book's socket is dropped, dials are answered with HTTP 503 for ${seconds(millis)}`,
       ccxt: returned(first),
       gateioApi: second === null ? null : returned(second),
       ours: returned(own),

@@ -132,7 +132,7 @@ export const passUntil = (
   })
 
 /** Waits, while simulated time stands still, until the condition holds. */
-export const settled = (condition: () => boolean, most = 3_000): Effect.Effect<void> =>
+export const settled = (condition: () => boolean, most = 10_000): Effect.Effect<void> =>
   Effect.gen(function*() {
     for (let waited = 0; waited < most; waited += 2) {
       if (condition()) return
