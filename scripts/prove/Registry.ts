@@ -3,6 +3,7 @@ import * as Books from "./cases/Books.ts"
 import * as Demo from "./cases/Demo.ts"
 import * as Determinism from "./cases/Determinism.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
+import * as Judges from "./cases/Judges.ts"
 import * as Ledger from "./cases/Ledger.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
@@ -15,6 +16,7 @@ export const cases: ReadonlyArray<Case> = [
   Suites.conformance,
   Fixtures.fixtures,
   Books.books,
+  Judges.judges,
   Ledger.ledger,
   Recovery.recovery,
   MalformedInput.malformed,

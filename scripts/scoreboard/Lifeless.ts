@@ -96,7 +96,7 @@ const everybody = Effect.fnUntraced(
 const names: Readonly<Record<KnownExchange, string>> = { "gate-spot": "Gate", "mexc-spot": "MEXC" }
 
 /** Long enough to learn how often something comes. */
-const warmUp = ({ quick }: Settings): number => quick ? 1_500 : 10_000
+const warmUp = ({ quick }: Settings): number => quick ? 1_000 : 10_000
 
 /** Strikes a client and waits until it notices, at most so long: how long it took; infinite when it did not. */
 const noticing = (fault: Fault, most: number, id: KnownExchange, settings: Settings) => (open: Open) =>
@@ -133,7 +133,7 @@ const detection = Effect.fnUntraced(function*(
 })
 
 export const silence = (id: KnownExchange) => (settings: Settings): Effect.Effect<Row, unknown> => {
-  const most = settings.quick ? 6_000 : 25_000
+  const most = settings.quick ? 5_000 : 25_000
   return detection(
     {
       id: `${id}-silent`,
@@ -151,7 +151,7 @@ export const silence = (id: KnownExchange) => (settings: Settings): Effect.Effec
 }
 
 export const halfOpen = (id: KnownExchange) => (settings: Settings): Effect.Effect<Row, unknown> => {
-  const most = settings.quick ? 6_000 : 30_000
+  const most = settings.quick ? 5_000 : 30_000
   return detection(
     {
       id: `${id}-half-open`,

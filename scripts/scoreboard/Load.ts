@@ -231,7 +231,7 @@ const memory = (grown: number): string => `memory ${grown < 0 ? "" : "+"}${grown
 
 /** 200 ms a step: no consumer of single trades keeps up, and a client has to decide what to lose. */
 export const loss = (settings: Settings): Effect.Effect<Row, unknown> => {
-  const slow = { millis: 200, run: settings.quick ? 1_200 : 20_000 }
+  const slow = { millis: 200, run: settings.quick ? 900 : 20_000 }
   const cell = ({ grown, ledger }: Result): Cell =>
     judged(ledger.lost === ledger.declared, `${lossText(ledger)}; ${memory(grown)}`)
   return Effect.map(everybody(slow, settings), (results): Row => ({
@@ -247,7 +247,7 @@ export const loss = (settings: Settings): Effect.Effect<Row, unknown> => {
 }
 
 export const lag = (settings: Settings): Effect.Effect<Row, unknown> => {
-  const slow = { millis: 5, run: settings.quick ? 800 : 20_000 }
+  const slow = { millis: 5, run: settings.quick ? 500 : 20_000 }
   const cell = ({ grown, ledger }: Result): Cell => {
     const tail = median(ledger.ages.slice(-50))
     return judged(

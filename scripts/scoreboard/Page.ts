@@ -1,6 +1,6 @@
 /** A run as text: for a terminal, and as the page `docs/scoreboard.md`. */
 import { readFileSync } from "node:fs"
-import { cpus, release, totalmem } from "node:os"
+import { cpus, loadavg, release, totalmem } from "node:os"
 import { join } from "node:path"
 import { root } from "../prove/Child.ts"
 import type { Cell, Row, Settings } from "./Row.ts"
@@ -13,15 +13,18 @@ export interface Run extends Settings {
   readonly date: string
   readonly seconds: number
   readonly machine: string
+  /** Processes that were running or waiting, mean of the minute before the start: above 0, the machine was not idle. */
+  readonly load: number
   readonly versions: Readonly<Record<string, string>>
   readonly rows: ReadonlyArray<Row>
 }
 
 /** Where, and with what. */
-export const surroundings = (): Pick<Run, "machine" | "versions"> => ({
+export const surroundings = (): Pick<Run, "machine" | "load" | "versions"> => ({
   machine: `${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} cores, ${
     Math.round(totalmem() / 2 ** 30)
   } GB, ${process.platform} ${release()}`,
+  load: Number(loadavg()[0]!.toFixed(1)),
   versions: {
     ccxt: versionOf("node_modules", "ccxt"),
     "gateio-api": versionOf("node_modules", "gateio-api"),
@@ -93,7 +96,9 @@ npm run scoreboard -- --write   # everything, and this page
 \`\`\`
 
 This page was written by the last of them on ${run.date.slice(0, 10)} (seed ${run.seed}, ${run.seconds.toFixed(0)} s) on
-${run.machine}; Node ${run.versions["node"]}, protobufjs ${run.versions["protobufjs"]}.
+${run.machine}, load average ${run.load} before the start; Node ${run.versions["node"]}, protobufjs ${
+    run.versions["protobufjs"]
+  }.
 
 ## Outcomes
 

@@ -14,15 +14,31 @@ import * as Page from "./Page.ts"
 import type { Row, Settings } from "./Row.ts"
 import * as Rows from "./Rows.ts"
 
+/** Rejections and exceptions that nobody handles: told, in place of ending the run. */
+const unhandled: Array<unknown> = []
+
+const watchProcess = Effect.acquireRelease(
+  Effect.sync(() => {
+    const note = (error: unknown): void => void unhandled.push(error)
+    process.on("unhandledRejection", note).on("uncaughtException", note)
+    return note
+  }),
+  (note) => Effect.sync(() => process.off("unhandledRejection", note).off("uncaughtException", note))
+)
+
 const isWrong = ({ kind, ours }: Row): boolean => kind === "outcome" && ours.verdict !== "good"
 
 const scoreboard = Effect.fnUntraced(function*(settings: Settings, json: boolean, write: boolean) {
   const surroundings = Page.surroundings()
   const date = DateTime.formatIso(yield* DateTime.now)
   const began = performance.now()
+  yield* watchProcess
   const rows = yield* Rows.measure(settings)
   const run: Page.Run = { ...settings, ...surroundings, date, seconds: (performance.now() - began) / 1_000, rows }
   for (const line of Page.lines(run)) yield* Console.log(line)
+  for (const error of unhandled) {
+    yield* Console.log(`nobody handled: ${error instanceof Error ? error.stack : String(error)}`)
+  }
   if (write) {
     yield* (yield* FileSystem.FileSystem).writeFileString(join(root, "docs/scoreboard.md"), Page.page(run))
   }
@@ -30,7 +46,7 @@ const scoreboard = Effect.fnUntraced(function*(settings: Settings, json: boolean
   const verdict = wrong.length === 0 ? "every outcome of ours is right" : `WRONG: ${wrong.join(", ")}`
   yield* Console.log(json ? JSON.stringify(run) : `${rows.length} rows in ${run.seconds.toFixed(1)} s, ${verdict}`)
   if (wrong.length > 0) yield* Failure.failed(`wrong outcomes: ${wrong.join(", ")}`)
-})
+}, Effect.scoped)
 
 const command = Command.make(
   "scoreboard",
