@@ -2,21 +2,25 @@
  * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
  * know what a connection is made of.
  */
-import { Config, Effect, Layer, Option } from "effect"
+import { Config, Context, Effect, Fiber, Layer, Option } from "effect"
 import type { Duration, Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Dial } from "./connection/Connection.ts"
 import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as Heartbeat from "./connection/Heartbeat.ts"
+import * as Journal from "./connection/Journal.ts"
+import type { Answer } from "./connection/JournalFormat.ts"
+import * as JournalHttp from "./connection/JournalHttp.ts"
 import * as Reconnect from "./connection/Reconnect.ts"
 import * as Staleness from "./connection/Staleness.ts"
 import type { PublicTag } from "./domain/Channel.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
-import type { ExchangeAdapter, Limits } from "./ExchangeAdapter.ts"
+import type { ExchangeAdapter, Limits, Rest, RestOptions } from "./ExchangeAdapter.ts"
 import * as MarketRest from "./MarketRest.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 import * as PublicSession from "./session/PublicSession.ts"
+import * as ReplaySession from "./session/ReplaySession.ts"
 import * as Session from "./session/Session.ts"
 
 /** Every field may be left out; the defaults are the adapter's, or stand here. */
@@ -50,7 +54,9 @@ export interface WebsocketOptions {
   readonly limits?: Partial<Omit<Limits, "topicsPerRequest" | "requestBytes">> | undefined
   /** Events held for each stream that does not say otherwise. Default 1024. */
   readonly bufferSize?: number | undefined
-  /** Wraps every dial: a recorder, fault injection. */
+  /** Writes the session down, to be run again: see `Journal`. One recorder for one session. */
+  readonly journal?: Journal.Recorder | undefined
+  /** Wraps every dial: fault injection. */
   readonly through?: ((dial: Dial) => Dial) | undefined
 }
 
@@ -65,18 +71,30 @@ export const defaults = {
 const limited = (adapter: ExchangeAdapter, { limits }: WebsocketOptions): ExchangeAdapter =>
   limits === undefined ? adapter : { ...adapter, limits: { ...adapter.limits, ...given(limits) } }
 
+/** A socket, and its journal where one is kept. */
+const socketOf = (
+  adapter: ExchangeAdapter,
+  options: WebsocketOptions,
+  url: string,
+  link: number
+): Dial<FrameSocket.FrameSocket> => {
+  const socket = FrameSocket.dial(adapter.id, Effect.sync(() => adapter.endpoint(url)), options.socket)
+  return options.journal === undefined ? socket : Journal.withJournal(options.journal, link)(socket)
+}
+
 /** One dial of an exchange: a socket, its metrics, its heartbeat, and a watch over data that stops coming. */
 const dialOf = (
   adapter: ExchangeAdapter,
   options: WebsocketOptions,
   url: string,
-  clock: () => number
+  clock: () => number,
+  link: number
 ): Dial<FrameSocket.FrameSocket> => {
   const exchange = adapter.id
   let id = 1
   const stamp = () => ({ nowMillis: clock(), nextId: () => id = (id % 2_147_483_647) + 1 })
   const staleAfter = options.staleAfter === undefined ? defaults.staleAfter : options.staleAfter
-  const alive = FrameSocket.dial(exchange, Effect.sync(() => adapter.endpoint(url)), options.socket).pipe(
+  const alive = socketOf(adapter, options, url, link).pipe(
     ConnectionMetrics.withMetrics({ exchange }),
     Heartbeat.withHeartbeat({
       exchange,
@@ -88,6 +106,26 @@ const dialOf = (
   return staleAfter === null ? alive : Staleness.withStaleness({ exchange, after: staleAfter })(alive)
 }
 
+/** The REST calls, with their answers written down where a journal is kept. A snapshot is found by its answer again. */
+const restOf = (adapter: ExchangeAdapter, options: RestOptions, journal: Journal.Recorder | undefined): Rest => {
+  if (journal === undefined) return adapter.makeRest(options)
+  const { client, url } = options
+  const rest = adapter.makeRest({ ...options, client: JournalHttp.recording(client, journal, { url, book: false }) })
+  return {
+    ...rest,
+    book: (symbol, channel, attempt) =>
+      Effect.suspend(() => {
+        let answer = 0
+        const onAnswer = (number: number): void => {
+          answer = number
+        }
+        const recording = JournalHttp.recording(client, journal, { url, book: true, onAnswer })
+        const book = adapter.makeRest({ ...options, client: recording }).book(symbol, channel, attempt)
+        return Effect.tap(book, ({ bids }) => Effect.sync(() => journal.sources.set(bids, { answer, attempt })))
+      })
+  }
+}
+
 /** The paced REST calls of an exchange. */
 export const makeRest = Effect.fnUntraced(function*(
   adapter: ExchangeAdapter,
@@ -95,7 +133,7 @@ export const makeRest = Effect.fnUntraced(function*(
   instrumentOf: InstrumentOf = () => undefined
 ) {
   const client = yield* HttpClient.HttpClient
-  const rest = adapter.makeRest({ client, url: options.restUrl ?? adapter.urls.rest, instrumentOf })
+  const rest = restOf(adapter, { client, url: options.restUrl ?? adapter.urls.rest, instrumentOf }, options.journal)
   const { restConcurrency, restPerSecond } = limited(adapter, options).limits
   return yield* MarketRest.paced(rest, adapter.id, {
     perSecond: restPerSecond,
@@ -112,15 +150,18 @@ export const makePublic = Effect.fnUntraced(function*(
 ): Effect.fn.Return<PublicWebsocket["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
   const frameSocket = yield* FrameSocket.FrameSocket
   const clock = yield* Effect.clockWith(Effect.succeed)
-  const dial = Effect.provideService(
-    dialOf(adapter, options, options.url ?? adapter.urls.websocket, () => clock.currentTimeMillisUnsafe()),
-    FrameSocket.FrameSocket,
-    frameSocket
-  )
+  const url = options.url ?? adapter.urls.websocket
+  const dial = (link: number): Dial =>
+    Effect.provideService(
+      dialOf(adapter, options, url, () => clock.currentTimeMillisUnsafe(), link),
+      FrameSocket.FrameSocket,
+      frameSocket
+    )
   const session = yield* Session.make({
     adapter: limited(adapter, options),
     rest,
-    dial: () => options.through === undefined ? dial : options.through(dial),
+    dial: (link) => options.through === undefined ? dial(link) : options.through(dial(link)),
+    journal: options.journal,
     reconnect: options.reconnect ?? Reconnect.defaults,
     answerTimeout: options.answerTimeout ?? defaults.answerTimeout,
     idleTimeout: options.idleTimeout ?? defaults.idleTimeout,
@@ -138,6 +179,70 @@ export const layer = (
     PublicWebsocket,
     Effect.flatMap(MarketRest.MarketRest, (rest) => makePublic(adapter, rest, options))
   ).pipe(Layer.provideMerge(Layer.effect(MarketRest.MarketRest, makeRest(adapter, options))))
+
+export interface ReplayOptions {
+  /** `1`: in the time that the recording took; `10`: ten times faster; `max`, the default: as its readers read. */
+  readonly speed?: ReplaySession.Speed | undefined
+  /** Events held for each stream that does not say otherwise. Default 1024. */
+  readonly bufferSize?: number | undefined
+}
+
+/** What is being replayed. */
+export class Replay extends Context.Service<Replay, {
+  readonly recording: Journal.Recording
+  /** Waits for the end of the recording. */
+  readonly ended: Effect.Effect<void>
+}>()("effect-exchange/ExchangeFactory/Replay") {}
+
+/**
+ * The REST answers of a recording: each request gets its answers in their order, the last one again and again; one for a
+ * book gets what the exchange had answered when the replay came by.
+ */
+const answersOf = (recording: Journal.Recording, books: ReadonlyMap<string, Answer>) => {
+  const queues = new Map<string, Array<Answer>>()
+  for (const answer of recording.answers) {
+    const queue = queues.get(answer.request)
+    if (queue === undefined) queues.set(answer.request, [answer])
+    else queue.push(answer)
+  }
+  return (request: string) => {
+    const queue = queues.get(request)
+    if (queue === undefined) return books.get(request)
+    return queue.length > 1 ? queue.shift() : queue[0]
+  }
+}
+
+/**
+ * The services of an exchange over a recording of it. Frames pass the same decoders, topics and books as in the recorded
+ * session, with the recorded times, and its breaks come where they came. It is played once, from when somebody listens,
+ * and then the streams end. A channel that was not recorded is refused with `UnsupportedChannel`.
+ */
+export const layerReplay = (
+  adapter: ExchangeAdapter,
+  recording: Journal.Recording,
+  { bufferSize, speed = "max" }: ReplayOptions = {}
+): Layer.Layer<PublicWebsocket | MarketRest.MarketRest | Replay, Journal.JournalError> =>
+  Layer.effectContext(Effect.gen(function*() {
+    if (recording.header.exchange !== adapter.id) {
+      const detail = `it was recorded from ${recording.header.exchange}, not from ${adapter.id}`
+      return yield* new Journal.JournalError({ kind: "exchange", detail })
+    }
+    const url = "http://recording"
+    const books = new Map<string, Answer>()
+    const client = JournalHttp.answering(answersOf(recording, books), url)
+    const rest = yield* MarketRest.paced(
+      adapter.makeRest({ client, url, instrumentOf: () => undefined }),
+      adapter.id,
+      { perSecond: 1_000_000, concurrency: 1_000_000 }
+    )
+    const { play, session } = yield* ReplaySession.make({ adapter, books, recording, rest, speed })
+    const websocket = yield* PublicSession.make(session, { bufferSize })
+    const fiber = yield* Effect.forkScoped(Effect.andThen(play, websocket.close))
+    return Context.make(PublicWebsocket, websocket).pipe(
+      Context.add(MarketRest.MarketRest, rest),
+      Context.add(Replay, { recording, ended: Effect.asVoid(Fiber.await(fiber)) })
+    )
+  }))
 
 /** The environment variables of an exchange start with this: `MEXC_SPOT_` for `mexc-spot`. */
 export const prefixOf = (adapter: ExchangeAdapter): string => `${adapter.id.toUpperCase().replaceAll("-", "_")}_`

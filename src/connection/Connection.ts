@@ -38,6 +38,8 @@ export interface Connection {
   /** Ends the connection: `pull` fails with `reason`. */
   readonly abort: (reason: ExchangeError) => Effect.Effect<void>
   readonly activity: Activity
+  /** Called by who pulls, in the turn in which it begins with a batch: a recorder then knows what came between two. */
+  readonly taken?: ((batch: Batch) => void) | undefined
 }
 
 export type Dial<R = never> = Effect.Effect<Connection, ExchangeError, R | Scope.Scope>

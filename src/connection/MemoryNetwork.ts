@@ -107,10 +107,10 @@ const bodyOf = (
 const withoutBody: ReadonlySet<number> = new Set([204, 205, 304])
 
 /**
- * The body is there already: it is read without the promise of a web response, which a virtual clock would not wait
+ * An answer as a client's. The body is there already: it is read without the promise of a web response, which a virtual clock would not wait
  * for.
  */
-const toClientResponse = (
+export const toClientResponse = (
   request: HttpClientRequest.HttpClientRequest,
   { status, headers, body }: MemoryResponse
 ): HttpClientResponse.HttpClientResponse => {

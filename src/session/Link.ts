@@ -154,6 +154,7 @@ export class Link {
     const sink = new LinkSink(this, this.#options)
     const codec = this.#options.adapter.makeCodec(codecContext)
     const onBatch = (batch: Batch): Effect.Effect<void, ExchangeError.ExchangeError> => {
+      connection.taken?.(batch)
       sink.batch(codec, batch, connection)
       if (sink.notice !== null) return this.#leave(connection, sink.notice)
       if (sink.replies.length > 0) return this.#reply(connection, sink.replies.splice(0))

@@ -2,9 +2,10 @@
  * Topics over connections: reference-counted subscriptions, spread over as many sockets as the exchange's limits ask,
  * confirmed with a deadline, joined to snapshots, watched for silence.
  */
-import { Clock, Deferred, Duration, Effect, Exit, FiberSet, Semaphore } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberSet, Semaphore } from "effect"
 import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
+import type { Recorder } from "../connection/Journal.ts"
 import type * as Reconnect from "../connection/Reconnect.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
@@ -18,6 +19,7 @@ import { Link } from "./Link.ts"
 import * as Liquidity from "./Liquidity.ts"
 import * as Markets from "./Markets.ts"
 import * as Progress from "./Progress.ts"
+import { SessionJournal } from "./SessionJournal.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import * as Sharding from "./Sharding.ts"
 import * as Snapshots from "./Snapshots.ts"
@@ -38,6 +40,8 @@ export interface SessionOptions {
   readonly silence: ExchangeAdapter["silence"]
   /** A connection without topics is closed after this. */
   readonly idleTimeout: Duration.Input
+  /** Where the session writes what it meets and decides; `dial` and `rest` write there themselves. */
+  readonly journal?: Recorder | undefined
 }
 
 /** What carries subscriptions: sockets, or a script in tests. */
@@ -166,6 +170,8 @@ export const make = Effect.fnUntraced(
     const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
 
     const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError>): void => {
+      if (Exit.isSuccess(exit)) journal?.confirmed(booking.state)
+      else journal?.refused(booking.state, Cause.squash(exit.cause) as ExchangeError)
       const waiters = [...booking.waiters]
       booking.waiters.clear()
       for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
@@ -187,7 +193,17 @@ export const make = Effect.fnUntraced(
       fork
     })
 
+    const journal = options.journal?.begin(adapter.id, {}, () => counters.events) === true
+      ? new SessionJournal(options.journal)
+      : undefined
+
+    const publish = (status: ConnectionStatus): void => {
+      journal?.status(status)
+      board.publish(status)
+    }
+
     const owner: TopicOwner = {
+      journal,
       counters,
       now,
       requestSnapshot: (state) => {
@@ -201,7 +217,7 @@ export const make = Effect.fnUntraced(
     }
 
     const listener = {
-      onStatus: board.publish,
+      onStatus: publish,
       onConfirmed: (topic: Topic) => {
         const booking = bookingOf(topic)
         if (booking === undefined) return
@@ -301,7 +317,7 @@ export const make = Effect.fnUntraced(
       const index = links.indexOf(link)
       if (index >= 0) links.splice(index, 1)
       closers.delete(link)
-      board.publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
+      publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
     }
 
     /** A permanent error: everything on the link ends with its reason. */
@@ -378,6 +394,7 @@ export const make = Effect.fnUntraced(
       topic.contractSize = contractSize
       const recipe = channel._tag === "Book" ? adapter.book(channel) : null
       const state = new TopicState(topic, channel, recipe, owner)
+      journal?.topic(topic, channel)
       topic.slot = state
       const booking: Booking = {
         state,
@@ -410,6 +427,7 @@ export const make = Effect.fnUntraced(
       booking.holders--
       if (booking.holders > 0) return
       booking.live = false
+      journal?.dropped(booking.state)
       booking.refusedBeside = 0
       booking.link?.subscriptions.release(booking.state.topic.key)
       booking.link?.changed()
@@ -434,7 +452,10 @@ export const make = Effect.fnUntraced(
       waiter: Deferred.Deferred<void, ExchangeError>
     ): Effect.Effect<void, ExchangeError> =>
       Effect.suspend(() => {
-        if (isConfirmed(booking.state)) return Effect.void
+        if (isConfirmed(booking.state)) {
+          journal?.confirmed(booking.state)
+          return Effect.void
+        }
         booking.waiters.add(waiter)
         return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
       })

@@ -23,6 +23,8 @@ export class Wakeups {
   #waiting: Array<BufferSubscriber> = []
   /** Subscribers that asked to hold up reading and are full. */
   readonly full = new Set<BufferSubscriber>()
+  /** Every buffer that has not been left. */
+  readonly buffers = new Set<BufferSubscriber>()
 
   add(subscriber: BufferSubscriber): void {
     this.#waiting.push(subscriber)
@@ -73,6 +75,12 @@ export class BufferSubscriber implements Subscriber {
     this.#crowded = options.bufferSize * 2
     this.#wakeups = options.wakeups
     this.#counters = options.counters
+    this.#wakeups.buffers.add(this)
+  }
+
+  /** Whether something waits for a consumer that has begun to read. */
+  get isBehind(): boolean {
+    return this.#ran && this.#end === null && this.#items.length > 0
   }
 
   get size(): number {
@@ -176,6 +184,7 @@ export class BufferSubscriber implements Subscriber {
 
   /** The consumer left. What it did not take is counted. */
   leave(): void {
+    this.#wakeups.buffers.delete(this)
     this.#end ??= Exit.fail(Cause.Done())
     for (let i = 0; i < this.#items.length; i++) {
       if (this.#items[i]!._tag === "Gap") continue
@@ -227,6 +236,12 @@ export class BufferSubscriber implements Subscriber {
   /** Waits until a full buffer that holds up reading has been emptied. */
   readonly awaitRoom: Effect.Effect<void> = Effect.callback<void>((resume) => {
     if (!this.#isFull()) return resume(Effect.void)
+    this.#room.push(() => resume(Effect.void))
+  })
+
+  /** Waits until everything has been taken, or nobody will take it. */
+  readonly awaitEmpty: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (!this.isBehind) return resume(Effect.void)
     this.#room.push(() => resume(Effect.void))
   })
 

@@ -13,6 +13,7 @@ import type { TopicPerformance } from "../PublicWebsocket.ts"
 import type { Aligned } from "./BookSequence.ts"
 import { BookSequence } from "./BookSequence.ts"
 import type { Counters } from "./Counters.ts"
+import type { SessionJournal } from "./SessionJournal.ts"
 
 /** Snapshots that were fetched; all other events came in the stream. */
 const fetched = new WeakSet<MarketEvent>()
@@ -35,6 +36,8 @@ export interface TopicOwner {
   readonly now: () => number
   /** Fetch a snapshot, or have the exchange push one; call `snapshot` with it. */
   readonly requestSnapshot: (state: TopicState) => void
+  /** Writes down what does not follow from the frames. */
+  readonly journal?: SessionJournal | undefined
 }
 
 /** One subscriber on one topic. */
@@ -179,6 +182,7 @@ export class TopicState {
 
   /** A fetched snapshot. */
   snapshot(snapshot: BookUpdate): void {
+    this.owner.journal?.snapshot(this, snapshot)
     this.owner.counters.snapshots++
     if (this.sequence === null) return
     fetched.add(snapshot)
@@ -197,6 +201,7 @@ export class TopicState {
 
   /** Shows a snapshot that waited for a delta although none came: the market is quiet. */
   release(): void {
+    this.owner.journal?.released(this)
     this.heldAt = 0
     this.#draining = true
     this.sequence?.release()
@@ -206,16 +211,18 @@ export class TopicState {
 
   /** The connection is gone, or the topic is to begin again: what follows is not joined to what was. */
   interrupt(cause: GapCause, detail?: { readonly lost?: number }): void {
+    const gap = this.makeGap(cause, detail)
+    this.owner.journal?.interrupted(this, gap)
     this.reset()
     if (!this.begun) return
     this.begun = false
-    const gap = this.makeGap(cause, detail)
     for (const route of this.routes) this.emitGap(route, gap)
   }
 
   /** Something may be missing, and what follows goes on from what was. */
   lapse(cause: GapCause): void {
     const gap = this.makeGap(cause)
+    this.owner.journal?.lapsed(this, gap)
     for (const route of this.routes) this.emitGap(route, gap)
   }
 
@@ -231,6 +238,7 @@ export class TopicState {
 
   fail(error: ExchangeError, scope: "topic" | "connection"): void {
     this.failed = true
+    this.owner.journal?.failed(this, error, scope)
     for (const route of this.routes) route.subscriber.fail(route, error, scope)
   }
 
@@ -328,6 +336,7 @@ export class TopicState {
 
   #onHole(last: Sequence.Sequence, update: BookUpdate): void {
     const gap = this.makeGap("Sequence", { from: Sequence.next(last), to: update.firstVersion })
+    this.owner.journal?.hole(this, gap)
     for (const route of this.routes) {
       if (route.own === null) {
         this.emitGap(route, gap)

@@ -1,0 +1,237 @@
+/**
+ * The topics of a recording: frames and decisions go in as they were written down, and meet the same decoders, topics,
+ * books and subscribers as in the recorded session. Synchronous; when what is applied is `ReplaySession`'s.
+ */
+import type { Deferred } from "effect"
+import type { RecordedTopic } from "../connection/Journal.ts"
+import type { BatchEntry, Decision } from "../connection/JournalFormat.ts"
+import type { PublicChannel } from "../domain/Channel.ts"
+import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
+import type { Codec, CodecContext, ExchangeAdapter, Sink, Topic } from "../ExchangeAdapter.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
+import type { Counters } from "./Counters.ts"
+import * as ErrorCodec from "./ErrorCodec.ts"
+import type { TopicOwner } from "./Topics.ts"
+import { TopicState } from "./Topics.ts"
+
+/** A topic that somebody of the replay asked for. */
+export interface ReplayTopic {
+  readonly state: TopicState
+  confirmed: boolean
+  holders: number
+  /** Who waits until the recording says what became of the subscription. */
+  readonly waiters: Set<Deferred.Deferred<void, ExchangeError>>
+}
+
+/** Who is told what was answered. */
+export type Resolve = (topic: ReplayTopic, error: ExchangeError | null) => void
+
+export interface ReplayTopicsOptions {
+  readonly adapter: ExchangeAdapter
+  readonly counters: Counters
+  readonly instrumentOf: CodecContext["instrumentOf"]
+  readonly resolve: Resolve
+}
+
+type Applied = { readonly [Tag in Decision["_tag"]]: (topic: ReplayTopic, decision: Of<Tag>) => void }
+type Of<Tag extends Decision["_tag"]> = Extract<Decision, { readonly _tag: Tag }>
+
+export class ReplayTopics implements Sink {
+  readonly #options: ReplayTopicsOptions
+  readonly #counters: Counters
+  readonly #topics = new Map<string, ReplayTopic>()
+  readonly #byNumber = new Map<number, ReplayTopic>()
+  /** Topics that nobody asked for: codecs keep what they were given. */
+  readonly #strangers = new Map<string, Topic>()
+  readonly #codecs = new Map<number, Codec>()
+  /** Snapshots of the decisions at hand, read already. */
+  readonly #snapshots = new Map<Decision, BookUpdate>()
+  #due: ReadonlyArray<Decision> = []
+  #next = 0
+  /** Events of the batch at hand. */
+  #events = 0
+  #now = 0
+  /** The topic whose event is at hand. */
+  #current: TopicState | null = null
+  readonly #owner: TopicOwner
+
+  constructor(options: ReplayTopicsOptions) {
+    this.#options = options
+    this.#counters = options.counters
+    this.#owner = {
+      counters: options.counters,
+      now: () => this.#current === null ? this.#now : this.#holeAt(this.#current) ?? this.#now,
+      // The recording has the snapshots that were fetched.
+      requestSnapshot: () => {}
+    }
+  }
+
+  get all(): Iterable<ReplayTopic> {
+    return this.#topics.values()
+  }
+
+  /** The time of what is applied, ms. */
+  set now(at: number) {
+    this.#now = at
+  }
+
+  numbered(topic: number): ReplayTopic | undefined {
+    return this.#byNumber.get(topic)
+  }
+
+  /** The topic of a channel that the recording has. */
+  hold(channel: PublicChannel, recorded: RecordedTopic): ReplayTopic {
+    const known = this.#topics.get(recorded.key)
+    if (known !== undefined) return known
+    const topic = this.#topicOf(recorded.key, channel._tag, recorded.symbol)
+    this.#strangers.delete(recorded.key)
+    topic.pair = channel.pair
+    topic.contractSize = recorded.contractSize
+    const recipe = channel._tag === "Book" ? this.#options.adapter.book(channel) : null
+    const state = new TopicState(topic, channel, recipe, this.#owner)
+    topic.slot = state
+    const made: ReplayTopic = { state, confirmed: false, holders: 0, waiters: new Set() }
+    this.#topics.set(recorded.key, made)
+    this.#byNumber.set(recorded.topic, made)
+    return made
+  }
+
+  /** A connection was opened: decoders begin anew. */
+  opened(link: number): void {
+    const { instrumentOf } = this.#options
+    const topicOf = (key: string, channel: Topic["channel"], symbol: string) => this.#topicOf(key, channel, symbol)
+    this.#codecs.set(link, this.#options.adapter.makeCodec({ topicOf, instrumentOf }))
+  }
+
+  /** A snapshot that a decision will show. */
+  readSnapshot(decision: Decision, snapshot: BookUpdate): void {
+    this.#snapshots.set(decision, snapshot)
+  }
+
+  /** The frames of a batch, and the decisions that were made between its events; returns how many those were. */
+  batch({ frames, link, receivedAt }: BatchEntry, decisions: ReadonlyArray<Decision>): number {
+    const counters = this.#counters
+    if (!this.#codecs.has(link)) this.opened(link)
+    const codec = this.#codecs.get(link)!
+    this.#due = decisions
+    this.#next = 0
+    this.#events = 0
+    this.#now = Math.floor(receivedAt)
+    for (const frame of frames) {
+      counters.bytes += frame.length
+      codec.decode(frame, receivedAt, this)
+    }
+    counters.frames += frames.length
+    this.#due = []
+    return this.#next
+  }
+
+  apply(decision: Decision): void {
+    const topic = this.#byNumber.get(decision.topic)
+    if (topic === undefined) return
+    const now = this.#now
+    this.#now = decision.at
+    const apply = this.#applied[decision._tag] as (topic: ReplayTopic, decision: Decision) => void
+    apply(topic, decision)
+    this.#now = now
+  }
+
+  /** Entries are missing here: nothing of before is joined to what follows. */
+  lost(): void {
+    for (const { state } of this.#topics.values()) state.interrupt("Reconnected")
+  }
+
+  event(topic: Topic, event: MarketEvent): void {
+    if (this.#next < this.#due.length) this.#reach(this.#events)
+    this.#events++
+    this.#counters.events++
+    const state = topic.slot as TopicState | null
+    if (state === null) {
+      this.#counters.unrouted++
+      return
+    }
+    this.#current = state
+    state.onEvent(event)
+    this.#current = null
+  }
+
+  // What answers lead to was decided by the recorded session, and is applied as it was.
+  acknowledged(): void {}
+  rejected(): void {}
+  pong(): void {}
+  closing(): void {}
+
+  ignored(): void {
+    this.#counters.ignored++
+  }
+
+  failed(detail: string): void {
+    this.#counters.decodeFailures++
+    this.#counters.lastFailure = detail
+  }
+
+  fallback(): void {
+    this.#counters.decoderFallbacks++
+  }
+
+  readonly #applied: Applied = {
+    Confirmed: (topic, { at }) => {
+      const { state } = topic
+      state.confirmedAt = at
+      state.begun = true
+      state.failed = false
+      topic.confirmed = true
+      this.#counters.confirmed++
+      this.#options.resolve(topic, null)
+    },
+    Refused: (topic, { error }) => {
+      this.#counters.rejected++
+      this.#options.resolve(topic, ErrorCodec.decode(error))
+    },
+    Dropped: (topic) => {
+      topic.confirmed = false
+    },
+    Interrupted: ({ state }, { cause, lost }) => state.interrupt(cause, lost === null ? {} : { lost }),
+    Lapsed: ({ state }, { cause }) => state.lapse(cause),
+    // Found again in the frames.
+    Hole: () => {},
+    Released: ({ state }) => state.release(),
+    Snapshot: ({ state }, decision) => {
+      const snapshot = this.#snapshots.get(decision)
+      this.#snapshots.delete(decision)
+      if (snapshot === undefined) return
+      const { contractSize, pair } = state.topic
+      state.snapshot({ ...snapshot, pair, contractSize, receivedAt: decision.receivedAt })
+    },
+    Failed: ({ state }, { error, scope }) => {
+      const failure = ErrorCodec.decode(error)
+      this.#counters.error(failure.reason._tag)
+      state.fail(failure, scope)
+    }
+  }
+
+  /** Applies what was decided behind so many events of the batch. */
+  #reach(events: number): void {
+    for (; this.#next < this.#due.length && this.#due[this.#next]!.after <= events; this.#next++) {
+      this.apply(this.#due[this.#next]!)
+    }
+  }
+
+  /** When the recorded session found the hole that is found now; null when it found none. */
+  #holeAt(state: TopicState): number | null {
+    for (let i = this.#next; i < this.#due.length; i++) {
+      const decision = this.#due[i]!
+      if (decision._tag === "Hole" && this.#byNumber.get(decision.topic)?.state === state) return decision.at
+    }
+    return null
+  }
+
+  #topicOf(key: string, channel: Topic["channel"], symbol: string): Topic {
+    const known = this.#topics.get(key)?.state.topic ?? this.#strangers.get(key)
+    if (known !== undefined) return known
+    const spotSize = this.#options.adapter.kind === "spot" ? 1 : null
+    const topic: Topic = { key, channel, symbol, pair: null, contractSize: spotSize, slot: null }
+    this.#strangers.set(key, topic)
+    return topic
+  }
+}
