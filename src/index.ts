@@ -2,6 +2,7 @@
 export * as OrderBook from "./composite/OrderBook.ts"
 export * as OrderBooks from "./composite/OrderBooks.ts"
 export * as FrameSocket from "./connection/FrameSocket.ts"
+export * as Journal from "./connection/Journal.ts"
 export * as Reconnect from "./connection/Reconnect.ts"
 export * as Channel from "./domain/Channel.ts"
 export * as Feed from "./domain/Feed.ts"

@@ -58,10 +58,11 @@ export const table: Readonly<Record<string, Row>> = {
   flags: { may: ["self"] },
   simulator: { may: ["self", "domain", "ExchangeError", "ExchangeDialect", "connection/MemoryNetwork"] },
   Exchanges: { may: frontDoor },
+  JournalFile: { may: ["domain", "ExchangeError", "connection"] },
   index: { may: everything.filter((unit) => unit !== "index") },
   SimulatedExchanges: { may: [...everything, "exchanges/dialects", "simulator"] },
-  cli: { may: ["self", ...everything, "SimulatedExchanges", "simulator"] },
-  dashboard: { may: ["self", ...everything, "SimulatedExchanges", "simulator"] }
+  cli: { may: ["self", ...everything, "JournalFile", "SimulatedExchanges", "simulator"] },
+  dashboard: { may: ["self", ...everything, "JournalFile", "SimulatedExchanges", "simulator"] }
 }
 
 export interface Unit {
@@ -220,7 +221,7 @@ const checkEntry = (graph: Graph): ReadonlyArray<Violation> => {
       reached.add(edge.to)
       if (!isHeavy(edge.to)) continue
       const message =
-        `src/index.ts reaches ${edge.to} through this import; the simulator, the dialects, the command and ` +
+        `src/index.ts reaches ${edge.to} through this import; the simulator, the dialects, the command, JournalFile and ` +
         "@effect/platform-node are sub-paths that the main entry never loads"
       violations.push(violation(edge, "entry", message))
     }
@@ -228,7 +229,15 @@ const checkEntry = (graph: Graph): ReadonlyArray<Violation> => {
   return violations
 }
 
-const heavyUnits = ["simulator", "cli", "dashboard", "dialect", "exchanges/dialects", "SimulatedExchanges"]
+const heavyUnits = [
+  "JournalFile",
+  "simulator",
+  "cli",
+  "dashboard",
+  "dialect",
+  "exchanges/dialects",
+  "SimulatedExchanges"
+]
 
 const isHeavy = (path: string): boolean =>
   path.startsWith("@effect/platform-node") ||

@@ -9,29 +9,18 @@ import type { GapCause } from "../domain/Feed.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import type { Levels } from "../domain/Market.ts"
 import type { Batch, Connection, Dial, OutFrame } from "./Connection.ts"
-import type { Decision, Entry, Header, Note } from "./JournalFormat.ts"
+import type { Compression } from "./JournalCompression.ts"
+import { uncompressed } from "./JournalCompression.ts"
+import type { Decision, Header, Note } from "./JournalFormat.ts"
 import * as Format from "./JournalFormat.ts"
-import { JournalError } from "./JournalFormat.ts"
+import type { JournalError } from "./JournalFormat.ts"
 import type { Redaction, RedactionOptions } from "./Redaction.ts"
 import * as Redactions from "./Redaction.ts"
 
-export { type Decision, type Entry, type Header, JournalError, type Note } from "./JournalFormat.ts"
+export { type Compression, uncompressed } from "./JournalCompression.ts"
+export { type Header, JournalError } from "./JournalFormat.ts"
+export { read, type RecordedTopic, type Recording, type RecordingSummary } from "./Recording.ts"
 export { type RedactionOptions, secretNames } from "./Redaction.ts"
-
-/** Turns blocks into fewer bytes and back. */
-export interface Compression {
-  /** As it stands in the file. */
-  readonly id: number
-  readonly compress: (bytes: Uint8Array) => Effect.Effect<Uint8Array>
-  /** `length`: what it must have been before. */
-  readonly decompress: (bytes: Uint8Array, length: number) => Effect.Effect<Uint8Array, JournalError>
-}
-
-export const uncompressed: Compression = {
-  id: 0,
-  compress: Effect.succeed,
-  decompress: Effect.succeed
-}
 
 /** Takes the bytes of a journal, in order. */
 export type Sink = (bytes: Uint8Array) => Effect.Effect<void, JournalError>
@@ -292,8 +281,9 @@ export const make = Effect.fnUntraced(function*(
       hasRoom: () => waitingBytes < mostWaiting,
       keep: () => {},
       broken: () => {},
-      blockOf: (bytes) => (bytes <= blockBytes ? spare.pop() : undefined) ??
-        new Format.BlockWriter(Math.max(bytes, blockBytes))
+      blockOf: (bytes) =>
+        (bytes <= blockBytes ? spare.pop() : undefined) ??
+          new Format.BlockWriter(Math.max(bytes, blockBytes))
     },
     Redactions.make(options.redact),
     options
@@ -477,125 +467,3 @@ export const withJournal = (recorder: Recorder, link = 1) => <R>(self: Dial<R>):
       }
     }
   })
-
-/** A topic as it was recorded. */
-export interface RecordedTopic {
-  readonly topic: number
-  readonly key: string
-  readonly channel: Extract<Note, { readonly _tag: "Topic" }>["channel"]
-  readonly symbol: string
-  readonly contractSize: number | null
-  /** What the exchange said first; null when it never answered. */
-  first: Extract<Decision, { readonly _tag: "Confirmed" | "Refused" }> | null
-}
-
-/** What a recording holds, in figures. */
-export interface RecordingSummary {
-  readonly frames: number
-  /** Of frames. */
-  readonly bytes: number
-  /** First and last time, ms. Both 0 when nothing was recorded. */
-  readonly from: number
-  readonly to: number
-  readonly connections: number
-  readonly topics: number
-  /** Why it ends before its writer did; null when it is whole. */
-  readonly truncated: string | null
-}
-
-/** A journal that was read: what is in it, and its blocks. */
-export interface Recording {
-  readonly header: Header
-  readonly topics: ReadonlyMap<string, RecordedTopic>
-  /** Those not asked for a book. */
-  readonly answers: ReadonlyArray<Extract<Note, { readonly _tag: "Answer" }>>
-  readonly summary: RecordingSummary
-  readonly blocks: number
-  /** The entries of a block, checked. */
-  readonly entries: (block: number) => Effect.Effect<ReadonlyArray<Entry>, JournalError>
-}
-
-class Scan {
-  frames = 0
-  bytes = 0
-  from = 0
-  to = 0
-  connections = 0
-  readonly topics = new Map<string, RecordedTopic>()
-  readonly #byNumber = new Map<number, RecordedTopic>()
-  readonly answers: Array<Extract<Note, { readonly _tag: "Answer" }>> = []
-
-  entry(entry: Entry): void {
-    const at = entry._tag === "Batch" ? entry.receivedAt : entry.at
-    if (this.from === 0) this.from = at
-    this.to = Math.max(this.to, at)
-    switch (entry._tag) {
-      case "Batch":
-        this.frames += entry.frames.length
-        for (const frame of entry.frames) this.bytes += frame.length
-        return
-      case "Opened":
-        this.connections++
-        return
-      case "Topic":
-        return this.#topic(entry)
-      case "Confirmed":
-      case "Refused": {
-        const topic = this.#byNumber.get(entry.topic)
-        if (topic !== undefined) topic.first ??= entry
-        return
-      }
-      case "Answer":
-        if (!entry.book) this.answers.push(entry)
-    }
-  }
-
-  #topic({ channel, contractSize, key, symbol, topic }: Extract<Note, { readonly _tag: "Topic" }>): void {
-    if (this.topics.has(key)) return
-    const recorded = { topic, key, channel, symbol, contractSize, first: null }
-    this.topics.set(key, recorded)
-    this.#byNumber.set(topic, recorded)
-  }
-}
-
-const parse = (bytes: Uint8Array): Effect.Effect<ReadonlyArray<Entry>, JournalError> =>
-  Effect.try({
-    try: () => [...Format.entriesOf(bytes)],
-    catch: (error) => new JournalError({ kind: "damaged", detail: String(error) })
-  })
-
-/**
- * Reads a journal. What its writer did not finish, and everything behind a block that cannot be read, is left out, and
- * `summary.truncated` says so.
- */
-export const read = Effect.fnUntraced(function*(
-  bytes: Uint8Array,
-  compressions: ReadonlyArray<Compression> = [uncompressed]
-): Effect.fn.Return<Recording, JournalError> {
-  const contents = Format.contents(bytes)
-  if (contents instanceof JournalError) return yield* contents
-  const compression = [uncompressed, ...compressions].find(({ id }) => id === contents.compression)
-  if (compression === undefined) {
-    const detail = `it is compressed with method ${contents.compression}, which cannot be read here; use JournalFile`
-    return yield* new JournalError({ kind: "version", detail })
-  }
-  const entries = (index: number) => {
-    const { length, stored } = contents.blocks[index]!
-    return Effect.flatMap(compression.decompress(stored, length), parse)
-  }
-  const scan = new Scan()
-  let blocks = 0
-  let truncated = contents.torn === 0 ? null : `the last ${contents.torn} bytes are no whole block`
-  for (; blocks < contents.blocks.length; blocks++) {
-    const block = yield* Effect.result(entries(blocks))
-    if (block._tag === "Failure") {
-      truncated = `block ${blocks + 1} of ${contents.blocks.length} cannot be read: ${block.failure.message}`
-      break
-    }
-    for (const entry of block.success) scan.entry(entry)
-  }
-  const { answers, connections, frames, from, to, topics } = scan
-  const summary = { frames, bytes: scan.bytes, from, to, connections, topics: topics.size, truncated }
-  return { header: contents.header, topics, answers, summary, blocks, entries }
-})
-

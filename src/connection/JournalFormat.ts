@@ -295,7 +295,9 @@ export interface Contents {
 const readHeader = (bytes: Uint8Array): { readonly header: Header; readonly end: number } | JournalError => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const damaged = (detail: string) => new JournalError({ kind: "damaged", detail })
-  if (bytes.length < preambleHead) return damaged(`it ends within its first ${preambleHead} bytes: nothing was recorded`)
+  if (bytes.length < preambleHead) {
+    return damaged(`it ends within its first ${preambleHead} bytes: nothing was recorded`)
+  }
   const end = preambleHead + view.getUint32(12, true)
   if (end > bytes.length) return damaged("it ends within its header: nothing was recorded")
   try {

@@ -60,8 +60,7 @@ export const make = (options: RedactionOptions = {}): Redaction => {
     for (const secret of secrets) clean = clean.replaceAll(secret, redacted)
     return clean
   }
-  const text = (frame: string): string =>
-    known(frame).replace(field, `$1"${redacted}"`).replace(query, `$1${redacted}`)
+  const text = (frame: string): string => known(frame).replace(field, `$1"${redacted}"`).replace(query, `$1${redacted}`)
   const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
   /** A binary frame with a known secret in it is not written at all. */
   const binary = (bytes: Uint8Array): Uint8Array =>

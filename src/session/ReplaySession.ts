@@ -208,7 +208,9 @@ export const make = Effect.fnUntraced(function*(
     const client = JournalHttp.answering(() => answer, "")
     const { book } = adapter.makeRest({ client, url: base, instrumentOf: markets.instrumentOf })
     return yield* book(topic.state.topic.symbol, topic.state.channel as BookRequest, decision.attempt).pipe(
-      Effect.catch((error) => Effect.as(Effect.logWarning(`a recorded snapshot cannot be read: ${error.message}`), undefined))
+      Effect.catch((error) =>
+        Effect.as(Effect.logWarning(`a recorded snapshot cannot be read: ${error.message}`), undefined)
+      )
     )
   })
 
@@ -239,6 +241,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.andThen(
       reach(atOf(next)),
       Effect.suspend(() => {
+        topics.catchUp()
         note(next)
         wakeups.flush()
         return keepPace
@@ -247,6 +250,7 @@ export const make = Effect.fnUntraced(function*(
 
   const playGroup = Effect.fnUntraced(function*({ batch, notes }: Group) {
     yield* prepare(notes)
+    topics.catchUp()
     let rest: ReadonlyArray<Note> = notes
     if (batch !== null) {
       yield* reach(batch.receivedAt)

@@ -11,6 +11,7 @@ import type { Codec, CodecContext, ExchangeAdapter, Sink, Topic } from "../Excha
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { Counters } from "./Counters.ts"
 import * as ErrorCodec from "./ErrorCodec.ts"
+import { ReplayBooks } from "./ReplayBooks.ts"
 import type { TopicOwner } from "./Topics.ts"
 import { TopicState } from "./Topics.ts"
 
@@ -44,6 +45,9 @@ export class ReplayTopics implements Sink {
   /** Topics that nobody asked for: codecs keep what they were given. */
   readonly #strangers = new Map<string, Topic>()
   readonly #codecs = new Map<number, Codec>()
+  readonly #books = new ReplayBooks<TopicState>()
+  /** Topics in sync with a subscriber that is not. */
+  readonly #wanting = new Set<TopicState>()
   /** Snapshots of the decisions at hand, read already. */
   readonly #snapshots = new Map<Decision, BookUpdate>()
   #due: ReadonlyArray<Decision> = []
@@ -61,8 +65,11 @@ export class ReplayTopics implements Sink {
     this.#owner = {
       counters: options.counters,
       now: () => this.#current === null ? this.#now : this.#holeAt(this.#current) ?? this.#now,
-      // The recording has the snapshots that were fetched.
-      requestSnapshot: () => {}
+      // The recording has the snapshots that the recorded session asked for; others are made.
+      requestSnapshot: (state) => {
+        if (state.sequence?.live === true) this.#wanting.add(state)
+      },
+      onAligned: (state, update) => this.#books.onUpdate(state, update)
     }
   }
 
@@ -124,6 +131,16 @@ export class ReplayTopics implements Sink {
     counters.frames += frames.length
     this.#due = []
     return this.#next
+  }
+
+  /** Gives those who came late, or lost updates, the books as they stand. */
+  catchUp(): void {
+    if (this.#wanting.size === 0) return
+    for (const state of this.#wanting) {
+      const snapshot = state.needsSnapshot && state.sequence?.live === true ? this.#books.snapshotOf(state) : undefined
+      if (snapshot !== undefined) state.snapshot(snapshot)
+    }
+    this.#wanting.clear()
   }
 
   apply(decision: Decision): void {

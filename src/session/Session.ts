@@ -170,8 +170,8 @@ export const make = Effect.fnUntraced(
     const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
 
     const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError>): void => {
-      if (Exit.isSuccess(exit)) journal?.confirmed(booking.state)
-      else journal?.refused(booking.state, Cause.squash(exit.cause) as ExchangeError)
+      if (Exit.isSuccess(exit)) journal?.confirmed(booking.state.topic)
+      else journal?.refused(booking.state.topic, Cause.squash(exit.cause) as ExchangeError)
       const waiters = [...booking.waiters]
       booking.waiters.clear()
       for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
@@ -427,7 +427,7 @@ export const make = Effect.fnUntraced(
       booking.holders--
       if (booking.holders > 0) return
       booking.live = false
-      journal?.dropped(booking.state)
+      journal?.dropped(booking.state.topic)
       booking.refusedBeside = 0
       booking.link?.subscriptions.release(booking.state.topic.key)
       booking.link?.changed()
@@ -453,7 +453,7 @@ export const make = Effect.fnUntraced(
     ): Effect.Effect<void, ExchangeError> =>
       Effect.suspend(() => {
         if (isConfirmed(booking.state)) {
-          journal?.confirmed(booking.state)
+          journal?.confirmed(booking.state.topic)
           return Effect.void
         }
         booking.waiters.add(waiter)

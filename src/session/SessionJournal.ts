@@ -6,7 +6,6 @@ import type { BookUpdate } from "../domain/Market.ts"
 import type { Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import * as ErrorCodec from "./ErrorCodec.ts"
-import type { TopicState } from "./Topics.ts"
 
 export class SessionJournal {
   readonly #recorder: Recorder
@@ -29,43 +28,43 @@ export class SessionJournal {
     this.#recorder.note({ _tag: "Status", at: status.at, status })
   }
 
-  confirmed(state: TopicState): void {
-    this.#recorder.decide(this.#of(state), { _tag: "Confirmed" })
+  confirmed(topic: Topic): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Confirmed" })
   }
 
   /** Who waits for the topic is told the error. */
-  refused(state: TopicState, error: ExchangeError): void {
+  refused(topic: Topic, error: ExchangeError): void {
     if (isEnd(error)) return
-    this.#recorder.decide(this.#of(state), { _tag: "Refused", error: ErrorCodec.encode(error) })
+    this.#recorder.decide(this.#of(topic), { _tag: "Refused", error: ErrorCodec.encode(error) })
   }
 
-  dropped(state: TopicState): void {
-    this.#recorder.decide(this.#of(state), { _tag: "Dropped" })
+  dropped(topic: Topic): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Dropped" })
   }
 
-  interrupted(state: TopicState, gap: Gap): void {
+  interrupted(topic: Topic, gap: Gap): void {
     this.#recorder.decide(
-      this.#of(state),
+      this.#of(topic),
       { _tag: "Interrupted", cause: gap.cause, lost: gap.lost ?? null },
       gap.at
     )
   }
 
-  lapsed(state: TopicState, gap: Gap): void {
-    this.#recorder.decide(this.#of(state), { _tag: "Lapsed", cause: gap.cause }, gap.at)
+  lapsed(topic: Topic, gap: Gap): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Lapsed", cause: gap.cause }, gap.at)
   }
 
-  hole(state: TopicState, gap: Gap): void {
-    this.#recorder.decide(this.#of(state), { _tag: "Hole" }, gap.at)
+  hole(topic: Topic, gap: Gap): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Hole" }, gap.at)
   }
 
-  released(state: TopicState): void {
-    this.#recorder.decide(this.#of(state), { _tag: "Released" })
+  released(topic: Topic): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Released" })
   }
 
-  snapshot(state: TopicState, snapshot: BookUpdate): void {
+  snapshot(topic: Topic, snapshot: BookUpdate): void {
     const source = this.#recorder.sources.get(snapshot.bids)
-    this.#recorder.decide(this.#of(state), {
+    this.#recorder.decide(this.#of(topic), {
       _tag: "Snapshot",
       answer: source?.answer ?? null,
       attempt: source?.attempt ?? 0,
@@ -74,13 +73,13 @@ export class SessionJournal {
     })
   }
 
-  failed(state: TopicState, error: ExchangeError, scope: "topic" | "connection"): void {
+  failed(topic: Topic, error: ExchangeError, scope: "topic" | "connection"): void {
     if (isEnd(error)) return
-    this.#recorder.decide(this.#of(state), { _tag: "Failed", error: ErrorCodec.encode(error), scope })
+    this.#recorder.decide(this.#of(topic), { _tag: "Failed", error: ErrorCodec.encode(error), scope })
   }
 
-  #of(state: TopicState): number {
-    return this.#numbers.get(state.topic.key) ?? -1
+  #of(topic: Topic): number {
+    return this.#numbers.get(topic.key) ?? -1
   }
 }
 

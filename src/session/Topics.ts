@@ -38,6 +38,8 @@ export interface TopicOwner {
   readonly requestSnapshot: (state: TopicState) => void
   /** Writes down what does not follow from the frames. */
   readonly journal?: SessionJournal | undefined
+  /** Told of every update of a book in sync, before its subscribers. */
+  readonly onAligned?: ((state: TopicState, update: BookUpdate) => void) | undefined
 }
 
 /** One subscriber on one topic. */
@@ -182,7 +184,7 @@ export class TopicState {
 
   /** A fetched snapshot. */
   snapshot(snapshot: BookUpdate): void {
-    this.owner.journal?.snapshot(this, snapshot)
+    this.owner.journal?.snapshot(this.topic, snapshot)
     this.owner.counters.snapshots++
     if (this.sequence === null) return
     fetched.add(snapshot)
@@ -201,7 +203,7 @@ export class TopicState {
 
   /** Shows a snapshot that waited for a delta although none came: the market is quiet. */
   release(): void {
-    this.owner.journal?.released(this)
+    this.owner.journal?.released(this.topic)
     this.heldAt = 0
     this.#draining = true
     this.sequence?.release()
@@ -212,7 +214,7 @@ export class TopicState {
   /** The connection is gone, or the topic is to begin again: what follows is not joined to what was. */
   interrupt(cause: GapCause, detail?: { readonly lost?: number }): void {
     const gap = this.makeGap(cause, detail)
-    this.owner.journal?.interrupted(this, gap)
+    this.owner.journal?.interrupted(this.topic, gap)
     this.reset()
     if (!this.begun) return
     this.begun = false
@@ -222,7 +224,7 @@ export class TopicState {
   /** Something may be missing, and what follows goes on from what was. */
   lapse(cause: GapCause): void {
     const gap = this.makeGap(cause)
-    this.owner.journal?.lapsed(this, gap)
+    this.owner.journal?.lapsed(this.topic, gap)
     for (const route of this.routes) this.emitGap(route, gap)
   }
 
@@ -238,7 +240,7 @@ export class TopicState {
 
   fail(error: ExchangeError, scope: "topic" | "connection"): void {
     this.failed = true
-    this.owner.journal?.failed(this, error, scope)
+    this.owner.journal?.failed(this.topic, error, scope)
     for (const route of this.routes) route.subscriber.fail(route, error, scope)
   }
 
@@ -289,6 +291,7 @@ export class TopicState {
         const { routes } = this
         this.everLive = true
         this.missing = 0
+        this.owner.onAligned?.(this, update)
         if (update.kind === "snapshot" && fetched.has(update)) {
           for (const route of routes) if (route.own === null) this.reconciled++
           const draining = this.#draining
@@ -336,7 +339,7 @@ export class TopicState {
 
   #onHole(last: Sequence.Sequence, update: BookUpdate): void {
     const gap = this.makeGap("Sequence", { from: Sequence.next(last), to: update.firstVersion })
-    this.owner.journal?.hole(this, gap)
+    this.owner.journal?.hole(this.topic, gap)
     for (const route of this.routes) {
       if (route.own === null) {
         this.emitGap(route, gap)
