@@ -1,0 +1,51 @@
+/** What goes wrong during a soak, and when: drawn from the seed. */
+import type { Draws } from "../prove/Virtual.ts"
+import * as Virtual from "../prove/Virtual.ts"
+
+/** In the fault language, for one exchange. */
+type Kind = (exchange: string) => string
+
+/**
+ * What a client must survive without a wrong book and without a loss that it does not declare. Left out are those that
+ * no client could notice: a topic that falls silent, trades that come twice or in another order, a flipped bit that
+ * reads well.
+ */
+const kinds: Readonly<Record<string, Kind>> = {
+  drop: (on) => `drop,on=${on}`,
+  "drop in order": (on) => `drop:1001,on=${on}`,
+  outage: (on) => `refuse:503,on=${on}@0s:4s`,
+  "half-open": (on) => `half-open,on=${on}`,
+  gap: (on) => `gap:3,on=${on}`,
+  "gaps for a while": (on) => `gap:2%,on=${on}@0s:3s`,
+  delay: (on) => `delay:300ms,on=${on}@0s:3s`,
+  corrupt: (on) => `corrupt:2,on=${on}`,
+  "stale snapshots": (on) => `stale-snapshot:2s,on=${on}@0s:10s`,
+  "slow snapshots": (on) => `slow-snapshot:1500ms,on=${on}@0s:10s`,
+  "too many requests": (on) => `http-error:429,on=${on},count=3,retry-after=1s`,
+  "blocked by the edge": (on) => `http-error:403,on=${on},count=2`,
+  "upgrade notice": (on) => `upgrade-notice,on=${on}`
+}
+
+export const names: ReadonlyArray<string> = Object.keys(kinds)
+
+export interface Planned {
+  /** Name of the kind, or the text itself for one that the user gave. */
+  readonly kind: string
+  /** In the fault language. */
+  readonly fault: string
+}
+
+/** `all`, `none`, or faults of one's own, separated by blanks. */
+export const read = (text: string): ReadonlyArray<string> =>
+  text === "none" ? [] : text === "all" ? names : text.split(/\s+/u).filter((fault) => fault !== "")
+
+/** The next fault: one of the plan, on one of the exchanges. */
+export const next = (plan: ReadonlyArray<string>, exchanges: ReadonlyArray<string>, draws: Draws): Planned => {
+  const kind = Virtual.pick(draws, plan)
+  const exchange = Virtual.pick(draws, exchanges)
+  return { kind, fault: kinds[kind]?.(exchange) ?? kind }
+}
+
+/** An outage needs sockets that have gone. */
+export const companionOf = ({ kind, fault }: Planned): string | null =>
+  kind === "outage" ? `drop${/,on=[\w-]+/u.exec(fault)?.[0] ?? ""}` : null

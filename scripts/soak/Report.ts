@@ -1,0 +1,182 @@
+/** The report of a soak, as Markdown for people and as JSON for programs. */
+import type { Slope } from "./Memory.ts"
+
+export interface ExchangeReport {
+  readonly exchange: string
+  readonly pairs: number
+  readonly events: Readonly<Record<string, number>>
+  readonly bookUpdates: number
+  readonly frames: number
+  readonly gaps: Readonly<Record<string, number>>
+  readonly reconnects: number
+  readonly resyncs: number
+  readonly unreadable: number
+  readonly booksCompared: number
+  readonly booksStale: number
+  readonly booksWrong: number
+  readonly trades: {
+    readonly received: number
+    readonly declared: number
+    readonly undeclared: number
+    readonly repeated: number
+  }
+  readonly ledger: { readonly topics: number; readonly sent: number; readonly received: number; readonly wrong: number }
+}
+
+export interface MemoryReport {
+  /** Bytes. */
+  readonly first: number
+  readonly last: number
+  readonly least: number
+  readonly most: number
+  readonly slope: Slope | null
+}
+
+export interface Report {
+  readonly began: string
+  /** How long it really ran, ms. */
+  readonly tookMs: number
+  readonly askedMs: number
+  readonly endedBy: "duration" | "signal" | "failure"
+  readonly seed: number
+  readonly revision: string
+  readonly machine: string
+  readonly node: string
+  readonly collected: boolean
+  readonly exchanges: ReadonlyArray<ExchangeReport>
+  readonly faults: Readonly<Record<string, number>>
+  readonly rounds: number
+  readonly memory: { readonly heap: MemoryReport; readonly rss: MemoryReport; readonly warmUpMs: number }
+  readonly simulator: { readonly ticks: number; readonly skippedTicks: number }
+  /** What was found wrong, in words; none when all is well. */
+  readonly mismatches: ReadonlyArray<string>
+}
+
+const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
+
+const duration = (millis: number): string => {
+  const seconds = Math.round(millis / 1000)
+  const parts = [
+    [Math.floor(seconds / 3600), "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"]
+  ] as const
+  const shown = parts.filter(([value]) => value > 0).map(([value, unit]) => `${value} ${unit}`)
+  return shown.length === 0 ? "0 s" : shown.join(" ")
+}
+
+const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string =>
+  [titles, titles.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((total, count) => total + count, 0)
+
+const listed = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ") || "none"
+
+const slopeText = (slope: Slope | null): string =>
+  slope === null
+    ? "too few samples"
+    : `${megabytes(slope.perHour)} ± ${megabytes(slope.error)} (${slope.samples} samples)`
+
+const memoryRow = (name: string, { first, last, least, most, slope }: MemoryReport) =>
+  [name, ...[first, last, least, most].map(megabytes), slopeText(slope)] as const
+
+const exchangeRow = (one: ExchangeReport) =>
+  [
+    one.exchange,
+    one.pairs,
+    one.frames,
+    sum(one.events) + one.bookUpdates,
+    sum(one.gaps),
+    one.reconnects,
+    one.resyncs,
+    one.unreadable
+  ] as const
+
+const checkRow = (one: ExchangeReport) =>
+  [
+    one.exchange,
+    one.booksCompared,
+    one.booksWrong,
+    one.booksStale,
+    one.trades.received,
+    one.trades.declared,
+    one.trades.undeclared,
+    one.trades.repeated,
+    one.ledger.topics,
+    one.ledger.sent - one.ledger.received,
+    one.ledger.wrong
+  ] as const
+
+const endings = { duration: "ran to its end", signal: "ended by a signal", failure: "ended by a failure" } as const
+
+export const markdown = (report: Report): string => {
+  const { exchanges, faults, memory, mismatches, simulator } = report
+  return `# Soak of ${duration(report.tookMs)}
+
+Began ${report.began}, seed ${report.seed}, ${endings[report.endedBy]} (asked for: ${duration(report.askedMs)}).
+Revision ${report.revision}, Node ${report.node}, ${report.machine}. Client and simulator as two processes over loopback.
+
+**${
+    mismatches.length === 0
+      ? "Nothing was wrong"
+      : `${mismatches.length} mismatches`
+  }** in ${report.rounds} rounds of comparing every book.
+${mismatches.map((mismatch) => `- ${mismatch}`).join("\n")}
+## What came
+
+${
+    table(
+      ["exchange", "pairs", "frames", "events", "gaps", "reconnects", "book resyncs", "unreadable frames"],
+      exchanges.map(exchangeRow)
+    )
+  }
+
+${
+    exchanges.map((one) =>
+      `- ${one.exchange}: ${listed({ ...one.events, Book: one.bookUpdates })}. Gaps: ${listed(one.gaps)}.`
+    ).join("\n")
+  }
+
+Faults injected: ${sum(faults)} (${
+    listed(faults)
+  }). The simulator made ${simulator.ticks} ticks and left out ${simulator.skippedTicks}.
+
+## What was compared
+
+${
+    table(
+      [
+        "exchange",
+        "books compared",
+        "wrong",
+        "not in sync",
+        "trades",
+        "missing, declared",
+        "missing, undeclared",
+        "repeated",
+        "topics",
+        "events lost with their sockets",
+        "ledgers wrong"
+      ],
+      exchanges.map(checkRow)
+    )
+  }
+
+## Memory of the client
+
+MiB${
+    report.collected ? ", heap after a garbage collection" : ""
+  }. The slope is by least squares, MiB an hour, with its 95 % interval, behind a warm-up of ${
+    duration(memory.warmUpMs)
+  }.
+
+${
+    table(["", "first", "last", "least", "most", "slope"], [
+      memoryRow("heap", memory.heap),
+      memoryRow("RSS", memory.rss)
+    ])
+  }
+`
+}
