@@ -97,7 +97,7 @@ export class Delivery implements FrameCheck {
     const rate = Rates.of(all[0]!.wanted.key)
     if (silent.length === all.length && rate.mayBeQuiet) return Finding.skip(check, "nothing came, which is usual")
     // A market may be without trades; with all of them silent something is wrong.
-    const isExcused = all[0]!.wanted.channel._tag === "Trades" && silent.length < all.length
+    const isExcused = rate.mayBeQuiet || (all[0]!.wanted.channel._tag === "Trades" && silent.length < all.length)
     if (silent.length > 0 && !isExcused) {
       return Finding.fail(check, `nothing came of ${silent.map(({ wanted }) => wanted.key).join(", ")}`)
     }
@@ -338,20 +338,21 @@ const once = (chain: Chain, id: string): string | null => {
 
 // ---- prices ---------------------------------------------------------------------------------------------------------
 
-const pricesOf = (event: MarketEvent): ReadonlyArray<number | null> => {
+/** What an event says of its pair's price, by name where it says more than one thing. */
+const pricesOf = (event: MarketEvent): ReadonlyArray<readonly [name: string, price: number | null]> => {
   switch (event._tag) {
     case "BookTicker":
-      return [event.bidPrice, event.askPrice]
+      return [["bid", event.bidPrice], ["ask", event.askPrice]]
     case "Trade":
-      return [event.price]
+      return [["", event.price]]
     case "Ticker":
-      return [event.lastPrice]
+      return [["", event.lastPrice]]
     case "Kline":
-      return [event.close]
+      return [["", event.close]]
     case "FuturesTicker":
-      return [event.lastPrice, event.markPrice, event.indexPrice]
+      return [["last", event.lastPrice], ["mark", event.markPrice], ["index", event.indexPrice]]
     case "ContractStats":
-      return [event.markPrice]
+      return [["mark", event.markPrice]]
     // Taken over at a price of its own.
     case "Liquidation":
     case "BookUpdate":
@@ -364,7 +365,7 @@ const priceShare = 0.05
 
 /** All channels agree on what a pair costs. */
 export class Prices implements FrameCheck {
-  /** The newest price of each feed, by pair. */
+  /** The newest prices of each feed, by pair. */
   readonly #pairs: ReadonlyMap<string, Map<string, number>>
   readonly #variants: ByVariant<string>
 
@@ -378,7 +379,7 @@ export class Prices implements FrameCheck {
       const variant = this.#variants.of(topic.key)
       const prices = this.#pairs.get(event.pair ?? "")
       if (variant === undefined || prices === undefined) continue
-      for (const price of pricesOf(event)) if (price !== null) prices.set(variant, price)
+      for (const [name, price] of pricesOf(event)) if (price !== null) prices.set(`${variant} ${name}`.trim(), price)
     }
   }
 
