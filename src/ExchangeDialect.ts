@@ -365,6 +365,19 @@ export const watchdog = (peer: Peer, now: () => number, dueAt: () => number, exp
   return arm
 }
 
+/** Runs again and again, for the first time after so many ms of the simulator's clock; returns how to stop. */
+export const repeating = (peer: Peer, millis: number, run: () => void): () => void => {
+  let cancel = (): void => {}
+  const again = (): void => {
+    cancel = peer.after(millis, () => {
+      again()
+      run()
+    })
+  }
+  again()
+  return () => cancel()
+}
+
 export interface Quota {
   readonly allowed: boolean
   /** What may still be spent in this window. */

@@ -59,6 +59,7 @@ interface Task {
 
 interface Market {
   book: WorldBook
+  statistics: WorldMarket["statistics"]
   /** Limits asked of the REST cache. */
   readonly limits: Array<number>
 }
@@ -77,7 +78,7 @@ export class FakeWorld {
   }
 
   #add(pair: TradingPair): void {
-    const state: Market = { book: emptyBook, limits: [] }
+    const state: Market = { book: emptyBook, statistics: () => emptyStatistics, limits: [] }
     const { base, quote, settle } = partsOf(pair)
     this.#state.set(pair, state)
     this.markets.set(pair, {
@@ -94,7 +95,7 @@ export class FakeWorld {
         return { ...state.book, bids: state.book.bids.slice(0, limit), asks: state.book.asks.slice(0, limit) }
       },
       ticker: () => ({ version: 0, bid: null, ask: null, time: 0 }),
-      statistics: () => emptyStatistics
+      statistics: (since) => state.statistics(since)
     })
   }
 
@@ -116,6 +117,10 @@ export class FakeWorld {
 
   setBook(pair: TradingPair, book: WorldBook): void {
     this.#state.get(pair)!.book = book
+  }
+
+  setStatistics(pair: TradingPair, statistics: WorldMarket["statistics"]): void {
+    this.#state.get(pair)!.statistics = statistics
   }
 
   changeMarket(pair: TradingPair, change: Partial<WorldMarket>): void {

@@ -383,7 +383,7 @@ describe("MEXC dialect: requests", () => {
   })
 
   it.each([
-    ["an unknown channel", "spot@public.kline.v3.api.pb@BTCUSDT@Min1"],
+    ["an unknown channel", "spot@public.increase.depth.v3.api.pb@BTCUSDT"],
     ["a retired channel", "spot@public.increase.depth.v3.api.pb@BTCUSDT"],
     ["an unknown interval", mexcTopic("depth", "50ms")],
     ["an unknown symbol", bad],
@@ -665,37 +665,66 @@ describe("MEXC dialect: REST", () => {
   it("limits weight by endpoint with 429 and Retry-After", () => {
     const limited = mexcWorld(20_000_000)
     const statuses = Array.from({ length: 51 }, () => {
-      limited.advance(40)
+      limited.advance(60)
       return limited.request(mexcSpotDialect, "/api/v3/exchangeInfo", {}, real).status
     })
     assert.deepStrictEqual<unknown>(statuses, [...Array.from({ length: 50 }, () => 200), 429])
     const refused = limited.request(mexcSpotDialect, "/api/v3/exchangeInfo", {}, real)
-    assert.strictEqual(refused.headers["Retry-After"], "8")
+    assert.strictEqual(refused.headers["Retry-After"], "7")
     assert.deepStrictEqual<unknown>(parse(refused.body), { code: 429, msg: "Too Many Requests", _extend: null })
     assert.strictEqual(limited.request(mexcSpotDialect, "/api/v3/depth", { symbol: "BTCUSDT" }, real).status, 200)
     limited.advance(8_000)
     assert.strictEqual(limited.request(mexcSpotDialect, "/api/v3/exchangeInfo", {}, real).status, 200)
   })
 
-  it("counts unknown paths too", () => {
-    const limited = mexcWorld(0)
-    const statuses = Array.from({ length: 121 }, () => limited.request(mexcSpotDialect, "/nope", {}, real).status)
-    assert.deepStrictEqual<unknown>(statuses, [...Array.from({ length: 120 }, () => 404), 403])
+  it("limits each endpoint to 20 requests a second", () => {
+    const limited = mexcWorld(20_000_000)
+    const statuses = () =>
+      Array.from({ length: 21 }, () => limited.request(mexcSpotDialect, "/api/v3/time", {}, real).status)
+    assert.deepStrictEqual<unknown>(statuses(), [...Array.from({ length: 20 }, () => 200), 429])
+    assert.strictEqual(limited.request(mexcSpotDialect, "/api/v3/ping", {}, real).status, 200)
+    limited.advance(1_000)
+    assert.deepStrictEqual<unknown>(statuses(), [...Array.from({ length: 20 }, () => 200), 429])
   })
 
-  it("hides behind an edge filter that answers bursts with an HTML page", () => {
+  it("the list of all tickers weighs 40, one ticker 1", () => {
+    const limited = mexcWorld(20_000_000)
+    const ask = (query: Readonly<Record<string, string>>) =>
+      limited.request(mexcSpotDialect, "/api/v3/ticker/24hr", query, real).status
+    for (let i = 0; i < 12; i++) assert.strictEqual(ask({}), 200)
+    assert.strictEqual(ask({}), 429)
+    assert.strictEqual(ask({ symbol: "BTCUSDT" }), 200)
+    limited.advance(1_000)
+    for (let i = 0; i < 19; i++) assert.strictEqual(ask({ symbol: "BTCUSDT" }), 200)
+    assert.strictEqual(ask({ symbol: "BTCUSDT" }), 429, "500 in ten seconds")
+  })
+
+  it("hides behind an edge filter that answers bursts with an HTML page, for whatever path", () => {
     const limited = mexcWorld(0)
-    const ping = () => limited.request(mexcSpotDialect, "/api/v3/ping", {}, real)
-    for (let i = 0; i < 120; i++) assert.strictEqual(ping().status, 200)
-    const refused = ping()
+    let asked = 0
+    const ask = () => limited.request(mexcSpotDialect, `/nope/${asked++}`, {}, real)
+    for (let i = 0; i < 120; i++) assert.strictEqual(ask().status, 404)
+    const refused = ask()
     assert.strictEqual(refused.status, 403)
     assert.strictEqual(refused.headers["Content-Type"], "text/html")
     assert.match(refused.body, /^<HTML>/)
     limited.advance(1_000)
-    const statuses = Array.from({ length: 26 }, () => ping().status)
-    assert.deepStrictEqual<unknown>(statuses, [...Array.from({ length: 25 }, () => 200), 403])
+    const statuses = Array.from({ length: 31 }, () => ask().status)
+    assert.deepStrictEqual<unknown>(statuses, [...Array.from({ length: 30 }, () => 404), 403])
     for (let i = 0; i < 500; i++) {
       assert.strictEqual(limited.request(mexcSpotDialect, "/api/v3/ping").status, 200)
+    }
+  })
+
+  it("tells the last 24 hours and the best levels of one symbol or of all", () => {
+    const world = mexcWorld()
+    for (const path of ["/api/v3/ticker/24hr", "/api/v3/ticker/bookTicker"]) {
+      const all = JSON.parse(world.request(mexcSpotDialect, path).body)
+      assert.deepStrictEqual<unknown>(all.map(({ symbol }: { symbol: string }) => symbol), ["BTCUSDT", "ETHUSDT"])
+      const one = parse(world.request(mexcSpotDialect, path, { symbol: "ETHUSDT" }).body)
+      assert.strictEqual(one["symbol"], "ETHUSDT")
+      const none = world.request(mexcSpotDialect, path, { symbol: "ethusdt" })
+      assert.strictEqual(parse(none.body)["code"], -1121)
     }
   })
 })
