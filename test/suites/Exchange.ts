@@ -8,7 +8,6 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
-import type { PublicTag } from "../../src/domain/Channel.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
@@ -19,8 +18,6 @@ import * as Simulator from "../../src/simulator/Simulator.ts"
 export interface Subject {
   readonly adapter: ExchangeAdapter
   readonly dialect: ExchangeDialect
-  /** What the dialect serves; everything that the adapter offers where left out. */
-  readonly served?: ReadonlyArray<PublicTag> | undefined
 }
 
 export type Services = PublicWebsocket | MarketRest | Simulator.Simulator
@@ -55,8 +52,12 @@ const step = 10
 /** Ten virtual minutes. */
 const mostSteps = 60_000
 
+/** 2026-11-25. Times near 0, where a virtual clock begins, are no times of an exchange. */
+const start = 1_795_564_800_000
+
 const push = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
+    yield* TestClock.setTime(start)
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
     for (let i = 0; i < mostSteps; i++) {
       const exit = fiber.pollUnsafe()
