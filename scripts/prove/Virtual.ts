@@ -16,7 +16,7 @@ import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import * as Exchange from "../../test/suites/Exchange.ts"
 
 export const subjects: ReadonlyArray<Exchange.Subject> = [
-  { adapter: mexcSpot, dialect: mexcSpotDialect, served: ["BookTicker", "Trades", "Book"] },
+  { adapter: mexcSpot, dialect: mexcSpotDialect },
   { adapter: gateSpot, dialect: gateSpotDialect }
 ]
 

@@ -48,3 +48,14 @@ export const rest = <A>(
     return { ...response, body: JSON.stringify(change(JSON.parse(response.body) as A, request)) }
   }
 })
+
+/** Connections that take so many topics. */
+export const narrow = (dialect: ExchangeDialect, topics: number): ExchangeDialect => ({
+  ...dialect,
+  connect: (world, peer, options) => {
+    const refuses = (topic: string): string | null =>
+      connection.topics().size >= topics ? "this connection is full" : world.refuses(topic)
+    const connection = dialect.connect({ ...world, refuses }, peer, options)
+    return connection
+  }
+})

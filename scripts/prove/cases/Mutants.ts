@@ -148,7 +148,7 @@ const simulated = (subject: Subject, seed: number): Effect.Effect<ReadonlyArray<
   const body: Effect.Effect<void, ExchangeError, Services | Scope.Scope> = Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     yield* websocket.handle({})
-    const tags = subject.served ?? [...subject.adapter.channels]
+    const tags = [...subject.adapter.channels]
     yield* websocket.initialize([pair, "ETH/USDT"], [tags[0]!, ...tags.slice(1)])
     yield* Effect.forkScoped(Stream.runDrain(websocket.events))
     yield* Effect.sleep(4_000)
