@@ -44,20 +44,34 @@ export const ccxtMexc = (
     return exchange
   })
 
-/** `ccxt.pro.gate`, markets loaded. */
-export const ccxtGate = (
-  { rest, ws }: SimulatorUrls,
-  options: object = {}
-): Effect.Effect<CcxtGate, never, Scope.Scope> =>
+/** Asks for decimal sizes of contracts, which ccxt leaves to its users; spot knows nothing of it. */
+const headers = { "X-Gate-Size-Decimal": "1" }
+
+const gate = (config: object, types: ReadonlyArray<string>): Effect.Effect<CcxtGate, never, Scope.Scope> =>
   open(async () => {
-    const exchange = new CcxtGate({
-      urls: { api: { spot: ws, public: { spot: rest, margin: rest } } },
-      options: { fetchMarkets: { types: ["spot"] }, ...options }
-    })
+    const options = {
+      fetchMarkets: { types },
+      // Contracts that settle in BTC are not simulated.
+      swap: { fetchMarkets: { settlementCurrencies: ["usdt"] } },
+      ws: { options: { headers } }
+    }
+    const exchange = new CcxtGate({ options, headers, ...config })
     await exchange.loadHttpProxyAgent()
     await exchange.loadMarkets()
     return exchange
   })
+
+/** `ccxt.pro.gate`, spot markets loaded. */
+export const ccxtGate = ({ rest, ws }: SimulatorUrls): Effect.Effect<CcxtGate, never, Scope.Scope> =>
+  gate({ urls: { api: { spot: ws, public: { spot: rest, margin: rest } } } }, ["spot"])
+
+/** `ccxt.pro.gate`, USDT futures loaded; it asks spot for the currencies. */
+export const ccxtGateFutures = (
+  { "gate-futures": futures, "gate-spot": spot }: SimulatorService["urls"]
+): Effect.Effect<CcxtGate, never, Scope.Scope> =>
+  gate({
+    urls: { api: { swap: { usdt: futures!.ws }, public: { spot: spot!.rest, futures: futures!.rest } } }
+  }, ["swap"])
 
 const silent = { ...DefaultLogger, trace: () => {}, info: () => {}, error: () => {} }
 
