@@ -35,7 +35,7 @@ const expected: Readonly<Record<string, ReadonlyArray<object>>> = {
     _tag: "BookUpdate",
     kind: "snapshot",
     pair: "XRP/USDT",
-    bids: [1.414, 1397.899],
+    bids: ["1.414", "1397.899"].map(Number),
     asks: [1.415, 17344.926],
     version: 9649549324,
     exchangeTime: 1777275365213
