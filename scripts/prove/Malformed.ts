@@ -1,6 +1,5 @@
 /** Frames that are wrong in every way that we know of: the shared cases, built ones, and seeded changes to valid frames. */
-import * as GateHarness from "../../test/exchanges/GateHarness.ts"
-import * as MexcFrames from "../../test/exchanges/MexcFrames.ts"
+import * as SharedFixtures from "../../test/exchanges/SharedFixtures.ts"
 import type { Draws } from "./Virtual.ts"
 import * as Virtual from "./Virtual.ts"
 
@@ -23,23 +22,22 @@ const allowedBy = ({ error, kind, oneOf }: Expected): ReadonlyArray<string> =>
 
 interface SharedCase {
   readonly id: string
-  readonly raw: GateHarness.Raw
+  readonly raw: SharedFixtures.Raw
   readonly expect: Expected
+}
+
+const sharedFiles: Readonly<Record<string, string>> = {
+  "gate-spot": "gateio-spot.malformed.jsonl",
+  "mexc-spot": "mexc-spot.malformed.jsonl"
 }
 
 /** Those of `../shared/fixtures`; none where it is absent. */
 const sharedFrames = (exchange: string): ReadonlyArray<BadFrame> =>
-  exchange === "gate-spot"
-    ? GateHarness.shared<SharedCase>("gateio-spot.malformed.jsonl").map(({ expect, id, raw }) => ({
-      id,
-      bytes: GateHarness.rawBytes(raw),
-      allowed: allowedBy(expect)
-    }))
-    : MexcFrames.sharedFixtures("mexc-spot.malformed.jsonl").map(({ expect, id, raw }) => ({
-      id,
-      bytes: MexcFrames.read(raw as MexcFrames.Raw),
-      allowed: allowedBy(expect)
-    }))
+  SharedFixtures.shared<SharedCase>(sharedFiles[exchange]!).map(({ expect, id, raw }) => ({
+    id,
+    bytes: SharedFixtures.bytesOf(raw),
+    allowed: allowedBy(expect)
+  }))
 
 const encoder = new TextEncoder()
 const text = (id: string, value: string): BadFrame => ({ id, bytes: encoder.encode(value), allowed: null })

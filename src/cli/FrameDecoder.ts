@@ -1,10 +1,9 @@
 /** What `exchange decode` does with a line: a frame in JSON goes through an exchange's codec, an answer in JSON comes out. */
 import { Predicate, Result, Schema } from "effect"
 import type { OutFrame } from "../connection/Connection.ts"
-import type { PublicTag } from "../domain/Channel.ts"
 import type { InstrumentOf } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
-import type { Answer, Codec, ExchangeAdapter, Refusal, Sink, Topic } from "../ExchangeAdapter.ts"
+import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Sink, Topic } from "../ExchangeAdapter.ts"
 import * as EventJson from "./EventJson.ts"
 import type { JsonObject } from "./EventJson.ts"
 
@@ -158,6 +157,19 @@ export const longestLine = 64 * 1024 * 1024
 
 const newline = 10
 
+/** Topics that know what is known of their symbols, and belong to nobody. */
+export const contextOf = ({ kind }: ExchangeAdapter, instrumentOf: InstrumentOf): CodecContext => ({
+  topicOf: (key, channel, symbol) => ({
+    key,
+    channel,
+    symbol,
+    pair: instrumentOf(symbol)?.pair ?? null,
+    contractSize: instrumentOf(symbol)?.contractSize ?? (kind === "spot" ? 1 : null),
+    slot: null
+  }),
+  instrumentOf
+})
+
 export interface FrameDecoderOptions {
   readonly adapter: ExchangeAdapter
   readonly instrumentOf: InstrumentOf
@@ -178,17 +190,7 @@ export class FrameDecoder {
   constructor({ adapter, instrumentOf, now }: FrameDecoderOptions) {
     this.#outcome = new Outcome(this.counts)
     this.#now = now
-    this.#codec = adapter.makeCodec({
-      topicOf: (key: string, channel: PublicTag, symbol: string): Topic => ({
-        key,
-        channel,
-        symbol,
-        pair: instrumentOf(symbol)?.pair ?? null,
-        contractSize: instrumentOf(symbol)?.contractSize ?? (adapter.kind === "spot" ? 1 : null),
-        slot: null
-      }),
-      instrumentOf
-    })
+    this.#codec = adapter.makeCodec(contextOf(adapter, instrumentOf))
   }
 
   /** The answers to the lines that end in these bytes. */

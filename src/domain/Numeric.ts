@@ -132,13 +132,14 @@ export const isExcess = (text: string): boolean => text.length > exactDigits && 
 /** The name of an entry of a flat list of levels in an event's `exact` record. */
 export const levelKey = (side: "bids" | "asks", index: number): string => `${side}[${index}]`
 
-/**
- * Flat levels, `[price, quantity, …]`, from decimal texts; null when one of them is not a price above 0 with its quantity;
- * a missing side is empty. Texts that a number cannot hold are noted in `exact`.
- */
-export const readLevels = (
+type LevelTexts =
+  | ReadonlyArray<readonly [price: string, quantity: string, ...rest: ReadonlyArray<unknown>]>
+  | null
+  | undefined
+
+const readLevels = (
   side: "bids" | "asks",
-  levels: ReadonlyArray<readonly [price: string, quantity: string, ...rest: ReadonlyArray<unknown>]> | null | undefined,
+  levels: LevelTexts,
   exact: Record<string, string>
 ): ReadonlyArray<number> | null => {
   const flat: Array<number> = []
@@ -151,6 +152,31 @@ export const readLevels = (
     flat.push(price, quantity)
   }
   return flat
+}
+
+export interface Sides {
+  readonly bids: ReadonlyArray<number>
+  readonly asks: ReadonlyArray<number>
+  readonly exact: ExactText | null
+}
+
+/**
+ * Both sides of a book as flat levels, `[price, quantity, …]`, from decimal texts, with the texts that a number cannot
+ * hold; null when a level is not a price above 0 with its quantity. A missing side is empty.
+ */
+export const readSides = (bids: LevelTexts, asks: LevelTexts): Sides | null => {
+  const exact: Record<string, string> = {}
+  const flatBids = readLevels("bids", bids, exact)
+  const flatAsks = readLevels("asks", asks, exact)
+  if (flatBids === null || flatAsks === null) return null
+  return { bids: flatBids, asks: flatAsks, exact: Object.keys(exact).length === 0 ? null : exact }
+}
+
+/** A minimum as exchanges write it: null when there is none (absent, empty or 0), NaN when it is no plain decimal. */
+export const minimum = (text: string | null | undefined): number | null => {
+  if (text === null || text === undefined || text === "") return null
+  const value = fromText(text)
+  return value === 0 ? null : value
 }
 
 /** Plain decimal text of a number, never with an exponent. */

@@ -34,6 +34,32 @@ const excess = (text: string): string | null => {
   return Numeric.excess(bytes, 2, bytes.length - 1)
 }
 
+describe("Numeric.readSides", () => {
+  it("reads both sides, with the exact text of what a number cannot hold", () => {
+    assert.deepStrictEqual(Numeric.readSides([["1.5", "2"], ["1", "0"]], [["2", "0.12345678901234567", "more"]]), {
+      bids: [1.5, 2, 1, 0],
+      asks: [2, Number("0.12345678901234567")],
+      exact: { "asks[1]": "0.12345678901234567" }
+    })
+    assert.deepStrictEqual(Numeric.readSides(null, undefined), { bids: [], asks: [], exact: null })
+  })
+
+  it("reads neither where a level is no price above 0 with its quantity", () => {
+    for (const [price, quantity] of [["0", "1"], ["-1", "1"], ["x", "1"], ["1", "-1"], ["1", ""]] as const) {
+      assert.isNull(Numeric.readSides([[price, quantity]], []))
+      assert.isNull(Numeric.readSides([], [["1", "1"], [price, quantity]]))
+    }
+  })
+})
+
+describe("Numeric.minimum", () => {
+  it("is null where there is none, and NaN where it is no decimal", () => {
+    for (const text of [null, undefined, "", "0", "0.00"]) assert.isNull(Numeric.minimum(text))
+    assert.strictEqual(Numeric.minimum("0.10"), 0.1)
+    for (const text of ["-1", "x", "1e-7"]) assert.isNaN(Numeric.minimum(text))
+  })
+})
+
 describe("Numeric.parseSigned", () => {
   const parseSigned = (text: string): number => {
     const bytes = new TextEncoder().encode(`-7${text}77`)

@@ -1,6 +1,4 @@
-/** What the Gate tests share: a topic table, a sink that records, fixture files, exact decimals. */
-import * as fs from "node:fs"
-import * as path from "node:path"
+/** What the Gate tests share: a topic table, a sink that records, exact decimals. */
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import * as Numeric from "../../src/domain/Numeric.ts"
@@ -103,44 +101,4 @@ export const levelsOf = (
     ])
   }
   return levels
-}
-
-// ---- Fixture files ----
-
-const sharedFolder = path.resolve(import.meta.dirname, "../../../shared/fixtures")
-
-export const hasShared = fs.existsSync(sharedFolder)
-export const requireShared = process.env.REQUIRE_FIXTURES === "1"
-
-const readLines = (file: string): Array<unknown> =>
-  fs.readFileSync(file, "utf8").split("\n").filter((line) => line.trim() !== "").map((line) => JSON.parse(line))
-
-/** Cases of one shared file; none where the folder is absent. */
-export const shared = <A>(file: string): Array<A> =>
-  hasShared ? (readLines(path.join(sharedFolder, file)) as Array<A>) : []
-
-/** Cases of the project's own. */
-export const own = <A>(exchange: string, file: string): Array<A> =>
-  readLines(path.resolve(import.meta.dirname, "../fixtures", exchange, file)) as Array<A>
-
-export type Raw =
-  | string
-  | { readonly hex: string }
-  | { readonly generate: { readonly parts: ReadonlyArray<Part> } }
-
-interface Part {
-  readonly text?: string
-  readonly hex?: string
-  readonly repeat?: string
-  readonly times?: number
-}
-
-const partBytes = (part: Part): Uint8Array => {
-  if (part.hex !== undefined) return Buffer.from(part.hex, "hex")
-  return Buffer.from(part.text ?? (part.repeat ?? "").repeat(part.times ?? 1))
-}
-
-export const rawBytes = (raw: Raw): Uint8Array => {
-  if (typeof raw === "string") return Buffer.from(raw)
-  return "hex" in raw ? Buffer.from(raw.hex, "hex") : Buffer.concat(raw.generate.parts.map(partBytes))
 }

@@ -1,5 +1,4 @@
 /** What the tests of the MEXC adapter share: a recording sink, fixtures, and protobuf by the schema under test. */
-import { existsSync, readFileSync } from "node:fs"
 import type { PublicTag } from "../../src/domain/Channel.ts"
 import type { Instrument, InstrumentOf, TradingPair } from "../../src/domain/Instrument.ts"
 import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../../src/domain/Market.ts"
@@ -7,6 +6,7 @@ import * as Numeric from "../../src/domain/Numeric.ts"
 import type { Answer, Codec, CodecContext, Refusal, Sink, Topic } from "../../src/ExchangeAdapter.ts"
 import * as MexcSchema from "../../src/exchanges/mexc/MexcSchema.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
+import type { Raw } from "./SharedFixtures.ts"
 
 // ---- sink -----------------------------------------------------------------------------------------------------------
 
@@ -153,30 +153,6 @@ export const levelsOf = (update: BookUpdate, side: "bids" | "asks"): ReadonlyArr
 
 // ---- fixtures -------------------------------------------------------------------------------------------------------
 
-const sharedFolder = new URL("../../../shared/fixtures/", import.meta.url)
-const ownFolder = new URL("../fixtures/mexc-spot/", import.meta.url)
-
-export const hasSharedFixtures = existsSync(sharedFolder)
-export const requiresSharedFixtures = process.env["REQUIRE_FIXTURES"] === "1"
-
-const lines = (file: URL): ReadonlyArray<unknown> =>
-  readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as unknown)
-
-export type Raw =
-  | string
-  | { readonly hex: string }
-  | { readonly generate: { readonly parts: ReadonlyArray<Part> } }
-
-interface Part {
-  readonly text?: string
-  readonly hex?: string
-  readonly repeat?: string
-  readonly repeatHex?: string
-  readonly times?: number
-  readonly protobufField?: number
-  readonly content?: ReadonlyArray<Part>
-}
-
 export interface Step {
   readonly direction: "in" | "rest"
   readonly raw: Raw
@@ -189,9 +165,6 @@ export interface Shared {
   readonly expect: Readonly<Record<string, unknown>>
 }
 
-export const sharedFixtures = (file: string): ReadonlyArray<Shared> =>
-  hasSharedFixtures ? lines(new URL(file, sharedFolder)) as ReadonlyArray<Shared> : []
-
 export interface Own {
   readonly id: string
   readonly note: string
@@ -199,23 +172,7 @@ export interface Own {
   readonly calls: ReadonlyArray<Readonly<Record<string, unknown>>>
 }
 
-export const ownFixtures = (file: string): ReadonlyArray<Own> => lines(new URL(file, ownFolder)) as ReadonlyArray<Own>
-
-export const read = (raw: Raw): Uint8Array => {
-  if (typeof raw === "string") return bytesOf(raw)
-  if ("hex" in raw) return Uint8Array.from(Buffer.from(raw.hex, "hex"))
-  return concat(raw.generate.parts.map(part))
-}
-
 export const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(chunks))
-
-const part = (value: Part): Uint8Array => {
-  if (value.protobufField !== undefined) return field(value.protobufField, concat((value.content ?? []).map(part)))
-  if (value.text !== undefined) return bytesOf(value.text)
-  if (value.hex !== undefined) return read({ hex: value.hex })
-  const unit = value.repeatHex === undefined ? bytesOf(value.repeat ?? "") : read({ hex: value.repeatHex })
-  return concat(Array.from({ length: value.times ?? 0 }, () => unit))
-}
 
 // ---- protobuf by hand -----------------------------------------------------------------------------------------------
 

@@ -21,23 +21,21 @@ import type { Answer, BookRecipe, Codec, ExchangeAdapter, Topic } from "../../sr
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import { gateFutures } from "../../src/exchanges/gate/GateFutures.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
-import type { Call, Raw } from "./GateHarness.ts"
+import type { Call } from "./GateHarness.ts"
 import {
   canonical,
   contractSize,
   decimalOf,
   decode,
   eventsOf,
-  hasShared,
   isFallback,
   levelsOf,
   pairOf,
-  rawBytes,
   receivedAt,
-  requireShared,
-  shared,
   topicTable
 } from "./GateHarness.ts"
+import type { Raw } from "./SharedFixtures.ts"
+import { bytesOf, hasShared, requireShared, shared } from "./SharedFixtures.ts"
 
 type Pairs = ReadonlyArray<readonly [string, string]>
 
@@ -141,7 +139,7 @@ interface Final {
   readonly askLevels: number
 }
 
-const textOf = (raw: Raw): string => Buffer.from(rawBytes(raw)).toString("utf8")
+const textOf = (raw: Raw): string => Buffer.from(bytesOf(raw)).toString("utf8")
 
 const exact = ([price, quantity]: readonly [string, string]): [string, string] => [
   canonical(price),
@@ -399,7 +397,7 @@ describe.runIf(hasShared)("messages", () => {
   for (const [subject, stream, check] of messages) {
     for (const fixture of shared<Case>(`${subject.files}.${subject.prefix}.${stream}.jsonl`)) {
       it(fixture.id, () => {
-        const calls = decode(rawBytes(fixture.raw), codecOf(subject))
+        const calls = decode(bytesOf(fixture.raw), codecOf(subject))
         check(subject, calls, fixture.expect)
         const isUsual = !/\s/.test(textOf(fixture.raw)) && !unusual.has(fixture.id)
         // Slow streams have no layout of their own, so that nothing falls back.
@@ -413,7 +411,7 @@ describe.runIf(hasShared)("messages", () => {
     for (const { adapter, files, prefix } of [spot, futures]) {
       for (const fixture of shared<Case>(`${files}.${prefix}.obu.jsonl`)) {
         const topics = topicTable(adapter)
-        decode(rawBytes(fixture.raw), adapter.makeCodec(topics))
+        decode(bytesOf(fixture.raw), adapter.makeCodec(topics))
         const { symbol, level } = fixture.expect
         assert.deepStrictEqual(topics.asked, [`${prefix}.obu|ob.${symbol!.raw}.${level}`])
       }
@@ -525,7 +523,7 @@ describe.runIf(hasShared)("malformed and awkward frames", () => {
   for (const subject of [spot, futures]) {
     for (const fixture of shared<Case>(`${subject.files}.malformed.jsonl`)) {
       it(fixture.id, () => {
-        const calls = decode(rawBytes(fixture.raw), codecOf(subject)).filter((call) => call.call !== "fallback")
+        const calls = decode(bytesOf(fixture.raw), codecOf(subject)).filter((call) => call.call !== "fallback")
         assert.strictEqual(calls.length, 1)
         const outcome = outcomeOf(calls[0]!)
         const { expect } = fixture

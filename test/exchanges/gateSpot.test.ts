@@ -7,7 +7,8 @@ import * as Sequence from "../../src/domain/Sequence.ts"
 import type { Request, Topic } from "../../src/ExchangeAdapter.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import type { Call } from "./GateHarness.ts"
-import { decode, own, receivedAt } from "./GateHarness.ts"
+import { decode, receivedAt } from "./GateHarness.ts"
+import { own } from "./SharedFixtures.ts"
 
 // ---- Whole envelopes ----
 

@@ -25,7 +25,6 @@ import {
   field,
   makeSubject,
   pairOfSymbol,
-  read,
   receivedAt,
   RecordingSink,
   tagsOf,
@@ -1097,7 +1096,7 @@ describe("MEXC generic decoder", () => {
   })
 
   it("says why a frame cannot be read", () => {
-    const cut = MexcSchema.normalise(read({ hex: "0a05" }))
+    const cut = MexcSchema.normalise(Uint8Array.of(0x0a, 0x05))
     assert(cut._tag === "Unreadable")
     assert.match(cut.detail, /out of range/)
   })

@@ -9,25 +9,21 @@ import type { BookTicker, BookUpdate, Kline, Ticker, Trade } from "../../src/dom
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { BookRecipe, Stamp, Topic } from "../../src/ExchangeAdapter.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
-import type { AggreTag, Call, Raw, Shared, Step } from "./MexcFrames.ts"
+import type { AggreTag, Call, Own, Shared, Step } from "./MexcFrames.ts"
 import {
-  bytesOf,
   canonical,
   channelOf,
   decode,
   eventsOf,
   exactly,
-  hasSharedFixtures,
   levelsOf,
-  ownFixtures,
   pairOfSymbol,
-  read,
-  requiresSharedFixtures,
-  sharedFixtures,
   sideOf,
   tagsOf,
   tradeOf
 } from "./MexcFrames.ts"
+import type { Raw } from "./SharedFixtures.ts"
+import { bytesOf, hasShared, own, shared, withFixtures } from "./SharedFixtures.ts"
 
 // ---- shared fixtures ------------------------------------------------------------------------------------------------
 
@@ -258,7 +254,7 @@ const outcomes = (calls: ReadonlyArray<Call>): ReadonlyArray<string> => {
 const privateFiles = ["private.account", "private.deals", "private.orders"]
 
 const checkInbound = (fixture: Shared): void => {
-  const calls = decode(read(fixture.raw as Raw))
+  const calls = decode(bytesOf(fixture.raw as Raw))
   const expected = fixture.expect as Expect
   assert.isNotEmpty(calls)
   if (expected.oneOf !== undefined) {
@@ -286,27 +282,25 @@ const inboundFiles = [
   "miniTickers"
 ]
 
-const withShared = hasSharedFixtures || requiresSharedFixtures ? it : it.skip
-
-const areThere = (): void => assert.isTrue(hasSharedFixtures)
+const areThere = (): void => assert.isTrue(hasShared)
 
 describe("MEXC spot, shared fixtures", () => {
-  withShared("are there", areThere)
+  withFixtures("are there", areThere)
 
-  for (const fixture of inboundFiles.flatMap((file) => sharedFixtures(`mexc-spot.${file}.jsonl`))) {
+  for (const fixture of inboundFiles.flatMap((file) => shared<Shared>(`mexc-spot.${file}.jsonl`))) {
     if (fixture.direction === "in") it(fixture.id, () => checkInbound(fixture))
   }
 
-  const privates = privateFiles.flatMap((file) => sharedFixtures(`mexc-spot.${file}.jsonl`))
+  const privates = privateFiles.flatMap((file) => shared<Shared>(`mexc-spot.${file}.jsonl`))
 
-  withShared("ignores the frames of private channels", () => {
+  withFixtures("ignores the frames of private channels", () => {
     assert.isNotEmpty(privates)
-    for (const { raw } of privates) assert.deepStrictEqual(tagsOf(decode(read(raw as Raw))), ["ignored"])
+    for (const { raw } of privates) assert.deepStrictEqual(tagsOf(decode(bytesOf(raw as Raw))), ["ignored"])
   })
 
   for (const { id } of privates) it.skip(`${id} (private channel, not offered)`, () => undefined)
 
-  for (const fixture of sharedFixtures("mexc-spot.control.jsonl").filter(({ direction }) => direction === "out")) {
+  for (const fixture of shared<Shared>("mexc-spot.control.jsonl").filter(({ direction }) => direction === "out")) {
     const { kind, params } = fixture.expect as { readonly kind: string; readonly params?: ReadonlyArray<string> }
     if (kind === "ping") {
       it(fixture.id, () => {
@@ -357,9 +351,9 @@ const restKinds: Readonly<Record<string, (fixture: Shared) => Effect.Effect<void
 }
 
 describe("MEXC spot, shared REST fixtures", () => {
-  withShared("are there", areThere)
+  withFixtures("are there", areThere)
 
-  for (const fixture of sharedFixtures("mexc-spot.rest.jsonl")) {
+  for (const fixture of shared<Shared>("mexc-spot.rest.jsonl")) {
     const kind = String(fixture.expect["kind"])
     const check = restKinds[kind]
     if (check === undefined) it.skip(`${fixture.id} (no call of the adapter answers with ${kind})`, () => undefined)
@@ -485,13 +479,13 @@ const expectedOutcome = (expected: Readonly<Record<string, unknown>>): Outcome =
 
 const feed = Effect.fnUntraced(function*(driver: RecipeDriver, index: number, step: Step) {
   if (step.direction === "rest") driver.snapshot(index, yield* snapshotOf(step.raw as string))
-  else driver.update(index, only(eventsOf(decode(read(step.raw)))) as BookUpdate)
+  else driver.update(index, only(eventsOf(decode(bytesOf(step.raw)))) as BookUpdate)
 })
 
 describe("MEXC spot, shared book sequences", () => {
-  withShared("are there", areThere)
+  withFixtures("are there", areThere)
 
-  for (const fixture of sharedFixtures("mexc-spot.aggre.depth.sequence.jsonl")) {
+  for (const fixture of shared<Shared>("mexc-spot.aggre.depth.sequence.jsonl")) {
     it.effect(fixture.id, () =>
       Effect.gen(function*() {
         const driver = new RecipeDriver(mexcSpot.book(bookChannel))
@@ -526,9 +520,9 @@ const ownFiles = [
 
 describe("MEXC spot, own fixtures", () => {
   for (const file of ownFiles) {
-    for (const fixture of ownFixtures(file)) {
+    for (const fixture of own<Own>("mexc-spot", file)) {
       it(fixture.id, () => {
-        assert.deepStrictEqual(decode(read(fixture.frame)).map(plain), fixture.calls as ReadonlyArray<unknown>)
+        assert.deepStrictEqual(decode(bytesOf(fixture.frame)).map(plain), fixture.calls as ReadonlyArray<unknown>)
       })
     }
   }
@@ -684,7 +678,7 @@ describe("MEXC spot, requests", () => {
         assert.deepStrictEqual(requests.flatMap((request) => request.topics), topics)
         assert.deepStrictEqual(requests.map(({ id }) => id), requests.map((_, i) => i + 1))
         for (const { frame, topics: part } of requests) {
-          assert.isAtMost(bytesOf(frame).length, mexcSpot.limits.requestBytes)
+          assert.isAtMost(Buffer.byteLength(frame), mexcSpot.limits.requestBytes)
           assert.isAtMost(part.length, mexcSpot.limits.topicsPerRequest)
         }
       }

@@ -11,6 +11,7 @@ import type { Codec, Sink, Topic } from "../../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import * as MexcFrames from "../../../test/exchanges/MexcFrames.ts"
+import * as SharedFixtures from "../../../test/exchanges/SharedFixtures.ts"
 import type { Services, Subject } from "../../../test/suites/Exchange.ts"
 import * as Mutations from "../Mutations.ts"
 import type { Case, Proof } from "../Proof.ts"
@@ -109,8 +110,8 @@ const cleanOf = (subject: Subject, bytes: Uint8Array): Clean => {
 const fixtureFolder = (exchange: string): string => join(import.meta.dirname, "../../../test/fixtures", exchange)
 
 interface FixtureLine {
-  readonly raw?: MexcFrames.Raw
-  readonly frame?: MexcFrames.Raw
+  readonly raw?: SharedFixtures.Raw
+  readonly frame?: SharedFixtures.Raw
 }
 
 /** The project's own fixtures of the exchange: at least one of every kind of frame. */
@@ -120,7 +121,7 @@ const fixtures = (exchange: string): ReadonlyArray<Uint8Array> => {
   return lines.filter((line) => line !== "").flatMap((line) => {
     const { frame, raw } = JSON.parse(line) as FixtureLine
     const given = frame ?? raw
-    return given === undefined ? [] : [MexcFrames.read(given)]
+    return given === undefined ? [] : [SharedFixtures.bytesOf(given)]
   })
 }
 

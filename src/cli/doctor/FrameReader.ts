@@ -3,6 +3,7 @@ import type { OutFrame } from "../../connection/Connection.ts"
 import type { InstrumentOf } from "../../domain/Instrument.ts"
 import type { MarketEvent } from "../../domain/Market.ts"
 import type { Answer, Codec, ExchangeAdapter, Refusal, Sink, Topic } from "../../ExchangeAdapter.ts"
+import { contextOf } from "../FrameDecoder.ts"
 
 /** A frame and what the adapter's decoder made of it. */
 export interface SeenFrame {
@@ -43,17 +44,7 @@ export class FrameReader implements Sink {
   #frame = new Seen(new Uint8Array(), 0)
 
   constructor(adapter: ExchangeAdapter, instrumentOf: InstrumentOf) {
-    this.#codec = adapter.makeCodec({
-      topicOf: (key, channel, symbol): Topic => ({
-        key,
-        channel,
-        symbol,
-        pair: instrumentOf(symbol)?.pair ?? null,
-        contractSize: instrumentOf(symbol)?.contractSize ?? (adapter.kind === "spot" ? 1 : null),
-        slot: null
-      }),
-      instrumentOf
-    })
+    this.#codec = adapter.makeCodec(contextOf(adapter, instrumentOf))
   }
 
   read(frame: Uint8Array, receivedAt: number): SeenFrame {

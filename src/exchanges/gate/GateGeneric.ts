@@ -76,8 +76,6 @@ const exactOf = (fields: Fields): ExactText | null => {
   return long.length === 0 ? null : Object.fromEntries(long)
 }
 
-const exactOrNull = (exact: ExactText): ExactText | null => Object.keys(exact).length === 0 ? null : exact
-
 // ---- Best prices and trades ----
 
 /** -1 for an empty text, as the scanner has it. */
@@ -184,16 +182,14 @@ const deltas = (
   if (first === null) return fail("a delta without U")
   const firstVersion = GateWire.sequenceOf(first)
   if (firstVersion > version) return fail(`U ${firstVersion} behind u ${version}`)
-  const exact: Record<string, string> = {}
-  const bids = Numeric.readLevels("bids", GateWire.levelTexts(result.b), exact)
-  const asks = Numeric.readLevels("asks", GateWire.levelTexts(result.a), exact)
-  if (bids === null || asks === null) return fail(noLevel)
+  const sides = Numeric.readSides(GateWire.levelTexts(result.b), GateWire.levelTexts(result.a))
+  if (sides === null) return fail(noLevel)
   const topic = tableOf(frame.topics, levelCount(result.l)).findText(result.s)
   if (topic === null) return noTopic(result.s)
   const time = optionalTime(result.t)
   return one(
     topic,
-    GateEvents.book(topic, full, bids, asks, firstVersion, version, time, frame.receivedAt, exactOrNull(exact))
+    GateEvents.book(topic, full, sides.bids, sides.asks, firstVersion, version, time, frame.receivedAt, sides.exact)
   )
 }
 
@@ -211,10 +207,8 @@ interface Whole {
 }
 
 const wholeBook = (frame: Frame, whole: Whole): Read<ReadonlyArray<Decoded>> => {
-  const exact: Record<string, string> = {}
-  const bids = Numeric.readLevels("bids", GateWire.levelTexts(whole.bids), exact)
-  const asks = Numeric.readLevels("asks", GateWire.levelTexts(whole.asks), exact)
-  if (bids === null || asks === null) return fail(noLevel)
+  const sides = Numeric.readSides(GateWire.levelTexts(whole.bids), GateWire.levelTexts(whole.asks))
+  if (sides === null) return fail(noLevel)
   const tables: FeedTables = frame.topics.whole
   const topic = tables.of(whole.levels).findText(whole.symbol)
   if (topic === null) return noTopic(whole.symbol)
@@ -225,13 +219,13 @@ const wholeBook = (frame: Frame, whole: Whole): Read<ReadonlyArray<Decoded>> => 
     event: GateEvents.book(
       of,
       true,
-      bids,
-      asks,
+      sides.bids,
+      sides.asks,
       version,
       version,
       whole.time,
       frame.receivedAt,
-      exactOrNull(exact)
+      sides.exact
     )
   })))
 }

@@ -47,8 +47,8 @@ export const readPair = row(CurrencyPair, (product, row) => {
   const pair = pairOf(row.base, row.quote)
   // What is subscribed is made from base and quote, so a pair under another name could not be reached.
   if (!isTradingPair(pair) || GateRequests.symbol(product, pair) !== row.id) return Result.fail(`the name ${row.id}`)
-  const minQuantity = least(row.min_base_amount)
-  const minNotional = least(row.min_quote_amount)
+  const minQuantity = Numeric.minimum(row.min_base_amount)
+  const minNotional = Numeric.minimum(row.min_quote_amount)
   if (Number.isNaN(minQuantity) || Number.isNaN(minNotional)) return Result.fail(`the minimums of ${row.id}`)
   return Result.succeed({
     exchange: product.id,
@@ -66,13 +66,6 @@ export const readPair = row(CurrencyPair, (product, row) => {
     contractSize: 1
   })
 })
-
-/** A minimum; null when there is none, NaN when it is no decimal. */
-const least = (text: string | null | undefined): number | null => {
-  if (text === null || text === undefined || text === "") return null
-  const value = Numeric.fromText(text)
-  return value === 0 ? null : value
-}
 
 /** One open side is enough to trade. An untradable pair is off for good when it has been given a delisting time. */
 const pairStatus = (row: CurrencyPair): Instrument["status"] => {
@@ -114,7 +107,7 @@ export const readContract = row(Contract, (product, row) => {
   const contractSize = Numeric.fromText(row.quanto_multiplier)
   const priceStep = Numeric.fromText(row.order_price_round)
   if (!(contractSize > 0 && priceStep > 0)) return Result.fail(`multiplier or price step of ${row.name}`)
-  const minQuantity = least(sizeOf(row.order_size_min))
+  const minQuantity = Numeric.minimum(sizeOf(row.order_size_min))
   if (Number.isNaN(minQuantity)) return Result.fail(`the minimum of ${row.name}`)
   return Result.succeed({
     exchange: product.id,

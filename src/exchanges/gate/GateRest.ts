@@ -144,24 +144,22 @@ interface About {
 
 /** Null when a level is none. */
 const readBook = (about: About, book: OrderBook, timeUnit: number): BookUpdate | null => {
-  const exact: Record<string, string> = {}
-  const bids = Numeric.readLevels("bids", GateWire.levelTexts(book.bids), exact)
-  const asks = Numeric.readLevels("asks", GateWire.levelTexts(book.asks), exact)
-  if (bids === null || asks === null) return null
+  const sides = Numeric.readSides(GateWire.levelTexts(book.bids), GateWire.levelTexts(book.asks))
+  if (sides === null) return null
   const version = GateWire.sequenceOf(book.id)
   return {
     _tag: "BookUpdate",
     kind: "snapshot",
     pair: about.instrument?.pair ?? null,
     symbol: about.symbol,
-    bids,
-    asks,
+    bids: sides.bids,
+    asks: sides.asks,
     firstVersion: version,
     version,
     // Seconds have three decimals.
     exchangeTime: typeof book.update === "number" ? Math.round(book.update * timeUnit) : null,
     receivedAt: about.receivedAt,
     contractSize: about.instrument?.contractSize ?? about.contractSize,
-    exact: Object.keys(exact).length === 0 ? null : exact
+    exact: sides.exact
   }
 }

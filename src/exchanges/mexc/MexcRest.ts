@@ -136,8 +136,8 @@ const readMarket = (value: unknown): Result.Result<Instrument, string> => {
 }
 
 const instrumentOf = (market: Market): Instrument | null => {
-  const minQuantity = least(market.baseSizePrecision)
-  const minNotional = least(market.quoteAmountPrecision)
+  const minQuantity = Numeric.minimum(market.baseSizePrecision)
+  const minNotional = Numeric.minimum(market.quoteAmountPrecision)
   if (
     !isTradingPair(pairOf(market.baseAsset, market.quoteAsset)) || Number.isNaN(minQuantity) ||
     Number.isNaN(minNotional)
@@ -173,13 +173,6 @@ const turnoverOf = ({ lastPrice, quoteVolume, volume }: DayTicker): number | nul
 
 const isGiven = (text: string | null | undefined): text is string => text !== undefined && text !== null && text !== ""
 
-/** A minimum; null when there is none, NaN when it is no decimal. */
-const least = (text: string | undefined): number | null => {
-  if (text === undefined || text === "") return null
-  const value = Numeric.fromText(text)
-  return value === 0 ? null : value
-}
-
 /** Orders need the market online, open to the API and not closed on both sides. */
 const statusOf = (market: Market): Instrument["status"] => {
   const status = String(market.status)
@@ -199,22 +192,20 @@ const readDepth = (about: Snapshot, depth: Depth): Result.Result<BookUpdate, str
     ? null
     : Sequence.fromText(String(depth.lastUpdateId))
   if (version === null) return Result.fail(`lastUpdateId ${depth.lastUpdateId}`)
-  const exact: Record<string, string> = {}
-  const bids = Numeric.readLevels("bids", depth.bids, exact)
-  const asks = Numeric.readLevels("asks", depth.asks, exact)
-  if (bids === null || asks === null) return Result.fail("a level is no price and quantity")
+  const sides = Numeric.readSides(depth.bids, depth.asks)
+  if (sides === null) return Result.fail("a level is no price and quantity")
   return Result.succeed({
     _tag: "BookUpdate",
     kind: "snapshot",
     pair: about.pair,
     symbol: about.symbol,
-    bids,
-    asks,
+    bids: sides.bids,
+    asks: sides.asks,
     firstVersion: version,
     version,
     exchangeTime: depth.timestamp ?? null,
     receivedAt: about.receivedAt,
     contractSize: 1,
-    exact: Object.keys(exact).length === 0 ? null : exact
+    exact: sides.exact
   })
 }
