@@ -100,6 +100,38 @@ export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestF
   retryAfterMs: Schema.optional(Schema.Finite)
 }) {}
 
+/** An order that the instrument or the exchange cannot take. Nothing was sent. */
+export class InvalidOrder extends Schema.TaggedError<InvalidOrder>()("InvalidOrder", {
+  symbol: Schema.String,
+  /** What of the request is wrong: `quantity`, `price`, `clientOrderId`, … */
+  field: Schema.String,
+  detail: Schema.String
+}) {}
+
+/** The exchange has no such order or command. Nothing was sent. */
+export class UnsupportedOrder extends Schema.TaggedError<UnsupportedOrder>()("UnsupportedOrder", {
+  symbol: Schema.optional(Schema.String),
+  detail: Schema.String
+}) {}
+
+/** A command waited for its turn within the exchange's limits for longer than it may. Nothing was sent. */
+export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
+  /** The limit that is used up. */
+  budget: Schema.String,
+  /** Milliseconds until there is room. */
+  retryAfterMs: Schema.Finite,
+  detail: Schema.String
+}) {}
+
+/** The difference between our clock and the exchange's is not known, or too large, so signed requests would be refused. */
+export class ClockUnusable extends Schema.TaggedError<ClockUnusable>()("ClockUnusable", {
+  /** Ours minus the exchange's; null when it could not be measured. */
+  offsetMs: Schema.NullOr(Schema.Finite),
+  /** The offset is right to within this; null when it could not be measured. */
+  errorMs: Schema.NullOr(Schema.Finite),
+  detail: Schema.String
+}) {}
+
 /** The service was closed; build its Layer anew. */
 export class Closed extends Schema.TaggedError<Closed>()("Closed", { detail: Schema.String }) {}
 
@@ -118,6 +150,10 @@ export const Reason = Schema.Union([
   UnknownPair,
   DecodeFailed,
   RequestFailed,
+  InvalidOrder,
+  UnsupportedOrder,
+  RateLimited,
+  ClockUnusable,
   Closed,
   InvalidUse
 ])
@@ -147,6 +183,7 @@ const isTransient = (reason: Reason): boolean => {
     case "Disconnected":
     case "Silent":
     case "SubscriptionTimeout":
+    case "RateLimited":
       return true
     case "ConnectFailed":
       return reason.retryable
@@ -160,6 +197,9 @@ const isTransient = (reason: Reason): boolean => {
     case "AuthRejected":
     case "UnsupportedChannel":
     case "UnknownPair":
+    case "InvalidOrder":
+    case "UnsupportedOrder":
+    case "ClockUnusable":
     case "Closed":
     case "InvalidUse":
       return false
@@ -202,6 +242,14 @@ const describers: { readonly [K in Reason["_tag"]]: (reason: Extract<Reason, { r
     `${r.request} failed (${r.status === null ? "no answer" : `HTTP ${r.status}`}, ${r.code}: ${r.detail}); ${
       advice[r.class]
     }`,
+  InvalidOrder: (r) => `the order for ${r.symbol} was not sent: ${r.field} ${r.detail}`,
+  UnsupportedOrder: (r) => `${r.symbol === undefined ? "" : `${r.symbol}: `}nothing was sent: ${r.detail}`,
+  RateLimited: (r) =>
+    `nothing was sent: the limit ${r.budget} is used up for another ${Math.ceil(r.retryAfterMs)} ms; ${r.detail}`,
+  ClockUnusable: (r) =>
+    `our clock cannot sign for this exchange (${
+      r.offsetMs === null ? "offset unknown" : `offset ${r.offsetMs} ms ± ${r.errorMs} ms`
+    }): ${r.detail}`,
   Closed: (r) => `closed: ${r.detail}`,
   InvalidUse: (r) => r.detail
 }

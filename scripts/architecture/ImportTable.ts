@@ -20,7 +20,7 @@ const services = [
 ]
 
 const consumers = ["domain", "ExchangeError", "services"]
-const factory = [...consumers, "connection", "ExchangeAdapter", "session"]
+const factory = [...consumers, "connection", "ExchangeAdapter", "AccountAdapter", "session", "account"]
 const frontDoor = [...factory, "ExchangeFactory", "exchanges", "exchanges/index", "composite"]
 const everything = [
   ...frontDoor,
@@ -42,11 +42,19 @@ export const table: Readonly<Record<string, Row>> = {
   services: { may: ["domain", "ExchangeError"] },
   RestClient: { may: ["domain", "ExchangeError"] },
   ExchangeDialect: { may: ["domain", "ExchangeError"] },
+  AccountWorld: { may: ["domain"] },
   connection: { may: ["self", "domain", "ExchangeError"] },
   ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
+  AccountAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeAdapter", "services"] },
   session: { may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter"] },
-  exchanges: { may: ["self", "domain", "ExchangeError", "ExchangeAdapter", "RestClient"], mayTypes: ["connection"] },
-  dialect: { may: ["self", "domain", "ExchangeDialect"] },
+  account: {
+    may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter", "AccountAdapter", "session"]
+  },
+  exchanges: {
+    may: ["self", "domain", "ExchangeError", "ExchangeAdapter", "AccountAdapter", "RestClient"],
+    mayTypes: ["connection"]
+  },
+  dialect: { may: ["self", "domain", "ExchangeDialect", "AccountWorld"] },
   "exchanges/index": { may: ["exchanges"] },
   "exchanges/dialects": { may: ["dialect"] },
   ExchangeFactory: { may: factory },
@@ -56,7 +64,9 @@ export const table: Readonly<Record<string, Row>> = {
   legacy: { may: ["self", ...consumers] },
   arbitrage: { may: ["self", ...consumers, "composite"] },
   flags: { may: ["self"] },
-  simulator: { may: ["self", "domain", "ExchangeError", "ExchangeDialect", "connection/MemoryNetwork"] },
+  simulator: {
+    may: ["self", "domain", "ExchangeError", "ExchangeDialect", "AccountWorld", "connection/MemoryNetwork"]
+  },
   Exchanges: { may: frontDoor },
   JournalFile: { may: ["domain", "ExchangeError", "connection"] },
   index: { may: everything.filter((unit) => unit !== "index") },

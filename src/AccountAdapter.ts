@@ -1,0 +1,226 @@
+/**
+ * The account half of an exchange, as data. Like the public half it opens nothing, times nothing and retries nothing: it
+ * says how requests are signed and spelled, how frames and answers read, and what the limits are.
+ */
+import type { Duration, Effect, Scope } from "effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { Algorithm, Signer } from "./connection/Auth.ts"
+import type { Endpoint, OutFrame } from "./connection/Connection.ts"
+import type { AccountEvent, Balance, Fill, MarginMode, Order, Position, Side, TimeInForce } from "./domain/Account.ts"
+import type * as Decimal from "./domain/Decimal.ts"
+import type { Instrument, InstrumentOf, TradingPair } from "./domain/Instrument.ts"
+import type { PrivateTag } from "./domain/PrivateChannel.ts"
+import type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeAdapter.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
+import type { Ability, Rejection } from "./OrderEntry.ts"
+import type { Use } from "./RateLimits.ts"
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+/** An order whose numbers are on the instrument's steps and within its limits, as plain text. */
+export interface PreparedOrder {
+  readonly instrument: Instrument
+  readonly side: Side
+  readonly type: "limit" | "market"
+  readonly timeInForce: TimeInForce
+  readonly price: string | null
+  /** Base or contracts, without sign. */
+  readonly quantity: string | null
+  /** Quote to spend. */
+  readonly quoteQuantity: string | null
+  readonly reduceOnly: boolean
+  readonly trigger: {
+    readonly kind: "stop" | "takeProfit"
+    readonly price: string
+    readonly by: "last" | "mark" | "index"
+  } | null
+  /** Ours, without the exchange's prefix. */
+  readonly clientOrderId: string
+}
+
+export type SymbolRef =
+  | { readonly symbol: string; readonly orderId: string }
+  | { readonly symbol: string; readonly clientOrderId: string }
+
+/** Everything that `OrderEntry` can ask of an exchange. */
+export type Command =
+  | { readonly _tag: "Place"; readonly order: PreparedOrder }
+  | { readonly _tag: "PlaceAll"; readonly orders: ReadonlyArray<PreparedOrder> }
+  | { readonly _tag: "Cancel"; readonly ref: SymbolRef }
+  | { readonly _tag: "CancelAll"; readonly symbol: string | null }
+  | {
+    readonly _tag: "Amend"
+    readonly ref: SymbolRef
+    readonly side: Side
+    readonly price: string | null
+    /** Whole quantity, filled part included, without sign. */
+    readonly quantity: string | null
+  }
+  | { readonly _tag: "Get"; readonly ref: SymbolRef }
+  | { readonly _tag: "OpenOrders"; readonly symbol: string | null }
+  | { readonly _tag: "CancelAllAfter"; readonly afterMs: number | null; readonly symbol: string | null }
+  | { readonly _tag: "Leverage"; readonly symbol: string }
+  | { readonly _tag: "SetLeverage"; readonly symbol: string; readonly leverage: string }
+  | { readonly _tag: "SetMarginMode"; readonly symbol: string; readonly mode: MarginMode }
+
+/** What a command's answer holds. */
+export type Reply =
+  | { readonly _tag: "Order"; readonly order: Order }
+  | { readonly _tag: "Orders"; readonly orders: ReadonlyArray<Order> }
+  /** One for each order of a `PlaceAll`, in its order. */
+  | { readonly _tag: "Placed"; readonly results: ReadonlyArray<Order | Rejection> }
+  /** `Get`: there is no such order. */
+  | { readonly _tag: "Nothing" }
+  | { readonly _tag: "Leverage"; readonly leverage: Decimal.Decimal; readonly mode: MarginMode }
+  | { readonly _tag: "Done" }
+
+/** Order entry over the exchange's own socket (Gate). Pure; whoever runs it owns the connection. */
+export interface OrderSocket {
+  /** Commands that go over it; the others go over REST. */
+  readonly commands: ReadonlySet<Command["_tag"]>
+  readonly endpoint: (url: string) => Endpoint
+  readonly login: (signer: Signer, stamp: Stamp) => Effect.Effect<{ readonly frame: OutFrame; readonly id: string }>
+  readonly request: (command: Command, stamp: Stamp) => { readonly frame: OutFrame; readonly id: string }
+  /** Reads one frame. Never throws. */
+  readonly decode: (frame: Uint8Array, instrumentOf: InstrumentOf, sink: OrderSink) => void
+}
+
+export interface OrderSink {
+  /** The exchange has the request; what became of it follows. */
+  readonly received: (id: string) => void
+  readonly answered: (id: string, reply: Reply) => void
+  readonly refused: (id: string, rejection: Rejection) => void
+  readonly loggedIn: (id: string) => void
+  readonly loginRefused: (id: string, rejection: Rejection) => void
+  readonly pong: () => void
+  readonly closing: (detail: string) => void
+  readonly ignored: (detail: string) => void
+  readonly failed: (detail: string) => void
+}
+
+export interface OrderProtocol {
+  readonly abilities: ReadonlySet<Ability>
+  /** Null: everything goes over REST (MEXC). */
+  readonly socket: OrderSocket | null
+  readonly clientOrderIds: {
+    /** An id from a part that is unique, valid by the exchange's rules. */
+    readonly make: (unique: string) => string
+    /** Why an id is not valid; null when it is. */
+    readonly problem: (id: string) => string | null
+  }
+  /** Most orders in one `PlaceAll`. */
+  readonly batchSize: number
+  /** What a command uses of the exchange's limits for this account. */
+  readonly uses: (command: Command) => ReadonlyArray<Use>
+}
+
+// ---- REST -----------------------------------------------------------------------------------------------------------
+
+export interface AccountRestOptions {
+  readonly client: HttpClient.HttpClient
+  /** Without trailing slash. */
+  readonly url: string
+  readonly signer: Signer
+  /** The exchange's clock, ms: what signatures carry. Fails when it is not known well enough. */
+  readonly now: Effect.Effect<number, ExchangeError>
+  readonly instrumentOf: InstrumentOf
+}
+
+/**
+ * Signed REST calls of one account. A request that the exchange refused fails with `RequestFailed` and a status below
+ * 500; one whose answer was lost has status null or 5xx, so that whoever wrote knows that the outcome is unknown.
+ */
+export interface AccountCalls {
+  readonly userId: Effect.Effect<string, ExchangeError>
+  readonly balances: Effect.Effect<ReadonlyArray<Balance>, ExchangeError>
+  readonly positions: Effect.Effect<ReadonlyArray<Position>, ExchangeError>
+  readonly openOrders: (symbol: string | null) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
+  /** Oldest first. `since` in ms. */
+  readonly fills: (
+    query: { readonly symbol: string | null; readonly since: number | null }
+  ) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>
+  readonly run: (command: Command) => Effect.Effect<Reply, ExchangeError>
+  /** A key for the private stream's URL, where the exchange wants one (MEXC). */
+  readonly listenKeys?: {
+    readonly make: Effect.Effect<string, ExchangeError>
+    readonly renew: (key: string) => Effect.Effect<void, ExchangeError>
+    readonly remove: (key: string) => Effect.Effect<void, ExchangeError>
+  } | undefined
+}
+
+// ---- private stream -------------------------------------------------------------------------------------------------
+
+/** Where the private stream connects, acquired in the connection's scope. */
+export interface PrivateEndpoint extends Endpoint {
+  /** Runs beside the connection, and its failure ends it: keeps a listen key alive. */
+  readonly lease?: Effect.Effect<never, ExchangeError> | undefined
+  /** Replace the connection, make before break, at this age. */
+  readonly rotateAfter?: Duration.Input | undefined
+}
+
+/** One private topic on the wire. */
+export interface PrivateTopic {
+  readonly key: string
+  readonly channel: PrivateTag
+}
+
+export interface PrivateRequest {
+  readonly frame: OutFrame
+  readonly id: number
+  readonly topics: ReadonlyArray<PrivateTopic>
+}
+
+/** Receives what a private frame holds; as `Sink` of the public half. */
+export interface PrivateSink {
+  readonly event: (channel: PrivateTag, event: AccountEvent) => void
+  readonly acknowledged: (answer: Answer) => void
+  readonly rejected: (answer: Answer, refusal: Refusal) => void
+  readonly pong: () => void
+  readonly closing: (detail: string) => void
+  readonly ignored: (detail: string) => void
+  readonly failed: (detail: string) => void
+}
+
+export interface PrivateCodec {
+  readonly decode: (frame: Uint8Array, receivedAt: number, sink: PrivateSink) => void
+}
+
+export interface PrivateStream {
+  readonly endpoint: (url: string, calls: AccountCalls) => Effect.Effect<PrivateEndpoint, ExchangeError, Scope.Scope>
+  /** Whether topics name the user, so that the id has to be read first. */
+  readonly needsUserId: boolean
+  /** Wire topics of a channel. */
+  readonly topics: (channel: PrivateTag, userId: string) => ReadonlyArray<PrivateTopic>
+  readonly subscribe: (
+    topics: ReadonlyArray<PrivateTopic>,
+    stamp: Stamp,
+    signer: Signer
+  ) => Effect.Effect<ReadonlyArray<PrivateRequest>>
+  readonly unsubscribe: PrivateStream["subscribe"]
+  readonly makeCodec: (instrumentOf: InstrumentOf) => PrivateCodec
+  readonly heartbeat: Heartbeat
+}
+
+// ---- all together ---------------------------------------------------------------------------------------------------
+
+export interface AccountCoverage {
+  readonly channel: PrivateTag | "OrderEntry"
+  readonly wire: string
+  readonly note: string
+  readonly source: string
+}
+
+export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag> {
+  readonly algorithm: Algorithm
+  readonly channels: ReadonlySet<Tags>
+  readonly coverage: ReadonlyArray<AccountCoverage>
+  readonly makeCalls: (options: AccountRestOptions) => AccountCalls
+  /** Whether fills and open orders are looked up by pair only, so that what is not named is not covered (MEXC). */
+  readonly needsPair: boolean
+  readonly stream: PrivateStream
+  readonly orders: OrderProtocol
+}
+
+/** Pair of a symbol, where it is known. */
+export const pairOf = (instrumentOf: InstrumentOf, symbol: string): TradingPair | null =>
+  instrumentOf(symbol)?.pair ?? null

@@ -1,0 +1,30 @@
+/** Readings of one account over REST: what reconciliation compares the stream with. Paced within the exchange's limits. */
+import { Context } from "effect"
+import type { Effect } from "effect"
+import type { Balance, Fill, Order, Position } from "./domain/Account.ts"
+import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
+
+/** Which fills. Exchanges that need a pair fail with `InvalidUse` without one. */
+export interface FillsQuery {
+  readonly pair?: TradingPair | undefined
+  /** ms. */
+  readonly since?: number | undefined
+}
+
+export class AccountRest extends Context.Service<AccountRest, {
+  readonly exchange: ExchangeId
+  /** Name of the account in this program, for logs and metrics; never a key. */
+  readonly account: string
+  /** The exchange's number of the user. */
+  readonly userId: Effect.Effect<string, ExchangeError>
+  /** Assets of which there is something. */
+  readonly balances: Effect.Effect<ReadonlyArray<Balance>, ExchangeError>
+  /** Every open position; none on spot. */
+  readonly positions: Effect.Effect<ReadonlyArray<Position>, ExchangeError>
+  readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
+  /** Oldest first. */
+  readonly fills: (query: FillsQuery) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>
+  /** Whether `fills` and `openOrders` need a pair, so that what is not named is not covered (MEXC). */
+  readonly needsPair: boolean
+}>()("effect-exchange/AccountRest") {}

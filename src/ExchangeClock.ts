@@ -1,0 +1,108 @@
+/**
+ * How far our clock is from the exchange's, with an error bound, shared by everything that signs. The exchange's time is
+ * asked several times; the answer of the shortest round trip says most, and is right to within half of that round trip.
+ */
+import { Clock, Context, Effect, Metric, Schedule, Semaphore } from "effect"
+import type { Duration, Scope } from "effect"
+import type { ExchangeId } from "./domain/Instrument.ts"
+import * as ExchangeError from "./ExchangeError.ts"
+
+export interface ClockReading {
+  /** Our clock minus the exchange's, ms. */
+  readonly offsetMs: number
+  /** The offset is right to within this, ms. */
+  readonly errorMs: number
+  /** When it was measured, ms of our clock. */
+  readonly at: number
+}
+
+export interface ClockOptions {
+  /** Answers of the exchange's clock that one measurement takes. */
+  readonly samples: number
+  /** From one measurement to the next. */
+  readonly interval: Duration.Input
+  /** Beyond this error nothing is signed. */
+  readonly maxErrorMs: number
+  /** Beyond this offset nothing is signed: the machine's clock is wrong, and everything else it stamps is too. */
+  readonly maxOffsetMs: number
+}
+
+export const defaults: ClockOptions = { samples: 5, interval: "5 minutes", maxErrorMs: 500, maxOffsetMs: 30_000 }
+
+export class ExchangeClock extends Context.Service<ExchangeClock, {
+  readonly exchange: ExchangeId
+  /** The exchange's time now, ms. Fails with `ClockUnusable` when it is not known well enough to sign with. */
+  readonly now: Effect.Effect<number, ExchangeError.ExchangeError>
+  /** The last measurement; null before the first has succeeded. */
+  readonly reading: Effect.Effect<ClockReading | null>
+  /** Measures now. */
+  readonly measure: Effect.Effect<ClockReading, ExchangeError.ExchangeError>
+}>()("effect-exchange/ExchangeClock") {}
+
+const offset = Metric.gauge("exchange.clock.offset", {
+  description: "Our clock minus the exchange's, in seconds",
+  attributes: { unit: "s" }
+})
+
+const uncertainty = Metric.gauge("exchange.clock.error", {
+  description: "Half of the shortest round trip that the offset was measured with, in seconds",
+  attributes: { unit: "s" }
+})
+
+/** Measures at the first use and then on a timer, as long as the scope lives. */
+export const make = Effect.fnUntraced(function*(
+  exchange: ExchangeId,
+  serverTime: Effect.Effect<number, ExchangeError.ExchangeError>,
+  options: ClockOptions = defaults
+): Effect.fn.Return<ExchangeClock["Service"], never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  let reading: ClockReading | null = null
+
+  const sample = Effect.suspend(() => {
+    const before = clock.currentTimeMillisUnsafe()
+    return Effect.map(serverTime, (theirs): ClockReading => {
+      const after = clock.currentTimeMillisUnsafe()
+      return { offsetMs: (before + after) / 2 - theirs, errorMs: Math.max(1, (after - before) / 2), at: after }
+    })
+  })
+
+  const measure = Effect.gen(function*() {
+    let best = yield* sample
+    for (let i = 1; i < options.samples; i++) {
+      const next = yield* sample
+      if (next.errorMs < best.errorMs) best = next
+    }
+    reading = best
+    yield* Metric.update(Metric.withAttributes(offset, { exchange }), best.offsetMs / 1000)
+    yield* Metric.update(Metric.withAttributes(uncertainty, { exchange }), best.errorMs / 1000)
+    return best
+  })
+
+  const unusable = ({ errorMs, offsetMs }: ClockReading, detail: string) =>
+    ExchangeError.make(exchange, new ExchangeError.ClockUnusable({ offsetMs, errorMs, detail }))
+
+  const check = (found: ClockReading): Effect.Effect<ClockReading, ExchangeError.ExchangeError> => {
+    if (found.errorMs > options.maxErrorMs) {
+      return Effect.fail(unusable(found, `the error is above ${options.maxErrorMs} ms: the connection is too slow`))
+    }
+    return Math.abs(found.offsetMs) > options.maxOffsetMs
+      ? Effect.fail(unusable(found, `it is above ${options.maxOffsetMs} ms: set the machine's clock`))
+      : Effect.succeed(found)
+  }
+
+  const gate = yield* Semaphore.make(1)
+  /** Whoever comes while it is measured waits for that; a failure is not kept. */
+  const known = gate.withPermits(1)(
+    Effect.suspend(() => reading === null ? measure : Effect.succeed(reading))
+  )
+
+  const again = measure.pipe(Effect.asVoid, Effect.catch((error) => Effect.logWarning(error.message)))
+  yield* Effect.forkScoped(Effect.delay(Effect.repeat(again, Schedule.spaced(options.interval)), options.interval))
+
+  return ExchangeClock.of({
+    exchange,
+    now: Effect.map(Effect.flatMap(known, check), ({ offsetMs }) => clock.currentTimeMillisUnsafe() - offsetMs),
+    reading: Effect.sync(() => reading),
+    measure
+  })
+})

@@ -1,0 +1,129 @@
+/**
+ * Commands of one account: place, cancel, amend, look up. What became of a command is a value: `Accepted`, `Rejected`, or
+ * `Unknown` when the answer was lost. The error channel is for what never left: bad input, a full queue, no session.
+ */
+import { Context } from "effect"
+import type { Effect } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { MarginMode, Order, Side, TimeInForce } from "./domain/Account.ts"
+import type * as Decimal from "./domain/Decimal.ts"
+import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
+import type { AnswerClass, ExchangeError } from "./ExchangeError.ts"
+
+/**
+ * An order to place. Quantities and prices may be text, numbers or decimals; they are brought onto the instrument's steps
+ * (quantity down, a buy's price down, a sell's price up) and checked against its limits before anything is sent.
+ */
+export interface OrderRequest {
+  readonly pair: TradingPair
+  readonly side: Side
+  /** `limit` with a price, `market` without one, when left out. */
+  readonly type?: "limit" | "market" | undefined
+  /** Base (spot) or contracts (swap). One of `quantity` and `quoteQuantity` is needed. */
+  readonly quantity?: Decimal.Input | undefined
+  /** Quote: how much to spend. Spot market buys only. */
+  readonly quoteQuantity?: Decimal.Input | undefined
+  /** Quote. */
+  readonly price?: Decimal.Input | undefined
+  /** `gtc` for limit orders, `ioc` for market orders when left out. */
+  readonly timeInForce?: TimeInForce | undefined
+  /** Swap only. */
+  readonly reduceOnly?: boolean | undefined
+  /** Rests until the price is reached. Where an exchange has none: `UnsupportedOrder`, nothing sent. */
+  readonly trigger?:
+    | {
+      readonly kind: "stop" | "takeProfit"
+      readonly price: Decimal.Input
+      readonly by?: "last" | "mark" | "index" | undefined
+    }
+    | undefined
+  /** Made when left out: unique, valid by the exchange's rules. */
+  readonly clientOrderId?: string | undefined
+}
+
+/** Which order: by the exchange's id or by ours. */
+export type OrderRef =
+  | { readonly pair: TradingPair; readonly orderId: string }
+  | { readonly pair: TradingPair; readonly clientOrderId: string }
+
+export interface Amendment {
+  /** Whole quantity, filled part included. */
+  readonly quantity?: Decimal.Input | undefined
+  readonly price?: Decimal.Input | undefined
+}
+
+/** Why the exchange refused. */
+export interface Rejection {
+  /** The exchange's code or label. */
+  readonly code: string
+  readonly detail: string
+  readonly class: AnswerClass
+}
+
+export interface Accepted<A> {
+  readonly _tag: "Accepted"
+  readonly value: A
+}
+
+/** The exchange has refused it: nothing of it is in force. */
+export interface Rejected {
+  readonly _tag: "Rejected"
+  readonly reason: Rejection
+}
+
+/**
+ * It was sent and its answer was lost: a timeout, a lost connection, HTTP 5xx. The library asks the exchange by client
+ * order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too.
+ */
+export interface Unknown<A> {
+  readonly _tag: "Unknown"
+  readonly cause: ExchangeError
+  readonly resolved: Effect.Effect<Accepted<A> | Rejected, ExchangeError>
+}
+
+export type Outcome<A> = Accepted<A> | Rejected | Unknown<A>
+
+/** An outcome and whose it is. */
+export interface Placed {
+  readonly clientOrderId: string
+  readonly outcome: Outcome<Order>
+}
+
+export type Ability =
+  | "amend"
+  | "batch"
+  | "cancelAllAfter"
+  | "leverage"
+  | "marginMode"
+  | "quoteQuantity"
+  | "reduceOnly"
+  | "trigger"
+
+export class OrderEntry extends Context.Service<OrderEntry, {
+  readonly exchange: ExchangeId
+  /** What this exchange has beyond placing, cancelling and looking up. Asking for the rest is `UnsupportedOrder`. */
+  readonly abilities: ReadonlySet<Ability>
+  readonly place: (order: OrderRequest) => Effect.Effect<Placed, ExchangeError>
+  /** In the order of the requests. Fails only when nothing was sent. */
+  readonly placeAll: (
+    orders: NonEmptyReadonlyArray<OrderRequest>
+  ) => Effect.Effect<ReadonlyArray<Placed>, ExchangeError>
+  /** `Accepted`: the order as it is after it. An order that is already final is `Rejected`. */
+  readonly cancel: (order: OrderRef) => Effect.Effect<Outcome<Order>, ExchangeError>
+  /** Cancels every open order, of one pair or of all; `Accepted` with those that were cancelled. */
+  readonly cancelAll: (pair?: TradingPair) => Effect.Effect<Outcome<ReadonlyArray<Order>>, ExchangeError>
+  readonly amend: (order: OrderRef, amendment: Amendment) => Effect.Effect<Outcome<Order>, ExchangeError>
+  /** Null when the exchange has no such order. */
+  readonly get: (order: OrderRef) => Effect.Effect<Order | null, ExchangeError>
+  readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
+  /** The exchange's dead man's switch: cancels everything unless called again within `afterMs`; null disarms it. */
+  readonly cancelAllAfter: (afterMs: number | null, pair?: TradingPair) => Effect.Effect<void, ExchangeError>
+  /** Null: cross margin without a leverage of its own. */
+  readonly leverage: (
+    pair: TradingPair
+  ) => Effect.Effect<{ readonly leverage: Decimal.Decimal; readonly mode: MarginMode }, ExchangeError>
+  readonly setLeverage: (pair: TradingPair, leverage: Decimal.Input) => Effect.Effect<void, ExchangeError>
+  readonly setMarginMode: (pair: TradingPair, mode: MarginMode) => Effect.Effect<void, ExchangeError>
+  /** Whether commands can leave now: connected and, where the exchange asks for it, logged in. */
+  readonly isReady: Effect.Effect<boolean>
+}>()("effect-exchange/OrderEntry") {}

@@ -1,0 +1,132 @@
+/** The request budgets of one exchange and account, shared by everything that spends them, so that none is split. */
+import { Clock, Context, Duration, Effect, Semaphore } from "effect"
+import type { ExchangeId } from "./domain/Instrument.ts"
+import * as ExchangeError from "./ExchangeError.ts"
+
+/** One share of a budget that a request uses up. */
+export interface Use {
+  /** Requests with the same name share the budget. */
+  readonly budget: string
+  readonly tokens: number
+  /** Tokens in any window, wherever it begins. */
+  readonly limit: number
+  readonly window: Duration.Input
+}
+
+export interface BudgetState {
+  readonly budget: string
+  /** Tokens of the window of now that are used. */
+  readonly used: number
+  readonly limit: number
+  /** Who waits for a turn. */
+  readonly waiting: number
+}
+
+export class RateLimits extends Context.Service<RateLimits, {
+  /**
+   * Waits until every budget has room, in the order of asking. Fails with `RateLimited` when that would take longer than
+   * `withinMs`; nothing is used up then.
+   */
+  readonly take: (uses: ReadonlyArray<Use>, withinMs: number) => Effect.Effect<void, ExchangeError.ExchangeError>
+  /** The exchange asked to wait: nobody takes from these budgets for so long. */
+  readonly pause: (uses: ReadonlyArray<Use>, forMs: number) => Effect.Effect<void>
+  readonly state: Effect.Effect<ReadonlyArray<BudgetState>>
+}>()("effect-exchange/RateLimits") {}
+
+/**
+ * A sliding window: remembers when each token was used, so that no window of the exchange's length, wherever it begins,
+ * holds more than the limit. A token bucket of the same rate lets twice the limit through in its first window.
+ */
+class Budget {
+  readonly gate = Semaphore.makeUnsafe(1)
+  readonly limit: number
+  readonly windowMillis: number
+  waiting = 0
+  pausedUntil = 0
+  /** When the newest tokens were used, ms, in a ring as long as the limit. */
+  readonly #times: Float64Array
+  #next = 0
+
+  constructor(limit: number, windowMillis: number) {
+    this.limit = limit
+    this.windowMillis = windowMillis
+    this.#times = new Float64Array(limit).fill(Number.NEGATIVE_INFINITY)
+  }
+
+  /** Milliseconds until so many tokens are free. */
+  wait(tokens: number, now: number): number {
+    // The token that has to be out of the window before `tokens` more may be used.
+    const oldest = this.#times[(this.#next + tokens - 1) % this.limit]!
+    return Math.max(0, this.pausedUntil - now, oldest + this.windowMillis - now)
+  }
+
+  use(tokens: number, now: number): void {
+    for (let i = 0; i < tokens; i++) {
+      this.#times[this.#next] = now
+      this.#next = (this.#next + 1) % this.limit
+    }
+  }
+
+  used(now: number): number {
+    return this.#times.reduce((count, time) => time > now - this.windowMillis ? count + 1 : count, 0)
+  }
+}
+
+export const make = (exchange: ExchangeId): Effect.Effect<RateLimits["Service"]> =>
+  Effect.map(Clock.Clock, (clock) => {
+    const budgets = new Map<string, Budget>()
+    const now = () => clock.currentTimeMillisUnsafe()
+
+    const budgetOf = ({ budget: name, limit, window }: Use): Budget => {
+      let budget = budgets.get(name)
+      if (budget === undefined) budgets.set(name, budget = new Budget(limit, Duration.toMillis(window)))
+      return budget
+    }
+
+    const refused = (use: Use, retryAfterMs: number, detail: string) =>
+      ExchangeError.make(exchange, new ExchangeError.RateLimited({ budget: use.budget, retryAfterMs, detail }))
+
+    const takeOne = (use: Use, deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> => {
+      const budget = budgetOf(use)
+      if (use.tokens > budget.limit) {
+        return Effect.fail(
+          refused(use, budget.windowMillis, `one request of ${use.tokens} can never fit ${budget.limit}`)
+        )
+      }
+      const turn: Effect.Effect<void, ExchangeError.ExchangeError> = Effect.suspend(() => {
+        const at = now()
+        const wait = budget.wait(use.tokens, at)
+        if (wait === 0) return Effect.sync(() => budget.use(use.tokens, at))
+        return at + wait > deadline
+          ? Effect.fail(refused(use, wait, `it would have been sent ${Math.ceil(at + wait - deadline)} ms too late`))
+          : Effect.andThen(Effect.sleep(wait), turn)
+      })
+      return Effect.suspend(() => {
+        budget.waiting++
+        return Effect.ensuring(budget.gate.withPermits(1)(turn), Effect.sync(() => budget.waiting--))
+      })
+    }
+
+    return RateLimits.of({
+      take: (uses, withinMs) =>
+        Effect.suspend(() => {
+          const deadline = now() + withinMs
+          return Effect.forEach(uses, (use) => takeOne(use, deadline), { discard: true })
+        }),
+      pause: (uses, forMs) =>
+        Effect.sync(() => {
+          for (const use of uses) {
+            const budget = budgetOf(use)
+            budget.pausedUntil = Math.max(budget.pausedUntil, now() + forMs)
+          }
+        }),
+      state: Effect.sync(() =>
+        [...budgets].map(([name, budget]) => ({
+          budget: name,
+          limit: budget.limit,
+          waiting: budget.waiting,
+          used: budget.used(now())
+        }))
+      )
+    })
+  })

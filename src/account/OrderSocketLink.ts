@@ -1,0 +1,212 @@
+/**
+ * The exchange's socket for orders: supervised, logged in before anything is sent, apart from the private stream. What is
+ * not answered when the connection ends is lost, never sent again: whoever asked must find out what became of it.
+ */
+import { Clock, Deferred, Duration, Effect, Exit, Latch } from "effect"
+import type { Scope } from "effect"
+import type { Command, OrderSink, OrderSocket, Reply } from "../AccountAdapter.ts"
+import type { Signer } from "../connection/Auth.ts"
+import type { Batch, Connection, Dial } from "../connection/Connection.ts"
+import * as Reconnect from "../connection/Reconnect.ts"
+import type { ConnectionStatus } from "../domain/Feed.ts"
+import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
+import type { Stamp } from "../ExchangeAdapter.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { Rejection } from "../OrderEntry.ts"
+
+/** The exchange said no. */
+export class Refusal {
+  readonly _tag = "Refusal"
+  readonly rejection: Rejection
+  constructor(rejection: Rejection) {
+    this.rejection = rejection
+  }
+}
+
+/** The request left, or may have left, and its answer did not come. */
+export class Lost {
+  readonly _tag = "Lost"
+  readonly cause: ExchangeError.ExchangeError
+  constructor(cause: ExchangeError.ExchangeError) {
+    this.cause = cause
+  }
+}
+
+export interface OrderSocketLink {
+  readonly isReady: Effect.Effect<boolean>
+  /** Waits for a connection that is logged in, within `withinMs`; fails with the reason when there is none. */
+  readonly awaitReady: (withinMs: number) => Effect.Effect<void, ExchangeError.ExchangeError>
+  /** Sends and waits for what became of it; an `ExchangeError` means that nothing was sent. */
+  readonly ask: (
+    command: Command,
+    withinMs: number
+  ) => Effect.Effect<Reply, Refusal | Lost | ExchangeError.ExchangeError>
+}
+
+export interface LinkOptions {
+  readonly exchange: ExchangeId
+  readonly socket: OrderSocket
+  readonly dial: Dial
+  readonly signer: Signer
+  readonly policy: Reconnect.ReconnectPolicy
+  readonly instrumentOf: InstrumentOf
+  /** The exchange's clock, ms. */
+  readonly now: Effect.Effect<number, ExchangeError.ExchangeError>
+  readonly loginTimeout: Duration.Input
+  readonly onStatus: (status: ConnectionStatus) => void
+}
+
+type Answer = Deferred.Deferred<Reply, Refusal | Lost>
+
+export const make = Effect.fnUntraced(
+  function*(options: LinkOptions): Effect.fn.Return<OrderSocketLink, never, Scope.Scope> {
+    const { exchange, instrumentOf, signer, socket } = options
+    const clock = yield* Clock.Clock
+    const ready = Latch.makeUnsafe(false)
+    const pending = new Map<string, Answer>()
+    let connection: Connection | null = null
+    let failure: ExchangeError.ExchangeError | null = null
+    let nextId = 0
+
+    const stampAt = (nowMillis: number): Stamp => ({ nowMillis, nextId: () => nextId = (nextId % 2_147_483_647) + 1 })
+
+    const settle = (id: string, exit: Exit.Exit<Reply, Refusal | Lost>): void => {
+      const answer = pending.get(id)
+      if (answer === undefined) return
+      pending.delete(id)
+      Deferred.doneUnsafe(answer, exit)
+    }
+
+    /** Nothing written for a connection that has ended can leave on another: what is open is lost. */
+    const lose = (cause: ExchangeError.ExchangeError): void => {
+      connection = null
+      ready.closeUnsafe()
+      for (const id of [...pending.keys()]) settle(id, Exit.fail(new Lost(cause)))
+    }
+
+    const sinkOf = (
+      login: { readonly id: string; readonly done: Deferred.Deferred<void, ExchangeError.ExchangeError> }
+    ) => {
+      let closing: string | null = null
+      const sink: OrderSink = {
+        received: () => {},
+        answered: (id, reply) => settle(id, Exit.succeed(reply)),
+        refused: (id, rejection) => settle(id, Exit.fail(new Refusal(rejection))),
+        loggedIn: (id) => {
+          if (id === login.id) Deferred.doneUnsafe(login.done, Exit.void)
+        },
+        loginRefused: (id, { class: kind, code, detail }) => {
+          if (id !== login.id) return
+          const error = kind === "auth" || kind === "item" || kind === "bug"
+            ? new ExchangeError.AuthRejected({ code, detail })
+            : new ExchangeError.Disconnected({ code: 4000, detail: `login refused for now (${code}: ${detail})` })
+          Deferred.doneUnsafe(login.done, Exit.fail(ExchangeError.make(exchange, error)))
+        },
+        pong: () => {},
+        closing: (detail) => {
+          closing = detail
+        },
+        ignored: () => {},
+        failed: () => {}
+      }
+      return { sink, closing: () => closing }
+    }
+
+    const live = (open: Connection): Effect.Effect<never, ExchangeError.ExchangeError> =>
+      Effect.gen(function*() {
+        const stamp = stampAt(yield* options.now)
+        const { frame, id } = yield* socket.login(signer, stamp)
+        const done = Deferred.makeUnsafe<void, ExchangeError.ExchangeError>()
+        const { closing, sink } = sinkOf({ id, done })
+        const onBatch = ({ frames }: Batch): Effect.Effect<void> => {
+          for (const frame of frames) socket.decode(frame, instrumentOf, sink)
+          const detail = closing()
+          return detail === null
+            ? Effect.void
+            : open.abort(ExchangeError.make(exchange, new ExchangeError.Disconnected({ code: 1012, detail })))
+        }
+        const read = Effect.forever(Effect.flatMap(open.pull, onBatch), { disableYield: true })
+        const login = open.write(frame).pipe(
+          Effect.andThen(Deferred.await(done)),
+          Effect.timeoutOrElse({
+            duration: options.loginTimeout,
+            orElse: () =>
+              Effect.fail(ExchangeError.make(
+                exchange,
+                new ExchangeError.Silent({
+                  silentForMs: Duration.toMillis(options.loginTimeout),
+                  detail: "the login was not answered"
+                })
+              ))
+          }),
+          Effect.andThen(Effect.sync(() => {
+            connection = open
+            failure = null
+            ready.openUnsafe()
+          })),
+          Effect.andThen(Effect.never)
+        )
+        return yield* Effect.raceFirst(read, login)
+      }).pipe(
+        Effect.tapError((error) => Effect.sync(() => lose(error))),
+        Effect.ensuring(Effect.sync(() => lose(gone)))
+      )
+
+    const gone = ExchangeError.make(
+      exchange,
+      new ExchangeError.Disconnected({ code: 1006, detail: "the connection of the order entry ended" })
+    )
+
+    const status = (state: object): void =>
+      options.onStatus({ ...state, exchange, connection: 0, at: clock.currentTimeMillisUnsafe() } as ConnectionStatus)
+
+    yield* Reconnect.supervise(options.dial, live, options.policy, {
+      onConnecting: (attempt) => status({ _tag: "Connecting", attempt }),
+      onConnected: () => status({ _tag: "Connected" }),
+      onDisconnected: (error, retryIn) => {
+        failure = error
+        status({ _tag: "Disconnected", reason: error.reason._tag, message: error.message, retryIn })
+        // For good: whoever waits is told instead of waiting for ever.
+        if (retryIn === null) ready.openUnsafe()
+      }
+    }).pipe(Effect.catch(() => Effect.void), Effect.forkScoped)
+
+    const notReady = (): ExchangeError.ExchangeError =>
+      failure ?? ExchangeError.make(
+        exchange,
+        new ExchangeError.Disconnected({ code: 1006, detail: "the order entry is not connected yet; nothing was sent" })
+      )
+
+    return {
+      isReady: Effect.sync(() => connection !== null),
+      awaitReady: (withinMs) =>
+        ready.await.pipe(
+          Effect.timeoutOrElse({ duration: Duration.millis(withinMs), orElse: () => Effect.fail(notReady()) }),
+          Effect.andThen(Effect.suspend(() => connection === null ? Effect.fail(notReady()) : Effect.void))
+        ),
+      ask: (command, withinMs) =>
+        Effect.gen(function*() {
+          const nowMillis = yield* options.now
+          const { frame, id } = socket.request(command, stampAt(nowMillis))
+          const open = connection
+          if (open === null) return yield* notReady()
+          const answer = Deferred.makeUnsafe<Reply, Refusal | Lost>()
+          pending.set(id, answer)
+          return yield* Effect.mapError(open.write(frame), (error) => new Lost(error)).pipe(
+            Effect.andThen(Deferred.await(answer)),
+            Effect.timeoutOrElse({
+              duration: Duration.millis(withinMs),
+              orElse: () =>
+                Effect.fail(
+                  new Lost(ExchangeError.make(
+                    exchange,
+                    new ExchangeError.Silent({ silentForMs: withinMs, detail: `${command._tag} was not answered` })
+                  ))
+                )
+            }),
+            Effect.ensuring(Effect.sync(() => pending.delete(id)))
+          )
+        })
+    }
+  }
+)

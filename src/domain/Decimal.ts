@@ -1,0 +1,73 @@
+/**
+ * Exact decimals for everything that is money: orders, fills, balances, positions. A value of `effect/BigDecimal`; what
+ * leaves is plain decimal text, never with an exponent and never with the noise of binary fractions.
+ */
+import { BigDecimal, Option, Result } from "effect"
+
+export type Decimal = BigDecimal.BigDecimal
+
+/** What callers may write: exact text, a decimal, a whole number, or a number that means its shortest decimal text. */
+export type Input = Decimal | string | number | bigint
+
+export const zero: Decimal = BigDecimal.fromBigInt(0n)
+
+const pattern = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/
+
+/** Longer text is no amount of anything, and a bound keeps hostile input cheap. */
+const longest = 100
+
+/** Reads decimal text; the failure says what was wrong with it. */
+export const parse = (text: string): Result.Result<Decimal, string> =>
+  text.length <= longest && pattern.test(text)
+    ? Result.fromOption(
+      Option.map(BigDecimal.fromString(text.startsWith("+") ? text.slice(1) : text), BigDecimal.normalize),
+      () => `"${text}" is no decimal number`
+    )
+    : Result.fail(`"${text.slice(0, longest)}" is no decimal number`)
+
+/** Reads what a caller wrote. A number is taken at its shortest decimal text: 0.1 is one tenth. */
+export const fromInput = (input: Input): Result.Result<Decimal, string> => {
+  if (BigDecimal.isBigDecimal(input)) return Result.succeed(BigDecimal.normalize(input))
+  if (typeof input === "bigint") return Result.succeed(BigDecimal.fromBigInt(input))
+  if (typeof input === "number" && !Number.isFinite(input)) return Result.fail(`${input} is no finite number`)
+  return parse(String(input))
+}
+
+/** Of text that is known to be a decimal: a constant, or what `parse` has taken before. */
+export const of = (text: string): Decimal => Result.getOrThrowWith(parse(text), (detail) => new TypeError(detail))
+
+/** Plain text: `0.0000001`, never `1e-7`; no zeros behind the last digit. */
+export const toText = (value: Decimal): string => {
+  const { scale, value: digits } = BigDecimal.normalize(value)
+  if (scale <= 0) return `${digits * 10n ** BigInt(-scale)}`
+  const negative = digits < 0n
+  const text = `${negative ? -digits : digits}`.padStart(scale + 1, "0")
+  const point = text.length - scale
+  return `${negative ? "-" : ""}${text.slice(0, point)}.${text.slice(point)}`
+}
+
+/** For charts and comparisons that need no exactness. */
+export const toNumber = (value: Decimal): number => Number(toText(value))
+
+export const equals = BigDecimal.equals
+
+/** How a value that lies between two steps is brought onto one. */
+export type Rounding = "down" | "up"
+
+/** The nearest multiple of `step` towards zero (`down`) or away from it (`up`). `step` is above 0. */
+export const toStep = (value: Decimal, step: Decimal, rounding: Rounding): Decimal => {
+  const scale = Math.max(value.scale, step.scale, 0)
+  const whole = BigDecimal.normalize(value)
+  const units = scaled(whole, scale)
+  const size = scaled(BigDecimal.normalize(step), scale)
+  const rest = units % size
+  if (rest === 0n) return whole
+  const towardsZero = units - rest
+  const away = units < 0n ? towardsZero - size : towardsZero + size
+  return BigDecimal.normalize(BigDecimal.make(rounding === "down" ? towardsZero : away, scale))
+}
+
+const scaled = (value: Decimal, scale: number): bigint => value.value * 10n ** BigInt(scale - value.scale)
+
+/** Whether the value lies on a step. */
+export const isOnStep = (value: Decimal, step: Decimal): boolean => equals(value, toStep(value, step, "down"))

@@ -1,0 +1,173 @@
+/**
+ * One contract's position in one account: net mode, isolated or cross. Money is in the settle asset and exact; what would
+ * not end (a part of the cost) is cut behind 12 decimals.
+ */
+import { BigDecimal } from "effect"
+import type { WorldPosition } from "../AccountWorld.ts"
+import * as Decimal from "../domain/Decimal.ts"
+import type { TradingPair } from "../domain/Instrument.ts"
+
+type Amount = Decimal.Decimal
+
+const { isZero, isNegative, multiply, negate, subtract, sum } = BigDecimal
+
+const cutStep = Decimal.of("0.000000000001")
+
+/** `a * b / c`, cut towards zero. */
+const share = (a: Amount, b: Amount, c: Amount): Amount =>
+  Decimal.toStep(BigDecimal.divideUnsafe(multiply(a, b), c), cutStep, "down")
+
+const minimum = BigDecimal.min
+
+export interface Terms {
+  readonly pair: TradingPair
+  /** Base units in one contract. */
+  readonly contractSize: Amount
+  readonly leverageMax: Amount
+  /** Fraction of the value that has to be there, or the position is liquidated. */
+  readonly maintenanceRate: Amount
+}
+
+/** What a fill does to a position, for the wallet. */
+export interface Effects {
+  /** Profit of what it closed. */
+  readonly pnl: Amount
+  /** Margin that it set free (positive) or that it needs (negative). */
+  readonly margin: Amount
+  /** Whether it closed the position, or a part of it, to nothing. */
+  readonly closed: "long" | "short" | null
+}
+
+/** What a cross position without leverage of its own is reckoned with. */
+const crossLeverage = Decimal.of("10")
+
+export class SwapPosition {
+  readonly terms: Terms
+  /** Contracts; negative: short. */
+  size: Amount = Decimal.zero
+  /** What the open contracts cost: contracts times price, without sign. */
+  #cost: Amount = Decimal.zero
+  margin: Amount = Decimal.zero
+  realisedPnl: Amount = Decimal.zero
+  #lastClosePnl: Amount = Decimal.zero
+  /** Zero: cross. */
+  leverage: Amount = Decimal.zero
+  #updateId = 0
+  #time = 0
+
+  constructor(terms: Terms) {
+    this.terms = terms
+  }
+
+  get isFlat(): boolean {
+    return isZero(this.size)
+  }
+
+  get entryPrice(): Amount {
+    return this.isFlat ? Decimal.zero : share(this.#cost, BigDecimal.fromBigInt(1n), BigDecimal.abs(this.size))
+  }
+
+  /** What opening so many contracts at this price needs. */
+  marginFor(quantity: Amount, price: Amount): Amount {
+    const leverage = isZero(this.leverage) ? crossLeverage : this.leverage
+    return share(multiply(quantity, price), this.terms.contractSize, leverage)
+  }
+
+  /** Contracts of an order that would close what is open. */
+  closable(side: "buy" | "sell", quantity: Amount): Amount {
+    const closes = side === "buy" ? isNegative(this.size) : BigDecimal.isPositive(this.size)
+    return closes ? minimum(BigDecimal.abs(this.size), quantity) : Decimal.zero
+  }
+
+  /** Value at a price, in the settle asset, without sign. */
+  valueAt(price: Amount): Amount {
+    return multiply(multiply(BigDecimal.abs(this.size), this.terms.contractSize), price)
+  }
+
+  pnlAt(price: Amount): Amount {
+    const gained = subtract(multiply(BigDecimal.abs(this.size), price), this.#cost)
+    const pnl = multiply(gained, this.terms.contractSize)
+    return BigDecimal.normalize(isNegative(this.size) ? negate(pnl) : pnl)
+  }
+
+  fill(side: "buy" | "sell", quantity: Amount, price: Amount, time: number): Effects {
+    const closing = this.closable(side, quantity)
+    const opening = subtract(quantity, closing)
+    const wasLong = BigDecimal.isPositive(this.size)
+    const closedAll = !isZero(closing) && Decimal.equals(closing, BigDecimal.abs(this.size))
+    const { freed, pnl } = this.#close(closing, price)
+    const needed = isZero(opening) ? Decimal.zero : this.#open(side, opening, price)
+    this.touch(time)
+    return { pnl, margin: subtract(freed, needed), closed: closedAll ? (wasLong ? "long" : "short") : null }
+  }
+
+  #close(quantity: Amount, price: Amount): { readonly freed: Amount; readonly pnl: Amount } {
+    if (isZero(quantity)) return { freed: Decimal.zero, pnl: Decimal.zero }
+    const whole = BigDecimal.abs(this.size)
+    const all = Decimal.equals(quantity, whole)
+    const cost = all ? this.#cost : share(this.#cost, quantity, whole)
+    const freed = all ? this.margin : share(this.margin, quantity, whole)
+    const gained = multiply(subtract(multiply(quantity, price), cost), this.terms.contractSize)
+    const pnl = BigDecimal.normalize(isNegative(this.size) ? negate(gained) : gained)
+    this.#cost = subtract(this.#cost, cost)
+    this.margin = subtract(this.margin, freed)
+    this.size = isNegative(this.size) ? sum(this.size, quantity) : subtract(this.size, quantity)
+    this.realisedPnl = BigDecimal.normalize(sum(this.realisedPnl, pnl))
+    this.#lastClosePnl = pnl
+    return { freed, pnl }
+  }
+
+  #open(side: "buy" | "sell", quantity: Amount, price: Amount): Amount {
+    const needed = this.marginFor(quantity, price)
+    this.size = side === "buy" ? sum(this.size, quantity) : subtract(this.size, quantity)
+    this.#cost = sum(this.#cost, multiply(quantity, price))
+    this.margin = sum(this.margin, needed)
+    return needed
+  }
+
+  /** Money that came or went without a fill: funding. */
+  book(amount: Amount, time: number): void {
+    this.realisedPnl = BigDecimal.normalize(sum(this.realisedPnl, amount))
+    this.touch(time)
+  }
+
+  touch(time: number): void {
+    this.#updateId++
+    this.#time = time
+  }
+
+  /** The price at which the margin no longer holds; zero when flat. */
+  get liquidationPrice(): Amount {
+    if (this.isFlat) return Decimal.zero
+    const perUnit = share(
+      this.margin,
+      BigDecimal.fromBigInt(1n),
+      multiply(BigDecimal.abs(this.size), this.terms.contractSize)
+    )
+    const one = BigDecimal.fromBigInt(1n)
+    const long = BigDecimal.isPositive(this.size)
+    const base = long ? subtract(this.entryPrice, perUnit) : sum(this.entryPrice, perUnit)
+    const rate = long ? subtract(one, this.terms.maintenanceRate) : sum(one, this.terms.maintenanceRate)
+    return BigDecimal.max(Decimal.zero, share(base, one, rate))
+  }
+
+  view(mark: Amount): WorldPosition {
+    const text = Decimal.toText
+    return {
+      pair: this.terms.pair,
+      size: text(this.size),
+      entryPrice: text(this.entryPrice),
+      leverage: text(this.leverage),
+      mode: isZero(this.leverage) ? "cross" : "isolated",
+      margin: text(this.margin),
+      liquidationPrice: text(this.liquidationPrice),
+      realisedPnl: text(this.realisedPnl),
+      unrealisedPnl: this.isFlat ? "0" : text(this.pnlAt(mark)),
+      lastClosePnl: text(this.#lastClosePnl),
+      maintenanceRate: text(this.terms.maintenanceRate),
+      leverageMax: text(this.terms.leverageMax),
+      updateId: this.#updateId,
+      time: this.#time
+    }
+  }
+}

@@ -1,0 +1,254 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as OrderDesk from "../../src/account/OrderDesk.ts"
+import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/AccountAdapter.ts"
+import type { Order } from "../../src/domain/Account.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import type { Instrument } from "../../src/domain/Instrument.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import type { OrderEntry } from "../../src/OrderEntry.ts"
+import * as RateLimits from "../../src/RateLimits.ts"
+
+const pair = "BTC/USDT"
+
+const instrument: Instrument = {
+  exchange: "toy",
+  pair,
+  symbol: "BTCUSDT",
+  kind: "spot",
+  base: "BTC",
+  quote: "USDT",
+  settle: null,
+  status: "trading",
+  priceStep: 0.01,
+  quantityStep: 0.001,
+  minQuantity: 0.001,
+  minNotional: 1,
+  contractSize: 1
+}
+
+const orderOf = (clientOrderId: string, fields: Partial<Order> = {}): Order => ({
+  pair,
+  symbol: "BTCUSDT",
+  orderId: `id-${clientOrderId}`,
+  clientOrderId,
+  side: "buy",
+  type: "limit",
+  timeInForce: "gtc",
+  price: Decimal.of("100"),
+  quantity: Decimal.of("1"),
+  quoteQuantity: null,
+  filledQuantity: Decimal.zero,
+  filledQuote: null,
+  averagePrice: null,
+  status: "new",
+  finishedAs: null,
+  reduceOnly: null,
+  triggerPrice: null,
+  createdAt: 0,
+  updatedAt: 0,
+  ...fields
+})
+
+const failed = (status: number | null, kind: ExchangeError.AnswerClass, retryAfterMs?: number) =>
+  ExchangeError.make(
+    "toy",
+    new ExchangeError.RequestFailed({
+      request: "POST /order",
+      status,
+      code: "X",
+      detail: "no",
+      class: kind,
+      retryAfterMs
+    })
+  )
+
+const protocol: OrderProtocol = {
+  abilities: new Set(["amend", "quoteQuantity"]),
+  socket: null,
+  clientOrderIds: { make: (unique) => unique, problem: (id) => id.includes(" ") ? "it holds a space" : null },
+  batchSize: 10,
+  uses: () => [{ budget: "orders", tokens: 1, limit: 100, window: "1 second" }]
+}
+
+type Script = (command: Command, call: number) => Effect.Effect<Reply, ExchangeError.ExchangeError>
+
+const start = (script: Script, overrides: Partial<OrderProtocol> = {}) =>
+  Effect.gen(function*() {
+    const commands: Array<Command> = []
+    const calls = {
+      run: (command: Command) => {
+        commands.push(command)
+        return script(command, commands.length)
+      },
+      openOrders: () => Effect.succeed([])
+    } as unknown as AccountCalls
+    const counts: OrderDesk.DeskCounts = { sent: 0, accepted: 0, rejected: 0, unknown: 0, resolved: 0 }
+    const desk = yield* OrderDesk.make({
+      exchange: "toy",
+      protocol: { ...protocol, ...overrides },
+      calls,
+      link: null,
+      limits: yield* RateLimits.make("toy"),
+      instrument: (name) =>
+        name === pair
+          ? Effect.succeed(instrument)
+          : Effect.fail(
+            ExchangeError.make("toy", new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))
+          ),
+      queueTimeout: "2 seconds",
+      answerTimeout: "1 second",
+      expiry: "2 seconds",
+      counts
+    })
+    return { desk, commands, counts }
+  })
+
+const tags = (commands: ReadonlyArray<Command>) => commands.map(({ _tag }) => _tag)
+
+const place = (desk: OrderEntry["Service"], clientOrderId = "a") =>
+  desk.place({ pair, side: "buy", quantity: "1", price: "100", clientOrderId })
+
+const advance = <A, E>(effect: Effect.Effect<A, E>, by: Parameters<typeof TestClock.adjust>[0]) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(by)
+    return yield* Fiber.join(fiber)
+  })
+
+describe("OrderDesk", () => {
+  it.effect("an answer is an outcome, and so is a refusal", () =>
+    Effect.gen(function*() {
+      const { counts, desk } = yield* start((command) =>
+        command._tag === "Place" && command.order.clientOrderId === "b"
+          ? Effect.fail(failed(400, "item"))
+          : Effect.succeed({ _tag: "Order", order: orderOf("a") })
+      )
+      const { outcome } = yield* place(desk)
+      assert.strictEqual(outcome._tag, "Accepted")
+      const refused = yield* place(desk, "b")
+      assert.deepStrictEqual(refused.outcome, { _tag: "Rejected", reason: { code: "X", detail: "no", class: "item" } })
+      assert.deepStrictEqual(counts, { sent: 2, accepted: 1, rejected: 1, unknown: 0, resolved: 0 })
+    }))
+
+  for (
+    const [name, lost] of [["no answer", Effect.never], ["HTTP 502", Effect.fail(failed(502, "retryable"))]] as const
+  ) {
+    it.effect(`${name}: unknown, never sent again, and resolved by what the exchange knows`, () =>
+      Effect.gen(function*() {
+        const { commands, desk } = yield* start(({ _tag }, call) => {
+          if (_tag === "Place") return lost
+          return Effect.succeed(call < 4 ? { _tag: "Nothing" } : { _tag: "Order", order: orderOf("a") })
+        })
+        const { outcome } = yield* advance(place(desk), "1 second")
+        assert.strictEqual(outcome._tag, "Unknown")
+        const resolved = yield* advance(outcome._tag === "Unknown" ? outcome.resolved : Effect.die("no"), "1 second")
+        assert.strictEqual(resolved._tag, "Accepted")
+        assert.deepStrictEqual(tags(commands), ["Place", "Get", "Get", "Get"])
+      }))
+  }
+
+  it.effect("an order that the exchange does not know once the request has expired never arrived", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(({ _tag }) =>
+        _tag === "Place" ? Effect.fail(failed(null, "retryable")) : Effect.succeed({ _tag: "Nothing" })
+      )
+      const { outcome } = yield* place(desk)
+      assert.strictEqual(outcome._tag, "Unknown")
+      if (outcome._tag !== "Unknown") return
+      const fiber = yield* Effect.forkChild(outcome.resolved, { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      const resolved = yield* Fiber.join(fiber)
+      assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : "", "never-arrived")
+      assert.strictEqual(tags(commands).filter((tag) => tag === "Place").length, 1)
+    }))
+
+  it.effect("nothing else leaves for an order whose outcome is unknown", () =>
+    Effect.gen(function*() {
+      let known = false
+      const { commands, desk } = yield* start(({ _tag }) => {
+        if (_tag === "Place") return Effect.fail(failed(503, "retryable"))
+        if (_tag === "Get") {
+          return known ? Effect.succeed({ _tag: "Order", order: orderOf("a") }) : Effect.fail(failed(503, "retryable"))
+        }
+        return Effect.succeed({ _tag: "Order", order: orderOf("a", { status: "canceled" }) })
+      })
+      yield* place(desk)
+      const cancelling = yield* Effect.forkChild(desk.cancel({ pair, clientOrderId: "a" }), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.notInclude(tags(commands), "Cancel")
+      known = true
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+    }))
+
+  it.effect("a lost cancel is judged by the order's state", () =>
+    Effect.gen(function*() {
+      for (const [status, expected] of [["canceled", "Accepted"], ["filled", "Rejected"]] as const) {
+        const { desk } = yield* start(({ _tag }) =>
+          _tag === "Cancel"
+            ? Effect.fail(failed(500, "retryable"))
+            : Effect.succeed({ _tag: "Order", order: orderOf("a", { status }) })
+        )
+        const outcome = yield* desk.cancel({ pair, orderId: "id-a" })
+        assert.strictEqual(outcome._tag === "Unknown" ? (yield* outcome.resolved)._tag : outcome._tag, expected)
+      }
+    }))
+
+  it.effect("too many requests: nothing is in force, and everybody waits as long as the exchange asks", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start((_, call) =>
+        call === 1
+          ? Effect.fail(failed(429, "rateLimit", 1_500))
+          : Effect.succeed({ _tag: "Order", order: orderOf("b") })
+      )
+      const error = yield* Effect.flip(place(desk))
+      assert.strictEqual(error.reason._tag, "RequestFailed")
+      const fiber = yield* Effect.forkChild(place(desk, "b"), { startImmediately: true })
+      yield* TestClock.adjust(1_499)
+      assert.lengthOf(commands, 1)
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(fiber)).outcome._tag, "Accepted")
+    }))
+
+  it.effect("what cannot be placed is refused with the field that is wrong, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.die("nothing may be sent"))
+      const requests = [
+        [{ pair, side: "buy", quantity: "0.0004", price: "100" }, "quantity"],
+        [{ pair, side: "buy", quantity: "0.005", price: "100" }, "worth 0.5"],
+        [{ pair, side: "buy", quantity: "1", price: "abc" }, "price"],
+        [{ pair, side: "buy", quantity: "1", price: "-1" }, "above 0"],
+        [{ pair, side: "buy", price: "100" }, "missing"],
+        [{ pair, side: "buy", quantity: "1", quoteQuantity: "5" }, "beside quantity"],
+        [{ pair, side: "sell", quoteQuantity: "5" }, "spot market buys"],
+        [{ pair, side: "buy", quantity: "1", type: "limit" }, "needs one"],
+        [{ pair, side: "buy", quantity: "1", price: "1", type: "market" }, "has none"],
+        [{ pair, side: "buy", quantity: "1", price: "100", clientOrderId: "a b" }, "a space"],
+        [{ pair, side: "buy", quantity: "1", price: "100", reduceOnly: true }, "swaps only"],
+        [{ pair: "NO/PAIR", side: "buy", quantity: "1", price: "100" }, "not listed"]
+      ] as const
+      for (const [request, words] of requests) {
+        const error = yield* Effect.flip(desk.place(request))
+        assert.include(error.message, words)
+        assert.isFalse(error.isTransient)
+      }
+      assert.deepStrictEqual(commands, [])
+    }))
+
+  it.effect("numbers leave on the steps, as plain text, and never worse than asked", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed({ _tag: "Order", order: orderOf("a") }))
+      yield* desk.place({ pair, side: "buy", quantity: 1.23456, price: 100.019 })
+      yield* desk.place({ pair, side: "sell", quantity: 0.1 + 0.2, price: 100.011 })
+      assert.deepStrictEqual(
+        commands.map((command) => command._tag === "Place" && [command.order.quantity, command.order.price]),
+        [["1.234", "100.01"], ["0.3", "100.02"]]
+      )
+      const ids = commands.map((command) => command._tag === "Place" ? command.order.clientOrderId : "")
+      assert.strictEqual(new Set(ids).size, 2)
+    }))
+})

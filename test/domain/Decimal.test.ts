@@ -1,0 +1,71 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, BigDecimal, Result, Schema } from "effect"
+import * as Decimal from "../../src/domain/Decimal.ts"
+
+const text = (input: Decimal.Input): string => Decimal.toText(Result.getOrThrow(Decimal.fromInput(input)))
+
+const int = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum, maximum }))))
+
+const decimal = Arbitrary.map(
+  Arbitrary.all([int(-1e9, 1e9), int(-3, 25)]),
+  ([digits, scale]) => BigDecimal.make(BigInt(digits), scale)
+)
+
+const step = Arbitrary.map(
+  Arbitrary.all([int(1, 50), int(0, 12)]),
+  ([digits, scale]) => BigDecimal.make(BigInt(digits), scale)
+)
+
+describe("Decimal", () => {
+  it("plain text, whatever was written", () => {
+    assert.deepStrictEqual(
+      ["1e-7", "1E3", "+0.50", ".5", "5.", "-0", "0.000", 0.1, 1e21, 1e-9, 12n, "123456789012345678901234567890.12"]
+        .map(
+          (input) => text(input)
+        ),
+      [
+        "0.0000001",
+        "1000",
+        "0.5",
+        "0.5",
+        "5",
+        "0",
+        "0",
+        "0.1",
+        "1000000000000000000000",
+        "0.000000001",
+        "12",
+        "123456789012345678901234567890.12"
+      ]
+    )
+  })
+
+  it("what is no amount is refused and says so", () => {
+    for (const input of ["", " ", "1,5", "0x10", "1e9999", "--1", ".", "NaN", Number.NaN, Infinity, "9".repeat(101)]) {
+      const result = Decimal.fromInput(input)
+      assert.isTrue(Result.isFailure(result), String(input))
+    }
+  })
+
+  it.prop("text reads back as the same value", [decimal], ([value]) => {
+    const written = Decimal.toText(value)
+    assert.notMatch(written, /e/i)
+    assert.isTrue(Decimal.equals(Decimal.of(written), value))
+  })
+
+  it.prop("steps: down never gains, up never loses, and both lie on the step within one of it", [decimal, step], ([
+    value,
+    size
+  ]) => {
+    const down = Decimal.toStep(value, size, "down")
+    const up = Decimal.toStep(value, size, "up")
+    assert.isTrue(Decimal.isOnStep(down, size))
+    assert.isTrue(Decimal.isOnStep(up, size))
+    assert.isTrue(BigDecimal.isLessThanOrEqualTo(BigDecimal.abs(down), BigDecimal.abs(value)))
+    assert.isTrue(BigDecimal.isGreaterThanOrEqualTo(BigDecimal.abs(up), BigDecimal.abs(value)))
+    assert.isTrue(BigDecimal.isLessThan(BigDecimal.abs(BigDecimal.subtract(value, down)), size))
+    assert.isTrue(BigDecimal.isLessThan(BigDecimal.abs(BigDecimal.subtract(up, value)), size))
+    assert.strictEqual(Decimal.isOnStep(value, size), Decimal.equals(up, down))
+  })
+})
