@@ -48,7 +48,7 @@ const both = Effect.fnUntraced(function*(pairs: readonly [TradingPair, ...Array<
   })
   const client = { onFrame: () => {}, onClose: () => {} }
   for (const id of ["spot", "swap"]) network.connect(simulator.urls[id]!.ws, client, { "X-Some-Header": "1" })
-  return { simulator, spot: spot.lent.world!, swap: swap.lent.world!, peers: swap.lent.peers }
+  return { network, simulator, spot: spot.lent.world!, swap: swap.lent.world!, peers: swap.lent.peers }
 })
 
 const heard = <News>(watch: (listener: (news: News) => void) => Watch, world: World): Array<News> => {
@@ -291,5 +291,35 @@ describe("liquidations and statistics of swaps", () => {
         () => heard((listener) => ({ _tag: "Liquidations", pair: btc, everyMillis: 0, listener }), spot),
         "which is no swap"
       )
+    }))
+})
+
+describe("endpoints for other processes", () => {
+  it.effect("tell statistics, candles, swaps and liquidations", () =>
+    Effect.gen(function*() {
+      const { network, simulator } = yield* both([btc])
+      yield* simulator.tick(1_000)
+      const get = (path: string) =>
+        Effect.map(
+          network.request({ method: "GET", url: `${simulator.admin}/${path}`, headers: {}, body: "" }),
+          ({ body, status }) => [status, JSON.parse(body)] as const
+        )
+      const swap = `exchange=swap&pair=${perpetual}`
+      const answers: ReadonlyArray<readonly [string, unknown]> = [
+        [`statistics?${swap}`, simulator.statistics("swap", perpetual)],
+        [`statistics?${swap}&since=5000`, simulator.statistics("swap", perpetual, 5_000)],
+        [`kline?${swap}&interval=10000`, simulator.kline("swap", perpetual, 10_000)],
+        [`kline?${swap}&interval=week&price=mark&at=7`, simulator.kline("swap", perpetual, "week", "mark", 7)],
+        [`swap?${swap}`, simulator.swap("swap", perpetual)],
+        [`liquidations?${swap}`, simulator.liquidations("swap", perpetual)]
+      ]
+      for (const [path, expected] of answers) assert.deepStrictEqual(yield* get(path), [200, expected], path)
+      const spot = `exchange=spot&pair=${btc}`
+      for (const path of [`swap?${spot}`, `liquidations?${spot}`, `kline?${spot}&interval=60000&price=index`]) {
+        assert.deepStrictEqual(yield* get(path), [404, { error: "BTC/USDT on spot has no such thing" }])
+      }
+      assert.strictEqual((yield* get("statistics?exchange=nobody&pair=BTC/USDT"))[0], 404)
+      assert.strictEqual((yield* get(`kline?${swap}&interval=often`))[0], 400)
+      assert.strictEqual((yield* get(`kline?${swap}`))[0], 400)
     }))
 })
