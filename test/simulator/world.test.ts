@@ -12,7 +12,7 @@ import type {
   WorldLiquidation,
   WorldStatistics
 } from "../../src/ExchangeDialect.ts"
-import { pairsOf } from "../../src/simulator/Engine.ts"
+import { Engine, pairsOf } from "../../src/simulator/Engine.ts"
 import { factsOf } from "../../src/simulator/PairFacts.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 
@@ -118,6 +118,47 @@ describe("markets that rest", () => {
     btc,
     ...Array.from({ length: 99 }, (_, i): TradingPair => `C${i}/USDT`)
   ]
+
+  it("a thousand pairs on two exchanges are made when somebody looks, and only those that are watched take steps", () => {
+    const drawn = new Map<string, number>()
+    const draws = (name: string) => ({
+      nextDoubleUnsafe: () => {
+        drawn.set(name, (drawn.get(name) ?? 0) + 1)
+        return 0.5
+      }
+    })
+    const spot = lender("spot", "spot")
+    const swap = lender("swap", "swap")
+    const engine = new Engine({
+      dialects: [spot.dialect, swap.dialect],
+      pairs: Array.from({ length: 1_000 }, (_, i): TradingPair => `C${i}/USDT`),
+      draws,
+      limits: "off",
+      rate: 10,
+      tradeRate: 1,
+      levels: 10,
+      history: 1_024,
+      version: undefined,
+      tickMillis: 10,
+      epoch: 0,
+      clock: undefined
+    })
+    const { world } = engine.exchanges.get("spot")!.world
+    assert.deepStrictEqual([world.markets.size, engine.exchanges.get("swap")!.pairs.length], [1_000, 1_000])
+    for (let i = 0; i < 100; i++) engine.tick()
+    assert.strictEqual(drawn.size, 0)
+    const { stop } = world.watch({ _tag: "Ticker", pair: "C7/USDT", everyMillis: 10, listener: () => {} })
+    assert.deepStrictEqual([...drawn.keys()].sort(), ["market spot C7/USDT", "price C7/USDT"])
+    const drawnBy = () => drawn.get("price C7/USDT")!
+    assert.strictEqual(drawnBy(), 300, "three for each of the steps it made up for")
+    engine.tick()
+    assert.strictEqual(drawnBy(), 303)
+    stop()
+    engine.tick()
+    assert.strictEqual(drawnBy(), 303, "nobody watches")
+    engine.market("spot", "C7/USDT")
+    assert.strictEqual(drawnBy(), 306)
+  })
 
   it.effect("a market that is looked at late is the one that ran all along", () =>
     Effect.gen(function*() {
