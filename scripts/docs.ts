@@ -8,6 +8,7 @@ import { join, resolve } from "node:path"
 import type { ExchangeAdapter } from "../src/ExchangeAdapter.ts"
 import * as adapters from "../src/exchanges/index.ts"
 import * as ImportTable from "./architecture/ImportTable.ts"
+import * as FaultPage from "./faults/Page.ts"
 
 export const coverageFile = "docs/coverage.md"
 
@@ -156,7 +157,8 @@ const architecture = (): string => {
 /** Every file with generated parts and what must be in it. */
 export const generated = (): Readonly<Record<string, string>> => ({
   [coverageFile]: coverage(Object.values(adapters)),
-  [architectureFile]: architecture()
+  [architectureFile]: architecture(),
+  [FaultPage.file]: FaultPage.page()
 })
 
 if (import.meta.main) {

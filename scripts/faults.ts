@@ -12,7 +12,7 @@ import { catalogue } from "../test/faults/Catalogue.ts"
 import type { Fault } from "../test/faults/Fault.ts"
 import * as Run from "../test/faults/Run.ts"
 import type { Subject } from "../test/suites/Exchange.ts"
-import * as Virtual from "./prove/Virtual.ts"
+import { subjects as all } from "../test/suites/Subjects.ts"
 
 interface Totals {
   runs: number
@@ -48,7 +48,7 @@ const command = Command.make(
   Effect.fnUntraced(function*({ on, once, only, seed, seeds }) {
     const isChosen = ({ group, name }: Fault) =>
       Option.isNone(only) || group === only.value || name.includes(only.value)
-    const subjects = Virtual.subjects.filter(({ adapter }) => Option.isNone(on) || adapter.id === on.value)
+    const subjects = all.filter(({ adapter }) => Option.isNone(on) || adapter.id === on.value)
     const totals: Totals = { runs: 0, events: 0, gaps: 0, broken: 0 }
     const began = process.hrtime.bigint()
     for (let i = 0; i < seeds; i++) {

@@ -2,6 +2,7 @@
 import * as Books from "./cases/Books.ts"
 import * as Demo from "./cases/Demo.ts"
 import * as Determinism from "./cases/Determinism.ts"
+import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
 import * as Judges from "./cases/Judges.ts"
 import * as Ledger from "./cases/Ledger.ts"
@@ -21,6 +22,7 @@ export const cases: ReadonlyArray<Case> = [
   Recovery.recovery,
   MalformedInput.malformed,
   Mutants.mutants,
+  FaultCatalogue.faults,
   Metrics.metrics,
   Demo.demonstration,
   Suites.packed,

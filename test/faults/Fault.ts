@@ -22,10 +22,9 @@ export interface Clocks {
   monotonic: number
 }
 
-export const btc: TradingPair = "BTC/USDT"
-export const eth: TradingPair = "ETH/USDT"
-/** Nobody asks for it but a fault's own consumers. */
-export const sol: TradingPair = "SOL/USDT"
+/** The exchange's pair of a coin. */
+export const pairOf = ({ adapter }: Subject, base: string): TradingPair =>
+  adapter.kind === "swap" ? `${base}/USDT:USDT` : `${base}/USDT`
 
 /** All that a fault can get hold of. */
 export interface World {
@@ -35,6 +34,11 @@ export interface World {
   readonly network: Network
   readonly observer: Observer
   readonly clocks: Clocks
+  /** The session's pairs. */
+  readonly btc: TradingPair
+  readonly eth: TradingPair
+  /** Nobody asks for it but a fault's own consumers. */
+  readonly sol: TradingPair
   /** Wraps every dial from now on. */
   dial: ((dial: Dial) => Dial) | null
   /** The session's channels. */
@@ -86,6 +90,8 @@ export interface Fault {
   readonly expect: Expected
   /** Problems that the counts show. */
   readonly check?: (performance: Performance, world: World) => ReadonlyArray<string>
+  /** Topics have several subscribers: their ledgers count events once for each. */
+  readonly shares?: boolean
   /** The library logs an error: a defect of the consumer's. */
   readonly logs?: boolean
 }

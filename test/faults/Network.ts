@@ -2,7 +2,7 @@
  * The in-memory network between a client and the simulator, where frames, dials and requests can be changed on their
  * way: what the simulator's own fault language cannot say.
  */
-import { Effect } from "effect"
+import type { Effect } from "effect"
 import type * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { PublicTag } from "../../src/domain/Channel.ts"
 import * as Channel from "../../src/domain/Channel.ts"

@@ -15,7 +15,7 @@ import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import * as Exchange from "../suites/Exchange.ts"
 import type { Clocks, Fault, World } from "./Fault.ts"
-import { btc, eth, sol } from "./Fault.ts"
+import { pairOf } from "./Fault.ts"
 import { Network } from "./Network.ts"
 import { Observer } from "./Observer.ts"
 
@@ -51,23 +51,23 @@ type Book = Extract<ChannelChoice, { readonly _tag: "Book" }>
 
 const bookChoices: ReadonlyArray<Book> = [{ _tag: "Book" }, { _tag: "Book", source: "order_book_update" }]
 
-const isFetched = (adapter: ExchangeAdapter, choice: Book): boolean => {
+const isFetched = (adapter: ExchangeAdapter, btc: TradingPair, choice: Book): boolean => {
   const channel = Channel.forPair(choice, btc) as Channel.BookChannel
   const name = adapter.topic(channel, adapter.symbol(btc)!)
   return name._tag === "Topic" && adapter.book(channel).snapshot === "Fetch"
 }
 
 /** The way to keep a book that joins snapshots over REST. */
-const fetchedBook = (adapter: ExchangeAdapter): Book | undefined =>
-  bookChoices.find((choice) => isFetched(adapter, choice))
+const fetchedBook = (subject: Exchange.Subject): Book | undefined =>
+  bookChoices.find((choice) => isFetched(subject.adapter, pairOf(subject, "BTC"), choice))
 
 const channelsOf = (
-  { adapter }: Exchange.Subject,
+  subject: Exchange.Subject,
   fetched: boolean
 ): readonly [ChannelChoice, ...Array<ChannelChoice>] => [
   "BookTicker",
   "Trades",
-  (fetched ? fetchedBook(adapter) : undefined) ?? "Book"
+  (fetched ? fetchedBook(subject) : undefined) ?? "Book"
 ]
 
 const baseOptions: ExchangeFactory.WebsocketOptions = {
@@ -114,7 +114,7 @@ const layerOf = ({ clocks, dialer, fault, network, seed, subject }: Setup): Laye
     Layer.provideMerge(
       Layer.orDie(Simulator.layerMemory({
         dialects: [dialect],
-        pairs: [btc, eth, sol],
+        pairs: ["BTC", "ETH", "SOL"].map((base) => pairOf(subject, base)),
         limits: "off",
         rate: 30,
         tradeRate: 15,
@@ -126,7 +126,8 @@ const layerOf = ({ clocks, dialer, fault, network, seed, subject }: Setup): Laye
   ) as Layer.Layer<Exchange.Services>
 }
 
-const symbols = ({ subject }: World): ReadonlyArray<string> => [btc, eth].map((pair) => subject.adapter.symbol(pair)!)
+const symbols = ({ btc, eth, subject }: World): ReadonlyArray<string> =>
+  [btc, eth].map((pair) => subject.adapter.symbol(pair)!)
 
 const topicsOf = (world: World): ReadonlyArray<string> =>
   symbols(world).flatMap((symbol) => ["BookTicker", "Trades", "Book"].map((tag) => `${tag} ${symbol}`))
@@ -136,7 +137,7 @@ const hasAll = (world: World, since: number): boolean =>
   topicsOf(world).every((topic) => (world.observer.seen.get(topic) ?? -1) >= since)
 
 /** Longer than any fault may need. */
-const longest = 120_000
+const longest = 150_000
 
 const untilAll = Effect.fnUntraced(function*(world: World, since: number): Effect.fn.Return<number> {
   const began = world.now()
@@ -150,7 +151,7 @@ const none: Subscribed = { accepted: [], rejected: new Map() }
 
 /** Opens the session as a program does: what was refused in passing is asked for again. */
 const open = Effect.fnUntraced(function*(world: World) {
-  const { channels, observer, problem, websocket } = world
+  const { btc, channels, eth, observer, problem, websocket } = world
   const judge = (error: ExchangeError): void => {
     observer.note(error.reason)
     if (!isTyped(error)) problem(`an error says nothing: ${error.message}`)
@@ -160,10 +161,11 @@ const open = Effect.fnUntraced(function*(world: World) {
   let isOpen = false
   for (let attempt = 0; attempt < 60; attempt++) {
     const pairs = [...missing] as [TradingPair, ...Array<TradingPair>]
-    const { accepted, rejected } = yield* (isOpen ? websocket.subscribe(pairs) : websocket.initialize(pairs, channels))
-      .pipe(
-        Effect.catch((error) => Effect.as(Effect.sync(() => judge(error)), none))
-      )
+    const { accepted, rejected }: Subscribed =
+      yield* (isOpen ? websocket.subscribe(pairs) : websocket.initialize(pairs, channels))
+        .pipe(
+          Effect.catch((error) => Effect.as(Effect.sync(() => judge(error)), none))
+        )
     for (const error of rejected.values()) judge(error)
     for (const pair of accepted) missing.delete(pair)
     isOpen ||= accepted.length > 0
@@ -173,23 +175,22 @@ const open = Effect.fnUntraced(function*(world: World) {
   problem("the session never opened")
 })
 
-const ledger = (world: World, performance: Performance): ReadonlyArray<string> => {
+const ledger = (fault: Fault, world: World, performance: Performance): ReadonlyArray<string> => {
   const problems: Array<string> = []
   const { topics } = world.simulator.counts().exchanges[world.subject.adapter.id]!
   for (const topic of performance.topics) {
     const { abandoned, conflated, delivered, dropped, received, reconciled, stale, subscribers, unrouted } = topic
     const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted)
-    if (left !== 0 && subscribers <= 1) problems.push(`${topic.topic}: ${left} events unaccounted for`)
+    if (left !== 0 && fault.shares !== true && subscribers <= 1) {
+      problems.push(`${topic.topic}: ${left} events unaccounted for`)
+    }
     const sent = topics[topic.topic]?.sent.events ?? 0
-    if (world.subject.adapter.channels.has(topic.channel) && isExact.get(world) === true && sent !== received) {
+    if (fault.expect.exact !== false && sent !== received) {
       problems.push(`${topic.topic}: ${sent} sent, ${received} received`)
     }
   }
   return problems
 }
-
-/** Whether what was sent must be what was received. */
-const isExact = new WeakMap<World, boolean>()
 
 const judgeGaps = ({ expect }: Fault, { observer }: World): ReadonlyArray<string> => {
   const missing = expect.gaps.filter((cause) => !observer.gaps.has(cause))
@@ -209,7 +210,7 @@ const judge = (fault: Fault, world: World, performance: Performance): ReadonlyAr
   ...(world.observer.compared > 0 ? [] : ["no book was compared"]),
   ...judgeGaps(fault, world),
   ...judgeCounts(fault, performance),
-  ...ledger(world, performance),
+  ...ledger(fault, world, performance),
   ...(fault.check?.(performance, world) ?? [])
 ]
 
@@ -235,6 +236,9 @@ const body = (
       network,
       observer: new Observer(simulator, id, now),
       clocks,
+      btc: pairOf(subject, "BTC"),
+      eth: pairOf(subject, "ETH"),
+      sol: pairOf(subject, "SOL"),
       get dial() {
         return dialer.through
       },
@@ -244,9 +248,8 @@ const body = (
       channels: channelsOf(subject, fault.fetched === true),
       below: (limit) => Math.floor(draws.nextDoubleUnsafe() * limit),
       now,
-      problem: (text) => void problems.push(text)
+      problem: (text) => void (problems.includes(text) || problems.push(text))
     }
-    isExact.set(world, fault.expect.exact ?? true)
     yield* websocket.handle(world.observer)
     if (fault.from === "start") {
       const acting = yield* Effect.forkScoped(fault.act(world), { startImmediately: true })
@@ -279,7 +282,7 @@ const body = (
   })
 
 export const applies = (fault: Fault, subject: Exchange.Subject): boolean =>
-  (fault.applies?.(subject) ?? true) && (fault.fetched !== true || fetchedBook(subject.adapter) !== undefined)
+  (fault.applies?.(subject) ?? true) && (fault.fetched !== true || fetchedBook(subject) !== undefined)
 
 /** One fault, one exchange, one seed. Never fails: what goes wrong is a problem of the report. */
 export const run = (fault: Fault, subject: Exchange.Subject, seed: number): Effect.Effect<Report> => {

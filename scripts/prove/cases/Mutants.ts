@@ -13,6 +13,7 @@ import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import * as MexcFrames from "../../../test/exchanges/MexcFrames.ts"
 import * as SharedFixtures from "../../../test/exchanges/SharedFixtures.ts"
 import type { Services, Subject } from "../../../test/suites/Exchange.ts"
+import { subjects } from "../../../test/suites/Subjects.ts"
 import * as Mutations from "../Mutations.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
@@ -134,14 +135,14 @@ const simulated = (subject: Subject, seed: number): Effect.Effect<ReadonlyArray<
     subject,
     (network) => ({
       ...network,
-      connect: (url, client) =>
+      connect: (url, client, headers) =>
         network.connect(url, {
           ...client,
           onFrame: (frame) => {
             frames.push(typeof frame === "string" ? encoder.encode(frame) : Uint8Array.from(frame))
             client.onFrame(frame)
           }
-        })
+        }, headers)
     }),
     { pairs: [pair, "ETH/USDT"], rate: 40, tradeRate: 20, seed },
     { staleAfter: null }
@@ -412,5 +413,5 @@ export const mutants: Case = {
   name: "mutants",
   proves:
     "A million nearly right frames for each adapter: none is read in another way than the general decoder reads it, none throws, clean frames between them all decode, and the heap stays",
-  run: (proof) => Effect.forEach(Virtual.subjects, (subject) => proven(proof, subject), { discard: true })
+  run: (proof) => Effect.forEach(subjects, (subject) => proven(proof, subject), { discard: true })
 }

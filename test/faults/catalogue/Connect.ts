@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import type { Dial } from "../../../src/connection/Connection.ts"
 import * as ExchangeError from "../../../src/ExchangeError.ts"
 import type { Fault, World } from "../Fault.ts"
-import { btc, eth } from "../Fault.ts"
 import { drop, during, inject, until } from "./Steps.ts"
 
 const after = "no socket opens for a while; then all is subscribed, with one break where there was a connection before"
@@ -164,7 +163,7 @@ export const connect: ReadonlyArray<Fault> = [
     act: (world) =>
       Effect.gen(function*() {
         yield* dialling((one) => failing(one, "HTTP 403: the key is not allowed", false), 500)(world)
-        yield* world.websocket.subscribe([btc, eth])
+        yield* world.websocket.subscribe([world.btc, world.eth])
       }),
     expect: { gaps: ["Reconnected", "Rejected"], errors: ["ConnectFailed"], within: 1_500 }
   },

@@ -83,7 +83,7 @@ export const rest: ReadonlyArray<Fault> = [
       })
   ),
   fault("snapshots-403-page", "HTTP 403 with a page of the firewall's", later, failing("http-error:403", 2_000), {
-    within: 40_000
+    within: 130_000
   }),
   fault("snapshots-500", "HTTP 500", later, failing("http-error:500", 2_000)),
   fault(
@@ -154,8 +154,8 @@ export const rest: ReadonlyArray<Fault> = [
         world,
         Effect.gen(function*() {
           const { network, observer, subject } = world
-          const bad = subject.adapter.symbol("BTC/USDT")!
-          const good = `Book ${subject.adapter.symbol("ETH/USDT")!}`
+          const bad = subject.adapter.symbol(world.btc)!
+          const good = `Book ${subject.adapter.symbol(world.eth)!}`
           network.http = (request, ask) =>
             request.url.includes(bad)
               ? Effect.succeed({ status: 500, headers: {}, body: "{\"message\":\"internal\"}" })
