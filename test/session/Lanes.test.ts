@@ -1,0 +1,226 @@
+/** Random interleavings, losses and returns of copies of one truth give the truth once, and every break is declared. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as Channel from "../../src/domain/Channel.ts"
+import type { BookTicker, Kline, Liquidation, MarketEvent, Trade } from "../../src/domain/Market.ts"
+import * as Test from "../../src/PublicWebsocketTest.ts"
+import { orderOf } from "../../src/session/LaneOrder.ts"
+import type { Known } from "../../src/session/LaneOrder.ts"
+import { holdMillis, Lane, Merge } from "../../src/session/Lanes.ts"
+
+const btc = "BTC/USDT"
+
+type Item = MarketEvent | "gap"
+
+/** One truth that grows, copies of it that lag, and what comes out of the merge. */
+class Model {
+  readonly out: Array<Item> = []
+  readonly lanes: Array<Lane>
+  readonly queues: Array<Array<MarketEvent>>
+  /** Which lanes are subscribed. */
+  readonly on: Array<boolean>
+  readonly merge: Merge
+  received = 0
+  duplicates = 0
+  passed = 0
+  length = 0
+  readonly #channel: Channel.PublicChannel
+  readonly #event: (index: number) => MarketEvent
+  now = 0
+
+  constructor(channel: Channel.PublicChannel, event: (index: number) => MarketEvent, lanes: number) {
+    this.#channel = channel
+    this.#event = event
+    this.lanes = Array.from({ length: lanes }, (_, index) => new Lane(index + 1, index))
+    this.queues = this.lanes.map(() => [])
+    this.on = this.lanes.map(() => false)
+    const known: Known = { isKnown: (key) => this.merge.isKnown(key), book: () => null }
+    this.merge = new Merge(orderOf(this.#channel, null, known), {
+      pass: (passed) => {
+        this.passed++
+        this.out.push(passed)
+      },
+      duplicate: () => this.duplicates++,
+      lapse: () => this.out.push("gap"),
+      restarted: () => this.out.push("gap"),
+      shared: () => {},
+      won: () => {},
+      single: () => {}
+    })
+    for (const lane of this.lanes) this.merge.add(lane)
+  }
+
+  produce(): void {
+    this.length++
+    this.now += 10
+    for (const [index, queue] of this.queues.entries()) {
+      if (this.on[index]) queue.push({ ...this.#event(this.length), receivedAt: this.now } as MarketEvent)
+    }
+  }
+
+  deliver(index: number, count: number): void {
+    for (const event of this.queues[index]!.splice(0, count)) {
+      this.received++
+      this.merge.event(this.lanes[index]!, event, false)
+    }
+  }
+
+  lose(index: number): void {
+    if (!this.on[index]) return
+    this.on[index] = false
+    this.queues[index]!.length = 0
+    const isOnly = this.lanes.every((lane, other) => other === index || !lane.live)
+    if (this.merge.lose(this.lanes[index]!)) return
+    // As the session does: with nothing to tell, only the last one's end breaks the stream.
+    this.out.push("gap")
+    this.merge.restart()
+    if (isOnly) assert.isTrue(this.lanes.every(({ live }) => !live))
+  }
+
+  subscribe(index: number): void {
+    if (this.on[index]) return
+    this.on[index] = true
+    const lane = this.lanes[index]!
+    const isFirst = !this.lanes.some(({ live }) => live)
+    lane.live = true
+    if (isFirst) this.merge.join(lane)
+  }
+
+  /** Everything that is on its way arrives, and time passes. */
+  settle(): void {
+    for (const [index] of this.lanes.entries()) this.deliver(index, Number.POSITIVE_INFINITY)
+    this.now += holdMillis
+    this.merge.expire(this.now)
+  }
+
+  get held(): number {
+    return this.lanes.reduce((sum, { held }) => sum + held.length, 0)
+  }
+}
+
+/** A script of so many steps from a seed (Mulberry32): arrays that are drawn are too short to meet anything. */
+const scriptOf = (seed: number, steps = 300): ReadonlyArray<number> => {
+  let state = seed
+  return Array.from({ length: steps }, () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % 100_000
+  })
+}
+
+const play = (model: Model, script: ReadonlyArray<number>): void => {
+  for (const [index] of model.lanes.entries()) model.subscribe(index)
+  for (const number of script) {
+    const lane = number % model.lanes.length
+    const kind = Math.floor(number / 8) % 40
+    if (kind < 18) model.produce()
+    else if (kind < 32) model.deliver(lane, 1 + (number % 4))
+    else if (kind < 33) model.lose(lane)
+    else if (kind < 37) model.subscribe(lane)
+    else model.deliver(lane, 100)
+  }
+  model.settle()
+}
+
+const trade = (index: number): Trade => Test.trade(btc, { id: `${index}X0`, price: index })
+
+const ticker = (index: number): BookTicker => Test.bookTicker(btc, { version: index })
+
+const liquidation = (index: number): Liquidation => ({
+  _tag: "Liquidation",
+  pair: btc,
+  symbol: btc,
+  price: 1,
+  // Many look the same, also within a millisecond.
+  quantity: 1 + (Math.floor(index / 4) % 2),
+  side: "buy",
+  exchangeTime: 1_000 + Math.floor(index / 8),
+  receivedAt: 0,
+  contractSize: 1,
+  exact: null
+})
+
+const kline = (index: number): Kline => ({
+  _tag: "Kline",
+  pair: btc,
+  symbol: btc,
+  interval: "1m",
+  price: "last",
+  openTime: 60_000 * Math.floor(index / 5),
+  closeTime: null,
+  open: 1,
+  high: 1,
+  low: 1,
+  close: index,
+  baseVolume: index % 5,
+  quoteVolume: null,
+  contractVolume: null,
+  closed: null,
+  exchangeTime: null,
+  receivedAt: 0,
+  exact: null
+})
+
+/** The indexes of what came out, -1 for a break. */
+const indexes = (model: Model, indexOf: (event: never) => number): ReadonlyArray<number> =>
+  model.out.map((item) => item === "gap" ? -1 : indexOf(item as never))
+
+/** In order, nothing twice, and nothing missing without a break. */
+const check = (model: Model, found: ReadonlyArray<number>): void => {
+  let last: number | null = null
+  let broken = true
+  for (const index of found) {
+    if (index === -1) {
+      broken = true
+      continue
+    }
+    if (last !== null) assert.isAbove(index, last, `${index} behind ${last}: ${found.join()}`)
+    if (!broken) assert.strictEqual(index, last! + 1, `a hole before ${index}: ${found.join()}`)
+    last = index
+    broken = false
+  }
+  assert.strictEqual(model.held, 0)
+  assert.strictEqual(model.received, model.passed + model.duplicates)
+}
+
+const seeds = { seed: Schema.Int }
+
+describe("copies of one stream", () => {
+  for (const lanes of [2, 3]) {
+    it.prop(`of trades by their ids are the stream once, over ${lanes} lanes`, seeds, ({ seed }) => {
+      const model = new Model(Channel.trades(btc), trade, lanes)
+      play(model, scriptOf(seed))
+      check(model, indexes(model, ({ id }: Trade) => parseInt(id!, 10)))
+    })
+
+    it.prop(`of best prices by their versions are the stream once, over ${lanes} lanes`, seeds, ({ seed }) => {
+      const model = new Model(Channel.bookTicker(btc), ticker, lanes)
+      play(model, scriptOf(seed))
+      check(model, indexes(model, ({ version }: BookTicker) => Number(version)))
+    })
+
+    it.prop(`of candles by window and content are the stream once, over ${lanes} lanes`, seeds, ({ seed }) => {
+      const model = new Model(Channel.kline(btc), kline, lanes)
+      play(model, scriptOf(seed))
+      check(model, indexes(model, ({ close }: Kline) => close))
+    })
+  }
+
+  it.prop("of liquidations that look the same are none the fewer", seeds, ({ seed }) => {
+    const model = new Model(Channel.liquidations(btc), liquidation, 2)
+    model.subscribe(0)
+    model.subscribe(1)
+    for (const number of scriptOf(seed)) {
+      if (number % 3 === 0) model.produce()
+      else model.deliver(number % 2, 1 + (number % 5))
+    }
+    model.settle()
+    const passed = model.out.filter((item) => item !== "gap") as ReadonlyArray<Liquidation>
+    const told = ({ exchangeTime, quantity }: Liquidation) => `${exchangeTime} ${quantity}`
+    assert.deepStrictEqual(
+      passed.map(told),
+      Array.from({ length: model.length }, (_, index) => told(liquidation(index + 1)))
+    )
+  })
+})
