@@ -2,8 +2,8 @@
  * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
  * know what a connection is made of.
  */
-import { Config, Context, Effect, Fiber, Layer, Option } from "effect"
-import type { Duration, Scope } from "effect"
+import { Config, Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import type { Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Dial } from "./connection/Connection.ts"
 import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
@@ -45,6 +45,11 @@ export interface WebsocketOptions {
   readonly answerTimeout?: Duration.Input | undefined
   /** Close a connection that has had no topics for this long. Default 5 s. */
   readonly idleTimeout?: Duration.Input | undefined
+  /**
+   * Replace a connection at this age, a tenth of it earlier at random, without a break; null: never. By default shortly
+   * before the exchange ends connections by itself, see `limits.connectionAge`.
+   */
+  readonly rotateAfter?: Duration.Input | null | undefined
   /** How long the exchange has to answer a REST request. Default 10 s. */
   readonly requestTimeout?: Duration.Input | undefined
   /**
@@ -66,6 +71,15 @@ export const defaults = {
   idleTimeout: "5 seconds",
   requestTimeout: "10 seconds"
 } as const
+
+/** The share of the age at which the exchange ends a connection at which it is replaced. */
+const rotationShare = 0.95
+
+/** When connections are replaced. */
+const rotationOf = ({ limits }: ExchangeAdapter, { rotateAfter }: WebsocketOptions): Duration.Input | null => {
+  if (rotateAfter !== undefined) return rotateAfter
+  return limits.connectionAge === null ? null : Duration.toMillis(limits.connectionAge) * rotationShare
+}
 
 /** The adapter with the limits of the options. */
 const limited = (adapter: ExchangeAdapter, { limits }: WebsocketOptions): ExchangeAdapter =>
@@ -157,9 +171,12 @@ export const makePublic = Effect.fnUntraced(function*(
       FrameSocket.FrameSocket,
       frameSocket
     )
+  const within = limited(adapter, options)
   const session = yield* Session.make({
-    adapter: limited(adapter, options),
+    adapter: within,
     rest,
+    connections: 1,
+    rotateAfter: rotationOf(within, options),
     dial: (link) => options.through === undefined ? dial(link) : options.through(dial(link)),
     journal: options.journal,
     reconnect: options.reconnect ?? Reconnect.defaults,
@@ -255,7 +272,7 @@ const durationOrOff = (name: string): Config.Config<Duration.Duration | null> =>
  * The options as configuration, each optional: `<PREFIX>WS_URL`, `REST_URL`, `OPEN_TIMEOUT`, `MAX_FRAME_BYTES`,
  * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `STALE_AFTER`,
  * `SILENCE_BOOK_TICKER`, `SILENCE_TRADES`, `SILENCE_BOOK` (a duration or `off`), `ANSWER_TIMEOUT`, `IDLE_TIMEOUT`,
- * `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ * `ROTATE_AFTER` (a duration or `off`), `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
  */
 export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions> => {
   const prefix = prefixOf(adapter)
@@ -277,6 +294,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     silenceBook: optional(durationOrOff, "SILENCE_BOOK"),
     answerTimeout: optional(Config.Duration, "ANSWER_TIMEOUT"),
     idleTimeout: optional(Config.Duration, "IDLE_TIMEOUT"),
+    rotateAfter: optional(durationOrOff, "ROTATE_AFTER"),
     requestTimeout: optional(Config.Duration, "REQUEST_TIMEOUT"),
     bufferSize: optional(Config.Int, "BUFFER_SIZE"),
     stableAfter: optional(Config.Duration, "RECONNECT_STABLE_AFTER")
@@ -299,6 +317,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     }),
     answerTimeout: values.answerTimeout,
     idleTimeout: values.idleTimeout,
+    rotateAfter: values.rotateAfter,
     requestTimeout: values.requestTimeout,
     bufferSize: values.bufferSize,
     reconnect: values.stableAfter === undefined

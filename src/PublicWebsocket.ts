@@ -71,8 +71,10 @@ export interface Performance {
   /** Dropped for a slow subscriber, each declared in a Gap. */
   readonly dropped: number
   readonly gaps: number
-  /** Book updates that the snapshot already held, or duplicates. */
+  /** Book updates that the snapshot already held, or that the wire repeated. */
   readonly stale: number
+  /** Came by a second connection too, while a connection is replaced or where feeds are redundant. */
+  readonly duplicates: number
   readonly decodeFailures: number
   readonly decoderFallbacks: number
   readonly handlerFailures: number
@@ -127,8 +129,8 @@ export interface Progress {
 }
 
 /**
- * One topic's ledger. With one subscriber `received + reconciled = delivered + conflated + dropped + stale + abandoned + unrouted`,
- * once its buffer is empty and no book waits for a snapshot.
+ * One topic's ledger. With one subscriber `received + reconciled = delivered + conflated + dropped + stale + abandoned
+ * + unrouted + duplicates`, once its buffer is empty, no book waits for a snapshot and no connection for another.
  */
 export interface TopicPerformance {
   readonly topic: string
@@ -138,7 +140,7 @@ export interface TopicPerformance {
   readonly subscribers: number
   /** Events that came in the stream. */
   readonly received: number
-  /** Snapshots that were fetched for a subscriber. */
+  /** Snapshots that were fetched for a subscriber, and updates that were shown to one a second time. */
   readonly reconciled: number
   readonly delivered: number
   readonly conflated: number
@@ -149,6 +151,8 @@ export interface TopicPerformance {
   readonly abandoned: number
   /** Came while nobody was subscribed: between the last holder's end and the exchange's answer. */
   readonly unrouted: number
+  /** Came by a second connection too. */
+  readonly duplicates: number
   readonly gaps: number
   /** ms since the epoch; null before the first event. */
   readonly lastEventAt: number | null

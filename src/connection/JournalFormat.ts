@@ -87,7 +87,16 @@ export type Decision =
       readonly book: unknown
     }
     | { readonly _tag: "Failed"; readonly error: unknown; readonly scope: "topic" | "connection" }
+    /** What a connection is to the topic, see `session/Lanes`. */
+    | { readonly _tag: "Lane"; readonly link: number; readonly group: number; readonly step: LaneStep }
   )
+
+/**
+ * `Placed`: it is to carry the topic. `Live`: the exchange has confirmed it. `Lost`: what follows on it is another stretch.
+ * `Gone`: it carries the topic no more. `Joined`: nothing came in between. `Expired`: what waited too long was taken as it
+ * is. `Promoted`: it goes on alone, behind a gap.
+ */
+export type LaneStep = "Placed" | "Live" | "Lost" | "Gone" | "Joined" | "Expired" | "Promoted"
 
 export type Note =
   | { readonly _tag: "Opened"; readonly link: number; readonly at: number }

@@ -31,6 +31,15 @@ export class Recent {
   }
 }
 
+export interface LaneCounters {
+  /** Events that it brought first, while another connection might have. */
+  won: number
+  /** Of these, those that another one brought too. */
+  shared: number
+  /** ms by which it was earlier. */
+  readonly headStart: Recent
+}
+
 export class Counters {
   frames = 0
   bytes = 0
@@ -40,6 +49,7 @@ export class Counters {
   dropped = 0
   abandoned = 0
   unrouted = 0
+  duplicates = 0
   stale = 0
   gaps = 0
   decodeFailures = 0
@@ -63,6 +73,25 @@ export class Counters {
   readonly processing = new Recent()
   /** ms, one value a batch. */
   readonly age = new Recent()
+
+  /** Redundant connections, by their number from 0. */
+  readonly lanes: Array<LaneCounters> = []
+
+  /** Of the redundant connections, this one brought an event first. */
+  won(lane: number): void {
+    this.#lane(lane).won++
+  }
+
+  /** Another one brought it too, so many ms later. */
+  shared(lane: number, headStart: number): void {
+    const counters = this.#lane(lane)
+    counters.shared++
+    counters.headStart.add(headStart)
+  }
+
+  #lane(lane: number): LaneCounters {
+    return this.lanes[lane] ??= { won: 0, shared: 0, headStart: new Recent() }
+  }
 
   error(tag: string): void {
     this.errors.set(tag, (this.errors.get(tag) ?? 0) + 1)
@@ -90,6 +119,7 @@ export class Counters {
       dropped: this.dropped,
       gaps: this.gaps,
       stale: this.stale,
+      duplicates: this.duplicates,
       decodeFailures: this.decodeFailures,
       decoderFallbacks: this.decoderFallbacks,
       handlerFailures: this.handlerFailures,

@@ -58,6 +58,8 @@ export class Lane {
   memory: unknown = null
   /** Number of the last passed event that it has brought. */
   reached = 0
+  /** Only what was passed behind this number joins it: what came before is on the other side of a break. */
+  joinsBehind = 0
   held: Array<Held> = []
 
   constructor(connection: number, group: number) {
@@ -83,6 +85,9 @@ export interface Merged {
   /** The one lane that is left has gone past everything that others brought. */
   readonly single: (lane: Lane) => void
 }
+
+const isOverdue = ({ held: [first] }: Lane, now: number): boolean =>
+  first !== undefined && now - first.event.receivedAt >= holdMillis
 
 const unjoin = (lane: Lane): void => {
   lane.joined = false
@@ -171,8 +176,10 @@ export class Merge {
   restart(): void {
     if (this.#lanes.some(({ live }) => live)) this.#unjoin()
     else this.#forget()
+    // Who had these has had them on the other side of the break.
+    for (const lane of this.#lanes) lane.held = lane.held.filter(({ accounted }) => !accounted)
     // The fullest: it has been going on longest without the others.
-    const [first] = this.#lanes.filter(({ held }) => held.length > 0).sort((a, b) => b.held.length - a.held.length)
+    const [first] = this.#lanes.filter(({ live }) => live).sort((a, b) => b.held.length - a.held.length)
     if (first !== undefined) this.#join(first)
     for (const lane of [...this.#lanes]) this.#drain(lane)
   }
@@ -194,11 +201,26 @@ export class Merge {
 
   #unjoin(): void {
     this.#base = null
-    for (const lane of this.#lanes) unjoin(lane)
+    for (const lane of this.#lanes) {
+      unjoin(lane)
+      lane.joinsBehind = this.#number
+    }
   }
 
   /** Nothing can have come between what was passed and what this lane will bring. */
   join(lane: Lane): void {
+    this.#join(lane)
+    this.#drain(lane)
+  }
+
+  /** The others' events are of no use any more: this one goes on alone, from what it holds. */
+  takeOver(lane: Lane): void {
+    for (const other of this.#lanes) {
+      if (other === lane) continue
+      unjoin(other)
+      this.#discard(other)
+    }
+    this.#base = lane
     this.#join(lane)
     this.#drain(lane)
   }
@@ -274,7 +296,7 @@ export class Merge {
 
   #old(lane: Lane, event: MarketEvent, accounted: boolean): void {
     const entry = this.#log.get(this.#order.keyOf(event))
-    this.#join(lane)
+    if (entry === undefined || entry.number > lane.joinsBehind) this.#join(lane)
     if (entry !== undefined) this.#repeated(entry, lane, event)
     else if (++this.#strange >= strangeLimit) return this.#anew(lane, event, accounted)
     this.#out.duplicate(event, lane, accounted)
@@ -349,25 +371,26 @@ export class Merge {
     }
   }
 
-  /** A lane that holds something old has come to what was passed: all before it is old too. */
+  /** A lane that holds something old has come to what was passed: all before it is old too. It is dealt with next. */
   #catchUp(lane: Lane): void {
     if (lane.joined) return
     const at = lane.held.findIndex(({ event }) => this.#order.standing(lane, event) === "old")
     if (at < 0) return
-    for (const { accounted, event } of lane.held.splice(0, at + 1)) this.#old(lane, event, accounted)
+    for (const { accounted, event } of lane.held.splice(0, at)) this.#out.duplicate(event, lane, accounted)
   }
 
-  /** Takes lanes at their word that have held something for too long. `now`: ms. */
+  /** Whether a lane has held something for too long. `now`: ms. */
+  isOverdue(now: number): boolean {
+    return this.#lanes.some((lane) => isOverdue(lane, now))
+  }
+
+  /** Takes those lanes at their word. */
   expire(now: number): void {
-    for (const lane of [...this.#lanes]) {
-      const [first] = lane.held
-      if (first === undefined || now - first.event.receivedAt < holdMillis) continue
-      this.force(lane)
-    }
+    for (const lane of [...this.#lanes]) if (isOverdue(lane, now)) this.#force(lane)
   }
 
   /** Passes on what the lane holds, whether or not something is missing before it. */
-  force(lane: Lane): void {
+  #force(lane: Lane): void {
     const [first, ...others] = lane.held
     lane.held = others
     // A chain shows itself what is missing.

@@ -293,7 +293,7 @@ export const make = Effect.fnUntraced(function*(
 
   const connected = (): number => [...present.values()].filter(({ _tag }) => _tag === "Connected").length
 
-  const standingOf = ({ confirmed, state: { failed } }: ReplayTopic): Progress.Subject["standing"] => {
+  const standingOf = ({ confirmed, state: { failed } }: ReplayTopic): Progress.Progress["standing"] => {
     if (failed) return "Rejected"
     return confirmed ? "Confirmed" : "Waiting"
   }

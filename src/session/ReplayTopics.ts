@@ -4,7 +4,7 @@
  */
 import type { Deferred } from "effect"
 import type { RecordedTopic } from "../connection/Journal.ts"
-import type { BatchEntry, Decision } from "../connection/JournalFormat.ts"
+import type { BatchEntry, Decision, LaneStep } from "../connection/JournalFormat.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
 import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
 import type { Codec, CodecContext, ExchangeAdapter, Sink, Topic } from "../ExchangeAdapter.ts"
@@ -37,6 +37,19 @@ export interface ReplayTopicsOptions {
 type Applied = { readonly [Tag in Decision["_tag"]]: (topic: ReplayTopic, decision: Of<Tag>) => void }
 type Of<Tag extends Decision["_tag"]> = Extract<Decision, { readonly _tag: Tag }>
 
+type LaneApplied = (state: TopicState, link: number, at: number, group: number) => void
+
+const lanes: { readonly [Step in LaneStep]: LaneApplied } = {
+  Placed: (state, link, _at, group) => state.place(link, group),
+  Live: (state, link, at) => state.confirmed(link, at),
+  // What was doubtful by that stands in the recording.
+  Lost: (state, link) => void state.lost(link, Number.POSITIVE_INFINITY),
+  Gone: (state, link) => state.unplace(link),
+  Joined: (state, link) => state.join(link),
+  Expired: (state, _link, at) => state.expire(at),
+  Promoted: (state, link) => state.promote(link)
+}
+
 export class ReplayTopics implements Sink {
   readonly #options: ReplayTopicsOptions
   readonly #counters: Counters
@@ -54,6 +67,8 @@ export class ReplayTopics implements Sink {
   #next = 0
   /** Events of the batch at hand. */
   #events = 0
+  /** Its connection. */
+  #link = 0
   #now = 0
   /** The topic whose event is at hand. */
   #current: TopicState | null = null
@@ -123,6 +138,7 @@ export class ReplayTopics implements Sink {
     this.#due = decisions
     this.#next = 0
     this.#events = 0
+    this.#link = link
     this.#now = Math.floor(receivedAt)
     for (const frame of frames) {
       counters.bytes += frame.length
@@ -168,7 +184,9 @@ export class ReplayTopics implements Sink {
       return
     }
     this.#current = state
-    state.onEvent(event)
+    // A recording that has lost its beginning does not say which connections carry a topic.
+    if (state.only === this.#link || state.lanes.length === 0) state.onEvent(event)
+    else state.onLane(this.#link, event)
     this.#current = null
   }
 
@@ -220,6 +238,7 @@ export class ReplayTopics implements Sink {
       const { contractSize, pair } = state.topic
       state.snapshot({ ...snapshot, pair, contractSize, receivedAt: decision.receivedAt })
     },
+    Lane: ({ state }, { at, group, link, step }) => lanes[step](state, link, at, group),
     Failed: ({ state }, { error, scope }) => {
       const failure = ErrorCodec.decode(error)
       this.#counters.error(failure.reason._tag)

@@ -1,5 +1,6 @@
 /** What a session writes into its journal: every topic, and every decision about one that its frames do not bring about. */
 import type { Recorder } from "../connection/Journal.ts"
+import type { LaneStep } from "../connection/JournalFormat.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
 import type { ConnectionStatus, Gap } from "../domain/Feed.ts"
 import type { BookUpdate } from "../domain/Market.ts"
@@ -76,6 +77,10 @@ export class SessionJournal {
   failed(topic: Topic, error: ExchangeError, scope: "topic" | "connection"): void {
     if (isEnd(error)) return
     this.#recorder.decide(this.#of(topic), { _tag: "Failed", error: ErrorCodec.encode(error), scope })
+  }
+
+  lane(topic: Topic, link: number, group: number, step: LaneStep, at?: number): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Lane", link, group, step }, at)
   }
 
   #of(topic: Topic): number {

@@ -41,6 +41,7 @@ export const dropped = counter(
 )
 export const stale = counter("exchange.book.stale_updates", "Book updates that the book already held", "{event}")
 export const unrouted = counter("exchange.events.unrouted", "Came while nobody was subscribed", "{event}")
+export const duplicates = counter("exchange.events.duplicates", "Came by a second connection too", "{event}")
 /** By reason: the cause of the gap. */
 export const gaps = counter("exchange.gaps", "Breaks reported in band", "{gap}")
 /** By outcome: requested, confirmed, rejected, timed_out. */
@@ -74,7 +75,15 @@ export const socketTopics = gauge("exchange.socket.topics", "Topics on each conn
 export const staleness = gauge("exchange.staleness", "Longest time since a subscribed topic's last event", "s")
 export const memory = gauge("process.memory.heap", "Heap used by the process", "By")
 
-const gapCauses: ReadonlyArray<GapCause> = ["Reconnected", "Sequence", "Overflow", "Silent", "Unreadable", "Rejected"]
+const gapCauses: ReadonlyArray<GapCause> = [
+  "Reconnected",
+  "Sequence",
+  "Overflow",
+  "Silent",
+  "Rotated",
+  "Unreadable",
+  "Rejected"
+]
 
 const errorTags: ReadonlyArray<Reason["_tag"]> = [
   "ConnectFailed",
@@ -110,6 +119,7 @@ const totals: ReadonlyArray<readonly [Field, Metric.Counter<number>, Record<stri
   ["dropped", dropped, {}],
   ["stale", stale, {}],
   ["unrouted", unrouted, {}],
+  ["duplicates", duplicates, {}],
   ["requested", subscriptions, { outcome: "requested" }],
   ["confirmed", subscriptions, { outcome: "confirmed" }],
   ["rejected", subscriptions, { outcome: "rejected" }],

@@ -166,19 +166,20 @@ const kline = (index: number): Kline => ({
 const indexes = (model: Model, indexOf: (event: never) => number): ReadonlyArray<number> =>
   model.out.map((item) => item === "gap" ? -1 : indexOf(item as never))
 
-/** In order, nothing twice, and nothing missing without a break. */
+/** Nothing twice, and between two breaks in order and without a hole; what came before the break is no hole. */
 const check = (model: Model, found: ReadonlyArray<number>): void => {
   let last: number | null = null
-  let broken = true
+  const seen = new Set<number>()
   for (const index of found) {
     if (index === -1) {
-      broken = true
+      last = null
       continue
     }
-    if (last !== null) assert.isAbove(index, last, `${index} behind ${last}: ${found.join()}`)
-    if (!broken) assert.strictEqual(index, last! + 1, `a hole before ${index}: ${found.join()}`)
+    if (last !== null) assert.isAbove(index, last, `out of order: ${found.join()}`)
+    for (let i = (last ?? index) + 1; i < index; i++) assert.isTrue(seen.has(i), `${i} is missing: ${found.join()}`)
+    assert.isFalse(seen.has(index), `${index} twice: ${found.join()}`)
+    seen.add(index)
     last = index
-    broken = false
   }
   assert.strictEqual(model.held, 0)
   assert.strictEqual(model.received, model.passed + model.duplicates)

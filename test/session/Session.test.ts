@@ -309,25 +309,6 @@ describe("connections", () => {
       { idleTimeout: "1 second" }
     ))
 
-  it.effect("MUST be replaced at once when the exchange announces that it will close them", () =>
-    over(
-      gate,
-      Effect.gen(function*() {
-        const websocket = yield* PublicWebsocket
-        const simulator = yield* Simulator
-        const seen = yield* statuses
-        const stream = yield* websocket.feed(Channel.trades(btc))
-        yield* simulator.inject("upgrade-notice")
-        assert.deepStrictEqual(causesOf(yield* throughGap(stream)), ["Reconnected"])
-        const lost = seen.find((status) => status._tag === "Disconnected")
-        assert.strictEqual(lost?._tag === "Disconnected" ? lost.reason : "", "Disconnected")
-        assert.include(lost?._tag === "Disconnected" ? lost.message : "", "1012")
-        assert.isAtMost(lost?._tag === "Disconnected" ? lost.retryIn! : Infinity, 50)
-        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.connections.closedByClient, 1)
-        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.connections.closedByExchange, 0)
-      })
-    ))
-
   it.effect("MUST be given up when the Layer goes while they are being opened", () => {
     let interrupted = 0
     return Exchange.memory.run(Effect.gen(function*() {

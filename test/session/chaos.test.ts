@@ -151,8 +151,8 @@ interface Open {
 }
 
 const unaccounted = (topic: TopicPerformance): ReadonlyArray<string> => {
-  const { abandoned, conflated, delivered, dropped, received, reconciled, stale, unrouted } = topic
-  const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted)
+  const { abandoned, conflated, delivered, dropped, duplicates, received, reconciled, stale, unrouted } = topic
+  const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted + duplicates)
   return left === 0 ? [] : [`${topic.topic}: ${left} events unaccounted for`]
 }
 
