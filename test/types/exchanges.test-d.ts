@@ -16,8 +16,8 @@ const equal = <A, B>(_: Equal<A, B>): void => {}
 
 // ---- ids ------------------------------------------------------------------------------------------------------------
 
-equal<Exchanges.KnownExchange, "mexc-spot" | "gate-spot">(true)
-equal<typeof Exchanges.ids, ReadonlyArray<"mexc-spot" | "gate-spot">>(true)
+equal<Exchanges.KnownExchange, "mexc-spot" | "gate-spot" | "gate-futures">(true)
+equal<typeof Exchanges.ids, ReadonlyArray<"mexc-spot" | "gate-spot" | "gate-futures">>(true)
 
 // @ts-expect-error there is no such exchange
 export const unknownId = Exchanges.layer("gate")
@@ -81,6 +81,20 @@ export const liquidations = mexc.feed(Channel.liquidations("BTC/USDT"))
 
 // @ts-expect-error MEXC spot has no contracts
 export const stats = mexc.feed(Channel.contractStats("BTC/USDT"))
+
+// @ts-expect-error spot has no funding
+export const funding = gate.feed(Channel.futuresTicker("BTC/USDT"))
+
+// @ts-expect-error spot has no liquidations
+export const liquidations = gate.feed(Channel.liquidations("BTC/USDT"))
+
+declare const futures: Success<ReturnType<typeof Exchanges.publicOf<"gate-futures">>>
+
+export const ofFutures = futures.feed(Channel.futuresTicker("BTC/USDT:USDT"))
+equal<typeof ofFutures, Acquired<FuturesTicker>>(true)
+
+// @ts-expect-error futures have a ticker of their own
+export const dayOfFutures = futures.feed(Channel.ticker("BTC/USDT:USDT"))
 
 export const ofGate = gate.feed(Channel.trades("BTC/USDT"))
 export const ofAny = any.feed(either)
