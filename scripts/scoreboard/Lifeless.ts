@@ -93,7 +93,11 @@ const everybody = Effect.fnUntraced(
   }
 )
 
-const names: Readonly<Record<KnownExchange, string>> = { "gate-spot": "Gate", "mexc-spot": "MEXC" }
+const names: Readonly<Record<KnownExchange, string>> = {
+  "gate-spot": "Gate",
+  "gate-futures": "Gate futures",
+  "mexc-spot": "MEXC"
+}
 
 /** Long enough to learn how often something comes. */
 const warmUp = ({ quick }: Settings): number => quick ? 1_000 : 10_000

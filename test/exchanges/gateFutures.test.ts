@@ -421,7 +421,7 @@ describe("instruments", () => {
       assert.deepStrictEqual(instruments.map((one) => one.pair), ["币安人生/USDT:USDT"])
       const { reason } = yield* Effect.flip(instrumentsOf(contract({ quanto_multiplier: "0" })))
       assert(reason._tag === "DecodeFailed")
-      assert.match(reason.detail, /GET \/futures\/usdt\/contracts: no pair can be read: multiplier or price step/)
+      assert.match(reason.detail, /GET \/futures\/usdt\/contracts: no item can be read: multiplier or price step/)
     }))
 })
 

@@ -2,7 +2,15 @@
 import type { Config, Effect, Layer, Scope, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
-import type { BookTicker, BookUpdate, Kline, MarketEvent, Ticker, Trade } from "../../src/domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  FuturesTicker,
+  Kline,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../../src/domain/Market.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot } from "../../src/exchanges/index.ts"
@@ -82,11 +90,11 @@ export const liquidations = mexc.feed(Channel.liquidations("BTC/USDT"))
 // @ts-expect-error MEXC spot has no contracts
 export const stats = mexc.feed(Channel.contractStats("BTC/USDT"))
 
-// @ts-expect-error spot has no funding
-export const funding = gate.feed(Channel.futuresTicker("BTC/USDT"))
+// @ts-expect-error Gate spot has no funding
+export const gateFunding = gate.feed(Channel.futuresTicker("BTC/USDT"))
 
-// @ts-expect-error spot has no liquidations
-export const liquidations = gate.feed(Channel.liquidations("BTC/USDT"))
+// @ts-expect-error Gate spot has no liquidations
+export const gateLiquidations = gate.feed(Channel.liquidations("BTC/USDT"))
 
 declare const futures: Success<ReturnType<typeof Exchanges.publicOf<"gate-futures">>>
 
