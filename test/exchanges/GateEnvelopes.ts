@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { Call } from "./GateHarness.ts"
-import { decode, own, receivedAt, topicTable } from "./GateHarness.ts"
+import { decode, receivedAt, topicTable } from "./GateHarness.ts"
+import { own } from "./SharedFixtures.ts"
 
 interface Case {
   readonly id: string
