@@ -65,6 +65,14 @@ export interface WebsocketOptions {
   readonly through?: ((dial: Dial) => Dial) | undefined
 }
 
+/** What redundant feeds need beside the options of an exchange. */
+export interface RedundantOptions extends WebsocketOptions {
+  /** So many sockets carry every topic. Default 2. */
+  readonly connections?: number | undefined
+  /** WebSocket URLs to spread them over, one after the other: other hosts of the exchange. By default `url` for all. */
+  readonly urls?: ReadonlyArray<string> | undefined
+}
+
 export const defaults = {
   staleAfter: "5 minutes",
   answerTimeout: "5 seconds",
@@ -156,18 +164,21 @@ export const makeRest = Effect.fnUntraced(function*(
   })
 })
 
+const urlsOf = (adapter: ExchangeAdapter, { url, urls = [] }: RedundantOptions): ReadonlyArray<string> =>
+  urls.length > 0 ? urls : [url ?? adapter.urls.websocket]
+
 /** `PublicWebsocket` of an exchange over the given REST calls. */
 export const makePublic = Effect.fnUntraced(function*(
   adapter: ExchangeAdapter,
   rest: MarketRest.MarketRest["Service"],
-  options: WebsocketOptions = {}
+  options: RedundantOptions = {}
 ): Effect.fn.Return<PublicWebsocket["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
   const frameSocket = yield* FrameSocket.FrameSocket
   const clock = yield* Effect.clockWith(Effect.succeed)
-  const url = options.url ?? adapter.urls.websocket
-  const dial = (link: number): Dial =>
+  const urls = urlsOf(adapter, options)
+  const dial = (link: number, group: number): Dial =>
     Effect.provideService(
-      dialOf(adapter, options, url, () => clock.currentTimeMillisUnsafe(), link),
+      dialOf(adapter, options, urls[group % urls.length]!, () => clock.currentTimeMillisUnsafe(), link),
       FrameSocket.FrameSocket,
       frameSocket
     )
@@ -175,9 +186,9 @@ export const makePublic = Effect.fnUntraced(function*(
   const session = yield* Session.make({
     adapter: within,
     rest,
-    connections: 1,
+    connections: Math.max(1, Math.floor(options.connections ?? 1)),
     rotateAfter: rotationOf(within, options),
-    dial: (link) => options.through === undefined ? dial(link) : options.through(dial(link)),
+    dial: (link, group) => options.through === undefined ? dial(link, group) : options.through(dial(link, group)),
     journal: options.journal,
     reconnect: options.reconnect ?? Reconnect.defaults,
     answerTimeout: options.answerTimeout ?? defaults.answerTimeout,
@@ -187,15 +198,28 @@ export const makePublic = Effect.fnUntraced(function*(
   return yield* PublicSession.make(session, { bufferSize: options.bufferSize })
 })
 
-/** All public services of one exchange. What opens sockets and what speaks HTTP is injected. */
-export const layer = (
-  adapter: ExchangeAdapter,
-  options: WebsocketOptions = {}
-): Layer.Layer<PublicWebsocket | MarketRest.MarketRest, never, FrameSocket.FrameSocket | HttpClient.HttpClient> =>
+type PublicLayer = Layer.Layer<
+  PublicWebsocket | MarketRest.MarketRest,
+  never,
+  FrameSocket.FrameSocket | HttpClient.HttpClient
+>
+
+const layerOf = (adapter: ExchangeAdapter, options: RedundantOptions): PublicLayer =>
   Layer.effect(
     PublicWebsocket,
     Effect.flatMap(MarketRest.MarketRest, (rest) => makePublic(adapter, rest, options))
   ).pipe(Layer.provideMerge(Layer.effect(MarketRest.MarketRest, makeRest(adapter, options))))
+
+/** All public services of one exchange. What opens sockets and what speaks HTTP is injected. */
+export const layer = (adapter: ExchangeAdapter, options: WebsocketOptions = {}): PublicLayer =>
+  layerOf(adapter, options)
+
+/**
+ * The same with every topic on several sockets at once: the first arrival of each event is delivered, and losing all but
+ * one of them is not to be noticed. `PublicWebsocket.performance` tells what it gained.
+ */
+export const layerRedundant = (adapter: ExchangeAdapter, options: RedundantOptions = {}): PublicLayer =>
+  layerOf(adapter, { connections: 2, ...given(options) })
 
 export interface ReplayOptions {
   /** `1`: in the time that the recording took; `10`: ten times faster; `max`, the default: as its readers read. */

@@ -97,7 +97,21 @@ export interface Performance {
   readonly connected: number
   readonly sockets: ReadonlyArray<SocketPerformance>
   readonly progress: Progress
+  /** What redundant sockets gained, one entry for each that carries every topic; empty where there is one. */
+  readonly lanes: ReadonlyArray<LanePerformance>
   readonly topics: ReadonlyArray<TopicPerformance>
+}
+
+/** One of the redundant sockets (or of the sets of sockets) that carry every topic. */
+export interface LanePerformance {
+  /** From 0, in the order of the URLs. */
+  readonly lane: number
+  /** Events that came by it first, while another carried the topic too. */
+  readonly won: number
+  /** Of these, those that no other has brought: lost there, or on their way. */
+  readonly alone: number
+  /** By how much it was earlier, ms, over its last 1024 wins that another has brought too. */
+  readonly headStart: Percentiles
 }
 
 /** One socket and what it carries. */

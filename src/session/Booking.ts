@@ -56,6 +56,11 @@ export class Booking {
     return this.placements.length > 0 && this.placements.every((placement) => this.phase(placement) === "Refused")
   }
 
+  /** Refused where it can be asked for: waiting for connections that are not open would be waiting for the same answer. */
+  get isHopeless(): boolean {
+    return this.placements.every((placement) => this.phase(placement) === "Refused" || !placement.link.connected)
+  }
+
   get standing(): Progress["standing"] {
     if (this.state.failed || this.isRefused) return "Rejected"
     return this.isConfirmed ? "Confirmed" : "Waiting"

@@ -1,5 +1,5 @@
 /** Plain counters: written on the hot path, read by `performance` and by the metrics flush. */
-import type { Percentiles, Performance } from "../PublicWebsocket.ts"
+import type { LanePerformance, Percentiles, Performance } from "../PublicWebsocket.ts"
 
 const size = 1024
 
@@ -93,6 +93,14 @@ export class Counters {
     return this.lanes[lane] ??= { won: 0, shared: 0, headStart: new Recent() }
   }
 
+  /** What each of so many redundant connections gained. */
+  lanePerformance(lanes: number): ReadonlyArray<LanePerformance> {
+    return Array.from({ length: lanes }, (_, lane) => {
+      const { headStart, shared, won } = this.#lane(lane)
+      return { lane, won, alone: won - shared, headStart: headStart.percentiles() }
+    })
+  }
+
   error(tag: string): void {
     this.errors.set(tag, (this.errors.get(tag) ?? 0) + 1)
   }
@@ -108,7 +116,7 @@ export class Counters {
 
   totals(): Omit<
     Performance,
-    "exchange" | "connections" | "connected" | "sockets" | "progress" | "topics" | "heapBytes"
+    "exchange" | "connections" | "connected" | "sockets" | "progress" | "lanes" | "topics" | "heapBytes"
   > {
     return {
       frames: this.frames,

@@ -317,6 +317,7 @@ export const make = Effect.fnUntraced(function*(
       connections: present.size,
       connected: connected(),
       sockets: [],
+      lanes: [],
       progress: progress(),
       topics: [...topics.all].map(({ state }) => state.performance())
     }))

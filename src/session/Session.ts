@@ -136,7 +136,9 @@ export const make = Effect.fnUntraced(
     const bookings = new Map<string, Booking>()
     const metrics = yield* SessionMetrics.make(adapter.id, counters)
     // Both before the fibers, so that they run behind the end of the connections.
-    yield* Effect.addFinalizer(() => Effect.sync(() => metrics.flush({ links, bookings, now: now() })))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => metrics.flush({ links, bookings, lanes: options.connections, now: now() }))
+    )
     const board = yield* StatusBoard.make((error) => {
       counters.handlerFailures++
       fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
@@ -242,7 +244,8 @@ export const make = Effect.fnUntraced(
 
     const refused = (booking: Booking, placement: Placement, error: ExchangeError): void => {
       placement.retryAt = now() + (error.isTransient ? refusalBackoff(placement.refusals++) : replaceAfter)
-      if (!booking.isRefused) return
+      // Another connection has it, or may still take it.
+      if (!booking.isHopeless) return
       resolve(booking, Exit.fail(error))
       if (error.isTransient) {
         // Also who was not concerned by the renewal: nothing comes until the exchange takes it again.
@@ -648,7 +651,7 @@ export const make = Effect.fnUntraced(
       watchLinks(at)
       for (const booking of bookings.values()) watchTopic(booking, at)
       wakeups.flush()
-      metrics.flush({ links, bookings, now: at })
+      metrics.flush({ links, bookings, lanes: options.connections, now: at })
     })
     yield* Effect.forkScoped(Effect.forever(
       Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now())))).pipe(
@@ -704,6 +707,7 @@ export const make = Effect.fnUntraced(
         connected: links.filter((link) => link.connected).length,
         sockets: socketsNow(now()),
         progress: Progress.of(bookings.values(), links.length),
+        lanes: options.connections > 1 ? counters.lanePerformance(options.connections) : [],
         topics: [...bookings.values()].map((booking) => booking.state.performance())
       }))
     }

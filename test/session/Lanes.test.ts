@@ -187,6 +187,41 @@ const check = (model: Model, found: ReadonlyArray<number>): void => {
 
 const seeds = { seed: Schema.Int }
 
+describe("what redundancy gained", () => {
+  it("is who was first, by how much, and what came by one alone", () => {
+    const told: Array<string> = []
+    const known: Known = { isKnown: (key) => merge.isKnown(key), book: () => null }
+    const merge: Merge = new Merge(orderOf(Channel.trades(btc), null, known), {
+      pass: () => {},
+      duplicate: () => {},
+      lapse: () => {},
+      restarted: () => {},
+      shared: (lane, behind, headStart) => told.push(`${lane.group} before ${behind.group} by ${headStart}`),
+      won: (lane) => told.push(`${lane.group} won`),
+      single: () => {}
+    })
+    const [a, b] = [new Lane(1, 0), new Lane(2, 1)]
+    for (const lane of [a, b]) {
+      merge.add(lane)
+      lane.live = true
+    }
+    merge.join(a)
+    const send = (lane: Lane, index: number, receivedAt: number) =>
+      merge.event(lane, { ...trade(index), receivedAt }, false)
+    // Nobody might have been second yet.
+    send(a, 1, 10)
+    send(b, 1, 12)
+    send(a, 2, 20)
+    send(b, 2, 35)
+    send(b, 3, 40)
+    send(a, 3, 41)
+    send(a, 4, 50)
+    // A repetition by the same one shows nothing.
+    send(a, 4, 51)
+    assert.deepStrictEqual(told, ["0 won", "0 before 1 by 15", "1 won", "1 before 0 by 1", "0 won"])
+  })
+})
+
 describe("copies of one stream", () => {
   for (const lanes of [2, 3]) {
     it.prop(`of trades by their ids are the stream once, over ${lanes} lanes`, seeds, ({ seed }) => {
