@@ -104,7 +104,7 @@ export interface Performance {
 
 /** One of the redundant sockets (or of the sets of sockets) that carry every topic. */
 export interface LanePerformance {
-  /** From 0, in the order of the URLs. */
+  /** From 0, as the URLs are listed. */
   readonly lane: number
   /** Events that came by it first, while another carried the topic too. */
   readonly won: number
