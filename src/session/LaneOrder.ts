@@ -3,7 +3,7 @@ import type { PublicChannel } from "../domain/Channel.ts"
 import type { BookTicker, BookUpdate, Kline, Liquidation, MarketEvent } from "../domain/Market.ts"
 import * as Sequence from "../domain/Sequence.ts"
 import type { BookRecipe } from "../ExchangeAdapter.ts"
-import type { Lane } from "./Lanes.ts"
+import type { Lane } from "./Lane.ts"
 
 /**
  * Where an event stands to what was passed on. `old`: passed, or overtaken. `next`: it goes on with nothing between.

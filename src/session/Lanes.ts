@@ -7,6 +7,7 @@
  * brings is either old or the next. What a lane brings before that is held until another has caught up with it.
  */
 import type { MarketEvent } from "../domain/Market.ts"
+import type { Lane } from "./Lane.ts"
 import type { Order, Standing } from "./LaneOrder.ts"
 
 /** How long something is held for another lane to fill what is missing before it, ms. */
@@ -24,12 +25,6 @@ const logTail = 256
 /** So many old events in a row that nobody remembers to have passed: the exchange counts anew. */
 const strangeLimit = 512
 
-interface Held {
-  readonly event: MarketEvent
-  /** It was delivered or counted by another way already. */
-  readonly accounted: boolean
-}
-
 /** Something that was passed on. */
 interface Entry {
   readonly number: number
@@ -37,35 +32,6 @@ interface Entry {
   readonly receivedAt: number
   /** Another lane has brought it too. */
   shared: boolean
-}
-
-/** One copy of the stream. */
-export class Lane {
-  /** Number of its connection. */
-  readonly connection: number
-  /** Which of the redundant connections it is, from 0. */
-  readonly group: number
-  /** The exchange has confirmed it. */
-  live = false
-  joined = false
-  /** So far behind the others that what they brought is forgotten: it is of no use until it brings something known. */
-  lapsed = false
-  /** ms; 0 before. */
-  confirmedAt = 0
-  /** When it brought something last, ms; 0 before. */
-  lastEventAt = 0
-  /** What its order keeps of it. */
-  memory: unknown = null
-  /** Number of the last passed event that it has brought. */
-  reached = 0
-  /** Only what was passed behind this number joins it: what came before is on the other side of a break. */
-  joinsBehind = 0
-  held: Array<Held> = []
-
-  constructor(connection: number, group: number) {
-    this.connection = connection
-    this.group = group
-  }
 }
 
 /** Receives the decisions, synchronously. */

@@ -13,8 +13,9 @@ import type { TopicPerformance } from "../PublicWebsocket.ts"
 import type { Aligned } from "./BookSequence.ts"
 import { BookSequence } from "./BookSequence.ts"
 import type { Counters } from "./Counters.ts"
+import { Lane } from "./Lane.ts"
 import { orderOf } from "./LaneOrder.ts"
-import { Lane, Merge } from "./Lanes.ts"
+import { Merge } from "./Lanes.ts"
 import type { SessionJournal } from "./SessionJournal.ts"
 
 /** So long after another connection has read on, what was on its way has come, ms. */

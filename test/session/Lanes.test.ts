@@ -4,9 +4,10 @@ import { Schema } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { BookTicker, Kline, Liquidation, MarketEvent, Trade } from "../../src/domain/Market.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
+import { Lane } from "../../src/session/Lane.ts"
 import { orderOf } from "../../src/session/LaneOrder.ts"
 import type { Known } from "../../src/session/LaneOrder.ts"
-import { holdMillis, Lane, Merge } from "../../src/session/Lanes.ts"
+import { holdMillis, Merge } from "../../src/session/Lanes.ts"
 
 const btc = "BTC/USDT"
 
