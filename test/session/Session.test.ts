@@ -533,12 +533,12 @@ describe("a book whose snapshot is fetched", () => {
         const other = yield* websocket.feed(Channel.trades(btc))
         const stream = yield* websocket.feed(Channel.book(btc, { source: "order_book_update" }))
         const error = yield* Effect.flip(Stream.runDrain(stream))
-        assert.deepInclude(error.reason, { _tag: "RequestFailed", status: 403, class: "auth" })
+        assert.deepInclude(error.reason, { _tag: "RequestFailed", status: 401, class: "auth" })
         assert.isFalse(error.isTransient)
         assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.rest.requests, 1)
         yield* first(other)
       }),
-      { faults: ["http-error:403"] }
+      { faults: ["http-error:401"] }
     ))
 })
 

@@ -240,7 +240,7 @@ describe("a book whose snapshot was refused for good while a session holds it", 
         const later = yield* websocket.feed(Channel.book(btc, { source: "order_book_update" }))
         yield* within(60, "the third subscriber", first(later))
       }),
-      { faults: ["http-error:403"] }
+      { faults: ["http-error:401"] }
     ))
 })
 
