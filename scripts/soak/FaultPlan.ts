@@ -15,15 +15,22 @@ const kinds: Readonly<Record<string, Kind>> = {
   "drop in order": (on) => `drop:1001,on=${on}`,
   outage: (on) => `refuse:503,on=${on}@0s:4s`,
   "half-open": (on) => `half-open,on=${on}`,
+  "short lives": (on) => `connection-age:5s,on=${on}@0s:12s`,
   gap: (on) => `gap:3,on=${on}`,
   "gaps for a while": (on) => `gap:2%,on=${on}@0s:3s`,
   delay: (on) => `delay:300ms,on=${on}@0s:3s`,
   corrupt: (on) => `corrupt:2,on=${on}`,
+  "late answers": (on) => `late-ack:1s,on=${on}@0s:5s`,
+  "lost answers": (on) => `lose-ack:2,on=${on}`,
+  "server errors": (on) => `reject,on=${on},count=2,reason=server busy`,
   "stale snapshots": (on) => `stale-snapshot:2s,on=${on}@0s:10s`,
   "slow snapshots": (on) => `slow-snapshot:1500ms,on=${on}@0s:10s`,
   "too many requests": (on) => `http-error:429,on=${on},count=3,retry-after=1s`,
   "blocked by the edge": (on) => `http-error:403,on=${on},count=2`,
-  "upgrade notice": (on) => `upgrade-notice,on=${on}`
+  "reset requests": (on) => `http-error:reset,on=${on},count=2`,
+  "cut answers": (on) => `garble-http:2,on=${on}`,
+  "slow requests": (on) => `slow-http:3s,on=${on}@0s:6s`,
+  "upgrade notice": (on) => `upgrade-notice:3s,on=${on}`
 }
 
 export const names: ReadonlyArray<string> = Object.keys(kinds)

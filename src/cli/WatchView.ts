@@ -87,14 +87,7 @@ const mostRows = 30
 /** Lines of the picture that are no pairs, without the log. */
 const frameLines = 5
 
-const percent = (fraction: number | null | undefined, digits: number): string =>
-  Style.fixed(fraction === null || fraction === undefined ? null : fraction * 100, digits)
-
 const ratio = (value: number | null | undefined): string => Style.fixed(value ?? null, 3)
-
-/** Until a time, ms. */
-const until = (time: number | null | undefined, now: number): string =>
-  time === null || time === undefined ? Style.none : Style.elapsed(Math.max(0, time - now))
 
 /** The most traded first, else the newest. */
 const byWeight = (a: PairState, b: PairState): number =>
@@ -235,7 +228,7 @@ export class WatchView implements View {
       case "Ticker":
         return [
           { title: "24H LAST", width: 10, cell: (_, { day }) => Style.decimal(day?.lastPrice) },
-          { title: "24H %", width: 7, cell: (_, { day }) => percent(day?.change, 2) },
+          { title: "24H %", width: 7, cell: (_, { day }) => Style.percent(day?.change, 2) },
           { title: "24H LOW", width: 10, cell: (_, { day }) => Style.decimal(day?.lowPrice) },
           { title: "24H HIGH", width: 10, cell: (_, { day }) => Style.decimal(day?.highPrice) },
           { title: "24H QUOTE", width: 13, cell: (_, { day }) => Style.fixed(day?.quoteVolume ?? null, 0) }
@@ -253,8 +246,12 @@ export class WatchView implements View {
         return [
           { title: "MARK", width: 10, cell: (_, { futures }) => Style.decimal(futures?.markPrice) },
           { title: "INDEX", width: 10, cell: (_, { futures }) => Style.decimal(futures?.indexPrice) },
-          { title: "FUNDING %", width: 9, cell: (_, { futures }) => percent(futures?.fundingRate, 4) },
-          { title: "IN", width: 8, cell: (_, { futures }) => until(futures?.nextFundingTime, this.#options.now()) },
+          { title: "FUNDING %", width: 9, cell: (_, { futures }) => Style.percent(futures?.fundingRate, 4) },
+          {
+            title: "IN",
+            width: 8,
+            cell: (_, { futures }) => Style.until(futures?.nextFundingTime, this.#options.now())
+          },
           { title: "INTEREST", width: 11, cell: (_, { futures }) => Style.decimal(futures?.openInterest) }
         ]
       case "Liquidations":
