@@ -175,7 +175,7 @@ export const connect: ReadonlyArray<Fault> = [
     holds: `${after}; beyond a minute waits grow past 1 s, and it still comes back by itself`,
     from: "running",
     act: refusing("connect ETIMEDOUT", 70_000),
-    expect: { gaps: ["Reconnected"], errors: ["ConnectFailed"], within: 8_500 }
+    expect: { gaps: ["Reconnected"], errors: ["ConnectFailed"], within: 17_000 }
   },
   {
     name: "some-dials-refused",

@@ -167,7 +167,7 @@ export const connection: ReadonlyArray<Fault> = [
           world.problem("the other pair noticed")
         }
       }),
-    expect: { gaps: ["Silent"], also: ["Reconnected"], within: 4_000 }
+    expect: { gaps: ["Silent"], also: ["Reconnected", "Sequence"], within: 4_000 }
   },
   {
     name: "pongs-lost",
