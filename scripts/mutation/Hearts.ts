@@ -24,6 +24,11 @@ export const hearts: ReadonlyArray<Heart> = [
     tests: ["test/session/BufferSubscriber.test.ts", "test/session/Subscriber.test.ts"]
   },
   {
+    name: "merging of connections",
+    files: ["src/session/Lanes.ts", "src/session/LaneOrder.ts"],
+    tests: ["test/session/Lanes.test.ts", "test/session/LanedBooks.test.ts"]
+  },
+  {
     name: "MEXC decoder",
     files: ["src/exchanges/mexc/MexcDecode.ts"],
     tests: ["test/exchanges/mexcDecode.test.ts"]

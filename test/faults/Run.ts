@@ -179,8 +179,9 @@ const ledger = (fault: Fault, world: World, performance: Performance): ReadonlyA
   const problems: Array<string> = []
   const { topics } = world.simulator.counts().exchanges[world.subject.adapter.id]!
   for (const topic of performance.topics) {
-    const { abandoned, conflated, delivered, dropped, received, reconciled, stale, subscribers, unrouted } = topic
-    const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted)
+    const { abandoned, conflated, delivered, dropped, duplicates, received, reconciled, stale, subscribers, unrouted } =
+      topic
+    const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted + duplicates)
     if (left !== 0 && fault.shares !== true && subscribers <= 1) {
       problems.push(`${topic.topic}: ${left} events unaccounted for`)
     }

@@ -2,6 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type { HttpClient } from "effect/http/HttpClient"
 import { OrderBook } from "../../src/composite/OrderBook.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
@@ -58,7 +59,7 @@ export const client = Effect.fnUntraced(function*(subject: Subject, options: Exc
 export const clients = (options?: ExchangeFactory.WebsocketOptions) =>
   Effect.forEach(subjects, (subject) => client(subject, options))
 
-type Platform = Simulator.Simulator | FrameSocket.FrameSocket | import("effect/http/HttpClient").HttpClient
+type Platform = Simulator.Simulator | FrameSocket.FrameSocket | HttpClient
 
 /** Real sockets and a server of this process. */
 export const overPorts = <A, E>(

@@ -225,10 +225,64 @@ export const connection: ReadonlyArray<Fault> = [
     group: "connection",
     injects: "the exchange announces that it will close the connection, where it has such a notice",
     when: "while the session runs",
-    holds: "moved in our own time; at most one break, before the next data",
+    holds: "moved to another connection before this one ends: nothing lost, nothing twice, no gap",
     from: "running",
-    act: (world) => Effect.andThen(inject(world, "upgrade-notice"), Effect.sleep(1_000)),
-    expect: { gaps: [], also: ["Reconnected", "Rotated"], within: 1_500 }
+    act: (world) => Effect.andThen(inject(world, "upgrade-notice"), Effect.sleep(2_000)),
+    expect: { gaps: [], within: 1_500 }
+  },
+  {
+    name: "rotation",
+    group: "connection",
+    injects: "the connection is replaced on schedule",
+    when: "every 2 s (`rotateAfter`), for 9 s",
+    holds: "nothing lost, nothing twice, no gap; in the end one connection",
+    options: { rotateAfter: "2 seconds" },
+    from: "running",
+    act: (world) =>
+      Effect.gen(function*() {
+        const before = world.network.dials
+        yield* Effect.sleep(9_000)
+        if (world.network.dials < before + 3) world.problem(`${world.network.dials - before} dials`)
+      }),
+    expect: { gaps: [], within: 1_000 }
+  },
+  {
+    name: "rotation-without-a-dial",
+    group: "connection",
+    injects: "every dial is refused while a connection is to be replaced",
+    when: "from the moment of the rotation, for 3 s",
+    holds: "the old connection goes on until the new one is there; no gap",
+    options: { rotateAfter: "2 seconds" },
+    from: "running",
+    act: (world) =>
+      during(
+        world,
+        Effect.gen(function*() {
+          const before = world.network.dials
+          world.network.refuse = () => "connect ECONNREFUSED"
+          yield* until(() => world.network.dials > before)
+          yield* Effect.sleep(3_000)
+        })
+      ),
+    expect: { gaps: [], errors: ["ConnectFailed"], within: 1_000 }
+  },
+  {
+    name: "drop-within-a-rotation",
+    group: "connection",
+    injects: "all connections are lost while one replaces the other",
+    when: "right behind the second dial",
+    holds: "one break, and all is subscribed again",
+    options: { rotateAfter: "2 seconds" },
+    from: "running",
+    act: (world) =>
+      Effect.gen(function*() {
+        const before = world.network.dials
+        yield* until(() => world.network.dials > before)
+        yield* Effect.sleep(world.below(60))
+        yield* drop(world)
+        yield* Effect.sleep(500)
+      }),
+    expect: { gaps: ["Reconnected"], errors: ["Disconnected"], within: 2_500 }
   },
   {
     name: "age-limit",
