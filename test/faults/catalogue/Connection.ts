@@ -203,7 +203,7 @@ export const connection: ReadonlyArray<Fault> = [
           yield* Effect.sleep(2_000)
         })
       ),
-    expect: { gaps: ["Reconnected"], errors: ["Silent"], within: 2_000, exact: false }
+    expect: { gaps: ["Reconnected"], errors: ["Silent"], within: 6_000, exact: false }
   },
   {
     name: "ping-storm",
