@@ -308,6 +308,20 @@ describe("liquidations and statistics of swaps", () => {
       assert.include(refused.message, "is no swap")
     }))
 
+  it.effect("the funding rate follows the basis, and is made anew every minute", () =>
+    Effect.gen(function*() {
+      const { simulator } = yield* both([btc], { rate: 0, tradeRate: 0, tickMillis: 100 })
+      const rates: Array<string> = []
+      for (let second = 0; second < 200; second++) {
+        yield* simulator.tick(10)
+        rates.push(simulator.swap("swap", perpetual)!.fundingRate)
+      }
+      assert.strictEqual(rates[0], "0.000100")
+      const changes = rates.flatMap((rate, i) => i > 0 && rate !== rates[i - 1] ? [i + 1] : [])
+      assert.deepStrictEqual(changes, [60, 120, 180])
+      assert.isTrue(rates.every((rate) => Math.abs(Number(rate) - 0.0001) < 0.0002))
+    }))
+
   it.effect("statistics come every interval, with the interval's beginning", () =>
     Effect.gen(function*() {
       const { simulator, swap } = yield* both([btc])
