@@ -2,7 +2,7 @@
  * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
  * know what a connection is made of.
  */
-import { Config, Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Config, Context, Duration, Effect, Latch, Layer, Option } from "effect"
 import type { Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Dial } from "./connection/Connection.ts"
@@ -231,7 +231,9 @@ export interface ReplayOptions {
 /** What is being replayed. */
 export class Replay extends Context.Service<Replay, {
   readonly recording: Journal.Recording
-  /** Waits for the end of the recording. */
+  /** The recorded time of what was played last, ms; 0 before the first. */
+  readonly now: () => number
+  /** Waits for the end of the recording. The streams end right behind it. */
   readonly ended: Effect.Effect<void>
 }>()("effect-exchange/ExchangeFactory/Replay") {}
 
@@ -276,12 +278,15 @@ export const layerReplay = (
       adapter.id,
       { perSecond: 1_000_000, concurrency: 1_000_000 }
     )
-    const { play, session } = yield* ReplaySession.make({ adapter, books, recording, rest, speed })
+    const { now, play, session } = yield* ReplaySession.make({ adapter, books, recording, rest, speed })
     const websocket = yield* PublicSession.make(session, { bufferSize })
-    const fiber = yield* Effect.forkScoped(Effect.andThen(play, websocket.close))
+    const ended = yield* Latch.make(false)
+    // Who waits for the end has a turn before the streams end.
+    const end = Effect.andThen(ended.open, Effect.andThen(Effect.yieldNow, websocket.close))
+    yield* Effect.forkScoped(Effect.andThen(play, end))
     return Context.make(PublicWebsocket, websocket).pipe(
       Context.add(MarketRest.MarketRest, rest),
-      Context.add(Replay, { recording, ended: Effect.asVoid(Fiber.await(fiber)) })
+      Context.add(Replay, { recording, now, ended: ended.await })
     )
   }))
 

@@ -5,6 +5,7 @@ import * as Decode from "./Decode.ts"
 import * as Demo from "./Demo.ts"
 import * as Doctor from "./Doctor.ts"
 import * as Instruments from "./Instruments.ts"
+import * as Replay from "./Replay.ts"
 import * as Simulate from "./Simulate.ts"
 import * as Watch from "./Watch.ts"
 
@@ -17,6 +18,7 @@ export const command = Command.make("exchange").pipe(
     Watch.command,
     Instruments.command,
     Decode.command,
+    Replay.command,
     Doctor.command,
     Simulate.command
   ])

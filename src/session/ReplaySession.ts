@@ -39,6 +39,8 @@ export interface ReplaySession {
   readonly session: Session
   /** Plays the recording to its end, once somebody listens. */
   readonly play: Effect.Effect<void>
+  /** The recorded time of what was played last, ms. */
+  readonly now: () => number
 }
 
 /** A batch and what came before the next one; the first has no batch. */
@@ -192,7 +194,7 @@ export const make = Effect.fnUntraced(function*(
       case "Status":
         return status(note.status)
       case "Lost":
-        topics.now = note.at
+        topics.pass(note.at)
         return topics.lost()
       default:
     }
@@ -323,7 +325,7 @@ export const make = Effect.fnUntraced(function*(
     }))
   }
 
-  return { session, play }
+  return { session, play, now: () => topics.now }
 })
 
 /** Stands for the base URL of an exchange whose answers are recorded. */

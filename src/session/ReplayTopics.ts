@@ -92,8 +92,13 @@ export class ReplayTopics implements Sink {
     return this.#topics.values()
   }
 
-  /** The time of what is applied, ms. */
-  set now(at: number) {
+  /** The recorded time of what was applied last, ms. */
+  get now(): number {
+    return this.#now
+  }
+
+  /** Time passes. */
+  pass(at: number): void {
     this.#now = at
   }
 
@@ -162,11 +167,9 @@ export class ReplayTopics implements Sink {
   apply(decision: Decision): void {
     const topic = this.#byNumber.get(decision.topic)
     if (topic === undefined) return
-    const now = this.#now
     this.#now = decision.at
     const apply = this.#applied[decision._tag] as (topic: ReplayTopic, decision: Decision) => void
     apply(topic, decision)
-    this.#now = now
   }
 
   /** Entries are missing here: nothing of before is joined to what follows. */
