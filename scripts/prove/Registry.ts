@@ -10,6 +10,7 @@ import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
 import * as Recovery from "./cases/Recovery.ts"
+import * as Replay from "./cases/Replay.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
 
@@ -26,5 +27,6 @@ export const cases: ReadonlyArray<Case> = [
   Metrics.metrics,
   Demo.demonstration,
   Suites.packed,
-  Determinism.determinism
+  Determinism.determinism,
+  Replay.replay
 ]

@@ -129,7 +129,8 @@ export const command = Command.make(
       (running) => Lifetime.run(running),
       Effect.ensuring(log.release)
     )
-    if (count + view.count === 0) return yield* Failure.nothing(`${file} holds nothing of what was asked for`)
+    const isOver = now() >= recording.summary.to
+    if (isOver && count + view.count === 0) return yield* Failure.nothing(`${file} holds nothing of what was asked for`)
   })
 ).pipe(
   Command.withDescription(

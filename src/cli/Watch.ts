@@ -1,6 +1,6 @@
 /** `exchange watch`: the live data of one exchange. */
-import { Effect, FileSystem, Option, Result } from "effect"
-import type { Scope } from "effect"
+import { Effect, Option, Result } from "effect"
+import type { FileSystem, Scope } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { Recorder } from "../connection/Journal.ts"
 import * as Channel from "../domain/Channel.ts"

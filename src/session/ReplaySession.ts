@@ -20,6 +20,7 @@ import { ReplayTopics } from "./ReplayTopics.ts"
 import type { Held, Session } from "./Session.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import * as StatusBoard from "./StatusBoard.ts"
+import type { BufferSubscriber } from "./Subscriber.ts"
 import { Wakeups } from "./Subscriber.ts"
 import * as TopicErrors from "./TopicErrors.ts"
 
@@ -50,6 +51,9 @@ interface Group {
 }
 
 const isDecision = (note: Note): note is Decision => "topic" in note && note._tag !== "Topic"
+
+/** How long a reader that is behind may hold up others that have nothing to read, ms. */
+const patienceMillis = 1_000
 
 /** So many turns without anything new from the program, and it has asked for all it wants at once. */
 const settled = 3
@@ -164,15 +168,23 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  /** Readers that were not waited for any longer, until they read on. */
+  const stuck = new Set<BufferSubscriber>()
+
+  /** A reader may be waiting for what another one will be given: nobody is waited for while others starve. */
+  const patience = Effect.gen(function*() {
+    do yield* Effect.sleep(patienceMillis)
+    while (![...wakeups.buffers].some((buffer) => buffer.isWaiting))
+    for (const buffer of wakeups.buffers) if (buffer.isBehind) stuck.add(buffer)
+  })
+
   /** Waits until everybody who reads has read everything, and lets the program act on it. */
   const keepPace: Effect.Effect<void> = Effect.suspend(() => {
-    const behind = [...wakeups.buffers].filter((buffer) => buffer.isBehind)
+    for (const buffer of stuck) if (!buffer.isBehind) stuck.delete(buffer)
+    const behind = [...wakeups.buffers].filter((buffer) => buffer.isBehind && !stuck.has(buffer))
     if (behind.length === 0) return Effect.yieldNow
-    return Effect.yieldNow.pipe(
-      Effect.andThen(
-        Effect.raceFirst(Effect.forEach(behind, (buffer) => buffer.awaitEmpty, { discard: true }), hurry.await)
-      )
-    )
+    const caughtUp = Effect.forEach(behind, (buffer) => buffer.awaitEmpty, { discard: true })
+    return Effect.andThen(Effect.yieldNow, Effect.raceAllFirst([caughtUp, hurry.await, patience]))
   })
 
   const status = (status: ConnectionStatus): void => {
@@ -282,6 +294,7 @@ export const make = Effect.fnUntraced(function*(
       }
     }
     yield* playGroup(group)
+    topics.pass(recording.summary.to)
   }).pipe(
     // It was read once already.
     Effect.catch((error) => Effect.logError(`the recording cannot be read any further: ${error.message}`)),

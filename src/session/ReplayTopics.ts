@@ -55,6 +55,8 @@ export class ReplayTopics implements Sink {
   readonly #counters: Counters
   readonly #topics = new Map<string, ReplayTopic>()
   readonly #byNumber = new Map<number, ReplayTopic>()
+  /** Numbers of the topics that are subscribed at this point, also those that nobody holds. */
+  readonly #confirmed = new Set<number>()
   /** Topics that nobody asked for: codecs keep what they were given. */
   readonly #strangers = new Map<string, Topic>()
   readonly #codecs = new Map<number, Codec>()
@@ -117,7 +119,12 @@ export class ReplayTopics implements Sink {
     const recipe = channel._tag === "Book" ? this.#options.adapter.book(channel) : null
     const state = new TopicState(topic, channel, recipe, this.#owner)
     topic.slot = state
-    const made: ReplayTopic = { state, confirmed: false, holders: 0, waiters: new Set() }
+    const made: ReplayTopic = {
+      state,
+      confirmed: this.#confirmed.has(recorded.topic),
+      holders: 0,
+      waiters: new Set()
+    }
     this.#topics.set(recorded.key, made)
     this.#byNumber.set(recorded.topic, made)
     return made
@@ -165,9 +172,11 @@ export class ReplayTopics implements Sink {
   }
 
   apply(decision: Decision): void {
+    this.#now = decision.at
+    if (decision._tag === "Confirmed") this.#confirmed.add(decision.topic)
+    if (decision._tag === "Dropped") this.#confirmed.delete(decision.topic)
     const topic = this.#byNumber.get(decision.topic)
     if (topic === undefined) return
-    this.#now = decision.at
     const apply = this.#applied[decision._tag] as (topic: ReplayTopic, decision: Decision) => void
     apply(topic, decision)
   }

@@ -83,6 +83,11 @@ export class BufferSubscriber implements Subscriber {
     return this.#ran && this.#end === null && this.#items.length > 0
   }
 
+  /** Whether its consumer waits for more. */
+  get isWaiting(): boolean {
+    return this.#resume !== null
+  }
+
   get size(): number {
     return this.#items.length
   }
