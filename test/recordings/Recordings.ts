@@ -1,5 +1,6 @@
 /** Simulated sessions written down, and the log of whatever session is at hand. */
-import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
+import type { Scope } from "effect"
 import * as EventJson from "../../src/cli/EventJson.ts"
 import * as Journal from "../../src/connection/Journal.ts"
 import type { ChannelChoice } from "../../src/domain/Channel.ts"
@@ -65,27 +66,28 @@ export interface Plan {
   readonly options?: ExchangeFactory.WebsocketOptions | undefined
 }
 
-/** Runs the body in a session against the simulator. */
+/** Runs the body in a session against the simulator, and ends its recorder behind it. */
 const within = <A, E>(
   { mode = Exchange.memory, options, pairs, simulator, subject }: Plan,
-  journal: Journal.Recorder,
+  recorder: Effect.Effect<Journal.Recorder, Journal.JournalError, Scope.Scope>,
   body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>
-): Effect.Effect<A, E> =>
-  Exchange.withExchange(mode, mode.layer(subject, { pairs, ...simulator }, { ...options, journal }), body)
+): Effect.Effect<A, E | Journal.JournalError> =>
+  mode.run(Effect.scoped(Effect.gen(function*() {
+    const journal = yield* recorder
+    const layer = mode.layer(subject, { pairs, ...simulator }, { ...options, journal })
+    return yield* body.pipe(Effect.scoped, Effect.provide(layer))
+  })))
 
 export { within as with }
 
-/** Runs a session against the simulator, with its recorder, and tells what it got before it was taken down. */
-export const record = Effect.fnUntraced(function*(
+/** Runs a session with its recorder, and tells what it got before it was taken down. */
+export const record = (
   plan: Plan,
   recorder: Effect.Effect<Journal.Recorder, Journal.JournalError, Scope.Scope>
-): Effect.fn.Return<Log, Journal.JournalError | ExchangeError> {
-  // The recorder ends behind the session.
-  const scope = yield* Scope.make()
-  const journal = yield* Scope.provide(recorder, scope)
-  const log = yield* within(
+): Effect.Effect<Log, Journal.JournalError | ExchangeError> =>
+  within(
     plan,
-    journal,
+    recorder,
     Effect.gen(function*() {
       const { log } = yield* consume
       const websocket = yield* PublicWebsocket
@@ -94,9 +96,6 @@ export const record = Effect.fnUntraced(function*(
       return { handled: [...log.handled], streamed: [...log.streamed] }
     })
   )
-  yield* Scope.close(scope, Exit.void)
-  return log
-})
 
 /** The same into memory. */
 export const recordBytes = Effect.fnUntraced(function*(

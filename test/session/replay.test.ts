@@ -1,7 +1,8 @@
 /** What was recorded comes out again: the same events, the same breaks, at the same recorded times. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, FileSystem, Scope, Stream } from "effect"
+import { Clock, Effect, Fiber, FileSystem, Stream } from "effect"
+import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { readdirSync, readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -198,17 +199,14 @@ describe("replay", () => {
     Effect.gen(function*() {
       const parts: Array<Uint8Array> = []
       const plan = planOf(gate, { simulator: { seed: 3, faults: [] }, millis: 200 })
-      const scope = yield* Scope.make()
       const sink: Journal.Sink = (bytes) => Effect.sync(() => void parts.push(bytes.slice()))
-      const journal = yield* Scope.provide(Journal.make({ sink }), scope)
       const asking = Effect.gen(function*() {
         const rest = yield* MarketRest
         const { feed } = yield* PublicWebsocket
         yield* feed(Channel.trades(btc))
         return { instruments: yield* rest.instruments, serverTime: yield* rest.serverTime }
       })
-      const live = yield* Recordings.with(plan, journal, asking)
-      yield* Scope.close(scope, Exit.void)
+      const live = yield* Recordings.with(plan, Journal.make({ sink }), asking)
       const recording = yield* Journal.read(Buffer.concat(parts))
       const again = yield* Recordings.over(gateSpot, recording, asking)
       assert.deepStrictEqual(again, live)
@@ -328,12 +326,15 @@ describe("replay", () => {
 
   it.effect("of a ring begins in the midst, with the topics as they stood", () =>
     Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const ring = yield* Scope.provide(Journal.ring({ blockBytes: 4_096, maxBytes: 60_000 }), scope)
       const plan = planOf(gate, { simulator: { seed: 5, faults: [] } })
-      const log = yield* Recordings.record(plan, Effect.succeed(ring.recorder))
-      const recording = yield* Journal.read((yield* ring.dump)!)
-      yield* Scope.close(scope, Exit.void)
+      let dumped: Uint8Array | null = null
+      const recorder = Effect.gen(function*() {
+        const ring = yield* Journal.ring({ blockBytes: 4_096, maxBytes: 60_000 })
+        yield* Effect.addFinalizer(() => Effect.map(ring.dump, (bytes) => void (dumped = bytes)))
+        return ring.recorder
+      })
+      const log = yield* Recordings.record(plan, recorder)
+      const recording = yield* Journal.read(dumped!)
       const found = yield* Recordings.replay(gateSpot, recording, [btc, eth], ["Trades"])
       const trades = log.handled.filter((line) => line.includes("\"Trade\""))
       const again = found.handled.filter((line) => line.includes("\"Trade\""))
