@@ -177,7 +177,8 @@ describe("replay", () => {
 
   it.effect("answers a subscription as the exchange did", () =>
     Effect.gen(function*() {
-      const plan = planOf(gate, { simulator: { seed: 3, faults: ["reject:ETH/USDT"] }, millis: 1_000 })
+      const simulator = { seed: 3, faults: ["reject:ETH/USDT"] }
+      const plan = planOf(gate, { simulator, channels: ["Trades"], millis: 1_000 })
       const recording = yield* Effect.flatMap(Recordings.recordBytes(plan), ({ bytes }) => Journal.read(bytes))
       const subscribed = (listening: boolean) =>
         Recordings.over(
