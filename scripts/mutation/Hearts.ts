@@ -38,10 +38,14 @@ export const hearts: ReadonlyArray<Heart> = [
     files: [
       "src/exchanges/mexc/MexcWire.ts",
       "src/exchanges/mexc/MexcChannels.ts",
-      "src/exchanges/mexc/MexcControl.ts",
       "src/exchanges/mexc/MexcText.ts"
     ],
-    tests: ["test/exchanges/mexcDecode.test.ts", "test/exchanges/mexcSpot.test.ts"]
+    tests: ["test/exchanges/mexcWire.test.ts"]
+  },
+  {
+    name: "MEXC answers",
+    files: ["src/exchanges/mexc/MexcControl.ts"],
+    tests: ["test/exchanges/mexcSpot.test.ts", "test/exchanges/mexcWire.test.ts"]
   },
   {
     name: "Gate fast path",

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as Channel from "../../../src/domain/Channel.ts"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../../src/domain/Market.ts"
 import type { Codec, Sink, Topic } from "../../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
@@ -22,7 +23,9 @@ import type { Draws } from "../Virtual.ts"
 import * as Virtual from "../Virtual.ts"
 
 const receivedAt = 1_790_000_000_000.25
-const pair = "BTC/USDT"
+/** Two pairs in the exchange's spelling. */
+const pairsOf = ({ adapter }: Subject): [TradingPair, TradingPair] =>
+  adapter.kind === "swap" ? ["BTC/USDT:USDT", "ETH/USDT:USDT"] : ["BTC/USDT", "ETH/USDT"]
 
 // ---- clean frames ---------------------------------------------------------------------------------------------------
 
@@ -144,14 +147,14 @@ const simulated = (subject: Subject, seed: number): Effect.Effect<ReadonlyArray<
           }
         }, headers)
     }),
-    { pairs: [pair, "ETH/USDT"], rate: 40, tradeRate: 20, seed },
+    { pairs: pairsOf(subject), rate: 40, tradeRate: 20, seed },
     { staleAfter: null }
   )
   const body: Effect.Effect<void, ExchangeError, Services | Scope.Scope> = Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     yield* websocket.handle({})
     const tags = [...subject.adapter.channels]
-    yield* websocket.initialize([pair, "ETH/USDT"], [tags[0]!, ...tags.slice(1)])
+    yield* websocket.initialize(pairsOf(subject), [tags[0]!, ...tags.slice(1)])
     yield* Effect.forkScoped(Stream.runDrain(websocket.events))
     yield* Effect.sleep(4_000)
   })
