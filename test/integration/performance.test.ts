@@ -95,8 +95,13 @@ describe("performance", () => {
                 .some(({ sent }) => sent.events >= 300)
             )
             yield* simulator.inject(`silence,on=${id}`)
-            yield* Effect.sleep(100)
-            const performance = yield* websocket.performance
+            const sent = () =>
+              Object.values(simulator.counts().exchanges[id]!.topics).reduce((sum, each) => sum + each.sent.events, 0)
+            let performance = yield* websocket.performance
+            while (performance.events < sent()) {
+              yield* Effect.sleep(10)
+              performance = yield* websocket.performance
+            }
             const [topic] = performance.topics
             const [all, some] = [
               yield* Effect.flatten(Stream.toPull(quick)),

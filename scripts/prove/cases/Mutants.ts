@@ -353,7 +353,7 @@ const proven = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
     `${data.length} of ${[...channels].sort().join(", ")}; ${control.length} answers and notices`
   )
   const draws = yield* Virtual.draws(proof.seed, `mutants ${id}`)
-  const count = Proofs.sizeOf(proof, 12_000, 1_000_000)
+  const count = Proofs.sizeOf(proof, 8_000, 1_000_000)
   // Answers change what a codec knows: mutants of theirs have codecs of their own.
   const [contest, answers] = [new Contest(subject), new Contest(subject)]
   const collect = collector()
