@@ -65,6 +65,8 @@ export type Decision =
     readonly at: number
     /** Behind so many events of the batch before it. */
     readonly after: number
+    /** So often were consumers woken since that batch began: what has one number reached them together. */
+    readonly turn: number
   }
   & (
     | { readonly _tag: "Confirmed" }
@@ -74,8 +76,8 @@ export type Decision =
     | { readonly _tag: "Dropped" }
     | { readonly _tag: "Interrupted"; readonly cause: GapCause; readonly lost: number | null }
     | { readonly _tag: "Lapsed"; readonly cause: GapCause }
-    /** A hole was found in its versions: it follows from the frames, its time does not. */
-    | { readonly _tag: "Hole" }
+    /** Its subscribers were told of a break: that follows from the frames and the other decisions, its time does not. */
+    | { readonly _tag: "Break"; readonly cause: GapCause }
     /** A held snapshot was shown although no delta had met it. */
     | { readonly _tag: "Released" }
     /** A fetched snapshot: read from the answer of that number, or `book` itself where there is none. */

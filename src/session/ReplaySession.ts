@@ -251,30 +251,37 @@ export const make = Effect.fnUntraced(function*(
 
   const atOf = (note: Note): number => note._tag === "Answer" ? 0 : note.at
 
-  const one = (next: Note): Effect.Effect<void> =>
-    Effect.andThen(
-      reach(atOf(next)),
-      Effect.suspend(() => {
-        topics.catchUp()
-        note(next)
-        wakeups.flush()
-        return keepPace
-      })
-    )
+  /** The end of a turn: what it brought reaches the consumers. */
+  const flush = Effect.suspend(() => {
+    wakeups.flush()
+    return keepPace
+  })
+
+  const playNotes = Effect.fnUntraced(function*(notes: ReadonlyArray<Note>) {
+    let turn: number | null = null
+    for (const next of notes) {
+      if (isDecision(next)) {
+        if (turn !== null && turn !== next.turn) yield* flush
+        turn = next.turn
+      }
+      const at = atOf(next)
+      yield* reach(at)
+      topics.catchUp()
+      note(next)
+    }
+    yield* flush
+  })
 
   const playGroup = Effect.fnUntraced(function*({ batch, notes }: Group) {
     yield* prepare(notes)
     topics.catchUp()
-    let rest: ReadonlyArray<Note> = notes
-    if (batch !== null) {
-      yield* reach(batch.receivedAt)
-      const decisions = notes.filter(isDecision)
-      const done = new Set<Note>(decisions.slice(0, topics.batch(batch, decisions)))
-      wakeups.flush()
-      yield* keepPace
-      rest = notes.filter((note) => !done.has(note))
-    }
-    for (const note of rest) yield* one(note)
+    const decisions = notes.filter(isDecision)
+    topics.begin(decisions)
+    if (batch === null) return yield* playNotes(notes)
+    yield* reach(batch.receivedAt)
+    const done = new Set<Note>(decisions.slice(0, topics.batch(batch)))
+    yield* flush
+    if (notes.length > done.size) yield* playNotes(notes.filter((note) => !done.has(note)))
   })
 
   const play = Effect.gen(function*() {
@@ -298,6 +305,7 @@ export const make = Effect.fnUntraced(function*(
   }).pipe(
     // It was read once already.
     Effect.catch((error) => Effect.logError(`the recording cannot be read any further: ${error.message}`)),
+    Effect.catchDefect((defect) => Effect.logError("the replay died of a defect", defect)),
     Effect.ensuring(Effect.sync(() => {
       ended = true
       for (const topic of topics.all) {

@@ -194,9 +194,10 @@ export const make = Effect.fnUntraced(
       fork
     })
 
-    const journal = options.journal?.begin(adapter.id, {}, () => counters.events) === true
-      ? new SessionJournal(options.journal)
-      : undefined
+    const journal =
+      options.journal?.begin(adapter.id, {}, { events: () => counters.events, turns: () => wakeups.turns }) === true
+        ? new SessionJournal(options.journal)
+        : undefined
 
     const publish = (status: ConnectionStatus): void => {
       journal?.status(status)

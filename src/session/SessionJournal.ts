@@ -2,7 +2,7 @@
 import type { Recorder } from "../connection/Journal.ts"
 import type { LaneStep } from "../connection/JournalFormat.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
-import type { ConnectionStatus, Gap } from "../domain/Feed.ts"
+import type { ConnectionStatus, Gap, GapCause } from "../domain/Feed.ts"
 import type { BookUpdate } from "../domain/Market.ts"
 import type { Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
@@ -55,8 +55,11 @@ export class SessionJournal {
     this.#recorder.decide(this.#of(topic), { _tag: "Lapsed", cause: gap.cause }, gap.at)
   }
 
-  hole(topic: Topic, gap: Gap): void {
-    this.#recorder.decide(this.#of(topic), { _tag: "Hole" }, gap.at)
+  broke(topic: Topic, cause: GapCause, at: number): void {
+    // What a subscriber of its own brings about is no part of the session.
+    if (cause !== "Overflow" && cause !== "Rejected") {
+      this.#recorder.decide(this.#of(topic), { _tag: "Break", cause }, at)
+    }
   }
 
   released(topic: Topic): void {

@@ -30,7 +30,11 @@ export class Wakeups {
     this.#waiting.push(subscriber)
   }
 
+  /** How often it was flushed: what is decided between two of them reaches the consumers together. */
+  turns = 0
+
   flush(): void {
+    this.turns++
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = []

@@ -44,6 +44,8 @@ export interface TopicOwner {
   readonly requestSnapshot: (state: TopicState) => void
   /** Writes down what does not follow from the frames. */
   readonly journal?: SessionJournal | undefined
+  /** When a break that is told of now was told of in the recorded session, ms; null when it was not. */
+  readonly breakAt?: ((state: TopicState, cause: GapCause) => number | null) | undefined
   /** Told of every update of a book in sync, before its subscribers. */
   readonly onAligned?: ((state: TopicState, update: BookUpdate) => void) | undefined
 }
@@ -534,15 +536,10 @@ export class TopicState {
     cause: GapCause,
     detail?: { readonly lost?: number; readonly from?: Sequence.Sequence; readonly to?: Sequence.Sequence }
   ): Gap {
-    return {
-      _tag: "Gap",
-      cause,
-      channel: this.topic.channel,
-      pair: this.topic.pair,
-      symbol: this.topic.symbol,
-      at: this.owner.now(),
-      ...detail
-    }
+    const { channel, pair, symbol } = this.topic
+    const at = this.owner.breakAt?.(this, cause) ?? this.owner.now()
+    this.owner.journal?.broke(this.topic, cause, at)
+    return { _tag: "Gap", cause, channel, pair, symbol, at, ...detail }
   }
 
   emitGap(route: Route, gap: Gap): void {
@@ -629,7 +626,6 @@ export class TopicState {
 
   #onHole(last: Sequence.Sequence, update: BookUpdate): void {
     const gap = this.makeGap("Sequence", { from: Sequence.next(last), to: update.firstVersion })
-    this.owner.journal?.hole(this.topic, gap)
     for (const route of this.routes) {
       if (route.own === null) this.emitGap(route, gap)
       // It waits for a snapshot anyway; from here on for the same one as the others.

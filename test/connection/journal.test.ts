@@ -30,7 +30,7 @@ const recorded = <E>(
     const parts: Array<Uint8Array> = []
     yield* Effect.scoped(Effect.gen(function*() {
       const recorder = yield* Journal.make({ ...options, sink: collect(parts) })
-      recorder.begin("toy", { url: "ws://toy" }, () => 0)
+      recorder.begin("toy", { url: "ws://toy" })
       yield* body(recorder)
     }))
     return Buffer.concat(parts)
@@ -98,7 +98,17 @@ describe("a journal", () => {
       const [note] = yield* entriesOf(yield* Journal.read(bytes))
       assert.deepStrictEqual(
         note,
-        { topic: 3, at: 7, after: 0, _tag: "Snapshot", answer: null, attempt: 0, receivedAt: 1.5, book } as Entry
+        {
+          topic: 3,
+          at: 7,
+          after: 0,
+          turn: 0,
+          _tag: "Snapshot",
+          answer: null,
+          attempt: 0,
+          receivedAt: 1.5,
+          book
+        } as Entry
       )
     }))
 
@@ -172,7 +182,7 @@ describe("a journal", () => {
     Effect.gen(function*() {
       const parts: Array<Uint8Array> = []
       const recorder = yield* Journal.make({ sink: collect(parts) })
-      recorder.begin("toy", {}, () => 0)
+      recorder.begin("toy", {})
       recorder.batch(1, batch(0, "first"))
       yield* TestClock.adjust("999 millis")
       assert.deepStrictEqual(parts, [])
@@ -189,7 +199,7 @@ describe("a journal", () => {
       const sink: Journal.Sink = (bytes) => Effect.andThen(gate.await, collect(parts)(bytes))
       const scope = yield* Scope.make()
       const recorder = yield* Scope.provide(Journal.make({ sink, blockBytes: 16 * 1024 * 1024 }), scope)
-      recorder.begin("toy", {}, () => 0)
+      recorder.begin("toy", {})
       const large = { receivedAt: 1, frames: [new Uint8Array(12 * 1024 * 1024)] }
       for (let i = 0; i < 8; i++) recorder.batch(1, large)
       const { lost } = recorder.recorded
@@ -210,7 +220,7 @@ describe("a journal", () => {
       const failure = new Journal.JournalError({ kind: "file", detail: "the disk is full" })
       yield* Effect.scoped(Effect.gen(function*() {
         const recorder = yield* Journal.make({ sink: () => Effect.fail(failure) })
-        recorder.begin("toy", {}, () => 0)
+        recorder.begin("toy", {})
         recorder.batch(1, batch(0, "first"))
         yield* TestClock.adjust("1 second")
         recorder.batch(1, batch(0, "second"))
@@ -236,7 +246,7 @@ describe("a ring", () => {
     Effect.gen(function*() {
       const ring = yield* Journal.ring({ blockBytes: 256, maxBytes: 2_000 })
       assert.isNull(yield* ring.dump)
-      ring.recorder.begin("toy", {}, () => 0)
+      ring.recorder.begin("toy", {})
       ring.recorder.note(topic(0, "trades"))
       ring.recorder.decide(0, { _tag: "Confirmed" })
       for (let i = 0; i < 200; i++) {
@@ -258,7 +268,7 @@ describe("a ring", () => {
   it.effect("keeps the latest time", () =>
     Effect.gen(function*() {
       const ring = yield* Journal.ring({ maxAge: "10 seconds", flushEvery: "1 second" })
-      ring.recorder.begin("toy", {}, () => 0)
+      ring.recorder.begin("toy", {})
       for (let i = 0; i < 60; i++) {
         ring.recorder.batch(1, batch(i, `frame ${i}`))
         yield* TestClock.adjust("1 second")
@@ -272,12 +282,11 @@ describe("a ring", () => {
     Effect.gen(function*() {
       const breaks: Array<string> = []
       const { recorder } = yield* Journal.ring({ onBreak: (cause) => void breaks.push(cause) })
-      recorder.begin("toy", {}, () => 0)
+      recorder.begin("toy", {})
       recorder.decide(0, { _tag: "Confirmed" })
-      recorder.decide(0, { _tag: "Hole" })
-      recorder.decide(0, { _tag: "Interrupted", cause: "Silent", lost: null })
-      recorder.decide(0, { _tag: "Lapsed", cause: "Unreadable" })
-      assert.deepStrictEqual(breaks, ["Sequence", "Silent", "Unreadable"])
+      recorder.decide(0, { _tag: "Break", cause: "Sequence" })
+      recorder.decide(0, { _tag: "Break", cause: "Silent" })
+      assert.deepStrictEqual(breaks, ["Sequence", "Silent"])
     }).pipe(Effect.scoped))
 })
 

@@ -63,7 +63,7 @@ export interface Plan {
   readonly pairs: Pairs
   readonly channels: Channels
   readonly millis: number
-  readonly options?: ExchangeFactory.WebsocketOptions | undefined
+  readonly options?: ExchangeFactory.RedundantOptions | undefined
 }
 
 /** Runs the body in a session against the simulator, and ends its recorder behind it. */

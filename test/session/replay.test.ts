@@ -37,6 +37,7 @@ interface Case {
   readonly name: string
   readonly subject: Exchange.Subject
   readonly channels: Recordings.Channels
+  readonly options?: ExchangeFactory.RedundantOptions
   /** What the log must hold, or the test would not test it. */
   readonly holds: ReadonlyArray<string>
 }
@@ -61,6 +62,20 @@ const cases: ReadonlyArray<Case> = [
     subject: gate,
     channels: ["Trades", { _tag: "Book", source: "order_book_update" }],
     holds: [...breaks, "\"origin\":\"Reconciled\""]
+  },
+  {
+    name: "gate-spot, on two connections that are replaced every few seconds",
+    subject: gate,
+    channels: ["BookTicker", "Trades", { _tag: "Book", source: "order_book_update" }],
+    options: { connections: 2, rotateAfter: "1500 millis" },
+    holds: ["\"_tag\":\"Disconnected\"", "\"connection\":5"]
+  },
+  {
+    name: "mexc-spot, on two connections that are replaced every few seconds",
+    subject: { adapter: mexcSpot, dialect: mexcSpotDialect },
+    channels: ["BookTicker", "Trades", "Book"],
+    options: { connections: 2, rotateAfter: "1500 millis" },
+    holds: ["\"_tag\":\"Disconnected\"", "\"connection\":5"]
   },
   {
     name: "toy",
@@ -96,13 +111,13 @@ const withEntries = (recording: Journal.Recording, change: (entries: Array<Entry
   })
 
 describe("replay", () => {
-  for (const { channels, holds, name, subject } of cases) {
+  for (const { channels, holds, name, options, subject } of cases) {
     const { adapter } = subject
     it.effect(
       `of ${name} gives the events and breaks of the recorded session, at any speed`,
       () =>
         Effect.gen(function*() {
-          const plan = planOf(subject, { channels })
+          const plan = planOf(subject, { channels, options })
           const { bytes, log } = yield* Recordings.recordBytes(plan)
           assert.isAbove(log.handled.length, 200)
           for (const text of holds) {
@@ -404,7 +419,7 @@ describe("JournalFile", () => {
       Effect.gen(function*() {
         const path = join(folder, "a.journal")
         const recorder = yield* JournalFile.record(path, { flushEvery: "1 millis" })
-        recorder.begin("toy", {}, () => 0)
+        recorder.begin("toy", {})
         recorder.batch(1, { receivedAt: 1, frames: [Buffer.from("a frame")] })
         // The recorder is never closed here; its file is read as it stands.
         const recording = yield* JournalFile.read(path).pipe(
@@ -427,7 +442,7 @@ describe("JournalFile", () => {
         const path = join(folder, "a.journal")
         yield* Effect.scoped(Effect.gen(function*() {
           const recorder = yield* JournalFile.record(path)
-          recorder.begin("toy", {}, () => 0)
+          recorder.begin("toy", {})
           recorder.batch(1, { receivedAt: 1, frames: [Buffer.from("a frame that is long enough to be a block")] })
         }))
         const bytes = readFileSync(path)
@@ -454,10 +469,10 @@ describe("JournalFile", () => {
       Effect.gen(function*() {
         const path = (count: number) => join(folder, `${count}.journal`)
         const { recorder } = yield* JournalFile.ring({ on: ["Sequence"], after: "1 millis", path })
-        recorder.begin("toy", {}, () => 0)
+        recorder.begin("toy", {})
         recorder.batch(1, { receivedAt: 1, frames: [Buffer.from("a frame")] })
         recorder.decide(0, { _tag: "Interrupted", cause: "Silent", lost: null })
-        recorder.decide(0, { _tag: "Hole" })
+        recorder.decide(0, { _tag: "Break", cause: "Sequence" })
         const recording = yield* Effect.eventually(JournalFile.read(path(1)))
         assert.strictEqual(recording.summary.frames, 1)
       })

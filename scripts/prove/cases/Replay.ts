@@ -134,7 +134,7 @@ const cost = Effect.fnUntraced(function*(proof: Proof): Effect.fn.Return<void> {
   let written = 0
   const sink: Journal.Sink = (bytes) => Effect.sync(() => void (written += bytes.length))
   const recorder = yield* Scope.provide(Journal.make({ sink, compression: JournalFile.zstd }), scope)
-  recorder.begin("cost", {}, () => 0)
+  recorder.begin("cost", {})
   const batch = { frames, receivedAt: clock.currentTimeMillisUnsafe() }
   const rounds = Proofs.sizeOf(proof, 20, 100)
   const perBatch: Array<number> = []
