@@ -298,6 +298,23 @@ describe("a contract that does not exist", () => {
     ))
 })
 
+describe("a pair of spot", () => {
+  it.effect("MUST be refused by futures before anything is sent, with how perpetuals are written", () =>
+    inMemory(
+      futures,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        for (const channel of [Channel.trades(btc), Channel.bookTicker(Channel.everyPair)]) {
+          const error = yield* Effect.flip(Effect.scoped(websocket.feed(channel)))
+          assert.strictEqual(error.reason._tag, "UnsupportedChannel")
+          assert.match(error.message, /write pairs as BTC\/USDT:USDT|only Liquidations come for all pairs at once/)
+        }
+        const { counts } = yield* Simulator
+        assert.strictEqual(counts().exchanges["gate-futures"]!.connections.accepted, 0)
+      })
+    ))
+})
+
 describe("REST", () => {
   for (const [subject, pair] of [[spot, btc], [futures, perpetual]] as const) {
     const { adapter } = subject
