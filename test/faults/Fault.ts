@@ -79,6 +79,8 @@ export interface Fault {
   readonly holds: string
   readonly options?: WebsocketOptions
   readonly simulator?: Partial<SimulatorOptions>
+  /** Every topic on so many connections at once. Default 1. */
+  readonly connections?: number
   /** Books that are joined to snapshots over REST, also where an exchange pushes them by default. */
   readonly fetched?: boolean
   /** Left out where an exchange cannot have it. */

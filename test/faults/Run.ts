@@ -97,7 +97,8 @@ const layerOf = ({ clocks, dialer, fault, network, seed, subject }: Setup): Laye
   const { adapter, dialect } = subject
   const client = Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
     const { rest, ws } = urls[adapter.id]!
-    return ExchangeFactory.layer(adapter, {
+    return ExchangeFactory.layerRedundant(adapter, {
+      connections: fault.connections ?? 1,
       url: ws,
       restUrl: rest,
       ...baseOptions,

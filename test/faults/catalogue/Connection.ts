@@ -3,6 +3,12 @@ import { Effect } from "effect"
 import type { Fault, World } from "../Fault.ts"
 import { drop, during, inject, sockets, until } from "./Steps.ts"
 
+/** Both connections carry every topic. */
+const bothJoined = (world: World): boolean => sockets(world) === 2 && world.now() - (lastDial(world) ?? 0) > 1_500
+
+const lastDial = ({ simulator, subject }: World): number | undefined =>
+  simulator.counts().exchanges[subject.adapter.id]!.dials.at(-1)?.at
+
 const dropped = "every topic is told, in band and before the next data; all is subscribed again"
 
 export const connection: ReadonlyArray<Fault> = [
@@ -282,6 +288,51 @@ export const connection: ReadonlyArray<Fault> = [
         yield* drop(world)
         yield* Effect.sleep(500)
       }),
+    expect: { gaps: ["Reconnected"], errors: ["Disconnected"], within: 2_500 }
+  },
+  {
+    name: "one-of-two-lost",
+    group: "connection",
+    injects: "one of two connections with the same topics is lost, now the older, now the younger",
+    when: "six times, every 400 to 900 ms",
+    holds: "nothing lost, nothing twice, no gap: the other one goes on",
+    connections: 2,
+    from: "running",
+    act: (world) =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 6; i++) {
+          yield* until(() => bothJoined(world))
+          yield* inject(world, `drop,connection=${1 + i % 2}`)
+          yield* Effect.sleep(400 + world.below(500))
+        }
+      }),
+    expect: { gaps: [], errors: ["Disconnected"], within: 2_000 }
+  },
+  {
+    name: "one-of-two-half-open",
+    group: "connection",
+    injects: "one of two connections with the same topics brings nothing any more and stays open",
+    when: "while the session runs",
+    holds: "no gap; it is found by the heartbeat and replaced",
+    connections: 2,
+    from: "running",
+    act: (world) =>
+      Effect.gen(function*() {
+        yield* until(() => bothJoined(world))
+        yield* inject(world, "half-open,connection=1")
+        yield* Effect.sleep(4_000)
+      }),
+    expect: { gaps: [], errors: ["Silent"], within: 2_000 }
+  },
+  {
+    name: "two-of-two-lost",
+    group: "connection",
+    injects: "both connections with the same topics are lost at once",
+    when: "while the session runs",
+    holds: dropped,
+    connections: 2,
+    from: "running",
+    act: (world) => drop(world),
     expect: { gaps: ["Reconnected"], errors: ["Disconnected"], within: 2_500 }
   },
   {
