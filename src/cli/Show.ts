@@ -6,7 +6,7 @@ import * as OrderBooks from "../composite/OrderBooks.ts"
 import * as Channel from "../domain/Channel.ts"
 import type { BookChannel, ChannelChoice } from "../domain/Channel.ts"
 import type { Feed } from "../domain/Feed.ts"
-import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { TradingPair } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
@@ -38,10 +38,10 @@ const subscribe = ({ pairs, channels }: Wanted): Effect.Effect<Subscribed, Failu
     return subscribed
   })
 
-const itemJson = (exchange: ExchangeId, item: Feed<MarketEvent>): JsonObject =>
+const itemJson = ({ id, kind }: ExchangeAdapter, item: Feed<MarketEvent>): JsonObject =>
   item._tag === "Gap"
-    ? { exchange, channel: item.channel, pair: item.pair, symbol: item.symbol, gap: EventJson.gap(item) }
-    : { exchange, channel: Channel.tagOf[item.value._tag], ...EventJson.event(item.value) }
+    ? { exchange: id, channel: item.channel, pair: item.pair, symbol: item.symbol, gap: EventJson.gap(item) }
+    : { exchange: id, channel: Channel.tagOf[item.value._tag], ...EventJson.event(item.value, kind) }
 
 /** Every element of the feed as a line, at the reader's pace, until the session ends. */
 export const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>
@@ -53,7 +53,7 @@ export const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>
       Stream.chunks,
       Stream.map((items) => {
         onEvents(items.filter(({ _tag }) => _tag === "Data").length)
-        return items.map((item) => `${JSON.stringify(itemJson(websocket.exchange, item))}\n`).join("")
+        return items.map((item) => `${JSON.stringify(itemJson(wanted.adapter, item))}\n`).join("")
       })
     )
     yield* Effect.raceFirst(Stdout.write(lines), Effect.andThen(subscribe(wanted), Effect.never))

@@ -135,9 +135,10 @@ const bookTicker: ReadonlyArray<Rule<BookTicker>> = [
     shows: ({ askPrice, bidPrice }) => `bid ${bidPrice}, ask ${askPrice}`
   },
   {
-    claim: "a quantity above 0 for each price",
+    // Gate futures cut small quantities down to 0 (captured in 2026).
+    claim: "a quantity for each price, not below 0",
     holds: ({ askPrice, askQuantity, bidPrice, bidQuantity }) =>
-      (bidPrice === null || (bidQuantity ?? 0) > 0) && (askPrice === null || (askQuantity ?? 0) > 0),
+      (bidPrice === null || (bidQuantity ?? -1) >= 0) && (askPrice === null || (askQuantity ?? -1) >= 0),
     shows: ({ askQuantity, bidQuantity }) => `quantities ${bidQuantity} and ${askQuantity}`
   },
   {
