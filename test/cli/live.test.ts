@@ -352,7 +352,7 @@ describe("simulate", () => {
 })
 
 describe("demo", () => {
-  const bothSynced = /BTC\/USDT( +[\d.]+){4} +\w>\w -?[\d.]+ +\d+ +ok\/ok/
+  const bothSynced = /BTC\/USDT( +[\d.]+){4} +\w>\w -?[\d.]+ +(?:\d+|-) +ok\/ok/
 
   it.live("redraws both exchanges in place, and sums up when it is left with q", () =>
     Effect.scoped(Effect.gen(function*() {
