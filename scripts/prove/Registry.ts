@@ -1,5 +1,6 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as Books from "./cases/Books.ts"
+import * as Continuity from "./cases/Continuity.ts"
 import * as Demo from "./cases/Demo.ts"
 import * as Determinism from "./cases/Determinism.ts"
 import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
@@ -11,6 +12,7 @@ import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
+import * as Scale from "./cases/Scale.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
 
@@ -21,6 +23,9 @@ export const cases: ReadonlyArray<Case> = [
   Judges.judges,
   Ledger.ledger,
   Recovery.recovery,
+  Scale.scale,
+  Continuity.rotation,
+  Continuity.redundancy,
   MalformedInput.malformed,
   Mutants.mutants,
   FaultCatalogue.faults,

@@ -1,24 +1,21 @@
 /** Every topic on several sockets: losing all but one is not to be noticed, and what it gains is counted. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import type { Scope } from "effect"
 import type { Connection, Dial } from "../../src/connection/Connection.ts"
-import * as FrameSocket from "../../src/connection/FrameSocket.ts"
-import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
+import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
-import { layerMemory, Simulator } from "../../src/simulator/Simulator.ts"
-import type * as Exchange from "../suites/Exchange.ts"
-import { memory } from "../suites/Exchange.ts"
+import { Simulator } from "../../src/simulator/Simulator.ts"
+import * as Exchange from "../suites/Exchange.ts"
 
 const btc = "BTC/USDT"
 
@@ -49,25 +46,12 @@ const over = <A, E>(
   body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>,
   simulator: Partial<SimulatorOptions> = {},
   options: ExchangeFactory.RedundantOptions = {}
-): Effect.Effect<A, E> => {
-  const { adapter, dialect } = subject
-  const layer = Layer.unwrap(Effect.map(Simulator, ({ urls }) => {
-    const { rest, ws } = urls[adapter.id]!
-    return ExchangeFactory.layerRedundant(adapter, { url: ws, restUrl: rest, ...options })
-  })).pipe(
-    Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
-    Layer.provideMerge(Layer.orDie(layerMemory({
-      dialects: [dialect],
-      pairs: ["BTC/USDT", "ETH/USDT"],
-      limits: "off",
-      seed: 7,
-      rate: 50,
-      tradeRate: 20,
-      ...simulator
-    })))
-  ) as Layer.Layer<Exchange.Services>
-  return memory.run(body.pipe(Effect.scoped, Effect.provide(layer)))
-}
+): Effect.Effect<A, E> =>
+  Exchange.withExchange(
+    Exchange.memory,
+    Exchange.memory.layer(subject, { rate: 50, tradeRate: 20, ...simulator }, { connections: 2, ...options }),
+    body
+  )
 
 const causesOf = (items: ReadonlyArray<Feed<unknown>>) =>
   items.flatMap((item) => item._tag === "Gap" ? [item.cause] : [])
