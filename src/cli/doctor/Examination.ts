@@ -125,6 +125,44 @@ const choosePairs = (adapter: ExchangeAdapter, listed: ReadonlyArray<Instrument>
   return found.length > 0 ? found : traded.slice(0, usual.length)
 }
 
+/** What is known before the session begins. */
+interface Survey {
+  readonly probed: Effect.Success<ReturnType<typeof probe>>
+  readonly clock: Effect.Success<ReturnType<typeof readClock>>
+  readonly instruments: ReadonlyArray<Instrument>
+  readonly instrumentOf: Instruments.InstrumentOf
+  /** As a finding tells it. */
+  readonly listed: FactChecks.Facts["instruments"]
+  readonly pairs: ReadonlyArray<TradingPair>
+  readonly topics: ReadonlyArray<Wanted.Wanted>
+}
+
+const look = Effect.fnUntraced(function*(
+  { adapter, pairs: asked, urls }: ExaminationOptions,
+  client: HttpClient.HttpClient
+): Effect.fn.Return<Survey, ExchangeError.ExchangeError, FrameSocket> {
+  const probed = yield* probe(adapter, urls.websocket)
+  const rest = adapter.makeRest({ client, url: urls.rest, instrumentOf: () => undefined })
+  const clock = yield* readClock(rest.serverTime)
+  const read = yield* Effect.result(rest.instruments)
+  const instruments = Result.getOrElse(read, (): ReadonlyArray<Instrument> => [])
+  const bySymbol = new Map(instruments.map((instrument) => [instrument.symbol, instrument]))
+  const listed = new Set<TradingPair>(instruments.map(({ pair }) => pair))
+  const pairs = asked ?? choosePairs(adapter, instruments)
+  return {
+    probed,
+    clock,
+    instruments,
+    instrumentOf: (symbol) => bySymbol.get(symbol),
+    listed: Result.match(read, {
+      onFailure: ({ message }) => message,
+      onSuccess: ({ length }) => ({ count: length, missing: pairs.filter((pair) => !listed.has(pair)) })
+    }),
+    pairs,
+    topics: Wanted.topicsOf(adapter, pairs)
+  }
+})
+
 // ---- the session ----------------------------------------------------------------------------------------------------
 
 /** What the session's connections do, written by `tap`. */
@@ -276,35 +314,52 @@ const bookChecks = (adapter: ExchangeAdapter, topics: ReadonlyArray<Wanted.Wante
     wanted.channel._tag === "Book" ? [new BookCheck(wanted, adapter.book(wanted.channel))] : []
   )
 
-/** Fails when no connection can be opened; everything else is a finding. */
-export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Effect.fn.Return<
-  Examined,
-  ExchangeError.ExchangeError,
-  FrameSocket | HttpClient.HttpClient | Scope.Scope
-> {
-  const { adapter, urls } = options
-  const calls: Array<RestCall> = []
-  const client = recorded(yield* HttpClient.HttpClient, calls)
-  const probed = yield* probe(adapter, urls.websocket)
-  const bare = adapter.makeRest({ client, url: urls.rest, instrumentOf: () => undefined })
-  const clock = yield* readClock(bare.serverTime)
-  const listed = yield* Effect.result(bare.instruments)
-  const instruments = Result.getOrElse(listed, (): ReadonlyArray<Instrument> => [])
-  const bySymbol = new Map(instruments.map((instrument) => [instrument.symbol, instrument]))
-  const instrumentOf = (symbol: string): Instrument | undefined => bySymbol.get(symbol)
-  const pairs = options.pairs ?? choosePairs(adapter, instruments)
-  const topics = Wanted.topicsOf(adapter, pairs)
+/** Whatever is asked of the exchange while data comes. */
+const ask = Effect.fnUntraced(function*(
+  session: Session,
+  { instruments, topics }: Survey,
+  duration: Duration.Duration
+) {
+  // First: what the session reads of the exchange before its first topic is no part of an answer's time.
+  const refusal = yield* askForUnknown(session)
+  const subscriptions = yield* Effect.forEach(topics, (wanted) => subscribeTo(session, wanted), {
+    concurrency: "unbounded"
+  })
+  const filling = yield* fill(session, topics, instruments)
+  const third = Duration.times(duration, 1 / 3)
+  yield* Effect.sleep(third)
+  yield* fetchBooks(session)
+  yield* Effect.sleep(Duration.times(third, 2))
+  return { refusal, subscriptions, filling }
+})
+
+// ---- all of it ------------------------------------------------------------------------------------------------------
+
+const frameChecks = (adapter: ExchangeAdapter, { clock, instrumentOf, topics }: Survey) => {
   const offset = FactChecks.offsetOf(clock.clock)
-  const unknownFields = KnownFields.of(adapter.id)
-  const checks = FrameChecks.make({
+  return FrameChecks.make({
     adapter,
     topics,
     kind: adapter.kind,
     instrumentOf,
     clockOffset: offset?.offset ?? 0,
     clockBound: offset?.bound ?? 0,
-    unknownFields
+    unknownFields: KnownFields.of(adapter.id)
   })
+}
+
+/** Fails when no connection can be opened; everything else is a finding. */
+export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Effect.fn.Return<
+  Examined,
+  ExchangeError.ExchangeError,
+  FrameSocket | HttpClient.HttpClient | Scope.Scope
+> {
+  const { adapter, duration, urls } = options
+  const calls: Array<RestCall> = []
+  const client = recorded(yield* HttpClient.HttpClient, calls)
+  const survey = yield* look(options, client)
+  const { clock, instrumentOf, listed, pairs, probed, topics } = survey
+  const checks = frameChecks(adapter, survey)
   const samples = new Samples(topics)
   const watched: Watched = { connections: 0, frames: 0, disconnects: [], gaps: [], isOver: false }
   const onFrame = (frame: SeenFrame): void => {
@@ -324,34 +379,18 @@ export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Eff
   )
   const websocket = yield* ExchangeFactory.makePublic(adapter, rest, websocketOptions)
   const books = bookChecks(adapter, topics)
-  const session: Session = { adapter, websocket, rest, watched, books }
-  // First: what the session reads of the exchange before its first topic is no part of an answer's time.
-  const refusal = yield* askForUnknown(session)
-  const subscriptions = yield* Effect.forEach(topics, (wanted) => subscribeTo(session, wanted), {
-    concurrency: "unbounded"
-  })
-  const filling = yield* fill(session, topics, instruments)
-  const third = Duration.times(options.duration, 1 / 3)
-  yield* Effect.sleep(third)
-  yield* fetchBooks(session)
-  yield* Effect.sleep(Duration.times(third, 2))
+  const answers = yield* ask({ adapter, websocket, rest, watched, books }, survey, duration)
   watched.isOver = true
   const { connections, disconnects, gaps } = watched
-  const listedPairs = new Set<TradingPair>(instruments.map(({ pair }) => pair))
   const findings = [
     ...FactChecks.findings({
       ...probed.times,
       ...clock,
+      ...answers,
       adapter,
       pairs,
-      instruments: Result.match(listed, {
-        onFailure: ({ message }) => message,
-        onSuccess: ({ length }) => ({ count: length, missing: pairs.filter((pair) => !listedPairs.has(pair)) })
-      }),
+      instruments: listed,
       rest: calls,
-      subscriptions,
-      refusal,
-      filling,
       connections,
       disconnects,
       gaps
