@@ -11,7 +11,7 @@ import * as Watch from "./Watch.ts"
 
 export const command = Command.make("exchange").pipe(
   Command.withDescription(
-    "Live market data of MEXC spot and Gate spot on the command line. Data goes to stdout, everything else to stderr."
+    "Live market data of MEXC spot, Gate spot and Gate futures on the command line. Data goes to stdout, everything else to stderr."
   ),
   Command.withSubcommands([
     Demo.command,
