@@ -31,9 +31,9 @@ interface Target {
 
 const defaultDurations: Readonly<Record<Source, Duration.Duration>> = {
   simulator: Duration.seconds(10),
-  live: Duration.seconds(30),
-  testnet: Duration.seconds(30),
-  url: Duration.seconds(30)
+  live: Duration.seconds(45),
+  testnet: Duration.seconds(45),
+  url: Duration.seconds(45)
 }
 
 interface Asked {
@@ -219,7 +219,7 @@ export const command = Command.make(
     pairs: Flags.optionalPairs,
     duration: Flag.String("duration").pipe(
       Flag.withMetavar("TIME"),
-      Flag.withDescription("How long data is watched: 10s, \"2 minutes\". Default: 10s of the simulator, else 30s"),
+      Flag.withDescription("How long data is watched: 10s, \"2 minutes\". Default: 10s of the simulator, else 45s"),
       Flags.readAs("duration", Flags.readDuration),
       Flag.optional
     ),

@@ -36,6 +36,7 @@ interface Setup {
   readonly faults?: ReadonlyArray<string>
   /** Examined; those that the doctor chooses when left out. */
   readonly pairs?: readonly [TradingPair, ...Array<TradingPair>]
+  readonly seconds?: number
   /** Pairs of the simulator beside the usual ones. */
   readonly more?: ReadonlyArray<TradingPair>
 }
@@ -44,7 +45,9 @@ interface Setup {
 const today = 1_790_000_000_123
 
 /** An examination of a simulated exchange inside the process, under a virtual clock. */
-const examine = ({ adapter = gateSpot, dialect = dialectOf(adapter.id), faults, more = [], pairs }: Setup) =>
+const examine = (
+  { adapter = gateSpot, dialect = dialectOf(adapter.id), faults, more = [], pairs, seconds = 3 }: Setup
+) =>
   Exchange.memory.run(
     Effect.scoped(Effect.gen(function*() {
       yield* TestClock.setTime(today)
@@ -58,7 +61,12 @@ const examine = ({ adapter = gateSpot, dialect = dialectOf(adapter.id), faults, 
         })
       )
       const { rest, ws } = simulator.urls[adapter.id]!
-      return yield* Examination.run({ adapter, urls: { websocket: ws, rest }, pairs, duration: Duration.seconds(3) })
+      return yield* Examination.run({
+        adapter,
+        urls: { websocket: ws, rest },
+        pairs,
+        duration: Duration.seconds(seconds)
+      })
         .pipe(
           Effect.provide(
             Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient).pipe(
@@ -98,6 +106,20 @@ describe("a healthy exchange", () => {
         for (const name of ["acknowledged", "rejected", "pong", "BookTicker", "Trades", "Book"]) {
           assert.isTrue(names.has(name))
         }
+      }))
+  }
+})
+
+describe("a book that is confirmed and never sent", () => {
+  for (const id of ["gate-spot", "gate-futures"] as const) {
+    it.effect(`is refused by a typed error in the end: ${id}`, () =>
+      Effect.gen(function*() {
+        const pair = id === "gate-spot" ? "BTC/USDT" : "BTC/USDT:USDT"
+        const setup: Setup = { adapter: Exchanges.get(id), pairs: [pair] }
+        const statusOf = (findings: ReadonlyArray<Finding>) =>
+          findings.filter(({ check }) => check === "refusal of a book").map(({ status }) => status)
+        assert.deepStrictEqual(statusOf((yield* examine(setup)).findings), ["SKIP"])
+        assert.deepStrictEqual(statusOf((yield* examine({ ...setup, seconds: 40 })).findings), ["PASS"])
       }))
   }
 })
@@ -256,6 +278,8 @@ describe("what happened around the frames", () => {
     rest: [{ request: "GET /time", status: 200, headers: { "x-gate-ratelimit-limit": "200", date: "today" } }],
     subscriptions: [{ wanted: topic, took: 30, error: null }],
     refusal: { symbol: "X", error: unknown },
+    unknownBook: { symbol: "X", error: unknown },
+    watchedFor: 45_000,
     filling: { asked: 2, accepted: 2, firstError: null },
     connections: 1,
     disconnects: [],
@@ -281,6 +305,8 @@ describe("what happened around the frames", () => {
     ["subscribe Trades", "not answered", { subscriptions: [{ wanted: topic, took: 1, error: timeout }] }],
     ["subscribe Trades", "after 3000 ms", { subscriptions: [{ wanted: topic, took: 3_000, error: null }] }],
     ["refusal", "not answered", { refusal: { symbol: "X", error: timeout } }],
+    ["refusal of a book", "waited for without an error", { unknownBook: { symbol: "X", error: null } }],
+    ["refusal of a book", "not answered", { unknownBook: { symbol: "X", error: timeout } }],
     ["topics per connection", "3 connections", { connections: 3 }]
   ]
 

@@ -258,15 +258,35 @@ const subscribeTo = ({ books, watched, websocket }: Session, wanted: Wanted.Want
   return Effect.map(acquire(websocket, wanted, onItem, onFailure), (answer): Subscription => ({ wanted, ...answer }))
 }
 
+const unknownPair = ({ kind }: ExchangeAdapter): TradingPair =>
+  Instruments.pairOf("NOSUCHCOIN", "USDT", kind === "swap" ? "USDT" : undefined)
+
 /** Asks for a pair that no exchange has. */
 const askForUnknown = Effect.fnUntraced(function*({ adapter, websocket }: Session) {
   const [channel = "BookTicker"] = adapter.channels
-  const pair = Instruments.pairOf("NOSUCHCOIN", "USDT", adapter.kind === "swap" ? "USDT" : undefined)
+  const pair = unknownPair(adapter)
   const wanted = Wanted.topicOf(adapter, { _tag: channel }, pair)
   if (wanted === null) return { symbol: pair, error: null }
   const { error } = yield* acquire(websocket, wanted, () => {}, () => {})
   return { symbol: wanted.symbol, error }
 }, Effect.scoped)
+
+/** Asks for a book of it, where the stream has to begin with a snapshot; what comes of that is known later. */
+const askForUnknownBook = Effect.fnUntraced(function*({ adapter, websocket }: Session) {
+  const wanted = Wanted.topicOf(adapter, { _tag: "Book" }, unknownPair(adapter))
+  if (wanted === null || adapter.book(wanted.channel as BookChannel).snapshot !== "InStream") return () => null
+  let error: ExchangeError.ExchangeError | null = null
+  const note = (failure: ExchangeError.ExchangeError | null): void => {
+    error ??= failure
+  }
+  yield* Effect.forkScoped(
+    Effect.andThen(
+      Effect.map(acquire(websocket, wanted, () => {}, note), (answer) => note(answer.error)),
+      Effect.never
+    )
+  )
+  return () => ({ symbol: wanted.symbol, error })
+})
 
 /** Topics that a connection is filled up to, where its limit allows so many. */
 const mostFilling = 60
@@ -322,6 +342,7 @@ const ask = Effect.fnUntraced(function*(
 ) {
   // First: what the session reads of the exchange before its first topic is no part of an answer's time.
   const refusal = yield* askForUnknown(session)
+  const unknownBook = yield* askForUnknownBook(session)
   const subscriptions = yield* Effect.forEach(topics, (wanted) => subscribeTo(session, wanted), {
     concurrency: "unbounded"
   })
@@ -330,7 +351,7 @@ const ask = Effect.fnUntraced(function*(
   yield* Effect.sleep(third)
   yield* fetchBooks(session)
   yield* Effect.sleep(Duration.times(third, 2))
-  return { refusal, subscriptions, filling }
+  return { refusal, subscriptions, filling, unknownBook: unknownBook(), watchedFor: Duration.toMillis(duration) }
 })
 
 // ---- all of it ------------------------------------------------------------------------------------------------------

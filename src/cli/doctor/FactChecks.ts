@@ -45,6 +45,13 @@ export interface Facts {
   readonly subscriptions: ReadonlyArray<Subscription>
   /** What came of a pair that cannot exist: the error, or null when it was accepted. */
   readonly refusal: { readonly symbol: string; readonly error: ExchangeError | null }
+  /**
+   * What came of a book of that pair, where the stream has to begin with a snapshot; null where it has not. Some
+   * exchanges confirm such a book and never send one.
+   */
+  readonly unknownBook: { readonly symbol: string; readonly error: ExchangeError | null } | null
+  /** How long it was watched, ms. */
+  readonly watchedFor: number
   /** Subscribed beside the topics above to fill a connection. */
   readonly filling: { readonly asked: number; readonly accepted: number; readonly firstError: string | null }
   /** Connections that were opened. */
@@ -140,12 +147,28 @@ const subscribed = ({ subscriptions }: Facts): ReadonlyArray<Finding.Finding> =>
     )
   })
 
+const isTyped = ({ reason }: ExchangeError): boolean =>
+  reason._tag === "UnknownPair" || (reason._tag === "SubscriptionRejected" && reason.class === "item")
+
 /** A wrong pair is refused by a typed reason that says so, and not left waiting. */
-const refusal = ({ refusal: { error, symbol } }: Facts): Finding.Finding => {
-  if (error === null) return Finding.fail("refusal", `${symbol}, which cannot exist, was accepted`)
-  const { reason } = error
-  const isTyped = reason._tag === "UnknownPair" || (reason._tag === "SubscriptionRejected" && reason.class === "item")
-  return Finding.judge(isTyped, "refusal", error.message)
+const refusal = ({ refusal: { error, symbol } }: Facts): Finding.Finding =>
+  error === null
+    ? Finding.fail("refusal", `${symbol}, which cannot exist, was accepted`)
+    : Finding.judge(isTyped(error), "refusal", error.message)
+
+/** The session waits 5, 10 and 20 s for a snapshot before it gives a book up; and what the answers take. */
+const silentBookWithin = 40_000
+
+const silentBook = ({ unknownBook, watchedFor }: Facts): ReadonlyArray<Finding.Finding> => {
+  const check = "refusal of a book"
+  if (unknownBook === null) return []
+  const { error, symbol } = unknownBook
+  if (error !== null) return [Finding.judge(isTyped(error), check, error.message)]
+  return [
+    watchedFor < silentBookWithin
+      ? Finding.skip(check, `not decided within ${Finding.millis(watchedFor)}: watch for ${silentBookWithin / 1_000} s`)
+      : Finding.fail(check, `a book of ${symbol}, which cannot exist, was waited for without an error`)
+  ]
 }
 
 const topicsPerConnection = ({ adapter, connections, filling, subscriptions }: Facts): Finding.Finding => {
@@ -201,6 +224,7 @@ export const findings = (facts: Facts): ReadonlyArray<Finding.Finding> => [
   rest(facts),
   ...subscribed(facts),
   refusal(facts),
+  ...silentBook(facts),
   topicsPerConnection(facts),
   ...stays(facts),
   retired(facts.adapter)
