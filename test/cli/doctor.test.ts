@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { BookCheck } from "../../src/cli/doctor/BookChecks.ts"
 import * as Examination from "../../src/cli/doctor/Examination.ts"
 import * as FactChecks from "../../src/cli/doctor/FactChecks.ts"
 import * as FieldRules from "../../src/cli/doctor/FieldRules.ts"
@@ -13,7 +14,7 @@ import * as KnownFields from "../../src/cli/doctor/KnownFields.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
-import type { MarketEvent } from "../../src/domain/Market.ts"
+import type { BookUpdate, Levels, MarketEvent } from "../../src/domain/Market.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
@@ -250,6 +251,49 @@ describe("a check fails", () => {
         assertFails((yield* examine(setup)).findings, check, evidence)
       }))
   }
+})
+
+describe("a book beside one that was fetched", () => {
+  const channel = { _tag: "Book", pair: "BTC/USDT", source: "order_book_update" } as const
+  const wanted = { variant: "Book", channel, pair: "BTC/USDT", key: "book", symbol: "BTC_USDT" } as const
+  const update = (kind: "snapshot" | "delta", version: number, bids: Levels, asks: Levels): BookUpdate => ({
+    _tag: "BookUpdate",
+    kind,
+    pair: "BTC/USDT",
+    symbol: "BTC_USDT",
+    bids,
+    asks,
+    firstVersion: version,
+    version,
+    exchangeTime: null,
+    receivedAt: today,
+    contractSize: 1,
+    exact: null
+  })
+  /** The same delta behind both. */
+  const compare = (own: readonly [bids: Levels, asks: Levels], fetched: readonly [bids: Levels, asks: Levels]) => {
+    const check = new BookCheck(wanted, gateSpot.book(channel))
+    check.onUpdate(update("snapshot", 1, ...own))
+    check.onUpdate(update("delta", 2, [], []))
+    check.onFetched(update("snapshot", 1, ...fetched))
+    return check.findings()
+  }
+  const check = "equals REST Book BTC/USDT"
+
+  it("passes where they are the same, and says how many levels that is", () => {
+    const levels = [[99, 1, 98, 2], [100, 1]] as const
+    assert.include(
+      compare(levels, levels).find((finding) => finding.check === check)?.evidence,
+      "the best 2 bids and 1 asks are the same"
+    )
+    assert.deepStrictEqual(failures(compare(levels, levels)), [])
+  })
+
+  it("fails where a side is shorter in one of them, or nothing is left to compare", () => {
+    assertFails(compare([[], [100, 1]], [[99, 1], [100, 1]]), check, "bid 0 is not there (0 levels) here and 99 x 1")
+    assertFails(compare([[99, 1], [100, 1, 101, 5]], [[99, 1], [100, 1]]), check, "ask 1 is 101 x 5 here and not there")
+    assertFails(compare([[], []], [[], []]), check, "the best 0 bids and 0 asks")
+  })
 })
 
 describe("what happened around the frames", () => {
