@@ -82,7 +82,7 @@ const run = ({ disturb, mode, options, seed, subject }: Run): Effect.Effect<Foun
   const sockets = Continuity.makeSockets()
   const simulator = { pairs: pairsOf(subject), seed, ...market }
   // Until all are in step, and until what waited has been taken.
-  const body = observed(subject, sockets.dialled, disturb(sockets), mode.name === "memory" ? 4_000 : 2_500)
+  const body = observed(subject, sockets.dialled, disturb(sockets), mode.name === "memory" ? 4_000 : 3_300)
   const layer = mode.layer(subject, simulator, { ...patient, through: sockets.through, ...options })
   return mode.name === "memory"
     ? Virtual.over(layer, seed, body)
@@ -226,7 +226,7 @@ export const redundancy: Case = {
       seed: proof.seed,
       mode: Exchange.ports,
       options: { connections: 2 },
-      disturb: (sockets) => kill(sockets, draws, 2, proof.quick ? 3_000 : 60_000, 3_000)
+      disturb: (sockets) => kill(sockets, draws, 2, proof.quick ? 3_300 : 60_000, 3_300)
     }))
   })
 }
