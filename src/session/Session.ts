@@ -426,7 +426,6 @@ export const make = Effect.fnUntraced(
         booking.refusedBeside = 0
         return false
       }
-      counters.error("SubscriptionRejected")
       booking.refusedBeside = beside
       link.capacity = Math.min(link.capacity, beside)
       const other = shards(link.group).find((other) => other !== link && other.size < Math.min(beside, other.capacity))
