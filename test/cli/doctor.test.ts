@@ -564,15 +564,14 @@ describe("field rules", () => {
       for (const { shows } of FieldRules.of(event)) assert.notStrictEqual(shows(event, swap), "")
       const everywhere: Readonly<Record<string, object>> = {
         "names the pair of its symbol": { pair: "B/A:A" },
-        ..."contractSize" in event ? { "knows the size of a contract": { contractSize: null } } : {}
+        ..."contractSize" in event ? { "knows the size of a contract, 1 on spot": { contractSize: null } } : {}
       }
       const claims = Object.entries({ ...everywhere, ...broken[event._tag] })
       for (const [claim, change] of claims) {
         assert.include(brokenFor({ ...event, ...change } as MarketEvent), claim)
       }
       const all = FieldRules.of(event).map(({ claim }) => claim)
-      const unbreakable = "contractSize" in event ? [] : ["knows the size of a contract"]
-      assert.sameMembers(claims.map(([claim]) => claim), all.filter((claim) => !unbreakable.includes(claim)))
+      assert.sameMembers(claims.map(([claim]) => claim), all)
     })
   }
 
@@ -588,6 +587,73 @@ describe("field rules", () => {
     const spotBook = { ...healthy.BookUpdate, contractSize: 1, kind: "delta", bids: [9, 1], asks: [] } as const
     assert.isTrue(FieldRules.of(spotBook).every(({ holds }) => holds(spotBook, spot) !== false))
   })
+})
+
+describe("fields of a feed", () => {
+  const futures = Exchanges.get("gate-futures")
+  const examineFutures = (gone: ReadonlyArray<string>) =>
+    examine({
+      adapter: futures,
+      dialect: BrokenDialect.json<{ readonly event: string; readonly result: ReadonlyArray<object> }>(
+        dialectOf("gate-futures"),
+        "\"channel\":\"futures.tickers\"",
+        (frame) =>
+          frame.event === "update"
+            ? {
+              ...frame,
+              result: frame.result.map((ticker) =>
+                Object.fromEntries(Object.entries(ticker).filter(([name]) => !gone.includes(name)))
+              )
+            }
+            : frame
+      )
+    })
+  const ofTicker = (findings: ReadonlyArray<Finding>) =>
+    findings.filter(({ check }) => check === "fields FuturesTicker")
+
+  for (
+    const [wire, field] of [
+      ["mark_price", "markPrice"],
+      ["index_price", "indexPrice"],
+      ["funding_rate", "fundingRate"],
+      ["funding_next_apply", "nextFundingTime"]
+    ] as const
+  ) {
+    it.effect(`fail when ${wire} disappears`, () =>
+      Effect.gen(function*() {
+        assertFails((yield* examineFutures([wire])).findings, "fields FuturesTicker", `not there: ${field} (in `)
+      }))
+  }
+
+  it.effect("tell the rules that could not be tested", () =>
+    Effect.gen(function*() {
+      const { findings } = yield* examineFutures(["volume_24h", "total_size"])
+      assert.deepStrictEqual(failures(findings), [])
+      assert.deepStrictEqual(
+        ofTicker(findings).filter(({ status }) => status === "SKIP").map(({ evidence }) => evidence),
+        [
+          "never tested, for no event says so: contracts x contract size is the base volume; open interest not below 0"
+        ]
+      )
+      const { findings: whole } = yield* examineFutures([])
+      assert.deepStrictEqual(ofTicker(whole).map(({ status }) => status), ["PASS"])
+    }))
+
+  it.effect("show the values of one event", () =>
+    Effect.gen(function*() {
+      const { findings } = yield* examine({})
+      for (const variant of ["Book", "Book order_book"]) {
+        const { evidence } = findings.find(({ check }) => check === `fields ${variant}`)!
+        const [, base] = /events: ([A-Z]+)_USDT is /u.exec(evidence) ?? []
+        const [, bid] = /best ([0-9.]+) and /u.exec(evidence) ?? []
+        const [, bids, asks] = /([0-9]+) bids, ([0-9]+) asks/u.exec(evidence) ?? []
+        assert.isAbove(Number(bids), 0, evidence)
+        assert.isAbove(Number(asks), 0, evidence)
+        const price = findings.find(({ check }) => check === `prices ${base}/USDT`)!.evidence
+        const [, last] = /Trades ([0-9.]+)/u.exec(price) ?? []
+        assert.approximately(Number(bid), Number(last), Number(last) * 0.05, evidence)
+      }
+    }))
 })
 
 interface Json {
