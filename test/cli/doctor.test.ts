@@ -111,6 +111,25 @@ describe("a healthy exchange", () => {
   }
 })
 
+describe("topics per connection", () => {
+  const evidenceOf = (findings: ReadonlyArray<Finding>) =>
+    findings.filter(({ check }) => check === "topics per connection").map(({ evidence, status }) => [status, evidence])
+
+  it.effect("are as many as the exchange allows, tried on one connection", () =>
+    Effect.gen(function*() {
+      const more = Array.from({ length: 40 }, (_, i): TradingPair => `COIN${i}/USDT`)
+      const { findings } = yield* examine({ adapter: mexcSpot, more })
+      assert.deepStrictEqual(evidenceOf(findings), [["PASS", "30 accepted on one connection, the limit"]])
+    }))
+
+  it.effect("are counted also where the session had to connect again", () =>
+    Effect.gen(function*() {
+      const { findings } = yield* examine({ faults: ["drop@3s"] })
+      assertFails(findings, "stays connected", "1 ended")
+      assert.strictEqual(evidenceOf(findings)[0]?.[0], "PASS")
+    }))
+})
+
 describe("a book that is confirmed and never sent", () => {
   for (const id of ["gate-spot", "gate-futures"] as const) {
     it.effect(`is refused by a typed error in the end: ${id}`, () =>
@@ -187,7 +206,7 @@ describe("a check fails", () => {
         ({ error: _, ...frame }) => ({ ...frame, result: { status: "success" } })
       )
     }],
-    ["topics per connection", "connections, at most 60 on each", {
+    ["topics per connection", "20 of 60 were accepted on one connection", {
       adapter: { ...mexcSpot, limits: { ...mexcSpot.limits, topicsPerConnection: 60 } },
       dialect: BrokenDialect.narrow(dialectOf("mexc-spot"), 20),
       more: Array.from({ length: 40 }, (_, i): TradingPair => `COIN${i}/USDT`)
@@ -324,8 +343,7 @@ describe("what happened around the frames", () => {
     refusal: { symbol: "X", error: unknown },
     unknownBook: { symbol: "X", error: unknown },
     watchedFor: 45_000,
-    filling: { asked: 2, accepted: 2, firstError: null },
-    connections: 1,
+    filled: { asked: 60, accepted: 60, firstError: null },
     disconnects: [],
     gaps: []
   }
@@ -337,7 +355,10 @@ describe("what happened around the frames", () => {
     // By the quicker of two answers.
     assert.strictEqual(evidence("clock"), "the exchange is 100 ms ahead, to within 20 ms (2 samples)")
     assert.strictEqual(evidence("REST"), "1 calls; x-gate-ratelimit-limit: 200")
-    assert.strictEqual(evidence("topics per connection"), "3 topics on 1 connection, at most 300 on each")
+    assert.strictEqual(
+      evidence("topics per connection"),
+      "60 accepted on one connection; the limit, 300, was not reached"
+    )
   })
 
   const cases: ReadonlyArray<readonly [check: string, evidence: string, facts: Partial<FactChecks.Facts>]> = [
@@ -351,7 +372,8 @@ describe("what happened around the frames", () => {
     ["refusal", "not answered", { refusal: { symbol: "X", error: timeout } }],
     ["refusal of a book", "waited for without an error", { unknownBook: { symbol: "X", error: null } }],
     ["refusal of a book", "not answered", { unknownBook: { symbol: "X", error: timeout } }],
-    ["topics per connection", "3 connections", { connections: 3 }]
+    ["topics per connection", "no answer", { filled: { asked: 60, accepted: 59, firstError: null } }],
+    ["topics per connection", "Blocked!", { filled: { asked: 60, accepted: 28, firstError: "0 Blocked!" } }]
   ]
 
   for (const [check, evidence, facts] of cases) {

@@ -25,6 +25,7 @@ import type { Finding } from "./Finding.ts"
 import * as FrameChecks from "./FrameChecks.ts"
 import { FrameReader } from "./FrameReader.ts"
 import type { SeenFrame } from "./FrameReader.ts"
+import * as FullConnection from "./FullConnection.ts"
 import * as KnownFields from "./KnownFields.ts"
 import { Samples } from "./Samples.ts"
 import * as Wanted from "./Wanted.ts"
@@ -167,7 +168,6 @@ const look = Effect.fnUntraced(function*(
 
 /** What the session's connections do, written by `tap`. */
 interface Watched {
-  connections: number
   frames: number
   readonly disconnects: Array<string>
   readonly gaps: Array<{ readonly wanted: Wanted.Wanted; readonly cause: string }>
@@ -179,7 +179,6 @@ interface Watched {
 const tap =
   (watched: Watched, readerOf: () => FrameReader, onFrame: (frame: SeenFrame) => void) => (dial: Dial): Dial =>
     Effect.map(dial, (connection): Connection => {
-      watched.connections++
       const reader = readerOf()
       const read = ({ frames, receivedAt }: Batch): void => {
         for (const frame of frames) {
@@ -291,29 +290,21 @@ const askForUnknownBook = Effect.fnUntraced(function*({ adapter, websocket }: Se
 /** Topics that a connection is filled up to, where its limit allows so many. */
 const mostFilling = 60
 
-/** Fills the connection with other pairs, up to the exchange's limit. */
-const fill = Effect.fnUntraced(function*(
-  { adapter, websocket }: Session,
+/** Those that are watched and book tickers of other pairs, up to the exchange's limit of one connection. */
+const filling = (
+  adapter: ExchangeAdapter,
   topics: ReadonlyArray<Wanted.Wanted>,
   listed: ReadonlyArray<Instrument>
-) {
+): ReadonlyArray<Wanted.Wanted> => {
   const [channel = "BookTicker"] = adapter.channels
   const taken = new Set(topics.map(({ key }) => key))
   const more = listed
     .filter(({ status }) => status === "trading")
     .map(({ pair }) => Wanted.topicOf(adapter, { _tag: channel }, pair))
     .filter((wanted) => wanted !== null && !taken.has(wanted.key))
-    .slice(0, Math.max(0, Math.min(adapter.limits.topicsPerConnection, mostFilling) - topics.length))
-  const answers = yield* Effect.forEach(more, (wanted) => acquire(websocket, wanted!, () => {}, () => {}), {
-    concurrency: "unbounded"
-  })
-  const refused = answers.find(({ error }) => error !== null)
-  return {
-    asked: more.length,
-    accepted: answers.filter(({ error }) => error === null).length,
-    firstError: refused?.error?.message ?? null
-  }
-})
+  return [...topics, ...more as ReadonlyArray<Wanted.Wanted>]
+    .slice(0, Math.min(adapter.limits.topicsPerConnection, mostFilling))
+}
 
 /** Fetches the books while updates go on coming. */
 const fetchBooks = ({ adapter, books, rest }: Session) =>
@@ -338,6 +329,7 @@ const bookChecks = (adapter: ExchangeAdapter, topics: ReadonlyArray<Wanted.Wante
 const ask = Effect.fnUntraced(function*(
   session: Session,
   { instruments, topics }: Survey,
+  url: string,
   duration: Duration.Duration
 ) {
   // First: what the session reads of the exchange before its first topic is no part of an answer's time.
@@ -346,12 +338,12 @@ const ask = Effect.fnUntraced(function*(
   const subscriptions = yield* Effect.forEach(topics, (wanted) => subscribeTo(session, wanted), {
     concurrency: "unbounded"
   })
-  const filling = yield* fill(session, topics, instruments)
+  const filled = yield* FullConnection.fill(session.adapter, url, filling(session.adapter, topics, instruments))
   const third = Duration.times(duration, 1 / 3)
   yield* Effect.sleep(third)
   yield* fetchBooks(session)
   yield* Effect.sleep(Duration.times(third, 2))
-  return { refusal, subscriptions, filling, unknownBook: unknownBook(), watchedFor: Duration.toMillis(duration) }
+  return { refusal, subscriptions, filled, unknownBook: unknownBook(), watchedFor: Duration.toMillis(duration) }
 })
 
 // ---- all of it ------------------------------------------------------------------------------------------------------
@@ -382,7 +374,7 @@ export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Eff
   const { clock, instrumentOf, listed, pairs, probed, topics } = survey
   const checks = frameChecks(adapter, survey)
   const samples = new Samples(topics)
-  const watched: Watched = { connections: 0, frames: 0, disconnects: [], gaps: [], isOver: false }
+  const watched: Watched = { frames: 0, disconnects: [], gaps: [], isOver: false }
   const onFrame = (frame: SeenFrame): void => {
     samples.onFrame(frame)
     for (const check of checks) check.onFrame(frame)
@@ -400,9 +392,9 @@ export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Eff
   )
   const websocket = yield* ExchangeFactory.makePublic(adapter, rest, websocketOptions)
   const books = bookChecks(adapter, topics)
-  const answers = yield* ask({ adapter, websocket, rest, watched, books }, survey, duration)
+  const answers = yield* ask({ adapter, websocket, rest, watched, books }, survey, urls.websocket, duration)
   watched.isOver = true
-  const { connections, disconnects, gaps } = watched
+  const { disconnects, gaps } = watched
   const findings = [
     ...FactChecks.findings({
       ...probed.times,
@@ -412,7 +404,6 @@ export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Eff
       pairs,
       instruments: listed,
       rest: calls,
-      connections,
       disconnects,
       gaps
     }),

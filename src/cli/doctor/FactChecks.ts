@@ -4,6 +4,7 @@ import type { ExchangeAdapter } from "../../ExchangeAdapter.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
 import * as Finding from "./Finding.ts"
 import { FrameReader } from "./FrameReader.ts"
+import type { Filled } from "./FullConnection.ts"
 import * as RetiredFrames from "./RetiredFrames.ts"
 import type { Wanted } from "./Wanted.ts"
 import { variantsOf } from "./Wanted.ts"
@@ -52,10 +53,8 @@ export interface Facts {
   readonly unknownBook: { readonly symbol: string; readonly error: ExchangeError | null } | null
   /** How long it was watched, ms. */
   readonly watchedFor: number
-  /** Subscribed beside the topics above to fill a connection. */
-  readonly filling: { readonly asked: number; readonly accepted: number; readonly firstError: string | null }
-  /** Connections that were opened. */
-  readonly connections: number
+  /** What came of a connection of its own that was filled up to the exchange's limit. */
+  readonly filled: Filled
   readonly disconnects: ReadonlyArray<string>
   readonly gaps: ReadonlyArray<{ readonly wanted: Wanted; readonly cause: string }>
 }
@@ -171,19 +170,21 @@ const silentBook = ({ unknownBook, watchedFor }: Facts): ReadonlyArray<Finding.F
   ]
 }
 
-const topicsPerConnection = ({ adapter, connections, filling, subscriptions }: Facts): Finding.Finding => {
+/** Only what was tried is said: with few pairs listed, or a high limit, that is less than the limit. */
+const topicsPerConnection = ({ adapter, filled: { accepted, asked, firstError } }: Facts): Finding.Finding => {
   const check = "topics per connection"
-  const { accepted, asked, firstError } = filling
-  if (firstError !== null) {
-    return Finding.fail(check, `${accepted} of ${asked} more topics were accepted: ${firstError}`)
-  }
-  const topics = accepted + subscriptions.filter(({ error }) => error === null).length
   const { topicsPerConnection: limit } = adapter.limits
-  return Finding.judge(
-    connections <= Math.ceil(topics / limit) + 1,
-    check,
-    `${topics} topics on ${connections} ${connections === 1 ? "connection" : "connections"}, at most ${limit} on each`
-  )
+  if (accepted < asked) {
+    return Finding.fail(check, `${accepted} of ${asked} were accepted on one connection: ${firstError ?? "no answer"}`)
+  }
+  return asked === 0
+    ? Finding.skip(check, "there was no topic to ask for")
+    : Finding.pass(
+      check,
+      `${accepted} accepted on one connection${
+        asked < limit ? `; the limit, ${limit}, was not reached` : ", the limit"
+      }`
+    )
 }
 
 // ---- the session ----------------------------------------------------------------------------------------------------
