@@ -588,7 +588,7 @@ export const make = Effect.fnUntraced(
     const watchSnapshot = (booking: Booking, at: number): void => {
       const { state } = booking
       if (state.recipe === null || state.recipe.snapshot === "Fetch" || !state.needsSnapshot) return
-      if (at - state.confirmedAt < snapshotDeadline * 2 ** Math.min(state.missing, 6)) return
+      if (at - state.confirmedAt < snapshotDeadline * (state.everLive ? 2 ** Math.min(state.missing, 6) : 1)) return
       state.missing++
       if (!state.everLive && state.missing >= snapshotTries) {
         const error = TopicErrors.withoutSnapshot(adapter, state)

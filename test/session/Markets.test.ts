@@ -28,12 +28,12 @@ const gone = ExchangeError.make(
 /** REST that lists one instrument, once `failures` calls have failed. */
 const restOf = (failures = 0, error = down) => {
   const calls = { count: 0 }
-  const instruments = Effect.suspend(() =>
-    ++calls.count <= failures ? Effect.fail(error) : Effect.succeed([listed as Instrument])
-  )
+  const list = [listed as Instrument]
+  const instruments = Effect.suspend(() => ++calls.count <= failures ? Effect.fail(error) : Effect.succeed([...list]))
   const none = Effect.die("not asked for")
   return {
     calls,
+    list,
     rest: MarketRest.of({ exchange: "x", instruments, serverTime: none, turnovers: none, book: () => none })
   }
 }
@@ -79,13 +79,13 @@ describe("what a session knows of symbols", () => {
     return Effect.gen(function*() {
       const { calls, rest } = restOf(8)
       const markets = Markets.make(swap, rest)
-      const asked = ["BTC", "ETH"].map((base) => markets.contractSize(`${base}/USDT:USDT`, `${base}_USDT`))
+      const asked = [1, 2].map(() => markets.contractSize("BTC/USDT:USDT", "BTC_USDT"))
       const fiber = yield* Effect.forkChild(Effect.all(asked, { concurrency: "unbounded" }), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
       assert.isUndefined(fiber.pollUnsafe())
       assert.include(String(logged), "asked for again")
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* Fiber.join(fiber), [0.0001, null])
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [0.0001, 0.0001])
       assert.strictEqual(calls.count, 9)
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))])))
   })
@@ -96,5 +96,19 @@ describe("what a session knows of symbols", () => {
       const markets = Markets.make(swap, rest)
       assert.strictEqual(yield* Effect.flip(markets.contractSize("BTC/USDT:USDT", "BTC_USDT")), gone)
       assert.strictEqual(calls.count, 1)
+    }))
+
+  it.effect("MUST look once more for a contract that is not listed, for it may be new", () =>
+    Effect.gen(function*() {
+      const { calls, list, rest } = restOf()
+      const markets = Markets.make(swap, rest)
+      const size = markets.contractSize("ETH/USDT:USDT", "ETH_USDT")
+      assert.isNull(yield* size)
+      assert.isNull(yield* size)
+      assert.strictEqual(calls.count, 1)
+      list.push({ ...listed, symbol: "ETH_USDT", contractSize: 0.01 } as Instrument)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* size, 0.01)
+      assert.strictEqual(calls.count, 2)
     }))
 })
