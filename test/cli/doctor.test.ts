@@ -682,7 +682,11 @@ interface Json {
   readonly source: string
   readonly failed: number
   readonly passed: number
-  readonly captures: { readonly directory: string; readonly files: ReadonlyArray<string> }
+  readonly captures: {
+    readonly directory: string
+    readonly files: ReadonlyArray<string>
+    readonly error: string | null
+  }
   readonly findings: ReadonlyArray<{ readonly check: string; readonly status: string; readonly frame: string | null }>
 }
 
@@ -738,6 +742,38 @@ describe("the command", () => {
       assert.match(stdout, /\n\d+ passed, \d+ failed, \d+ skipped; captures: /)
       assert.match(stderr, /\d of \d+ checks failed/)
       assert.include(fs.readFileSync(`${folder}/gate-spot.failing.jsonl`, "utf8"), "DecodeFailed")
+    })))
+
+  it.live("ends with 2 before it examines when the captures have nowhere to go", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* directory
+      fs.writeFileSync(`${folder}/file`, "")
+      // Where no directory can be made a recursive call would never end.
+      for (const captures of [`${folder}/file/x`, `${folder}/file`, "/proc/none/x"]) {
+        const { code, stdout, stderr } = yield* CommandLine.run(["doctor", "gate-spot", `--captures=${captures}`])
+        assert.strictEqual(code, 2, captures)
+        assert.strictEqual(stdout, "")
+        assert.include(stderr, `cannot save captures in ${captures}`)
+      }
+    })))
+
+  it.live("prints what it found also when the captures cannot be saved", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* directory
+      fs.mkdirSync(`${folder}/a/gate-spot.spot.trades.jsonl`, { recursive: true })
+      const { code, stdout, stderr } = yield* CommandLine.run([
+        "doctor",
+        "gate-spot",
+        "--duration=500ms",
+        "--pairs=BTC/USDT",
+        "--json",
+        `--captures=${folder}/a`
+      ])
+      assert.strictEqual(code, 1)
+      const report = JSON.parse(stdout) as Json
+      assert.isAbove(report.passed, 20)
+      assert.include(report.captures.error, "gate-spot.spot.trades.jsonl")
+      assert.include(stderr, "cannot save the captures")
     })))
 
   it.live("ends with 3 when it cannot connect, and with 2 when it is asked for what there is not", () =>
