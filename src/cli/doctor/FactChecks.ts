@@ -155,8 +155,8 @@ const refusal = ({ refusal: { error, symbol } }: Facts): Finding.Finding =>
     ? Finding.fail("refusal", `${symbol}, which cannot exist, was accepted`)
     : Finding.judge(isTyped(error), "refusal", error.message)
 
-/** The session waits 5, 10 and 20 s for a snapshot before it gives a book up; and what the answers take. */
-const silentBookWithin = 40_000
+/** The session waits three times five seconds for a snapshot before it gives a book up; and what the answers take. */
+const silentBookWithin = 20_000
 
 const silentBook = ({ unknownBook, watchedFor }: Facts): ReadonlyArray<Finding.Finding> => {
   const check = "refusal of a book"
