@@ -449,7 +449,11 @@ export const make = Effect.fnUntraced(
 
     const book = (channel: PublicChannel, key: string, symbol: string, contractSize: number | null): Booking => {
       const known = bookings.get(key)
-      if (known !== undefined) return known
+      if (known !== undefined) {
+        known.state.share(channel)
+        known.state.topic.contractSize ??= contractSize
+        return known
+      }
       retire()
       const topic = topicOf(key, channel._tag, symbol)
       strangers.delete(key)

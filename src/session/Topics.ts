@@ -2,7 +2,7 @@
  * Topics and who receives them. `TopicState` is what a decoded event meets first: it counts, aligns books and hands the
  * event to each route. Synchronous; what needs time or the network is asked of `TopicOwner`.
  */
-import type { Kind, PublicChannel } from "../domain/Channel.ts"
+import type { BookChannel, Kind, PublicChannel } from "../domain/Channel.ts"
 import { kindOf } from "../domain/Channel.ts"
 import type { Data, Gap, GapCause } from "../domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
@@ -70,9 +70,14 @@ export class Route {
   }
 }
 
+/** Without a depth the exchange's deepest is meant. */
+const isDeeper = (channel: BookChannel, than: BookChannel): boolean =>
+  (channel.depth ?? Infinity) > (than.depth ?? Infinity)
+
 export class TopicState {
   readonly topic: Topic
-  readonly channel: PublicChannel
+  /** Of all requests that share the topic the one for the deepest book: its snapshot serves the others too. */
+  channel: PublicChannel
   readonly kind: Kind
   readonly recipe: BookRecipe | null
   readonly owner: TopicOwner
@@ -127,6 +132,14 @@ export class TopicState {
     this.recipe = recipe
     this.owner = owner
     this.sequence = recipe === null ? null : new BookSequence(recipe, this.#main)
+  }
+
+  /** Somebody asks for the same topic. */
+  share(channel: PublicChannel): void {
+    if (channel._tag !== "Book" || this.channel._tag !== "Book" || !isDeeper(channel, this.channel)) return
+    this.channel = channel
+    // A snapshot on its way holds too few levels.
+    if (this.fetching) this.epoch++
   }
 
   /** The hot path's entry: one event from the wire. */

@@ -215,3 +215,28 @@ describe("MEXC over real ports", () => {
       })
     ))
 })
+
+describe("MEXC over the simulator, books of two depths", () => {
+  it.effect("MUST each be whole: the snapshot is as deep as the deepest that share the topic", () =>
+    inMemory(
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const { truth } = yield* Simulator
+        const levelsOf = (depth: number) =>
+          Effect.gen(function*() {
+            const stream = yield* websocket.feed(Channel.book(btc, { depth }))
+            const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
+            assert(item?._tag === "Data" && item.value.kind === "snapshot")
+            const { bids } = truth(id, btc, Number(item.value.version), depth)!
+            assert.deepStrictEqual(item.value.bids.slice(0, 2 * depth), flat(bids))
+            return bids.length
+          })
+        assert.strictEqual(yield* levelsOf(5), 5)
+        assert.strictEqual(yield* levelsOf(40), 40)
+        assert.strictEqual(yield* levelsOf(5), 5)
+        const together = yield* Effect.all([levelsOf(60), levelsOf(80)], { concurrency: "unbounded" })
+        assert.deepStrictEqual(together, [60, 80])
+      }),
+      { levels: 100 }
+    ))
+})
