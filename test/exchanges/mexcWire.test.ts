@@ -182,9 +182,10 @@ describe("texts", () => {
     for (const letters of ["abcdefghij~\x7f", "é", "龙", "😀"]) {
       for (let length = 0; length <= 20; length++) {
         const text = `${"0123456789".repeat(2).slice(0, length)}${letters}`
-        const frame = concat([bytes(0xff), encoder.encode(text), bytes(0xff)])
-        assert.strictEqual(MexcText.readShort(frame, 1, frame.length - 1), text)
-        assert.strictEqual(MexcText.read(frame, 1, frame.length - 1), text)
+        // Letters on both sides: what is read beyond the end would show.
+        const frame = concat([encoder.encode("<<<"), encoder.encode(text), encoder.encode(">".repeat(20))])
+        assert.strictEqual(MexcText.readShort(frame, 3, frame.length - 20), text)
+        assert.strictEqual(MexcText.read(frame, 3, frame.length - 20), text)
       }
     }
     assert.strictEqual(MexcText.readShort(encoder.encode("12345678"), 0, 8), "12345678")
