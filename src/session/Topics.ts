@@ -50,6 +50,16 @@ export interface TopicOwner {
   readonly onAligned?: ((state: TopicState, update: BookUpdate) => void) | undefined
 }
 
+/** Connections could not read frames that may have held events of the topic, and others are to bring those. */
+interface Doubt {
+  /** When the last of those frames came, ms. */
+  readonly at: number
+  /** Who was joined at each of them and has read all it got since. */
+  readonly hopes: ReadonlyArray<Lane>
+}
+
+const isHope = ({ joined, live }: Lane): boolean => live && joined
+
 /** One subscriber on one topic. */
 export class Route {
   readonly state: TopicState
@@ -122,8 +132,7 @@ export class TopicState {
   #isAccounted = false
   /** The connections that carry the topic. */
   readonly #lanes: Array<Lane> = []
-  /** A connection could not read a frame that may have held events of the topic, and another was to bring them. */
-  #doubt: { readonly connection: number; readonly at: number } | null = null
+  #doubt: Doubt | null = null
 
   constructor(topic: Topic, channel: PublicChannel, recipe: BookRecipe | null, owner: TopicOwner) {
     this.topic = topic
@@ -196,6 +205,8 @@ export class TopicState {
         single: (lane) => {
           this.merge = null
           this.only = lane.connection
+          // What it cannot read itself is told from here on.
+          this.#doubt = null
         }
       }
     )
@@ -236,7 +247,8 @@ export class TopicState {
     }
     const wasLive = lane.live
     const isCovered = this.merge.lose(lane) || (!wasLive && this.#lanes.some(({ live }) => live))
-    this.#resolveDoubt(lane, heardAt)
+    // A break that is declared now tells of it as well.
+    if (isCovered) this.#resolveDoubt((hope) => hope === lane ? heardAt : 0)
     return isCovered
   }
 
@@ -271,6 +283,7 @@ export class TopicState {
   watchLanes(at: number, heardAt: (connection: number) => number): void {
     const { merge } = this
     if (merge === null) return
+    this.#resolveDoubt((lane) => heardAt(lane.connection))
     for (const lane of this.#lanes) if (this.#isSettled(lane, heardAt)) this.join(lane.connection)
     if (merge.isOverdue(at)) this.expire(at)
   }
@@ -306,19 +319,32 @@ export class TopicState {
     if (this.needsSnapshot) this.owner.requestSnapshot(this)
   }
 
-  /** A frame on this connection could not be read, and may have held events of this topic. `at`: ms. */
+  /**
+   * A frame on this connection could not be read, and may have held events of this topic. It is told of once nobody is left
+   * who may bring them: what one cannot read, others with the same frame cannot read either. `at`: ms.
+   */
   unreadable(connection: number, at: number): void {
     const lane = this.laneOf(connection)
     if (lane === undefined) return
-    if (this.merge?.covers(lane) !== true) return this.lapse("Unreadable")
-    this.#doubt = { connection, at }
+    const isCovered = this.merge?.covers(lane) === true
+    const hopes = isCovered
+      ? (this.#doubt?.hopes ?? this.#lanes).filter((other) => other !== lane && isHope(other))
+      : []
+    if (hopes.length === 0) this.lapse("Unreadable")
+    else this.#doubt = { at, hopes }
   }
 
-  /** The lane that was to bring what another could not read is lost: had it had the time? */
-  #resolveDoubt(lane: Lane, heardAt: number): void {
-    if (this.#doubt === null || this.#doubt.connection === lane.connection) return
-    if (heardAt < this.#doubt.at + settleMillis) this.lapse("Unreadable")
-    this.#doubt = null
+  /** Ends the doubt when someone has had the time to bring what others could not read, or nobody is left to. */
+  #resolveDoubt(heardAt: (lane: Lane) => number): void {
+    const doubt = this.#doubt
+    if (doubt === null) return
+    if (doubt.hopes.some((lane) => heardAt(lane) >= doubt.at + settleMillis)) {
+      this.#doubt = null
+      return
+    }
+    const hopes = doubt.hopes.filter(isHope)
+    if (hopes.length === 0) this.lapse("Unreadable")
+    else this.#doubt = { ...doubt, hopes }
   }
 
   /** An event of a topic that several connections bring. */
@@ -529,6 +555,7 @@ export class TopicState {
   }
 
   #tell(gap: Gap): void {
+    this.#doubt = null
     for (const route of this.routes) this.emitGap(route, gap)
   }
 

@@ -2,10 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import type { Scope } from "effect"
+import { OrderBook } from "../../src/composite/OrderBook.ts"
 import type { Connection, Dial } from "../../src/connection/Connection.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
+import type { WorldBook } from "../../src/ExchangeDialect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
@@ -81,6 +83,30 @@ const assertChain = (items: ReadonlyArray<Feed<MarketEvent>>): void => {
   }
 }
 
+/** What a consumer that applies every update sees is what the exchange had at that version, as far as that is remembered. */
+const assertTrue = (
+  items: ReadonlyArray<Feed<MarketEvent>>,
+  truthOf: (version: number, depth: number) => WorldBook | undefined
+): void => {
+  const depth = 5
+  const book = new OrderBook(btc)
+  let compared = 0
+  for (const item of items) {
+    if (item._tag === "Gap") continue
+    const update = item.value as BookUpdate
+    book.apply(update)
+    const truth = truthOf(Number(update.version), depth)
+    if (truth === undefined) continue
+    compared++
+    const top = book.view!.top(depth)
+    for (const side of ["bids", "asks"] as const) {
+      const expected = truth[side].flatMap(({ price, quantity }) => [Number(price), Number(quantity)])
+      assert.deepStrictEqual([...top[side]], expected, `${side} at ${update.version}`)
+    }
+  }
+  assert.isAtLeast(compared, 500)
+}
+
 const balances = Effect.gen(function*() {
   const { topics } = yield* (yield* PublicWebsocket).performance
   return topics.map(({ abandoned, conflated, delivered, dropped, duplicates, received, reconciled, stale, unrouted }) =>
@@ -112,9 +138,8 @@ describe("redundant sockets", () => {
           const ids = idsOf(trades)
           assert.isAtLeast(ids.length, 2_000)
           assert.deepStrictEqual(ids, ids.map((_, index) => ids[0]! + index))
-          const { bids } = simulator.truth(id, btc, Number((books.at(-1) as { value: BookUpdate }).value.version), 1)!
-          assert.isDefined(bids)
           assertChain(books)
+          assertTrue(books, (version) => simulator.truth(id, btc, version, 5))
           const versions = tickers.flatMap((item) =>
             item._tag === "Data" && item.value._tag === "BookTicker" ? [Number(item.value.version)] : []
           )
@@ -133,6 +158,31 @@ describe("redundant sockets", () => {
         { through: sockets.through, staleAfter: null }
       )
     })
+  }
+
+  for (const subject of [gate, mexc]) {
+    it.effect(`MUST tell of what none of them could read: ${subject.adapter.name}`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const simulator = yield* Simulator
+          const trades = yield* reading(Channel.trades(btc))
+          yield* Effect.sleep("5 seconds")
+          yield* simulator.inject("corrupt:100%,topic=*")
+          yield* Effect.sleep("2 seconds")
+          yield* simulator.clear()
+          yield* Effect.sleep("3 seconds")
+          const ids = idsOf(trades)
+          assert.isAbove(ids.at(-1)! - ids[0]! + 1, ids.length)
+          const hole = trades.findIndex((item, index) => {
+            const id = idsOf([item])[0]
+            const before = idsOf(trades.slice(0, index)).at(-1)
+            return id !== undefined && before !== undefined && id !== before + 1
+          })
+          const [first] = causesOf(trades.slice(0, hole))
+          assert.strictEqual(first, "Unreadable")
+        })
+      ))
   }
 
   it.effect("MUST tell when all of them end at once", () =>
