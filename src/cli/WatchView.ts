@@ -76,6 +76,8 @@ export interface WatchViewOptions {
 
 /** A column and what it says of a pair. */
 interface Field extends Table.Column {
+  /** Shown however narrow the terminal is. */
+  readonly isKept?: boolean
   readonly cell: (pair: string, state: PairState) => string
 }
 
@@ -88,6 +90,14 @@ const mostRows = 30
 const frameLines = 5
 
 const ratio = (value: number | null | undefined): string => Style.fixed(value ?? null, 3)
+
+/** What ends the picture, and which columns there is no room for. */
+const hintOf = (cut: ReadonlyArray<string>, columns: number): string => {
+  const end = "q or Ctrl-C ends it"
+  if (cut.length === 0) return end
+  const text = `${end}; no room for ${cut.length} ${cut.length === 1 ? "column" : "columns"}: ${cut.join(", ")}`
+  return text.length > columns ? `${text.slice(0, columns - 1)}…` : text
+}
 
 /** The most traded first, else the newest. */
 const byWeight = (a: PairState, b: PairState): number =>
@@ -112,17 +122,19 @@ export class WatchView implements View {
       options.pairs.filter((pair) => pair !== everyPair).map((pair) => [pair, new PairState(now)])
     )
     this.#fields = [
-      { title: "PAIR", align: "left", width: 9, cell: (pair) => pair },
+      { title: "PAIR", align: "left", width: 9, isKept: true, cell: (pair) => pair },
       ...options.channels.flatMap((channel) => this.#fieldsOf(channel)),
       {
         title: "EVENTS/s",
         width: 8,
+        isKept: true,
         cell: (_, state) => Style.fixed(state.rate.sample(options.now(), state.count), 0)
       },
-      { title: "GAPS", width: 4, cell: (_, state) => String(state.gaps) },
+      { title: "GAPS", width: 4, isKept: true, cell: (_, state) => String(state.gaps) },
       {
         title: "AGE s",
         width: 6,
+        isKept: true,
         cell: (_, { receivedAt }) =>
           Style.fixed(receivedAt === null ? null : Math.max(0, options.now() - receivedAt) / 1000, 1)
       }
@@ -162,13 +174,15 @@ export class WatchView implements View {
     else this.#states.get(gap.pair ?? gap.symbol)?.onGap(gap)
   }
 
-  readonly screen = (rows?: number): ReadonlyArray<string> => {
+  readonly screen = (rows?: number, columns?: number): ReadonlyArray<string> => {
     const { style, log } = this.#options
     const logged = log(logLines).map(style.yellow)
-    const [titles = "", ...body] = this.table(
-      rows === undefined ? undefined : Math.max(1, rows - frameLines - logged.length)
+    const { cut, lines: [titles = "", ...body] } = this.#layout(
+      rows === undefined ? mostRows : Math.max(1, rows - frameLines - logged.length),
+      columns ?? Number.POSITIVE_INFINITY
     )
-    return [this.#title(), "", style.dim(titles), ...body, "", style.dim("q or Ctrl-C ends it"), ...logged]
+    const hint = hintOf(cut, columns ?? Number.POSITIVE_INFINITY)
+    return [this.#title(), "", style.dim(titles), ...body, "", style.dim(hint), ...logged]
   }
 
   readonly lines = (): ReadonlyArray<
@@ -176,16 +190,26 @@ export class WatchView implements View {
   > => (this.count === 0 ? [this.#title()] : [this.#title(), ...this.table(), ""])
 
   /** Titles and a line for each pair; of pairs that nobody named at most so many, and how many are left out. */
-  readonly table = (rows: number = mostRows): ReadonlyArray<string> => {
+  readonly table = (rows: number = mostRows): ReadonlyArray<string> =>
+    this.#layout(rows, Number.POSITIVE_INFINITY).lines
+
+  /** `cut`: the titles of the columns that so many characters have no room for. */
+  #layout(
+    rows: number,
+    columns: number
+  ): { readonly lines: ReadonlyArray<string>; readonly cut: ReadonlyArray<string> } {
     const states = [...this.#states]
     if (this.#isEvery) states.sort(([, a], [, b]) => byWeight(a, b))
     const shown = this.#isEvery && states.length > rows ? states.slice(0, rows - 1) : states
-    const lines = Table.format(
-      this.#fields,
-      shown.map(([pair, state]) => this.#fields.map(({ cell }) => cell(pair, state)))
-    )
+    const cells = shown.map(([pair, state]) => this.#fields.map(({ cell }) => cell(pair, state)))
+    const fitting = Table.fitting(this.#fields, cells, columns, ({ isKept }) => isKept === true)
+    const fits = (_: unknown, i: number): boolean => fitting.has(i)
+    const lines = Table.format(this.#fields.filter(fits), cells.map((row) => row.filter(fits)))
     const left = states.length - shown.length
-    return left === 0 ? lines : [...lines, this.#options.style.dim(`and ${left} more`)]
+    return {
+      lines: left === 0 ? lines : [...lines, this.#options.style.dim(`and ${left} more`)],
+      cut: this.#fields.filter((_, i) => !fitting.has(i)).map(({ title }) => title)
+    }
   }
 
   #stateOf({ pair, symbol }: MarketEvent): PairState | undefined {

@@ -508,6 +508,29 @@ describe("WatchView", () => {
     assert.match(view.table()[1]!, /^BTC\/USDT( +-){16} +99 +7 +sell( +-){5} +\d+ +5 /)
   })
 
+  it("keeps rate, gaps and age on a narrow terminal, and says what it has no room for", () => {
+    const { clock, view } = make(["FuturesTicker", "ContractStats"], ["BTC/USDT"], "swap")
+    clock.now = 1_000
+    for (const columns of [80, 100]) {
+      const screen = view.screen(24, columns)
+      for (const line of screen) assert.isAtMost(line.length, columns, line)
+      assert.match(screen[2]!, /^PAIR +MARK .* EVENTS\/s +GAPS +AGE s$/)
+      assert.match(screen.at(-1)!, /^q or Ctrl-C ends it; no room for [0-9]+ columns: .*/)
+      const shown = screen[2]!.trim().split(/ {2,}/u)
+      const [, count] = /for ([0-9]+) columns/u.exec(screen.at(-1)!)!
+      assert.strictEqual(shown.length + Number(count), 14)
+    }
+    assert.match(view.screen(24, 80).at(-1)!, /…$|SHORT LIQ$/)
+    // Room for all, or no width known: nothing is cut.
+    for (const columns of [200, undefined]) {
+      const screen = view.screen(24, columns)
+      assert.include(screen[2]!, "SHORT LIQ")
+      assert.strictEqual(screen.at(-1), "q or Ctrl-C ends it")
+    }
+    // Not even room for those that are kept.
+    assert.match(view.screen(24, 20)[2]!, /^PAIR +EVENTS\/s +GAPS +AGE s$/)
+  })
+
   it("shows of every pair the most traded ones, as many as there is room for", () => {
     const { view } = make(["Ticker"], ["*/*"])
     const { onGap, onTicker } = view.handlers
