@@ -438,7 +438,7 @@ describe("demo", () => {
       })
       assert.strictEqual(refused.code, 2)
       assert.strictEqual(refused.stdout, "")
-      const wrong = { MEXC_SPOT_BUFFER_SIZE: "many", GATE_SPOT_BUFFER_SIZE: "few" }
+      const wrong = { MEXC_SPOT_BUFFER_SIZE: "many", GATE_SPOT_BUFFER_SIZE: "few", GATE_FUTURES_BUFFER_SIZE: "none" }
       const demo = yield* CommandLine.run(["demo", "--live", "--json"], { env: wrong })
       assert.strictEqual(demo.code, 2)
       const watch = ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=book"]
