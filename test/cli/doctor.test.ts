@@ -111,6 +111,50 @@ describe("a healthy exchange", () => {
   }
 })
 
+describe("a retired channel", () => {
+  const retired = (setup: Setup) =>
+    Effect.map(
+      examine(setup),
+      ({ findings }) =>
+        findings.filter(({ check }) => check === "retired channels").map(({ evidence, status }) =>
+          `${status} ${evidence}`
+        )
+    )
+  /** An answer to it changed, or kept back. */
+  const answered = (change: (frame: string) => string | null) =>
+    BrokenDialect.frames(
+      gate,
+      (frame) => typeof frame === "string" && frame.includes("trades_v2") ? change(frame) : frame
+    )
+
+  it.effect("is asked for and refused, or stays silent; of some exchanges none is known", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* retired({}), [
+        "PASS spot.trades_v2: refused: 2 Unknown channel spot.trades_v2"
+      ])
+      assert.match(
+        (yield* retired({ adapter: mexcSpot }))[0]!,
+        /^PASS spot@public.deals.v3.api.pb: refused: .*Blocked!/
+      )
+      assert.match((yield* retired({ adapter: Exchanges.get("gate-futures") }))[0]!, /^SKIP no retired channel/)
+      assert.match((yield* retired({ dialect: answered(() => null) }))[0]!, /^PASS spot.trades_v2: silent/)
+    }))
+
+  it.effect("fails when it is served again", () =>
+    Effect.gen(function*() {
+      const accepted = answered((frame) => {
+        const { error: _, ...rest } = JSON.parse(frame) as { readonly error: unknown }
+        return JSON.stringify({ ...rest, result: { status: "success" } })
+      })
+      assert.deepStrictEqual(yield* retired({ dialect: accepted }), [
+        "FAIL spot.trades_v2: served: the subscription was accepted"
+      ])
+      const push = { time: 1, channel: "spot.trades_v2", event: "update", result: { id: 1 } }
+      const data = answered(() => JSON.stringify(push))
+      assert.match((yield* retired({ dialect: data }))[0]!, /^FAIL spot.trades_v2: served: .*trades_v2/)
+    }))
+})
+
 describe("topics per connection", () => {
   const evidenceOf = (findings: ReadonlyArray<Finding>) =>
     findings.filter(({ check }) => check === "topics per connection").map(({ evidence, status }) => [status, evidence])
@@ -344,6 +388,7 @@ describe("what happened around the frames", () => {
     unknownBook: { symbol: "X", error: unknown },
     watchedFor: 45_000,
     filled: { asked: 60, accepted: 60, firstError: null },
+    retired: { channel: "spot.trades_v2", outcome: "silent", detail: "nothing came" },
     disconnects: [],
     gaps: []
   }
@@ -381,16 +426,6 @@ describe("what happened around the frames", () => {
       assertFails(FactChecks.findings({ ...healthy, ...facts }), check, evidence)
     })
   }
-
-  it("tells an adapter that takes retired channels for broken or for data", () => {
-    for (const id of Exchanges.ids) assert.strictEqual(FactChecks.retired(Exchanges.get(id)).status, "PASS")
-    const broken: ExchangeAdapter = {
-      ...gateSpot,
-      makeCodec: () => ({ decode: (_, __, sink) => sink.failed("what is this") })
-    }
-    assertFails([FactChecks.retired(broken)], "retired channels", "what is this")
-    assert.strictEqual(FactChecks.retired({ ...gateSpot, id: "other" }).status, "SKIP")
-  })
 })
 
 describe("unknown fields", () => {

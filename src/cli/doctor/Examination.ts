@@ -27,6 +27,7 @@ import { FrameReader } from "./FrameReader.ts"
 import type { SeenFrame } from "./FrameReader.ts"
 import * as FullConnection from "./FullConnection.ts"
 import * as KnownFields from "./KnownFields.ts"
+import * as RetiredChannels from "./RetiredChannels.ts"
 import { Samples } from "./Samples.ts"
 import * as Wanted from "./Wanted.ts"
 
@@ -339,11 +340,19 @@ const ask = Effect.fnUntraced(function*(
     concurrency: "unbounded"
   })
   const filled = yield* FullConnection.fill(session.adapter, url, filling(session.adapter, topics, instruments))
+  const retired = yield* RetiredChannels.ask(session.adapter, url)
   const third = Duration.times(duration, 1 / 3)
   yield* Effect.sleep(third)
   yield* fetchBooks(session)
   yield* Effect.sleep(Duration.times(third, 2))
-  return { refusal, subscriptions, filled, unknownBook: unknownBook(), watchedFor: Duration.toMillis(duration) }
+  return {
+    refusal,
+    subscriptions,
+    filled,
+    retired,
+    unknownBook: unknownBook(),
+    watchedFor: Duration.toMillis(duration)
+  }
 })
 
 // ---- all of it ------------------------------------------------------------------------------------------------------

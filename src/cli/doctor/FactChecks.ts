@@ -3,9 +3,8 @@ import type { TradingPair } from "../../domain/Instrument.ts"
 import type { ExchangeAdapter } from "../../ExchangeAdapter.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
 import * as Finding from "./Finding.ts"
-import { FrameReader } from "./FrameReader.ts"
 import type { Filled } from "./FullConnection.ts"
-import * as RetiredFrames from "./RetiredFrames.ts"
+import type { Retired } from "./RetiredChannels.ts"
 import type { Wanted } from "./Wanted.ts"
 import { variantsOf } from "./Wanted.ts"
 
@@ -55,6 +54,8 @@ export interface Facts {
   readonly watchedFor: number
   /** What came of a connection of its own that was filled up to the exchange's limit. */
   readonly filled: Filled
+  /** What came of a channel that the exchange has retired; null where none is known. */
+  readonly retired: Retired | null
   readonly disconnects: ReadonlyArray<string>
   readonly gaps: ReadonlyArray<{ readonly wanted: Wanted; readonly cause: string }>
 }
@@ -204,17 +205,12 @@ const stays = ({ disconnects, gaps }: Facts): ReadonlyArray<Finding.Finding> => 
   )
 ]
 
-/** Frames of retired channels are passed over, neither delivered nor taken for broken. */
-export const retired = (adapter: ExchangeAdapter): Finding.Finding => {
+/** A retired channel is refused, or nothing comes of it. */
+const retired = ({ retired: found }: Facts): Finding.Finding => {
   const check = "retired channels"
-  const frame = RetiredFrames.of(adapter.id)
-  if (frame === null) return Finding.skip(check, "no such frame of this exchange is kept")
-  const { events, failed, ignored } = new FrameReader(adapter, () => undefined).read(frame, 0)
-  return Finding.judge(
-    ignored.length === 1 && events.length === 0 && failed.length === 0,
-    check,
-    ignored[0] ?? failed[0] ?? `${events.length} events`
-  )
+  if (found === null) return Finding.skip(check, "no retired channel of this exchange is known")
+  const { channel, detail, outcome } = found
+  return Finding.judge(outcome === "refused" || outcome === "silent", check, `${channel}: ${outcome}: ${detail}`)
 }
 
 export const findings = (facts: Facts): ReadonlyArray<Finding.Finding> => [
@@ -228,5 +224,5 @@ export const findings = (facts: Facts): ReadonlyArray<Finding.Finding> => [
   ...silentBook(facts),
   topicsPerConnection(facts),
   ...stays(facts),
-  retired(facts.adapter)
+  retired(facts)
 ]
