@@ -2,7 +2,7 @@
  * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
  * know what a connection is made of.
  */
-import { Config, Context, Duration, Effect, Latch, Layer, Option } from "effect"
+import { Config, ConfigProvider, Context, Duration, Effect, Latch, Layer, Option } from "effect"
 import type { Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Dial } from "./connection/Connection.ts"
@@ -15,8 +15,9 @@ import * as JournalHttp from "./connection/JournalHttp.ts"
 import * as Reconnect from "./connection/Reconnect.ts"
 import * as Staleness from "./connection/Staleness.ts"
 import type { PublicTag } from "./domain/Channel.ts"
+import { publicTags } from "./domain/Channel.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
-import type { ExchangeAdapter, Limits, Rest, RestOptions } from "./ExchangeAdapter.ts"
+import type { ExchangeAdapter, Limits, Rest, RestOptions, SilenceBound, SilenceBounds } from "./ExchangeAdapter.ts"
 import * as MarketRest from "./MarketRest.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 import * as PublicSession from "./session/PublicSession.ts"
@@ -39,8 +40,11 @@ export interface WebsocketOptions {
     | undefined
   /** Give a connection up when none of its topics brought data for this long; null: never. Default 5 minutes. */
   readonly staleAfter?: Duration.Input | null | undefined
-  /** Subscribe a topic anew when it brought nothing for this long; null: never. The adapter's by default. */
-  readonly silence?: Partial<Record<PublicTag, Duration.Input | null>> | undefined
+  /**
+   * Subscribe a topic anew when it brought nothing for this long; null: never; `{ floor, ceiling }`: for so long as is
+   * learned from its arrivals, within these. The adapter's by default.
+   */
+  readonly silence?: SilenceBounds | undefined
   /** How long the exchange has to answer a subscription. Default 5 s. */
   readonly answerTimeout?: Duration.Input | undefined
   /** Close a connection that has had no topics for this long. Default 5 s. */
@@ -297,11 +301,57 @@ export const prefixOf = (adapter: ExchangeAdapter): string => `${adapter.id.toUp
 const durationOrOff = (name: string): Config.Config<Duration.Duration | null> =>
   Config.Literal("off", name).pipe(Config.map(() => null), Config.orElse(() => Config.Duration(name)))
 
+/** The environment variables of a channel hold this: `BOOK_TICKER`. */
+const variableOf = (tag: PublicTag): string => tag.replaceAll(/(?!^)([A-Z])/g, "_$1").toUpperCase()
+
+/** Where neither says otherwise: a bound that is learned for a channel that has none by itself. */
+const learnedBounds = { floor: "5 seconds", ceiling: "10 minutes" } as const
+
+interface SilenceValues {
+  readonly fixed: Duration.Duration | null | undefined
+  readonly floor: Duration.Duration | undefined
+  readonly ceiling: Duration.Duration | undefined
+}
+
+/** A plain bound stands alone; a floor or a ceiling changes what is learned. Undefined: as the adapter has it. */
+const silenceOf = (own: SilenceBound | null | undefined, { ceiling, fixed, floor }: SilenceValues) => {
+  if (floor === undefined && ceiling === undefined) return fixed
+  const learned = typeof own === "object" && own !== null && "floor" in own ? own : learnedBounds
+  return { ...learned, ...given({ floor, ceiling }) }
+}
+
+const contradiction = (name: string): Config.ConfigError =>
+  new Config.ConfigError(
+    new ConfigProvider.SourceError({
+      message:
+        `${name} sets a bound that is not learned, so ${name}_FLOOR and ${name}_CEILING say nothing; leave one out`
+    })
+  )
+
+const silenceConfig = (adapter: ExchangeAdapter, prefix: string): Config.Config<SilenceBounds> => {
+  const optional = <A>(config: Config.Config<A>) => Config.map(Config.option(config), Option.getOrUndefined)
+  const bounds = publicTags.map((tag) => {
+    const name = `${prefix}SILENCE_${variableOf(tag)}`
+    return Config.all({
+      fixed: optional(durationOrOff(name)),
+      floor: optional(Config.Duration(`${name}_FLOOR`)),
+      ceiling: optional(Config.Duration(`${name}_CEILING`))
+    }).pipe(Config.mapEffect((values) => {
+      const { ceiling, fixed, floor } = values
+      const isBoth = fixed !== undefined && (floor !== undefined || ceiling !== undefined)
+      return isBoth ? Effect.fail(contradiction(name)) : Effect.succeed([tag, silenceOf(adapter.silence[tag], values)])
+    }))
+  })
+  return Config.map(Config.all(bounds), (entries) => given(Object.fromEntries(entries) as SilenceBounds))
+}
+
 /**
  * The options as configuration, each optional: `<PREFIX>WS_URL`, `REST_URL`, `OPEN_TIMEOUT`, `MAX_FRAME_BYTES`,
  * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `STALE_AFTER`,
- * `SILENCE_BOOK_TICKER`, `SILENCE_TRADES`, `SILENCE_BOOK` (a duration or `off`), `ANSWER_TIMEOUT`, `IDLE_TIMEOUT`,
- * `ROTATE_AFTER` (a duration or `off`), `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ * `SILENCE_<CHANNEL>` (a duration or `off`), `SILENCE_<CHANNEL>_FLOOR`, `SILENCE_<CHANNEL>_CEILING`, `ANSWER_TIMEOUT`,
+ * `IDLE_TIMEOUT`, `ROTATE_AFTER` (a duration or `off`), `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ * `<CHANNEL>` is one of `BOOK_TICKER`, `TRADES`, `BOOK`, `TICKER`, `KLINE`, `FUTURES_TICKER`, `LIQUIDATIONS`,
+ * `CONTRACT_STATS`.
  */
 export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions> => {
   const prefix = prefixOf(adapter)
@@ -318,9 +368,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     pingInterval: optional(Config.Duration, "PING_INTERVAL"),
     pingTimeout: optional(Config.Duration, "PING_TIMEOUT"),
     staleAfter: optional(durationOrOff, "STALE_AFTER"),
-    silenceBookTicker: optional(durationOrOff, "SILENCE_BOOK_TICKER"),
-    silenceTrades: optional(durationOrOff, "SILENCE_TRADES"),
-    silenceBook: optional(durationOrOff, "SILENCE_BOOK"),
+    silence: silenceConfig(adapter, prefix),
     answerTimeout: optional(Config.Duration, "ANSWER_TIMEOUT"),
     idleTimeout: optional(Config.Duration, "IDLE_TIMEOUT"),
     rotateAfter: optional(durationOrOff, "ROTATE_AFTER"),
@@ -339,11 +387,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     },
     heartbeat: { interval: values.pingInterval, timeout: values.pingTimeout },
     staleAfter: values.staleAfter,
-    silence: given({
-      BookTicker: values.silenceBookTicker,
-      Trades: values.silenceTrades,
-      Book: values.silenceBook
-    }),
+    silence: values.silence,
     answerTimeout: values.answerTimeout,
     idleTimeout: values.idleTimeout,
     rotateAfter: values.rotateAfter,

@@ -80,6 +80,10 @@ export interface Performance {
   readonly handlerFailures: number
   readonly ignored: number
   readonly reconnects: number
+  /** Topics subscribed anew because nothing had come for longer than the bound. */
+  readonly silences: number
+  /** Of them, those behind which the exchange's own numbers went on: nothing had been missed. */
+  readonly falseAlarms: number
   readonly errors: Readonly<Record<string, number>>
   readonly subscriptions: {
     readonly requested: number

@@ -13,6 +13,7 @@ import * as Mutants from "./cases/Mutants.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
 import * as Scale from "./cases/Scale.ts"
+import * as Silence from "./cases/Silence.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
 
@@ -33,5 +34,6 @@ export const cases: ReadonlyArray<Case> = [
   Demo.demonstration,
   Suites.packed,
   Determinism.determinism,
-  Replay.replay
+  Replay.replay,
+  Silence.silence
 ]

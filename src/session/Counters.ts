@@ -60,6 +60,8 @@ export class Counters {
   lastFailure = ""
   reconnects = 0
   silences = 0
+  /** Of them, those behind which nothing had been missed. */
+  falseAlarms = 0
   snapshots = 0
   requested = 0
   confirmed = 0
@@ -133,6 +135,8 @@ export class Counters {
       handlerFailures: this.handlerFailures,
       ignored: this.ignored,
       reconnects: this.reconnects,
+      silences: this.silences,
+      falseAlarms: this.falseAlarms,
       errors: Object.fromEntries(this.errors),
       subscriptions: {
         requested: this.requested,

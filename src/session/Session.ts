@@ -26,6 +26,7 @@ import * as Rotation from "./Rotation.ts"
 import { SessionJournal } from "./SessionJournal.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import * as Sharding from "./Sharding.ts"
+import { policiesOf, SilenceWatch, Wakefulness } from "./SilenceWatch.ts"
 import * as Snapshots from "./Snapshots.ts"
 import * as StatusBoard from "./StatusBoard.ts"
 import { Wakeups } from "./Subscriber.ts"
@@ -100,12 +101,6 @@ const longestSilence = 10 * 60_000
 
 const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
 
-/** Bound of each channel that has one, ms. */
-const silenceMillis = (bounds: ExchangeAdapter["silence"]): ReadonlyMap<string, number> =>
-  new Map(
-    Object.entries(bounds).flatMap(([tag, bound]) => bound === null ? [] : [[tag, Duration.toMillis(bound)] as const])
-  )
-
 /** Frames that cannot be read are counted one by one and logged together: the first at once, then every ten seconds. */
 const complaintInterval = 10_000
 
@@ -157,7 +152,8 @@ export const make = Effect.fnUntraced(
     const answerTimeout = Duration.toMillis(options.answerTimeout)
     const idleTimeout = Duration.toMillis(options.idleTimeout)
     const rotateAfter = options.rotateAfter === null ? null : Duration.toMillis(options.rotateAfter)
-    const silence = silenceMillis(options.silence)
+    const silence = policiesOf(options.silence)
+    const awake = new Wakefulness(houseInterval, clock.currentTimeMillisUnsafe())
     const dialGate = yield* Semaphore.make(1)
     const dialPause = 1000 / adapter.limits.dialsPerSecond
     let nextDial = 0
@@ -461,6 +457,8 @@ export const make = Effect.fnUntraced(
       topic.contractSize = contractSize
       const recipe = channel._tag === "Book" ? adapter.book(channel) : null
       const state = new TopicState(topic, channel, recipe, owner)
+      const policy = silence.get(channel._tag)
+      if (policy !== undefined) state.watch = new SilenceWatch(policy, recipe, () => counters.falseAlarms++)
       journal?.topic(topic, channel)
       topic.slot = state
       const booking = new Booking(state)
@@ -608,15 +606,12 @@ export const make = Effect.fnUntraced(
 
     const watchSilence = (booking: Booking, at: number): void => {
       const { state } = booking
-      const bound = silence.get(state.topic.channel)
-      if (bound === undefined || wakeups.full.size > 0) return
+      if (state.watch === null || wakeups.full.size > 0) return
       if (state.lastEventAt > state.confirmedAt) state.silences = 0
-      const heldUntil = Math.max(...booking.placements.map(({ link }) => link.heldUntil))
+      const heldUntil = Math.max(awake.since, ...booking.placements.map(({ link }) => link.heldUntil))
       const since = Math.max(state.lastEventAt, state.confirmedAt, heldUntil)
-      if (at - since < allowedSilence(bound, state.silences)) return
-      state.silences++
-      counters.silences++
-      state.interrupt("Silent")
+      if (at - since < allowedSilence(state.watch.bound, state.silences)) return
+      state.silent()
       for (const { link } of booking.placements) renew(booking, link)
     }
 
@@ -624,12 +619,12 @@ export const make = Effect.fnUntraced(
     const watchLane = (booking: Booking, placement: Placement, at: number): void => {
       const { link } = placement
       const { state } = booking
-      const bound = silence.get(state.topic.channel)
+      const { watch } = state
       const lane = state.laneOf(link.id)
-      if (bound === undefined || lane === undefined || wakeups.full.size > 0) return
+      if (watch === null || lane === undefined || wakeups.full.size > 0) return
       if (lane.lastEventAt > lane.confirmedAt) placement.silences = 0
-      const since = Math.max(lane.lastEventAt, lane.confirmedAt, link.heldUntil)
-      if (state.merge?.covers(lane) !== true || at - since < allowedSilence(bound, placement.silences)) return
+      const since = Math.max(lane.lastEventAt, lane.confirmedAt, link.heldUntil, awake.since)
+      if (state.merge?.covers(lane) !== true || at - since < allowedSilence(watch.bound, placement.silences)) return
       placement.silences++
       counters.silences++
       renew(booking, link)
@@ -653,6 +648,7 @@ export const make = Effect.fnUntraced(
 
     const house = Effect.sync(() => {
       const at = now()
+      awake.look(at)
       watchLinks(at)
       for (const booking of bookings.values()) watchTopic(booking, at)
       wakeups.flush()

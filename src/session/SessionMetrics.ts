@@ -64,6 +64,11 @@ export const ignored = counter("exchange.frames.ignored", "Well-formed frames wi
 export const handlerFailures = counter("exchange.handler.failures", "Handlers that threw", "{error}")
 export const snapshots = counter("exchange.book.snapshots", "Book snapshots fetched", "{snapshot}")
 export const silences = counter("exchange.silences", "Topics subscribed anew because nothing came", "{topic}")
+export const falseAlarms = counter(
+  "exchange.silences.false",
+  "Of them, those behind which nothing had been missed",
+  "{topic}"
+)
 /** One sample a batch. */
 export const processing = histogram("exchange.processing.duration", "From the socket read to the hand-over")
 /** One sample a batch; includes the difference of the clocks. */
@@ -136,7 +141,8 @@ const totals: ReadonlyArray<readonly [Field, Metric.Counter<number>, Record<stri
   ["ignored", ignored, {}],
   ["handlerFailures", handlerFailures, {}],
   ["snapshots", snapshots, {}],
-  ["silences", silences, {}]
+  ["silences", silences, {}],
+  ["falseAlarms", falseAlarms, {}]
 ]
 
 /**

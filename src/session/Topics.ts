@@ -17,6 +17,7 @@ import { Lane } from "./Lane.ts"
 import { orderOf } from "./LaneOrder.ts"
 import { Merge } from "./Lanes.ts"
 import type { SessionJournal } from "./SessionJournal.ts"
+import type { SilenceWatch } from "./SilenceWatch.ts"
 
 /** So long after another connection has read on, what was on its way has come, ms. */
 export const settleMillis = 2_000
@@ -114,6 +115,8 @@ export class TopicState {
   begun = false
   /** How often in a row it was subscribed anew for being silent. */
   silences = 0
+  /** Null where silence is normal. */
+  watch: SilenceWatch | null = null
   /** When a snapshot began to wait for a delta, ms; 0 when none does. */
   heldAt = 0
   /** How often in a row the exchange was asked to push a snapshot and did not. */
@@ -155,6 +158,7 @@ export class TopicState {
   onEvent(event: MarketEvent): void {
     this.received++
     this.lastEventAt = event.receivedAt
+    if (this.watch !== null) this.watch.onEvent(event)
     const routes = this.routes
     if (routes.length === 0) return this.#unrouted()
     this.begun = true
@@ -227,6 +231,8 @@ export class TopicState {
     if (lane === undefined) return
     this.owner.journal?.lane(this.topic, connection, lane.group, "Live", at)
     const isFirst = !this.#lanes.some(({ joined, live }) => joined || live)
+    // Nobody may have been subscribed meanwhile.
+    this.watch?.pause()
     lane.live = true
     lane.confirmedAt = at
     if (isFirst) this.merge?.join(lane)
@@ -351,6 +357,7 @@ export class TopicState {
   onLane(connection: number, event: MarketEvent): void {
     this.received++
     this.lastEventAt = event.receivedAt
+    if (this.watch !== null) this.watch.onEvent(event)
     const { merge, routes } = this
     if (routes.length === 0) return this.#unrouted()
     const lane = merge?.find(connection)
@@ -534,6 +541,7 @@ export class TopicState {
   interrupt(cause: GapCause, detail?: { readonly lost?: number }): void {
     const gap = this.makeGap(cause, detail)
     this.owner.journal?.interrupted(this.topic, gap)
+    this.watch?.pause()
     this.#break(gap)
     if (this.merge === null) return
     this.merge.restart()
@@ -545,6 +553,14 @@ export class TopicState {
     if (!this.begun) return
     this.begun = false
     this.#tell(gap)
+  }
+
+  /** Nothing came for too long, and it is subscribed anew. */
+  silent(): void {
+    this.silences++
+    this.owner.counters.silences++
+    this.watch?.alarmed(this.sequence?.live === true ? this.sequence.last : null)
+    this.interrupt("Silent")
   }
 
   /** Something may be missing, and what follows goes on from what was. */

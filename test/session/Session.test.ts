@@ -380,6 +380,60 @@ describe("a silent topic", () => {
     ))
 })
 
+describe("an alarm about a silent topic", () => {
+  /** Alarms, false ones, and the breaks of a book. */
+  const watched = (body: Effect.Effect<void, never, Simulator>) =>
+    Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const gaps: Array<string> = []
+      yield* websocket.handle({ onGap: ({ cause }) => void gaps.push(cause) })
+      yield* websocket.initialize([btc], ["Book"])
+      yield* body
+      const { falseAlarms, silences } = yield* websocket.performance
+      return { falseAlarms, silences, gaps }
+    })
+
+  for (const subject of [mexc, gate]) {
+    it.effect(`MUST count as false when ${subject.adapter.id} had nothing to say`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const quiet = yield* watched(Effect.gen(function*() {
+            const simulator = yield* Simulator
+            // A level that changes now and then.
+            for (let i = 0; i < 6; i++) {
+              const level = { _tag: "Level", side: "bid", price: "1000", quantity: `0.0${1 + i}` } as const
+              yield* Effect.orDie(simulator.publish(subject.adapter.id, btc, level))
+              yield* Effect.sleep("4 seconds")
+            }
+          }))
+          assert.isAbove(quiet.silences, 1)
+          assert.isAtLeast(quiet.falseAlarms, 1)
+          assert.isTrue(quiet.gaps.every((cause) => cause === "Silent"))
+        }),
+        still,
+        { silence: { Book: "3 seconds" } }
+      ))
+
+    it.effect(`MUST NOT count as false when frames of ${subject.adapter.id} stayed away`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const dead = yield* watched(Effect.gen(function*() {
+            const simulator = yield* Simulator
+            yield* Effect.sleep("5 seconds")
+            yield* Effect.orDie(simulator.inject("silence:BTC/USDT@0s:4s"))
+            yield* Effect.sleep("10 seconds")
+          }))
+          assert.isAbove(dead.silences, 0)
+          assert.strictEqual(dead.falseAlarms, 0)
+        }),
+        {},
+        { silence: { Book: "3 seconds" } }
+      ))
+  }
+})
+
 describe("a subscriber that holds up reading", () => {
   it.effect("MUST lose nothing, and its silence MUST not be taken for a dead peer", () =>
     over(

@@ -73,11 +73,11 @@ export const gateFutures = ExchangeAdapter.make({
     }
   },
   silence: {
-    BookTicker: "60 seconds",
+    BookTicker: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Trades: null,
-    Book: "60 seconds",
+    Book: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     // Measured: none to one in 30 s on a quiet contract.
-    FuturesTicker: "2 minutes",
+    FuturesTicker: { floor: "10 seconds", ceiling: "10 minutes", initial: "2 minutes" },
     Kline: null,
     Liquidations: null,
     ContractStats: null

@@ -65,10 +65,10 @@ export const gateSpot = ExchangeAdapter.make({
   silence: {
     // All are pushed on change only, and many pairs are quiet: a pushed book was measured to be 40 s old. A minute
     // finds the streams that Gate confirms and never sends, at the price of one request a minute on a dead pair.
-    BookTicker: "60 seconds",
+    BookTicker: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Trades: null,
-    Book: "60 seconds",
-    Ticker: "60 seconds",
+    Book: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
+    Ticker: { floor: "10 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Kline: null
   }
 })
