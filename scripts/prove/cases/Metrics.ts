@@ -372,6 +372,8 @@ const otherExpectations = (
       by: "ledger"
     },
     { name: "exchange.silences", expected: consumers.gaps.get("Silent") ?? 0, by: "consumers" },
+    // What the script silences has something to say.
+    { name: "exchange.silences.false", expected: 0, by: "script" },
     ...(["BookTicker", "Trades", "Book"] as const).map((channel): Expectation => ({
       name: "exchange.staleness",
       attributes: { channel },
