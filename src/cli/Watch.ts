@@ -1,5 +1,5 @@
 /** `exchange watch`: the live data of one exchange. */
-import { Effect, Option, Result } from "effect"
+import { Array, Effect, Option, Result } from "effect"
 import type { FileSystem, Scope } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { Recorder } from "../connection/Journal.ts"
@@ -33,6 +33,26 @@ const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failur
     (choice) => Effect.firstSuccessOf(pairs.map((pair) => TopicErrors.nameOf(adapter, Channel.forPair(choice, pair)))),
     { discard: true }
   ).pipe(Effect.mapError(Refusal.failure))
+}
+
+/**
+ * `--source` names one feed, and channels have different ones: where only some of them have this one, the others keep
+ * the exchange's own. Where none has it, all keep it, so that the refusal names what is offered.
+ */
+export const sourced = ({ adapter, pairs, channels }: Wanted): Wanted["channels"] => {
+  const isOffered = (choice: Wanted["channels"][number]): boolean =>
+    pairs.some((pair) => {
+      const symbol = adapter.symbol(pair)
+      return symbol !== null && adapter.topic(Channel.forPair(choice, pair), symbol)._tag === "Topic"
+    })
+  const own = (choice: Wanted["channels"][number]): Wanted["channels"][number] => {
+    if (!("source" in choice) || isOffered(choice)) return choice
+    const { source: _, ...rest } = choice
+    return rest
+  }
+  return channels.some((choice) => "source" in choice && isOffered(choice))
+    ? Array.map(channels, own)
+    : channels
 }
 
 /**
@@ -92,10 +112,11 @@ export const command = Command.make(
   },
   Effect.fnUntraced(function*(options) {
     const { exchange, pairs, duration, wsUrl, restUrl } = options
-    const channels = yield* Effect.fromResult(
+    const asked = yield* Effect.fromResult(
       Result.mapError(ChannelFlags.choicesOf(options.channels, options), Failure.usage)
     )
-    const wanted: Wanted = { adapter: Exchanges.get(exchange), pairs, channels }
+    const adapter = Exchanges.get(exchange)
+    const wanted: Wanted = { adapter, pairs, channels: sourced({ adapter, pairs, channels: asked }) }
     yield* check(wanted)
     const isTable = yield* Show.isTable(options.format)
     const { log, view } = yield* Show.prepare(wanted, isTable)
