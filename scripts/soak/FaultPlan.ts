@@ -1,4 +1,7 @@
 /** What goes wrong during a soak, and when: drawn from the seed. */
+import { Result } from "effect"
+import * as Exchanges from "../../src/Exchanges.ts"
+import * as Faults from "../../src/simulator/Faults.ts"
 import type { Draws } from "../prove/Virtual.ts"
 import * as Virtual from "../prove/Virtual.ts"
 
@@ -42,9 +45,22 @@ export interface Planned {
   readonly fault: string
 }
 
-/** `all`, `none`, or faults of one's own, separated by blanks. */
-export const read = (text: string): ReadonlyArray<string> =>
-  text === "none" ? [] : text === "all" ? names : text.split(/\s+/u).filter((fault) => fault !== "")
+/** Null: it can be read, and is of an exchange that there is. */
+const wrongOf = (text: string): string | null => {
+  const fault = Faults.parse(text)
+  if (Result.isFailure(fault)) return fault.failure.detail
+  const { exchange } = fault.success
+  return exchange === undefined || Exchanges.isKnown(exchange) ? null : `an exchange out of ${Exchanges.ids.join(", ")}`
+}
+
+/** `all`, `none`, or faults of one's own, separated by blanks; the failure says which of them cannot be read. */
+export const read = (text: string): Result.Result<ReadonlyArray<string>, string> => {
+  if (text === "none") return Result.succeed([])
+  if (text === "all") return Result.succeed(names)
+  const faults = text.split(/\s+/u).filter((fault) => fault !== "")
+  const wrong = faults.find((fault) => wrongOf(fault) !== null)
+  return wrong === undefined ? Result.succeed(faults) : Result.fail(`${wrong}: ${wrongOf(wrong)}`)
+}
 
 /** The next fault: one of the plan, on one of the exchanges. */
 export const next = (plan: ReadonlyArray<string>, exchanges: ReadonlyArray<string>, draws: Draws): Planned => {

@@ -340,7 +340,8 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
         Flag.withDescription(
           `all (default), none, or faults of your own separated by blanks. All: ${FaultPlan.names.join(", ")}`
         ),
-        Flag.withDefault("all")
+        Flags.readAs("faults", FaultPlan.read),
+        Flag.withDefault(FaultPlan.names)
       ),
       pairs: Flags.int("pairs", 1, 2_000).pipe(
         Flag.withDescription("Pairs of each exchange (default 20)"),
@@ -366,7 +367,7 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function*({ duration, exchanges, faults, out, pairs, rate, seed }) {
       const report = yield* soak({
         duration: Duration.toMillis(duration),
-        faults: FaultPlan.read(faults),
+        faults,
         pairs,
         exchanges,
         seed,
@@ -375,7 +376,7 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
       })
       if (Option.isSome(out)) write(report, out.value)
       yield* Console.log(Report.markdown(report))
-      if (report.mismatches.length > 0) yield* Failure.failed(`${report.mismatches.length} mismatches`)
+      if (report.mismatches.length > 0) yield* Failure.failed(Report.countOf(report))
     })
   ).pipe(
     Command.withDescription(
