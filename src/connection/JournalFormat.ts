@@ -227,6 +227,8 @@ export const entryBytes = (payload: number): number => entryHead + payload
 
 const readBatch = (bytes: Uint8Array, view: DataView, at: number): BatchEntry => {
   const count = view.getUint32(at + 10, true)
+  // Before room is made for them.
+  if (count * 4 > bytes.length - at) throw new RangeError("a batch holds more frames than its block")
   const frames = new Array<Uint8Array>(count)
   let next = at + batchHead
   for (let i = 0; i < count; i++) {
@@ -312,7 +314,8 @@ const readHeader = (bytes: Uint8Array): { readonly header: Header; readonly end:
   const end = preambleHead + view.getUint32(12, true)
   if (end > bytes.length) return damaged("it ends within its header: nothing was recorded")
   try {
-    return { header: JSON.parse(decoder.decode(bytes.subarray(preambleHead, end)), fromJson) as Header, end }
+    const header = JSON.parse(decoder.decode(bytes.subarray(preambleHead, end)), fromJson) as Header | null
+    return typeof header?.exchange === "string" ? { header, end } : damaged("its header names no exchange")
   } catch (error) {
     return damaged(`its header cannot be read: ${String(error)}`)
   }

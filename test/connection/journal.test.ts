@@ -160,6 +160,26 @@ describe("a journal", () => {
       assert.deepStrictEqual(framesOf(yield* entriesOf(recording)), ["first"])
     }))
 
+  it.effect.prop(
+    "is a recording or a typed error whatever became of its bytes",
+    {
+      changes: Schema.Array(
+        Schema.Tuple([
+          Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 400 })),
+          Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
+        ])
+      )
+    },
+    ({ changes }) =>
+      Effect.gen(function*() {
+        const bytes = Buffer.from(yield* recorded(three))
+        for (const [at, byte] of changes) if (at < bytes.length) bytes[at] = byte
+        const result = yield* Effect.result(Journal.read(bytes))
+        if (result._tag === "Success") yield* Effect.ignore(entriesOf(result.success))
+        else assert.instanceOf(result.failure, Journal.JournalError)
+      })
+  )
+
   it.effect("is refused by name when it is none, of a newer format, or compressed in a way that is not known", () =>
     Effect.gen(function*() {
       const kindOf = (bytes: Uint8Array) => Effect.map(Effect.flip(Journal.read(bytes)), ({ kind }) => kind)
