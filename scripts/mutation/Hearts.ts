@@ -24,6 +24,11 @@ export const hearts: ReadonlyArray<Heart> = [
     tests: ["test/session/BufferSubscriber.test.ts", "test/session/Subscriber.test.ts"]
   },
   {
+    name: "silence",
+    files: ["src/session/ArrivalModel.ts", "src/session/SilenceWatch.ts"],
+    tests: ["test/session/ArrivalModel.test.ts", "test/session/SilenceWatch.test.ts"]
+  },
+  {
     name: "merging of connections",
     files: ["src/session/Lanes.ts", "src/session/LaneOrder.ts"],
     tests: ["test/session/Lanes.test.ts", "test/session/LanedBooks.test.ts"]
