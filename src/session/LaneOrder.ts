@@ -16,8 +16,8 @@ export interface Order {
   readonly standing: (lane: Lane, event: MarketEvent) => Standing
   /** Called once for each event that a lane brings, before all else. */
   readonly arrived: (lane: Lane, event: MarketEvent) => void
-  /** It is passed on now; what is passed in its place when it overlaps what was. */
-  readonly passed: (event: MarketEvent) => MarketEvent
+  /** It is passed on now, as the lane brought it; what is passed in its place when it overlaps what was. */
+  readonly passed: (lane: Lane, event: MarketEvent) => MarketEvent
   /** Equal for the copies of one event. */
   readonly keyOf: (event: MarketEvent) => unknown
   readonly reset: () => void
@@ -37,29 +37,129 @@ export interface Known {
 
 const ignore = (): void => {}
 
+// ---- by content -----------------------------------------------------------------------------------------------------
+
+/** Passed events that are remembered while nothing but their content tells them apart. */
+const runLimit = 256
+
+interface Item<A> {
+  readonly content: A
+  /** ms */
+  readonly receivedAt: number
+}
+
+/** Where a lane stands in a run. */
+interface Place {
+  /** Number of the item that it brought last. */
+  at: number
+  event: MarketEvent
+}
+
+/**
+ * What was passed while nothing but the content told it apart, in order. Each lane is followed through it, since the same
+ * content may come again and is then something new: a price that goes back. What a lane lacks it steps over.
+ */
+class Run<A> {
+  readonly #items: Array<Item<A>> = []
+  /** Number of the first item; they are counted through all runs. */
+  #first = 0
+  readonly #isSame: (a: A, b: A) => boolean
+
+  constructor(isSame: (a: A, b: A) => boolean) {
+    this.#isSame = isSame
+  }
+
+  /** Whether the lane brings what was passed, or says again what it or the last one said. */
+  isKnown(lane: Lane, event: MarketEvent, content: A): boolean {
+    const place = this.#places(lane).get(this)
+    if (place !== undefined && this.#stands(place, event, content)) return true
+    const items = this.#items
+    for (let i = this.#entry(lane, place); i < items.length; i++) {
+      if (!this.#isSame(items[i]!.content, content)) continue
+      this.#put(lane, event, this.#first + i)
+      return true
+    }
+    const last = items.at(-1)
+    return last !== undefined && this.#isSame(last.content, content)
+  }
+
+  /** Asked again of what was found before, or said twice by the lane itself. */
+  #stands(place: Place, event: MarketEvent, content: A): boolean {
+    const own = this.#items[place.at - this.#first]
+    return place.event === event || (own !== undefined && this.#isSame(own.content, content))
+  }
+
+  /** Index of the first item that the lane may bring: what came before it was confirmed it brings not. */
+  #entry(lane: Lane, place: Place | undefined): number {
+    if (place !== undefined) return Math.max(0, place.at + 1 - this.#first)
+    const index = this.#items.findIndex(({ receivedAt }) => receivedAt >= lane.confirmedAt)
+    return index < 0 ? this.#items.length : index
+  }
+
+  /** `isNext`: it is known by more than its content from all before, which none can bring any more. */
+  pass(lane: Lane, event: MarketEvent, content: A, isNext: boolean): void {
+    if (isNext) this.#drop(this.#items.length)
+    this.#items.push({ content, receivedAt: event.receivedAt })
+    this.#put(lane, event, this.#first + this.#items.length - 1)
+    if (this.#items.length > runLimit) this.#drop(runLimit / 2)
+  }
+
+  #drop(count: number): void {
+    this.#first += count
+    this.#items.splice(0, count)
+  }
+
+  #put(lane: Lane, event: MarketEvent, at: number): void {
+    const places = this.#places(lane)
+    const place = places.get(this)
+    if (place === undefined) {
+      places.set(this, { at, event })
+    } else {
+      place.at = at
+      place.event = event
+    }
+  }
+
+  #places(lane: Lane): Map<unknown, Place> {
+    lane.memory ??= new Map<unknown, Place>()
+    return lane.memory as Map<unknown, Place>
+  }
+}
+
 // ---- by version -----------------------------------------------------------------------------------------------------
 
-/** Best prices carry the version of the book they belong to; without one they are known by time and content. */
+const isSameQuote = (a: BookTicker, b: BookTicker): boolean =>
+  a.bidPrice === b.bidPrice && a.bidQuantity === b.bidQuantity && a.askPrice === b.askPrice &&
+  a.askQuantity === b.askQuantity
+
+/**
+ * Best prices carry the version of the book they belong to; several of one version, which come in one frame, are known by
+ * their content. Without a version they are known by time and content.
+ */
 const byVersion = (): Order => {
   const plain = byTime(false)
   let last: Sequence.Sequence | null = null
+  let run = new Run(isSameQuote)
   const versionOf = (event: MarketEvent): Sequence.Sequence | null => (event as BookTicker).version
   return {
     standing: (lane, event) => {
       const version = versionOf(event)
       if (version === null) return plain.standing(lane, event)
-      return last !== null && version <= last ? "old" : "newer"
+      if (last === null || version > last) return "newer"
+      return version < last || run.isKnown(lane, event, event as BookTicker) ? "old" : "newer"
     },
     arrived: ignore,
-    passed: (event) => {
+    passed: (lane, event) => {
       const version = versionOf(event)
-      if (version === null) return plain.passed(event)
+      if (version === null) return plain.passed(lane, event)
+      run.pass(lane, event, event as BookTicker, last === null || version !== last)
       last = version
       return event
     },
     keyOf: (event) => versionOf(event) ?? plain.keyOf(event),
     reset: () => {
       last = null
+      run = new Run(isSameQuote)
       plain.reset()
     },
     needsLog: false,
@@ -77,7 +177,7 @@ const byId = ({ isKnown }: Known, keyOf: (event: MarketEvent) => string | null):
     return isKnown(key) ? "old" : "newer"
   },
   arrived: ignore,
-  passed: (event) => event,
+  passed: (_, event) => event,
   keyOf,
   reset: () => {},
   needsLog: true,
@@ -124,19 +224,17 @@ const contentOf = (event: MarketEvent): string => JSON.stringify({ ...event, exc
 
 interface Latest {
   readonly time: number | null
-  /** What grows while the time stands still. */
+  /** What only grows while the time stands still. */
   readonly rank: number
-  readonly content: string
 }
 
-/** Window and volume: both only grow. */
+/** The volume, which stands still in candles of mark and index prices. */
 const klineRank = ({ baseVolume, contractVolume, quoteVolume }: Kline): number =>
   baseVolume ?? quoteVolume ?? contractVolume ?? 0
 
 const latestOf = (event: MarketEvent): Latest => ({
   time: event._tag === "Kline" ? event.openTime : event.exchangeTime,
-  rank: event._tag === "Kline" ? klineRank(event) : 0,
-  content: contentOf(event)
+  rank: event._tag === "Kline" ? klineRank(event) : 0
 })
 
 const isOlder = (a: Latest, b: Latest, furthest: number): boolean => {
@@ -145,23 +243,45 @@ const isOlder = (a: Latest, b: Latest, furthest: number): boolean => {
   return behind === 0 ? a.rank < b.rank : behind > 0 && behind < furthest
 }
 
-/** The newest of each symbol: what is older than it, or says the same, is old. */
+/** Whether nothing but their content tells which of the two is the newer one. */
+const isLevel = (a: Latest, b: Latest): boolean =>
+  a.time === null || b.time === null || (a.time === b.time && a.rank === b.rank)
+
+const isSameText = (a: string, b: string): boolean => a === b
+
+/** The newest of a symbol. */
+interface Newest {
+  latest: Latest
+  content: string
+  readonly run: Run<string>
+}
+
+/** What is older than the newest of its symbol, or says the same, is old; what is as old is known by its content. */
 const byTime = (needsLapse: boolean, furthest = furthestBack): Order => {
-  const latest = new Map<string, Latest>()
+  const newest = new Map<string, Newest>()
   return {
-    standing: (_, event) => {
-      const known = latest.get(event.symbol)
+    standing: (lane, event) => {
+      const known = newest.get(event.symbol)
       if (known === undefined) return "newer"
       const found = latestOf(event)
-      return found.content === known.content || isOlder(found, known, furthest) ? "old" : "newer"
+      if (isOlder(found, known.latest, furthest)) return "old"
+      const content = contentOf(event)
+      const isKnown = isLevel(found, known.latest) && known.run.isKnown(lane, event, content)
+      return isKnown || content === known.content ? "old" : "newer"
     },
     arrived: ignore,
-    passed: (event) => {
-      latest.set(event.symbol, latestOf(event))
+    passed: (lane, event) => {
+      const latest = latestOf(event)
+      const content = contentOf(event)
+      const known = newest.get(event.symbol) ?? { latest, content, run: new Run(isSameText) }
+      known.run.pass(lane, event, content, !isLevel(latest, known.latest))
+      known.latest = latest
+      known.content = content
+      newest.set(event.symbol, known)
       return event
     },
     keyOf: contentOf,
-    reset: () => latest.clear(),
+    reset: () => newest.clear(),
     needsLog: false,
     needsLapse
   }
@@ -202,7 +322,7 @@ const byChain = (recipe: BookRecipe, { book }: Known): Order => {
       return isWaiting() ? "next" : deltaStanding(lane, update, chain)
     },
     arrived: ignore,
-    passed: (event) => {
+    passed: (_, event) => {
       const update = event as BookUpdate
       const last = chain
       // Passed for nothing but the count: it waits for no snapshot.

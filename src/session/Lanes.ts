@@ -58,7 +58,6 @@ const isOverdue = ({ held: [first] }: Lane, now: number): boolean =>
 const unjoin = (lane: Lane): void => {
   lane.joined = false
   lane.lapsed = false
-  lane.memory = null
 }
 
 const lapse = (lane: Lane): void => {
@@ -117,6 +116,7 @@ export class Merge {
     const isCovered = this.covers(lane)
     lane.live = false
     unjoin(lane)
+    lane.memory = null
     if (this.#base === lane) this.#base = null
     this.#discard(lane)
     // Nobody may be left to fill what they are waiting for.
@@ -284,7 +284,7 @@ export class Merge {
   #pass(lane: Lane, event: MarketEvent, accounted: boolean): void {
     this.#strange = 0
     this.#join(lane)
-    const passed = this.#order.passed(event)
+    const passed = this.#order.passed(lane, event)
     if (this.#lanes.length > 1) this.#remember(lane, event)
     this.#out.pass(passed, lane, accounted)
     const lanes = this.#lanes
@@ -306,7 +306,10 @@ export class Merge {
       else slowest = Math.min(slowest, other.reached)
     }
     if (others) this.#out.won(lane)
-    this.#log.set(this.#order.keyOf(event), { number, lane, receivedAt: event.receivedAt, shared: !others })
+    const key = this.#order.keyOf(event)
+    // What may come again has to stand behind all that came between.
+    if (!this.#order.needsLog) this.#log.delete(key)
+    this.#log.set(key, { number, lane, receivedAt: event.receivedAt, shared: !others })
     this.#trim(slowest - logTail, number - logLimit)
   }
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
-import type { BookTicker, Kline, Liquidation, MarketEvent, Trade } from "../../src/domain/Market.ts"
+import type { BookTicker, ContractStats, Kline, Liquidation, MarketEvent, Trade } from "../../src/domain/Market.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
 import { Lane } from "../../src/session/Lane.ts"
 import { orderOf } from "../../src/session/LaneOrder.ts"
@@ -163,6 +163,40 @@ const kline = (index: number): Kline => ({
   exact: null
 })
 
+/** Of the mark price: without a volume, and going to and fro within its window. */
+const markKline = (index: number): Kline => ({
+  ...kline(index),
+  price: "mark",
+  openTime: 60_000 * Math.floor(index / 12),
+  close: [2, 3, 2, 4, 3, 5][index % 6]!,
+  baseVolume: 0
+})
+
+/** Open interest that is pushed several times an interval. */
+const contractStats = (index: number): ContractStats => ({
+  _tag: "ContractStats",
+  pair: btc,
+  symbol: btc,
+  interval: "5m",
+  markPrice: [2, 3, 2, 4, 3, 5][index % 6]!,
+  openInterest: null,
+  openInterestValue: null,
+  takerRatio: null,
+  accountRatio: null,
+  topAccountRatio: null,
+  topSizeRatio: null,
+  longLiquidations: null,
+  shortLiquidations: null,
+  exchangeTime: 300_000 * Math.floor(index / 12),
+  receivedAt: 0,
+  contractSize: 1,
+  exact: null
+})
+
+/** Batches of up to three, of one version each; the price goes to and fro. */
+const batchedTicker = (index: number): BookTicker =>
+  Test.bookTicker(btc, { version: Math.floor(index / 3), bidPrice: [7, 8, 7, 9, 6][index % 5]! })
+
 /** The indexes of what came out, -1 for a break. */
 const indexes = (model: Model, indexOf: (event: never) => number): ReadonlyArray<number> =>
   model.out.map((item) => item === "gap" ? -1 : indexOf(item as never))
@@ -241,6 +275,27 @@ describe("copies of one stream", () => {
       const model = new Model(Channel.kline(btc), kline, lanes)
       play(model, scriptOf(seed))
       check(model, indexes(model, ({ close }: Kline) => close))
+    })
+  }
+
+  const levels = {
+    "mark candles": [Channel.kline(btc, { price: "mark" }), markKline],
+    "contract statistics": [Channel.contractStats(btc), contractStats],
+    "best prices of one version": [Channel.bookTicker(btc, { source: "batch" }), batchedTicker]
+  } as const
+  for (const [name, [channel, event]] of Object.entries(levels)) {
+    it.prop(`of ${name}, which only their order tells apart, are the stream once`, seeds, ({ seed }) => {
+      const model = new Model(channel, event, 2)
+      model.subscribe(0)
+      model.subscribe(1)
+      for (const number of scriptOf(seed)) {
+        if (number % 3 === 0) model.produce()
+        else model.deliver(number % 2, 1 + (number % 5))
+      }
+      model.settle()
+      const told = (item: Item) => ({ ...(item as MarketEvent), receivedAt: 0 })
+      assert.deepStrictEqual(model.out.map(told), Array.from({ length: model.length }, (_, i) => told(event(i + 1))))
+      assert.strictEqual(model.received, model.passed + model.duplicates)
     })
   }
 
