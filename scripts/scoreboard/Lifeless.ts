@@ -100,10 +100,13 @@ const names: Readonly<Record<KnownExchange, string>> = {
 }
 
 /**
- * How long a client lives before it is struck, ms: long enough to learn how often something comes, and at several
- * distances from its last ping, which comes every 8 to 15 s.
+ * How long a client lives before it is struck, s: long enough for ours to learn how often something comes, which takes
+ * it 15 s, and at several distances from a ping, which comes every 8 to 15 s. A quick run has no time for either.
  */
-const lives = ({ quick }: Settings): ReadonlyArray<number> => quick ? [1_000] : [11_000, 14_000, 17_000]
+const lives = ({ quick }: Settings): ReadonlyArray<number> => quick ? [1] : [16, 19, 22]
+
+const struck = (settings: Settings, most: number): string =>
+  `${lives(settings).join(", ")} s after the start; watched for ${seconds(most)}`
 
 /**
  * Strikes clients and waits until they notice, at most so long: how long each took, the quickest first; infinite where
@@ -113,7 +116,7 @@ const noticing = (fault: Fault, most: number, id: KnownExchange, settings: Setti
   const one = (life: number) =>
     Effect.gen(function*() {
       const client = yield* open(id, settings)
-      yield* Effect.sleep(life)
+      yield* Effect.sleep(1_000 * life)
       client.forget()
       const since = performance.now()
       yield* client.simulator.inject(fault)
@@ -160,8 +163,8 @@ export const silence = (id: KnownExchange) => (settings: Settings): Effect.Effec
     {
       id: `${id}-silent`,
       title: `${names[id]}: alive but silent`,
-      done: `a book's updates, ${names[id] === "Gate" ? 50 : 10} a second, stop for ${
-        seconds(most)
+      done: `a book's updates, ${id === "gate-spot" ? 50 : 10} a second, stop ${
+        struck(settings, most)
       }; pings are answered`,
       target: "within the channel's bound, at most 5 s for a liquid book"
     },
@@ -178,7 +181,7 @@ export const halfOpen = (id: KnownExchange) => (settings: Settings): Effect.Effe
     {
       id: `${id}-half-open`,
       title: `${names[id]}: the peer stops answering`,
-      done: `the socket stays open, but nothing comes any more, for ${seconds(most)}`,
+      done: `the socket stays open, and nothing comes any more ${struck(settings, most)}`,
       target: "at most 5 s"
     },
     { _tag: "HalfOpen" },
