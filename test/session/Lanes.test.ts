@@ -257,6 +257,86 @@ describe("what redundancy gained", () => {
   })
 })
 
+/** Two live lanes of which the first one is joined, and what came out. */
+const makeTwo = (channel: Channel.PublicChannel, event: (index: number) => MarketEvent) => {
+  const told: Array<string | number> = []
+  const known: Known = { isKnown: (key) => merge.isKnown(key), book: () => null }
+  const indexes = new Map<MarketEvent, number>()
+  const merge: Merge = new Merge(orderOf(channel, null, known), {
+    pass: (passed) => told.push(indexes.get(passed)!),
+    duplicate: (old) => told.push(-indexes.get(old)!),
+    lapse: () => told.push("lapse"),
+    restarted: () => told.push("restarted"),
+    shared: () => {},
+    won: () => {},
+    single: () => {}
+  })
+  const [a, b] = [new Lane(1, 0), new Lane(2, 1)] as const
+  for (const lane of [a, b]) {
+    merge.add(lane)
+    lane.live = true
+  }
+  merge.join(a)
+  const send = (lane: Lane, index: number, receivedAt = 0) => {
+    const sent = { ...event(index), receivedAt } as MarketEvent
+    indexes.set(sent, index)
+    merge.event(lane, sent, false)
+  }
+  return { a, b, merge, send, told }
+}
+
+describe("a lane", () => {
+  it("that nothing joins is taken at its word in time, and that something may be missing is told", () => {
+    const { a, b, merge, send, told } = makeTwo(Channel.trades(btc), trade)
+    send(a, 1)
+    send(b, 5, 10)
+    merge.expire(10 + holdMillis - 1)
+    assert.deepStrictEqual(told, [1])
+    merge.expire(10 + holdMillis)
+    assert.deepStrictEqual(told, [1, "lapse", 5])
+  })
+
+  it("is not joined behind a break by what was passed before it", () => {
+    const { a, b, merge, send, told } = makeTwo(Channel.trades(btc), trade)
+    send(a, 1)
+    send(b, 1)
+    merge.restart()
+    send(b, 1)
+    assert.deepStrictEqual([a.joined, b.joined], [true, false])
+    send(a, 2)
+    send(b, 2)
+    assert.isTrue(b.joined)
+    assert.deepStrictEqual(told, [1, -1, -1, 2, -2])
+  })
+
+  it("holds so much and no more", () => {
+    const { a, b, send, told } = makeTwo(Channel.trades(btc), trade)
+    send(a, 1)
+    for (let index = 2; index < 2 + 8_193; index++) send(b, index)
+    assert.strictEqual(b.held.length, 8_192)
+    assert.deepStrictEqual(told, [1, -2])
+  })
+
+  it("that has caught up leaves only the latest to be remembered", () => {
+    const { a, b, merge, send } = makeTwo(Channel.trades(btc), trade)
+    for (let index = 1; index <= 1_000; index++) {
+      send(a, index)
+      send(b, index)
+    }
+    const known = Array.from({ length: 1_000 }, (_, index) => merge.isKnown(`${index + 1}X0`)).indexOf(true)
+    assert.isAtLeast(known, 1_000 - 260)
+    assert.isAtMost(known, 1_000 - 256)
+  })
+
+  it("that counts anew is followed, and the break is told", () => {
+    const { a, send, told } = makeTwo(Channel.bookTicker(btc), ticker)
+    send(a, 10_000)
+    for (let index = 1; index <= 512; index++) send(a, index)
+    assert.strictEqual(told.indexOf("restarted"), 512)
+    assert.deepStrictEqual(told.slice(-2), ["restarted", 512])
+  })
+})
+
 describe("copies of one stream", () => {
   for (const lanes of [2, 3]) {
     it.prop(`of trades by their ids are the stream once, over ${lanes} lanes`, seeds, ({ seed }) => {
