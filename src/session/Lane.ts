@@ -6,6 +6,8 @@ export interface Held {
   readonly event: MarketEvent
   /** It was delivered or counted by another way already. */
   readonly accounted: boolean
+  /** When it began to wait, ms. */
+  readonly since: number
 }
 
 export class Lane {

@@ -52,9 +52,6 @@ export interface Merged {
   readonly single: (lane: Lane) => void
 }
 
-const isOverdue = ({ held: [first] }: Lane, now: number): boolean =>
-  first !== undefined && now - first.event.receivedAt >= holdMillis
-
 const unjoin = (lane: Lane): void => {
   lane.joined = false
   lane.lapsed = false
@@ -71,6 +68,8 @@ export class Merge {
   readonly #lanes: Array<Lane> = []
   readonly #log = new Map<unknown, Entry>()
   #number = 0
+  /** When lanes were last looked at, ms. */
+  #now = 0
   /** Old events in a row that are not in the log. */
   #strange = 0
   /** Whose events pass where they have nothing to tell copies by. */
@@ -218,7 +217,7 @@ export class Merge {
   }
 
   #hold(lane: Lane, event: MarketEvent, accounted: boolean): void {
-    lane.held.push({ event, accounted })
+    lane.held.push({ event, accounted, since: this.#now })
     if (lane.held.length <= heldLimit) return
     const oldest = lane.held.shift()!
     this.#out.duplicate(oldest.event, lane, oldest.accounted)
@@ -331,11 +330,10 @@ export class Merge {
   #drain(lane: Lane): void {
     this.#catchUp(lane)
     while (lane.held.length > 0) {
-      const { accounted, event } = lane.held[0]!
       // Taken out first: what is passed may lead back here.
-      lane.held.shift()
-      if (this.#take(lane, event, accounted)) continue
-      lane.held.unshift({ event, accounted })
+      const first = lane.held.shift()!
+      if (this.#take(lane, first.event, first.accounted)) continue
+      lane.held.unshift(first)
       return
     }
   }
@@ -348,24 +346,27 @@ export class Merge {
     for (const { accounted, event } of lane.held.splice(0, at)) this.#out.duplicate(event, lane, accounted)
   }
 
-  /** Whether a lane has held something for too long. `now`: ms. */
-  isOverdue(now: number): boolean {
-    return this.#lanes.some((lane) => isOverdue(lane, now))
-  }
-
-  /** Takes those lanes at their word. */
-  expire(now: number): void {
-    for (const lane of [...this.#lanes]) if (isOverdue(lane, now)) this.#force(lane)
+  /** The lanes that have held something for too long. `now`: ms; what comes from here on waits since then. */
+  overdue(now: number): ReadonlyArray<Lane> {
+    this.#now = now
+    return this.#lanes.filter(({ held: [first] }) => first !== undefined && now - first.since >= holdMillis)
   }
 
   /** Passes on what the lane holds, whether or not something is missing before it. */
-  #force(lane: Lane): void {
+  force(lane: Lane): void {
+    if (!lane.joined) this.#jump(lane)
     const [first, ...others] = lane.held
     lane.held = others
-    // A chain shows itself what is missing.
-    if (!lane.joined && this.#order.needsLapse) this.#out.lapse()
-    this.#join(lane)
     if (first !== undefined) this.#pass(lane, first.event, first.accounted)
     this.#drain(lane)
+  }
+
+  /** Goes on with this lane behind a break, where a chain does not show by itself what is missing. */
+  #jump(lane: Lane): void {
+    if (this.#order.needsLapse) {
+      this.#out.lapse()
+      this.#unjoin()
+    }
+    this.#join(lane)
   }
 }

@@ -247,6 +247,7 @@ export class Link {
   acknowledged(answer: Answer): void {
     for (const topic of this.subscriptions.acknowledged(answer)) {
       this.#options.counters.confirmed++
+      if (this.subscriptions.takeStraddling(topic.key)) this.#options.listener.onRestarted(topic, this)
       this.#options.listener.onConfirmed(topic, this)
     }
     this.changed()

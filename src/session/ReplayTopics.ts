@@ -47,7 +47,7 @@ const lanes: { readonly [Step in LaneStep]: LaneApplied } = {
   Lost: (state, link) => void state.lost(link, Number.POSITIVE_INFINITY),
   Gone: (state, link) => state.unplace(link),
   Joined: (state, link) => state.join(link),
-  Expired: (state, _link, at) => state.expire(at),
+  Expired: (state, link) => state.force(link),
   Promoted: (state, link) => state.promote(link)
 }
 

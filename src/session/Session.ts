@@ -567,7 +567,8 @@ export const make = Effect.fnUntraced(
 
     const watchStream = (booking: Booking, at: number): void => {
       const { state } = booking
-      state.watchLanes(at, heardAt)
+      // Nobody brings anything while a subscriber holds up reading.
+      if (wakeups.full.size === 0) state.watchLanes(at, heardAt)
       if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
       watchSnapshot(booking, at)
       watchSilence(booking, at)

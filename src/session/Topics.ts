@@ -251,8 +251,9 @@ export class TopicState {
       lane.live = false
       return false
     }
-    const wasLive = lane.live
-    const isCovered = this.merge.lose(lane) || (!wasLive && this.#lanes.some(({ live }) => live))
+    // Events may have come before the exchange has answered.
+    const hasCarried = lane.live || lane.joined
+    const isCovered = this.merge.lose(lane) || (!hasCarried && this.#lanes.some(({ live }) => live))
     // A break that is declared now tells of it as well.
     if (isCovered) this.#resolveDoubt((hope) => hope === lane ? heardAt : 0)
     return isCovered
@@ -291,7 +292,7 @@ export class TopicState {
     if (merge === null) return
     this.#resolveDoubt((lane) => heardAt(lane.connection))
     for (const lane of this.#lanes) if (this.#isSettled(lane, heardAt)) this.join(lane.connection)
-    if (merge.isOverdue(at)) this.expire(at)
+    for (const lane of merge.overdue(at)) this.force(lane.connection)
   }
 
   /** Nothing can have come between what was delivered and what this connection brings. */
@@ -302,10 +303,12 @@ export class TopicState {
     this.merge?.join(lane)
   }
 
-  /** Takes at its word what has waited too long. */
-  expire(at: number): void {
-    this.owner.journal?.lane(this.topic, 0, 0, "Expired", at)
-    this.merge?.expire(at)
+  /** What this connection brings has waited too long for another to fill what is missing before it. */
+  force(connection: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Expired")
+    this.merge?.force(lane)
   }
 
   #isSettled(lane: Lane, heardAt: (connection: number) => number): boolean {

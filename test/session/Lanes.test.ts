@@ -90,8 +90,9 @@ class Model {
   /** Everything that is on its way arrives, and time passes. */
   settle(): void {
     for (const [index] of this.lanes.entries()) this.deliver(index, Number.POSITIVE_INFINITY)
-    this.now += holdMillis
-    this.merge.expire(this.now)
+    this.merge.overdue(this.now)
+    this.now += 2 * holdMillis
+    for (let i = 0; i < 3; i++) for (const lane of this.merge.overdue(this.now)) this.merge.force(lane)
   }
 
   get held(): number {
@@ -288,12 +289,17 @@ const makeTwo = (channel: Channel.PublicChannel, event: (index: number) => Marke
 describe("a lane", () => {
   it("that nothing joins is taken at its word in time, and that something may be missing is told", () => {
     const { a, b, merge, send, told } = makeTwo(Channel.trades(btc), trade)
+    merge.overdue(10)
     send(a, 1)
-    send(b, 5, 10)
-    merge.expire(10 + holdMillis - 1)
+    send(b, 5)
+    assert.deepStrictEqual(merge.overdue(10 + holdMillis - 1), [])
+    const overdue = merge.overdue(10 + holdMillis)
+    assert.deepStrictEqual(overdue, [b])
     assert.deepStrictEqual(told, [1])
-    merge.expire(10 + holdMillis)
+    for (const lane of overdue) merge.force(lane)
     assert.deepStrictEqual(told, [1, "lapse", 5])
+    // What the other was late with is on the far side of the break.
+    assert.isFalse(a.joined)
   })
 
   it("is not joined behind a break by what was passed before it", () => {
