@@ -50,12 +50,12 @@ export const hearts: ReadonlyArray<Heart> = [
   {
     name: "MEXC answers",
     files: ["src/exchanges/mexc/MexcControl.ts"],
-    tests: ["test/exchanges/mexcSpot.test.ts", "test/exchanges/mexcWire.test.ts"]
+    tests: ["test/exchanges/mexcWire.test.ts"]
   },
   {
     name: "Gate fast path",
     files: ["src/exchanges/gate/GateScanner.ts", "src/exchanges/gate/GateFast.ts"],
-    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateProperties.test.ts"]
+    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateMutants.test.ts"]
   },
   {
     name: "Gate decoder",
@@ -65,6 +65,10 @@ export const hearts: ReadonlyArray<Heart> = [
       "src/exchanges/gate/GateEvents.ts",
       "src/exchanges/gate/GateTopics.ts"
     ],
-    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateFixtures.test.ts"]
+    tests: [
+      "test/exchanges/gateDecode.test.ts",
+      "test/exchanges/gateMutants.test.ts",
+      "test/exchanges/gateFixtures.test.ts"
+    ]
   }
 ]

@@ -130,6 +130,15 @@ describe("the walker", () => {
     }
   })
 
+  it("opens a message within a message", () => {
+    const inner = concat([field(1, "1"), field(2, "2")])
+    const frame = concat([bytes(7, 7), field(1, inner), bytes(7)])
+    const walker = new MexcWire.Walker()
+    assert.strictEqual(walker.message(frame, 2, frame.length - 1), frame.length - 1)
+    assert.deepStrictEqual([walker.field, walker.starts[0]], [1, 4])
+    assert.strictEqual(walker.message(frame, 2, frame.length - 2), -1)
+  })
+
   it("forgets the frame, the body and the item before, each by itself", () => {
     const walker = new MexcWire.Walker()
     const seen = () => Array.from(walker.ends, (end, slot) => end === 0 ? -1 : slot).filter((slot) => slot >= 0)
@@ -143,6 +152,7 @@ describe("the walker", () => {
     fill()
     walker.openWrapper()
     assert.deepStrictEqual(seen(), Array.from(walker.ends, (_, slot) => slot).filter((slot) => slot >= item[0]!))
+    assert.isNotEmpty(body)
     assert.isTrue(body.every((slot) => slot < item[0]!))
     assert.deepStrictEqual(item, Array.from({ length: item.length }, (_, index) => item[0]! + index))
     walker.fail("first")
@@ -225,6 +235,75 @@ describe("channels by their bytes", () => {
       assert.strictEqual(MexcText.read(name, symbolStart, symbolEnd), symbol)
       assert.deepStrictEqual(topics.map((topic) => topic.symbol), [symbol])
     }
+  })
+
+  /** "Websocket Market Streams": name, parts behind it, the symbol of it, the body it brings, and its interval. */
+  const documented = [
+    ["aggre.bookTicker", ["100ms", "BTCUSDT"], "BTCUSDT", "BookTicker", MexcWire.bookTickerBody, null],
+    ["bookTicker.batch", ["BTCUSDT"], "BTCUSDT", "BookTicker", MexcWire.bookTickerBatchBody, null],
+    ["aggre.deals", ["10ms", "BTCUSDT"], "BTCUSDT", "Trades", MexcWire.dealsBody, null],
+    ["aggre.depth", ["100ms", "BTCUSDT"], "BTCUSDT", "Book", MexcWire.depthsBody, null],
+    ["limit.depth", ["BTCUSDT", "5"], "BTCUSDT", "Book", MexcWire.limitDepthsBody, null],
+    ["miniTicker", ["BTCUSDT", "UTC+8"], "BTCUSDT", "Ticker", MexcWire.miniTickerBody, null],
+    ["miniTickers", ["24H"], "*", "Ticker", MexcWire.miniTickersBody, null],
+    ["kline", ["BTCUSDT", "Min1"], "BTCUSDT", "Kline", MexcWire.klineBody, "1m"],
+    ["kline", ["BTCUSDT", "Min5"], "BTCUSDT", "Kline", MexcWire.klineBody, "5m"],
+    ["kline", ["BTCUSDT", "Min15"], "BTCUSDT", "Kline", MexcWire.klineBody, "15m"],
+    ["kline", ["BTCUSDT", "Min30"], "BTCUSDT", "Kline", MexcWire.klineBody, "30m"],
+    ["kline", ["BTCUSDT", "Min60"], "BTCUSDT", "Kline", MexcWire.klineBody, "1h"],
+    ["kline", ["BTCUSDT", "Hour4"], "BTCUSDT", "Kline", MexcWire.klineBody, "4h"],
+    ["kline", ["BTCUSDT", "Hour8"], "BTCUSDT", "Kline", MexcWire.klineBody, "8h"],
+    ["kline", ["BTCUSDT", "Day1"], "BTCUSDT", "Kline", MexcWire.klineBody, "1d"],
+    ["kline", ["BTCUSDT", "Week1"], "BTCUSDT", "Kline", MexcWire.klineBody, "1w"],
+    ["kline", ["BTCUSDT", "Month1"], "BTCUSDT", "Kline", MexcWire.klineBody, "1M"]
+  ] as const
+
+  for (const [name, parts, symbol, tag, body, interval] of documented) {
+    it(`are what the documents name: ${name} of ${parts.join("@")}`, () => {
+      const key = MexcChannels.keyOf(name, ...parts)
+      assert.strictEqual(key, `spot@public.${name}.v3.api.pb@${parts.join("@")}`)
+      const { entry, topics } = find(key)
+      assert.deepStrictEqual(topics.map((topic) => [topic.key, topic.symbol, topic.channel]), [[key, symbol, tag]])
+      assert.deepStrictEqual([entry?.topic, entry?.body, entry?.interval], [topics[0], body, interval])
+      if (interval !== null) assert.strictEqual(MexcChannels.intervalNames[interval], parts[1])
+    })
+  }
+
+  it("are none of ours of an interval that the documents do not name", () => {
+    for (const interval of ["Min2", "Min", "", "1m"]) {
+      assert.isNull(find(`spot@public.kline.v3.api.pb@BTCUSDT@${interval}`).entry?.topic ?? null)
+    }
+  })
+
+  it("stay apart when their bytes differ anywhere, and are none when they are no UTF-8", () => {
+    const { topicOf } = makeSubject()
+    const channels = new MexcChannels.Channels({ topicOf })
+    const key = (symbol: string) => encoder.encode(`spot@public.aggre.depth.v3.api.pb@100ms@${symbol}`)
+    const entries = Array.from({ length: 3_000 }, (_, i) => channels.find(key(`S${i}`), 0, key(`S${i}`).length))
+    assert.strictEqual(new Set(entries).size, 3_000)
+    for (const [i, entry] of entries.entries()) {
+      assert.strictEqual(entry?.topic?.symbol, `S${i}`)
+      assert.strictEqual(channels.find(key(`S${i}`), 0, key(`S${i}`).length), entry)
+    }
+    assert.isNull(channels.find(bytes(0xff, 0xfe), 0, 2))
+  })
+
+  it("keeps so many names and no more: what comes beyond is looked up each time", () => {
+    const { asked, topicOf } = makeSubject()
+    const channels = new MexcChannels.Channels({ topicOf })
+    const look = (i: number) => {
+      const key = encoder.encode(`spot@public.aggre.depth.v3.api.pb@100ms@S${i}`)
+      return channels.find(key, 0, key.length)
+    }
+    for (let i = 0; i < 4_096; i++) look(i)
+    assert.strictEqual(asked.length, 4_096)
+    look(4_095)
+    assert.strictEqual(asked.length, 4_096)
+    look(5_000)
+    look(5_000)
+    assert.strictEqual(asked.length, 4_098)
+    look(0)
+    assert.strictEqual(asked.length, 4_098)
   })
 
   it("of every symbol have none", () => {
