@@ -32,9 +32,10 @@ export const volume = ({ seed }: Settings): Effect.Effect<Row, unknown> =>
     yield* Judges.passUntil(simulator, () => theirs().length > 1 && own.size > 1, { ticks: 100 })
     const openTime = theirs().at(-2)![0]!
     const truth = simulator.kline(id, pair, minute, "last", openTime)!
-    // The frame that closes the candle.
-    yield* Judges.settled(() => theirs().at(-2)![4] === Number(truth.close) && own.get(openTime)?.closed === true)
-    const read = theirs().at(-2)![5]!
+    // Frames are still on their way: later candles, and the one that closes this.
+    const candle = (): ReadonlyArray<number> | undefined => theirs().find(([time]) => time === openTime)
+    yield* Judges.settled(() => candle()?.[4] === Number(truth.close) && own.get(openTime)?.closed === true)
+    const read = candle()![5]!
     const { baseVolume, quoteVolume } = own.get(openTime)!
     const row: Row = {
       id: "gate-candle-volume",
