@@ -5,9 +5,10 @@
 import { Duration } from "effect"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
-import type { ExchangeAdapter } from "../src/ExchangeAdapter.ts"
+import type { ExchangeAdapter, SilenceBound } from "../src/ExchangeAdapter.ts"
 import * as adapters from "../src/exchanges/index.ts"
 import * as ImportTable from "./architecture/ImportTable.ts"
+import * as FaultPage from "./faults/Page.ts"
 
 export const coverageFile = "docs/coverage.md"
 
@@ -22,7 +23,13 @@ const wireOf = (wire: string): string => wire.split(" and ").map((name) => `\`${
 
 const seconds = (duration: Duration.Input): string => `${Duration.toSeconds(duration)} s`
 
-const silenceOf = (bound: Duration.Input | null): string => bound === null ? "never" : seconds(bound)
+const silenceOf = (bound: SilenceBound | null): string => {
+  if (bound === null) return "never"
+  if (typeof bound !== "object" || !("floor" in bound)) return seconds(bound)
+  return `learned, ${seconds(bound.floor)} to ${seconds(bound.ceiling)}; at first ${
+    seconds(bound.initial ?? bound.ceiling)
+  }`
+}
 
 const limitsOf = ({ limits }: ExchangeAdapter): ReadonlyArray<ReadonlyArray<string>> => [
   ["topics on one connection", String(limits.topicsPerConnection)],
@@ -156,7 +163,8 @@ const architecture = (): string => {
 /** Every file with generated parts and what must be in it. */
 export const generated = (): Readonly<Record<string, string>> => ({
   [coverageFile]: coverage(Object.values(adapters)),
-  [architectureFile]: architecture()
+  [architectureFile]: architecture(),
+  [FaultPage.file]: FaultPage.page()
 })
 
 if (import.meta.main) {

@@ -24,7 +24,7 @@ const stryker = (heart: Heart): ReadonlyArray<Report.FileScore> | null => {
   rmSync(reportFile, { force: true })
   // Left behind by a run that was ended.
   rmSync(resolve(root, ".stryker-tmp"), { recursive: true, force: true })
-  const { status } = spawnSync(process.execPath, [
+  const { signal, status } = spawnSync(process.execPath, [
     "node_modules/@stryker-mutator/core/bin/stryker.js",
     "run",
     "test/stryker.config.json",
@@ -36,6 +36,7 @@ const stryker = (heart: Heart): ReadonlyArray<Report.FileScore> | null => {
     // Stryker's own `--testFiles` keeps mutants of module code asleep (10.1.1), and they would count as survivors.
     env: { ...process.env, MUTATION_TESTS: heart.tests.join() }
   })
+  if (status !== 0) console.error(`Stryker ended with ${status ?? signal}`)
   return status === 0 ? Report.read(reportFile) : null
 }
 

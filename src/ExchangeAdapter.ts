@@ -137,8 +137,22 @@ export interface Limits {
   readonly connectionAge: Duration.Input | null
 }
 
+/** A bound on silence that is learned for each topic from what comes on it. */
+export interface LearnedSilence {
+  /** Nothing shorter is silence, however often something comes. */
+  readonly floor: Duration.Input
+  /** Whatever is longer is silence. */
+  readonly ceiling: Duration.Input
+  /** The bound before anything came; then `factor` times that until enough did. Default: the ceiling. */
+  readonly initial?: Duration.Input | undefined
+  /** So many times the longest gap of late is silence. Default 3. */
+  readonly factor?: number | undefined
+}
+
+export type SilenceBound = Duration.Input | LearnedSilence
+
 /** How long a confirmed topic may be silent before it is subscribed anew; null or left out where silence is normal. */
-export type SilenceBounds = Readonly<Partial<Record<PublicTag, Duration.Input | null>>>
+export type SilenceBounds = Readonly<Partial<Record<PublicTag, SilenceBound | null>>>
 
 /** A topic's name, or why there is none. */
 export type TopicName =

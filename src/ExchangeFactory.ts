@@ -2,8 +2,8 @@
  * Puts an adapter and the connection's functions together and returns Layers. Read `dialOf` and `makePublic` and you
  * know what a connection is made of.
  */
-import { Config, Context, Effect, Fiber, Layer, Option } from "effect"
-import type { Duration, Scope } from "effect"
+import { Config, ConfigProvider, Context, Duration, Effect, Latch, Layer, Option } from "effect"
+import type { Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Dial } from "./connection/Connection.ts"
 import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
@@ -15,8 +15,9 @@ import * as JournalHttp from "./connection/JournalHttp.ts"
 import * as Reconnect from "./connection/Reconnect.ts"
 import * as Staleness from "./connection/Staleness.ts"
 import type { PublicTag } from "./domain/Channel.ts"
+import { publicTags } from "./domain/Channel.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
-import type { ExchangeAdapter, Limits, Rest, RestOptions } from "./ExchangeAdapter.ts"
+import type { ExchangeAdapter, Limits, Rest, RestOptions, SilenceBound, SilenceBounds } from "./ExchangeAdapter.ts"
 import * as MarketRest from "./MarketRest.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 import * as PublicSession from "./session/PublicSession.ts"
@@ -39,12 +40,20 @@ export interface WebsocketOptions {
     | undefined
   /** Give a connection up when none of its topics brought data for this long; null: never. Default 5 minutes. */
   readonly staleAfter?: Duration.Input | null | undefined
-  /** Subscribe a topic anew when it brought nothing for this long; null: never. The adapter's by default. */
-  readonly silence?: Partial<Record<PublicTag, Duration.Input | null>> | undefined
+  /**
+   * Subscribe a topic anew when it brought nothing for this long; null: never; `{ floor, ceiling }`: for so long as is
+   * learned from its arrivals, within these. The adapter's by default.
+   */
+  readonly silence?: SilenceBounds | undefined
   /** How long the exchange has to answer a subscription. Default 5 s. */
   readonly answerTimeout?: Duration.Input | undefined
   /** Close a connection that has had no topics for this long. Default 5 s. */
   readonly idleTimeout?: Duration.Input | undefined
+  /**
+   * Replace a connection at this age, a tenth of it earlier at random, without a break; null: never. By default shortly
+   * before the exchange ends connections by itself, see `limits.connectionAge`.
+   */
+  readonly rotateAfter?: Duration.Input | null | undefined
   /** How long the exchange has to answer a REST request. Default 10 s. */
   readonly requestTimeout?: Duration.Input | undefined
   /**
@@ -60,12 +69,29 @@ export interface WebsocketOptions {
   readonly through?: ((dial: Dial) => Dial) | undefined
 }
 
+/** What redundant feeds need beside the options of an exchange. */
+export interface RedundantOptions extends WebsocketOptions {
+  /** So many sockets carry every topic. Default 2. */
+  readonly connections?: number | undefined
+  /** WebSocket URLs to spread them over, one after the other: other hosts of the exchange. By default `url` for all. */
+  readonly urls?: ReadonlyArray<string> | undefined
+}
+
 export const defaults = {
   staleAfter: "5 minutes",
   answerTimeout: "5 seconds",
   idleTimeout: "5 seconds",
   requestTimeout: "10 seconds"
 } as const
+
+/** The share of the age at which the exchange ends a connection at which it is replaced. */
+const rotationShare = 0.95
+
+/** When connections are replaced. */
+const rotationOf = ({ limits }: ExchangeAdapter, { rotateAfter }: WebsocketOptions): Duration.Input | null => {
+  if (rotateAfter !== undefined) return rotateAfter
+  return limits.connectionAge === null ? null : Duration.toMillis(limits.connectionAge) * rotationShare
+}
 
 /** The adapter with the limits of the options. */
 const limited = (adapter: ExchangeAdapter, { limits }: WebsocketOptions): ExchangeAdapter =>
@@ -142,25 +168,31 @@ export const makeRest = Effect.fnUntraced(function*(
   })
 })
 
+const urlsOf = (adapter: ExchangeAdapter, { url, urls = [] }: RedundantOptions): ReadonlyArray<string> =>
+  urls.length > 0 ? urls : [url ?? adapter.urls.websocket]
+
 /** `PublicWebsocket` of an exchange over the given REST calls. */
 export const makePublic = Effect.fnUntraced(function*(
   adapter: ExchangeAdapter,
   rest: MarketRest.MarketRest["Service"],
-  options: WebsocketOptions = {}
+  options: RedundantOptions = {}
 ): Effect.fn.Return<PublicWebsocket["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
   const frameSocket = yield* FrameSocket.FrameSocket
   const clock = yield* Effect.clockWith(Effect.succeed)
-  const url = options.url ?? adapter.urls.websocket
-  const dial = (link: number): Dial =>
+  const urls = urlsOf(adapter, options)
+  const dial = (link: number, group: number): Dial =>
     Effect.provideService(
-      dialOf(adapter, options, url, () => clock.currentTimeMillisUnsafe(), link),
+      dialOf(adapter, options, urls[group % urls.length]!, () => clock.currentTimeMillisUnsafe(), link),
       FrameSocket.FrameSocket,
       frameSocket
     )
+  const within = limited(adapter, options)
   const session = yield* Session.make({
-    adapter: limited(adapter, options),
+    adapter: within,
     rest,
-    dial: (link) => options.through === undefined ? dial(link) : options.through(dial(link)),
+    connections: Math.max(1, Math.floor(options.connections ?? 1)),
+    rotateAfter: rotationOf(within, options),
+    dial: (link, group) => options.through === undefined ? dial(link, group) : options.through(dial(link, group)),
     journal: options.journal,
     reconnect: options.reconnect ?? Reconnect.defaults,
     answerTimeout: options.answerTimeout ?? defaults.answerTimeout,
@@ -170,15 +202,28 @@ export const makePublic = Effect.fnUntraced(function*(
   return yield* PublicSession.make(session, { bufferSize: options.bufferSize })
 })
 
-/** All public services of one exchange. What opens sockets and what speaks HTTP is injected. */
-export const layer = (
-  adapter: ExchangeAdapter,
-  options: WebsocketOptions = {}
-): Layer.Layer<PublicWebsocket | MarketRest.MarketRest, never, FrameSocket.FrameSocket | HttpClient.HttpClient> =>
+type PublicLayer = Layer.Layer<
+  PublicWebsocket | MarketRest.MarketRest,
+  never,
+  FrameSocket.FrameSocket | HttpClient.HttpClient
+>
+
+const layerOf = (adapter: ExchangeAdapter, options: RedundantOptions): PublicLayer =>
   Layer.effect(
     PublicWebsocket,
     Effect.flatMap(MarketRest.MarketRest, (rest) => makePublic(adapter, rest, options))
   ).pipe(Layer.provideMerge(Layer.effect(MarketRest.MarketRest, makeRest(adapter, options))))
+
+/** All public services of one exchange. What opens sockets and what speaks HTTP is injected. */
+export const layer = (adapter: ExchangeAdapter, options: WebsocketOptions = {}): PublicLayer =>
+  layerOf(adapter, options)
+
+/**
+ * The same with every topic on several sockets at once: the first arrival of each event is delivered, and losing all but
+ * one of them is not to be noticed. `PublicWebsocket.performance` tells what it gained.
+ */
+export const layerRedundant = (adapter: ExchangeAdapter, options: RedundantOptions = {}): PublicLayer =>
+  layerOf(adapter, { connections: 2, ...given(options) })
 
 export interface ReplayOptions {
   /** `1`: in the time that the recording took; `10`: ten times faster; `max`, the default: as its readers read. */
@@ -190,7 +235,9 @@ export interface ReplayOptions {
 /** What is being replayed. */
 export class Replay extends Context.Service<Replay, {
   readonly recording: Journal.Recording
-  /** Waits for the end of the recording. */
+  /** The recorded time of what was played last, ms; 0 before the first. */
+  readonly now: () => number
+  /** Waits for the end of the recording. The streams end right behind it. */
   readonly ended: Effect.Effect<void>
 }>()("effect-exchange/ExchangeFactory/Replay") {}
 
@@ -235,12 +282,15 @@ export const layerReplay = (
       adapter.id,
       { perSecond: 1_000_000, concurrency: 1_000_000 }
     )
-    const { play, session } = yield* ReplaySession.make({ adapter, books, recording, rest, speed })
+    const { now, play, session } = yield* ReplaySession.make({ adapter, books, recording, rest, speed })
     const websocket = yield* PublicSession.make(session, { bufferSize })
-    const fiber = yield* Effect.forkScoped(Effect.andThen(play, websocket.close))
+    const ended = yield* Latch.make(false)
+    // Who waits for the end has a turn before the streams end.
+    const end = Effect.andThen(ended.open, Effect.andThen(Effect.yieldNow, websocket.close))
+    yield* Effect.forkScoped(Effect.andThen(play, end))
     return Context.make(PublicWebsocket, websocket).pipe(
       Context.add(MarketRest.MarketRest, rest),
-      Context.add(Replay, { recording, ended: Effect.asVoid(Fiber.await(fiber)) })
+      Context.add(Replay, { recording, now, ended: ended.await })
     )
   }))
 
@@ -251,11 +301,57 @@ export const prefixOf = (adapter: ExchangeAdapter): string => `${adapter.id.toUp
 const durationOrOff = (name: string): Config.Config<Duration.Duration | null> =>
   Config.Literal("off", name).pipe(Config.map(() => null), Config.orElse(() => Config.Duration(name)))
 
+/** The environment variables of a channel hold this: `BOOK_TICKER`. */
+const variableOf = (tag: PublicTag): string => tag.replaceAll(/(?!^)([A-Z])/g, "_$1").toUpperCase()
+
+/** Where neither says otherwise: a bound that is learned for a channel that has none by itself. */
+const learnedBounds = { floor: "5 seconds", ceiling: "10 minutes" } as const
+
+interface SilenceValues {
+  readonly fixed: Duration.Duration | null | undefined
+  readonly floor: Duration.Duration | undefined
+  readonly ceiling: Duration.Duration | undefined
+}
+
+/** A plain bound stands alone; a floor or a ceiling changes what is learned. Undefined: as the adapter has it. */
+const silenceOf = (own: SilenceBound | null | undefined, { ceiling, fixed, floor }: SilenceValues) => {
+  if (floor === undefined && ceiling === undefined) return fixed
+  const learned = typeof own === "object" && own !== null && "floor" in own ? own : learnedBounds
+  return { ...learned, ...given({ floor, ceiling }) }
+}
+
+const contradiction = (name: string): Config.ConfigError =>
+  new Config.ConfigError(
+    new ConfigProvider.SourceError({
+      message:
+        `${name} sets a bound that is not learned, so ${name}_FLOOR and ${name}_CEILING say nothing; leave one out`
+    })
+  )
+
+const silenceConfig = (adapter: ExchangeAdapter, prefix: string): Config.Config<SilenceBounds> => {
+  const optional = <A>(config: Config.Config<A>) => Config.map(Config.option(config), Option.getOrUndefined)
+  const bounds = publicTags.map((tag) => {
+    const name = `${prefix}SILENCE_${variableOf(tag)}`
+    return Config.all({
+      fixed: optional(durationOrOff(name)),
+      floor: optional(Config.Duration(`${name}_FLOOR`)),
+      ceiling: optional(Config.Duration(`${name}_CEILING`))
+    }).pipe(Config.mapEffect((values) => {
+      const { ceiling, fixed, floor } = values
+      const isBoth = fixed !== undefined && (floor !== undefined || ceiling !== undefined)
+      return isBoth ? Effect.fail(contradiction(name)) : Effect.succeed([tag, silenceOf(adapter.silence[tag], values)])
+    }))
+  })
+  return Config.map(Config.all(bounds), (entries) => given(Object.fromEntries(entries) as SilenceBounds))
+}
+
 /**
  * The options as configuration, each optional: `<PREFIX>WS_URL`, `REST_URL`, `OPEN_TIMEOUT`, `MAX_FRAME_BYTES`,
  * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `STALE_AFTER`,
- * `SILENCE_BOOK_TICKER`, `SILENCE_TRADES`, `SILENCE_BOOK` (a duration or `off`), `ANSWER_TIMEOUT`, `IDLE_TIMEOUT`,
- * `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ * `SILENCE_<CHANNEL>` (a duration or `off`), `SILENCE_<CHANNEL>_FLOOR`, `SILENCE_<CHANNEL>_CEILING`, `ANSWER_TIMEOUT`,
+ * `IDLE_TIMEOUT`, `ROTATE_AFTER` (a duration or `off`), `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
+ * `<CHANNEL>` is one of `BOOK_TICKER`, `TRADES`, `BOOK`, `TICKER`, `KLINE`, `FUTURES_TICKER`, `LIQUIDATIONS`,
+ * `CONTRACT_STATS`.
  */
 export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions> => {
   const prefix = prefixOf(adapter)
@@ -272,11 +368,10 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     pingInterval: optional(Config.Duration, "PING_INTERVAL"),
     pingTimeout: optional(Config.Duration, "PING_TIMEOUT"),
     staleAfter: optional(durationOrOff, "STALE_AFTER"),
-    silenceBookTicker: optional(durationOrOff, "SILENCE_BOOK_TICKER"),
-    silenceTrades: optional(durationOrOff, "SILENCE_TRADES"),
-    silenceBook: optional(durationOrOff, "SILENCE_BOOK"),
+    silence: silenceConfig(adapter, prefix),
     answerTimeout: optional(Config.Duration, "ANSWER_TIMEOUT"),
     idleTimeout: optional(Config.Duration, "IDLE_TIMEOUT"),
+    rotateAfter: optional(durationOrOff, "ROTATE_AFTER"),
     requestTimeout: optional(Config.Duration, "REQUEST_TIMEOUT"),
     bufferSize: optional(Config.Int, "BUFFER_SIZE"),
     stableAfter: optional(Config.Duration, "RECONNECT_STABLE_AFTER")
@@ -292,13 +387,10 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     },
     heartbeat: { interval: values.pingInterval, timeout: values.pingTimeout },
     staleAfter: values.staleAfter,
-    silence: given({
-      BookTicker: values.silenceBookTicker,
-      Trades: values.silenceTrades,
-      Book: values.silenceBook
-    }),
+    silence: values.silence,
     answerTimeout: values.answerTimeout,
     idleTimeout: values.idleTimeout,
+    rotateAfter: values.rotateAfter,
     requestTimeout: values.requestTimeout,
     bufferSize: values.bufferSize,
     reconnect: values.stableAfter === undefined

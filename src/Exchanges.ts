@@ -46,6 +46,11 @@ export interface FrontDoor<A extends Adapters> {
     id: keyof ById<A> & string,
     options?: ExchangeFactory.WebsocketOptions
   ) => Layer.Layer<Services>
+  /** The same with every topic on several sockets at once, see `ExchangeFactory.layerRedundant`. */
+  readonly layerRedundant: (
+    id: keyof ById<A> & string,
+    options?: ExchangeFactory.RedundantOptions
+  ) => Layer.Layer<Services>
   /** The same with its options from the configuration; `overrides` win. */
   readonly layerConfig: (
     id: keyof ById<A> & string,
@@ -81,6 +86,8 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
     get,
     layer: (id: string, options?: ExchangeFactory.WebsocketOptions) =>
       Layer.provide(ExchangeFactory.layer(get(id), options), platform),
+    layerRedundant: (id: string, options?: ExchangeFactory.RedundantOptions) =>
+      Layer.provide(ExchangeFactory.layerRedundant(get(id), options), platform),
     layerConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
       Layer.provide(ExchangeFactory.layerConfig(get(id), overrides), platform),
     publicOf: (id: string) => {
@@ -91,7 +98,7 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
   return door as unknown as FrontDoor<A>
 }
 
-export const { get, ids, isKnown, layer, layerConfig, publicOf } = make(adapters)
+export const { get, ids, isKnown, layer, layerConfig, layerRedundant, publicOf } = make(adapters)
 
 /** Ids of the exchanges that come with the package. */
 export type KnownExchange = (typeof ids)[number]

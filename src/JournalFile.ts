@@ -4,6 +4,7 @@
  */
 import { Effect, FileSystem, Latch } from "effect"
 import type { Duration, PlatformError, Scope } from "effect"
+import { fileURLToPath } from "node:url"
 import { constants, zstdCompress, zstdDecompress } from "node:zlib"
 import * as Journal from "./connection/Journal.ts"
 import type { GapCause } from "./domain/Feed.ts"
@@ -28,6 +29,13 @@ export const zstd: Journal.Compression = {
     })
 }
 
+/** Of this package; undefined where its manifest cannot be read. */
+const packageVersion = Effect.gen(function*() {
+  const fileSystem = yield* FileSystem.FileSystem
+  const manifest = yield* fileSystem.readFileString(fileURLToPath(new URL("../package.json", import.meta.url)))
+  return (JSON.parse(manifest) as { readonly version: string }).version
+}).pipe(Effect.catch(() => Effect.succeed(undefined)))
+
 const fileError = (what: string) => (error: PlatformError.PlatformError): Journal.JournalError =>
   new Journal.JournalError({ kind: "file", detail: `${what}: ${error.message}` })
 
@@ -40,9 +48,10 @@ export const record = Effect.fnUntraced(function*(
   options: Omit<Journal.JournalOptions, "compression"> = {}
 ): Effect.fn.Return<Journal.Recorder, Journal.JournalError, FileSystem.FileSystem | Scope.Scope> {
   const fileSystem = yield* FileSystem.FileSystem
+  const version = yield* packageVersion
   const file = yield* Effect.mapError(fileSystem.open(path, { flag: "w" }), fileError(`cannot record to ${path}`))
   const sink: Journal.Sink = (bytes) => Effect.mapError(file.writeAll(bytes), fileError(`cannot record to ${path}`))
-  return yield* Journal.make({ ...options, compression: zstd, sink })
+  return yield* Journal.make({ package: version, ...options, compression: zstd, sink })
 })
 
 export interface RingFileOptions extends Omit<Journal.RingOptions, "compression" | "onBreak"> {
@@ -67,7 +76,7 @@ export const ring = Effect.fnUntraced(function*(
   const onBreak = (cause: GapCause): void => {
     if (wanted.has(cause)) broken.openUnsafe()
   }
-  const kept = yield* Journal.ring({ ...options, compression: zstd, onBreak })
+  const kept = yield* Journal.ring({ package: yield* packageVersion, ...options, compression: zstd, onBreak })
   let count = 0
   const write = Effect.gen(function*() {
     yield* broken.await

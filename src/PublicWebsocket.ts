@@ -71,13 +71,19 @@ export interface Performance {
   /** Dropped for a slow subscriber, each declared in a Gap. */
   readonly dropped: number
   readonly gaps: number
-  /** Book updates that the snapshot already held, or duplicates. */
+  /** Book updates that the snapshot already held, or that the wire repeated. */
   readonly stale: number
+  /** Came by a second connection too, while a connection is replaced or where feeds are redundant. */
+  readonly duplicates: number
   readonly decodeFailures: number
   readonly decoderFallbacks: number
   readonly handlerFailures: number
   readonly ignored: number
   readonly reconnects: number
+  /** Topics subscribed anew because nothing had come for longer than the bound. */
+  readonly silences: number
+  /** Of them, those behind which the exchange's own numbers went on: nothing had been missed. */
+  readonly falseAlarms: number
   readonly errors: Readonly<Record<string, number>>
   readonly subscriptions: {
     readonly requested: number
@@ -95,7 +101,21 @@ export interface Performance {
   readonly connected: number
   readonly sockets: ReadonlyArray<SocketPerformance>
   readonly progress: Progress
+  /** What redundant sockets gained, one entry for each that carries every topic; empty where there is one. */
+  readonly lanes: ReadonlyArray<LanePerformance>
   readonly topics: ReadonlyArray<TopicPerformance>
+}
+
+/** One of the redundant sockets (or of the sets of sockets) that carry every topic. */
+export interface LanePerformance {
+  /** From 0, as the URLs are listed. */
+  readonly lane: number
+  /** Events that came by it first, while another carried the topic too. */
+  readonly won: number
+  /** Of these, those that no other has brought: lost there, or on their way. */
+  readonly alone: number
+  /** By how much it was earlier, ms, over its last 1024 wins that another has brought too. */
+  readonly headStart: Percentiles
 }
 
 /** One socket and what it carries. */
@@ -127,8 +147,8 @@ export interface Progress {
 }
 
 /**
- * One topic's ledger. With one subscriber `received + reconciled = delivered + conflated + dropped + stale + abandoned + unrouted`,
- * once its buffer is empty and no book waits for a snapshot.
+ * One topic's ledger. With one subscriber `received + reconciled = delivered + conflated + dropped + stale + abandoned
+ * + unrouted + duplicates`, once its buffer is empty, no book waits for a snapshot and no connection for another.
  */
 export interface TopicPerformance {
   readonly topic: string
@@ -138,7 +158,7 @@ export interface TopicPerformance {
   readonly subscribers: number
   /** Events that came in the stream. */
   readonly received: number
-  /** Snapshots that were fetched for a subscriber. */
+  /** Snapshots that were fetched for a subscriber, and updates that were shown to one a second time. */
   readonly reconciled: number
   readonly delivered: number
   readonly conflated: number
@@ -149,6 +169,8 @@ export interface TopicPerformance {
   readonly abandoned: number
   /** Came while nobody was subscribed: between the last holder's end and the exchange's answer. */
   readonly unrouted: number
+  /** Came by a second connection too. */
+  readonly duplicates: number
   readonly gaps: number
   /** ms since the epoch; null before the first event. */
   readonly lastEventAt: number | null

@@ -158,6 +158,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
       connections: 1,
       connected: connected ? 1 : 0,
       sockets: [],
+      lanes: [],
       progress: progress(),
       topics: [...topics.values()].map(({ state }) => state.performance())
     }))

@@ -66,8 +66,15 @@ const readings: ReadonlyArray<readonly [name: string, text: string, path: Readon
   ["SILENCE_TRADES", "off", ["silence", "Trades"], null],
   ["SILENCE_BOOK", "30 seconds", ["silence", "Book"], 30_000],
   ["SILENCE_BOOK", "off", ["silence", "Book"], null],
+  ["SILENCE_KLINE", "90 seconds", ["silence", "Kline"], 90_000],
+  ["SILENCE_BOOK_FLOOR", "2 seconds", ["silence", "Book", "floor"], 2000],
+  ["SILENCE_BOOK_CEILING", "20 seconds", ["silence", "Book", "ceiling"], 20_000],
+  ["SILENCE_TRADES_FLOOR", "7 seconds", ["silence", "Trades", "floor"], 7000],
+  ["SILENCE_FUTURES_TICKER_CEILING", "30 minutes", ["silence", "FuturesTicker", "ceiling"], 1_800_000],
   ["ANSWER_TIMEOUT", "900 millis", ["answerTimeout"], 900],
   ["IDLE_TIMEOUT", "4 seconds", ["idleTimeout"], 4000],
+  ["ROTATE_AFTER", "1 hour", ["rotateAfter"], 3_600_000],
+  ["ROTATE_AFTER", "off", ["rotateAfter"], null],
   ["REQUEST_TIMEOUT", "3 seconds", ["requestTimeout"], 3000],
   ["BUFFER_SIZE", "12", ["bufferSize"], 12],
   ["RECONNECT_STABLE_AFTER", "20 seconds", ["reconnect", "stableAfter"], 20_000]
@@ -112,6 +119,7 @@ describe("config", () => {
       ["SILENCE_BOOK", "no"],
       ["ANSWER_TIMEOUT", "x"],
       ["IDLE_TIMEOUT", "x"],
+      ["ROTATE_AFTER", "never"],
       ["REQUEST_TIMEOUT", "x"],
       ["BUFFER_SIZE", "big"],
       ["RECONNECT_STABLE_AFTER", "x"]
@@ -423,6 +431,20 @@ describe("options reach the wire", () => {
       })
     )
   })
+
+  it.effect("ROTATE_AFTER: a connection of this age is replaced", () =>
+    configured(
+      { env: { ROTATE_AFTER: "10 seconds" } },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const { counts } = yield* Simulator
+        yield* websocket.feed(Channel.trades(btc))
+        yield* Effect.sleep("8 seconds")
+        assert.strictEqual(counts().exchanges["gate-spot"]!.dials.length, 1)
+        yield* Effect.sleep("3 seconds")
+        assert.strictEqual(counts().exchanges["gate-spot"]!.dials.length, 2)
+      })
+    ))
 
   it.effect("REQUEST_TIMEOUT: a request that is not answered has failed", () => {
     const adapter: ExchangeAdapter = {

@@ -7,7 +7,7 @@ import * as Channel from "../src/domain/Channel.ts"
 import type * as Feed from "../src/domain/Feed.ts"
 import type { Trade } from "../src/domain/Market.ts"
 import * as Exchanges from "../src/Exchanges.ts"
-import { gateSpotDialect } from "../src/exchanges/gate/GateDialect.ts"
+import { gateFuturesDialect, gateSpotDialect } from "../src/exchanges/gate/GateDialect.ts"
 import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
 import { mexcSpotDialect } from "../src/exchanges/mexc/MexcDialect.ts"
 import { MarketRest } from "../src/MarketRest.ts"
@@ -19,10 +19,11 @@ import { toySpot } from "./exchanges/toy/ToyAdapter.ts"
 import { toy } from "./simulator/ToyDialect.ts"
 
 const btc = "BTC/USDT"
+const perpetual = "BTC/USDT:USDT"
 
 const simulator = Layer.orDie(Simulator.layer({
-  dialects: [mexcSpotDialect, gateSpotDialect, toy],
-  pairs: [btc],
+  dialects: [mexcSpotDialect, gateSpotDialect, gateFuturesDialect, toy],
+  pairs: [btc, perpetual],
   limits: "off"
 }))
 
@@ -34,6 +35,8 @@ const environment = Effect.map(Simulator.Simulator, ({ urls }) =>
       MEXC_SPOT_REST_URL: urls["mexc-spot"]!.rest,
       GATE_SPOT_WS_URL: urls["gate-spot"]!.ws,
       GATE_SPOT_REST_URL: urls["gate-spot"]!.rest,
+      GATE_FUTURES_WS_URL: urls["gate-futures"]!.ws,
+      GATE_FUTURES_REST_URL: urls["gate-futures"]!.rest,
       TOY_WS_URL: urls["toy"]!.ws,
       TOY_REST_URL: urls["toy"]!.rest
     }
@@ -48,15 +51,16 @@ const simulated = <A, E>(body: Effect.Effect<A, E, Simulator.Simulator | Scope.S
 
 const firstTicker = Effect.gen(function*() {
   const websocket = yield* PublicWebsocket
-  const stream = yield* websocket.feed(Channel.bookTicker(btc))
+  const pair = websocket.exchange === "gate-futures" ? perpetual : btc
+  const stream = yield* websocket.feed(Channel.bookTicker(pair))
   const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
-  assert.strictEqual(item?._tag === "Data" ? item.value.pair : null, btc)
+  assert.strictEqual(item?._tag === "Data" ? item.value.pair : null, pair)
   return websocket.exchange
 })
 
 describe("Exchanges", () => {
   it("knows its ids and no others", () => {
-    assert.deepStrictEqual([...Exchanges.ids].sort(), ["gate-spot", "mexc-spot"])
+    assert.deepStrictEqual([...Exchanges.ids].sort(), ["gate-futures", "gate-spot", "mexc-spot"])
     assert.isTrue(Exchanges.isKnown("gate-spot"))
     assert.isFalse(Exchanges.isKnown("gate"))
     assert.isFalse(Exchanges.isKnown("toString"))
@@ -74,7 +78,7 @@ describe("Exchanges", () => {
         () => Exchanges.publicOf(untyped)
       ]
     ) {
-      assert.throws(call, TypeError, "unknown exchange gate; known are gate-spot, mexc-spot")
+      assert.throws(call, TypeError, "unknown exchange gate; known are gate-futures, gate-spot, mexc-spot")
     }
   })
 

@@ -44,7 +44,16 @@ describe("lint", () => {
     })
   }
 
-  for (const code of ["Math.random()", "process.hrtime()", "crypto.randomUUID()"]) {
+  for (
+    const code of [
+      "Math.random()",
+      "process.hrtime()",
+      "process.uptime()",
+      "crypto.randomUUID()",
+      "crypto.getRandomValues(new Uint8Array(1))",
+      "AbortSignal.timeout(1)"
+    ]
+  ) {
     it(`keeps ${code} out of src`, () => {
       assert.deepStrictEqual(refusalsOf("src/A.ts", `export const a = () => ${code}\n`), [
         "eslint(no-restricted-properties)"
@@ -52,9 +61,26 @@ describe("lint", () => {
     })
   }
 
-  it("keeps Node's timers out of src", () => {
-    const text = "import { setTimeout } from \"node:timers/promises\"\nexport const a = setTimeout\n"
-    assert.deepStrictEqual(refusalsOf("src/A.ts", text), ["eslint(no-restricted-imports)"])
+  for (
+    const [name, module] of [
+      ["setTimeout", "node:timers/promises"],
+      ["setTimeout", "timers/promises"],
+      ["setInterval", "node:timers"],
+      ["performance", "node:perf_hooks"],
+      ["randomInt", "node:crypto"]
+    ] as const
+  ) {
+    it(`keeps ${name} of ${module} out of src, wherever it stands`, () => {
+      const text = `import { ${name} } from "${module}"\nexport const a = ${name}\n`
+      for (const path of ["src/A.ts", "src/connection/Clock.ts", "src/cli/deep/A.ts"]) {
+        assert.include(refusalsOf(path, text), "eslint(no-restricted-imports)")
+      }
+    })
+  }
+
+  it("lets src sign with node:crypto", () => {
+    const text = "import { createHmac } from \"node:crypto\"\nexport const a = createHmac\n"
+    assert.deepStrictEqual(refusalsOf("src/A.ts", text), [])
   })
 
   it("lets src queue microtasks, and scripts read the time", () => {

@@ -149,6 +149,7 @@ describe("exports", () => {
       "/domain/Market",
       "/composite/OrderBook",
       "/simulator",
+      "/JournalFile",
       "/package.json"
     ]
   ) {
@@ -195,7 +196,7 @@ registerHooks({ load: (url, context, next) => { console.log(url); return next(ur
     const loaded = stdout.trim().split("\n")
     assert.isTrue(loaded.some((url) => url.endsWith("/effect-exchange/dist/index.js")), stdout)
     const unwanted =
-      /\/@effect\/platform-node|\/effect-exchange\/dist\/(?:simulator|cli)\/|\/effect-exchange\/dist\/\S*Dialect\.js/
+      /\/@effect\/platform-node|\/effect-exchange\/dist\/(?:simulator|cli)\/|\/effect-exchange\/dist\/(?:\S*Dialect|JournalFile)\.js/
     assert.deepStrictEqual(loaded.filter((url) => unwanted.test(url)), [])
   })
 })

@@ -26,7 +26,8 @@ const expected: ReadonlyArray<readonly [page: string, heading: string, output: R
     "Swap the Layer, swap the exchange",
     /^MEXC: (?:buy|sell) [\d.]+ ETH\nGate: (?:buy|sell) [\d.]+ ETH\n$/
   ],
-  ["README.md", "Test your program without an exchange", /^the program sees the gap\n$/]
+  ["README.md", "Test your program without an exchange", /^the program sees the gap\n$/],
+  ["docs/recording.md", "In a program", /^the same trades\n$/]
 ]
 
 /** What a fragment that imports nothing is about. */

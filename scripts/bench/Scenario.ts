@@ -206,8 +206,19 @@ export const makeWorld = (
       return book(index, limit)
     },
     ticker: () => tickerOf(index, 0, firstVersion),
+    // The session asks which pairs are traded most; here all are alike.
     statistics: () => {
-      throw new Error("no benchmark asks for statistics")
+      const price = priceAt(gridOf(index), "bid", 0)
+      return {
+        open: price,
+        high: price,
+        low: price,
+        last: price,
+        quantity: "1",
+        baseVolume: "1",
+        quoteVolume: price,
+        time
+      }
     }
   }]))
   return {

@@ -24,6 +24,16 @@ export const hearts: ReadonlyArray<Heart> = [
     tests: ["test/session/BufferSubscriber.test.ts", "test/session/Subscriber.test.ts"]
   },
   {
+    name: "silence",
+    files: ["src/session/ArrivalModel.ts", "src/session/SilenceWatch.ts"],
+    tests: ["test/session/ArrivalModel.test.ts", "test/session/SilenceWatch.test.ts"]
+  },
+  {
+    name: "merging of connections",
+    files: ["src/session/Lanes.ts", "src/session/LaneOrder.ts"],
+    tests: ["test/session/Lanes.test.ts", "test/session/LanedBooks.test.ts"]
+  },
+  {
     name: "MEXC decoder",
     files: ["src/exchanges/mexc/MexcDecode.ts"],
     tests: ["test/exchanges/mexcDecode.test.ts"]
@@ -33,15 +43,19 @@ export const hearts: ReadonlyArray<Heart> = [
     files: [
       "src/exchanges/mexc/MexcWire.ts",
       "src/exchanges/mexc/MexcChannels.ts",
-      "src/exchanges/mexc/MexcControl.ts",
       "src/exchanges/mexc/MexcText.ts"
     ],
-    tests: ["test/exchanges/mexcDecode.test.ts", "test/exchanges/mexcSpot.test.ts"]
+    tests: ["test/exchanges/mexcWire.test.ts"]
+  },
+  {
+    name: "MEXC answers",
+    files: ["src/exchanges/mexc/MexcControl.ts"],
+    tests: ["test/exchanges/mexcWire.test.ts"]
   },
   {
     name: "Gate fast path",
     files: ["src/exchanges/gate/GateScanner.ts", "src/exchanges/gate/GateFast.ts"],
-    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateProperties.test.ts"]
+    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateMutants.test.ts"]
   },
   {
     name: "Gate decoder",
@@ -51,6 +65,10 @@ export const hearts: ReadonlyArray<Heart> = [
       "src/exchanges/gate/GateEvents.ts",
       "src/exchanges/gate/GateTopics.ts"
     ],
-    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateFixtures.test.ts"]
+    tests: [
+      "test/exchanges/gateDecode.test.ts",
+      "test/exchanges/gateMutants.test.ts",
+      "test/exchanges/gateFixtures.test.ts"
+    ]
   }
 ]

@@ -28,6 +28,7 @@ interface SharedCase {
 
 const sharedFiles: Readonly<Record<string, string>> = {
   "gate-spot": "gateio-spot.malformed.jsonl",
+  "gate-futures": "gateio-futures.malformed.jsonl",
   "mexc-spot": "mexc-spot.malformed.jsonl"
 }
 

@@ -1,7 +1,9 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as Books from "./cases/Books.ts"
+import * as Continuity from "./cases/Continuity.ts"
 import * as Demo from "./cases/Demo.ts"
 import * as Determinism from "./cases/Determinism.ts"
+import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
 import * as Judges from "./cases/Judges.ts"
 import * as Ledger from "./cases/Ledger.ts"
@@ -9,6 +11,9 @@ import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
 import * as Recovery from "./cases/Recovery.ts"
+import * as Replay from "./cases/Replay.ts"
+import * as Scale from "./cases/Scale.ts"
+import * as Silence from "./cases/Silence.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
 
@@ -19,10 +24,16 @@ export const cases: ReadonlyArray<Case> = [
   Judges.judges,
   Ledger.ledger,
   Recovery.recovery,
+  Scale.scale,
+  Continuity.rotation,
+  Continuity.redundancy,
   MalformedInput.malformed,
   Mutants.mutants,
+  FaultCatalogue.faults,
   Metrics.metrics,
   Demo.demonstration,
   Suites.packed,
-  Determinism.determinism
+  Determinism.determinism,
+  Replay.replay,
+  Silence.silence
 ]

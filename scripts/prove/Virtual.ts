@@ -6,7 +6,7 @@ import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
-import type { WebsocketOptions } from "../../src/ExchangeFactory.ts"
+import type { RedundantOptions, WebsocketOptions } from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
@@ -35,7 +35,7 @@ export interface Setup {
   readonly subject: Exchange.Subject
   readonly seed: number
   readonly simulator?: Partial<SimulatorOptions>
-  readonly options?: WebsocketOptions
+  readonly options?: RedundantOptions
 }
 
 /** Runs the body over the Layer under a virtual clock that passes by itself. Metrics have a registry of their own. */

@@ -1,6 +1,7 @@
 /** All rows, in the order of the page. */
 import { Effect } from "effect"
 import * as Books from "./Books.ts"
+import * as Candles from "./Candles.ts"
 import * as Install from "./Install.ts"
 import * as Lifeless from "./Lifeless.ts"
 import * as Load from "./Load.ts"
@@ -23,7 +24,8 @@ export const outcomes = (settings: Settings): Effect.Effect<ReadonlyArray<Row>, 
       Refusals.blocked,
       Refusals.rejected,
       () => Install.plainInstall,
-      Load.burst
+      Load.burst,
+      Candles.volume
     ],
     settings,
     "unbounded"

@@ -82,7 +82,8 @@ const differs = (
 /** In minus out: 0 when every event is accounted for. */
 const imbalance = (topic: TopicPerformance): number =>
   topic.received + topic.reconciled -
-  (topic.delivered + topic.conflated + topic.dropped + topic.stale + topic.abandoned + topic.unrouted)
+  (topic.delivered + topic.conflated + topic.dropped + topic.stale + topic.abandoned + topic.unrouted +
+    topic.duplicates)
 
 export interface Ledger {
   readonly topics: number
@@ -137,14 +138,15 @@ export class Client {
     return this.#books.status
   }
 
-  /** Each book against the simulator's at the same version. One that is out of sync gets some time to come back. */
+  /** Each book against the simulator's at the same version. All that are out of sync get so long to come back, ms. */
   compare(truth: Truth, patience: number): Effect.Effect<Comparison, Error> {
     return Effect.gen({ self: this }, function*() {
       const stale: Array<string> = []
       const wrong: Array<string> = []
       let compared = 0
+      const deadline = performance.now() + patience
       for (const pair of this.pairs) {
-        const found = yield* this.#synced(pair, patience)
+        const found = yield* this.#synced(pair, deadline)
         const name = `${this.exchange} ${pair}`
         if (found === null) {
           const live = this.#books.get(pair)
@@ -166,12 +168,12 @@ export class Client {
   }
 
   /** A copy of the book with its version; null when it does not come into sync in time. */
-  #synced(pair: TradingPair, patience: number): Effect.Effect<{ readonly version: number; readonly own: Top } | null> {
+  #synced(pair: TradingPair, deadline: number): Effect.Effect<{ readonly version: number; readonly own: Top } | null> {
     return Effect.gen({ self: this }, function*() {
-      for (let waited = 0;; waited += 100) {
+      while (true) {
         const live = this.#books.get(pair)
         if (live?._tag === "Synced") return { version: Number(live.book.version), own: live.book.top(depth) }
-        if (waited >= patience) return null
+        if (performance.now() >= deadline) return null
         yield* Effect.sleep(100)
       }
     })

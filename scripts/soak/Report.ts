@@ -111,6 +111,10 @@ const checkRow = (one: ExchangeReport) =>
 
 const endings = { duration: "ran to its end", signal: "ended by a signal", failure: "ended by a failure" } as const
 
+/** `1 mismatch`, `2 mismatches`. */
+export const countOf = ({ mismatches }: Report): string =>
+  `${mismatches.length} ${mismatches.length === 1 ? "mismatch" : "mismatches"}`
+
 export const markdown = (report: Report): string => {
   const { exchanges, faults, memory, mismatches, simulator } = report
   return `# Soak of ${duration(report.tookMs)}
@@ -121,7 +125,7 @@ Revision ${report.revision}, Node ${report.node}, ${report.machine}. Client and 
 **${
     mismatches.length === 0
       ? "Nothing was wrong"
-      : `${mismatches.length} mismatches`
+      : countOf(report)
   }** in ${report.rounds} rounds of comparing every book.
 ${mismatches.map((mismatch) => `- ${mismatch}`).join("\n")}
 ## What came

@@ -65,6 +65,8 @@ interface Running {
   readonly memory: Memory
   readonly faults: Map<string, number>
   readonly findings: Findings
+  /** Until when the books of an exchange may be out of sync, ms. */
+  readonly staleUntil: Map<string, number>
   readonly compared: Map<string, { compared: number; stale: number; wrong: number }>
   rounds: number
 }
@@ -75,24 +77,28 @@ const now = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
 const compareAll = Effect.fnUntraced(function*(running: Running, patience: number) {
   for (const client of running.clients) {
-    const { compared, stale, wrong } = yield* client.compare(running.truth, patience)
+    const allowed = Math.max(0, (running.staleUntil.get(client.exchange) ?? 0) - now()) + patience
+    const { compared, stale, wrong } = yield* client.compare(running.truth, allowed)
     const total = running.compared.get(client.exchange) ?? { compared: 0, stale: 0, wrong: 0 }
     running.compared.set(client.exchange, {
       compared: total.compared + compared,
       stale: total.stale + stale.length,
       wrong: total.wrong + wrong.length
     })
-    running.findings.add([...wrong, ...stale.map((text) => `not in sync within ${patience} ms: ${text}`)])
+    running.findings.add([...wrong, ...stale.map((text) => `not in sync within ${allowed} ms: ${text}`)])
   }
   running.rounds++
 })
 
 const injectNext = Effect.fnUntraced(function*(running: Running, plan: ReadonlyArray<string>, draws: Virtual.Draws) {
-  const planned = FaultPlan.next(plan, running.clients.map(({ exchange }) => exchange), draws)
-  const companion = FaultPlan.companionOf(planned)
-  yield* running.truth.inject(planned.fault)
-  if (companion !== null) yield* running.truth.inject(companion)
-  running.faults.set(planned.kind, (running.faults.get(planned.kind) ?? 0) + 1)
+  const { exchange, faults, kind, staleFor } = FaultPlan.next(
+    plan,
+    running.clients.map((client) => client.exchange),
+    draws
+  )
+  yield* Effect.forEach(faults, running.truth.inject, { discard: true })
+  running.faults.set(kind, (running.faults.get(kind) ?? 0) + 1)
+  if (staleFor > 0) running.staleUntil.set(exchange, now() + staleFor)
 })
 
 /** For ever, at this pace. */
@@ -268,6 +274,7 @@ const soak = Effect.fnUntraced(function*(options: Options) {
     memory: new Memory(),
     faults: new Map(),
     findings: new Findings(),
+    staleUntil: new Map(),
     compared: new Map(),
     rounds: 0
   }
@@ -340,7 +347,8 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
         Flag.withDescription(
           `all (default), none, or faults of your own separated by blanks. All: ${FaultPlan.names.join(", ")}`
         ),
-        Flag.withDefault("all")
+        Flags.readAs("faults", FaultPlan.read),
+        Flag.withDefault(FaultPlan.names)
       ),
       pairs: Flags.int("pairs", 1, 2_000).pipe(
         Flag.withDescription("Pairs of each exchange (default 20)"),
@@ -366,7 +374,7 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function*({ duration, exchanges, faults, out, pairs, rate, seed }) {
       const report = yield* soak({
         duration: Duration.toMillis(duration),
-        faults: FaultPlan.read(faults),
+        faults,
         pairs,
         exchanges,
         seed,
@@ -375,7 +383,7 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
       })
       if (Option.isSome(out)) write(report, out.value)
       yield* Console.log(Report.markdown(report))
-      if (report.mismatches.length > 0) yield* Failure.failed(`${report.mismatches.length} mismatches`)
+      if (report.mismatches.length > 0) yield* Failure.failed(Report.countOf(report))
     })
   ).pipe(
     Command.withDescription(

@@ -1,7 +1,7 @@
 /** The process around `soak`: the first Ctrl-C asks for the report, the second one ends it. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Deferred, Effect, Exit } from "effect"
-import { Command } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import * as Failure from "../../src/cli/Failure.ts"
 import { commandOf } from "./Soak.ts"
 
@@ -17,6 +17,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 const exit = await Effect.runPromiseExit(
   Effect.provide(Command.run(commandOf(stop), { version: "1" }), NodeServices.layer)
 )
-// What is not an error of the command line has not been told yet.
-if (Exit.isFailure(exit)) console.error(Cause.pretty(exit.cause))
+const isTold = (error: unknown): boolean => CliError.isCliError(error) || error instanceof Failure.CommandFailed
+// The command line has told its own errors; anything else has not been told yet.
+if (Exit.isFailure(exit) && !isTold(Cause.squash(exit.cause))) console.error(Cause.pretty(exit.cause))
 process.exit(Failure.exitCode(exit))

@@ -1,16 +1,19 @@
 /** What the demo knows of several exchanges: newest prices, never stale ones, and what has been counted. */
 import type { LiveBook, OrderBooksStatus } from "../composite/OrderBooks.ts"
 import type { ConnectionStatus, Gap } from "../domain/Feed.ts"
-import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
-import type { BookTicker } from "../domain/Market.ts"
+import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
+import type { BookTicker, FuturesTicker } from "../domain/Market.ts"
 import type { Performance, PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 
 /** One exchange's side of the board, written by the session's handlers in the socket's own turn. */
 export class ExchangeBoard<Id extends ExchangeId = ExchangeId> {
   readonly id: Id
   readonly name: string
+  readonly kind: Instrument["kind"]
   /** The newest ticker of each pair; none while it may be out of date. */
   readonly tickers = new Map<TradingPair, BookTicker>()
+  /** The newest prices and funding of each perpetual; none while they may be out of date. */
+  readonly futures = new Map<TradingPair, FuturesTicker>()
   /** Tickers by pair since the start. */
   readonly updates = new Map<TradingPair, number>()
   readonly connections = new Map<number, ConnectionStatus>()
@@ -23,13 +26,17 @@ export class ExchangeBoard<Id extends ExchangeId = ExchangeId> {
   /** Why nothing more comes of this exchange; null while it runs. */
   failure: string | null = null
 
-  constructor(id: Id, name: string) {
+  constructor(id: Id, name: string, kind: Instrument["kind"] = "spot") {
     this.id = id
     this.name = name
+    this.kind = kind
   }
 
   readonly handlers: PublicWebsocketHandlers = {
     onBookTicker: (ticker) => this.onBookTicker(ticker),
+    onFuturesTicker: (ticker) => {
+      if (ticker.pair !== null) this.futures.set(ticker.pair, ticker)
+    },
     onGap: (gap) => this.onGap(gap),
     onStatus: (status) => this.onStatus(status)
   }
@@ -43,13 +50,18 @@ export class ExchangeBoard<Id extends ExchangeId = ExchangeId> {
   }
 
   onGap(gap: Gap): void {
-    if (gap.channel === "BookTicker" && gap.pair !== null) this.tickers.delete(gap.pair)
+    if (gap.pair === null) return
+    if (gap.channel === "BookTicker") this.tickers.delete(gap.pair)
+    if (gap.channel === "FuturesTicker") this.futures.delete(gap.pair)
   }
 
   /** Which topics a connection has is not known here: whichever was lost, no price is shown until the next one comes. */
   onStatus(status: ConnectionStatus): void {
     this.connections.set(status.connection, status)
-    if (status._tag === "Disconnected") this.tickers.clear()
+    if (status._tag === "Disconnected") {
+      this.tickers.clear()
+      this.futures.clear()
+    }
     if (status._tag === "Closed") this.connections.delete(status.connection)
   }
 

@@ -1,5 +1,5 @@
-/** `exchange demo`: MEXC and Gate side by side, from the simulator or live. */
-import { Clock, Deferred, Effect, Exit, Option, Schedule } from "effect"
+/** `exchange demo`: two spot markets side by side and the perpetuals of a third, from the simulator or live. */
+import { Array, Clock, Deferred, Effect, Exit, Option, Schedule } from "effect"
 import type { Config, Layer, Stdio } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
@@ -9,7 +9,7 @@ import * as Exchanges from "../Exchanges.ts"
 import type { KnownExchange } from "../Exchanges.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
 import { ExchangeBoard } from "./Board.ts"
-import { DemoView } from "./DemoView.ts"
+import { DemoView, perpetualOf } from "./DemoView.ts"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Lifetime from "./Lifetime.ts"
@@ -33,9 +33,7 @@ const defaultPairs: NonEmptyReadonlyArray<TradingPair> = [
   "AVAX/USDT",
   "LINK/USDT",
   "LTC/USDT",
-  "DOT/USDT",
-  "TRX/USDT",
-  "UNI/USDT"
+  "DOT/USDT"
 ]
 
 type Pairs = NonEmptyReadonlyArray<TradingPair>
@@ -49,7 +47,9 @@ const refresh = (board: ExchangeBoard, books: OrderBooks.OrderBooks["Service"]) 
   })
 
 /** Keeps an exchange's side of the board, until the exchange refuses for good. */
-const follow = Effect.fnUntraced(function*(board: ExchangeBoard, pairs: Pairs) {
+const follow = Effect.fnUntraced(function*(board: ExchangeBoard, named: Pairs) {
+  const isSwap = board.kind === "swap"
+  const pairs: Pairs = isSwap ? Array.map(named, perpetualOf) : named
   const websocket = yield* PublicWebsocket
   yield* websocket.handle(board.handlers)
   const books = yield* OrderBooks.make(pairs)
@@ -63,7 +63,7 @@ const follow = Effect.fnUntraced(function*(board: ExchangeBoard, pairs: Pairs) {
     return update
   })
   yield* Effect.forkScoped(Effect.schedule(update, Schedule.spaced("250 millis")))
-  const { rejected } = yield* websocket.initialize(pairs, ["BookTicker"])
+  const { rejected } = yield* websocket.initialize(pairs, isSwap ? ["BookTicker", "FuturesTicker"] : ["BookTicker"])
   for (const [pair, error] of rejected) {
     board.rejected.set(pair, error.message)
     yield* Effect.logWarning(error.message)
@@ -101,7 +101,7 @@ const followAll = Effect.fnUntraced(function*(
   return yield* failures[0]!
 })
 
-const demoExchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot"]
+const demoExchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot", "gate-futures"]
 
 const live = Effect.as(
   Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
@@ -115,7 +115,8 @@ const simulated = (options: SimulatorProcess.SimulatorProcessOptions) =>
   }))
 
 const checkPairs = (pairs: Pairs): Effect.Effect<void, Failure.CommandFailed> => {
-  const bad = pairs.find((pair) => demoExchanges.some((id) => Exchanges.get(id).symbol(pair) === null))
+  const spot = demoExchanges.map((id) => Exchanges.get(id)).filter(({ kind }) => kind === "spot")
+  const bad = pairs.find((pair) => spot.some((adapter) => adapter.symbol(pair) === null))
   return bad === undefined ? Effect.void : Effect.fail(Failure.usage(`${bad} is not a pair of a spot market`))
 }
 
@@ -132,7 +133,10 @@ const prepare = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
   const log = json ? Logging.direct : yield* Live.logging
-  const boards = demoExchanges.map((id) => new ExchangeBoard(id, Exchanges.get(id).name))
+  const boards = demoExchanges.map((id) => {
+    const { kind, name } = Exchanges.get(id)
+    return new ExchangeBoard(id, name, kind)
+  })
   const view = new DemoView({
     boards,
     pairs,
@@ -200,10 +204,10 @@ export const command = Command.make(
 ).pipe(
   Command.withDescription(
     "Show MEXC spot and Gate spot side by side: best bid and ask, the edge between them, update rates, latency and " +
-      "connections. The prices come from a simulator in a process of its own, over real WebSockets; --live takes the real " +
+      "connections; and Gate's perpetuals with mark, index and funding. The prices come from a simulator in a process of its own, over real WebSockets; --live takes the real " +
       "exchanges. Redraws in place on a terminal, prints lines elsewhere."
   ),
-  Command.withShortDescription("Show two exchanges side by side"),
+  Command.withShortDescription("Show exchanges side by side"),
   Command.withExamples([
     { command: "exchange demo", description: "Until q or Ctrl-C" },
     { command: "exchange demo --duration 5s --json", description: "Five seconds, then one line of JSON" },

@@ -1,6 +1,8 @@
 /** What the demo shows: pure text made from its board. */
 import { Record } from "effect"
-import type { TradingPair } from "../domain/Instrument.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { pairOf, partsOf } from "../domain/Instrument.ts"
+import type { FuturesTicker } from "../domain/Market.ts"
 import type { Percentiles } from "../PublicWebsocket.ts"
 import * as Board from "./Board.ts"
 import type { ExchangeBoard } from "./Board.ts"
@@ -23,12 +25,15 @@ export interface DemoViewOptions {
   readonly log: (count: number) => ReadonlyArray<string>
 }
 
+/** Lines of the log, and on a terminal of the usual 24 rows. */
 const logLines = 4
+const fewLogLines = 1
+const tallFrom = 30
 
 const percentiles = (value: Percentiles | null): string =>
   value === null || value.count === 0
     ? Style.none
-    : [value.p50, value.p95, value.p99].map((millis) => millis.toFixed(2)).join("/")
+    : [value.p50, value.p99].map((millis) => millis.toFixed(millis < 10 ? 2 : 0)).join("/")
 
 /** Before the session has been asked for the first time. */
 const nothingCounted = {
@@ -43,6 +48,20 @@ const nothingCounted = {
 
 const errorCount = (errors: Readonly<Record<string, number>>): number =>
   Object.values(errors).reduce((sum, count) => sum + count, 0)
+
+/** The perpetual of a pair, settled in its quote. */
+export const perpetualOf = (pair: TradingPair): TradingPair => {
+  const { base, quote } = partsOf(pair)
+  return pairOf(base, quote, quote)
+}
+
+const futuresEntry = ([pair, ticker]: readonly [TradingPair, FuturesTicker]) =>
+  [pair, {
+    mark: ticker.markPrice === null ? null : Style.decimal(ticker.markPrice),
+    index: ticker.indexPrice === null ? null : Style.decimal(ticker.indexPrice),
+    fundingRate: ticker.fundingRate === null ? null : Style.decimal(ticker.fundingRate),
+    nextFundingTime: ticker.nextFundingTime
+  }] as const
 
 export class DemoView implements View {
   readonly #options: DemoViewOptions
@@ -63,20 +82,28 @@ export class DemoView implements View {
     this.#exchangeRates = new Map(options.boards.map((board) => [board, new Rate(this.#startedAt)]))
   }
 
-  readonly screen = (): ReadonlyArray<string> => {
+  /** Perpetuals give way where there are too few rows for everything. */
+  readonly screen = (rows = Number.POSITIVE_INFINITY): ReadonlyArray<string> => {
     const { style, log } = this.#options
-    return [
-      this.#title(),
-      "",
-      ...this.tables(),
-      "",
-      style.dim("q or Ctrl-C ends it"),
-      ...log(logLines).map(style.yellow)
-    ]
+    const logged = log(rows < tallFrom ? fewLogLines : logLines).map(style.yellow)
+    const perpetuals = Math.max(1, rows - this.#fixedLines() - logged.length)
+    return [`${this.#title()}  ${style.dim("q ends it")}`, "", ...this.tables(perpetuals), ...logged]
   }
 
-  /** Both tables, as they stand now. */
-  readonly tables = (): ReadonlyArray<string> => [...this.#pairTable(), "", ...this.#exchangeTable()]
+  /** Of the picture, without log and perpetuals: titles and blank lines, a row for each pair and each exchange. */
+  #fixedLines(): number {
+    const { boards, pairs } = this.#options
+    const swaps = boards.length - this.#spot.length
+    return 2 + (1 + pairs.length) + 1 + 2 * swaps + (1 + boards.length)
+  }
+
+  /** The tables as they stand now, with at most so many perpetuals. */
+  readonly tables = (perpetuals = Number.POSITIVE_INFINITY): ReadonlyArray<string> => [
+    ...this.#pairTable(),
+    "",
+    ...this.#futuresTables(perpetuals),
+    ...this.#exchangeTable()
+  ]
 
   readonly lines = (): ReadonlyArray<string> => {
     const hasPrices = this.#options.boards.some(({ tickers }) => tickers.size > 0)
@@ -85,33 +112,36 @@ export class DemoView implements View {
 
   #title(): string {
     const { boards, source, seed, now, style } = this.#options
+    const names = boards.map(({ name }) => name)
     const origin = source === "live" ? "LIVE" : `simulated, seed ${seed}`
-    return `${style.bold(boards.map(({ name }) => name).join(" and "))}  ${origin}  ${
+    return `${style.bold(`${names.slice(0, -1).join(", ")} and ${names.at(-1)}`)}  ${origin}  ${
       Style.elapsed(now() - this.#startedAt)
     }`
   }
 
+  get #spot(): ReadonlyArray<ExchangeBoard> {
+    return this.#options.boards.filter(({ kind }) => kind === "spot")
+  }
+
   #pairTable(): ReadonlyArray<string> {
-    const { boards, pairs, style } = this.#options
+    const { pairs, style } = this.#options
     const columns: ReadonlyArray<Table.Column> = [
       { title: "PAIR", align: "left", width: 9 },
-      ...boards.flatMap((board) => [
-        { title: `${this.#shortName(board)} BID`, width: 10 },
-        { title: `${this.#shortName(board)} ASK`, width: 10 }
+      ...this.#spot.flatMap((board) => [
+        { title: `${this.#shortName(board)} BID`, width: 9 },
+        { title: `${this.#shortName(board)} ASK`, width: 9 }
       ]),
-      { title: "EDGE bps", width: 8 },
+      { title: "EDGE bps", width: 10 },
       { title: "UPD/s", width: 5 },
-      { title: "BUY > SELL", align: "left", width: 21 },
-      { title: "BOOKS", align: "left", width: 15 }
+      { title: "BOOKS", align: "left" }
     ]
     const [titles = "", ...rows] = Table.format(columns, pairs.map((pair) => this.#pairRow(pair)))
     return [style.dim(titles), ...rows]
   }
 
   #pairRow(pair: TradingPair): ReadonlyArray<string> {
-    const { boards, now, style } = this.#options
-    const edge = Board.bestEdge(pair, boards)
-    const bps = Style.fixed(edge?.bps ?? null, 2)
+    const { now } = this.#options
+    const boards = this.#spot
     const count = boards.reduce((sum, { updates }) => sum + (updates.get(pair) ?? 0), 0)
     return [
       pair,
@@ -119,10 +149,58 @@ export class DemoView implements View {
         Style.decimal(tickers.get(pair)?.bidPrice),
         Style.decimal(tickers.get(pair)?.askPrice)
       ]),
-      edge !== null && edge.bps > 0 ? style.green(bps) : bps,
+      this.#edge(pair),
       Style.fixed(this.#pairRates.get(pair)!.sample(now(), count), 0),
-      edge === null ? Style.none : `${edge.buy} > ${edge.sell}`,
-      boards.map((board) => this.#book(board, pair)).join(" / ")
+      boards.map((board) => this.#book(board, pair)).join("/")
+    ]
+  }
+
+  /** `G>M 1.23`: buy on G, sell on M. */
+  #edge(pair: TradingPair): string {
+    const { style } = this.#options
+    const boards = this.#spot
+    const edge = Board.bestEdge(pair, boards)
+    if (edge === null) return Style.none
+    const initial = (id: ExchangeId) => this.#shortName(boards.find((board) => board.id === id)!).slice(0, 1)
+    const text = `${initial(edge.buy)}>${initial(edge.sell)} ${Style.fixed(edge.bps, 2)}`
+    return edge.bps > 0 ? style.green(text) : text
+  }
+
+  /** One table for each exchange of perpetuals. */
+  #futuresTables(most: number): ReadonlyArray<string> {
+    const { boards } = this.#options
+    return boards.filter(({ kind }) => kind === "swap").flatMap((board) => [...this.#futuresTable(board, most), ""])
+  }
+
+  #futuresTable(board: ExchangeBoard, most: number): ReadonlyArray<string> {
+    const { pairs, style } = this.#options
+    const columns: ReadonlyArray<Table.Column> = [
+      { title: "PERPETUAL", align: "left", width: 13 },
+      { title: "BID", width: 9 },
+      { title: "ASK", width: 9 },
+      { title: "MARK", width: 9 },
+      { title: "INDEX", width: 9 },
+      { title: "FUNDING %", width: 9 },
+      { title: "IN", width: 7 }
+    ]
+    const [titles = "", ...rows] = Table.format(
+      columns,
+      pairs.slice(0, most).map((pair) => this.#futuresRow(board, perpetualOf(pair)))
+    )
+    return [style.dim(titles), ...rows]
+  }
+
+  #futuresRow({ futures, tickers }: ExchangeBoard, pair: TradingPair): ReadonlyArray<string> {
+    const ticker = tickers.get(pair)
+    const future = futures.get(pair)
+    return [
+      pair,
+      Style.decimal(ticker?.bidPrice),
+      Style.decimal(ticker?.askPrice),
+      Style.decimal(future?.markPrice),
+      Style.decimal(future?.indexPrice),
+      Style.percent(future?.fundingRate, 4),
+      Style.until(future?.nextFundingTime, this.#options.now())
     ]
   }
 
@@ -130,28 +208,27 @@ export class DemoView implements View {
     const { style } = this.#options
     const live = board.bookOf(pair)
     if (live === undefined) return Style.none
-    return live._tag === "Synced" ? "synced" : style.red("stale")
+    return live._tag === "Synced" ? "ok" : style.red("stale")
   }
 
-  /** The first word of the name, where that tells the exchanges apart. */
+  /** The first word of the name, where that tells the spot exchanges apart. */
   #shortName({ name }: ExchangeBoard): string {
     const [first = name] = name.split(" ")
-    return this.#options.boards.filter((board) => board.name.startsWith(`${first} `)).length === 1 ? first : name
+    return this.#spot.filter((board) => board.name.startsWith(`${first} `)).length === 1 ? first : name
   }
 
   #exchangeTable(): ReadonlyArray<string> {
     const { boards, style } = this.#options
     const columns: ReadonlyArray<Table.Column> = [
-      { title: "EXCHANGE", align: "left", width: 9 },
-      { title: "STATE", align: "left", width: 12 },
+      { title: "EXCHANGE", align: "left", width: 12 },
+      { title: "STATE", align: "left", width: 9 },
       { title: "UPD/s", width: 5 },
-      { title: "LATENCY p50/p95/p99 ms", width: 22 },
-      { title: "HAND-OVER p50/p95/p99 ms", width: 24 },
+      { title: "LATENCY ms", width: 10 },
+      { title: "HAND-OVER", width: 9 },
       { title: "BOOKS", width: 5 },
       { title: "GAPS" },
-      { title: "RECONNECTS" },
-      { title: "ERRORS" },
-      { title: "UPDATES", width: 8 }
+      { title: "RECON" },
+      { title: "ERR" }
     ]
     const [titles = "", ...rows] = Table.format(columns, boards.map((board) => this.#exchangeRow(board)))
     return [style.dim(titles), ...rows]
@@ -170,14 +247,14 @@ export class DemoView implements View {
       books === null ? Style.none : `${books.synced}/${books.tracked}`,
       String(performance.gaps),
       String(performance.reconnects),
-      String(errorCount(performance.errors)),
-      String(board.tickerCount)
+      String(errorCount(performance.errors))
     ]
   }
 
-  /** Pairs that have had a price from every exchange. */
+  /** Pairs that have had a price from every spot exchange. */
   get pairsSeen(): number {
-    const { boards, pairs } = this.#options
+    const { pairs } = this.#options
+    const boards = this.#spot
     return pairs.filter((pair) => boards.every(({ updates }) => updates.has(pair))).length
   }
 
@@ -191,7 +268,8 @@ export class DemoView implements View {
       pairs: pairs.length,
       pairsSeen: this.pairsSeen,
       exchanges: Object.fromEntries(boards.map((board) => [board.id, this.#exchangeSummary(board, durationMs)])),
-      spreads: Object.fromEntries(pairs.map((pair) => [pair, this.#spread(pair)]))
+      spreads: Object.fromEntries(pairs.map((pair) => [pair, this.#spread(pair)])),
+      futures: Object.fromEntries(boards.flatMap(({ futures }) => [...futures].map(futuresEntry)))
     }
   }
 
@@ -219,7 +297,7 @@ export class DemoView implements View {
   }
 
   #spread(pair: TradingPair): JsonObject {
-    const { boards } = this.#options
+    const boards = this.#spot
     const edge = Board.bestEdge(pair, boards)
     return {
       prices: Object.fromEntries(boards.map((board) => {

@@ -31,9 +31,9 @@ interface Target {
 
 const defaultDurations: Readonly<Record<Source, Duration.Duration>> = {
   simulator: Duration.seconds(10),
-  live: Duration.seconds(30),
-  testnet: Duration.seconds(30),
-  url: Duration.seconds(30)
+  live: Duration.seconds(45),
+  testnet: Duration.seconds(45),
+  url: Duration.seconds(45)
 }
 
 interface Asked {
@@ -101,7 +101,12 @@ interface Report extends Examination.Examined {
   readonly target: Target
   /** ms. */
   readonly took: number
-  readonly captures: { readonly directory: string; readonly files: ReadonlyArray<string> }
+  readonly captures: {
+    readonly directory: string
+    readonly files: ReadonlyArray<string>
+    /** Why they could not be saved. */
+    readonly error: string | null
+  }
 }
 
 const count = ({ findings }: Report, status: Status): number =>
@@ -152,27 +157,41 @@ const text = (report: Report, style: Style.Style): string => {
     }: ${pairs.join(", ")}; ${frames} frames in ${Style.fixed(took / 1000, 1)} s`,
     ...findings.flatMap((finding) => lines(finding, width, style)),
     `${count(report, "PASS")} passed, ${count(report, "FAIL")} failed, ${count(report, "SKIP")} skipped; ` +
-    `captures: ${captures.directory}`,
+    `captures: ${captures.error === null ? captures.directory : `not saved: ${captures.error}`}`,
     ""
   ].join("\n")
 }
 
 // ---- the command ----------------------------------------------------------------------------------------------------
 
-const saveCaptures = Effect.fnUntraced(function*(
+/** Where the captures go; made before anything else, so that no examination is lost for a directory. */
+const directoryOf = Effect.fnUntraced(function*(captures: Option.Option<string>) {
+  if (Option.isNone(captures)) {
+    const fileSystem = yield* FileSystem.FileSystem
+    return yield* Effect.mapError(
+      fileSystem.makeTempDirectory({ prefix: "exchange-doctor-" }),
+      (error) => Failure.failed(`cannot make a directory for the captures: ${error.message}`)
+    )
+  }
+  const directory = captures.value
+  yield* Effect.mapError(
+    Captures.makeDirectory(directory),
+    (error) => Failure.usage(`cannot save captures in ${directory}: ${error.message}`)
+  )
+  return directory
+})
+
+/** Never fails: the findings are worth more than the captures. */
+const saveCaptures = (
   adapter: ExchangeAdapter,
   url: string,
   { findings, instrumentOf, samples }: Examination.Examined,
-  wanted: Option.Option<string>
-) {
-  const fileSystem = yield* FileSystem.FileSystem
-  const directory = yield* Option.match(wanted, {
-    onNone: () => fileSystem.makeTempDirectory({ prefix: "exchange-doctor-" }),
-    onSome: (path) => Effect.succeed(path)
+  directory: string
+): Effect.Effect<Report["captures"], never, FileSystem.FileSystem> =>
+  Effect.match(Captures.write({ adapter, instrumentOf, url }, samples.of(findings), directory), {
+    onSuccess: (files) => ({ directory, files, error: null }),
+    onFailure: ({ message }) => ({ directory, files: [], error: message })
   })
-  const files = yield* Captures.write({ adapter, instrumentOf, url }, samples.of(findings), directory)
-  return { directory, files }
-})
 
 const examine = Effect.fnUntraced(function*(
   asked: Asked,
@@ -182,6 +201,7 @@ const examine = Effect.fnUntraced(function*(
   const { adapter, pairs } = asked
   const clock = yield* Clock.Clock
   const target = yield* targetOf(asked)
+  const directory = yield* directoryOf(captures)
   if (target.source === "live" || target.source === "testnet") {
     yield* Effect.logWarning(`--${target.source}: proved against the simulator, not yet run against ${adapter.name}`)
   }
@@ -193,10 +213,7 @@ const examine = Effect.fnUntraced(function*(
     duration: Option.getOrElse(duration, () => defaultDurations[target.source])
   }).pipe(Effect.mapError((error) => Failure.nothing(error.message)))
   const took = clock.currentTimeMillisUnsafe() - begun
-  const saved = yield* Effect.mapError(
-    saveCaptures(adapter, target.urls.websocket, examined, captures),
-    (error) => Failure.failed(`cannot save the captures: ${error.message}`)
-  )
+  const saved = yield* saveCaptures(adapter, target.urls.websocket, examined, directory)
   return { ...examined, adapter, target, took, captures: saved }
 }, Effect.scoped)
 
@@ -219,7 +236,7 @@ export const command = Command.make(
     pairs: Flags.optionalPairs,
     duration: Flag.String("duration").pipe(
       Flag.withMetavar("TIME"),
-      Flag.withDescription("How long data is watched: 10s, \"2 minutes\". Default: 10s of the simulator, else 30s"),
+      Flag.withDescription("How long data is watched: 10s, \"2 minutes\". Default: 10s of the simulator, else 45s"),
       Flags.readAs("duration", Flags.readDuration),
       Flag.optional
     ),
@@ -243,7 +260,12 @@ export const command = Command.make(
     const report = yield* Effect.provide(examine(asked, options.duration, options.captures), platform)
     yield* Stdout.print(options.json ? `${json(report)}\n` : text(report, Style.of(canColor)))
     const failed = count(report, "FAIL")
-    if (failed > 0) return yield* Failure.failed(`${failed} of ${report.findings.length} checks failed`)
+    const { error } = report.captures
+    const problems = [
+      ...failed > 0 ? [`${failed} of ${report.findings.length} checks failed`] : [],
+      ...error === null ? [] : [`cannot save the captures: ${error}`]
+    ]
+    if (problems.length > 0) return yield* Failure.failed(problems.join("; "))
   }, Effect.interruptible)
 ).pipe(
   Command.withDescription(

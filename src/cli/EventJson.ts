@@ -1,11 +1,12 @@
 /**
  * Domain events as JSON values for the command's output: prices, quantities, versions and ids as exact decimal text,
- * times as numbers (ms), levels as `[price, quantity]`, and null where there is nothing. Where a contract is not one
- * base unit, `contractSize` follows and every quantity in contracts has one in base units beside it: `quantityBase`
- * beside `quantity`, and a third entry in a level.
+ * times as numbers (ms), levels as `[price, quantity]`, and null where there is nothing. Events of swaps end with
+ * `contractSize`, and where that is not 1 every quantity in contracts has one in base units beside it: `quantityBase`
+ * beside `quantity`, and `bidsBase` (a quantity for each level) beside `bids`.
  */
 import { BigDecimal, Option } from "effect"
 import type { Gap } from "../domain/Feed.ts"
+import type { Instrument } from "../domain/Instrument.ts"
 import type { Levels, MarketEvent } from "../domain/Market.ts"
 import { inBase } from "../domain/Market.ts"
 import * as Numeric from "../domain/Numeric.ts"
@@ -116,6 +117,8 @@ const inContracts: ReadonlySet<string> = new Set([
   "quantity",
   "bidQuantity",
   "askQuantity",
+  "bids",
+  "asks",
   "openInterest",
   "longLiquidations",
   "shortLiquidations"
@@ -157,24 +160,34 @@ const base = (
     : product(text, Numeric.toDecimal(contractSize))
 }
 
-/** Undefined where quantities are in base anyway. */
-const contractSizeOf = (event: MarketEvent): number | null | undefined =>
-  "contractSize" in event && event.contractSize !== 1 ? event.contractSize : undefined
+/** Undefined on spot, where quantities are in base anyway. */
+const contractSizeOf = (event: MarketEvent, kind: Instrument["kind"]): number | null | undefined =>
+  "contractSize" in event && (kind === "swap" || event.contractSize !== 1) ? event.contractSize : undefined
 
-const levels = (event: MarketEvent, side: string, flat: Levels): ReadonlyArray<unknown> => {
-  const contractSize = contractSizeOf(event)
+const levels = ({ exact }: MarketEvent, side: string, flat: Levels): ReadonlyArray<unknown> => {
   const pairs: Array<unknown> = []
   for (let i = 0; i < flat.length; i += 2) {
-    const quantity = `${side}[${i + 1}]`
-    const level = [
-      decimal(event.exact, `${side}[${i}]`, flat[i]!),
-      decimal(event.exact, quantity, flat[i + 1]!)
-    ]
-    pairs.push(
-      contractSize === undefined ? level : [...level, base(contractSize, event.exact, quantity, flat[i + 1]!)]
-    )
+    pairs.push([decimal(exact, `${side}[${i}]`, flat[i]!), decimal(exact, `${side}[${i + 1}]`, flat[i + 1]!)])
   }
   return pairs
+}
+
+/** A quantity in base for each level; null while the size of a contract is not known. */
+const levelsBase = (
+  contractSize: number | null,
+  { exact }: MarketEvent,
+  side: string,
+  flat: Levels
+): ReadonlyArray<string | null> | null =>
+  contractSize === null
+    ? null
+    : flat.flatMap((value, i) => (i % 2 === 0 ? [] : [base(contractSize, exact, `${side}[${i}]`, value)]))
+
+const baseOf = (contractSize: number | null, event: MarketEvent, name: string): unknown => {
+  const value = (event as unknown as JsonObject)[name] as number | Levels | null
+  return Array.isArray(value)
+    ? levelsBase(contractSize, event, name, value as Levels)
+    : base(contractSize, event.exact, name, value as number | null)
 }
 
 const valueOf = (event: MarketEvent, name: string): unknown => {
@@ -184,14 +197,14 @@ const valueOf = (event: MarketEvent, name: string): unknown => {
   return typeof value === "number" && !times.has(name) ? decimal(event.exact, name, value) : value
 }
 
-export const event = (event: MarketEvent): JsonObject => {
-  const contractSize = contractSizeOf(event)
+/** `kind` of the market, where it is known: a contract of exactly one base unit cannot be told from spot otherwise. */
+export const event = (event: MarketEvent, kind: Instrument["kind"] = "spot"): JsonObject => {
+  const contractSize = contractSizeOf(event, kind)
   const json: Record<string, unknown> = { _tag: event._tag }
   for (const name of fields[event._tag]) {
     json[name] = valueOf(event, name)
-    if (contractSize !== undefined && inContracts.has(name)) {
-      const value = (event as unknown as JsonObject)[name] as number | null
-      json[`${name}Base`] = base(contractSize, event.exact, name, value)
+    if (contractSize !== undefined && contractSize !== 1 && inContracts.has(name)) {
+      json[`${name}Base`] = baseOf(contractSize, event, name)
     }
   }
   if (contractSize !== undefined) json["contractSize"] = contractSize === null ? null : Numeric.toDecimal(contractSize)

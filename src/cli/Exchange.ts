@@ -5,18 +5,20 @@ import * as Decode from "./Decode.ts"
 import * as Demo from "./Demo.ts"
 import * as Doctor from "./Doctor.ts"
 import * as Instruments from "./Instruments.ts"
+import * as Replay from "./Replay.ts"
 import * as Simulate from "./Simulate.ts"
 import * as Watch from "./Watch.ts"
 
 export const command = Command.make("exchange").pipe(
   Command.withDescription(
-    "Live market data of MEXC spot and Gate spot on the command line. Data goes to stdout, everything else to stderr."
+    "Live market data of MEXC spot, Gate spot and Gate futures on the command line. Data goes to stdout, everything else to stderr."
   ),
   Command.withSubcommands([
     Demo.command,
     Watch.command,
     Instruments.command,
     Decode.command,
+    Replay.command,
     Doctor.command,
     Simulate.command
   ])

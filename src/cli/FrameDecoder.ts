@@ -1,7 +1,7 @@
 /** What `exchange decode` does with a line: a frame in JSON goes through an exchange's codec, an answer in JSON comes out. */
 import { Predicate, Result, Schema } from "effect"
 import type { OutFrame } from "../connection/Connection.ts"
-import type { InstrumentOf } from "../domain/Instrument.ts"
+import type { Instrument, InstrumentOf } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Sink, Topic } from "../ExchangeAdapter.ts"
 import * as EventJson from "./EventJson.ts"
@@ -79,13 +79,15 @@ class Outcome implements Sink {
   #control: JsonObject | null = null
   #failure: string | null = null
   readonly #counts: Counts
+  readonly #kind: Instrument["kind"]
 
-  constructor(counts: Counts) {
+  constructor(counts: Counts, kind: Instrument["kind"]) {
     this.#counts = counts
+    this.#kind = kind
   }
 
   readonly event = (_topic: Topic, event: MarketEvent): void => {
-    this.events.push(EventJson.event(event))
+    this.events.push(EventJson.event(event, this.#kind))
   }
 
   readonly acknowledged = (answer: Answer): void => {
@@ -188,7 +190,7 @@ export class FrameDecoder {
   #held = 0
 
   constructor({ adapter, instrumentOf, now }: FrameDecoderOptions) {
-    this.#outcome = new Outcome(this.counts)
+    this.#outcome = new Outcome(this.counts, adapter.kind)
     this.#now = now
     this.#codec = adapter.makeCodec(contextOf(adapter, instrumentOf))
   }

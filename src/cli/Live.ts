@@ -7,8 +7,8 @@ import * as Logging from "./Logging.ts"
 import * as Stdout from "./Stdout.ts"
 
 export interface View {
-  /** The whole picture, for so many rows; called four times a second. */
-  readonly screen: (rows?: number) => ReadonlyArray<string>
+  /** The whole picture, for so many rows and characters a row; called four times a second. */
+  readonly screen: (rows?: number, columns?: number) => ReadonlyArray<string>
   /** What there is to say now; called once a second. */
   readonly lines: () => ReadonlyArray<string>
 }
@@ -54,9 +54,9 @@ const redraw = (view: View) =>
     const terminal = yield* Terminal.Terminal
     yield* screen
     const pictures = Stream.fromEffectSchedule(
-      Effect.map(terminal.rows, (rows) => {
+      Effect.map(Effect.all([terminal.rows, terminal.columns]), ([rows, columns]) => {
         const height = rows > 0 ? rows : undefined
-        return picture(view.screen(height).slice(0, height))
+        return picture(view.screen(height, columns > 0 ? columns : undefined).slice(0, height))
       }),
       Schedule.spaced("250 millis")
     )

@@ -39,3 +39,10 @@ export const elapsed = (millis: number): string => {
 /** `14:05` UTC of a time in ms. */
 export const minute = (time: number | null | undefined): string =>
   time === null || time === undefined ? none : DateTime.formatIso(DateTime.makeUnsafe(time)).slice(11, 16)
+
+export const percent = (fraction: number | null | undefined, digits: number): string =>
+  fixed(fraction === null || fraction === undefined ? null : fraction * 100, digits)
+
+/** How long it is from `now` until a time, both ms; no less than nothing. */
+export const until = (time: number | null | undefined, now: number): string =>
+  time === null || time === undefined ? none : elapsed(Math.max(0, time - now))

@@ -1,40 +1,21 @@
 /** `exchange watch`: the live data of one exchange. */
-import { Clock, Effect, Option, Result, Stdio, Stream } from "effect"
-import type { NonEmptyReadonlyArray } from "effect/Array"
-import { Command, Flag, TerminalCapabilities } from "effect/cli"
-import * as OrderBooks from "../composite/OrderBooks.ts"
+import { Array, Effect, Option, Result } from "effect"
+import type { FileSystem, Scope } from "effect"
+import { Command, Flag } from "effect/cli"
+import type { Recorder } from "../connection/Journal.ts"
 import * as Channel from "../domain/Channel.ts"
-import type { BookChannel, ChannelChoice } from "../domain/Channel.ts"
-import type { Feed } from "../domain/Feed.ts"
-import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
-import type { MarketEvent } from "../domain/Market.ts"
-import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
 import * as Exchanges from "../Exchanges.ts"
+import * as JournalFile from "../JournalFile.ts"
 import { MarketRest } from "../MarketRest.ts"
-import { PublicWebsocket } from "../PublicWebsocket.ts"
-import type { Subscribed } from "../PublicWebsocket.ts"
 import * as TopicErrors from "../session/TopicErrors.ts"
-import { ExchangeBoard } from "./Board.ts"
 import * as ChannelFlags from "./ChannelFlags.ts"
-import * as EventJson from "./EventJson.ts"
-import type { JsonObject } from "./EventJson.ts"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Lifetime from "./Lifetime.ts"
-import * as Live from "./Live.ts"
-import * as Logging from "./Logging.ts"
 import * as Refusal from "./Refusal.ts"
-import * as StatusLog from "./StatusLog.ts"
-import * as Stdout from "./Stdout.ts"
-import * as Style from "./Style.ts"
+import * as Show from "./Show.ts"
+import type { Wanted } from "./Show.ts"
 import * as Telemetry from "./Telemetry.ts"
-import { WatchView } from "./WatchView.ts"
-
-interface Wanted {
-  readonly adapter: ExchangeAdapter
-  readonly pairs: NonEmptyReadonlyArray<TradingPair>
-  readonly channels: NonEmptyReadonlyArray<Exclude<ChannelChoice, string>>
-}
 
 /** Refuses what the exchange cannot have before anything is opened: a channel that it offers for none of the pairs. */
 const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failure.CommandFailed> => {
@@ -52,6 +33,26 @@ const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failur
     (choice) => Effect.firstSuccessOf(pairs.map((pair) => TopicErrors.nameOf(adapter, Channel.forPair(choice, pair)))),
     { discard: true }
   ).pipe(Effect.mapError(Refusal.failure))
+}
+
+/**
+ * `--source` names one feed, and channels have different ones: where only some of them have this one, the others keep
+ * the exchange's own. Where none has it, all keep it, so that the refusal names what is offered.
+ */
+export const sourced = ({ adapter, pairs, channels }: Wanted): Wanted["channels"] => {
+  const isOffered = (choice: Wanted["channels"][number]): boolean =>
+    pairs.some((pair) => {
+      const symbol = adapter.symbol(pair)
+      return symbol !== null && adapter.topic(Channel.forPair(choice, pair), symbol)._tag === "Topic"
+    })
+  const own = (choice: Wanted["channels"][number]): Wanted["channels"][number] => {
+    if (!("source" in choice) || isOffered(choice)) return choice
+    const { source: _, ...rest } = choice
+    return rest
+  }
+  return channels.some((choice) => "source" in choice && isOffered(choice))
+    ? Array.map(channels, own)
+    : channels
 }
 
 /**
@@ -73,83 +74,22 @@ const compareWithList = ({ adapter, ...wanted }: Wanted): Effect.Effect<never, F
     Effect.andThen(Effect.never)
   )
 
-/** Subscribes; refused pairs are told, and all of them refused is a failure. */
-const subscribe = ({ pairs, channels }: Wanted): Effect.Effect<Subscribed, Failure.CommandFailed, PublicWebsocket> =>
-  Effect.gen(function*() {
-    const websocket = yield* PublicWebsocket
-    const subscribed = yield* Effect.mapError(websocket.initialize(pairs, channels), Refusal.failure)
-    for (const error of subscribed.rejected.values()) yield* Effect.logWarning(error.message)
-    return subscribed
-  })
-
-const itemJson = (exchange: ExchangeId, item: Feed<MarketEvent>): JsonObject =>
-  item._tag === "Gap"
-    ? { exchange, channel: item.channel, pair: item.pair, symbol: item.symbol, gap: EventJson.gap(item) }
-    : { exchange, channel: Channel.tagOf[item.value._tag], ...EventJson.event(item.value) }
-
-/** Every element of the feed as a line, at the reader's pace. */
-const ndjson = (wanted: Wanted, onEvents: (count: number) => void) =>
-  Effect.gen(function*() {
-    const websocket = yield* PublicWebsocket
-    yield* StatusLog.start
-    const lines = websocket.events.pipe(
-      Stream.mapError(Refusal.failure),
-      Stream.chunks,
-      Stream.map((items) => {
-        onEvents(items.filter(({ _tag }) => _tag === "Data").length)
-        return items.map((item) => `${JSON.stringify(itemJson(websocket.exchange, item))}\n`).join("")
-      })
-    )
-    yield* Effect.raceFirst(Stdout.write(lines), Effect.andThen(subscribe(wanted), Effect.never))
-  })
-
-const bookOptions = ({ depth, source, speed }: Omit<BookChannel, "pair">): OrderBooks.OrderBooksOptions => ({
-  depth,
-  source,
-  speed
-})
-
-/** The newest values, redrawn in place or printed every second. */
-const table = (wanted: Wanted, view: WatchView) =>
-  Effect.gen(function*() {
-    const websocket = yield* PublicWebsocket
-    yield* StatusLog.start
-    yield* websocket.handle(view.handlers)
-    const { accepted } = yield* subscribe(wanted)
-    const book = wanted.channels.find(({ _tag }) => _tag === "Book")
-    if (book !== undefined) view.books = yield* OrderBooks.make(accepted, bookOptions(book as BookChannel))
-    yield* Effect.never
-  }).pipe(
-    Effect.catchTag("ExchangeError", (error) => Effect.fail(Refusal.failure(error))),
-    Effect.scoped,
-    Effect.raceFirst(Live.show(view))
-  )
-
-type Format = Option.Option<"table" | "ndjson">
-
-/** How to show what comes, and what to show it with. */
-const prepare = Effect.fnUntraced(function*({ adapter, pairs, channels }: Wanted, format: Format) {
-  const stdio = yield* Stdio.Stdio
-  const clock = yield* Clock.Clock
-  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  const onTerminal = yield* stdio.stdoutIsTerminal
-  const isTable = Option.getOrElse(format, () => onTerminal ? "table" : "ndjson") === "table"
-  const log = isTable ? yield* Live.logging : Logging.direct
-  const view = new WatchView({
-    board: new ExchangeBoard(adapter.id, adapter.name),
-    pairs,
-    channels: channels.map(({ _tag }) => _tag),
-    kind: adapter.kind,
-    now: () => clock.currentTimeMillisUnsafe(),
-    style: Style.of(canColor),
-    log: log.recent
-  })
-  return { isTable, log, view }
-})
-
 /** Flags that were given, and no keys for the others: what is left out comes from the configuration. */
 const given = <Name extends string>(name: Name, value: Option.Option<string>): Partial<Record<Name, string>> =>
   Option.match(value, { onNone: () => ({}), onSome: (text) => ({ [name]: text }) as Record<Name, string> })
+
+const recorderOf = (
+  { channels, pairs }: Wanted,
+  file: Option.Option<string>
+): Effect.Effect<Recorder | undefined, Failure.CommandFailed, FileSystem.FileSystem | Scope.Scope> =>
+  Option.match(file, {
+    onNone: () => Effect.succeed(undefined),
+    onSome: (path) =>
+      Effect.mapError(
+        JournalFile.record(path, { pairs, channels: channels.map(({ _tag }) => _tag) }),
+        (error) => Failure.usage(error.message)
+      )
+  })
 
 export const command = Command.make(
   "watch",
@@ -159,8 +99,10 @@ export const command = Command.make(
     channels: Flags.channelList,
     ...ChannelFlags.flags,
     duration: Flags.duration,
-    format: Flag.Literals("format", ["table", "ndjson"]).pipe(
-      Flag.withDescription("Newest values for people, or every event as a line of JSON (default: table on a terminal)"),
+    format: Show.format,
+    record: Flag.String("record").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Write the session to this file, for `exchange replay`; what is there already is replaced"),
       Flag.optional
     ),
     wsUrl: Flags.wsUrl,
@@ -170,18 +112,28 @@ export const command = Command.make(
   },
   Effect.fnUntraced(function*(options) {
     const { exchange, pairs, duration, wsUrl, restUrl } = options
-    const channels = yield* Effect.fromResult(
+    const asked = yield* Effect.fromResult(
       Result.mapError(ChannelFlags.choicesOf(options.channels, options), Failure.usage)
     )
-    const wanted: Wanted = { adapter: Exchanges.get(exchange), pairs, channels }
+    const adapter = Exchanges.get(exchange)
+    const wanted: Wanted = { adapter, pairs, channels: sourced({ adapter, pairs, channels: asked }) }
     yield* check(wanted)
-    const { isTable, log, view } = yield* prepare(wanted, options.format)
+    const isTable = yield* Show.isTable(options.format)
+    const { log, view } = yield* Show.prepare(wanted, isTable)
     let events = 0
-    const body = isTable ? table(wanted, view) : Effect.scoped(ndjson(wanted, (count) => void (events += count)))
+    const body = isTable
+      ? Show.table(wanted, view)
+      : Effect.scoped(Show.ndjson(wanted, (count) => void (events += count)))
     // A WebSocket of one's own without its REST calls: the exchange's list would be another world's.
     const isListKnown = Option.isNone(wsUrl) || Option.isSome(restUrl)
-    const end = yield* Effect.raceFirst(body, isListKnown ? compareWithList(wanted) : Effect.never).pipe(
-      Effect.provide(Exchanges.layerConfig(exchange, { ...given("url", wsUrl), ...given("restUrl", restUrl) })),
+    const overrides = { ...given("url", wsUrl), ...given("restUrl", restUrl) }
+    const shown = Effect.raceFirst(body, isListKnown ? compareWithList(wanted) : Effect.never)
+    // The recorder outlives the session, so that its end is recorded too.
+    const recorded = Effect.gen(function*() {
+      const journal = yield* recorderOf(wanted, options.record)
+      yield* Effect.provide(shown, Exchanges.layerConfig(exchange, { ...overrides, journal }))
+    })
+    const end = yield* Effect.scoped(recorded).pipe(
       Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
       Effect.provide(Telemetry.layer(options)),
       Effect.provide(log.layer),
@@ -214,6 +166,10 @@ export const command = Command.make(
     {
       command: "exchange watch mexc-spot --pairs '*/*' --channels ticker",
       description: "Every pair that the exchange has"
+    },
+    {
+      command: "exchange watch gate-spot --pairs BTC/USDT --channels book --record btc.journal",
+      description: "Record what is shown, to replay it"
     }
   ])
 )

@@ -76,6 +76,8 @@ export interface WatchViewOptions {
 
 /** A column and what it says of a pair. */
 interface Field extends Table.Column {
+  /** Shown however narrow the terminal is. */
+  readonly isKept?: boolean
   readonly cell: (pair: string, state: PairState) => string
 }
 
@@ -87,14 +89,15 @@ const mostRows = 30
 /** Lines of the picture that are no pairs, without the log. */
 const frameLines = 5
 
-const percent = (fraction: number | null | undefined, digits: number): string =>
-  Style.fixed(fraction === null || fraction === undefined ? null : fraction * 100, digits)
-
 const ratio = (value: number | null | undefined): string => Style.fixed(value ?? null, 3)
 
-/** Until a time, ms. */
-const until = (time: number | null | undefined, now: number): string =>
-  time === null || time === undefined ? Style.none : Style.elapsed(Math.max(0, time - now))
+/** What ends the picture, and which columns there is no room for. */
+const hintOf = (cut: ReadonlyArray<string>, columns: number): string => {
+  const end = "q or Ctrl-C ends it"
+  if (cut.length === 0) return end
+  const text = `${end}; no room for ${cut.length} ${cut.length === 1 ? "column" : "columns"}: ${cut.join(", ")}`
+  return text.length > columns ? `${text.slice(0, columns - 1)}…` : text
+}
 
 /** The most traded first, else the newest. */
 const byWeight = (a: PairState, b: PairState): number =>
@@ -119,17 +122,19 @@ export class WatchView implements View {
       options.pairs.filter((pair) => pair !== everyPair).map((pair) => [pair, new PairState(now)])
     )
     this.#fields = [
-      { title: "PAIR", align: "left", width: 9, cell: (pair) => pair },
+      { title: "PAIR", align: "left", width: 9, isKept: true, cell: (pair) => pair },
       ...options.channels.flatMap((channel) => this.#fieldsOf(channel)),
       {
         title: "EVENTS/s",
         width: 8,
+        isKept: true,
         cell: (_, state) => Style.fixed(state.rate.sample(options.now(), state.count), 0)
       },
-      { title: "GAPS", width: 4, cell: (_, state) => String(state.gaps) },
+      { title: "GAPS", width: 4, isKept: true, cell: (_, state) => String(state.gaps) },
       {
         title: "AGE s",
         width: 6,
+        isKept: true,
         cell: (_, { receivedAt }) =>
           Style.fixed(receivedAt === null ? null : Math.max(0, options.now() - receivedAt) / 1000, 1)
       }
@@ -169,13 +174,15 @@ export class WatchView implements View {
     else this.#states.get(gap.pair ?? gap.symbol)?.onGap(gap)
   }
 
-  readonly screen = (rows?: number): ReadonlyArray<string> => {
+  readonly screen = (rows?: number, columns?: number): ReadonlyArray<string> => {
     const { style, log } = this.#options
     const logged = log(logLines).map(style.yellow)
-    const [titles = "", ...body] = this.table(
-      rows === undefined ? undefined : Math.max(1, rows - frameLines - logged.length)
+    const { cut, lines: [titles = "", ...body] } = this.#layout(
+      rows === undefined ? mostRows : Math.max(1, rows - frameLines - logged.length),
+      columns ?? Number.POSITIVE_INFINITY
     )
-    return [this.#title(), "", style.dim(titles), ...body, "", style.dim("q or Ctrl-C ends it"), ...logged]
+    const hint = hintOf(cut, columns ?? Number.POSITIVE_INFINITY)
+    return [this.#title(), "", style.dim(titles), ...body, "", style.dim(hint), ...logged]
   }
 
   readonly lines = (): ReadonlyArray<
@@ -183,16 +190,26 @@ export class WatchView implements View {
   > => (this.count === 0 ? [this.#title()] : [this.#title(), ...this.table(), ""])
 
   /** Titles and a line for each pair; of pairs that nobody named at most so many, and how many are left out. */
-  readonly table = (rows: number = mostRows): ReadonlyArray<string> => {
+  readonly table = (rows: number = mostRows): ReadonlyArray<string> =>
+    this.#layout(rows, Number.POSITIVE_INFINITY).lines
+
+  /** `cut`: the titles of the columns that so many characters have no room for. */
+  #layout(
+    rows: number,
+    columns: number
+  ): { readonly lines: ReadonlyArray<string>; readonly cut: ReadonlyArray<string> } {
     const states = [...this.#states]
     if (this.#isEvery) states.sort(([, a], [, b]) => byWeight(a, b))
     const shown = this.#isEvery && states.length > rows ? states.slice(0, rows - 1) : states
-    const lines = Table.format(
-      this.#fields,
-      shown.map(([pair, state]) => this.#fields.map(({ cell }) => cell(pair, state)))
-    )
+    const cells = shown.map(([pair, state]) => this.#fields.map(({ cell }) => cell(pair, state)))
+    const fitting = Table.fitting(this.#fields, cells, columns, ({ isKept }) => isKept === true)
+    const fits = (_: unknown, i: number): boolean => fitting.has(i)
+    const lines = Table.format(this.#fields.filter(fits), cells.map((row) => row.filter(fits)))
     const left = states.length - shown.length
-    return left === 0 ? lines : [...lines, this.#options.style.dim(`and ${left} more`)]
+    return {
+      lines: left === 0 ? lines : [...lines, this.#options.style.dim(`and ${left} more`)],
+      cut: this.#fields.filter((_, i) => !fitting.has(i)).map(({ title }) => title)
+    }
   }
 
   #stateOf({ pair, symbol }: MarketEvent): PairState | undefined {
@@ -235,7 +252,7 @@ export class WatchView implements View {
       case "Ticker":
         return [
           { title: "24H LAST", width: 10, cell: (_, { day }) => Style.decimal(day?.lastPrice) },
-          { title: "24H %", width: 7, cell: (_, { day }) => percent(day?.change, 2) },
+          { title: "24H %", width: 7, cell: (_, { day }) => Style.percent(day?.change, 2) },
           { title: "24H LOW", width: 10, cell: (_, { day }) => Style.decimal(day?.lowPrice) },
           { title: "24H HIGH", width: 10, cell: (_, { day }) => Style.decimal(day?.highPrice) },
           { title: "24H QUOTE", width: 13, cell: (_, { day }) => Style.fixed(day?.quoteVolume ?? null, 0) }
@@ -253,8 +270,12 @@ export class WatchView implements View {
         return [
           { title: "MARK", width: 10, cell: (_, { futures }) => Style.decimal(futures?.markPrice) },
           { title: "INDEX", width: 10, cell: (_, { futures }) => Style.decimal(futures?.indexPrice) },
-          { title: "FUNDING %", width: 9, cell: (_, { futures }) => percent(futures?.fundingRate, 4) },
-          { title: "IN", width: 8, cell: (_, { futures }) => until(futures?.nextFundingTime, this.#options.now()) },
+          { title: "FUNDING %", width: 9, cell: (_, { futures }) => Style.percent(futures?.fundingRate, 4) },
+          {
+            title: "IN",
+            width: 8,
+            cell: (_, { futures }) => Style.until(futures?.nextFundingTime, this.#options.now())
+          },
           { title: "INTEREST", width: 11, cell: (_, { futures }) => Style.decimal(futures?.openInterest) }
         ]
       case "Liquidations":

@@ -94,10 +94,17 @@ const keyOf = (note: Note): string | null => {
   }
 }
 
-const causeOf = (note: Note): GapCause | null => {
-  if (note._tag === "Hole") return "Sequence"
-  return note._tag === "Interrupted" || note._tag === "Lapsed" ? note.cause : null
+const causeOf = (note: Note): GapCause | null => note._tag === "Break" ? note.cause : null
+
+/** Where a session stands: by that a decision finds its place among the events. */
+export interface Progress {
+  /** Events decoded. */
+  readonly events: () => number
+  /** How often consumers were woken. */
+  readonly turns: () => number
 }
+
+const still: Progress = { events: () => 0, turns: () => 0 }
 
 /** Takes what is to be written. Synchronous: entries are copied into a block, and whoever writes it does so elsewhere. */
 export class Recorder {
@@ -109,6 +116,8 @@ export class Recorder {
   #block: Format.BlockWriter
   #events: () => number = () => 0
   #eventsBefore = 0
+  #turns: () => number = () => 0
+  #turnsBefore = 0
   #answers = 0
   #entries = 0
   #bytes = 0
@@ -140,9 +149,10 @@ export class Recorder {
   }
 
   /** A session begins. False when there is one already: entries of two could not be told apart. */
-  begin(exchange: ExchangeId, about: Readonly<Record<string, unknown>>, events: () => number): boolean {
+  begin(exchange: ExchangeId, about: Readonly<Record<string, unknown>>, progress: Progress = still): boolean {
     if (this.#header !== null) return false
-    this.#events = events
+    this.#events = progress.events
+    this.#turns = progress.turns
     this.#header = {
       exchange,
       package: this.#about.package ?? null,
@@ -159,13 +169,9 @@ export class Recorder {
     this.#failure ??= reason
   }
 
-  /** How many events of the last batch have been read. */
-  get after(): number {
-    return this.#events() - this.#eventsBefore
-  }
-
   batch(link: number, { frames, receivedAt }: Batch): void {
     this.#eventsBefore = this.#events()
+    this.#turnsBefore = this.#turns()
     const bytes = Format.batchBytes(frames)
     if (this.#reserve(bytes)) this.#block.batch(link, receivedAt, frames, bytes)
   }
@@ -187,7 +193,9 @@ export class Recorder {
   }
 
   decide(topic: number, decision: Omitted<Decision>, at = this.now): void {
-    this.note({ topic, at, after: this.after, ...decision } as Decision)
+    const after = this.#events() - this.#eventsBefore
+    const turn = this.#turns() - this.#turnsBefore
+    this.note({ topic, at, after, turn, ...decision } as Decision)
   }
 
   /** The number of an answer that came now. `request`: method and address without the base URL. */
@@ -249,7 +257,7 @@ export class Recorder {
   }
 }
 
-type Omitted<D> = D extends unknown ? Omit<D, "topic" | "at" | "after"> : never
+type Omitted<D> = D extends unknown ? Omit<D, "topic" | "at" | "after" | "turn"> : never
 
 /** The most that waits for the disk, bytes. Beyond it entries are lost, and the journal says how many and where. */
 const mostWaiting = 64 * 1024 * 1024

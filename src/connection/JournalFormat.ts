@@ -65,6 +65,8 @@ export type Decision =
     readonly at: number
     /** Behind so many events of the batch before it. */
     readonly after: number
+    /** So often were consumers woken since that batch began: what has one number reached them together. */
+    readonly turn: number
   }
   & (
     | { readonly _tag: "Confirmed" }
@@ -74,8 +76,8 @@ export type Decision =
     | { readonly _tag: "Dropped" }
     | { readonly _tag: "Interrupted"; readonly cause: GapCause; readonly lost: number | null }
     | { readonly _tag: "Lapsed"; readonly cause: GapCause }
-    /** A hole was found in its versions: it follows from the frames, its time does not. */
-    | { readonly _tag: "Hole" }
+    /** Its subscribers were told of a break: that follows from the frames and the other decisions, its time does not. */
+    | { readonly _tag: "Break"; readonly cause: GapCause }
     /** A held snapshot was shown although no delta had met it. */
     | { readonly _tag: "Released" }
     /** A fetched snapshot: read from the answer of that number, or `book` itself where there is none. */
@@ -87,7 +89,16 @@ export type Decision =
       readonly book: unknown
     }
     | { readonly _tag: "Failed"; readonly error: unknown; readonly scope: "topic" | "connection" }
+    /** What a connection is to the topic, see `session/Lanes`. */
+    | { readonly _tag: "Lane"; readonly link: number; readonly group: number; readonly step: LaneStep }
   )
+
+/**
+ * `Placed`: it is to carry the topic. `Live`: the exchange has confirmed it. `Lost`: what follows on it is another stretch.
+ * `Gone`: it carries the topic no more. `Joined`: nothing came in between. `Expired`: what waited too long was taken as it
+ * is. `Promoted`: it goes on alone, behind a gap.
+ */
+export type LaneStep = "Placed" | "Live" | "Lost" | "Gone" | "Joined" | "Expired" | "Promoted"
 
 export type Note =
   | { readonly _tag: "Opened"; readonly link: number; readonly at: number }
@@ -216,6 +227,8 @@ export const entryBytes = (payload: number): number => entryHead + payload
 
 const readBatch = (bytes: Uint8Array, view: DataView, at: number): BatchEntry => {
   const count = view.getUint32(at + 10, true)
+  // Before room is made for them.
+  if (count * 4 > bytes.length - at) throw new RangeError("a batch holds more frames than its block")
   const frames = new Array<Uint8Array>(count)
   let next = at + batchHead
   for (let i = 0; i < count; i++) {
@@ -301,7 +314,8 @@ const readHeader = (bytes: Uint8Array): { readonly header: Header; readonly end:
   const end = preambleHead + view.getUint32(12, true)
   if (end > bytes.length) return damaged("it ends within its header: nothing was recorded")
   try {
-    return { header: JSON.parse(decoder.decode(bytes.subarray(preambleHead, end)), fromJson) as Header, end }
+    const header = JSON.parse(decoder.decode(bytes.subarray(preambleHead, end)), fromJson) as Header | null
+    return typeof header?.exchange === "string" ? { header, end } : damaged("its header names no exchange")
   } catch (error) {
     return damaged(`its header cannot be read: ${String(error)}`)
   }

@@ -41,7 +41,9 @@ export const recording = (
         const text = Effect.tap(response.text, (body) =>
           Effect.sync(() => {
             const { headers, status } = response
-            onAnswer?.(recorder.answer({ book, request, status, headers: headersOf(headers), body, failure: null }))
+            const answer = { book, request, status, headers: headersOf(headers), body, failure: null }
+            const number = recorder.answer(answer)
+            onAnswer?.(number)
           }))
         return Object.create(response, { text: { value: text } }) as HttpClientResponse.HttpClientResponse
       }),

@@ -1,5 +1,5 @@
 /** Plain counters: written on the hot path, read by `performance` and by the metrics flush. */
-import type { Percentiles, Performance } from "../PublicWebsocket.ts"
+import type { LanePerformance, Percentiles, Performance } from "../PublicWebsocket.ts"
 
 const size = 1024
 
@@ -31,6 +31,15 @@ export class Recent {
   }
 }
 
+export interface LaneCounters {
+  /** Events that it brought first, while another connection might have. */
+  won: number
+  /** Of these, those that another one brought too. */
+  shared: number
+  /** ms by which it was earlier. */
+  readonly headStart: Recent
+}
+
 export class Counters {
   frames = 0
   bytes = 0
@@ -40,6 +49,7 @@ export class Counters {
   dropped = 0
   abandoned = 0
   unrouted = 0
+  duplicates = 0
   stale = 0
   gaps = 0
   decodeFailures = 0
@@ -50,6 +60,8 @@ export class Counters {
   lastFailure = ""
   reconnects = 0
   silences = 0
+  /** Of them, those behind which nothing had been missed. */
+  falseAlarms = 0
   snapshots = 0
   requested = 0
   confirmed = 0
@@ -63,6 +75,33 @@ export class Counters {
   readonly processing = new Recent()
   /** ms, one value a batch. */
   readonly age = new Recent()
+
+  /** Redundant connections, by their number from 0. */
+  readonly lanes: Array<LaneCounters> = []
+
+  /** Of the redundant connections, this one brought an event first. */
+  won(lane: number): void {
+    this.#lane(lane).won++
+  }
+
+  /** Another one brought it too, so many ms later. */
+  shared(lane: number, headStart: number): void {
+    const counters = this.#lane(lane)
+    counters.shared++
+    counters.headStart.add(headStart)
+  }
+
+  #lane(lane: number): LaneCounters {
+    return this.lanes[lane] ??= { won: 0, shared: 0, headStart: new Recent() }
+  }
+
+  /** What each of so many redundant connections gained. */
+  lanePerformance(lanes: number): ReadonlyArray<LanePerformance> {
+    return Array.from({ length: lanes }, (_, lane) => {
+      const { headStart, shared, won } = this.#lane(lane)
+      return { lane, won, alone: won - shared, headStart: headStart.percentiles() }
+    })
+  }
 
   error(tag: string): void {
     this.errors.set(tag, (this.errors.get(tag) ?? 0) + 1)
@@ -79,7 +118,7 @@ export class Counters {
 
   totals(): Omit<
     Performance,
-    "exchange" | "connections" | "connected" | "sockets" | "progress" | "topics" | "heapBytes"
+    "exchange" | "connections" | "connected" | "sockets" | "progress" | "lanes" | "topics" | "heapBytes"
   > {
     return {
       frames: this.frames,
@@ -90,11 +129,14 @@ export class Counters {
       dropped: this.dropped,
       gaps: this.gaps,
       stale: this.stale,
+      duplicates: this.duplicates,
       decodeFailures: this.decodeFailures,
       decoderFallbacks: this.decoderFallbacks,
       handlerFailures: this.handlerFailures,
       ignored: this.ignored,
       reconnects: this.reconnects,
+      silences: this.silences,
+      falseAlarms: this.falseAlarms,
       errors: Object.fromEntries(this.errors),
       subscriptions: {
         requested: this.requested,

@@ -11,7 +11,7 @@ import { kindOf } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
-import * as ExchangeError from "../ExchangeError.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
 import type { Counters } from "./Counters.ts"
 import type { Wakeups } from "./Subscriber.ts"
 import { Subscriptions } from "./Subscriptions.ts"
@@ -20,19 +20,23 @@ import type { TopicState } from "./Topics.ts"
 /** What a link tells its session. */
 export interface LinkListener {
   readonly onStatus: (status: ConnectionStatus) => void
-  readonly onConfirmed: (topic: Topic) => void
+  readonly onConfirmed: (topic: Topic, link: Link) => void
   readonly onRefused: (topic: Topic, refusal: Refusal, link: Link) => void
-  readonly onTimeout: (topic: Topic) => void
+  readonly onTimeout: (topic: Topic, link: Link) => void
   /** Frames could not be read: whatever of these topics they held is missing. */
-  readonly onUnreadable: (topics: ReadonlyArray<Topic>) => void
-  /** Nothing of before is joined to what follows. */
-  readonly onInterrupted: (topics: ReadonlyArray<Topic>) => void
+  readonly onUnreadable: (topics: ReadonlyArray<Topic>, link: Link) => void
+  /** Nothing of before is joined to what follows on this connection. */
+  readonly onInterrupted: (topics: ReadonlyArray<Topic>, link: Link) => void
   /** Taken off the wire, and to be subscribed again. */
-  readonly onRestarted: (topic: Topic) => void
+  readonly onRestarted: (topic: Topic, link: Link) => void
+  /** The exchange announces that it will close the connection. */
+  readonly onClosing: (link: Link, detail: string) => void
 }
 
 export interface LinkOptions {
   readonly id: number
+  /** Which of the redundant connections it is one of, from 0. */
+  readonly group: number
   readonly adapter: ExchangeAdapter
   readonly dial: Dial
   readonly policy: Reconnect.ReconnectPolicy
@@ -50,6 +54,7 @@ const shareOfRequestLimit = 0.8
 
 export class Link {
   readonly id: number
+  readonly group: number
   readonly subscriptions: Subscriptions
   readonly #options: LinkOptions
   readonly #work = Latch.makeUnsafe(false)
@@ -64,11 +69,20 @@ export class Link {
   capacity = Number.POSITIVE_INFINITY
   /** When it was opened, ms; null while it is not. */
   openedAt: number | null = null
+  /** When anything was read from it last, ms; 0 before. */
+  heardAt = 0
+  /** It carries its topics until another connection has taken them over, and gets no new ones. */
+  leaving = false
+  /** The connection whose place it is to take. */
+  replaces: Link | null = null
+  /** It is to be replaced at this age, ms; null when never. */
+  lifetime: number | null = null
   /** When reading went on after a subscriber had held it up, ms: until then the silence was ours. */
   heldUntil = 0
 
   constructor(options: LinkOptions) {
     this.id = options.id
+    this.group = options.group
     this.#options = options
     this.subscriptions = new Subscriptions(options.adapter.listRefusal)
     const allowed = Math.max(1, Math.floor(options.adapter.limits.requestsPerSecond * shareOfRequestLimit))
@@ -86,13 +100,13 @@ export class Link {
 
   /** Something changed in `subscriptions`: send what follows from it. */
   changed(): void {
-    for (const topic of this.subscriptions.takeRestarted()) this.#options.listener.onRestarted(topic)
+    for (const topic of this.subscriptions.takeRestarted()) this.#options.listener.onRestarted(topic, this)
     this.emptySince = this.subscriptions.size === 0 ? this.emptySince || this.#now() : 0
     this.#work.openUnsafe()
   }
 
   /** Runs until it fails for good or is interrupted. */
-  get run(): Effect.Effect<never, ExchangeError.ExchangeError> {
+  get run(): Effect.Effect<never, ExchangeError> {
     return Reconnect.supervise(
       Effect.andThen(this.#options.dialTurn, this.#options.dial),
       (connection) => this.#live(connection),
@@ -128,7 +142,7 @@ export class Link {
     } as ConnectionStatus)
   }
 
-  #disconnected(error: ExchangeError.ExchangeError, retryIn: number | null): void {
+  #disconnected(error: ExchangeError, retryIn: number | null): void {
     const { counters } = this.#options
     counters.error(error.reason._tag)
     if (this.#connection !== null) counters.reconnects++
@@ -136,11 +150,11 @@ export class Link {
     this.openedAt = null
     this.subscriptions.disconnected()
     this.changed()
-    this.#options.listener.onInterrupted(this.subscriptions.wanted)
+    this.#options.listener.onInterrupted(this.subscriptions.wanted, this)
     this.#status({ _tag: "Disconnected", reason: error.reason._tag, message: error.message, retryIn })
   }
 
-  #live(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
+  #live(connection: Connection): Effect.Effect<never, ExchangeError> {
     this.#connection = connection
     this.openedAt = this.#now()
     this.subscriptions.disconnected()
@@ -149,14 +163,14 @@ export class Link {
   }
 
   /** Reading and decoding: one Effect step a batch, plain code inside. */
-  #read(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
+  #read(connection: Connection): Effect.Effect<never, ExchangeError> {
     const { codecContext, wakeups } = this.#options
     const sink = new LinkSink(this, this.#options)
     const codec = this.#options.adapter.makeCodec(codecContext)
-    const onBatch = (batch: Batch): Effect.Effect<void, ExchangeError.ExchangeError> => {
+    const onBatch = (batch: Batch): Effect.Effect<void, ExchangeError> => {
       connection.taken?.(batch)
       sink.batch(codec, batch, connection)
-      if (sink.notice !== null) return this.#leave(connection, sink.notice)
+      if (sink.notice !== null) this.#noticed(sink)
       if (sink.replies.length > 0) return this.#reply(connection, sink.replies.splice(0))
       return wakeups.full.size === 0 ? Effect.void : this.#hold(connection)
     }
@@ -178,7 +192,7 @@ export class Link {
     )
   }
 
-  #write(connection: Connection): Effect.Effect<never, ExchangeError.ExchangeError> {
+  #write(connection: Connection): Effect.Effect<never, ExchangeError> {
     const round = Effect.suspend(() => {
       this.#work.closeUnsafe()
       const requests = this.#requests()
@@ -208,7 +222,7 @@ export class Link {
     return this.#requestId
   }
 
-  #send(connection: Connection, request: Request): Effect.Effect<void, ExchangeError.ExchangeError> {
+  #send(connection: Connection, request: Request): Effect.Effect<void, ExchangeError> {
     return Effect.suspend(() => {
       const wait = this.#pace()
       return wait > 0 ? Effect.sleep(wait) : Effect.void
@@ -233,7 +247,8 @@ export class Link {
   acknowledged(answer: Answer): void {
     for (const topic of this.subscriptions.acknowledged(answer)) {
       this.#options.counters.confirmed++
-      this.#options.listener.onConfirmed(topic)
+      if (this.subscriptions.takeStraddling(topic.key)) this.#options.listener.onRestarted(topic, this)
+      this.#options.listener.onConfirmed(topic, this)
     }
     this.changed()
   }
@@ -241,7 +256,8 @@ export class Link {
   /** Books notice by their versions and state by its next value; events without versions must be told. */
   unreadable(): void {
     this.#options.listener.onUnreadable(
-      this.subscriptions.wanted.filter((topic) => kindOf(topic.channel, topic.pair) === "event")
+      this.subscriptions.wanted.filter((topic) => kindOf(topic.channel, topic.pair) === "event"),
+      this
     )
   }
 
@@ -258,26 +274,26 @@ export class Link {
     const { late, off } = this.subscriptions.expire(before)
     for (const topic of late) {
       this.#options.counters.timedOut++
-      this.#options.listener.onTimeout(topic)
+      this.#options.listener.onTimeout(topic, this)
     }
     if (late.length > 0 || off.length > 0) this.changed()
   }
 
-  #reply(connection: Connection, frames: ReadonlyArray<OutFrame>): Effect.Effect<void, ExchangeError.ExchangeError> {
+  #reply(connection: Connection, frames: ReadonlyArray<OutFrame>): Effect.Effect<void, ExchangeError> {
     return Effect.forEach(frames, (frame) => connection.write(frame), { discard: true })
   }
 
-  /** The exchange said that it will close: reconnect now, in our own time. */
-  #leave(connection: Connection, detail: string): Effect.Effect<void> {
-    return connection.abort(
-      ExchangeError.make(this.#options.adapter.id, new ExchangeError.Disconnected({ code: 1012, detail }))
-    )
+  #noticed(sink: LinkSink): void {
+    const detail = sink.notice ?? ""
+    sink.notice = null
+    this.#options.listener.onClosing(this, detail)
   }
 }
 
 /** Takes what a frame holds. One a connection; its methods are the hot path. */
 class LinkSink implements Sink {
   readonly #link: Link
+  readonly #id: number
   readonly #counters: Counters
   readonly #clock: Clock.Clock
   readonly #wakeups: Wakeups
@@ -290,6 +306,7 @@ class LinkSink implements Sink {
 
   constructor(link: Link, options: LinkOptions) {
     this.#link = link
+    this.#id = link.id
     this.#counters = options.counters
     this.#clock = options.clock
     this.#wakeups = options.wakeups
@@ -306,6 +323,7 @@ class LinkSink implements Sink {
       codec.decode(frame, receivedAt, this)
     }
     counters.frames += frames.length
+    this.#link.heardAt = receivedAt
     this.#wakeups.flush()
     if (counters.events === events) return
     connection.activity.dataAt = receivedAt
@@ -323,7 +341,8 @@ class LinkSink implements Sink {
     this.#last = event
     const state = topic.slot as TopicState | null
     if (state === null) this.#counters.unrouted++
-    else state.onEvent(event)
+    else if (state.only === this.#id) state.onEvent(event)
+    else state.onLane(this.#id, event)
   }
 
   acknowledged(answer: Answer): void {

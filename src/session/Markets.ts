@@ -1,5 +1,6 @@
 /** What a session knows of symbols: read once from the instruments, before the first event that needs it. */
-import { Effect, Semaphore } from "effect"
+import { Clock, Effect, Semaphore } from "effect"
+import * as Reconnect from "../connection/Reconnect.ts"
 import { everyPair } from "../domain/Channel.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
@@ -10,32 +11,57 @@ export interface Markets {
   /**
    * Base units in one contract, before a topic of `pair` begins. 1 on spot, where nothing is asked unless `pair` stands
    * for every pair; then the events stay without pairs when the instruments cannot be read. On swaps the first call reads
-   * them and fails where that fails, for a quantity in unknown units is worse than none; null for a symbol that is not
-   * listed, which the exchange will refuse.
+   * them, for a quantity in unknown units is worse than none: again and again, as a socket is dialled again, and fails
+   * only where trying again cannot help. A symbol that is not among them is looked up once more, for it may be new; null
+   * when it is still not listed, which the exchange will refuse.
    */
   readonly contractSize: (pair: TradingPair, symbol: string) => Effect.Effect<number | null, ExchangeError>
   /** What has been read; synchronous, for codecs. */
   readonly instrumentOf: (symbol: string) => Instrument | undefined
 }
 
+/** A list of instruments younger than this holds everything that is listed, ms. */
+const freshFor = 10_000
+
 export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Markets => {
   const known = new Map<string, Instrument>()
   const gate = Semaphore.makeUnsafe(1)
-  const load = gate.withPermits(1)(Effect.suspend(() =>
-    known.size > 0
-      ? Effect.void
-      : Effect.map(rest.instruments, (instruments) => {
-        for (const instrument of instruments) known.set(instrument.symbol, instrument)
-      })
-  ))
-  const names = load.pipe(
+  let readAt = Number.NEGATIVE_INFINITY
+  const read = Effect.gen(function*() {
+    const instruments = yield* rest.instruments
+    for (const instrument of instruments) known.set(instrument.symbol, instrument)
+    readAt = yield* Clock.currentTimeMillis
+  })
+  const again = read.pipe(
+    Effect.tapError(({ isTransient, message }) =>
+      isTransient ? Effect.logWarning(`${message}; the contract sizes are asked for again`) : Effect.void
+    ),
+    Effect.retry({ schedule: Reconnect.backoff, while: ({ isTransient }) => isTransient })
+  )
+  const names = gate.withPermits(1)(Effect.suspend(() => known.size > 0 ? Effect.void : read)).pipe(
     Effect.catch(({ message }) => Effect.logWarning(`[${adapter.id}] events of every pair have no pairs: ${message}`))
   )
   const spot = Effect.succeed(1)
+  const everySize = gate.withPermits(1)(Effect.suspend(() => known.size > 0 ? Effect.void : again))
+
+  /** Many may ask for what does not exist: the list is not read again for each of them. */
+  const refresh = (symbol: string): Effect.Effect<void, ExchangeError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (known.size === 0) return again
+      return known.has(symbol) || now - readAt < freshFor ? Effect.void : read
+    })
+
+  const sizeOf = (symbol: string): Effect.Effect<number | null, ExchangeError> =>
+    Effect.suspend(() => {
+      const size = Effect.sync(() => known.get(symbol)?.contractSize ?? null)
+      return known.has(symbol) ? size : Effect.andThen(gate.withPermits(1)(refresh(symbol)), size)
+    })
+
   return {
     contractSize: adapter.kind === "spot"
       ? (pair) => pair === everyPair ? Effect.andThen(names, spot) : spot
-      : (_pair, symbol) => Effect.map(load, () => known.get(symbol)?.contractSize ?? null),
+      // Stands for many, whose sizes differ: each event has that of its own symbol.
+      : (pair, symbol) => pair === everyPair ? Effect.as(everySize, null) : sizeOf(symbol),
     instrumentOf: (symbol) => known.get(symbol)
   }
 }

@@ -3,16 +3,16 @@ import type * as PublicWebsocket from "../PublicWebsocket.ts"
 import type { TopicState } from "./Topics.ts"
 
 /** A topic, as far as its progress matters. */
-export interface Subject {
+export interface Progress {
   readonly state: TopicState
   readonly holders: number
   /** Where it stands with the exchange. */
   readonly standing: "Waiting" | "Confirmed" | "Rejected"
 }
 
-export const of = (subjects: Iterable<Subject>, sockets: number): PublicWebsocket.Progress => {
+export const of = (topics: Iterable<Progress>, sockets: number): PublicWebsocket.Progress => {
   const progress = { wanted: 0, confirmed: 0, rejected: 0, books: 0, booksSynced: 0, sockets }
-  for (const { holders, standing, state } of subjects) {
+  for (const { holders, standing, state } of topics) {
     if (holders === 0) continue
     progress.wanted++
     if (standing === "Confirmed") progress.confirmed++

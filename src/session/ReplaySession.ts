@@ -20,6 +20,7 @@ import { ReplayTopics } from "./ReplayTopics.ts"
 import type { Held, Session } from "./Session.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import * as StatusBoard from "./StatusBoard.ts"
+import type { BufferSubscriber } from "./Subscriber.ts"
 import { Wakeups } from "./Subscriber.ts"
 import * as TopicErrors from "./TopicErrors.ts"
 
@@ -39,6 +40,8 @@ export interface ReplaySession {
   readonly session: Session
   /** Plays the recording to its end, once somebody listens. */
   readonly play: Effect.Effect<void>
+  /** The recorded time of what was played last, ms. */
+  readonly now: () => number
 }
 
 /** A batch and what came before the next one; the first has no batch. */
@@ -48,6 +51,9 @@ interface Group {
 }
 
 const isDecision = (note: Note): note is Decision => "topic" in note && note._tag !== "Topic"
+
+/** How long a reader that is behind may hold up others that have nothing to read, ms. */
+const patienceMillis = 1_000
 
 /** So many turns without anything new from the program, and it has asked for all it wants at once. */
 const settled = 3
@@ -162,15 +168,23 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  /** Readers that were not waited for any longer, until they read on. */
+  const stuck = new Set<BufferSubscriber>()
+
+  /** A reader may be waiting for what another one will be given: nobody is waited for while others starve. */
+  const patience = Effect.gen(function*() {
+    do yield* Effect.sleep(patienceMillis)
+    while (![...wakeups.buffers].some((buffer) => buffer.isWaiting))
+    for (const buffer of wakeups.buffers) if (buffer.isBehind) stuck.add(buffer)
+  })
+
   /** Waits until everybody who reads has read everything, and lets the program act on it. */
   const keepPace: Effect.Effect<void> = Effect.suspend(() => {
-    const behind = [...wakeups.buffers].filter((buffer) => buffer.isBehind)
+    for (const buffer of stuck) if (!buffer.isBehind) stuck.delete(buffer)
+    const behind = [...wakeups.buffers].filter((buffer) => buffer.isBehind && !stuck.has(buffer))
     if (behind.length === 0) return Effect.yieldNow
-    return Effect.yieldNow.pipe(
-      Effect.andThen(
-        Effect.raceFirst(Effect.forEach(behind, (buffer) => buffer.awaitEmpty, { discard: true }), hurry.await)
-      )
-    )
+    const caughtUp = Effect.forEach(behind, (buffer) => buffer.awaitEmpty, { discard: true })
+    return Effect.andThen(Effect.yieldNow, Effect.raceAllFirst([caughtUp, hurry.await, patience]))
   })
 
   const status = (status: ConnectionStatus): void => {
@@ -192,7 +206,7 @@ export const make = Effect.fnUntraced(function*(
       case "Status":
         return status(note.status)
       case "Lost":
-        topics.now = note.at
+        topics.pass(note.at)
         return topics.lost()
       default:
     }
@@ -237,30 +251,37 @@ export const make = Effect.fnUntraced(function*(
 
   const atOf = (note: Note): number => note._tag === "Answer" ? 0 : note.at
 
-  const one = (next: Note): Effect.Effect<void> =>
-    Effect.andThen(
-      reach(atOf(next)),
-      Effect.suspend(() => {
-        topics.catchUp()
-        note(next)
-        wakeups.flush()
-        return keepPace
-      })
-    )
+  /** The end of a turn: what it brought reaches the consumers. */
+  const flush = Effect.suspend(() => {
+    wakeups.flush()
+    return keepPace
+  })
+
+  const playNotes = Effect.fnUntraced(function*(notes: ReadonlyArray<Note>) {
+    let turn: number | null = null
+    for (const next of notes) {
+      if (isDecision(next)) {
+        if (turn !== null && turn !== next.turn) yield* flush
+        turn = next.turn
+      }
+      const at = atOf(next)
+      yield* reach(at)
+      topics.catchUp()
+      note(next)
+    }
+    yield* flush
+  })
 
   const playGroup = Effect.fnUntraced(function*({ batch, notes }: Group) {
     yield* prepare(notes)
     topics.catchUp()
-    let rest: ReadonlyArray<Note> = notes
-    if (batch !== null) {
-      yield* reach(batch.receivedAt)
-      const decisions = notes.filter(isDecision)
-      const done = new Set<Note>(decisions.slice(0, topics.batch(batch, decisions)))
-      wakeups.flush()
-      yield* keepPace
-      rest = notes.filter((note) => !done.has(note))
-    }
-    for (const note of rest) yield* one(note)
+    const decisions = notes.filter(isDecision)
+    topics.begin(decisions)
+    if (batch === null) return yield* playNotes(notes)
+    yield* reach(batch.receivedAt)
+    const done = new Set<Note>(decisions.slice(0, topics.batch(batch)))
+    yield* flush
+    if (notes.length > done.size) yield* playNotes(notes.filter((note) => !done.has(note)))
   })
 
   const play = Effect.gen(function*() {
@@ -280,9 +301,11 @@ export const make = Effect.fnUntraced(function*(
       }
     }
     yield* playGroup(group)
+    topics.pass(recording.summary.to)
   }).pipe(
     // It was read once already.
     Effect.catch((error) => Effect.logError(`the recording cannot be read any further: ${error.message}`)),
+    Effect.catchDefect((defect) => Effect.logError("the replay died of a defect", defect)),
     Effect.ensuring(Effect.sync(() => {
       ended = true
       for (const topic of topics.all) {
@@ -293,7 +316,7 @@ export const make = Effect.fnUntraced(function*(
 
   const connected = (): number => [...present.values()].filter(({ _tag }) => _tag === "Connected").length
 
-  const standingOf = ({ confirmed, state: { failed } }: ReplayTopic): Progress.Subject["standing"] => {
+  const standingOf = ({ confirmed, state: { failed } }: ReplayTopic): Progress.Progress["standing"] => {
     if (failed) return "Rejected"
     return confirmed ? "Confirmed" : "Waiting"
   }
@@ -317,12 +340,13 @@ export const make = Effect.fnUntraced(function*(
       connections: present.size,
       connected: connected(),
       sockets: [],
+      lanes: [],
       progress: progress(),
       topics: [...topics.all].map(({ state }) => state.performance())
     }))
   }
 
-  return { session, play }
+  return { session, play, now: () => topics.now }
 })
 
 /** Stands for the base URL of an exchange whose answers are recorded. */

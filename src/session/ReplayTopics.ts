@@ -4,8 +4,9 @@
  */
 import type { Deferred } from "effect"
 import type { RecordedTopic } from "../connection/Journal.ts"
-import type { BatchEntry, Decision } from "../connection/JournalFormat.ts"
+import type { BatchEntry, Decision, LaneStep } from "../connection/JournalFormat.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
+import type { GapCause } from "../domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
 import type { Codec, CodecContext, ExchangeAdapter, Sink, Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
@@ -37,11 +38,39 @@ export interface ReplayTopicsOptions {
 type Applied = { readonly [Tag in Decision["_tag"]]: (topic: ReplayTopic, decision: Of<Tag>) => void }
 type Of<Tag extends Decision["_tag"]> = Extract<Decision, { readonly _tag: Tag }>
 
+type LaneApplied = (state: TopicState, link: number, at: number, group: number) => void
+
+const lanes: { readonly [Step in LaneStep]: LaneApplied } = {
+  Placed: (state, link, _at, group) => state.place(link, group),
+  Live: (state, link, at) => state.confirmed(link, at),
+  // What was doubtful by that stands in the recording.
+  Lost: (state, link) => void state.lost(link, Number.POSITIVE_INFINITY),
+  Gone: (state, link) => state.unplace(link),
+  Joined: (state, link) => state.join(link),
+  Expired: (state, link) => state.force(link),
+  Promoted: (state, link) => state.promote(link)
+}
+
+/** By topic and connection: since when it is live, ms; null while it is not. */
+type Carriers = Map<number, Map<number, { readonly group: number; readonly at: number | null }>>
+
+const noteLane = (carriers: Carriers, { at, group, link, step, topic }: Of<"Lane">): void => {
+  const links = carriers.get(topic) ?? new Map<number, { readonly group: number; readonly at: number | null }>()
+  carriers.set(topic, links)
+  if (step === "Placed" || step === "Lost") links.set(link, { group, at: null })
+  else if (step === "Live") links.set(link, { group, at })
+  else if (step === "Gone") links.delete(link)
+}
+
 export class ReplayTopics implements Sink {
   readonly #options: ReplayTopicsOptions
   readonly #counters: Counters
   readonly #topics = new Map<string, ReplayTopic>()
   readonly #byNumber = new Map<number, ReplayTopic>()
+  /** Numbers of the topics that are subscribed at this point, also those that nobody holds. */
+  readonly #confirmed = new Set<number>()
+  /** The connections that carry each topic by its number. */
+  readonly #carriers: Carriers = new Map()
   /** Topics that nobody asked for: codecs keep what they were given. */
   readonly #strangers = new Map<string, Topic>()
   readonly #codecs = new Map<number, Codec>()
@@ -54,9 +83,11 @@ export class ReplayTopics implements Sink {
   #next = 0
   /** Events of the batch at hand. */
   #events = 0
+  /** Its connection. */
+  #link = 0
   #now = 0
-  /** The topic whose event is at hand. */
-  #current: TopicState | null = null
+  /** The breaks of the group at hand that have not been told of yet. */
+  #breaks: Array<Of<"Break">> = []
   readonly #owner: TopicOwner
 
   constructor(options: ReplayTopicsOptions) {
@@ -64,7 +95,8 @@ export class ReplayTopics implements Sink {
     this.#counters = options.counters
     this.#owner = {
       counters: options.counters,
-      now: () => this.#current === null ? this.#now : this.#holeAt(this.#current) ?? this.#now,
+      now: () => this.#now,
+      breakAt: (state, cause) => this.#breakAt(state, cause),
       // The recording has the snapshots that the recorded session asked for; others are made.
       requestSnapshot: (state) => {
         if (state.sequence?.live === true) this.#wanting.add(state)
@@ -77,8 +109,13 @@ export class ReplayTopics implements Sink {
     return this.#topics.values()
   }
 
-  /** The time of what is applied, ms. */
-  set now(at: number) {
+  /** The recorded time of what was applied last, ms. */
+  get now(): number {
+    return this.#now
+  }
+
+  /** Time passes. */
+  pass(at: number): void {
     this.#now = at
   }
 
@@ -97,10 +134,32 @@ export class ReplayTopics implements Sink {
     const recipe = channel._tag === "Book" ? this.#options.adapter.book(channel) : null
     const state = new TopicState(topic, channel, recipe, this.#owner)
     topic.slot = state
-    const made: ReplayTopic = { state, confirmed: false, holders: 0, waiters: new Set() }
+    const made: ReplayTopic = {
+      state,
+      confirmed: this.#confirmed.has(recorded.topic),
+      holders: 0,
+      waiters: new Set()
+    }
     this.#topics.set(recorded.key, made)
     this.#byNumber.set(recorded.topic, made)
+    this.#carry(state, recorded.topic)
     return made
+  }
+
+  /** A topic that is held late is on the connections that have it by now. */
+  #carry(state: TopicState, number: number): void {
+    for (const [link, { at, group }] of this.#carriers.get(number) ?? []) {
+      state.place(link, group)
+      if (at !== null) state.confirmed(link, at)
+    }
+  }
+
+  /** Keeps who carries what, also for topics that nobody holds. */
+  #note(decision: Decision): void {
+    const { topic } = decision
+    if (decision._tag === "Confirmed") this.#confirmed.add(topic)
+    else if (decision._tag === "Dropped") this.#confirmed.delete(topic)
+    else if (decision._tag === "Lane") noteLane(this.#carriers, decision)
   }
 
   /** A connection was opened: decoders begin anew. */
@@ -115,20 +174,28 @@ export class ReplayTopics implements Sink {
     this.#snapshots.set(decision, snapshot)
   }
 
-  /** The frames of a batch, and the decisions that were made between its events; returns how many those were. */
-  batch({ frames, link, receivedAt }: BatchEntry, decisions: ReadonlyArray<Decision>): number {
+  /** What was decided in and behind the next batch, before the one after it. */
+  begin(decisions: ReadonlyArray<Decision>): void {
+    this.#due = decisions
+    this.#breaks = decisions.filter((decision) => decision._tag === "Break")
+  }
+
+  /** The frames of a batch, and the decisions that were made with it; returns how many those were. */
+  batch({ frames, link, receivedAt }: BatchEntry): number {
     const counters = this.#counters
     if (!this.#codecs.has(link)) this.opened(link)
     const codec = this.#codecs.get(link)!
-    this.#due = decisions
     this.#next = 0
     this.#events = 0
+    this.#link = link
     this.#now = Math.floor(receivedAt)
     for (const frame of frames) {
       counters.bytes += frame.length
       codec.decode(frame, receivedAt, this)
     }
     counters.frames += frames.length
+    // Those of the batch's own turn.
+    for (; this.#due[this.#next]?.turn === 0; this.#next++) this.apply(this.#due[this.#next]!)
     this.#due = []
     return this.#next
   }
@@ -144,13 +211,13 @@ export class ReplayTopics implements Sink {
   }
 
   apply(decision: Decision): void {
+    this.#now = decision.at
+    this.#note(decision)
     const topic = this.#byNumber.get(decision.topic)
     if (topic === undefined) return
-    const now = this.#now
-    this.#now = decision.at
-    const apply = this.#applied[decision._tag] as (topic: ReplayTopic, decision: Decision) => void
-    apply(topic, decision)
-    this.#now = now
+    // A later version may know more of them.
+    const apply = this.#applied[decision._tag] as ((topic: ReplayTopic, decision: Decision) => void) | undefined
+    apply?.(topic, decision)
   }
 
   /** Entries are missing here: nothing of before is joined to what follows. */
@@ -167,9 +234,9 @@ export class ReplayTopics implements Sink {
       this.#counters.unrouted++
       return
     }
-    this.#current = state
-    state.onEvent(event)
-    this.#current = null
+    // A recording that has lost its beginning does not say which connections carry a topic.
+    if (state.only === this.#link || state.lanes.length === 0) state.onEvent(event)
+    else state.onLane(this.#link, event)
   }
 
   // What answers lead to was decided by the recorded session, and is applied as it was.
@@ -210,8 +277,8 @@ export class ReplayTopics implements Sink {
     },
     Interrupted: ({ state }, { cause, lost }) => state.interrupt(cause, lost === null ? {} : { lost }),
     Lapsed: ({ state }, { cause }) => state.lapse(cause),
-    // Found again in the frames.
-    Hole: () => {},
+    // Follows from the others.
+    Break: () => {},
     Released: ({ state }) => state.release(),
     Snapshot: ({ state }, decision) => {
       const snapshot = this.#snapshots.get(decision)
@@ -220,6 +287,7 @@ export class ReplayTopics implements Sink {
       const { contractSize, pair } = state.topic
       state.snapshot({ ...snapshot, pair, contractSize, receivedAt: decision.receivedAt })
     },
+    Lane: ({ state }, { at, group, link, step }) => lanes[step](state, link, at, group),
     Failed: ({ state }, { error, scope }) => {
       const failure = ErrorCodec.decode(error)
       this.#counters.error(failure.reason._tag)
@@ -234,13 +302,9 @@ export class ReplayTopics implements Sink {
     }
   }
 
-  /** When the recorded session found the hole that is found now; null when it found none. */
-  #holeAt(state: TopicState): number | null {
-    for (let i = this.#next; i < this.#due.length; i++) {
-      const decision = this.#due[i]!
-      if (decision._tag === "Hole" && this.#byNumber.get(decision.topic)?.state === state) return decision.at
-    }
-    return null
+  #breakAt(state: TopicState, cause: GapCause): number | null {
+    const index = this.#breaks.findIndex((one) => one.cause === cause && this.#byNumber.get(one.topic)?.state === state)
+    return index < 0 ? null : this.#breaks.splice(index, 1)[0]!.at
   }
 
   #topicOf(key: string, channel: Topic["channel"], symbol: string): Topic {

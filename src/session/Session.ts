@@ -2,7 +2,7 @@
  * Topics over connections: reference-counted subscriptions, spread over as many sockets as the exchange's limits ask,
  * confirmed with a deadline, joined to snapshots, watched for silence.
  */
-import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberSet, Semaphore } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberSet, Random, Semaphore } from "effect"
 import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
 import type { Recorder } from "../connection/Journal.ts"
@@ -14,14 +14,19 @@ import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 import type { Performance, SocketPerformance } from "../PublicWebsocket.ts"
+import type { Placement } from "./Booking.ts"
+import { Booking } from "./Booking.ts"
 import { Counters } from "./Counters.ts"
+import type { LinkListener } from "./Link.ts"
 import { Link } from "./Link.ts"
 import * as Liquidity from "./Liquidity.ts"
 import * as Markets from "./Markets.ts"
 import * as Progress from "./Progress.ts"
+import * as Rotation from "./Rotation.ts"
 import { SessionJournal } from "./SessionJournal.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
 import * as Sharding from "./Sharding.ts"
+import { policiesOf, SilenceWatch, Wakefulness } from "./SilenceWatch.ts"
 import * as Snapshots from "./Snapshots.ts"
 import * as StatusBoard from "./StatusBoard.ts"
 import { Wakeups } from "./Subscriber.ts"
@@ -31,7 +36,12 @@ import { TopicState } from "./Topics.ts"
 
 export interface SessionOptions {
   readonly adapter: ExchangeAdapter
-  readonly dial: (link: number) => Dial
+  /** `group`: which of the redundant connections, from 0. */
+  readonly dial: (link: number, group: number) => Dial
+  /** Every topic is carried by so many connections. */
+  readonly connections: number
+  /** A connection is replaced at this age; null: never. */
+  readonly rotateAfter: Duration.Input | null
   readonly rest: MarketRest["Service"]
   readonly reconnect: Reconnect.ReconnectPolicy
   /** How long the exchange has to answer a request. */
@@ -91,12 +101,6 @@ const longestSilence = 10 * 60_000
 
 const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
 
-/** Bound of each channel that has one, ms. */
-const silenceMillis = (bounds: ExchangeAdapter["silence"]): ReadonlyMap<string, number> =>
-  new Map(
-    Object.entries(bounds).flatMap(([tag, bound]) => bound === null ? [] : [[tag, Duration.toMillis(bound)] as const])
-  )
-
 /** Frames that cannot be read are counted one by one and logged together: the first at once, then every ten seconds. */
 const complaintInterval = 10_000
 
@@ -112,30 +116,24 @@ const complaints = (adapter: ExchangeAdapter, counters: Counters): (at: number) 
   }
 }
 
-/** A topic, the link it is on, and who waits for its confirmation. */
-interface Booking {
-  readonly state: TopicState
-  link: Link | null
-  readonly waiters: Set<Deferred.Deferred<void, ExchangeError>>
-  holders: number
-  /** It has been confirmed for its present holders. */
-  live: boolean
-  /** When to ask again for a topic that was refused in passing, ms; 0 when not. */
-  retryAt: number
-  refusals: number
-  /** So many topics had the connection that refused it, perhaps for being full; 0 when none did. */
-  refusedBeside: number
-}
+/** The share of the age at which a connection is replaced by which it may be earlier, so that not all are at once. */
+const rotationJitter = 0.1
+
+/** Before a connection that failed for good is replaced where another carries the topic, ms. */
+const replaceAfter = 30_000
 
 export const make = Effect.fnUntraced(
   function*(options: SessionOptions): Effect.fn.Return<Session, never, Scope.Scope> {
     const { adapter, rest } = options
     const clock = yield* Clock.Clock
+    const random = yield* Random.Random
     const counters = new Counters()
     const bookings = new Map<string, Booking>()
     const metrics = yield* SessionMetrics.make(adapter.id, counters)
     // Both before the fibers, so that they run behind the end of the connections.
-    yield* Effect.addFinalizer(() => Effect.sync(() => metrics.flush({ links, bookings, now: now() })))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => metrics.flush({ links, bookings, lanes: options.connections, now: now() }))
+    )
     const board = yield* StatusBoard.make((error) => {
       counters.handlerFailures++
       fork(Effect.logError(`[${adapter.id}] a status handler failed`, error))
@@ -153,7 +151,9 @@ export const make = Effect.fnUntraced(
     const closers = new Map<Link, () => void>()
     const answerTimeout = Duration.toMillis(options.answerTimeout)
     const idleTimeout = Duration.toMillis(options.idleTimeout)
-    const silence = silenceMillis(options.silence)
+    const rotateAfter = options.rotateAfter === null ? null : Duration.toMillis(options.rotateAfter)
+    const silence = policiesOf(options.silence)
+    const awake = new Wakefulness(houseInterval, clock.currentTimeMillisUnsafe())
     const dialGate = yield* Semaphore.make(1)
     const dialPause = 1000 / adapter.limits.dialsPerSecond
     let nextDial = 0
@@ -172,13 +172,10 @@ export const make = Effect.fnUntraced(
     const resolve = (booking: Booking, exit: Exit.Exit<void, ExchangeError>): void => {
       if (Exit.isSuccess(exit)) journal?.confirmed(booking.state.topic)
       else journal?.refused(booking.state.topic, Cause.squash(exit.cause) as ExchangeError)
-      const waiters = [...booking.waiters]
-      booking.waiters.clear()
-      for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
+      booking.resolve(exit)
     }
 
-    const isConfirmed = (state: TopicState): boolean =>
-      bookingOf(state.topic)?.link?.subscriptions.phase(state.topic.key) === "Confirmed"
+    const isConfirmed = (state: TopicState): boolean => bookingOf(state.topic)?.isConfirmed === true
 
     const liquidity = Liquidity.make(adapter, rest)
     const capacity = new Sharding.Capacity(adapter.limits.topicsPerConnection)
@@ -193,13 +190,25 @@ export const make = Effect.fnUntraced(
       fork
     })
 
-    const journal = options.journal?.begin(adapter.id, {}, () => counters.events) === true
-      ? new SessionJournal(options.journal)
-      : undefined
+    const journal =
+      options.journal?.begin(adapter.id, {}, { events: () => counters.events, turns: () => wakeups.turns }) === true
+        ? new SessionJournal(options.journal)
+        : undefined
 
     const publish = (status: ConnectionStatus): void => {
       journal?.status(status)
       board.publish(status)
+    }
+
+    /** Subscribes a topic anew on one of its connections, each time it was in vain on the next. */
+    const renewOne = (booking: Booking): void => {
+      const confirmed = booking.placements.filter(({ link }) => link.subscriptions.phase(booking.key) === "Confirmed")
+      const { length } = confirmed
+      if (length > 0) renew(booking, confirmed[booking.state.missing % length]!.link)
+    }
+
+    const renew = (booking: Booking, link: Link): void => {
+      if (link.subscriptions.renew(booking.key)) link.changed()
     }
 
     const owner: TopicOwner = {
@@ -207,67 +216,94 @@ export const make = Effect.fnUntraced(
       counters,
       now,
       requestSnapshot: (state) => {
-        if (!isConfirmed(state)) return
+        const booking = bookingOf(state.topic)
+        if (booking === undefined || !booking.isConfirmed) return
         if (state.recipe?.snapshot === "Fetch") return fetchSnapshot(state)
-        if (state.recipe?.snapshot === "EveryUpdate") return
         // The exchange pushes a snapshot at the start of a subscription.
-        const link = bookingOf(state.topic)?.link
-        if (link?.subscriptions.renew(state.topic.key) === true) link.changed()
+        if (state.recipe?.snapshot === "InStream") renewOne(booking)
       }
     }
 
-    const listener = {
-      onStatus: publish,
-      onConfirmed: (topic: Topic) => {
-        const booking = bookingOf(topic)
-        if (booking === undefined) return
-        const { state } = booking
-        state.confirmedAt = now()
-        state.begun = true
-        state.failed = false
-        booking.live = true
-        booking.refusals = 0
-        booking.retryAt = 0
-        learn(booking)
-        resolve(booking, Exit.void)
-        if (state.recipe?.snapshot === "Fetch" && state.needsSnapshot) owner.requestSnapshot(state)
-      },
-      onRefused: (topic: Topic, refusal: Refusal, link: Link) => {
-        const booking = bookingOf(topic)
-        if (booking === undefined || moved(booking, refusal, link)) return
-        const error = TopicErrors.refused(adapter, booking.state, refusal)
-        counters.error(error.reason._tag)
-        resolve(booking, Exit.fail(error))
-        if (error.isTransient) {
-          booking.retryAt = now() + refusalBackoff(booking.refusals++)
-          // Also who was not concerned by the renewal: nothing comes until the exchange takes it again.
-          if (booking.live) booking.state.interrupt("Reconnected")
-        } else if (booking.live) {
-          fork(Effect.logWarning(error.message))
-          booking.state.fail(error, "topic")
-          wakeups.flush()
-        }
-      },
-      onTimeout: (topic: Topic) => {
-        const booking = bookingOf(topic)
-        if (booking === undefined) return
-        const error = TopicErrors.timedOut(adapter, booking.state, answerTimeout)
-        counters.error(error.reason._tag)
-        resolve(booking, Exit.fail(error))
+    const confirmed = (booking: Booking, placement: Placement): void => {
+      const { state } = booking
+      const at = now()
+      state.confirmed(placement.link.id, at)
+      state.confirmedAt = at
+      state.begun = true
+      state.failed = false
+      booking.live = true
+      placement.refusals = 0
+      placement.retryAt = 0
+      learn(booking, placement.link)
+      resolve(booking, Exit.void)
+      if (state.recipe?.snapshot === "Fetch" && state.needsSnapshot) owner.requestSnapshot(state)
+    }
+
+    const refused = (booking: Booking, placement: Placement, error: ExchangeError): void => {
+      placement.retryAt = now() + (error.isTransient ? refusalBackoff(placement.refusals++) : replaceAfter)
+      // Another connection has it, or may still take it.
+      if (!booking.isHopeless) return
+      resolve(booking, Exit.fail(error))
+      if (error.isTransient) {
+        // Also who was not concerned by the renewal: nothing comes until the exchange takes it again.
         if (booking.live) booking.state.interrupt("Reconnected")
+        return
+      }
+      placement.retryAt = 0
+      if (!booking.live) return
+      fork(Effect.logWarning(error.message))
+      booking.state.fail(error, "topic")
+      wakeups.flush()
+    }
+
+    /** What the topic missed on this connection is missing, unless another brings it. */
+    const lost = (booking: Booking, link: Link): void => {
+      if (!booking.state.lost(link.id, link.heardAt)) booking.state.interrupt("Reconnected")
+    }
+
+    /** What a connection tells of a topic that it carries. */
+    const placed = (topic: Topic, link: Link, use: (booking: Booking, placement: Placement) => void): void => {
+      const booking = bookingOf(topic)
+      const placement = booking?.on(link)
+      if (booking !== undefined && placement !== undefined) use(booking, placement)
+    }
+
+    const listener: LinkListener = {
+      onStatus: publish,
+      onConfirmed: (topic, link) => placed(topic, link, confirmed),
+      onRefused: (topic, refusal, link) =>
+        placed(topic, link, (booking, placement) => {
+          if (moved(booking, refusal, link)) return
+          const error = TopicErrors.refused(adapter, booking.state, refusal)
+          counters.error(error.reason._tag)
+          refused(booking, placement, error)
+        }),
+      onTimeout: (topic, link) =>
+        placed(topic, link, (booking) => {
+          const error = TopicErrors.timedOut(adapter, booking.state, answerTimeout)
+          counters.error(error.reason._tag)
+          if (booking.isConfirmed) return
+          resolve(booking, Exit.fail(error))
+          if (booking.live) booking.state.interrupt("Reconnected")
+        }),
+      onRestarted: (topic, link) =>
+        placed(topic, link, ({ state }) => {
+          if (state.lost(link.id, link.heardAt)) return
+          // A book with snapshots of its own begins with one: nothing is missed that it would not bring.
+          if (state.recipe === null || state.recipe.snapshot === "Fetch") state.interrupt("Reconnected")
+        }),
+      onUnreadable: (topics, link) => {
+        for (const topic of topics) bookingOf(topic)?.state.unreadable(link.id, now())
       },
-      onRestarted: (topic: Topic) => {
-        const state = bookingOf(topic)?.state
-        // A book with snapshots of its own begins with one: nothing is missed that it would not bring.
-        if (state === undefined || (state.recipe !== null && state.recipe.snapshot !== "Fetch")) return
-        state.interrupt("Reconnected")
-      },
-      onUnreadable: (topics: ReadonlyArray<Topic>) => {
-        for (const topic of topics) bookingOf(topic)?.state.lapse("Unreadable")
-      },
-      onInterrupted: (topics: ReadonlyArray<Topic>) => {
-        for (const topic of topics) bookingOf(topic)?.state.interrupt("Reconnected")
+      onInterrupted: (topics, link) => {
+        for (const topic of topics) placed(topic, link, (booking) => lost(booking, link))
+        if (link.leaving) rotation.ended(link)
         wakeups.flush()
+      },
+      onClosing: (link, detail) => {
+        if (link.leaving) return
+        fork(Effect.logInfo(`[${adapter.id}] connection ${link.id} is replaced: ${detail}`))
+        rotation.begin(link)
       }
     }
 
@@ -280,12 +316,13 @@ export const make = Effect.fnUntraced(
       return topic
     }
 
-    const openLink = (): Link => {
+    const openLink = (group: number): Link => {
       const id = nextLink++
       const link = new Link({
         id,
+        group,
         adapter,
-        dial: options.dial(id),
+        dial: options.dial(id, group),
         policy: options.reconnect,
         clock,
         counters,
@@ -294,6 +331,7 @@ export const make = Effect.fnUntraced(
         listener,
         dialTurn
       })
+      link.lifetime = rotateAfter === null ? null : rotateAfter * (1 - rotationJitter * random.nextDoubleUnsafe())
       links.push(link)
       // Not before the link is booked: a dial may fail for good in its very first step.
       const fiber = fork(
@@ -320,24 +358,48 @@ export const make = Effect.fnUntraced(
       publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
     }
 
-    /** A permanent error: everything on the link ends with its reason. */
+    const close = (link: Link): void => {
+      const end = closers.get(link)
+      closers.delete(link)
+      end?.()
+    }
+
+    /** A permanent error: everything that only this link carries ends with its reason. */
     const linkFailed = (link: Link, error: ExchangeError): void => {
       // First: who asks again at once must not be put on it.
       closers.delete(link)
       for (const booking of bookings.values()) {
-        if (booking.link !== link) continue
-        booking.link = null
+        if (booking.on(link) === undefined) continue
+        booking.forget(link)
+        booking.replaceAt = now() + replaceAfter
+        if (booking.placements.length > 0) continue
         resolve(booking, Exit.fail(error))
         booking.state.fail(error, "connection")
       }
       wakeups.flush()
     }
 
-    const linkFor = (): Link => Sharding.choose([...closers.keys()], capacity.limit) ?? openLink()
+    const shards = (group: number): ReadonlyArray<Link> =>
+      [...closers.keys()].filter((link) => link.group === group && !link.leaving)
+
+    const linkFor = (group: number): Link => Sharding.choose(shards(group), capacity.limit) ?? openLink(group)
+
+    const rotation = Rotation.make({
+      now,
+      bookingOf: (key) => bookings.get(key),
+      replace: (link) => {
+        const heir = openLink(link.group)
+        heir.replaces = link
+        return heir
+      },
+      linkFor,
+      isOpen: (link) => closers.has(link),
+      close
+    })
 
     /** A topic is confirmed: what that tells of the exchange's limit of topics on a connection. */
-    const learn = (booking: Booking): void => {
-      if (booking.link !== null) capacity.carries(booking.link.subscriptions.confirmed)
+    const learn = (booking: Booking, link: Link): void => {
+      capacity.carries(link.subscriptions.confirmed)
       if (booking.refusedBeside === 0) return
       if (capacity.wasFull(booking.refusedBeside)) {
         fork(Effect.logWarning(
@@ -355,26 +417,23 @@ export const make = Effect.fnUntraced(
       const beside = link.subscriptions.confirmed
       const isFull = refusal.detail.trim() === adapter.limits.fullRefusal && capacity.isDoubtful(beside) &&
         beside >= booking.refusedBeside
-      if (!isFull || booking.link !== link || booking.holders === 0) {
+      if (!isFull || booking.holders === 0) {
         // It was not for want of room.
-        if (booking.refusedBeside > 0) booking.refusedBeside = 0
+        booking.refusedBeside = 0
         return false
       }
       booking.refusedBeside = beside
       link.capacity = Math.min(link.capacity, beside)
-      const others = [...closers.keys()].filter((other) => other !== link)
-      booking.link = others.find((other) => other.size < Math.min(beside, other.capacity)) ?? openLink()
-      booking.link.subscriptions.retain(booking.state.topic)
-      link.subscriptions.release(booking.state.topic.key)
-      booking.link.changed()
-      link.changed()
+      const other = shards(link.group).find((other) => other !== link && other.size < Math.min(beside, other.capacity))
+      booking.withdraw(link)
+      booking.place(other ?? openLink(link.group))
       return true
     }
 
     const retire = (): void => {
       if (bookings.size <= retiredLimit) return
       for (const [key, booking] of bookings) {
-        if (booking.state.routes.length === 0 && booking.link?.subscriptions.has(key) !== true) {
+        if (booking.state.routes.length === 0 && booking.placements.every(({ link }) => !link.subscriptions.has(key))) {
           booking.state.topic.slot = null
           counters.retire(booking.state.topic.channel, booking.state.received)
           strangers.set(key, booking.state.topic)
@@ -386,7 +445,11 @@ export const make = Effect.fnUntraced(
 
     const book = (channel: PublicChannel, key: string, symbol: string, contractSize: number | null): Booking => {
       const known = bookings.get(key)
-      if (known !== undefined) return known
+      if (known !== undefined) {
+        known.state.share(channel)
+        known.state.topic.contractSize ??= contractSize
+        return known
+      }
       retire()
       const topic = topicOf(key, channel._tag, symbol)
       strangers.delete(key)
@@ -394,32 +457,41 @@ export const make = Effect.fnUntraced(
       topic.contractSize = contractSize
       const recipe = channel._tag === "Book" ? adapter.book(channel) : null
       const state = new TopicState(topic, channel, recipe, owner)
+      const policy = silence.get(channel._tag)
+      if (policy !== undefined) state.watch = new SilenceWatch(policy, recipe, () => counters.falseAlarms++)
       journal?.topic(topic, channel)
       topic.slot = state
-      const booking: Booking = {
-        state,
-        link: null,
-        waiters: new Set(),
-        holders: 0,
-        live: false,
-        retryAt: 0,
-        refusals: 0,
-        refusedBeside: 0
-      }
+      const booking = new Booking(state)
       bookings.set(key, booking)
       return booking
     }
 
-    /** One more holder. However many there are, the topic is wanted once on its connection. */
+    /** Connections that are about to close, or that the exchange has taken it off, are none any more. */
+    const prune = (booking: Booking): void => {
+      for (const { link } of booking.placements) {
+        const isGone = !closers.has(link) || !link.subscriptions.has(booking.key)
+        if (isGone || (link.leaving && booking.holders === 0)) booking.forget(link)
+      }
+    }
+
+    /** Puts it on a connection of each kind that lacks it. */
+    const complete = (booking: Booking): void => {
+      for (let group = 0; group < options.connections; group++) {
+        if (!booking.placements.some(({ link }) => link.group === group)) booking.place(linkFor(group))
+      }
+    }
+
+    /** One more holder. However many there are, the topic is wanted once on each of its connections. */
     const retain = (booking: Booking): void => {
-      const { topic } = booking.state
-      if (booking.link !== null && !booking.link.subscriptions.has(topic.key)) booking.link = null
-      const isPlaced = booking.link !== null && booking.holders > 0
-      const link = booking.link ??= linkFor()
+      prune(booking)
+      const isWanted = booking.holders > 0
       booking.holders++
-      if (isPlaced) link.subscriptions.retry(topic.key)
-      else link.subscriptions.retain(topic)
-      link.changed()
+      for (const { link } of booking.placements) {
+        if (isWanted) link.subscriptions.retry(booking.key)
+        else link.subscriptions.retain(booking.state.topic)
+        link.changed()
+      }
+      complete(booking)
     }
 
     /** One holder less. */
@@ -429,8 +501,10 @@ export const make = Effect.fnUntraced(
       booking.live = false
       journal?.dropped(booking.state.topic)
       booking.refusedBeside = 0
-      booking.link?.subscriptions.release(booking.state.topic.key)
-      booking.link?.changed()
+      for (const { link } of booking.placements) {
+        link.subscriptions.release(booking.key)
+        link.changed()
+      }
     }
 
     const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
@@ -452,12 +526,12 @@ export const make = Effect.fnUntraced(
       waiter: Deferred.Deferred<void, ExchangeError>
     ): Effect.Effect<void, ExchangeError> =>
       Effect.suspend(() => {
-        if (isConfirmed(booking.state)) {
+        if (booking.isConfirmed) {
           journal?.confirmed(booking.state.topic)
           return Effect.void
         }
-        booking.waiters.add(waiter)
-        return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => booking.waiters.delete(waiter)))
+        const leave = booking.wait(waiter)
+        return Effect.ensuring(Deferred.await(waiter), Effect.sync(leave))
       })
 
     const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
@@ -484,55 +558,90 @@ export const make = Effect.fnUntraced(
     })
 
     const watchTopic = (booking: Booking, at: number): void => {
-      const { link, state } = booking
-      if (link === null || !link.connected || state.routes.length === 0) return
-      if (booking.retryAt !== 0 && at >= booking.retryAt) {
-        booking.retryAt = 0
-        link.subscriptions.retry(state.topic.key)
-        link.changed()
-        owner.requestSnapshot(state)
-      }
-      if (!isConfirmed(state)) return
+      const { state } = booking
+      if (booking.holders > 0 && !state.failed && at >= booking.replaceAt) complete(booking)
+      if (state.routes.length === 0) return
+      for (const placement of booking.placements) watchRefusal(booking, placement, at)
+      if (booking.isConfirmed) watchStream(booking, at)
+    }
+
+    const watchStream = (booking: Booking, at: number): void => {
+      const { state } = booking
+      // Nobody brings anything while a subscriber holds up reading.
+      if (wakeups.full.size === 0) state.watchLanes(at, heardAt)
       if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
-      watchSnapshot(state, link, at)
-      watchSilence(booking, link, at)
+      watchSnapshot(booking, at)
+      watchSilence(booking, at)
+      if (state.merge !== null) { for (const placement of booking.placements) watchLane(booking, placement, at) }
+    }
+
+    const heardAt = (connection: number): number => links.find(({ id }) => id === connection)?.heardAt ?? 0
+
+    /** Asks again for what was refused in passing. */
+    const watchRefusal = (booking: Booking, placement: Placement, at: number): void => {
+      const { link } = placement
+      if (placement.retryAt === 0 || at < placement.retryAt || !link.connected) return
+      placement.retryAt = 0
+      link.subscriptions.retry(booking.key)
+      link.changed()
+      owner.requestSnapshot(booking.state)
     }
 
     /** A stream that was confirmed and pushes no snapshot: asked again, and given up when it never pushed one. */
-    const watchSnapshot = (state: TopicState, link: Link, at: number): void => {
+    const watchSnapshot = (booking: Booking, at: number): void => {
+      const { state } = booking
       if (state.recipe === null || state.recipe.snapshot === "Fetch" || !state.needsSnapshot) return
-      if (at - state.confirmedAt < snapshotDeadline * 2 ** Math.min(state.missing, 6)) return
+      if (at - state.confirmedAt < snapshotDeadline * (state.everLive ? 2 ** Math.min(state.missing, 6) : 1)) return
       state.missing++
       if (!state.everLive && state.missing >= snapshotTries) {
         const error = TopicErrors.withoutSnapshot(adapter, state)
         counters.error(error.reason._tag)
         state.fail(error, "topic")
-      } else if (link.subscriptions.renew(state.topic.key)) {
-        link.changed()
+      } else {
+        renewOne(booking)
       }
     }
 
-    const watchSilence = (booking: Booking, link: Link, at: number): void => {
+    const allowedSilence = (bound: number, silences: number): number =>
+      Math.min(longestSilence, bound * 2 ** Math.min(silences, 10))
+
+    const watchSilence = (booking: Booking, at: number): void => {
       const { state } = booking
-      const bound = silence.get(state.topic.channel)
-      if (bound === undefined || wakeups.full.size > 0) return
+      if (state.watch === null || wakeups.full.size > 0) return
       if (state.lastEventAt > state.confirmedAt) state.silences = 0
-      const allowed = Math.min(longestSilence, bound * 2 ** Math.min(state.silences, 10))
-      if (at - Math.max(state.lastEventAt, state.confirmedAt, link.heldUntil) < allowed) return
-      state.silences++
-      counters.silences++
-      state.interrupt("Silent")
-      if (link.subscriptions.renew(state.topic.key)) link.changed()
+      const heldUntil = Math.max(awake.since, ...booking.placements.map(({ link }) => link.heldUntil))
+      const since = Math.max(state.lastEventAt, state.confirmedAt, heldUntil)
+      if (at - since < allowedSilence(state.watch.bound, state.silences)) return
+      state.silent()
+      for (const { link } of booking.placements) renew(booking, link)
     }
+
+    /** One of several connections brings nothing of a topic, and others do: it is subscribed anew there, without a word. */
+    const watchLane = (booking: Booking, placement: Placement, at: number): void => {
+      const { link } = placement
+      const { state } = booking
+      const { watch } = state
+      const lane = state.laneOf(link.id)
+      if (watch === null || lane === undefined || wakeups.full.size > 0) return
+      if (lane.lastEventAt > lane.confirmedAt) placement.silences = 0
+      const since = Math.max(lane.lastEventAt, lane.confirmedAt, link.heldUntil, awake.since)
+      if (state.merge?.covers(lane) !== true || at - since < allowedSilence(watch.bound, placement.silences)) return
+      placement.silences++
+      counters.silences++
+      renew(booking, link)
+    }
+
+    /** One that still waits to take another's place has its age behind it when it has done so. */
+    const isOld = ({ lifetime, openedAt, replaces }: Link, at: number): boolean =>
+      lifetime !== null && openedAt !== null && at - openedAt >= lifetime &&
+      (replaces === null || !closers.has(replaces))
 
     const watchLinks = (at: number): void => {
       for (const link of [...links]) {
         link.expire(at - answerTimeout)
-        if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) {
-          const close = closers.get(link)
-          closers.delete(link)
-          close?.()
-        }
+        if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) close(link)
+        if (isOld(link, at)) rotation.begin(link)
+        rotation.watch(link)
       }
     }
 
@@ -540,10 +649,11 @@ export const make = Effect.fnUntraced(
 
     const house = Effect.sync(() => {
       const at = now()
+      awake.look(at)
       watchLinks(at)
       for (const booking of bookings.values()) watchTopic(booking, at)
       wakeups.flush()
-      metrics.flush({ links, bookings, now: at })
+      metrics.flush({ links, bookings, lanes: options.connections, now: at })
     })
     yield* Effect.forkScoped(Effect.forever(
       Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now())))).pipe(
@@ -570,17 +680,8 @@ export const make = Effect.fnUntraced(
       return taken + pairs.length * topicsEach <= capacity.limit ? Effect.succeed(pairs) : liquidity.ordered(pairs)
     }
 
-    const standingOf = ({ link, state: { failed, topic } }: Booking): Progress.Subject["standing"] => {
-      const phase = link?.subscriptions.phase(topic.key)
-      if (failed || phase === "Refused") return "Rejected"
-      return phase === "Confirmed" ? "Confirmed" : "Waiting"
-    }
-
-    const progress = () =>
-      Progress.of(
-        [...bookings.values()].map((booking) => ({ ...booking, standing: standingOf(booking) })),
-        links.length
-      )
+    /** One that is being replaced, or replaces one that still serves, is not needed any more, or not yet. */
+    const isServed = (link: Link): boolean => link.connected || link.leaving || link.replaces?.connected === true
 
     const socketsNow = (at: number): ReadonlyArray<SocketPerformance> =>
       links.map((link) => ({
@@ -597,7 +698,7 @@ export const make = Effect.fnUntraced(
       wakeups,
       ordered,
       acquire,
-      isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every((link) => link.connected)),
+      isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every(isServed)),
       status: board.stream,
       onStatus: board.listen,
       performance: Effect.sync(() => ({
@@ -607,7 +708,8 @@ export const make = Effect.fnUntraced(
         connections: links.length,
         connected: links.filter((link) => link.connected).length,
         sockets: socketsNow(now()),
-        progress: progress(),
+        progress: Progress.of(bookings.values(), links.length),
+        lanes: options.connections > 1 ? counters.lanePerformance(options.connections) : [],
         topics: [...bookings.values()].map((booking) => booking.state.performance())
       }))
     }

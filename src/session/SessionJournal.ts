@@ -1,7 +1,8 @@
 /** What a session writes into its journal: every topic, and every decision about one that its frames do not bring about. */
 import type { Recorder } from "../connection/Journal.ts"
+import type { LaneStep } from "../connection/JournalFormat.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
-import type { ConnectionStatus, Gap } from "../domain/Feed.ts"
+import type { ConnectionStatus, Gap, GapCause } from "../domain/Feed.ts"
 import type { BookUpdate } from "../domain/Market.ts"
 import type { Topic } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
@@ -54,8 +55,11 @@ export class SessionJournal {
     this.#recorder.decide(this.#of(topic), { _tag: "Lapsed", cause: gap.cause }, gap.at)
   }
 
-  hole(topic: Topic, gap: Gap): void {
-    this.#recorder.decide(this.#of(topic), { _tag: "Hole" }, gap.at)
+  broke(topic: Topic, cause: GapCause, at: number): void {
+    // What a subscriber of its own brings about is no part of the session.
+    if (cause !== "Overflow" && cause !== "Rejected") {
+      this.#recorder.decide(this.#of(topic), { _tag: "Break", cause }, at)
+    }
   }
 
   released(topic: Topic): void {
@@ -76,6 +80,10 @@ export class SessionJournal {
   failed(topic: Topic, error: ExchangeError, scope: "topic" | "connection"): void {
     if (isEnd(error)) return
     this.#recorder.decide(this.#of(topic), { _tag: "Failed", error: ErrorCodec.encode(error), scope })
+  }
+
+  lane(topic: Topic, link: number, group: number, step: LaneStep, at?: number): void {
+    this.#recorder.decide(this.#of(topic), { _tag: "Lane", link, group, step }, at)
   }
 
   #of(topic: Topic): number {

@@ -41,6 +41,7 @@ export const dropped = counter(
 )
 export const stale = counter("exchange.book.stale_updates", "Book updates that the book already held", "{event}")
 export const unrouted = counter("exchange.events.unrouted", "Came while nobody was subscribed", "{event}")
+export const duplicates = counter("exchange.events.duplicates", "Came by a second connection too", "{event}")
 /** By reason: the cause of the gap. */
 export const gaps = counter("exchange.gaps", "Breaks reported in band", "{gap}")
 /** By outcome: requested, confirmed, rejected, timed_out. */
@@ -63,10 +64,19 @@ export const ignored = counter("exchange.frames.ignored", "Well-formed frames wi
 export const handlerFailures = counter("exchange.handler.failures", "Handlers that threw", "{error}")
 export const snapshots = counter("exchange.book.snapshots", "Book snapshots fetched", "{snapshot}")
 export const silences = counter("exchange.silences", "Topics subscribed anew because nothing came", "{topic}")
+export const falseAlarms = counter(
+  "exchange.silences.false",
+  "Of them, those behind which nothing had been missed",
+  "{topic}"
+)
 /** One sample a batch. */
 export const processing = histogram("exchange.processing.duration", "From the socket read to the hand-over")
 /** One sample a batch; includes the difference of the clocks. */
 export const age = histogram("exchange.message.age", "From the exchange's time to the socket read")
+/** By lane: one of the redundant sockets, from 0. */
+export const won = counter("exchange.redundancy.won", "Events that came by this socket first", "{event}")
+export const shared = counter("exchange.redundancy.shared", "Of these, those that another brought too", "{event}")
+export const headStart = histogram("exchange.redundancy.head_start", "By how much the first was earlier")
 export const connections = gauge("exchange.connections", "Connections wanted", "{connection}")
 /** By socket: its place among those that are wanted, from 1; 0 when there are fewer. */
 export const socketTopics = gauge("exchange.socket.topics", "Topics on each connection", "{topic}")
@@ -74,7 +84,15 @@ export const socketTopics = gauge("exchange.socket.topics", "Topics on each conn
 export const staleness = gauge("exchange.staleness", "Longest time since a subscribed topic's last event", "s")
 export const memory = gauge("process.memory.heap", "Heap used by the process", "By")
 
-const gapCauses: ReadonlyArray<GapCause> = ["Reconnected", "Sequence", "Overflow", "Silent", "Unreadable", "Rejected"]
+const gapCauses: ReadonlyArray<GapCause> = [
+  "Reconnected",
+  "Sequence",
+  "Overflow",
+  "Silent",
+  "Rotated",
+  "Unreadable",
+  "Rejected"
+]
 
 const errorTags: ReadonlyArray<Reason["_tag"]> = [
   "ConnectFailed",
@@ -97,6 +115,8 @@ export const heapBytes = (): number =>
 
 export interface Present {
   readonly links: ReadonlyArray<{ readonly id: number; readonly size: number }>
+  /** Redundant connections of each topic. */
+  readonly lanes: number
   readonly bookings: ReadonlyMap<string, { readonly state: TopicState }>
   /** ms. */
   readonly now: number
@@ -110,6 +130,7 @@ const totals: ReadonlyArray<readonly [Field, Metric.Counter<number>, Record<stri
   ["dropped", dropped, {}],
   ["stale", stale, {}],
   ["unrouted", unrouted, {}],
+  ["duplicates", duplicates, {}],
   ["requested", subscriptions, { outcome: "requested" }],
   ["confirmed", subscriptions, { outcome: "confirmed" }],
   ["rejected", subscriptions, { outcome: "rejected" }],
@@ -120,7 +141,8 @@ const totals: ReadonlyArray<readonly [Field, Metric.Counter<number>, Record<stri
   ["ignored", ignored, {}],
   ["handlerFailures", handlerFailures, {}],
   ["snapshots", snapshots, {}],
-  ["silences", silences, {}]
+  ["silences", silences, {}],
+  ["falseAlarms", falseAlarms, {}]
 ]
 
 /**
@@ -156,8 +178,13 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
   const set = (metric: Metric.Gauge<number>, name: string, value: number, attributes: Record<string, string>): void =>
     seriesOf(metric, name, attributes).updateUnsafe(value, context)
 
-  const samples = (metric: Metric.Histogram<number>, name: string, recent: Recent): void => {
-    const series = seriesOf(metric, name, {})
+  const samples = (
+    metric: Metric.Histogram<number>,
+    name: string,
+    recent: Recent,
+    attributes: Record<string, string> = {}
+  ): void => {
+    const series = seriesOf(metric, name, attributes)
     for (const millis of recent.since(flushed.get(name) ?? 0)) series.updateUnsafe(millis / 1000, context)
     flushed.set(name, recent.count)
   }
@@ -195,6 +222,16 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
     sockets = present
   }
 
+  const byLane = ({ lanes }: Present): void => {
+    if (lanes < 2) return
+    counters.lanes.forEach((counts, index) => {
+      const attributes = { lane: String(index) }
+      add(won, `won.${index}`, counts.won, attributes)
+      add(shared, `shared.${index}`, counts.shared, attributes)
+      samples(headStart, `head.${index}`, counts.headStart, attributes)
+    })
+  }
+
   // A series that appears with its first count hides that count from a rate.
   for (const cause of gapCauses) add(gaps, `gap.${cause}`, 0, { reason: cause })
   for (const tag of errorTags) add(errors, `error.${tag}`, 0, { "error.type": tag })
@@ -210,6 +247,7 @@ export const make = Effect.fnUntraced(function*(exchange: ExchangeId, counters: 
       samples(age, "age", counters.age)
       set(connections, "links", present.links.length, {})
       bySocket(present)
+      byLane(present)
       memory.updateUnsafe(heapBytes(), context)
       byChannel(present)
     }

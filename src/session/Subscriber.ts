@@ -30,7 +30,11 @@ export class Wakeups {
     this.#waiting.push(subscriber)
   }
 
+  /** How often it was flushed: what is decided between two of them reaches the consumers together. */
+  turns = 0
+
   flush(): void {
+    this.turns++
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = []
@@ -81,6 +85,11 @@ export class BufferSubscriber implements Subscriber {
   /** Whether something waits for a consumer that has begun to read. */
   get isBehind(): boolean {
     return this.#ran && this.#end === null && this.#items.length > 0
+  }
+
+  /** Whether its consumer waits for more. */
+  get isWaiting(): boolean {
+    return this.#resume !== null
   }
 
   get size(): number {

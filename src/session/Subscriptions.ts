@@ -17,6 +17,8 @@ interface Entry {
   sentAt: number
   /** A subscribe was not answered in time: the exchange may have it all the same. */
   doubtful: boolean
+  /** An unsubscribe was not answered in time: until the next subscribe is, what comes may be of the stretch before. */
+  straddles: boolean
 }
 
 /** What was not answered in time. */
@@ -77,7 +79,15 @@ export class Subscriptions {
   retain(topic: Topic): void {
     const entry = this.#entries.get(topic.key)
     if (entry === undefined) {
-      this.#entries.set(topic.key, { topic, references: 1, phase: "Idle", requestId: 0, sentAt: 0, doubtful: false })
+      this.#entries.set(topic.key, {
+        topic,
+        references: 1,
+        phase: "Idle",
+        requestId: 0,
+        sentAt: 0,
+        doubtful: false,
+        straddles: false
+      })
       return
     }
     entry.references++
@@ -177,6 +187,14 @@ export class Subscriptions {
     }
   }
 
+  /** Whether what came before this topic's confirmation may belong to a stretch that ended. Asked once for each. */
+  takeStraddling(key: string): boolean {
+    const entry = this.#entries.get(key)
+    const straddles = entry?.straddles === true
+    if (entry !== undefined) entry.straddles = false
+    return straddles
+  }
+
   /** The exchange agreed. Returns the topics that are confirmed by it; unsubscribed ones are forgotten or begin again. */
   acknowledged(answer: Answer): ReadonlyArray<Topic> {
     const confirmed: Array<Topic> = []
@@ -244,6 +262,7 @@ export class Subscriptions {
       } else if (entry.phase === "Unsubscribing") {
         off.push(entry.topic)
         this.#off(entry)
+        entry.straddles = true
       }
     }
     return { late, off }
@@ -257,6 +276,7 @@ export class Subscriptions {
     this.#renewing.clear()
     for (const entry of this.#entries.values()) {
       entry.doubtful = false
+      entry.straddles = false
       if (entry.references === 0) this.#entries.delete(entry.topic.key)
       else if (entry.phase !== "Refused") entry.phase = "Idle"
     }

@@ -1,10 +1,13 @@
 /** What can be wrong with one topic, as errors that name it. */
 import { Effect } from "effect"
+import { everyPair } from "../domain/Channel.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
 import { isTradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter, Refusal } from "../ExchangeAdapter.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { TopicState } from "./Topics.ts"
+
+const examples = { spot: "BTC/USDT", swap: "BTC/USDT:USDT" } as const
 
 /** The topic of a channel, or why there is none. Nothing has been sent yet. */
 export const nameOf = (
@@ -20,7 +23,13 @@ export const nameOf = (
     return unsupported(`${adapter.name} offers ${[...adapter.channels].join(", ")}`)
   }
   const symbol = isTradingPair(channel.pair) ? adapter.symbol(channel.pair) : null
-  if (symbol === null) return unsupported(`${adapter.name} has no such pair; write pairs as BTC/USDT`)
+  if (symbol === null) {
+    return unsupported(
+      channel.pair === everyPair
+        ? `${adapter.name} offers no channel for every pair at once; name the pairs, such as ${examples[adapter.kind]}`
+        : `${adapter.name} has no such pair; write pairs as ${examples[adapter.kind]}`
+    )
+  }
   const name = adapter.topic(channel, symbol)
   return name._tag === "Topic" ? Effect.succeed({ key: name.key, symbol }) : unsupported(name.detail)
 }

@@ -2,7 +2,7 @@
  * Topics and who receives them. `TopicState` is what a decoded event meets first: it counts, aligns books and hands the
  * event to each route. Synchronous; what needs time or the network is asked of `TopicOwner`.
  */
-import type { Kind, PublicChannel } from "../domain/Channel.ts"
+import type { BookChannel, Kind, PublicChannel } from "../domain/Channel.ts"
 import { kindOf } from "../domain/Channel.ts"
 import type { Data, Gap, GapCause } from "../domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../domain/Market.ts"
@@ -13,7 +13,14 @@ import type { TopicPerformance } from "../PublicWebsocket.ts"
 import type { Aligned } from "./BookSequence.ts"
 import { BookSequence } from "./BookSequence.ts"
 import type { Counters } from "./Counters.ts"
+import { Lane } from "./Lane.ts"
+import { orderOf } from "./LaneOrder.ts"
+import { Merge } from "./Lanes.ts"
 import type { SessionJournal } from "./SessionJournal.ts"
+import type { SilenceWatch } from "./SilenceWatch.ts"
+
+/** So long after another connection has read on, what was on its way has come, ms. */
+export const settleMillis = 2_000
 
 /** Snapshots that were fetched; all other events came in the stream. */
 const fetched = new WeakSet<MarketEvent>()
@@ -38,9 +45,21 @@ export interface TopicOwner {
   readonly requestSnapshot: (state: TopicState) => void
   /** Writes down what does not follow from the frames. */
   readonly journal?: SessionJournal | undefined
+  /** When a break that is told of now was told of in the recorded session, ms; null when it was not. */
+  readonly breakAt?: ((state: TopicState, cause: GapCause) => number | null) | undefined
   /** Told of every update of a book in sync, before its subscribers. */
   readonly onAligned?: ((state: TopicState, update: BookUpdate) => void) | undefined
 }
+
+/** Connections could not read frames that may have held events of the topic, and others are to bring those. */
+interface Doubt {
+  /** When the last of those frames came, ms. */
+  readonly at: number
+  /** Who was joined at each of them and has read all it got since. */
+  readonly hopes: ReadonlyArray<Lane>
+}
+
+const isHope = ({ joined, live }: Lane): boolean => live && joined
 
 /** One subscriber on one topic. */
 export class Route {
@@ -48,6 +67,8 @@ export class Route {
   readonly subscriber: Subscriber
   /** Its own alignment while it waits for a snapshot that the others do not need; null while it follows them. */
   own: BookSequence | null = null
+  /** The connection whose pushed snapshot its own alignment began with; 0 before. */
+  ownLane = 0
 
   constructor(state: TopicState, subscriber: Subscriber) {
     this.state = state
@@ -60,9 +81,14 @@ export class Route {
   }
 }
 
+/** Without a depth the exchange's deepest is meant. */
+const isDeeper = (channel: BookChannel, than: BookChannel): boolean =>
+  (channel.depth ?? Infinity) > (than.depth ?? Infinity)
+
 export class TopicState {
   readonly topic: Topic
-  readonly channel: PublicChannel
+  /** Of all requests that share the topic the one for the deepest book: its snapshot serves the others too. */
+  channel: PublicChannel
   readonly kind: Kind
   readonly recipe: BookRecipe | null
   readonly owner: TopicOwner
@@ -75,7 +101,12 @@ export class TopicState {
   stale = 0
   abandoned = 0
   unrouted = 0
+  duplicates = 0
   gaps = 0
+  /** Number of the connection whose events are taken as they come; 0 while several bring them, or none. */
+  only = 0
+  /** Makes one stream of what several connections bring; null while one does. */
+  merge: Merge | null = null
   /** ms; 0 before the first event. */
   lastEventAt = 0
   /** When the exchange confirmed it last, ms. */
@@ -84,6 +115,8 @@ export class TopicState {
   begun = false
   /** How often in a row it was subscribed anew for being silent. */
   silences = 0
+  /** Null where silence is normal. */
+  watch: SilenceWatch | null = null
   /** When a snapshot began to wait for a delta, ms; 0 when none does. */
   heldAt = 0
   /** How often in a row the exchange was asked to push a snapshot and did not. */
@@ -98,6 +131,11 @@ export class TopicState {
   epoch = 0
   readonly sequence: BookSequence | null
   #draining = false
+  /** An alignment of its own has counted what the others are given now. */
+  #isAccounted = false
+  /** The connections that carry the topic. */
+  readonly #lanes: Array<Lane> = []
+  #doubt: Doubt | null = null
 
   constructor(topic: Topic, channel: PublicChannel, recipe: BookRecipe | null, owner: TopicOwner) {
     this.topic = topic
@@ -108,16 +146,21 @@ export class TopicState {
     this.sequence = recipe === null ? null : new BookSequence(recipe, this.#main)
   }
 
+  /** Somebody asks for the same topic. */
+  share(channel: PublicChannel): void {
+    if (channel._tag !== "Book" || this.channel._tag !== "Book" || !isDeeper(channel, this.channel)) return
+    this.channel = channel
+    // A snapshot on its way holds too few levels.
+    if (this.fetching) this.epoch++
+  }
+
   /** The hot path's entry: one event from the wire. */
   onEvent(event: MarketEvent): void {
     this.received++
     this.lastEventAt = event.receivedAt
+    if (this.watch !== null) this.watch.onEvent(event)
     const routes = this.routes
-    if (routes.length === 0) {
-      this.unrouted++
-      this.owner.counters.unrouted++
-      return
-    }
+    if (routes.length === 0) return this.#unrouted()
     this.begun = true
     if (this.sequence !== null) {
       this.#onBook(this.sequence, event as BookUpdate)
@@ -125,6 +168,275 @@ export class TopicState {
       this.#deliver(routes, event)
     }
   }
+
+  // ---- several connections ----------------------------------------------------------------------------------------
+
+  get lanes(): ReadonlyArray<Lane> {
+    return this.#lanes
+  }
+
+  laneOf(connection: number): Lane | undefined {
+    return this.#lanes.find((lane) => lane.connection === connection)
+  }
+
+  /** A connection is to carry the topic: alone, or beside others. */
+  place(connection: number, group: number): void {
+    this.owner.journal?.lane(this.topic, connection, group, "Placed")
+    const lane = new Lane(connection, group)
+    this.#lanes.push(lane)
+    if (this.#lanes.length === 1 && this.merge === null) {
+      this.only = connection
+      return
+    }
+    const merge = this.merge ?? this.#engage()
+    if (!merge.lanes.includes(lane)) merge.add(lane)
+  }
+
+  /** What came until now by one connection alone is where the others have to come in. */
+  #engage(): Merge {
+    const merge: Merge = new Merge(
+      orderOf(this.channel, this.recipe, {
+        isKnown: (key) => merge.isKnown(key),
+        book: () => this.sequence
+      }),
+      {
+        pass: (event, _lane, accounted) => this.#pass(event, accounted),
+        duplicate: (_event, _lane, accounted) => this.#duplicate(accounted),
+        lapse: () => this.#tell(this.makeGap("Reconnected")),
+        restarted: () => this.#break(this.makeGap("Sequence")),
+        shared: (lane, _behind, headStart) => this.owner.counters.shared(lane.group, headStart),
+        won: (lane) => this.owner.counters.won(lane.group),
+        single: (lane) => {
+          this.merge = null
+          this.only = lane.connection
+          // What it cannot read itself is told from here on.
+          this.#doubt = null
+        }
+      }
+    )
+    this.merge = merge
+    this.only = 0
+    for (const lane of this.#lanes) merge.add(lane)
+    const [first] = this.#lanes
+    if (first?.live === true) {
+      first.lastEventAt = this.lastEventAt
+      merge.join(first)
+    }
+    return merge
+  }
+
+  /** The exchange has confirmed the topic on this connection. */
+  confirmed(connection: number, at: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Live", at)
+    const isFirst = !this.#lanes.some(({ joined, live }) => joined || live)
+    // Nobody may have been subscribed meanwhile.
+    this.watch?.pause()
+    lane.live = true
+    lane.confirmedAt = at
+    if (isFirst) this.merge?.join(lane)
+  }
+
+  /**
+   * The connection is lost, or the topic is off its wire. Returns whether the others bring everything; if not, the stream
+   * has to be interrupted. `heardAt`: when anything was read from the connection last, ms.
+   */
+  lost(connection: number, heardAt: number): boolean {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return true
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Lost")
+    this.#loseOwn(connection)
+    if (this.merge === null) {
+      lane.live = false
+      return false
+    }
+    // Events may have come before the exchange has answered.
+    const hasCarried = lane.live || lane.joined
+    const isCovered = this.merge.lose(lane) || (!hasCarried && this.#lanes.some(({ live }) => live))
+    // A break that is declared now tells of it as well.
+    if (isCovered) this.#resolveDoubt((hope) => hope === lane ? heardAt : 0)
+    return isCovered
+  }
+
+  /** The connection carries the topic no more. To be called behind `lost`, or when the others have taken over. */
+  unplace(connection: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Gone")
+    this.#loseOwn(connection)
+    this.#lanes.splice(this.#lanes.indexOf(lane), 1)
+    if (this.merge === null) this.only = this.#lanes[0]?.connection ?? 0
+    else this.merge.remove(lane)
+    if (this.#lanes.length === 0) {
+      this.merge?.clear()
+      this.merge = null
+      this.only = 0
+    }
+  }
+
+  /** Whether the connection brings the stream on without the others. */
+  isJoined(connection: number): boolean {
+    const lane = this.laneOf(connection)
+    if (lane === undefined || !lane.live) return false
+    return this.routes.length === 0 || this.merge === null || (lane.joined && !this.merge.isKeyless)
+  }
+
+  /**
+   * Joins what nothing has come to join by, and takes at its word what has waited too long. A lane without news is joined
+   * once another was read on long enough after it was confirmed for all that was on its way then. `heardAt`: when anything
+   * was read from a connection last, ms.
+   */
+  watchLanes(at: number, heardAt: (connection: number) => number): void {
+    const { merge } = this
+    if (merge === null) return
+    this.#resolveDoubt((lane) => heardAt(lane.connection))
+    for (const lane of this.#lanes) if (this.#isSettled(lane, heardAt)) this.join(lane.connection)
+    for (const lane of merge.overdue(at)) this.force(lane.connection)
+  }
+
+  /** Nothing can have come between what was delivered and what this connection brings. */
+  join(connection: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Joined")
+    this.merge?.join(lane)
+  }
+
+  /** What this connection brings has waited too long for another to fill what is missing before it. */
+  force(connection: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Expired")
+    this.merge?.force(lane)
+  }
+
+  #isSettled(lane: Lane, heardAt: (connection: number) => number): boolean {
+    if (!lane.live || lane.joined || lane.lapsed || lane.held.length > 0) return false
+    const since = lane.confirmedAt + settleMillis
+    return this.#lanes.some((other) => other.live && other.joined && heardAt(other.connection) >= since)
+  }
+
+  /** Goes over to this connection although nothing joins it to what was delivered. */
+  promote(connection: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined || this.merge === null) return
+    this.owner.journal?.lane(this.topic, connection, lane.group, "Promoted")
+    if (this.sequence === null) this.#tell(this.makeGap("Rotated"))
+    else this.#break(this.makeGap("Rotated"))
+    this.merge.takeOver(lane)
+    if (this.needsSnapshot) this.owner.requestSnapshot(this)
+  }
+
+  /**
+   * A frame on this connection could not be read, and may have held events of this topic. It is told of once nobody is left
+   * who may bring them: what one cannot read, others with the same frame cannot read either. `at`: ms.
+   */
+  unreadable(connection: number, at: number): void {
+    const lane = this.laneOf(connection)
+    if (lane === undefined) return
+    const isCovered = this.merge?.covers(lane) === true
+    const hopes = isCovered
+      ? (this.#doubt?.hopes ?? this.#lanes).filter((other) => other !== lane && isHope(other))
+      : []
+    if (hopes.length === 0) this.lapse("Unreadable")
+    else this.#doubt = { at, hopes }
+  }
+
+  /** Ends the doubt when someone has had the time to bring what others could not read, or nobody is left to. */
+  #resolveDoubt(heardAt: (lane: Lane) => number): void {
+    const doubt = this.#doubt
+    if (doubt === null) return
+    if (doubt.hopes.some((lane) => heardAt(lane) >= doubt.at + settleMillis)) {
+      this.#doubt = null
+      return
+    }
+    const hopes = doubt.hopes.filter(isHope)
+    if (hopes.length === 0) this.lapse("Unreadable")
+    else this.#doubt = { ...doubt, hopes }
+  }
+
+  /** An event of a topic that several connections bring. */
+  onLane(connection: number, event: MarketEvent): void {
+    this.received++
+    this.lastEventAt = event.receivedAt
+    if (this.watch !== null) this.watch.onEvent(event)
+    const { merge, routes } = this
+    if (routes.length === 0) return this.#unrouted()
+    const lane = merge?.find(connection)
+    if (merge === null || lane === undefined) return this.#duplicate(false)
+    this.begun = true
+    const accounted = this.#onOwn(connection, event)
+    merge.event(lane, event, accounted)
+    if (this.recipe?.snapshot === "InStream") { for (const route of this.routes) this.#settle(route) }
+  }
+
+  #unrouted(): void {
+    this.unrouted++
+    this.owner.counters.unrouted++
+  }
+
+  #duplicate(accounted: boolean): void {
+    if (accounted) return
+    this.duplicates++
+    this.owner.counters.duplicates++
+  }
+
+  /** The next event of the one stream. */
+  #pass(event: MarketEvent, accounted: boolean): void {
+    this.begun = true
+    if (this.sequence === null) return this.#deliver(this.routes, event)
+    const isInStream = this.recipe?.snapshot === "InStream"
+    // Nobody follows the others, and whoever is aligned by itself follows another connection or waits for a snapshot.
+    const isForNobody = isInStream && this.#allOwn()
+    if (isForNobody && !accounted) this.#stale(1)
+    // Held since an alignment of its own had it, and shown to others now.
+    if (accounted && !isForNobody) this.reconciled++
+    this.#isAccounted = isForNobody
+    this.sequence.update(event as BookUpdate)
+    this.#isAccounted = false
+    if (!isInStream) this.#updateOwn(event as BookUpdate)
+  }
+
+  #allOwn(): boolean {
+    return this.routes.every(({ own }) => own !== null)
+  }
+
+  /**
+   * Where snapshots are pushed, an alignment of its own begins with that of one connection and follows it until it meets
+   * the others. Returns whether the event is accounted for by that.
+   */
+  #onOwn(connection: number, event: MarketEvent): boolean {
+    if (this.recipe?.snapshot !== "InStream") return false
+    const update = event as BookUpdate
+    let accounted = false
+    for (const route of this.routes) {
+      const { own } = route
+      if (own === null) continue
+      if (route.ownLane === 0 && update.kind === "snapshot") route.ownLane = connection
+      if (route.ownLane !== connection) continue
+      accounted = this.#allOwn()
+      own.update(update)
+    }
+    return accounted
+  }
+
+  /** The connection that an alignment of its own follows is lost: it needs another snapshot. */
+  #loseOwn(connection: number): void {
+    for (const route of this.routes) {
+      if (route.own === null || route.ownLane !== connection) continue
+      this.#restartOwn(route, route.own, "Reconnected")
+    }
+  }
+
+  #restartOwn(route: Route, own: BookSequence, cause: GapCause): void {
+    own.reset()
+    route.ownLane = 0
+    this.emitGap(route, this.makeGap(cause))
+    this.owner.requestSnapshot(this)
+  }
+
+  // ---- delivering ---------------------------------------------------------------------------------------------------
 
   #deliver(routes: ReadonlyArray<Route>, event: MarketEvent): void {
     for (let i = 0; i < routes.length; i++) {
@@ -137,6 +449,10 @@ export class TopicState {
 
   #onBook(sequence: BookSequence, update: BookUpdate): void {
     sequence.update(update)
+    this.#updateOwn(update)
+  }
+
+  #updateOwn(update: BookUpdate): void {
     const routes = this.routes
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
@@ -156,21 +472,34 @@ export class TopicState {
   }
 
   remove(route: Route): void {
-    route.own?.reset()
-    route.own = null
+    this.#dropOwn(route)
     const routes = this.routes.filter((other) => other !== route)
     // While the last one still stands here, so that what waits for a snapshot is counted as its own.
     if (routes.length === 0) {
       this.reset()
+      this.#abandonHeld()
       this.begun = false
     }
     this.routes = routes
   }
 
+  #dropOwn(route: Route): void {
+    route.own?.reset()
+    route.own = null
+    route.ownLane = 0
+  }
+
+  /** What waited for another connection, and for nobody now. */
+  #abandonHeld(): void {
+    const count = this.merge?.clear() ?? 0
+    this.abandoned += count
+    this.owner.counters.abandoned += count
+  }
+
   resynchronise(route: Route): void {
     if (this.recipe === null || this.sequence === null) return
     if (!this.sequence.live) return
-    route.own?.reset()
+    this.#dropOwn(route)
     route.own = this.#makeOwn(this.recipe, route)
     this.owner.requestSnapshot(this)
   }
@@ -179,7 +508,7 @@ export class TopicState {
   get needsSnapshot(): boolean {
     if (this.sequence === null || this.routes.length === 0 || this.failed) return false
     if (!this.sequence.live && this.sequence.held === null) return true
-    return this.routes.some((route) => route.own !== null && route.own.held === null)
+    return this.routes.some(({ own }) => own !== null && !own.live && own.held === null)
   }
 
   /** A fetched snapshot. */
@@ -215,16 +544,37 @@ export class TopicState {
   interrupt(cause: GapCause, detail?: { readonly lost?: number }): void {
     const gap = this.makeGap(cause, detail)
     this.owner.journal?.interrupted(this.topic, gap)
+    this.watch?.pause()
+    this.#break(gap)
+    if (this.merge === null) return
+    this.merge.restart()
+    if (this.needsSnapshot) this.owner.requestSnapshot(this)
+  }
+
+  #break(gap: Gap): void {
     this.reset()
     if (!this.begun) return
     this.begun = false
-    for (const route of this.routes) this.emitGap(route, gap)
+    this.#tell(gap)
+  }
+
+  /** Nothing came for too long, and it is subscribed anew. */
+  silent(): void {
+    this.silences++
+    this.owner.counters.silences++
+    this.watch?.alarmed(this.sequence?.live === true ? this.sequence.last : null)
+    this.interrupt("Silent")
   }
 
   /** Something may be missing, and what follows goes on from what was. */
   lapse(cause: GapCause): void {
     const gap = this.makeGap(cause)
     this.owner.journal?.lapsed(this.topic, gap)
+    this.#tell(gap)
+  }
+
+  #tell(gap: Gap): void {
+    this.#doubt = null
     for (const route of this.routes) this.emitGap(route, gap)
   }
 
@@ -232,10 +582,7 @@ export class TopicState {
     this.epoch++
     this.heldAt = 0
     this.sequence?.reset()
-    for (const route of this.routes) {
-      route.own?.reset()
-      route.own = null
-    }
+    for (const route of this.routes) this.#dropOwn(route)
   }
 
   fail(error: ExchangeError, scope: "topic" | "connection"): void {
@@ -248,15 +595,10 @@ export class TopicState {
     cause: GapCause,
     detail?: { readonly lost?: number; readonly from?: Sequence.Sequence; readonly to?: Sequence.Sequence }
   ): Gap {
-    return {
-      _tag: "Gap",
-      cause,
-      channel: this.topic.channel,
-      pair: this.topic.pair,
-      symbol: this.topic.symbol,
-      at: this.owner.now(),
-      ...detail
-    }
+    const { channel, pair, symbol } = this.topic
+    const at = this.owner.breakAt?.(this, cause) ?? this.owner.now()
+    this.owner.journal?.broke(this.topic, cause, at)
+    return { _tag: "Gap", cause, channel, pair, symbol, at, ...detail }
   }
 
   emitGap(route: Route, gap: Gap): void {
@@ -280,6 +622,7 @@ export class TopicState {
       stale: this.stale,
       abandoned: this.abandoned,
       unrouted: this.unrouted,
+      duplicates: this.duplicates,
       gaps: this.gaps,
       lastEventAt: this.lastEventAt === 0 ? null : this.lastEventAt
     }
@@ -303,6 +646,7 @@ export class TopicState {
         }
       },
       stale: (count) => {
+        if (this.#isAccounted) return
         // What passes behind a joined snapshot is not seen by an alignment that begins meanwhile.
         if (this.#draining || this.routes.some((route) => route.own === null)) this.#stale(count)
       },
@@ -325,7 +669,9 @@ export class TopicState {
       stale: (count) => this.#stale(count),
       // An own alignment follows the others as soon as it is live, so a hole is theirs to report.
       hole: () => {
-        route.own = null
+        if (route.ownLane === 0) route.own = null
+        // It follows one connection and has not met the others yet.
+        else this.#restartOwn(route, own, "Sequence")
       },
       refetch: () => this.owner.requestSnapshot(this)
     })
@@ -339,15 +685,10 @@ export class TopicState {
 
   #onHole(last: Sequence.Sequence, update: BookUpdate): void {
     const gap = this.makeGap("Sequence", { from: Sequence.next(last), to: update.firstVersion })
-    this.owner.journal?.hole(this.topic, gap)
     for (const route of this.routes) {
-      if (route.own === null) {
-        this.emitGap(route, gap)
-      } else {
-        // It waits for a snapshot anyway; from here on for the same one as the others.
-        route.own.reset()
-        route.own = null
-      }
+      if (route.own === null) this.emitGap(route, gap)
+      // It waits for a snapshot anyway; from here on for the same one as the others.
+      else if (route.ownLane === 0) this.#dropOwn(route)
     }
     this.owner.requestSnapshot(this)
   }
@@ -358,7 +699,10 @@ export class TopicState {
     const main = this.sequence
     if (own === null || main === null) return
     if (own.held !== null && main.live) this.#settleHeld(own, own.held, main)
-    if (own.live) route.own = null
+    if (own.live && (route.ownLane === 0 || (main.live && Sequence.equals(own.last, main.last)))) {
+      route.own = null
+      route.ownLane = 0
+    }
   }
 
   #settleHeld(own: BookSequence, held: Sequence.Sequence, main: BookSequence): void {

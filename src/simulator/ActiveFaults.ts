@@ -2,6 +2,7 @@
 import type { Random } from "effect"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
+import type { DialectRequest } from "../ExchangeDialect.ts"
 import type { FaultCounts } from "./Counts.ts"
 import * as Faults from "./Faults.ts"
 import type { Fault, FaultTag } from "./Faults.ts"
@@ -74,8 +75,15 @@ export class ActiveFault<out F extends Fault = Fault> {
     return matches
   }
 
-  concernsPath(path: string): boolean {
-    return this.#path.test(path)
+  /** Whether the fault names topics or a pair, and so not everything. */
+  get isChosen(): boolean {
+    return this.#topic !== everything || this.#pair !== everything
+  }
+
+  concernsRequest({ path, query }: Pick<DialectRequest, "path" | "query">): boolean {
+    return this.#path.test(path) &&
+      (this.#pair === everything || this.#pair.test(path) ||
+        [...query.values()].some((value) => this.#pair.test(value)))
   }
 
   /** Decides by the fault's share, and counts. Call it only while the fault is active. */
@@ -104,15 +112,26 @@ const frameTags = ["Silence", "Gap", "Corrupt", "Reorder", "Duplicate"] as const
 export type FrameFault = FaultOf<(typeof frameTags)[number]>
 
 /** The faults of one exchange, sorted by what they work on. */
+const noRequest = { path: "", query: new Map<string, string>() }
+
+/** Whether a fault strikes a request, which it then counts. */
+const strikesAt = (now: number, request: DialectRequest) => (fault: ActiveFault): boolean =>
+  fault.isActive(now) && fault.concernsRequest(request) && fault.strikes()
+
 export class ExchangeFaults {
   frames: ReadonlyArray<ActiveFault<FrameFault>> = []
   delays: ReadonlyArray<ActiveFault<FaultOf<"Delay">>> = []
+  answers: ReadonlyArray<ActiveFault<FaultOf<"LateAck" | "LoseAck">>> = []
+  ages: ReadonlyArray<ActiveFault<FaultOf<"ConnectionAge">>> = []
+  skews: ReadonlyArray<ActiveFault<FaultOf<"Skew">>> = []
   refusals: ReadonlyArray<ActiveFault<FaultOf<"Refuse">>> = []
   halfOpen: ReadonlyArray<ActiveFault<FaultOf<"HalfOpen">>> = []
   rejections: ReadonlyArray<ActiveFault<FaultOf<"Reject">>> = []
   stale: ReadonlyArray<ActiveFault<FaultOf<"StaleSnapshot">>> = []
   slow: ReadonlyArray<ActiveFault<FaultOf<"SlowSnapshot">>> = []
   http: ReadonlyArray<ActiveFault<FaultOf<"HttpError">>> = []
+  slowHttp: ReadonlyArray<ActiveFault<FaultOf<"SlowHttp">>> = []
+  garbled: ReadonlyArray<ActiveFault<FaultOf<"GarbleHttp">>> = []
 
   set(exchange: ExchangeId, all: Iterable<ActiveFault>): void {
     const ours = [...all].filter(({ fault }) => fault.exchange === undefined || fault.exchange === exchange)
@@ -122,23 +141,53 @@ export class ExchangeFaults {
       >
     this.frames = frameTags.flatMap((tag): ReadonlyArray<ActiveFault<FrameFault>> => of(tag))
     this.delays = of("Delay")
+    this.answers = [...of("LoseAck"), ...of("LateAck")]
+    this.ages = of("ConnectionAge")
+    this.skews = of("Skew")
     this.refusals = of("Refuse")
     this.halfOpen = of("HalfOpen")
     this.rejections = of("Reject")
     this.stale = of("StaleSnapshot")
     this.slow = of("SlowSnapshot")
     this.http = of("HttpError")
+    this.slowHttp = of("SlowHttp")
+    this.garbled = of("GarbleHttp")
+  }
+
+  /** The one that loses an answer to a subscription or makes it late, counted; null when none does. */
+  strikeAnswer(now: number): FaultOf<"LateAck" | "LoseAck"> | null {
+    return this.answers.find((fault) => fault.isActive(now) && fault.strikes())?.fault ?? null
+  }
+
+  /** The one that makes a request fail, counted. */
+  strikeHttp(now: number, request: DialectRequest): FaultOf<"HttpError"> | null {
+    return this.http.find(strikesAt(now, request))?.fault ?? null
+  }
+
+  /** The one that cuts an answer short, counted. */
+  strikeBody(now: number, request: DialectRequest): boolean {
+    return this.garbled.some(strikesAt(now, request))
+  }
+
+  /** How much later an answer arrives, ms; counted. */
+  strikeTime(now: number, request: DialectRequest, isBook: boolean): number {
+    const slowest = this.slowHttp.find(strikesAt(now, request))?.fault.millis ?? 0
+    const slow = isBook ? longest(this.slow, now, request) : null
+    slow?.strikes()
+    return Math.max(slowest, slow?.fault.millis ?? 0)
   }
 }
 
-/** The one with the longest time of those at work; null when none is. */
-export const longest = <F extends FaultOf<"Delay" | "StaleSnapshot" | "SlowSnapshot">>(
+/** The one with the longest time of those at work on a request; null when none is. */
+export const longest = <F extends FaultOf<"Delay" | "StaleSnapshot" | "SlowSnapshot" | "Skew">>(
   faults: ReadonlyArray<ActiveFault<F>>,
-  now: number
+  now: number,
+  request: Pick<DialectRequest, "path" | "query"> = noRequest
 ): ActiveFault<F> | null => {
   let found: ActiveFault<F> | null = null
   for (const active of faults) {
-    if (active.isActive(now) && active.fault.millis > (found?.fault.millis ?? 0)) found = active
+    if (!active.isActive(now) || !active.concernsRequest(request)) continue
+    if (found === null || Math.abs(active.fault.millis) > Math.abs(found.fault.millis)) found = active
   }
   return found
 }

@@ -92,6 +92,8 @@ export interface ExchangeCounts {
     stale: number
     /** Answers that a fault held back. */
     delayed: number
+    /** Answers that a fault cut short. */
+    garbled: number
   }
 }
 
@@ -152,7 +154,7 @@ export const makeExchange = (): ExchangeCounts => ({
     errors: 0
   },
   dials: [],
-  rest: { requests: 0, statuses: {}, snapshots: 0, failed: 0, stale: 0, delayed: 0 }
+  rest: { requests: 0, statuses: {}, snapshots: 0, failed: 0, stale: 0, delayed: 0, garbled: 0 }
 })
 
 export const add = (tally: Tally, events: number): void => {

@@ -44,8 +44,16 @@ const CloseCode = Schema.Int.check(
   )
 )
 
+/** Some of the connections that are open at the start; all of them when left out. */
+const connections = {
+  /** The oldest one is number 1. */
+  connection: Schema.optional(Schema.Int.check(Schema.isGreaterThan(0))),
+  /** Those that are subscribed to such a topic. */
+  ...which
+}
+
 /** Closes the sockets that are open at the moment. */
-export const Drop = Schema.TaggedStruct("Drop", { ...always, code: Schema.optional(CloseCode) })
+export const Drop = Schema.TaggedStruct("Drop", { ...always, ...connections, code: Schema.optional(CloseCode) })
 /** Refuses new sockets: an HTTP status, or 0 for a reset connection. */
 export const Refuse = Schema.TaggedStruct("Refuse", {
   ...always,
@@ -59,7 +67,14 @@ export const Refuse = Schema.TaggedStruct("Refuse", {
   )
 })
 /** Sockets open at the start, or opened within the duration, stay open for ever; the server neither reads nor writes. */
-export const HalfOpen = Schema.TaggedStruct("HalfOpen", { ...always, durationMillis })
+export const HalfOpen = Schema.TaggedStruct("HalfOpen", { ...always, ...connections, durationMillis })
+/** Sockets are closed at this age, those that are open already too. */
+export const ConnectionAge = Schema.TaggedStruct("ConnectionAge", {
+  ...always,
+  durationMillis,
+  millis: PositiveMillis,
+  code: Schema.optional(CloseCode)
+})
 /** Data of the topics does not leave the server. */
 export const Silence = Schema.TaggedStruct("Silence", { ...always, ...which, durationMillis })
 /** Book deltas are lost. */
@@ -78,40 +93,103 @@ export const Corrupt = Schema.TaggedStruct("Corrupt", {
 })
 /** Every frame of the sockets leaves so much later, in order. */
 export const Delay = Schema.TaggedStruct("Delay", { ...always, durationMillis, millis: PositiveMillis })
-/** Subscriptions are refused. */
-export const Reject = Schema.TaggedStruct("Reject", { ...always, ...which, count: amount.count, durationMillis })
-/** REST books are so old. */
-export const StaleSnapshot = Schema.TaggedStruct("StaleSnapshot", { ...always, durationMillis, millis: PositiveMillis })
-/** REST answers that hold a book arrive so much later, as they were when asked for. */
-export const SlowSnapshot = Schema.TaggedStruct("SlowSnapshot", { ...always, durationMillis, millis: PositiveMillis })
-/** REST requests fail: 429 with `Retry-After`, 403 with an HTML page, others with a line of text. */
-export const HttpError = Schema.TaggedStruct("HttpError", {
+/** Answers to subscriptions, granted or refused, leave so much later; data does not wait for them. */
+export const LateAck = Schema.TaggedStruct("LateAck", {
   ...always,
   ...amount,
   durationMillis,
-  status: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(400), Schema.isLessThanOrEqualTo(599))),
-  /** Default 1000, for 429 only. */
-  retryAfterMillis: Schema.optional(PositiveMillis),
+  millis: PositiveMillis
+})
+/** Answers to subscriptions are lost; what they tell of has happened. */
+export const LoseAck = Schema.TaggedStruct("LoseAck", { ...always, ...amount, durationMillis })
+/** Subscriptions are refused. */
+export const Reject = Schema.TaggedStruct("Reject", {
+  ...always,
+  ...which,
+  count: amount.count,
+  durationMillis,
+  /** One that begins with `server` is the exchange's own failure, where it tells them apart. */
+  reason: Schema.optional(Schema.NonEmptyString)
+})
+/** REST books are so old. */
+export const StaleSnapshot = Schema.TaggedStruct("StaleSnapshot", {
+  ...always,
+  pair: which.pair,
+  durationMillis,
+  millis: PositiveMillis
+})
+/** REST answers that hold a book arrive so much later, as they were when asked for. */
+export const SlowSnapshot = Schema.TaggedStruct("SlowSnapshot", {
+  ...always,
+  pair: which.pair,
+  durationMillis,
+  millis: PositiveMillis
+})
+
+/** Which REST requests. */
+const requests = {
+  /** Those that name the pair. */
+  pair: which.pair,
   /** Path below the REST base, `*` stands for any text. */
   path: Schema.optional(Schema.NonEmptyString)
+}
+
+/** REST requests fail: 429 with `Retry-After`, 403 with an HTML page, others with a line of text, 0 by a reset connection. */
+export const HttpError = Schema.TaggedStruct("HttpError", {
+  ...always,
+  ...requests,
+  ...amount,
+  durationMillis,
+  status: Schema.optional(
+    Schema.Int.check(
+      Schema.makeFilter((status: number) =>
+        status === 0 || (status >= 400 && status <= 599) || "0 or an HTTP status from 400 to 599"
+      )
+    )
+  ),
+  /** Default 1000, for 429 only; null: the header is left out. */
+  retryAfterMillis: Schema.optional(Schema.NullOr(PositiveMillis))
 })
-/** The exchange announces that it will close the connection, where it has such a notice. */
-export const UpgradeNotice = Schema.TaggedStruct("UpgradeNotice", always)
+/** REST answers arrive so much later, as they were when asked for. */
+export const SlowHttp = Schema.TaggedStruct("SlowHttp", {
+  ...always,
+  ...requests,
+  ...amount,
+  durationMillis,
+  millis: PositiveMillis
+})
+/** REST answers are cut short. */
+export const GarbleHttp = Schema.TaggedStruct("GarbleHttp", { ...always, ...requests, ...amount, durationMillis })
+/** The exchange's clock is so much ahead, or behind: what it stamps frames and answers with, not the times of its markets. */
+export const Skew = Schema.TaggedStruct("Skew", { ...always, durationMillis, millis: Schema.Finite })
+/** The exchange announces that it will close the connection, where it has such a notice, and does so after `millis`. */
+export const UpgradeNotice = Schema.TaggedStruct("UpgradeNotice", {
+  ...always,
+  ...connections,
+  /** Never when left out. */
+  millis: Schema.optional(PositiveMillis)
+})
 
 export const Fault = Schema.Union([
   Drop,
   Refuse,
   HalfOpen,
+  ConnectionAge,
   Silence,
   Gap,
   Duplicate,
   Reorder,
   Corrupt,
   Delay,
+  LateAck,
+  LoseAck,
   Reject,
   StaleSnapshot,
   SlowSnapshot,
   HttpError,
+  SlowHttp,
+  GarbleHttp,
+  Skew,
   UpgradeNotice
 ])
 export type Fault = typeof Fault.Type
@@ -143,6 +221,19 @@ const readDuration = (field: string) => (text: string): Read => {
     ? Result.fail(`"${text}" is no duration such as 200ms, 5s, 1.5m or 2h`)
     : Result.succeed({ [field]: Number(number) * milliseconds[unit]! })
 }
+
+/** A duration that may be negative. */
+const readOffset = (text: string): Read => {
+  const isBehind = text.startsWith("-")
+  const sign = isBehind ? -1 : 1
+  return Result.map(
+    readDuration("millis")(isBehind ? text.slice(1) : text),
+    ({ millis }) => ({ millis: sign * (millis as number) })
+  )
+}
+
+const readRetryAfter = (text: string): Read =>
+  text === "none" ? Result.succeed({ retryAfterMillis: null }) : readDuration("retryAfterMillis")(text)
 
 const readShare = (text: string): Read => {
   const [, number] = /^(\d+(?:\.\d+)?)%$/.exec(text) ?? []
@@ -209,30 +300,35 @@ const time: Value = {
   example: "200ms",
   needed: true
 }
-const httpStatus: Value = { read: readNumber("status"), show: showField("status"), example: "429", needed: false }
+const status: Value = { ...refusal, example: "429 or reset" }
+const pause: Value = { ...time, example: "5s", needed: false }
+const offset: Value = { ...time, read: readOffset, example: "5s or -5s" }
 
 const frameOptions = ["on", "pair", "topic", "share", "count"]
+const connectionOptions = ["on", "connection", "pair", "topic"]
+const requestOptions = ["on", "pair", "path", "share", "count"]
 
 const kinds: Readonly<Record<string, Kind>> = {
-  drop: { tag: "Drop", value: closeCode, options: ["on"], lasts: false },
+  drop: { tag: "Drop", value: closeCode, options: connectionOptions, lasts: false },
   refuse: { tag: "Refuse", value: refusal, options: ["on"], lasts: true },
-  "half-open": { tag: "HalfOpen", value: null, options: ["on"], lasts: true },
+  "half-open": { tag: "HalfOpen", value: null, options: connectionOptions, lasts: true },
+  "connection-age": { tag: "ConnectionAge", value: time, options: ["on", "code"], lasts: true },
   silence: { tag: "Silence", value: pair, options: ["on", "topic"], lasts: true },
   gap: { tag: "Gap", value: frames, options: frameOptions, lasts: true },
   duplicate: { tag: "Duplicate", value: frames, options: frameOptions, lasts: true },
   reorder: { tag: "Reorder", value: frames, options: frameOptions, lasts: true },
   corrupt: { tag: "Corrupt", value: frames, options: [...frameOptions, "mode"], lasts: true },
   delay: { tag: "Delay", value: time, options: ["on"], lasts: true },
-  reject: { tag: "Reject", value: pair, options: ["on", "topic", "count"], lasts: true },
-  "stale-snapshot": { tag: "StaleSnapshot", value: time, options: ["on"], lasts: true },
-  "slow-snapshot": { tag: "SlowSnapshot", value: time, options: ["on"], lasts: true },
-  "http-error": {
-    tag: "HttpError",
-    value: httpStatus,
-    options: ["on", "path", "share", "count", "retry-after"],
-    lasts: true
-  },
-  "upgrade-notice": { tag: "UpgradeNotice", value: null, options: ["on"], lasts: false }
+  "late-ack": { tag: "LateAck", value: time, options: ["on", "share", "count"], lasts: true },
+  "lose-ack": { tag: "LoseAck", value: frames, options: ["on", "share", "count"], lasts: true },
+  reject: { tag: "Reject", value: pair, options: ["on", "topic", "count", "reason"], lasts: true },
+  "stale-snapshot": { tag: "StaleSnapshot", value: time, options: ["on", "pair"], lasts: true },
+  "slow-snapshot": { tag: "SlowSnapshot", value: time, options: ["on", "pair"], lasts: true },
+  "http-error": { tag: "HttpError", value: status, options: [...requestOptions, "retry-after"], lasts: true },
+  "slow-http": { tag: "SlowHttp", value: time, options: requestOptions, lasts: true },
+  "garble-http": { tag: "GarbleHttp", value: frames, options: requestOptions, lasts: true },
+  skew: { tag: "Skew", value: offset, options: ["on"], lasts: true },
+  "upgrade-notice": { tag: "UpgradeNotice", value: pause, options: connectionOptions, lasts: false }
 }
 
 const options: Readonly<Record<string, (text: string) => Read>> = {
@@ -241,9 +337,12 @@ const options: Readonly<Record<string, (text: string) => Read>> = {
   topic: readText("topic"),
   path: readText("path"),
   mode: readText("mode"),
+  reason: readText("reason"),
   share: readShare,
   count: readNumber("count"),
-  "retry-after": readDuration("retryAfterMillis")
+  code: readNumber("code"),
+  connection: readNumber("connection"),
+  "retry-after": readRetryAfter
 }
 
 /** The names for the command line's help. */
@@ -307,9 +406,12 @@ const optionTexts: ReadonlyArray<readonly [field: string, option: string, print:
   ["topic", "topic", String],
   ["path", "path", String],
   ["mode", "mode", String],
+  ["reason", "reason", String],
   ["share", "share", shareText],
   ["count", "count", String],
-  ["retryAfterMillis", "retry-after", durationText]
+  ["code", "code", String],
+  ["connection", "connection", String],
+  ["retryAfterMillis", "retry-after", (millis: number | null) => millis === null ? "none" : durationText(millis)]
 ]
 
 const windowText = (start: number, duration: number | undefined): string => {
@@ -317,7 +419,7 @@ const windowText = (start: number, duration: number | undefined): string => {
   return start > 0 ? `@${durationText(start)}` : ""
 }
 
-/** The text of a fault, which reads back as the same fault. A topic with a comma or with `@` and a duration at its end cannot be written. */
+/** The text of a fault, which reads back as the same fault. A topic or reason with a comma, or with `@` and a duration at its end, cannot be written. */
 export const print = (fault: Fault): string => {
   const fields: Fields = fault
   const name = namesByTag[fault._tag]!

@@ -7,6 +7,7 @@ import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { DialectRequest, DialectResponse } from "../ExchangeDialect.ts"
 import type { Engine } from "./Engine.ts"
 import type { InvalidFault } from "./Faults.ts"
+import type { SimulatedMarket } from "./MarketModel.ts"
 import { Change } from "./Publish.ts"
 import type { SimulatedExchange } from "./SimulatedExchange.ts"
 import type { SimulatorError } from "./SimulatorError.ts"
@@ -68,8 +69,13 @@ export const websocketAt = (engine: Engine, path: string): SimulatedExchange | n
   return found !== null && withoutSlash(found[1]) === withoutSlash(found[0].dialect.websocketPath) ? found[0] : null
 }
 
+export const resetText = "connection reset"
+
 /** Why a refused socket was refused, as text. */
-export const refusalText = (status: number): string => status === 0 ? "connection reset" : `HTTP ${status}`
+export const refusalText = (status: number): string => status === 0 ? resetText : `HTTP ${status}`
+
+/** A fault wants the connection to be reset instead of an answer. */
+export const isReset = ({ status }: DialectResponse): boolean => status === 0
 
 const json = (status: number, body: unknown): DialectResponse => ({
   status,
@@ -159,12 +165,28 @@ const truth = ({ engine, query }: Ask): Answer =>
       : json(200, found)
   })
 
-const trades = ({ engine, query }: Ask): Answer =>
-  Effect.map(Schema.decodeUnknownEffect(Schema.Struct(Market))(query), ({ exchange, pair }) => {
+const StatisticsQuery = Schema.Struct({ ...Market, since: Schema.optional(Schema.FiniteFromString) })
+
+const KlineQuery = Schema.Struct({
+  ...Market,
+  /** ms, `week` or `month`. */
+  interval: Schema.Union([Schema.Literals(["week", "month"]), Schema.FiniteFromString]),
+  price: Schema.optional(Schema.Literals(["last", "mark", "index"])),
+  at: Schema.optional(Schema.FiniteFromString)
+})
+
+/** What a market says; 404 when there is none, or when it has no such thing. */
+const ofMarket = <Query extends { readonly exchange: string; readonly pair: TradingPair }>(
+  schema: Schema.Codec<Query, unknown>,
+  read: (market: SimulatedMarket, query: Query) => unknown
+) =>
+({ engine, query }: Ask): Answer =>
+  Effect.map(Schema.decodeUnknownEffect(schema)(query), (asked) => {
+    const { exchange, pair } = asked
     const market = engine.market(exchange, pair)
-    return market === undefined
-      ? json(404, { error: `there is no ${pair} on ${exchange}` })
-      : json(200, market.tradesSince(0))
+    if (market === undefined) return json(404, { error: `there is no ${pair} on ${exchange}` })
+    const found = read(market, asked)
+    return found === undefined ? json(404, { error: `${pair} on ${exchange} has no such thing` }) : json(200, found)
   })
 
 const pausing = (paused: boolean) => ({ engine }: Ask): Answer =>
@@ -191,7 +213,15 @@ const endpoints: Readonly<Record<string, (ask: Ask) => Answer>> = {
   "GET health": health,
   "GET counts": ({ engine }) => Effect.sync(() => json(200, engine.counts())),
   "GET truth": truth,
-  "GET trades": trades,
+  "GET trades": ofMarket(Schema.Struct(Market), (market) => market.tradesSince(0)),
+  "GET statistics": ofMarket(StatisticsQuery, (market, { since }) => market.statistics(since)),
+  "GET kline": ofMarket(
+    KlineQuery,
+    (market, { at, interval, price = "last" }) =>
+      price !== "last" && market.swap === null ? undefined : market.kline(interval, price, at)
+  ),
+  "GET swap": ofMarket(Schema.Struct(Market), (market) => market.swap === null ? undefined : market.swapState()),
+  "GET liquidations": ofMarket(Schema.Struct(Market), (market) => market.swap?.liquidationsSince(0)),
   "GET fault": ({ engine }) => Effect.sync(() => json(200, engine.counts().faults)),
   "POST fault": ({ control, body }) => Effect.map(control.inject(faultOf(body)), (id) => json(200, { id })),
   "DELETE fault": clear,

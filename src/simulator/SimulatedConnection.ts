@@ -1,7 +1,7 @@
 /** One client's connection: between the dialect and the socket, where the frame faults work and everything is counted. */
 import type { About, DialectConnection, DialectNotice, Peer } from "../ExchangeDialect.ts"
 import { longest } from "./ActiveFaults.ts"
-import type { ActiveFault, ExchangeFaults, FrameFault } from "./ActiveFaults.ts"
+import type { ActiveFault, ExchangeFaults, FaultOf, FrameFault } from "./ActiveFaults.ts"
 import { add, subtract } from "./Counts.ts"
 import type { ControlKind, ExchangeCounts, TopicCounts } from "./Counts.ts"
 import type { ExchangeWorld, Owner, Source } from "./World.ts"
@@ -60,6 +60,8 @@ const nothing: DialectConnection = { onFrame: () => {}, onClose: () => {}, topic
 
 export class SimulatedConnection implements Owner {
   readonly stops = new Set<() => void>()
+  /** Simulated ms since the start. */
+  readonly openedAt: number
   readonly #host: Host
   readonly #transport: Transport
   #dialect: DialectConnection = nothing
@@ -71,11 +73,14 @@ export class SimulatedConnection implements Owner {
   readonly #delayed: Array<Waiting> = []
   /** Frames that wait for the next one of their topic, to be sent behind it. */
   readonly #swapped = new Map<TopicCounts, Outgoing>()
+  /** Answers that are late. */
+  readonly #late = new Set<Outgoing>()
   readonly #timers = new Set<() => void>()
 
   readonly #peer: Peer
 
   constructor(host: Host, transport: Transport, headers: Readonly<Record<string, string>>) {
+    this.openedAt = host.elapsed()
     this.#host = host
     this.#transport = transport
     this.#peer = this.#makePeer(headers)
@@ -133,6 +138,11 @@ export class SimulatedConnection implements Owner {
     this.#host.counts.connections.halfOpen++
     this.#transport.freeze()
     return true
+  }
+
+  /** The exchange closes it after so many ms. */
+  closeAfter(millis: number): void {
+    this.#peer.after(millis, () => this.#peer.close(1001, "service upgrade"))
   }
 
   /** Ends it, once. Code 1006 sends no close frame. */
@@ -226,8 +236,24 @@ export class SimulatedConnection implements Owner {
 
   #sendControl(frame: Frame, kind: ControlKind): void {
     this.#answer ??= kind
-    if (this.#over || this.#halfOpen) this.#host.counts.controlLost++
-    else this.#leave({ frame, topic: null, kind, events: 0, copies: 1, swap: false })
+    const outgoing: Outgoing = { frame, topic: null, kind, events: 0, copies: 1, swap: false }
+    const fault = this.#over || this.#halfOpen ? null : this.#answerFault(kind)
+    if (this.#over || this.#halfOpen || fault?._tag === "LoseAck") this.#host.counts.controlLost++
+    else if (fault?._tag === "LateAck") this.#later(fault.millis, outgoing)
+    else this.#leave(outgoing)
+  }
+
+  #answerFault(kind: ControlKind): FaultOf<"LateAck" | "LoseAck"> | null {
+    return kind === "ack" || kind === "reject" ? this.#host.faults.strikeAnswer(this.#host.elapsed()) : null
+  }
+
+  /** An answer that does not hold up what comes behind it. */
+  #later(millis: number, outgoing: Outgoing): void {
+    this.#late.add(outgoing)
+    this.#peer.after(millis, () => {
+      this.#late.delete(outgoing)
+      this.#leave(outgoing)
+    })
   }
 
   #sendData(frame: Frame, name: string, events: number): void {
@@ -326,9 +352,11 @@ export class SimulatedConnection implements Owner {
   /** The connection is over: what still waits is lost. */
   #discard(): void {
     const waiting = [
+      ...this.#late,
       ...this.#swapped.values(),
       ...this.#delayed.flatMap((waiting) => (waiting._tag === "Frame" ? [waiting.outgoing] : []))
     ]
+    this.#late.clear()
     this.#swapped.clear()
     this.#delayed.length = 0
     for (const outgoing of waiting) {

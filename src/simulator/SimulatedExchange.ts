@@ -36,20 +36,22 @@ const failure: DialectResponse = {
 
 const forbidden = "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n</BODY></HTML>\n"
 
+/** Without a status, the connection is reset. */
 const errorResponse = ({ status = 429, retryAfterMillis = 1_000 }: FaultOf<"HttpError">): DialectResponse => {
   switch (status) {
-    case 429:
-      return {
-        status,
-        headers: { "Content-Type": "text/plain", "Retry-After": String(Math.ceil(retryAfterMillis / 1_000)) },
-        body: "too many requests"
-      }
+    case 429: {
+      const retryAfter = retryAfterMillis === null ? {} : { "Retry-After": String(Math.ceil(retryAfterMillis / 1_000)) }
+      return { status, headers: { "Content-Type": "text/plain", ...retryAfter }, body: "too many requests" }
+    }
     case 403:
       return { status, headers: { "Content-Type": "text/html" }, body: forbidden }
     default:
       return { status, headers: { "Content-Type": "text/plain" }, body: `fault ${status}` }
   }
 }
+
+/** Behind the middle, where it can be noticed. */
+const cut = (body: string): string => body.slice(0, Math.ceil(body.length / 2))
 
 /** Carries out a fault on one connection; false when there was nothing to do. */
 const strike = (connection: SimulatedConnection, fault: MomentaryFault): boolean => {
@@ -60,7 +62,9 @@ const strike = (connection: SimulatedConnection, fault: MomentaryFault): boolean
     case "HalfOpen":
       return connection.makeHalfOpen()
     case "UpgradeNotice":
-      return connection.notify("upgrade")
+      if (!connection.notify("upgrade")) return false
+      if (fault.millis !== undefined) connection.closeAfter(fault.millis)
+      return true
   }
 }
 
@@ -79,6 +83,8 @@ export class SimulatedExchange implements Host {
   readonly #topics = new Map<string, TopicCounts>()
   /** A request has asked for a book. */
   #bookAsked = false
+  /** The request that is being answered. */
+  #request: DialectRequest | undefined
 
   constructor(options: ExchangeOptions) {
     this.#options = options
@@ -92,6 +98,7 @@ export class SimulatedExchange implements Host {
       pairs: options.pairs,
       make: options.make,
       now: options.now,
+      skew: () => longest(this.faults.skews, this.elapsed())?.fault.millis ?? 0,
       elapsed: options.elapsed,
       refuses: (topic) => this.#refuses(topic),
       bookAge: () => this.#bookAge()
@@ -135,8 +142,9 @@ export class SimulatedExchange implements Host {
     this.counts.connections.open++
     const now = this.elapsed()
     for (const fault of this.faults.halfOpen) {
-      // Without a duration it is for the sockets that were open at its start.
-      if (fault.until < Infinity && fault.isActive(now) && connection.makeHalfOpen()) fault.strikes()
+      // Without a duration, or with a choice, it is for sockets that were open at its start.
+      const isForNew = fault.until < Infinity && fault.fault.connection === undefined && !fault.isChosen
+      if (isForNew && fault.isActive(now) && connection.makeHalfOpen()) fault.strikes()
     }
     connection.open((peer) => this.dialect.connect(this.world.world, peer, this.#options.dialectOptions))
     this.changed()
@@ -152,22 +160,18 @@ export class SimulatedExchange implements Host {
       rest.statuses[response.status] = (rest.statuses[response.status] ?? 0) + 1
       respond(response)
     }
-    const error = this.faults.http.find(
-      (fault) => fault.isActive(now) && fault.concernsPath(request.path) && fault.strikes()
-    )
-    if (error !== undefined) {
-      rest.failed++
-      return answer(errorResponse(error.fault))
-    }
+    const error = this.faults.strikeHttp(now, request)
+    if (error !== null) rest.failed++
     this.#bookAsked = false
-    const response = this.#answer(request)
-    if (!this.#bookAsked) return answer(response)
-    rest.snapshots++
-    const slow = longest(this.faults.slow, now)
-    if (slow === null) return answer(response)
-    slow.strikes()
+    const response = error === null ? this.#answer(request) : errorResponse(error)
+    if (this.#bookAsked) rest.snapshots++
+    const late = this.faults.strikeTime(now, request, this.#bookAsked)
+    const isCut = error === null && this.faults.strikeBody(now, request)
+    if (isCut) rest.garbled++
+    const sent = isCut ? { ...response, body: cut(response.body) } : response
+    if (late === 0) return answer(sent)
     rest.delayed++
-    this.after(slow.fault.millis, () => answer(response))
+    this.after(late, () => answer(sent))
   }
 
   /** What clients are subscribed to on the connections that can still reach them. */
@@ -182,8 +186,11 @@ export class SimulatedExchange implements Host {
 
   /** Carries out a fault of one moment on the connections that are open now. */
   strike(active: ActiveFault<MomentaryFault>): void {
-    for (const connection of [...this.connections]) {
-      if (strike(connection, active.fault)) active.strikes()
+    const { connection: number } = active.fault
+    const open = [...this.connections]
+    for (const connection of number === undefined ? open : open.slice(number - 1, number)) {
+      const isMeant = !active.isChosen || [...connection.topics()].some((topic) => active.concerns(topic))
+      if (isMeant && strike(connection, active.fault)) active.strikes()
     }
   }
 
@@ -194,28 +201,46 @@ export class SimulatedExchange implements Host {
 
   drain(now: number): void {
     for (const connection of this.connections) connection.drain(now)
+    for (const active of this.faults.ages) {
+      if (active.isActive(now)) this.#age(active, now)
+    }
+  }
+
+  /** Closes what is too old. */
+  #age(active: ActiveFault<FaultOf<"ConnectionAge">>, now: number): void {
+    const { code = 1006, millis } = active.fault
+    for (const connection of [...this.connections]) {
+      if (now - connection.openedAt < millis) continue
+      connection.end("dropped", code, "")
+      active.strikes()
+    }
   }
 
   #answer(request: DialectRequest): DialectResponse {
+    this.#request = request
     try {
       return this.dialect.onHttp(request, this.world.world, this.#options.dialectOptions)
     } catch (error) {
       this.failed(error)
       return failure
+    } finally {
+      this.#request = undefined
     }
   }
 
   #refuses(topic: string): string | null {
     const now = this.elapsed()
     for (const fault of this.faults.rejections) {
-      if (fault.isActive(now) && fault.concerns(topic) && fault.strikes()) return "refused by a fault"
+      if (fault.isActive(now) && fault.concerns(topic) && fault.strikes()) {
+        return fault.fault.reason ?? "refused by a fault"
+      }
     }
     return null
   }
 
   #bookAge(): number {
     this.#bookAsked = true
-    const stale = longest(this.faults.stale, this.elapsed())
+    const stale = longest(this.faults.stale, this.elapsed(), this.#request)
     if (stale === null) return 0
     stale.strikes()
     this.counts.rest.stale++

@@ -51,7 +51,11 @@ export const make = (
     connect: (url, client, headers) => connect(engine, url, client, inLowerCase(headers)),
     request: ({ method, url, headers, body }) =>
       URL.canParse(url) && new URL(url).host === host
-        ? Gateway.request(engine, control, { method, url: new URL(url), headers, body })
+        ? Effect.filterOrFail(
+          Gateway.request(engine, control, { method, url: new URL(url), headers, body }),
+          (response) => !Gateway.isReset(response),
+          () => ({ refused: Gateway.resetText })
+        )
         : Effect.fail({ refused: `nobody listens at ${url}` })
   })
   const reachable: Reachable = {

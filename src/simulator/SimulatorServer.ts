@@ -56,7 +56,9 @@ const answer = (engine: Engine, control: Control, request: IncomingMessage): Eff
       : Gateway.request(engine, control, { method: request.method!, url, headers: headersOf(request), body })
   })
 
-const write = (response: ServerResponse, { status, headers, body }: DialectResponse): void => {
+const write = (response: ServerResponse, answer: DialectResponse): void => {
+  if (Gateway.isReset(answer)) return void response.socket?.resetAndDestroy()
+  const { status, headers, body } = answer
   response.writeHead(status, { ...headers, "Content-Length": Buffer.byteLength(body) })
   response.end(body)
 }

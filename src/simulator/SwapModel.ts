@@ -62,8 +62,8 @@ export class SwapModel {
   #fundingRate = restingRate
   /** When the rate was made, ms. */
   #fundingTime: number
-  /** Seconds since the last mark price. */
-  #since = 0
+  /** The second of the last mark price. */
+  #second: number
   /** Quantity units. */
   #openInterest: number
 
@@ -74,6 +74,7 @@ export class SwapModel {
     this.#openInterest = Math.round(quantityPerDay * (0.3 + 0.4 * random.nextDoubleUnsafe()))
     this.#firstUnits = price * 10 ** swap.markDecimals
     this.#fundingTime = time
+    this.#second = Math.floor(time / 1_000)
     this.#mark = new Tape(past(Math.round(this.#firstUnits)))
     this.#index = new Tape(past(Math.round(this.#firstUnits)))
     this.#liquidated = new Tape(new Past(random, 1, time, quantityPerDay / 200))
@@ -81,8 +82,11 @@ export class SwapModel {
 
   /** Lets time pass: `index` and `own` are the logarithms of index and own price against the first one. */
   step(seconds: number, time: number, index: number, own: number): void {
-    this.#since += seconds
-    if (this.#since >= 1) this.#second(time, index, own)
+    const second = Math.floor(time / 1_000)
+    if (second > this.#second) {
+      this.#second = second
+      this.#reprice(time, index, own)
+    }
     const { liquidationRate, random, take } = this.#options
     if (random.nextDoubleUnsafe() >= liquidationRate * seconds) return
     const side = random.nextDoubleUnsafe() < 0.5 ? "buy" : "sell"
@@ -147,9 +151,8 @@ export class SwapModel {
   }
 
   /** Once a second: new prices, and once a minute the rate. */
-  #second(time: number, index: number, own: number): void {
+  #reprice(time: number, index: number, own: number): void {
     const { quantityPerDay, random } = this.#options
-    this.#since = 0
     this.markCount++
     this.#premium += (own - index - this.#premium) * markFollows
     this.#index.add(time, this.#units(index), 0, false)

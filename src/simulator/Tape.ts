@@ -54,7 +54,7 @@ export class Tape {
       if (buckets.size > kept) buckets.delete(buckets.keys().next().value!)
     }
     this.last = price
-    this.#time = time
+    this.#time = Math.max(this.#time, time)
   }
 
   /** What was traded from `from` until before `to` (ms, multiples of 10 s), with what lies before the simulation. */

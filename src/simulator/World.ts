@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly make: (pair: TradingPair) => SteppedMarket
   /** ms since the epoch. */
   readonly now: () => number
+  /** How far the exchange's clock is ahead, ms. */
+  readonly skew: () => number
   /** Simulated time since the start, ms. */
   readonly elapsed: () => number
   readonly refuses: (topic: string) => string | null
@@ -50,7 +52,7 @@ export class ExchangeWorld {
       options.pairs.map((pair) => [pair, new MarketFeed(factsOf(pair), () => options.make(pair))])
     )
     this.world = {
-      now: options.now,
+      now: () => options.now() + options.skew(),
       markets: new Map([...this.#feeds].map(([pair, feed]) => [pair, this.#view(feed)])),
       watch: this.#watch,
       refuses: options.refuses

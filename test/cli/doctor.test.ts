@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { BookCheck } from "../../src/cli/doctor/BookChecks.ts"
 import * as Examination from "../../src/cli/doctor/Examination.ts"
 import * as FactChecks from "../../src/cli/doctor/FactChecks.ts"
 import * as FieldRules from "../../src/cli/doctor/FieldRules.ts"
@@ -13,7 +14,7 @@ import * as KnownFields from "../../src/cli/doctor/KnownFields.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
-import type { MarketEvent } from "../../src/domain/Market.ts"
+import type { BookUpdate, Levels, MarketEvent } from "../../src/domain/Market.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
@@ -36,6 +37,7 @@ interface Setup {
   readonly faults?: ReadonlyArray<string>
   /** Examined; those that the doctor chooses when left out. */
   readonly pairs?: readonly [TradingPair, ...Array<TradingPair>]
+  readonly seconds?: number
   /** Pairs of the simulator beside the usual ones. */
   readonly more?: ReadonlyArray<TradingPair>
 }
@@ -44,7 +46,9 @@ interface Setup {
 const today = 1_790_000_000_123
 
 /** An examination of a simulated exchange inside the process, under a virtual clock. */
-const examine = ({ adapter = gateSpot, dialect = dialectOf(adapter.id), faults, more = [], pairs }: Setup) =>
+const examine = (
+  { adapter = gateSpot, dialect = dialectOf(adapter.id), faults, more = [], pairs, seconds = 3 }: Setup
+) =>
   Exchange.memory.run(
     Effect.scoped(Effect.gen(function*() {
       yield* TestClock.setTime(today)
@@ -58,7 +62,12 @@ const examine = ({ adapter = gateSpot, dialect = dialectOf(adapter.id), faults, 
         })
       )
       const { rest, ws } = simulator.urls[adapter.id]!
-      return yield* Examination.run({ adapter, urls: { websocket: ws, rest }, pairs, duration: Duration.seconds(3) })
+      return yield* Examination.run({
+        adapter,
+        urls: { websocket: ws, rest },
+        pairs,
+        duration: Duration.seconds(seconds)
+      })
         .pipe(
           Effect.provide(
             Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient).pipe(
@@ -98,6 +107,83 @@ describe("a healthy exchange", () => {
         for (const name of ["acknowledged", "rejected", "pong", "BookTicker", "Trades", "Book"]) {
           assert.isTrue(names.has(name))
         }
+      }))
+  }
+})
+
+describe("a retired channel", () => {
+  const retired = (setup: Setup) =>
+    Effect.map(
+      examine(setup),
+      ({ findings }) =>
+        findings.filter(({ check }) => check === "retired channels").map(({ evidence, status }) =>
+          `${status} ${evidence}`
+        )
+    )
+  /** An answer to it changed, or kept back. */
+  const answered = (change: (frame: string) => string | null) =>
+    BrokenDialect.frames(
+      gate,
+      (frame) => typeof frame === "string" && frame.includes("trades_v2") ? change(frame) : frame
+    )
+
+  it.effect("is asked for and refused, or stays silent; of some exchanges none is known", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* retired({}), [
+        "PASS spot.trades_v2: refused: 2 Unknown channel spot.trades_v2"
+      ])
+      assert.match(
+        (yield* retired({ adapter: mexcSpot }))[0]!,
+        /^PASS spot@public.deals.v3.api.pb: refused: .*Blocked!/
+      )
+      assert.match((yield* retired({ adapter: Exchanges.get("gate-futures") }))[0]!, /^SKIP no retired channel/)
+      assert.match((yield* retired({ dialect: answered(() => null) }))[0]!, /^PASS spot.trades_v2: silent/)
+    }))
+
+  it.effect("fails when it is served again", () =>
+    Effect.gen(function*() {
+      const accepted = answered((frame) => {
+        const { error: _, ...rest } = JSON.parse(frame) as { readonly error: unknown }
+        return JSON.stringify({ ...rest, result: { status: "success" } })
+      })
+      assert.deepStrictEqual(yield* retired({ dialect: accepted }), [
+        "FAIL spot.trades_v2: served: the subscription was accepted"
+      ])
+      const push = { time: 1, channel: "spot.trades_v2", event: "update", result: { id: 1 } }
+      const data = answered(() => JSON.stringify(push))
+      assert.match((yield* retired({ dialect: data }))[0]!, /^FAIL spot.trades_v2: served: .*trades_v2/)
+    }))
+})
+
+describe("topics per connection", () => {
+  const evidenceOf = (findings: ReadonlyArray<Finding>) =>
+    findings.filter(({ check }) => check === "topics per connection").map(({ evidence, status }) => [status, evidence])
+
+  it.effect("are as many as the exchange allows, tried on one connection", () =>
+    Effect.gen(function*() {
+      const more = Array.from({ length: 40 }, (_, i): TradingPair => `COIN${i}/USDT`)
+      const { findings } = yield* examine({ adapter: mexcSpot, more })
+      assert.deepStrictEqual(evidenceOf(findings), [["PASS", "30 accepted on one connection, the limit"]])
+    }))
+
+  it.effect("are counted also where the session had to connect again", () =>
+    Effect.gen(function*() {
+      const { findings } = yield* examine({ faults: ["drop@3s"] })
+      assertFails(findings, "stays connected", "1 ended")
+      assert.strictEqual(evidenceOf(findings)[0]?.[0], "PASS")
+    }))
+})
+
+describe("a book that is confirmed and never sent", () => {
+  for (const id of ["gate-spot", "gate-futures"] as const) {
+    it.effect(`is refused by a typed error in the end: ${id}`, () =>
+      Effect.gen(function*() {
+        const pair = id === "gate-spot" ? "BTC/USDT" : "BTC/USDT:USDT"
+        const setup: Setup = { adapter: Exchanges.get(id), pairs: [pair] }
+        const statusOf = (findings: ReadonlyArray<Finding>) =>
+          findings.filter(({ check }) => check === "refusal of a book").map(({ status }) => status)
+        assert.deepStrictEqual(statusOf((yield* examine(setup)).findings), ["SKIP"])
+        assert.deepStrictEqual(statusOf((yield* examine({ ...setup, seconds: 20 })).findings), ["PASS"])
       }))
   }
 })
@@ -164,7 +250,7 @@ describe("a check fails", () => {
         ({ error: _, ...frame }) => ({ ...frame, result: { status: "success" } })
       )
     }],
-    ["topics per connection", "connections, at most 60 on each", {
+    ["topics per connection", "20 of 60 were accepted on one connection", {
       adapter: { ...mexcSpot, limits: { ...mexcSpot.limits, topicsPerConnection: 60 } },
       dialect: BrokenDialect.narrow(dialectOf("mexc-spot"), 20),
       more: Array.from({ length: 40 }, (_, i): TradingPair => `COIN${i}/USDT`)
@@ -181,7 +267,6 @@ describe("a check fails", () => {
     ["fields BookTicker", "bid below ask", {
       dialect: changed("spot.book_ticker", ({ a, b }) => ({ a: b, b: a }))
     }],
-    ["fields BookTicker", "a quantity above 0", { dialect: changed("spot.book_ticker", () => ({ B: "0" })) }],
     ["fields Book", "a snapshot is not crossed", {
       dialect: changed("spot.obu", ({ a, b, full }) => (full === true ? { a: b, b: a } : {}))
     }],
@@ -231,6 +316,49 @@ describe("a check fails", () => {
   }
 })
 
+describe("a book beside one that was fetched", () => {
+  const channel = { _tag: "Book", pair: "BTC/USDT", source: "order_book_update" } as const
+  const wanted = { variant: "Book", channel, pair: "BTC/USDT", key: "book", symbol: "BTC_USDT" } as const
+  const update = (kind: "snapshot" | "delta", version: number, bids: Levels, asks: Levels): BookUpdate => ({
+    _tag: "BookUpdate",
+    kind,
+    pair: "BTC/USDT",
+    symbol: "BTC_USDT",
+    bids,
+    asks,
+    firstVersion: version,
+    version,
+    exchangeTime: null,
+    receivedAt: today,
+    contractSize: 1,
+    exact: null
+  })
+  /** The same delta behind both. */
+  const compare = (own: readonly [bids: Levels, asks: Levels], fetched: readonly [bids: Levels, asks: Levels]) => {
+    const check = new BookCheck(wanted, gateSpot.book(channel))
+    check.onUpdate(update("snapshot", 1, ...own))
+    check.onUpdate(update("delta", 2, [], []))
+    check.onFetched(update("snapshot", 1, ...fetched))
+    return check.findings()
+  }
+  const check = "equals REST Book BTC/USDT"
+
+  it("passes where they are the same, and says how many levels that is", () => {
+    const levels = [[99, 1, 98, 2], [100, 1]] as const
+    assert.include(
+      compare(levels, levels).find((finding) => finding.check === check)?.evidence,
+      "the best 2 bids and 1 asks are the same"
+    )
+    assert.deepStrictEqual(failures(compare(levels, levels)), [])
+  })
+
+  it("fails where a side is shorter in one of them, or nothing is left to compare", () => {
+    assertFails(compare([[], [100, 1]], [[99, 1], [100, 1]]), check, "bid 0 is not there (0 levels) here and 99 x 1")
+    assertFails(compare([[99, 1], [100, 1, 101, 5]], [[99, 1], [100, 1]]), check, "ask 1 is 101 x 5 here and not there")
+    assertFails(compare([[], []], [[], []]), check, "the best 0 bids and 0 asks")
+  })
+})
+
 describe("what happened around the frames", () => {
   const wanted = { variant: "Trades", channel: { _tag: "Trades", pair: "BTC/USDT" }, pair: "BTC/USDT" } as const
   const topic = { ...wanted, key: "spot.trades|BTC_USDT", symbol: "BTC_USDT" }
@@ -257,8 +385,10 @@ describe("what happened around the frames", () => {
     rest: [{ request: "GET /time", status: 200, headers: { "x-gate-ratelimit-limit": "200", date: "today" } }],
     subscriptions: [{ wanted: topic, took: 30, error: null }],
     refusal: { symbol: "X", error: unknown },
-    filling: { asked: 2, accepted: 2, firstError: null },
-    connections: 1,
+    unknownBook: { symbol: "X", error: unknown },
+    watchedFor: 45_000,
+    filled: { asked: 60, accepted: 60, firstError: null },
+    retired: { channel: "spot.trades_v2", outcome: "silent", detail: "nothing came" },
     disconnects: [],
     gaps: []
   }
@@ -270,7 +400,10 @@ describe("what happened around the frames", () => {
     // By the quicker of two answers.
     assert.strictEqual(evidence("clock"), "the exchange is 100 ms ahead, to within 20 ms (2 samples)")
     assert.strictEqual(evidence("REST"), "1 calls; x-gate-ratelimit-limit: 200")
-    assert.strictEqual(evidence("topics per connection"), "3 topics on 1 connection, at most 300 on each")
+    assert.strictEqual(
+      evidence("topics per connection"),
+      "60 accepted on one connection; the limit, 300, was not reached"
+    )
   })
 
   const cases: ReadonlyArray<readonly [check: string, evidence: string, facts: Partial<FactChecks.Facts>]> = [
@@ -282,7 +415,10 @@ describe("what happened around the frames", () => {
     ["subscribe Trades", "not answered", { subscriptions: [{ wanted: topic, took: 1, error: timeout }] }],
     ["subscribe Trades", "after 3000 ms", { subscriptions: [{ wanted: topic, took: 3_000, error: null }] }],
     ["refusal", "not answered", { refusal: { symbol: "X", error: timeout } }],
-    ["topics per connection", "3 connections", { connections: 3 }]
+    ["refusal of a book", "waited for without an error", { unknownBook: { symbol: "X", error: null } }],
+    ["refusal of a book", "not answered", { unknownBook: { symbol: "X", error: timeout } }],
+    ["topics per connection", "no answer", { filled: { asked: 60, accepted: 59, firstError: null } }],
+    ["topics per connection", "Blocked!", { filled: { asked: 60, accepted: 28, firstError: "0 Blocked!" } }]
   ]
 
   for (const [check, evidence, facts] of cases) {
@@ -290,16 +426,6 @@ describe("what happened around the frames", () => {
       assertFails(FactChecks.findings({ ...healthy, ...facts }), check, evidence)
     })
   }
-
-  it("tells an adapter that takes retired channels for broken or for data", () => {
-    for (const id of Exchanges.ids) assert.strictEqual(FactChecks.retired(Exchanges.get(id)).status, "PASS")
-    const broken: ExchangeAdapter = {
-      ...gateSpot,
-      makeCodec: () => ({ decode: (_, __, sink) => sink.failed("what is this") })
-    }
-    assertFails([FactChecks.retired(broken)], "retired channels", "what is this")
-    assert.strictEqual(FactChecks.retired({ ...gateSpot, id: "other" }).status, "SKIP")
-  })
 })
 
 describe("unknown fields", () => {
@@ -438,7 +564,7 @@ describe("field rules", () => {
   const broken: { readonly [Tag in MarketEvent["_tag"]]: Readonly<Record<string, object>> } = {
     BookTicker: {
       "bid below ask": { bidPrice: 2 },
-      "a quantity above 0 for each price": { askQuantity: null },
+      "a quantity for each price, not below 0": { askQuantity: null },
       "carries a version": { version: null }
     },
     Trade: { "price and quantity above 0": { quantity: 0 }, "carries an id": { id: null } },
@@ -495,15 +621,14 @@ describe("field rules", () => {
       for (const { shows } of FieldRules.of(event)) assert.notStrictEqual(shows(event, swap), "")
       const everywhere: Readonly<Record<string, object>> = {
         "names the pair of its symbol": { pair: "B/A:A" },
-        ..."contractSize" in event ? { "knows the size of a contract": { contractSize: null } } : {}
+        ..."contractSize" in event ? { "knows the size of a contract, 1 on spot": { contractSize: null } } : {}
       }
       const claims = Object.entries({ ...everywhere, ...broken[event._tag] })
       for (const [claim, change] of claims) {
         assert.include(brokenFor({ ...event, ...change } as MarketEvent), claim)
       }
       const all = FieldRules.of(event).map(({ claim }) => claim)
-      const unbreakable = "contractSize" in event ? [] : ["knows the size of a contract"]
-      assert.sameMembers(claims.map(([claim]) => claim), all.filter((claim) => !unbreakable.includes(claim)))
+      assert.sameMembers(claims.map(([claim]) => claim), all)
     })
   }
 
@@ -521,11 +646,82 @@ describe("field rules", () => {
   })
 })
 
+describe("fields of a feed", () => {
+  const futures = Exchanges.get("gate-futures")
+  const examineFutures = (gone: ReadonlyArray<string>) =>
+    examine({
+      adapter: futures,
+      dialect: BrokenDialect.json<{ readonly event: string; readonly result: ReadonlyArray<object> }>(
+        dialectOf("gate-futures"),
+        "\"channel\":\"futures.tickers\"",
+        (frame) =>
+          frame.event === "update"
+            ? {
+              ...frame,
+              result: frame.result.map((ticker) =>
+                Object.fromEntries(Object.entries(ticker).filter(([name]) => !gone.includes(name)))
+              )
+            }
+            : frame
+      )
+    })
+  const ofTicker = (findings: ReadonlyArray<Finding>) =>
+    findings.filter(({ check }) => check === "fields FuturesTicker")
+
+  for (
+    const [wire, field] of [
+      ["mark_price", "markPrice"],
+      ["index_price", "indexPrice"],
+      ["funding_rate", "fundingRate"],
+      ["funding_next_apply", "nextFundingTime"]
+    ] as const
+  ) {
+    it.effect(`fail when ${wire} disappears`, () =>
+      Effect.gen(function*() {
+        assertFails((yield* examineFutures([wire])).findings, "fields FuturesTicker", `not there: ${field} (in `)
+      }))
+  }
+
+  it.effect("tell the rules that could not be tested", () =>
+    Effect.gen(function*() {
+      const { findings } = yield* examineFutures(["volume_24h", "total_size"])
+      assert.deepStrictEqual(failures(findings), [])
+      assert.deepStrictEqual(
+        ofTicker(findings).filter(({ status }) => status === "SKIP").map(({ evidence }) => evidence),
+        [
+          "never tested, for no event says so: contracts x contract size is the base volume; open interest not below 0"
+        ]
+      )
+      const { findings: whole } = yield* examineFutures([])
+      assert.deepStrictEqual(ofTicker(whole).map(({ status }) => status), ["PASS"])
+    }))
+
+  it.effect("show the values of one event", () =>
+    Effect.gen(function*() {
+      const { findings } = yield* examine({})
+      for (const variant of ["Book", "Book order_book"]) {
+        const { evidence } = findings.find(({ check }) => check === `fields ${variant}`)!
+        const [, base] = /events: ([A-Z]+)_USDT is /u.exec(evidence) ?? []
+        const [, bid] = /best ([0-9.]+) and /u.exec(evidence) ?? []
+        const [, bids, asks] = /([0-9]+) bids, ([0-9]+) asks/u.exec(evidence) ?? []
+        assert.isAbove(Number(bids), 0, evidence)
+        assert.isAbove(Number(asks), 0, evidence)
+        const price = findings.find(({ check }) => check === `prices ${base}/USDT`)!.evidence
+        const [, last] = /Trades ([0-9.]+)/u.exec(price) ?? []
+        assert.approximately(Number(bid), Number(last), Number(last) * 0.05, evidence)
+      }
+    }))
+})
+
 interface Json {
   readonly source: string
   readonly failed: number
   readonly passed: number
-  readonly captures: { readonly directory: string; readonly files: ReadonlyArray<string> }
+  readonly captures: {
+    readonly directory: string
+    readonly files: ReadonlyArray<string>
+    readonly error: string | null
+  }
   readonly findings: ReadonlyArray<{ readonly check: string; readonly status: string; readonly frame: string | null }>
 }
 
@@ -581,6 +777,38 @@ describe("the command", () => {
       assert.match(stdout, /\n\d+ passed, \d+ failed, \d+ skipped; captures: /)
       assert.match(stderr, /\d of \d+ checks failed/)
       assert.include(fs.readFileSync(`${folder}/gate-spot.failing.jsonl`, "utf8"), "DecodeFailed")
+    })))
+
+  it.live("ends with 2 before it examines when the captures have nowhere to go", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* directory
+      fs.writeFileSync(`${folder}/file`, "")
+      // Where no directory can be made a recursive call would never end.
+      for (const captures of [`${folder}/file/x`, `${folder}/file`, "/proc/none/x"]) {
+        const { code, stdout, stderr } = yield* CommandLine.run(["doctor", "gate-spot", `--captures=${captures}`])
+        assert.strictEqual(code, 2, captures)
+        assert.strictEqual(stdout, "")
+        assert.include(stderr, `cannot save captures in ${captures}`)
+      }
+    })))
+
+  it.live("prints what it found also when the captures cannot be saved", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* directory
+      fs.mkdirSync(`${folder}/a/gate-spot.spot.trades.jsonl`, { recursive: true })
+      const { code, stdout, stderr } = yield* CommandLine.run([
+        "doctor",
+        "gate-spot",
+        "--duration=500ms",
+        "--pairs=BTC/USDT",
+        "--json",
+        `--captures=${folder}/a`
+      ])
+      assert.strictEqual(code, 1)
+      const report = JSON.parse(stdout) as Json
+      assert.isAbove(report.passed, 20)
+      assert.include(report.captures.error, "gate-spot.spot.trades.jsonl")
+      assert.include(stderr, "cannot save the captures")
     })))
 
   it.live("ends with 3 when it cannot connect, and with 2 when it is asked for what there is not", () =>

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { inBase } from "../../src/domain/Market.ts"
 import type { SimulatorService } from "../../src/simulator/Simulator.ts"
 import * as CommandLine from "./CommandLine.ts"
 import * as SimulatedExchanges from "./SimulatedExchanges.ts"
@@ -98,6 +99,47 @@ describe("watch", () => {
         assert.strictEqual(snapshot!["kind"], "snapshot")
         assert.include(stderr, "connected")
       }
+    })))
+
+  it.live("prints every channel, with contracts and base units of perpetuals", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const simulator = yield* SimulatedExchanges.start({ rate: 200 })
+      const watch = (exchange: string, pairs: string, channels: string, ...more: ReadonlyArray<string>) =>
+        CommandLine.start([
+          "watch",
+          exchange,
+          `--pairs=${pairs}`,
+          `--channels=${channels}`,
+          "--format=ndjson",
+          ...more,
+          ...SimulatedExchanges.flags(simulator, exchange)
+        ])
+      const futures = yield* watch(
+        "gate-futures",
+        "BTC/USDT:USDT",
+        "trades,futures-ticker,kline,book",
+        "--interval=5m",
+        "--price=mark",
+        "--source=order_book",
+        "--depth=5"
+      )
+      const every = yield* watch("mexc-spot", "*/*", "ticker")
+      for (const tag of ["Trade", "FuturesTicker", "Kline", "BookUpdate"]) yield* futures.shows(`"_tag":"${tag}"`)
+      yield* every.shows("\"pair\":\"ETH/USDT\"")
+      yield* Effect.all([futures.interrupt, every.interrupt])
+      const lines = jsonLines((yield* futures.ended).stdout)
+      const byTag = (tag: string) => lines.find((line) => line["_tag"] === tag)!
+      const trade = byTag("Trade")
+      assert.strictEqual(
+        Number(trade["quantityBase"]),
+        inBase({ contractSize: Number(trade["contractSize"]) }, Number(trade["quantity"]))
+      )
+      assert.property(byTag("FuturesTicker"), "openInterestBase")
+      assert.deepStrictEqual([byTag("Kline")["interval"], byTag("Kline")["price"]], ["5m", "mark"])
+      const { bids, bidsBase, kind } = byTag("BookUpdate") as Readonly<Record<string, ReadonlyArray<unknown>>>
+      assert.deepStrictEqual([kind, bids!.length, bidsBase!.length], ["snapshot", 5, 5])
+      const tickers = jsonLines((yield* every.ended).stdout)
+      assert.sameMembers([...new Set(tickers.map(({ pair }) => pair))], ["BTC/USDT", "ETH/USDT"])
     })))
 
   it.live("redraws a table in place and gives the terminal back at q", () =>
@@ -310,12 +352,12 @@ describe("simulate", () => {
 })
 
 describe("demo", () => {
-  const bothSynced = /BTC\/USDT( +[\d.]+){4} +-?[\d.]+ +\d+ +\S+ > \S+ +synced \/ synced/
+  const bothSynced = /BTC\/USDT( +[\d.]+){4} +\w>\w -?[\d.]+ +(?:\d+|-) +ok\/ok/
 
   it.live("redraws both exchanges in place, and sums up when it is left with q", () =>
     Effect.scoped(Effect.gen(function*() {
       const running = yield* CommandLine.start(["demo", "--pairs=BTC/USDT"], { terminal: true, rows: 50 })
-      yield* running.shows("synced / synced")
+      yield* running.shows("ok/ok")
       yield* running.press("q")
       const { code, stdout, stderr } = yield* running.ended
       assert.strictEqual(code, 0)
@@ -329,12 +371,12 @@ describe("demo", () => {
   it.live("prints both tables elsewhere, and a last time when it is interrupted", () =>
     Effect.scoped(Effect.gen(function*() {
       const running = yield* CommandLine.start(["demo", "--pairs=BTC/USDT,ETH/USDT", "--rate=20", "--seed=5"])
-      yield* running.shows("synced / synced")
+      yield* running.shows("ok/ok")
       yield* running.interrupt
       const { code, stdout } = yield* running.ended
       assert.strictEqual(code, 0)
       assert.include(stdout, "simulated, seed 5")
-      assert.match(stdout.trimEnd().split("\n").slice(-7).join("\n"), /PAIR[^]*EXCHANGE[^]*Gate spot +connected/)
+      assert.match(stdout.trimEnd().split("\n").slice(-7).join("\n"), /EXCHANGE[^]*Gate spot +connected/)
     })))
 
   it.live("prints one line of JSON at the end of its time", () =>
@@ -381,11 +423,11 @@ describe("demo", () => {
       })
       yield* running.logs("not yet been run live")
       yield* running.logs("FOO_BAR")
-      yield* running.shows("synced / synced")
+      yield* running.shows("ok/ok")
       yield* running.interrupt
       const { code, stdout } = yield* running.ended
       assert.strictEqual(code, 0)
-      assert.match(stdout, /MEXC spot and Gate spot {2}LIVE/)
+      assert.match(stdout, /MEXC spot, Gate spot and Gate futures {2}LIVE/)
     })))
 
   it.live("fails when every exchange refuses, and when the configuration is wrong", () =>
@@ -396,7 +438,7 @@ describe("demo", () => {
       })
       assert.strictEqual(refused.code, 2)
       assert.strictEqual(refused.stdout, "")
-      const wrong = { MEXC_SPOT_BUFFER_SIZE: "many", GATE_SPOT_BUFFER_SIZE: "few" }
+      const wrong = { MEXC_SPOT_BUFFER_SIZE: "many", GATE_SPOT_BUFFER_SIZE: "few", GATE_FUTURES_BUFFER_SIZE: "none" }
       const demo = yield* CommandLine.run(["demo", "--live", "--json"], { env: wrong })
       assert.strictEqual(demo.code, 2)
       const watch = ["watch", "gate-spot", "--pairs=BTC/USDT", "--channels=book"]

@@ -108,7 +108,7 @@ describe("the process", () => {
 
   it("shows a demo over a simulator of its own, until SIGINT", async () => {
     const demo = exchange("demo", "--pairs=BTC/USDT,ETH/USDT")
-    await demo.shows("synced / synced")
+    await demo.shows("ok/ok")
     demo.child.kill("SIGINT")
     assert.strictEqual(await demo.ended(), 0)
     assert.include(demo.stdout, "EXCHANGE")

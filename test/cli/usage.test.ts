@@ -3,6 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Option, Result } from "effect"
 import * as ChannelFlags from "../../src/cli/ChannelFlags.ts"
 import * as Flags from "../../src/cli/Flags.ts"
+import * as Watch from "../../src/cli/Watch.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import type { KnownExchange } from "../../src/Exchanges.ts"
+import * as Exchanges from "../../src/Exchanges.ts"
 import * as CommandLine from "./CommandLine.ts"
 
 describe("flags", () => {
@@ -79,12 +83,35 @@ describe("flags", () => {
   })
 })
 
+describe("--source", () => {
+  const sourced = (id: KnownExchange, pair: TradingPair, channels: Parameters<typeof Watch.sourced>[0]["channels"]) =>
+    Watch.sourced({ adapter: Exchanges.get(id), pairs: [pair], channels })
+
+  it("goes to the channels that have such a feed, and to all of them when none has", () => {
+    const source = "order_book_update"
+    const both = [{ _tag: "BookTicker", source }, { _tag: "Book", source, depth: 20 }, { _tag: "Trades" }] as const
+    assert.deepStrictEqual<unknown>(sourced("gate-futures", "BTC/USDT:USDT", both), [
+      { _tag: "BookTicker" },
+      { _tag: "Book", source, depth: 20 },
+      { _tag: "Trades" }
+    ])
+    const batch = [{ _tag: "Book", source: "batch" }, { _tag: "BookTicker", source: "batch" }] as const
+    assert.deepStrictEqual<unknown>(sourced("mexc-spot", "BTC/USDT", batch), [
+      { _tag: "Book" },
+      { _tag: "BookTicker", source: "batch" }
+    ])
+    const wrong = [{ _tag: "BookTicker", source: "tape" }, { _tag: "Book", source: "tape" }] as const
+    assert.deepStrictEqual<unknown>(sourced("gate-spot", "BTC/USDT", wrong), wrong)
+  })
+})
+
 describe("a wrong command line", () => {
   /** Arguments, and what stderr must say. */
   const cases: ReadonlyArray<readonly [args: string, part: string]> = [
     ["watch kraken --pairs BTC/USDT --channels book", "kraken"],
     ["watch gate-spot --pairs BTCUSDT --channels book", "\"BTCUSDT\" is none"],
     ["watch gate-spot --pairs BTC/USDT:USDT --channels book", "Gate spot can have no pair such as BTC/USDT:USDT"],
+    ["watch gate-spot --pairs */* --channels ticker", "Gate spot offers no channel for every pair at once"],
     ["watch gate-spot --pairs BTC/USDT --channels candles", "\"candles\" is none"],
     ["watch gate-spot --pairs BTC/USDT --channels book --duration 5", "a duration above zero"],
     ["watch gate-spot --pairs BTC/USDT --channels book --format xml", "xml"],

@@ -77,6 +77,7 @@ describe("Rate", () => {
   it("is that of the last two seconds", () => {
     const rate = new Rate(0)
     assert.isNull(rate.sample(0, 0))
+    assert.isNull(rate.sample(100, 1))
     assert.strictEqual(rate.sample(1_000, 100), 100)
     assert.strictEqual(rate.sample(2_000, 200), 100)
     assert.strictEqual(rate.sample(3_000, 400), 150)
@@ -174,7 +175,7 @@ describe("Board", () => {
   })
 })
 
-const percentiles = (p50: number): Percentiles => ({ count: 3, p50, p95: 2, p99: 3, max: 4 })
+const percentiles = (p50: number): Percentiles => ({ count: 3, p50, p95: 2, p99: 12.3, max: 14 })
 
 const performance = {
   age: percentiles(1),
@@ -185,11 +186,26 @@ const performance = {
 }
 
 describe("DemoView", () => {
+  const future = (pair: TradingPair, more: Partial<FuturesTicker> = {}): FuturesTicker =>
+    ({
+      _tag: "FuturesTicker",
+      pair,
+      markPrice: 100.5,
+      indexPrice: 100.25,
+      fundingRate: 0.0001,
+      nextFundingTime: 3_601_000,
+      ...more
+    }) as unknown as FuturesTicker
+
   const make = (
     options: { readonly source?: "live"; readonly names?: readonly [string, string]; readonly color?: boolean } = {}
   ) => {
     const [first, second] = options.names ?? ["A spot", "B spot"]
-    const boards = [new Board.ExchangeBoard("a-spot", first), new Board.ExchangeBoard("b-spot", second)] as const
+    const boards = [
+      new Board.ExchangeBoard("a-spot", first),
+      new Board.ExchangeBoard("b-spot", second),
+      new Board.ExchangeBoard("c-futures", "C futures", "swap")
+    ] as const
     const clock = { now: 0 }
     const view = new DemoView({
       boards,
@@ -214,24 +230,65 @@ describe("DemoView", () => {
     a.onStatus(status("Connected"))
     clock.now = 1_000
     const text = view.screen().join("\n")
-    assert.match(text, /A spot and B spot {2}simulated, seed 7 {2}00:01/)
-    assert.match(text, /PAIR +A BID +A ASK +B BID +B ASK +EDGE bps +UPD\/s +BUY > SELL +BOOKS/)
-    assert.match(text, /BTC\/USDT +99 +100 +101 +102 +99\.50 +2 +a-spot > b-spot +synced \/ stale/)
-    assert.match(text, /ETH\/USDT +- +- +- +- +- +0 +- +- \/ stale/)
-    assert.match(text, /A spot +connected +1 +1\.00\/2\.00\/3\.00 +- +1\/2 +2 +1 +7 +1/)
-    assert.match(text, /B spot +not connected +1 +- +- +- +0 +0 +0 +1/)
+    assert.match(text, /A spot, B spot and C futures {2}simulated, seed 7 {2}00:01 {2}q ends it/)
+    assert.match(text, /PAIR +A BID +A ASK +B BID +B ASK +EDGE bps +UPD\/s +BOOKS/)
+    assert.match(text, /BTC\/USDT +99 +100 +101 +102 +A>B 99\.50 +2 +ok\/stale/)
+    assert.match(text, /ETH\/USDT +- +- +- +- +- +0 +-\/stale/)
+    assert.match(text, /A spot +connected +1 +1\.00\/12 +- +1\/2 +2 +1 +7/)
+    assert.match(text, /B spot +not connected +1 +- +- +- +0 +0 +0/)
     assert.match(text, /the newest 4 lines/)
     assert.strictEqual(view.pairsSeen, 1)
   })
 
-  it("prints the exchanges until there are prices, then both tables", () => {
-    const { boards: [a], view } = make({ source: "live", names: ["Gate spot", "Gate futures"] })
-    assert.strictEqual(view.lines()[0], "Gate spot and Gate futures  LIVE  00:00")
+  it("shows perpetuals, never stale ones, and gives them the rows that are left", () => {
+    const { boards: [, , c], clock, view } = make()
+    clock.now = 1_000
+    c.onBookTicker(ticker("BTC/USDT:USDT", 100, 101))
+    c.handlers.onFuturesTicker?.(future("BTC/USDT:USDT"))
+    c.handlers.onFuturesTicker?.(future("ETH/USDT:USDT", { fundingRate: null, nextFundingTime: null }))
+    c.handlers.onFuturesTicker?.({ ...future("BTC/USDT:USDT"), pair: null })
+    const text = () => view.tables().join("\n")
+    assert.match(text(), /PERPETUAL +BID +ASK +MARK +INDEX +FUNDING % +IN\n/)
+    assert.match(text(), /BTC\/USDT:USDT +100 +101 +100\.5 +100\.25 +0\.0100 +1:00:00\n/)
+    assert.match(text(), /ETH\/USDT:USDT +- +- +100\.5 +100\.25 +- +-\n/)
+    assert.deepStrictEqual(view.summary()["futures"], {
+      "BTC/USDT:USDT": { mark: "100.5", index: "100.25", fundingRate: "0.0001", nextFundingTime: 3_601_000 },
+      "ETH/USDT:USDT": { mark: "100.5", index: "100.25", fundingRate: null, nextFundingTime: null }
+    })
+    // Title, blank, 1 + 2, blank, 1 + 2, blank, 1 + 3, and a line of the log.
+    assert.strictEqual(view.screen(24).length, 15)
+    assert.strictEqual(view.screen(14).length, 14)
+    assert.include(view.screen(14).join("\n"), "the newest 1 lines")
+    assert.notInclude(view.screen(14).join("\n"), "ETH/USDT:USDT")
+    c.handlers.onGap?.(gap("FuturesTicker", "BTC/USDT:USDT"))
+    assert.match(text(), /BTC\/USDT:USDT +100 +101 +- +- +- +-\n/)
+    c.handlers.onStatus?.(status("Disconnected", { retryIn: null }))
+    assert.match(text(), /ETH\/USDT:USDT +- +- +- +- +- +-\n/)
+  })
+
+  it("fits a terminal of 80 columns", () => {
+    const { boards: [a, b, c], view } = make({ names: ["MEXC spot", "Gate spot"] })
+    for (const board of [a, b]) {
+      board.onBookTicker(ticker("BTC/USDT", 80_541.08, 80_541.09))
+      board.bookOf = () => synced(1, 2)
+      board.onStatus(status("Connected"))
+      board.performance = performance as unknown as Performance
+      board.books = { synced: 10, tracked: 10 } as never
+    }
+    c.onBookTicker(ticker("BTC/USDT:USDT", 80_541.08, 80_541.09))
+    c.onStatus(status("Connected"))
+    c.handlers.onFuturesTicker?.(future("BTC/USDT:USDT", { markPrice: 80_541.345, indexPrice: 80_541.123 }))
+    for (const line of view.screen()) assert.isAtMost(line.length, 80, line)
+  })
+
+  it("prints the exchanges until there are prices, then the tables", () => {
+    const { boards: [a], view } = make({ source: "live", names: ["Gate spot", "Gate margin"] })
+    assert.strictEqual(view.lines()[0], "Gate spot, Gate margin and C futures  LIVE  00:00")
     assert.match(view.lines()[1]!, /^EXCHANGE/)
     a.onBookTicker(ticker("BTC/USDT", 1, 2))
     const lines = view.lines()
     assert.include(lines[1]!, "Gate spot BID")
-    assert.include(lines[1]!, "Gate futures BID")
+    assert.include(lines[1]!, "Gate margin BID")
     assert.strictEqual(lines.at(-1), "")
   })
 
@@ -240,7 +297,7 @@ describe("DemoView", () => {
     a.onBookTicker(ticker("BTC/USDT", 99, 100))
     b.onBookTicker(ticker("BTC/USDT", 101, 102))
     const text = view.screen().join("\n")
-    assert.include(text, "\x1b[32m99.50\x1b[0m")
+    assert.include(text, "\x1b[32mA>B 99.50\x1b[0m")
     assert.include(text, "\x1b[31mnot connected\x1b[0m")
   })
 
@@ -268,6 +325,22 @@ describe("DemoView", () => {
           rejected: {},
           updates: 1,
           updatesPerSecond: 0.5,
+          latencyMs: null,
+          processingMs: null,
+          gaps: 0,
+          reconnects: 0,
+          errors: {},
+          decodeFailures: 0,
+          dropped: 0,
+          books: null
+        },
+        "c-futures": {
+          state: "not connected",
+          failure: null,
+          pairsSeen: 0,
+          rejected: {},
+          updates: 0,
+          updatesPerSecond: 0,
           latencyMs: null,
           processingMs: null,
           gaps: 0,
@@ -307,7 +380,8 @@ describe("DemoView", () => {
           prices: { "a-spot": { bid: null, ask: null }, "b-spot": { bid: null, ask: null } },
           edge: null
         }
-      }
+      },
+      futures: {}
     })
   })
 })
@@ -432,6 +506,29 @@ describe("WatchView", () => {
     const tags: ReadonlyArray<PublicTag> = ["Ticker", "Kline", "FuturesTicker", "Liquidations", "ContractStats"]
     for (const tag of tags) onGap?.(gap(tag, "BTC/USDT"))
     assert.match(view.table()[1]!, /^BTC\/USDT( +-){16} +99 +7 +sell( +-){5} +\d+ +5 /)
+  })
+
+  it("keeps rate, gaps and age on a narrow terminal, and says what it has no room for", () => {
+    const { clock, view } = make(["FuturesTicker", "ContractStats"], ["BTC/USDT"], "swap")
+    clock.now = 1_000
+    for (const columns of [80, 100]) {
+      const screen = view.screen(24, columns)
+      for (const line of screen) assert.isAtMost(line.length, columns, line)
+      assert.match(screen[2]!, /^PAIR +MARK .* EVENTS\/s +GAPS +AGE s$/)
+      assert.match(screen.at(-1)!, /^q or Ctrl-C ends it; no room for [0-9]+ columns: .*/)
+      const shown = screen[2]!.trim().split(/ {2,}/u)
+      const [, count] = /for ([0-9]+) columns/u.exec(screen.at(-1)!)!
+      assert.strictEqual(shown.length + Number(count), 14)
+    }
+    assert.match(view.screen(24, 80).at(-1)!, /…$|SHORT LIQ$/)
+    // Room for all, or no width known: nothing is cut.
+    for (const columns of [200, undefined]) {
+      const screen = view.screen(24, columns)
+      assert.include(screen[2]!, "SHORT LIQ")
+      assert.strictEqual(screen.at(-1), "q or Ctrl-C ends it")
+    }
+    // Not even room for those that are kept.
+    assert.match(view.screen(24, 20)[2]!, /^PAIR +EVENTS\/s +GAPS +AGE s$/)
   })
 
   it("shows of every pair the most traded ones, as many as there is room for", () => {

@@ -91,7 +91,6 @@ describe("REST labels", () => {
     [
       [429, "rateLimit"],
       [401, "auth"],
-      [403, "auth"],
       [400, "bug"],
       [404, "bug"],
       [500, "retryable"],
@@ -100,6 +99,11 @@ describe("REST labels", () => {
   )("without a known label, HTTP %s is %s", (status, answerClass) => {
     assert.strictEqual(GateErrors.classifyLabel(null, status), answerClass)
     assert.strictEqual(GateErrors.classifyLabel("NEW_LABEL", status), answerClass)
+  })
+
+  it("takes 403 with a label for a refusal of the API, and without one for the filter before it", () => {
+    assert.strictEqual(GateErrors.classifyLabel("NEW_LABEL", 403), "auth")
+    assert.strictEqual(GateErrors.classifyLabel(null, 403), "rateLimit")
   })
 })
 

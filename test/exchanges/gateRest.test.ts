@@ -146,6 +146,17 @@ it.effect("the server's time is in ms", () =>
     assert.deepStrictEqual(requested.map((url) => url.pathname), ["/api/v4/spot/time"])
   }))
 
+it.effect("turnovers are in quote, by pair", () =>
+  Effect.gen(function*() {
+    const requested: Array<URL> = []
+    const body = JSON.stringify([
+      { currency_pair: "BTC_USDT", quote_volume: "145082083.2535" },
+      { currency_pair: "NEW_USDT", quote_volume: "" }
+    ])
+    assert.deepStrictEqual(yield* restOf({ body }, requested).turnovers!, new Map([["BTC_USDT", 145_082_083.2535]]))
+    assert.deepStrictEqual(requested.map((url) => url.pathname), ["/api/v4/spot/tickers"])
+  }))
+
 describe("books", () => {
   const instrument: Instrument = {
     exchange: "gate-spot",

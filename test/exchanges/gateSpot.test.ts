@@ -3,43 +3,23 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import type { PublicChannel } from "../../src/domain/Channel.ts"
 import type { BookUpdate } from "../../src/domain/Market.ts"
-import * as Sequence from "../../src/domain/Sequence.ts"
+import type * as Sequence from "../../src/domain/Sequence.ts"
 import type { Request, Topic } from "../../src/ExchangeAdapter.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
-import type { Call } from "./GateHarness.ts"
-import { decode, receivedAt } from "./GateHarness.ts"
-import { own } from "./SharedFixtures.ts"
+import { wholeEnvelopes } from "./GateEnvelopes.ts"
 
 // ---- Whole envelopes ----
 
-interface Case {
-  readonly id: string
-  readonly raw: string
-  readonly expect: ReadonlyArray<unknown>
-}
-
-const versions = new Set(["version", "firstVersion"])
-
-/** Versions as text, and no receive time, which is the same for all. */
-const plain = (call: Call): unknown => {
-  if (call.call !== "event") return call
-  assert.strictEqual(call.event.receivedAt, receivedAt)
-  const { receivedAt: _receivedAt, ...event } = call.event
-  const entries = Object.entries(event).map(([name, value]) =>
-    versions.has(name) ? [name, Sequence.toText(value as Sequence.Sequence)] : [name, value]
-  )
-  return { ...call, event: Object.fromEntries(entries) }
-}
-
-for (const file of ["book_ticker", "trades", "obu", "order_book_update", "control"]) {
-  describe(`whole envelopes: ${file}`, () => {
-    for (const fixture of own<Case>("gate-spot", `${file}.jsonl`)) {
-      it(fixture.id, () => {
-        assert.deepStrictEqual(decode(fixture.raw).map(plain), [...fixture.expect])
-      })
-    }
-  })
-}
+wholeEnvelopes(gateSpot, [
+  "book_ticker",
+  "trades",
+  "obu",
+  "order_book_update",
+  "order_book",
+  "tickers",
+  "candlesticks",
+  "control"
+])
 
 it("every channel on offer has whole envelopes and a row of coverage", () => {
   const covered = new Set(gateSpot.coverage.map((row) => row.channel))

@@ -1132,6 +1132,121 @@ describe("MEXC generic decoder", () => {
   })
 })
 
+describe("MEXC decoder, edges", () => {
+  const one = field(1, concat([field(1, "1"), field(2, "0")]))
+  const only = (frame: Uint8Array): MarketEvent => {
+    const calls = decode(frame)
+    assert.strictEqual(eventsOf(calls).length, 1, JSON.stringify(tagsOf(calls)))
+    return eventsOf(calls)[0]!
+  }
+  /** An int64 in nine bytes, which is left to the generic decoder. */
+  const padded = (number: number, value: number) => concat([varint(number * 8), varint(value, 9)])
+
+  it("takes a delta of a single version, and a level of quantity 0, which removes it", () => {
+    const update = only(depth(one, field(4, "6"), field(5, "6"))) as BookUpdate
+    assert.deepStrictEqual([update.firstVersion, update.version, update.asks], [6, 6, [1, 0]])
+    failsWith(depth(one, field(4, "6")), /versions 6 to null/)
+    failsWith(depth(one, field(5, "6")), /versions null to 6/)
+    failsWith(depth(one, field(4, "x"), field(5, "6")), /a version is no number/)
+    failsWith(depth(one, field(4, "5"), field(5, "x")), /a version is no number/)
+  })
+
+  it("gives what surprises anywhere in a frame to the generic decoder, and no event of before", () => {
+    const late = 1_790_000_000_000
+    const odd = [
+      concat([field(1, channelOf("Book", "BTCUSDT")), padded(6, late), field(313, concat([one, versions]))]),
+      concat([
+        field(1, "spot@public.limit.depth.v3.api.pb@BTCUSDT@5"),
+        padded(6, late),
+        field(303, concat([one, field(4, "6")]))
+      ]),
+      concat([field(1, "spot@public.bookTicker.batch.v3.api.pb@BTCUSDT"), padded(6, late), field(311, plainQuote)]),
+      concat([field(1, "spot@public.miniTicker.v3.api.pb@BTCUSDT@24H"), padded(6, late), field(309, mini())]),
+      concat([field(1, "spot@public.miniTickers.v3.api.pb@24H"), padded(6, late), field(310, field(1, mini()))])
+    ]
+    for (const frame of odd) {
+      const calls = decode(frame)
+      assert.deepStrictEqual(tagsOf(calls), ["fallback", "event"])
+      assert.strictEqual(eventsOf(calls)[0]!.exchangeTime, late)
+    }
+    const beyond = 2n ** 60n
+    for (
+      const frame of [
+        concat([field(1, channelOf("Book", "BTCUSDT")), varintField(6, beyond), field(313, concat([one, versions]))]),
+        concat([
+          field(1, "spot@public.limit.depth.v3.api.pb@BTCUSDT@5"),
+          varintField(6, beyond),
+          field(303, concat([one, field(4, "6")]))
+        ]),
+        concat([
+          field(1, "spot@public.miniTickers.v3.api.pb@24H"),
+          varintField(6, beyond),
+          field(310, field(1, mini()))
+        ])
+      ]
+    ) failsWith(frame, /integer/)
+  })
+
+  it("needs the version of a whole book", () => {
+    failsWith(limited(one), /version/)
+    failsWith(limited(one, field(4, "x")), /a version is no number/)
+  })
+
+  it("has no time and no id of a trade where there is none", () => {
+    const bare = field(1, concat([field(1, "1"), field(2, "2"), varintField(3, 1)]))
+    const trade = only(deals(bare)) as Trade
+    assert.deepStrictEqual([trade.exchangeTime, trade.id], [null, null])
+    const empty = only(
+      deals(field(1, concat([field(1, "1"), field(2, "2"), varintField(3, 1), field(5, "")])))
+    ) as Trade
+    assert.isNull(empty.id)
+    assert.strictEqual(
+      (only(deals(field(1, concat([field(1, "1"), field(2, "2"), varintField(3, 1), field(5, "7X")])))) as Trade).id,
+      "7X"
+    )
+  })
+
+  it("takes one price alone, whichever it is, for a damaged candle", () => {
+    for (const number of [3, 4, 5, 6]) {
+      const none = { 3: "0", 4: "0", 5: "0", 6: "0" }
+      failsWith(candle({ ...none, [number]: "1" }), /half its prices/)
+    }
+  })
+
+  it("reads times up to the last second that a number of milliseconds can say", () => {
+    const last = Math.floor(Number.MAX_SAFE_INTEGER / 1_000)
+    const kline = only(candle({ 2: last - 60, 9: last })) as Kline
+    assert.strictEqual(kline.closeTime, last * 1_000)
+    failsWith(candle({ 2: last - 60, 9: last + 1 }), /a time is/)
+  })
+
+  it("says what is ignored, and why", () => {
+    const cases: ReadonlyArray<readonly [Uint8Array, string]> = [
+      [new Uint8Array(0), "an empty frame"],
+      [miniTicker({ 2: "0" }), "a ticker without a price"],
+      [miniTickers(mini({ 2: "0" })), "tickers without a price"],
+      [deals(), "a deals frame without a deal"],
+      [field(315, plainBody), "data without a channel"],
+      [concat([field(1, ""), field(315, plainBody)]), "data without a channel"],
+      [head, "a frame without a body that is known"]
+    ]
+    for (const [frame, detail] of cases) assert.deepStrictEqual(decode(frame), [{ _tag: "ignored", detail }])
+  })
+
+  it("takes a low of 0 for none, as the high", () => {
+    const { highPrice, lowPrice } = only(miniTicker({ 5: "0", 6: "0" })) as Ticker
+    assert.deepStrictEqual([highPrice, lowPrice], [null, null])
+  })
+
+  it("refuses tickers of every pair whose items are none", () => {
+    failsWith(
+      concat([everyHead, field(310, concat([field(1, mini()), Uint8Array.of(0x0a, 0x05, 0x01)]))]),
+      /cut off|beyond/
+    )
+    failsWith(miniTickers(mini({ 1: "" })), /without a readable symbol/)
+  })
+})
+
 // Random frames last: what one of the cases above shows is shown sooner and in fewer words.
 describe("MEXC decoder against protobufjs", () => {
   it.prop("reads every random message as the library does, without its help", { frame: anyFrame }, ({ frame }) => {

@@ -219,6 +219,21 @@ describe("MEXC dialect: limited depth and batched book tickers", () => {
     const constructed = decode(Buffer.from(fixture("mexc-spot.bookTicker.batch.jsonl", "one-sided"), "hex"))
     assert.deepStrictEqual(Object.keys(ours), Object.keys(constructed))
   })
+
+  it("a batch holds what came since the last one, newest last, and has the version of the newest", () => {
+    const { client, world } = subscribed("spot@public.bookTicker.batch.v3.api.pb@XRPUSDT", 5, ["XRP/USDT"])
+    const [each, batch] = world.watches as ReadonlyArray<Extract<Watch, { readonly _tag: "Ticker" }>>
+    const ticker = (version: number) => ({ version, bid: level(String(version), "1"), ask: null, time: version })
+    for (const version of [3, 4, 6]) each!.listener(ticker(version))
+    assert.deepStrictEqual(client.binaries(), [])
+    batch!.listener(ticker(6))
+    batch!.listener(ticker(7))
+    const items = (...prices: ReadonlyArray<string>) => prices.map((bidPrice) => ({ bidPrice, bidQuantity: "1" }))
+    assert.deepStrictEqual(client.binaries().map((frame) => decode(frame).batch), [
+      { items: items("3", "4", "6"), version: "6", lastOrderCreateTime: "6" },
+      { items: items("7"), version: "7", lastOrderCreateTime: "7" }
+    ])
+  })
 })
 
 describe("MEXC dialect: what is not offered", () => {

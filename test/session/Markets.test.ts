@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Effect, Fiber, Logger } from "effect"
+import { TestClock } from "effect/testing"
 import { everyPair } from "../../src/domain/Channel.ts"
 import type { Instrument } from "../../src/domain/Instrument.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
@@ -19,15 +20,20 @@ const listed: Pick<Instrument, "pair" | "symbol" | "contractSize"> = {
 
 const down = ExchangeError.make("x", new ExchangeError.Disconnected({ code: 1006, detail: "down" }))
 
+const gone = ExchangeError.make(
+  "x",
+  new ExchangeError.RequestFailed({ request: "GET /contracts", status: 401, code: "401", detail: "no", class: "auth" })
+)
+
 /** REST that lists one instrument, once `failures` calls have failed. */
-const restOf = (failures = 0) => {
+const restOf = (failures = 0, error = down) => {
   const calls = { count: 0 }
-  const instruments = Effect.suspend(() =>
-    ++calls.count <= failures ? Effect.fail(down) : Effect.succeed([listed as Instrument])
-  )
+  const list = [listed as Instrument]
+  const instruments = Effect.suspend(() => ++calls.count <= failures ? Effect.fail(error) : Effect.succeed([...list]))
   const none = Effect.die("not asked for")
   return {
     calls,
+    list,
     rest: MarketRest.of({ exchange: "x", instruments, serverTime: none, turnovers: none, book: () => none })
   }
 }
@@ -68,13 +74,41 @@ describe("what a session knows of symbols", () => {
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))])))
   })
 
-  it.effect("MUST know the contract sizes of swaps, or fail", () =>
-    Effect.gen(function*() {
-      const { calls, rest } = restOf(1)
+  it.effect("MUST know the contract sizes of swaps before anything begins, however often they have to be asked for", () => {
+    const logged: Array<unknown> = []
+    return Effect.gen(function*() {
+      const { calls, rest } = restOf(8)
       const markets = Markets.make(swap, rest)
-      assert.strictEqual(yield* Effect.flip(markets.contractSize("BTC/USDT:USDT", "BTC_USDT")), down)
-      assert.strictEqual(yield* markets.contractSize("BTC/USDT:USDT", "BTC_USDT"), 0.0001)
-      assert.isNull(yield* markets.contractSize("ETH/USDT:USDT", "ETH_USDT"))
+      const asked = [1, 2].map(() => markets.contractSize("BTC/USDT:USDT", "BTC_USDT"))
+      const fiber = yield* Effect.forkChild(Effect.all(asked, { concurrency: "unbounded" }), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      assert.include(String(logged), "asked for again")
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [0.0001, 0.0001])
+      assert.strictEqual(calls.count, 9)
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))])))
+  })
+
+  it.effect("MUST fail on swaps when asking again cannot help", () =>
+    Effect.gen(function*() {
+      const { calls, rest } = restOf(1, gone)
+      const markets = Markets.make(swap, rest)
+      assert.strictEqual(yield* Effect.flip(markets.contractSize("BTC/USDT:USDT", "BTC_USDT")), gone)
+      assert.strictEqual(calls.count, 1)
+    }))
+
+  it.effect("MUST look once more for a contract that is not listed, for it may be new", () =>
+    Effect.gen(function*() {
+      const { calls, list, rest } = restOf()
+      const markets = Markets.make(swap, rest)
+      const size = markets.contractSize("ETH/USDT:USDT", "ETH_USDT")
+      assert.isNull(yield* size)
+      assert.isNull(yield* size)
+      assert.strictEqual(calls.count, 1)
+      list.push({ ...listed, symbol: "ETH_USDT", contractSize: 0.01 } as Instrument)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* size, 0.01)
       assert.strictEqual(calls.count, 2)
     }))
 })

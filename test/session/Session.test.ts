@@ -309,25 +309,6 @@ describe("connections", () => {
       { idleTimeout: "1 second" }
     ))
 
-  it.effect("MUST be replaced at once when the exchange announces that it will close them", () =>
-    over(
-      gate,
-      Effect.gen(function*() {
-        const websocket = yield* PublicWebsocket
-        const simulator = yield* Simulator
-        const seen = yield* statuses
-        const stream = yield* websocket.feed(Channel.trades(btc))
-        yield* simulator.inject("upgrade-notice")
-        assert.deepStrictEqual(causesOf(yield* throughGap(stream)), ["Reconnected"])
-        const lost = seen.find((status) => status._tag === "Disconnected")
-        assert.strictEqual(lost?._tag === "Disconnected" ? lost.reason : "", "Disconnected")
-        assert.include(lost?._tag === "Disconnected" ? lost.message : "", "1012")
-        assert.isAtMost(lost?._tag === "Disconnected" ? lost.retryIn! : Infinity, 50)
-        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.connections.closedByClient, 1)
-        assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.connections.closedByExchange, 0)
-      })
-    ))
-
   it.effect("MUST be given up when the Layer goes while they are being opened", () => {
     let interrupted = 0
     return Exchange.memory.run(Effect.gen(function*() {
@@ -397,6 +378,60 @@ describe("a silent topic", () => {
       still,
       { silence: { Trades: "1 second" }, staleAfter: null }
     ))
+})
+
+describe("an alarm about a silent topic", () => {
+  /** Alarms, false ones, and the breaks of a book. */
+  const watched = (body: Effect.Effect<void, never, Simulator>) =>
+    Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const gaps: Array<string> = []
+      yield* websocket.handle({ onGap: ({ cause }) => void gaps.push(cause) })
+      yield* websocket.initialize([btc], ["Book"])
+      yield* body
+      const { falseAlarms, silences } = yield* websocket.performance
+      return { falseAlarms, silences, gaps }
+    })
+
+  for (const subject of [mexc, gate]) {
+    it.effect(`MUST count as false when ${subject.adapter.id} had nothing to say`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const quiet = yield* watched(Effect.gen(function*() {
+            const simulator = yield* Simulator
+            // A level that changes now and then.
+            for (let i = 0; i < 6; i++) {
+              const level = { _tag: "Level", side: "bid", price: "1000", quantity: `0.0${1 + i}` } as const
+              yield* Effect.orDie(simulator.publish(subject.adapter.id, btc, level))
+              yield* Effect.sleep("4 seconds")
+            }
+          }))
+          assert.isAbove(quiet.silences, 1)
+          assert.isAtLeast(quiet.falseAlarms, 1)
+          assert.isTrue(quiet.gaps.every((cause) => cause === "Silent"))
+        }),
+        still,
+        { silence: { Book: "3 seconds" } }
+      ))
+
+    it.effect(`MUST NOT count as false when frames of ${subject.adapter.id} stayed away`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const dead = yield* watched(Effect.gen(function*() {
+            const simulator = yield* Simulator
+            yield* Effect.sleep("5 seconds")
+            yield* Effect.orDie(simulator.inject("silence:BTC/USDT@0s:4s"))
+            yield* Effect.sleep("10 seconds")
+          }))
+          assert.isAbove(dead.silences, 0)
+          assert.strictEqual(dead.falseAlarms, 0)
+        }),
+        {},
+        { silence: { Book: "3 seconds" } }
+      ))
+  }
 })
 
 describe("a subscriber that holds up reading", () => {
@@ -552,12 +587,12 @@ describe("a book whose snapshot is fetched", () => {
         const other = yield* websocket.feed(Channel.trades(btc))
         const stream = yield* websocket.feed(Channel.book(btc, { source: "order_book_update" }))
         const error = yield* Effect.flip(Stream.runDrain(stream))
-        assert.deepInclude(error.reason, { _tag: "RequestFailed", status: 403, class: "auth" })
+        assert.deepInclude(error.reason, { _tag: "RequestFailed", status: 401, class: "auth" })
         assert.isFalse(error.isTransient)
         assert.strictEqual(simulator.counts().exchanges["gate-spot"]!.rest.requests, 1)
         yield* first(other)
       }),
-      { faults: ["http-error:403"] }
+      { faults: ["http-error:401"] }
     ))
 })
 

@@ -35,11 +35,26 @@ describe("choose", () => {
         let chosen = Sharding.choose(shards, capacity)
         if (chosen === undefined) shards.push(chosen = shard(0))
         chosen.size++
-        assert.isAtMost(shards.length, Sharding.mostConnections(count, capacity))
+        assert.isAtMost(shards.length, Math.ceil(count / capacity) + 1)
         assert.isTrue(shards.every(({ size }) => size <= capacity))
       }
     }
   )
+})
+
+describe("the bound", () => {
+  // With two places free on each these would need 3, 36, 35 and 72 connections.
+  for (const [topics, capacity, most] of [[58, 30, 3], [1000, 30, 35], [953, 30, 33], [2000, 30, 68]] as const) {
+    it(`of ${topics} topics, ${capacity} on a connection, is ${most}`, () => {
+      const shards: Array<{ size: number; readonly capacity: number }> = []
+      for (let count = 0; count < topics; count++) {
+        let chosen = Sharding.choose(shards, capacity)
+        if (chosen === undefined) shards.push(chosen = shard(0))
+        chosen.size++
+      }
+      assert.isAtMost(shards.length, most)
+    })
+  }
 })
 
 describe("Capacity", () => {

@@ -5,10 +5,11 @@ import type { BookUpdate } from "../../src/domain/Market.ts"
 import type { Topic } from "../../src/ExchangeAdapter.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
+import * as Test from "../../src/PublicWebsocketTest.ts"
 import { Counters } from "../../src/session/Counters.ts"
 import { BufferSubscriber, Wakeups } from "../../src/session/Subscriber.ts"
 import type { Subscriber, TopicOwner } from "../../src/session/Topics.ts"
-import { TopicState } from "../../src/session/Topics.ts"
+import { settleMillis, TopicState } from "../../src/session/Topics.ts"
 
 const pair = "BTC/USDT"
 
@@ -125,8 +126,9 @@ describe("a book's ledger with one subscriber that overflows", () => {
     }
     state.remove(route)
     subscriber.leave()
-    const { abandoned, conflated, delivered, dropped, received, reconciled, stale, unrouted } = state.performance()
-    const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted)
+    const { abandoned, conflated, delivered, dropped, duplicates, received, reconciled, stale, unrouted } = state
+      .performance()
+    const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted + duplicates)
     assert.strictEqual(left, 0, `buffer of ${bufferSize}, steps ${path.join()}`)
   }
 
@@ -140,4 +142,115 @@ describe("a book's ledger with one subscriber that overflows", () => {
       for (let seed = 1; seed <= 4_000; seed++) overflowing(recipe, seed)
     })
   }
+})
+
+/** Trades over several connections that are confirmed at once, and what subscribers were told. */
+const makeTrades = (connections: ReadonlyArray<number>) => {
+  const told: Array<string> = []
+  const owner: TopicOwner = { counters: new Counters(), now: () => 1, requestSnapshot: () => {} }
+  const topic: Topic = { key: "deals", channel: "Trades", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
+  const state = new TopicState(topic, Channel.trades(pair), null, owner)
+  state.add({
+    push: (_, event) => void told.push(event._tag === "Trade" ? event.id! : event._tag),
+    gap: (_, { cause }) => void told.push(cause),
+    fail: () => {}
+  })
+  const bring = (id: number) => {
+    for (const connection of connections) state.onLane(connection, Test.trade(pair, { id: String(id) }))
+  }
+  for (const connection of connections) state.place(connection, connection - 1)
+  for (const connection of connections) state.confirmed(connection, 0)
+  bring(1)
+  return { bring, state, told }
+}
+
+describe("a frame that could not be read, of a topic that several connections bring", () => {
+  const at = 10_000
+
+  it("is declared when none of them could read it, each time", () => {
+    const { bring, state, told } = makeTrades([1, 2])
+    state.unreadable(1, at)
+    assert.deepStrictEqual(told, ["1"])
+    state.unreadable(2, at + 5)
+    bring(3)
+    state.unreadable(2, at + 50)
+    state.unreadable(1, at + 51)
+    bring(5)
+    assert.deepStrictEqual(told, ["1", "Unreadable", "3", "Unreadable", "5"])
+  })
+
+  it("is declared when two read on and lost one each, as both may be the same one", () => {
+    const { state, told } = makeTrades([1, 2, 3])
+    state.unreadable(1, at)
+    state.unreadable(3, at + 5)
+    state.watchLanes(at + 500, () => at + 500)
+    state.unreadable(1, at + 510)
+    assert.deepStrictEqual(told, ["1"])
+    state.unreadable(2, at + 520)
+    assert.deepStrictEqual(told, ["1", "Unreadable"])
+  })
+
+  it("is not declared when another has read on for long enough since", () => {
+    const { state, told } = makeTrades([1, 2])
+    state.unreadable(1, at)
+    state.watchLanes(at + settleMillis, () => at + settleMillis)
+    state.unreadable(2, at + settleMillis + 1)
+    assert.deepStrictEqual(told, ["1"])
+  })
+
+  it("is still in doubt while the other is silent", () => {
+    const { state, told } = makeTrades([1, 2])
+    state.unreadable(1, at)
+    state.watchLanes(at + 60_000, (connection) => connection === 1 ? at + 60_000 : at)
+    state.unreadable(2, at + 60_000)
+    assert.deepStrictEqual(told, ["1", "Unreadable"])
+  })
+
+  it("is declared when the one that was to bring it ends before it had the time, and not behind that", () => {
+    for (const [heardAt, expected] of [[at + 1_999, ["1", "Unreadable"]], [at + settleMillis, ["1"]]] as const) {
+      const { state, told } = makeTrades([1, 2])
+      state.unreadable(1, at)
+      assert.isTrue(state.lost(2, heardAt))
+      assert.deepStrictEqual<ReadonlyArray<string>>(told, expected)
+    }
+  })
+
+  it("is not to be brought by one that came in later", () => {
+    const { bring, state, told } = makeTrades([1, 2])
+    state.unreadable(1, at)
+    state.place(3, 0)
+    state.confirmed(3, at)
+    bring(2)
+    state.onLane(3, Test.trade(pair, { id: "2" }))
+    assert.isTrue(state.isJoined(3))
+    state.unreadable(2, at + 5)
+    assert.deepStrictEqual(told, ["1", "2", "Unreadable"])
+  })
+
+  it("is declared once when a break is", () => {
+    const { state, told } = makeTrades([1, 2])
+    state.unreadable(1, at)
+    assert.isTrue(state.lost(1, at))
+    assert.isFalse(state.lost(2, at))
+    state.interrupt("Reconnected")
+    assert.deepStrictEqual(told, ["1", "Reconnected"])
+  })
+})
+
+describe("a connection that brings nothing of a topic", () => {
+  it("is joined once another was read on for long enough behind its confirmation, not before", () => {
+    const { state } = makeTrades([1])
+    state.place(2, 1)
+    state.confirmed(2, 10_000)
+    const joinedWhen = (heardAt: number) => {
+      state.watchLanes(20_000, () => heardAt)
+      return state.isJoined(2)
+    }
+    assert.isFalse(joinedWhen(10_000 + settleMillis - 1))
+    assert.isTrue(joinedWhen(10_000 + settleMillis))
+  })
+
+  it("waits for what was on its way for two seconds", () => {
+    assert.strictEqual(settleMillis, 2_000)
+  })
 })

@@ -11,6 +11,7 @@ import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
+import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
@@ -151,8 +152,8 @@ interface Open {
 }
 
 const unaccounted = (topic: TopicPerformance): ReadonlyArray<string> => {
-  const { abandoned, conflated, delivered, dropped, received, reconciled, stale, unrouted } = topic
-  const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted)
+  const { abandoned, conflated, delivered, dropped, duplicates, received, reconciled, stale, unrouted } = topic
+  const left = received + reconciled - (delivered + conflated + dropped + stale + abandoned + unrouted + duplicates)
   return left === 0 ? [] : [`${topic.topic}: ${left} events unaccounted for`]
 }
 
@@ -289,15 +290,36 @@ const options = {
 
 const seeds = (process.env["CHAOS_SEEDS"] ?? "1").split(",").map(Number)
 
+interface Way {
+  readonly name: string
+  readonly alone: boolean
+  readonly options: ExchangeFactory.RedundantOptions
+}
+
+/** Topics on one socket, on sockets that are replaced all the time, and on two sockets at once. */
+const ways: ReadonlyArray<Way> = [
+  { name: "one for each topic", alone: true, options: {} },
+  { name: "several for each topic", alone: false, options: {} },
+  { name: "one for each topic, sockets replaced", alone: true, options: { rotateAfter: "4 seconds" } },
+  {
+    name: "several for each topic, two sockets",
+    alone: false,
+    options: { connections: 2, rotateAfter: "15 seconds" }
+  }
+]
+
 describe("chaos", () => {
   for (const [name, world] of Object.entries(worlds)) {
-    for (const alone of [true, false]) {
+    for (const way of ways) {
       for (const seed of seeds) {
-        it.effect(`${name}, ${alone ? "one" : "several"} for each topic, seed ${seed}`, () =>
+        it.effect(`${name}, ${way.name}, seed ${seed}`, () =>
           Exchange.withExchange(
             Exchange.memory,
-            Exchange.memory.layer(world.subject, { pairs, rate: 20, tradeRate: 10, seed }, options),
-            chaos({ world, seed, alone, steps: Number(process.env["CHAOS_STEPS"] ?? 80) })
+            Exchange.memory.layer(world.subject, { pairs, rate: 20, tradeRate: 10, seed }, {
+              ...options,
+              ...way.options
+            }),
+            chaos({ world, seed, alone: way.alone, steps: Number(process.env["CHAOS_STEPS"] ?? 80) })
           ), 60_000)
       }
     }

@@ -198,6 +198,63 @@ describe("a topic that is taken up again while it is being unsubscribed", () => 
     ))
 })
 
+describe("a topic that is taken up again although the exchange has not answered that it is off", () => {
+  /** Reads on 1.5 s behind an unsubscribe, and on from there 0.4 s later. */
+  const tired: ExchangeDialect = {
+    ...gateSpotDialect,
+    connect: (world, peer, options) => {
+      const connection = gateSpotDialect.connect(world, peer, options)
+      let waiting: Array<string | Uint8Array> | null = null
+      const wake = (): void => {
+        const frames = waiting ?? []
+        waiting = null
+        for (const frame of frames) connection.onFrame(frame)
+      }
+      return {
+        ...connection,
+        onFrame: (frame) => {
+          if (waiting !== null) return void waiting.push(frame)
+          if (!String(frame).includes("unsubscribe")) return connection.onFrame(frame)
+          waiting = []
+          peer.after(1_500, () => connection.onFrame(frame))
+          peer.after(1_900, wake)
+        }
+      }
+    }
+  }
+
+  it.effect("MUST declare what it may have missed when the exchange has done both", () =>
+    over(
+      { ...gate, dialect: tired },
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        yield* websocket.feed(Channel.trades(eth))
+        const scope = yield* Scope.make()
+        yield* Scope.provide(websocket.feed(Channel.trades(btc)), scope)
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(print("gate-spot"), Effect.sleep("100 millis"))))
+        yield* Effect.sleep("500 millis")
+        yield* Scope.close(scope, Exit.void)
+        yield* Effect.sleep("20 millis")
+        const items: Array<Feed<unknown>> = []
+        yield* Effect.forkScoped(Effect.flatMap(websocket.feed(Channel.trades(btc)), (stream) =>
+          Stream.runForEach(stream, (item) =>
+            Effect.sync(() => items.push(item)))))
+        yield* Effect.sleep("8 seconds")
+        let last: number | null = null
+        for (const item of items) {
+          const id: number | null = item._tag === "Gap" ? null : Number((item.value as { id: string }).id)
+          if (last !== null && id !== null) {
+            assert.strictEqual(id, last + 1, "silently incomplete")
+          }
+          last = id
+        }
+        assert.isAbove(items.length, 50)
+      }),
+      still,
+      { answerTimeout: "1 second", staleAfter: null }
+    ))
+})
+
 describe("a renewal for one subscriber that the exchange refuses", () => {
   it.effect("MUST be told to the others, whose book has stopped", () => {
     let refuse = false
@@ -240,7 +297,7 @@ describe("a book whose snapshot was refused for good while a session holds it", 
         const later = yield* websocket.feed(Channel.book(btc, { source: "order_book_update" }))
         yield* within(60, "the third subscriber", first(later))
       }),
-      { faults: ["http-error:403"] }
+      { faults: ["http-error:401"] }
     ))
 })
 

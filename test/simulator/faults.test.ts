@@ -39,6 +39,19 @@ describe("the fault language", () => {
       ["http-error", { _tag: "HttpError" }],
       ["http-error:403,path=/depth*,share=50%", { _tag: "HttpError", status: 403, path: "/depth*", share: 0.5 }],
       ["http-error:429,retry-after=2s", { _tag: "HttpError", status: 429, retryAfterMillis: 2_000 }],
+      ["http-error:reset,pair=BTC/USDT", { _tag: "HttpError", status: 0, pair: "BTC/USDT" }],
+      ["http-error:429,retry-after=none", { _tag: "HttpError", status: 429, retryAfterMillis: null }],
+      ["slow-http:5s,pair=BTC/USDT,count=2", { _tag: "SlowHttp", millis: 5_000, pair: "BTC/USDT", count: 2 }],
+      ["garble-http:50%,path=/x", { _tag: "GarbleHttp", share: 0.5, path: "/x" }],
+      ["skew:-1500ms", { _tag: "Skew", millis: -1_500 }],
+      ["skew:2s@1s:1s", { _tag: "Skew", millis: 2_000, startMillis: 1_000, durationMillis: 1_000 }],
+      ["connection-age:60s,code=1000", { _tag: "ConnectionAge", millis: 60_000, code: 1000 }],
+      ["late-ack:3s,share=50%", { _tag: "LateAck", millis: 3_000, share: 0.5 }],
+      ["lose-ack:1", { _tag: "LoseAck", count: 1 }],
+      ["reject:BTC/USDT,reason=server busy", { _tag: "Reject", pair: "BTC/USDT", reason: "server busy" }],
+      ["drop,connection=2", { _tag: "Drop", connection: 2 }],
+      ["half-open,topic=*obu*", { _tag: "HalfOpen", topic: "*obu*" }],
+      ["upgrade-notice:5s,pair=BTC/USDT", { _tag: "UpgradeNotice", millis: 5_000, pair: "BTC/USDT" }],
       ["upgrade-notice@3s", { _tag: "UpgradeNotice", startMillis: 3_000 }]
     ]
     for (const [text, fault] of cases) {
@@ -75,12 +88,16 @@ describe("the fault language", () => {
     assert.include(refused("drop:2999"), "a close code")
     assert.include(refused("refuse:200"), "HTTP status from 400 to 599")
     assert.include(refused("drop@5s:3s"), "has no duration")
-    assert.include(refused("drop,pair=BTC/USDT"), `drop has no option "pair"; it has on`)
+    assert.include(refused("drop,mode=flip"), `drop has no option "mode"; it has on, connection, pair, topic`)
+    assert.include(refused("drop,connection=0"), "greater than 0")
+    assert.include(refused("skew:5"), "no duration such as 200ms")
+    assert.include(refused("skew:--5s"), "no duration such as 200ms")
+    assert.include(refused("http-error:429,retry-after=never"), "no duration such as 200ms")
     assert.include(refused("gap:5%,count"), "the option count needs a text")
     assert.include(refused("gap:5%,nonsense=1"), `no option "nonsense"`)
     assert.include(refused("silence:BTCUSDT"), "a pair such as BTC/USDT")
     assert.include(refused("corrupt:1,mode=melt"), "truncate")
-    assert.include(refused("http-error:200"), "greater than or equal to 400")
+    assert.include(refused("http-error:200"), "HTTP status from 400 to 599")
     assert.include(refused("http-error,on="), "length")
     assert.include(refused({ _tag: "Gap", shar: 1 }), "shar")
     assert.include(refused({ _tag: "Melt" }), "Melt")
@@ -88,12 +105,18 @@ describe("the fault language", () => {
   })
 
   const times = ["startMillis", "durationMillis", "millis", "retryAfterMillis"]
-  const texts: Readonly<Record<string, string>> = { exchange: "toy", pair: "BTC/USDT", topic: "a:*@b", path: "/x/*" }
+  const texts: Readonly<Record<string, string>> = {
+    exchange: "toy",
+    pair: "BTC/USDT",
+    topic: "a:*@b",
+    path: "/x/*",
+    reason: "server busy"
+  }
 
   /** The same fault with times, shares and texts that the language can write. */
   const writable = ([field, value]: readonly [string, unknown]): readonly [string, unknown] => {
     if (value === undefined) return [field, undefined]
-    if (times.includes(field)) return [field, (Math.floor(value as number) % 1e9) + 1]
+    if (times.includes(field)) return [field, value === null ? null : (Math.floor(value as number) % 1e9) + 1]
     return [field, field === "share" ? Math.ceil((value as number) * 1_000) / 1_000 : texts[field] ?? value]
   }
 
@@ -151,9 +174,18 @@ describe("ActiveFault", () => {
     assert.isTrue(fault.concerns("a.x+(b)"))
     assert.isFalse(fault.concerns("aXx+(b)"))
     assert.isFalse(fault.concerns("a.x+(b)c"))
-    assert.isTrue(active("http-error,path=/api/*/depth").concernsPath("/api/v3/depth"))
-    assert.isFalse(active("http-error,path=/api/*/depth").concernsPath("/api/v3/depths"))
-    assert.isTrue(active("http-error").concernsPath("/anything"))
+    const request = (path: string, query: Readonly<Record<string, string>> = {}) => ({
+      path,
+      query: new Map(Object.entries(query))
+    })
+    assert.isTrue(active("http-error,path=/api/*/depth").concernsRequest(request("/api/v3/depth")))
+    assert.isFalse(active("http-error,path=/api/*/depth").concernsRequest(request("/api/v3/depths")))
+    assert.isTrue(active("http-error").concernsRequest(request("/anything")))
+    const one = active("slow-http:1s,pair=BTC/USDT")
+    assert.isTrue(one.concernsRequest(request("/depth", { limit: "5", symbol: "BTCUSDT" })))
+    assert.isTrue(one.concernsRequest(request("/contracts/BTC_USDT")))
+    assert.isFalse(one.concernsRequest(request("/depth", { symbol: "ETHUSDT" })))
+    assert.isFalse(one.concernsRequest(request("/contracts")))
   })
 
   it("strikes by share and number, and counts", () => {

@@ -1147,6 +1147,184 @@ describe("REST", () => {
     }).pipe(Effect.provide(manual({ faults: ["http-error:429,count=2,retry-after=2500ms"] }))))
 })
 
+describe("REST faults", () => {
+  const rest = Effect.map(Simulator.Simulator, (simulator) => simulator.counts().exchanges["toy"]!.rest)
+
+  it.effect("429 comes without Retry-After when it is left out", () =>
+    Effect.gen(function*() {
+      const { headers, status } = yield* get("/time")
+      assert.deepStrictEqual([status, headers["retry-after"]], [429, undefined])
+    }).pipe(Effect.provide(manual({ faults: ["http-error:429,retry-after=none"] }))))
+
+  it.effect("one pair fails, the others do not; a reset is no answer at all", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      assert.strictEqual((yield* get("/book?pair=BTC/USDT")).status, 503)
+      assert.strictEqual((yield* get("/book?pair=ETH/USDT")).status, 200)
+      yield* simulator.clear()
+      yield* simulator.inject("http-error:reset,pair=ETH/USDT")
+      const error = yield* Effect.flip(get("/book?pair=ETH/USDT"))
+      assert.include(error.message, "connection reset")
+      assert.strictEqual((yield* get("/book?pair=BTC/USDT")).status, 200)
+      assert.deepStrictEqual((yield* rest).failed, 2)
+    }).pipe(Effect.provide(manual({ faults: ["http-error:503,pair=BTC/USDT"] }))))
+
+  it.effect("answers are slow for one pair or for all, whatever they hold", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const slow = yield* Effect.forkChild(get("/book?pair=BTC/USDT"), { startImmediately: true })
+      assert.strictEqual((yield* get("/book?pair=ETH/USDT")).status, 200)
+      yield* tick(99)
+      assert.isUndefined(slow.pollUnsafe())
+      yield* tick(1)
+      assert.strictEqual((yield* Fiber.join(slow)).status, 200)
+      yield* simulator.inject("slow-http:500ms,count=1")
+      const time = yield* Effect.forkChild(get("/time"), { startImmediately: true })
+      assert.strictEqual((yield* get("/time")).status, 200, "the second one is as quick as ever")
+      yield* tick(50)
+      assert.strictEqual((yield* Fiber.join(time)).status, 200)
+      assert.strictEqual((yield* rest).delayed, 2)
+    }).pipe(Effect.provide(manual({ faults: ["slow-http:1s,pair=BTC/USDT"] }))))
+
+  it.effect("snapshots are slow or old for one pair", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const slow = yield* Effect.forkChild(get("/book?pair=BTC/USDT"), { startImmediately: true })
+      yield* tick(100)
+      assert.strictEqual((yield* Fiber.join(slow)).status, 200)
+      const version = Effect.map(
+        getJson("/book?pair=ETH/USDT"),
+        (book) => (book as { readonly version: number }).version
+      )
+      const then = simulator.book("toy", "ETH/USDT")!.version
+      yield* tick(100)
+      assert.strictEqual(yield* version, then)
+      assert.deepStrictEqual([(yield* rest).delayed, (yield* rest).stale], [1, 1])
+    }).pipe(Effect.provide(manual({ faults: ["slow-snapshot:1s,pair=BTC/USDT", "stale-snapshot:1s,pair=ETH/USDT"] }))))
+
+  it.effect("answers are cut short", () =>
+    Effect.gen(function*() {
+      const whole = "{\"time\":0}"
+      assert.strictEqual(yield* Effect.flatMap(get("/time"), ({ text }) => text), whole.slice(0, 5))
+      assert.strictEqual(yield* Effect.flatMap(get("/time"), ({ text }) => text), whole)
+      assert.strictEqual((yield* rest).garbled, 1)
+    }).pipe(Effect.provide(manual({ faults: ["garble-http:1"] }))))
+
+  it.effect("the exchange's clock is off, its markets' is not", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const before = simulator.book("toy", pair)!.time
+      assert.deepStrictEqual(yield* getJson("/time"), { time: -5_000 })
+      yield* simulator.clear()
+      yield* simulator.inject("skew:1h")
+      assert.deepStrictEqual(yield* getJson("/time"), { time: 3_600_000 })
+      assert.strictEqual(simulator.book("toy", pair)!.time, before)
+    }).pipe(Effect.provide(manual({ faults: ["skew:-5s"] }))))
+})
+
+describe("faults of chosen connections and of answers", () => {
+  const counts = Effect.map(Simulator.Simulator, (simulator) => simulator.counts().exchanges["toy"]!)
+
+  it.effect("drop closes the one that is meant, by its number or by its topic", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const first = yield* subscribed("depth:BTC_USDT:10")
+      const second = yield* subscribed("depth:ETH_USDT:10")
+      const third = yield* subscribed("ticker:BTC_USDT:10")
+      yield* simulator.inject("drop,connection=2")
+      assert.deepStrictEqual([first, second, third].map(({ closes }) => closes.length), [0, 1, 0])
+      yield* simulator.inject("drop,topic=ticker:*")
+      assert.deepStrictEqual([first, third].map(({ closes }) => closes.length), [0, 1])
+      yield* simulator.inject("drop,pair=ETH/USDT")
+      yield* simulator.inject("drop,connection=7")
+      assert.strictEqual(first.closes.length, 0)
+      yield* simulator.inject("drop,pair=BTC/USDT")
+      assert.strictEqual(first.closes.length, 1)
+      assert.deepStrictEqual(simulator.counts().faults.map(({ applied }) => applied), [1, 1, 0, 0, 1])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("half-open takes the one that is meant, and none that comes later", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      yield* subscribed("depth:BTC_USDT:10")
+      yield* subscribed("depth:ETH_USDT:10")
+      yield* simulator.inject({ _tag: "HalfOpen", pair: "ETH/USDT", durationMillis: 10_000 })
+      yield* subscribed("depth:ETH_USDT:10")
+      assert.strictEqual((yield* counts).connections.halfOpen, 1)
+      assert.deepStrictEqual([...simulator.topics("toy")].sort(), ["depth:BTC_USDT:10", "depth:ETH_USDT:10"])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("connections end at their age, the old ones at once", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const old = yield* dial()
+      yield* tick(150)
+      const young = yield* dial()
+      yield* simulator.inject("connection-age:1s,code=1000")
+      yield* tick(1)
+      assert.deepStrictEqual(old.closes, [[1000, ""]])
+      yield* tick(98)
+      assert.deepStrictEqual(young.closes, [])
+      yield* tick(1)
+      assert.deepStrictEqual(young.closes, [[1000, ""]])
+      assert.strictEqual((yield* counts).connections.dropped, 2)
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("an upgrade notice is followed by the close that it announces", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const client = yield* dial()
+      const plain = yield* dial("toy-binary")
+      yield* simulator.inject("upgrade-notice:1s")
+      assert.strictEqual(client.of("upgrade").length, 1)
+      yield* tick(99)
+      assert.deepStrictEqual(client.closes, [])
+      yield* tick(1)
+      assert.deepStrictEqual(client.closes, [[1001, "service upgrade"]])
+      assert.deepStrictEqual(plain.closes, [], "what has no notice is not closed")
+    }).pipe(Effect.provide(manual({ dialects: [toy, binaryToy] }))))
+
+  it.effect("an answer is late while the data comes; one that is late for its connection is lost", () =>
+    Effect.gen(function*() {
+      const client = yield* subscribed("ticker:BTC_USDT:10")
+      yield* tick(99)
+      assert.strictEqual(client.of("ack").length, 0)
+      assert.isAbove(client.of("ticker").length, 10)
+      yield* tick(1)
+      assert.strictEqual(client.of("ack").length, 1)
+      client.send("sub", "nothing")
+      client.send("ping")
+      assert.strictEqual(client.of("pong").length, 1, "only answers to subscriptions are late")
+      client.close()
+      yield* tick(200)
+      assert.strictEqual((yield* counts).controlLost, 1)
+      assert.deepStrictEqual((yield* counts).control, { ack: 1, reject: 0, pong: 1, notice: 0, error: 0 })
+    }).pipe(Effect.provide(manual({ faults: ["late-ack:1s"] }))))
+
+  it.effect("an answer is lost, and what it tells of has happened", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const client = yield* subscribed("ticker:BTC_USDT:10", "ticker:ETH_USDT:10")
+      assert.deepStrictEqual(client.of("ack").map(({ topic }) => topic), ["ticker:ETH_USDT:10"])
+      assert.strictEqual(simulator.topics("toy").size, 2)
+      assert.strictEqual((yield* counts).controlLost, 1)
+    }).pipe(Effect.provide(manual({ faults: ["lose-ack:1"] }))))
+
+  it.effect("a refusal has the reason that is given", () =>
+    Effect.gen(function*() {
+      const reasons: Array<string | null> = []
+      const asking: ExchangeDialect = {
+        ...toy,
+        onHttp: (_, world) => {
+          reasons.push(world.refuses("depth:BTC_USDT:10"))
+          return { status: 200, headers: {}, body: "" }
+        }
+      }
+      yield* Effect.provide(get("/"), manual({ dialects: [asking], faults: ["reject:BTC/USDT,reason=server busy"] }))
+      assert.deepStrictEqual(reasons, ["server busy"])
+    }))
+})
+
 describe("endpoints for other processes", () => {
   const admin = (method: "GET" | "POST" | "DELETE", path: string, body?: string) =>
     Effect.gen(function*() {

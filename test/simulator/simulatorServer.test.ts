@@ -123,6 +123,11 @@ describe("SimulatorServer", () => {
       yield* fetchJson(`${simulator.admin}/fault`, { method: "POST", body: "http-error:429,retry-after=2s" })
       const limited = yield* Effect.promise(() => fetch(`${rest}/time`))
       assert.deepStrictEqual([limited.status, limited.headers.get("retry-after")], [429, "2"])
+      yield* simulator.clear()
+      yield* simulator.inject("http-error:reset,count=1")
+      const broken = yield* Effect.flip(Effect.tryPromise(() => fetch(`${rest}/time`)))
+      assert.include(String((broken.cause as Error).cause), "ECONNRESET")
+      assert.strictEqual((yield* fetchJson(`${rest}/time`))[0], 200)
       const client = yield* dial(wsOf(simulator))
       yield* Effect.callback<void>((resume) => {
         client.socket.once("pong", () => resume(Effect.void))

@@ -12,7 +12,7 @@ import type {
   WorldLiquidation,
   WorldStatistics
 } from "../../src/ExchangeDialect.ts"
-import { pairsOf } from "../../src/simulator/Engine.ts"
+import { Engine, pairsOf } from "../../src/simulator/Engine.ts"
 import { factsOf } from "../../src/simulator/PairFacts.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 
@@ -48,7 +48,7 @@ const both = Effect.fnUntraced(function*(pairs: readonly [TradingPair, ...Array<
   })
   const client = { onFrame: () => {}, onClose: () => {} }
   for (const id of ["spot", "swap"]) network.connect(simulator.urls[id]!.ws, client, { "X-Some-Header": "1" })
-  return { simulator, spot: spot.lent.world!, swap: swap.lent.world!, peers: swap.lent.peers }
+  return { network, simulator, spot: spot.lent.world!, swap: swap.lent.world!, peers: swap.lent.peers }
 })
 
 const heard = <News>(watch: (listener: (news: News) => void) => Watch, world: World): Array<News> => {
@@ -118,6 +118,47 @@ describe("markets that rest", () => {
     btc,
     ...Array.from({ length: 99 }, (_, i): TradingPair => `C${i}/USDT`)
   ]
+
+  it("a thousand pairs on two exchanges are made when somebody looks, and only those that are watched take steps", () => {
+    const drawn = new Map<string, number>()
+    const draws = (name: string) => ({
+      nextDoubleUnsafe: () => {
+        drawn.set(name, (drawn.get(name) ?? 0) + 1)
+        return 0.5
+      }
+    })
+    const spot = lender("spot", "spot")
+    const swap = lender("swap", "swap")
+    const engine = new Engine({
+      dialects: [spot.dialect, swap.dialect],
+      pairs: Array.from({ length: 1_000 }, (_, i): TradingPair => `C${i}/USDT`),
+      draws,
+      limits: "off",
+      rate: 10,
+      tradeRate: 1,
+      levels: 10,
+      history: 1_024,
+      version: undefined,
+      tickMillis: 10,
+      epoch: 0,
+      clock: undefined
+    })
+    const { world } = engine.exchanges.get("spot")!.world
+    assert.deepStrictEqual([world.markets.size, engine.exchanges.get("swap")!.pairs.length], [1_000, 1_000])
+    for (let i = 0; i < 100; i++) engine.tick()
+    assert.strictEqual(drawn.size, 0)
+    const { stop } = world.watch({ _tag: "Ticker", pair: "C7/USDT", everyMillis: 10, listener: () => {} })
+    assert.deepStrictEqual([...drawn.keys()].sort(), ["market spot C7/USDT", "price C7/USDT"])
+    const drawnBy = () => drawn.get("price C7/USDT")!
+    assert.strictEqual(drawnBy(), 300, "three for each of the steps it made up for")
+    engine.tick()
+    assert.strictEqual(drawnBy(), 303)
+    stop()
+    engine.tick()
+    assert.strictEqual(drawnBy(), 303, "nobody watches")
+    engine.market("spot", "C7/USDT")
+    assert.strictEqual(drawnBy(), 306)
+  })
 
   it.effect("a market that is looked at late is the one that ran all along", () =>
     Effect.gen(function*() {
@@ -267,6 +308,20 @@ describe("liquidations and statistics of swaps", () => {
       assert.include(refused.message, "is no swap")
     }))
 
+  it.effect("the funding rate follows the basis, and is made anew every minute", () =>
+    Effect.gen(function*() {
+      const { simulator } = yield* both([btc], { rate: 0, tradeRate: 0, tickMillis: 100 })
+      const rates: Array<string> = []
+      for (let second = 0; second < 200; second++) {
+        yield* simulator.tick(10)
+        rates.push(simulator.swap("swap", perpetual)!.fundingRate)
+      }
+      assert.strictEqual(rates[0], "0.000100")
+      const changes = rates.flatMap((rate, i) => i > 0 && rate !== rates[i - 1] ? [i + 1] : [])
+      assert.deepStrictEqual(changes, [60, 120, 180])
+      assert.isTrue(rates.every((rate) => Math.abs(Number(rate) - 0.0001) < 0.0002))
+    }))
+
   it.effect("statistics come every interval, with the interval's beginning", () =>
     Effect.gen(function*() {
       const { simulator, swap } = yield* both([btc])
@@ -291,5 +346,35 @@ describe("liquidations and statistics of swaps", () => {
         () => heard((listener) => ({ _tag: "Liquidations", pair: btc, everyMillis: 0, listener }), spot),
         "which is no swap"
       )
+    }))
+})
+
+describe("endpoints for other processes", () => {
+  it.effect("tell statistics, candles, swaps and liquidations", () =>
+    Effect.gen(function*() {
+      const { network, simulator } = yield* both([btc])
+      yield* simulator.tick(1_000)
+      const get = (path: string) =>
+        Effect.map(
+          network.request({ method: "GET", url: `${simulator.admin}/${path}`, headers: {}, body: "" }),
+          ({ body, status }) => [status, JSON.parse(body)] as const
+        )
+      const swap = `exchange=swap&pair=${perpetual}`
+      const answers: ReadonlyArray<readonly [string, unknown]> = [
+        [`statistics?${swap}`, simulator.statistics("swap", perpetual)],
+        [`statistics?${swap}&since=5000`, simulator.statistics("swap", perpetual, 5_000)],
+        [`kline?${swap}&interval=10000`, simulator.kline("swap", perpetual, 10_000)],
+        [`kline?${swap}&interval=week&price=mark&at=7`, simulator.kline("swap", perpetual, "week", "mark", 7)],
+        [`swap?${swap}`, simulator.swap("swap", perpetual)],
+        [`liquidations?${swap}`, simulator.liquidations("swap", perpetual)]
+      ]
+      for (const [path, expected] of answers) assert.deepStrictEqual(yield* get(path), [200, expected], path)
+      const spot = `exchange=spot&pair=${btc}`
+      for (const path of [`swap?${spot}`, `liquidations?${spot}`, `kline?${spot}&interval=60000&price=index`]) {
+        assert.deepStrictEqual(yield* get(path), [404, { error: "BTC/USDT on spot has no such thing" }])
+      }
+      assert.strictEqual((yield* get("statistics?exchange=nobody&pair=BTC/USDT"))[0], 404)
+      assert.strictEqual((yield* get(`kline?${swap}&interval=often`))[0], 400)
+      assert.strictEqual((yield* get(`kline?${swap}`))[0], 400)
     }))
 })

@@ -27,16 +27,17 @@ export interface Mode {
   readonly layer: (
     subject: Subject,
     simulator?: Partial<Simulator.SimulatorOptions>,
-    options?: ExchangeFactory.WebsocketOptions
+    options?: ExchangeFactory.RedundantOptions
   ) => Layer.Layer<Services>
   /** Runs the effect and lets the time that it needs pass: virtual time is pushed on, real time passes by itself. */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-const over = (subject: Subject, options: ExchangeFactory.WebsocketOptions | undefined) =>
+/** Over one socket for each topic unless the options say more. */
+const over = (subject: Subject, options: ExchangeFactory.RedundantOptions | undefined) =>
   Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
     const { rest, ws } = urls[subject.adapter.id]!
-    return ExchangeFactory.layer(subject.adapter, { url: ws, restUrl: rest, ...options })
+    return ExchangeFactory.layerRedundant(subject.adapter, { connections: 1, url: ws, restUrl: rest, ...options })
   }))
 
 const simulatorOf = (subject: Subject, options: Partial<Simulator.SimulatorOptions> | undefined) => ({

@@ -2,7 +2,15 @@
 import type { Config, Effect, Layer, Scope, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
-import type { BookTicker, BookUpdate, Kline, MarketEvent, Ticker, Trade } from "../../src/domain/Market.ts"
+import type {
+  BookTicker,
+  BookUpdate,
+  FuturesTicker,
+  Kline,
+  MarketEvent,
+  Ticker,
+  Trade
+} from "../../src/domain/Market.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot } from "../../src/exchanges/index.ts"
@@ -16,8 +24,8 @@ const equal = <A, B>(_: Equal<A, B>): void => {}
 
 // ---- ids ------------------------------------------------------------------------------------------------------------
 
-equal<Exchanges.KnownExchange, "mexc-spot" | "gate-spot">(true)
-equal<typeof Exchanges.ids, ReadonlyArray<"mexc-spot" | "gate-spot">>(true)
+equal<Exchanges.KnownExchange, "mexc-spot" | "gate-spot" | "gate-futures">(true)
+equal<typeof Exchanges.ids, ReadonlyArray<"mexc-spot" | "gate-spot" | "gate-futures">>(true)
 
 // @ts-expect-error there is no such exchange
 export const unknownId = Exchanges.layer("gate")
@@ -81,6 +89,20 @@ export const liquidations = mexc.feed(Channel.liquidations("BTC/USDT"))
 
 // @ts-expect-error MEXC spot has no contracts
 export const stats = mexc.feed(Channel.contractStats("BTC/USDT"))
+
+// @ts-expect-error Gate spot has no funding
+export const gateFunding = gate.feed(Channel.futuresTicker("BTC/USDT"))
+
+// @ts-expect-error Gate spot has no liquidations
+export const gateLiquidations = gate.feed(Channel.liquidations("BTC/USDT"))
+
+declare const futures: Success<ReturnType<typeof Exchanges.publicOf<"gate-futures">>>
+
+export const ofFutures = futures.feed(Channel.futuresTicker("BTC/USDT:USDT"))
+equal<typeof ofFutures, Acquired<FuturesTicker>>(true)
+
+// @ts-expect-error futures have a ticker of their own
+export const dayOfFutures = futures.feed(Channel.ticker("BTC/USDT:USDT"))
 
 export const ofGate = gate.feed(Channel.trades("BTC/USDT"))
 export const ofAny = any.feed(either)

@@ -81,9 +81,9 @@ const summary = Effect.fnUntraced(function*(proof: Proof) {
   if (found === null) return proof.say(ended.errors)
   const exchanges = Object.entries(found.exchanges)
   proof.check(
-    "both exchanges are in it",
-    exchanges.length === 2 && found.pairsSeen >= leastPairs,
-    `${exchanges.length} exchanges, ${found.pairsSeen} of ${found.pairs} pairs seen on both`
+    "all three exchanges are in it",
+    exchanges.length === 3 && found.pairsSeen >= leastPairs,
+    `${exchanges.length} exchanges, ${found.pairsSeen} of ${found.pairs} pairs seen on both spot markets`
   )
   for (const [id, one] of exchanges) {
     proof.check(

@@ -13,6 +13,7 @@ import type { Case, Proof } from "../Proof.ts"
 const testFiles = [
   "test/exchanges/mexcSpot.test.ts",
   "test/exchanges/gateSpot.test.ts",
+  "test/exchanges/gateFutures.test.ts",
   "test/exchanges/gateFixtures.test.ts"
 ]
 
@@ -48,7 +49,11 @@ const idsOf = (path: string): ReadonlyArray<string> =>
 const jsonl = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder).filter((name) => name.endsWith(".jsonl")).toSorted()
 
-const own: Readonly<Record<string, string>> = { "mexc-spot": testFiles[0]!, "gate-spot": testFiles[1]! }
+const own: Readonly<Record<string, string>> = {
+  "mexc-spot": testFiles[0]!,
+  "gate-spot": testFiles[1]!,
+  "gate-futures": testFiles[2]!
+}
 
 const ownFiles = (): ReadonlyArray<FixtureFile> =>
   Object.entries(own).flatMap(([exchange, test]) =>

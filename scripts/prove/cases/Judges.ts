@@ -11,7 +11,8 @@ const knownFailures: ReadonlySet<string> = new Set([
   "gate-gap",
   "mexc-blocked",
   "mexc-protobuf",
-  "trades-burst"
+  "trades-burst",
+  "gate-candle-volume"
 ])
 
 const isAsKnown = ({ ccxt, id }: Row): boolean => ccxt?.verdict === (knownFailures.has(id) ? "bad" : "good")

@@ -29,7 +29,8 @@ const sentBy = (simulator: SimulatorService, exchange: string): ReadonlyMap<stri
 /** In minus out: 0 when every event is accounted for. */
 const imbalance = (topic: TopicPerformance): number =>
   topic.received + topic.reconciled -
-  (topic.delivered + topic.conflated + topic.dropped + topic.stale + topic.abandoned + topic.unrouted)
+  (topic.delivered + topic.conflated + topic.dropped + topic.stale + topic.abandoned + topic.unrouted +
+    topic.duplicates)
 
 interface Account {
   readonly topics: number
@@ -38,7 +39,10 @@ interface Account {
   /** Topics whose two sides differ, described. */
   readonly differing: ReadonlyArray<string>
   readonly totals: Readonly<
-    Record<"delivered" | "conflated" | "dropped" | "stale" | "abandoned" | "unrouted" | "reconciled", number>
+    Record<
+      "delivered" | "conflated" | "dropped" | "stale" | "abandoned" | "unrouted" | "duplicates" | "reconciled",
+      number
+    >
   >
 }
 
@@ -67,6 +71,7 @@ const accountOf = (simulator: SimulatorService, { exchange, topics }: Performanc
       stale: total("stale"),
       abandoned: total("abandoned"),
       unrouted: total("unrouted"),
+      duplicates: total("duplicates"),
       reconciled: total("reconciled")
     }
   }
@@ -74,7 +79,7 @@ const accountOf = (simulator: SimulatorService, { exchange, topics }: Performanc
 
 const describe = ({ differing, received, sent, topics, totals }: Account): string =>
   `${topics} topics: sent ${sent} = received ${received}; + reconciled ${totals.reconciled} = delivered ${totals.delivered} + conflated ${totals.conflated}` +
-  ` + declared lost ${totals.dropped} + stale ${totals.stale} + abandoned ${totals.abandoned} + unrouted ${totals.unrouted}` +
+  ` + declared lost ${totals.dropped} + stale ${totals.stale} + abandoned ${totals.abandoned} + unrouted ${totals.unrouted} + duplicates ${totals.duplicates}` +
   (differing.length === 0 ? "" : `; differing: ${differing.slice(0, 5).join("; ")}`)
 
 // ---- random subscribing ---------------------------------------------------------------------------------------------

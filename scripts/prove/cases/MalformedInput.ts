@@ -70,9 +70,10 @@ const memory = (subject: Subject, seed: number, spoiler: Spoiler, options: Excha
     { ...subject, adapter: spoiler.account.watch(subject.adapter) },
     (network) => ({
       ...network,
-      connect: (url, client) => {
+      connect: (url, client, headers) => {
         spoiler.account.connected()
-        return network.connect(url, { ...client, onFrame: (frame) => spoiler.pass(frame, client.onFrame) })
+        const onFrame = (frame: Frame) => spoiler.pass(frame, client.onFrame)
+        return network.connect(url, { ...client, onFrame }, headers)
       }
     }),
     simulation(subject, seed),

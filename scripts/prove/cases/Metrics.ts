@@ -43,14 +43,18 @@ interface Consumers {
   readonly gaps: Map<string, number>
 }
 
-interface Ran {
+/** What the metrics say. */
+interface Measured {
+  readonly performance: Performance
+  readonly snapshot: ReadonlyArray<Metric.Metric.Snapshot>
+  readonly prometheus: string
+}
+
+interface Ran extends Measured {
   readonly wire: Pick<Wire, "received" | "sent">
   readonly consumers: Consumers
   readonly counts: Counts
   readonly subscribed: number
-  readonly performance: Performance
-  readonly snapshot: ReadonlyArray<Metric.Metric.Snapshot>
-  readonly prometheus: string
   /** ms. */
   readonly now: number
 }
@@ -61,6 +65,19 @@ const corruptTopic = "*ook*icker*ETH*"
 const silentTopic = "*ook*icker*BTC*"
 
 type Body<A> = Effect.Effect<A, ExchangeError | Error, Services | Scope.Scope>
+
+const measured: Effect.Effect<Measured, never, PublicWebsocket> = Effect.gen(function*() {
+  const websocket = yield* PublicWebsocket
+  return {
+    performance: yield* websocket.performance,
+    snapshot: yield* Metric.snapshot,
+    prometheus: yield* PrometheusMetrics.format()
+  }
+})
+
+/** Topics of the pair that is not listed which the exchange refuses: a book in the stream is accepted and silent. */
+const refusedTopics = (subject: Subject): number =>
+  subject.adapter.book({ _tag: "Book", pair: "NOPE/USDT" }).snapshot === "InStream" ? 2 : 3
 
 const script = (wire: Wire): Body<Ran> =>
   Effect.gen(function*() {
@@ -112,9 +129,7 @@ const script = (wire: Wire): Body<Ran> =>
       consumers: { ...consumers },
       counts: simulator.counts(),
       subscribed: simulator.topics(websocket.exchange).size,
-      performance: yield* websocket.performance,
-      snapshot: yield* Metric.snapshot,
-      prometheus: yield* PrometheusMetrics.format(),
+      ...yield* measured,
       now: clock.currentTimeMillisUnsafe()
     }
   })
@@ -184,6 +199,36 @@ const runScript = (subject: Subject, seed: number): Effect.Effect<Ran, ExchangeE
   return Virtual.over(layer, seed, script(wire)).pipe(Effect.provide(Logger.layer([])))
 }
 
+interface RanRedundant extends Measured {
+  readonly handled: number
+  readonly exchange: ExchangeCounts
+}
+
+/** Two sockets for every topic, one of them dropped and back. */
+const runRedundant = (subject: Subject, seed: number): Effect.Effect<RanRedundant, ExchangeError | Error> =>
+  Virtual.run(
+    {
+      subject,
+      seed,
+      simulator: { pairs: ["BTC/USDT", "ETH/USDT"], tradeRate: 20 },
+      options: { connections: 2, silence: { BookTicker: null, Trades: null, Book: null } }
+    },
+    Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const simulator = yield* Simulator
+      let handled = 0
+      yield* websocket.handle({ onBookTicker: () => void handled++ })
+      yield* websocket.initialize(["BTC/USDT", "ETH/USDT"], ["BookTicker"])
+      yield* Effect.sleep(3_000)
+      yield* Effect.orDie(simulator.inject("drop,connection=1"))
+      yield* Effect.sleep(3_000)
+      // Nothing may come between the last flush of the metrics and the count.
+      yield* websocket.unsubscribe(["BTC/USDT", "ETH/USDT"])
+      yield* Effect.sleep(1_000)
+      return { handled, exchange: simulator.counts().exchanges[websocket.exchange]!, ...yield* measured }
+    })
+  )
+
 // ---- the metrics ----------------------------------------------------------------------------------------------------
 
 const numberOf = ({ state, type }: Metric.Metric.Snapshot): number => {
@@ -191,12 +236,12 @@ const numberOf = ({ state, type }: Metric.Metric.Snapshot): number => {
   return Number((state as { readonly value: number }).value)
 }
 
-const seriesOf = ({ snapshot }: Ran, name: string, attributes: Readonly<Record<string, string>> = {}) =>
+const seriesOf = ({ snapshot }: Measured, name: string, attributes: Readonly<Record<string, string>> = {}) =>
   snapshot.filter(({ attributes: found, id }) =>
     id === name && Object.entries(attributes).every(([key, value]) => found?.[key] === value)
   )
 
-const read = (ran: Ran, name: string, attributes: Readonly<Record<string, string>> = {}): number =>
+const read = (ran: Measured, name: string, attributes: Readonly<Record<string, string>> = {}): number =>
   seriesOf(ran, name, attributes).reduce((sum, one) => sum + numberOf(one), 0)
 
 interface Expectation {
@@ -292,7 +337,11 @@ const staleness = ({ now, performance }: Ran, channel: string): number =>
     )
   ) / 1_000
 
-const otherExpectations = (ran: Ran, exchange: ExchangeCounts): ReadonlyArray<Expectation> => {
+const otherExpectations = (
+  ran: Ran,
+  exchange: ExchangeCounts,
+  refused: number
+): ReadonlyArray<Expectation> => {
   const { consumers, performance } = ran
   const { connections } = exchange
   const { confirmed, rejected, requested, timedOut } = performance.subscriptions
@@ -323,6 +372,8 @@ const otherExpectations = (ran: Ran, exchange: ExchangeCounts): ReadonlyArray<Ex
       by: "ledger"
     },
     { name: "exchange.silences", expected: consumers.gaps.get("Silent") ?? 0, by: "consumers" },
+    // What the script silences has something to say.
+    { name: "exchange.silences.false", expected: 0, by: "script" },
     ...(["BookTicker", "Trades", "Book"] as const).map((channel): Expectation => ({
       name: "exchange.staleness",
       attributes: { channel },
@@ -331,6 +382,7 @@ const otherExpectations = (ran: Ran, exchange: ExchangeCounts): ReadonlyArray<Ex
       by: "ledger"
     })),
     { name: "exchange.connections", expected: connections.open, by: "simulator" },
+    { name: "exchange.socket.topics", expected: ran.subscribed, by: "simulator" },
     { name: "exchange.reconnects", expected: connections.dropped + connections.halfOpen, by: "simulator" },
     outcome("requested", requested, "performance"),
     outcome("confirmed", confirmed, "performance"),
@@ -345,7 +397,7 @@ const otherExpectations = (ran: Ran, exchange: ExchangeCounts): ReadonlyArray<Ex
     error("ConnectFailed", connections.refused, "simulator"),
     error("Disconnected", connections.dropped, "simulator"),
     error("Silent", connections.halfOpen, "simulator"),
-    error("SubscriptionRejected", rejected, "performance"),
+    error("SubscriptionRejected", refused, "script"),
     {
       name: "exchange.processing.duration",
       expected: Math.min(performance.processing.count, 1_024),
@@ -360,6 +412,20 @@ const otherExpectations = (ran: Ran, exchange: ExchangeCounts): ReadonlyArray<Ex
     { name: "exchange.handler.failures", expected: consumers.thrown, by: "consumers" },
     { name: "exchange.book.snapshots", expected: exchange.rest.snapshots - exchange.rest.failed, by: "simulator" },
     { name: "process.memory.heap", expected: 1_000_000, least: true, by: "process" }
+  ]
+}
+
+/** Both sockets carry everything but while the one was away, so all but the first of each event is a duplicate. */
+const redundancyExpectations = ({ exchange, handled, performance }: RanRedundant): ReadonlyArray<Expectation> => {
+  const won = performance.lanes.reduce((sum, lane) => sum + lane.won, 0)
+  const alone = performance.lanes.reduce((sum, lane) => sum + lane.alone, 0)
+  const unrouted = performance.topics.reduce((sum, topic) => sum + topic.unrouted, 0)
+  const duplicates = sumOf(exchange, "sent", "events") - handled - unrouted
+  return [
+    { name: "exchange.events.duplicates", expected: duplicates, by: "simulator" },
+    { name: "exchange.redundancy.won", expected: won, by: "performance" },
+    { name: "exchange.redundancy.shared", expected: won - alone, by: "performance" },
+    { name: "exchange.redundancy.head_start", expected: Math.min(won - alone, 1_024), least: true, by: "performance" }
   ]
 }
 
@@ -390,15 +456,17 @@ const provenMetrics = Effect.fnUntraced(function*(proof: Proof, subject: Subject
   const ran = yield* runScript(subject, seed)
   const { id } = subject.adapter
   const exchange = ran.counts.exchanges[id]!
-  const expectations = [
-    ...socketExpectations(ran, exchange),
-    ...eventExpectations(ran, exchange),
-    ...otherExpectations(ran, exchange)
-  ]
-  const judged = expectations.map((expectation) => {
-    const found = read(ran, expectation.name, expectation.attributes)
+  const redundant = yield* runRedundant(subject, seed)
+  const judge = (of: Measured) => (expectation: Expectation) => {
+    const found = read(of, expectation.name, expectation.attributes)
     return { expectation, found, ok: holds(found, expectation) }
-  })
+  }
+  const judged = [
+    ...socketExpectations(ran, exchange).map(judge(ran)),
+    ...eventExpectations(ran, exchange).map(judge(ran)),
+    ...otherExpectations(ran, exchange, refusedTopics(subject)).map(judge(ran)),
+    ...redundancyExpectations(redundant).map(judge(redundant))
+  ]
   if (print) {
     proof.table(
       [id, "metric", "expected", "by", ""],
@@ -420,8 +488,8 @@ const provenMetrics = Effect.fnUntraced(function*(proof: Proof, subject: Subject
     }`.trim()
   )
   const names = documented()
-  const asserted = new Set(expectations.map(({ name }) => name))
-  const recorded = new Set(ran.snapshot.map(({ id }) => id))
+  const asserted = new Set(judged.map(({ expectation }) => expectation.name))
+  const recorded = new Set([...ran.snapshot, ...redundant.snapshot].map(({ id }) => id))
   const apart = [
     ...names.filter((name) => !asserted.has(name)).map((name) => `${name} is documented and not asserted`),
     ...names.filter((name) => !recorded.has(name)).map((name) => `${name} is documented and not recorded`),
@@ -432,10 +500,12 @@ const provenMetrics = Effect.fnUntraced(function*(proof: Proof, subject: Subject
     apart.length === 0,
     apart.length === 0 ? `${names.length} metrics` : apart.join("; ")
   )
-  const different = names.filter((name) => {
-    const isHistogram = seriesOf(ran, name)[0]?.type === "Histogram"
-    return name !== "process.memory.heap" && scraped(ran.prometheus, name, isHistogram) !== read(ran, name)
-  })
+  const differs = (of: Measured) => (name: string): boolean => {
+    const [first] = seriesOf(of, name)
+    if (first === undefined || name === "process.memory.heap") return false
+    return scraped(of.prometheus, name, first.type === "Histogram") !== read(of, name)
+  }
+  const different = [...names.filter(differs(ran)), ...names.filter(differs(redundant))]
   proof.check(
     `${id}: Prometheus reads the same values`,
     different.length === 0,

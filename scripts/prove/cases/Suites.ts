@@ -1,5 +1,6 @@
 /** Proofs that are test files of this repository: the conformance suite and the packed package. */
 import { Effect } from "effect"
+import * as adapters from "../../../src/exchanges/index.ts"
 import type { TestRun } from "../Child.ts"
 import * as Child from "../Child.ts"
 import type { Case, Proof } from "../Proof.ts"
@@ -34,18 +35,18 @@ const rowsOf = ({ tests }: TestRun, groups: ReadonlyArray<string>): ReadonlyArra
 
 export const conformance: Case = {
   name: "conformance",
-  proves: "One suite of requirements, run over the simulator for both adapters, in memory and over real sockets",
+  proves: "One suite of requirements, run over the simulator for every adapter, in memory and over real sockets",
   run: Effect.fnUntraced(function*(proof) {
     // Each test has an exchange of its own, and most of its time goes by waiting for real sockets.
     const parameters = ["test/exchanges/conformance.test.ts", "--sequence.concurrent", "--maxConcurrency=8"]
     const run = yield* Child.vitest(parameters)
     const groups = [...new Set(run.tests.map(({ suite }) => suite))]
     proof.table(["suite", "passed", "failed", "skipped"], rowsOf(run, groups))
-    report(proof, "every requirement is met by both adapters, in memory and over real sockets", run)
-    const halves = ["mexc-spot over memory", "mexc-spot over ports", "gate-spot over memory", "gate-spot over ports"]
+    report(proof, "every requirement is met by every adapter, in memory and over real sockets", run)
+    const halves = Object.values(adapters).flatMap(({ id }) => [`${id} over memory`, `${id} over ports`])
     const sizes = new Set(halves.map((half) => run.tests.filter(({ suite }) => suite === half).length))
     proof.check(
-      "all four ran the same requirements",
+      `all ${halves.length} ran the same requirements`,
       sizes.size === 1 && !sizes.has(0),
       `${[...sizes].join(", ")} each`
     )

@@ -88,15 +88,12 @@ export class BookCheck {
     const { view } = this.#book
     if (view === null) return Finding.fail(check, "the book was not in sync at the end")
     const own = view.top(compared)
-    const [wrong] = [differs("bid", own.bids, joined.bids), differs("ask", own.asks, joined.asks)].filter(
-      (text) => text !== null
-    )
-    return wrong === undefined
-      ? Finding.pass(
-        check,
-        `fetched at version ${fetched.version}, led on to ${joined.version}: the best ${compared} levels are the same`
-      )
-      : Finding.fail(check, `fetched at version ${fetched.version}, led on to ${joined.version}: ${wrong}`)
+    const led = `fetched at version ${fetched.version}, led on to ${joined.version}`
+    const wrong = differs("bid", own.bids, joined.bids) ?? differs("ask", own.asks, joined.asks)
+    const [bids, asks] = [own.bids.length / 2, own.asks.length / 2]
+    return wrong === null
+      ? Finding.judge(bids + asks > 0, check, `${led}: the best ${bids} bids and ${asks} asks are the same`)
+      : Finding.fail(check, `${led}: ${wrong}`)
   }
 
   /** Applies what came behind the fetched book. Quantities are absolute, so an update may reach back before it. */
@@ -129,12 +126,15 @@ export class BookCheck {
   }
 }
 
-/** Both hold `[price, quantity, …]`. */
+/** Both hold `[price, quantity, …]`. A side that ends earlier than the other differs too. */
 const differs = (side: string, own: Levels, fetched: Levels): string | null => {
-  for (let i = 0; i < Math.min(own.length, fetched.length); i += 2) {
+  for (let i = 0; i < Math.max(own.length, fetched.length); i += 2) {
     if (own[i] !== fetched[i] || own[i + 1] !== fetched[i + 1]) {
-      return `${side} ${i / 2} is ${own[i]} x ${own[i + 1]} here and ${fetched[i]} x ${fetched[i + 1]} there`
+      return `${side} ${i / 2} is ${level(own, i)} here and ${level(fetched, i)} there`
     }
   }
   return null
 }
+
+const level = (levels: Levels, i: number): string =>
+  i < levels.length ? `${levels[i]} x ${levels[i + 1]}` : `not there (${levels.length / 2} levels)`

@@ -1,5 +1,6 @@
 /** Writes an examination's frames as files of JSON lines, in the shape that fixtures have and `exchange decode` reads. */
-import { Array, DateTime, Effect, FileSystem } from "effect"
+import { Array, DateTime, Effect, FileSystem, Path } from "effect"
+import type { PlatformError } from "effect"
 import type { InstrumentOf } from "../../domain/Instrument.ts"
 import type { ExchangeAdapter } from "../../ExchangeAdapter.ts"
 import { FrameDecoder } from "../FrameDecoder.ts"
@@ -31,7 +32,29 @@ const lineOf = ({ adapter, instrumentOf, url }: CaptureOptions, sample: Sample, 
   })
 }
 
-/** One file for each group of samples; gives their names. */
+/**
+ * Makes a directory with those above it that are missing, one after the other: a recursive call never ends where the
+ * system cannot make any, as under `/proc`. Fails when it cannot be written to.
+ */
+export const makeDirectory: (
+  directory: string
+) => Effect.Effect<void, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(
+  function*(directory) {
+    const fileSystem = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const missing: globalThis.Array<string> = []
+    let present = path.resolve(directory)
+    while (!(yield* fileSystem.exists(present))) {
+      missing.unshift(present)
+      present = path.dirname(present)
+    }
+    for (const one of missing) yield* fileSystem.makeDirectory(one)
+    yield* fileSystem.readDirectory(directory)
+    yield* fileSystem.access(directory, { writable: true })
+  }
+)
+
+/** One file for each group of samples, in a directory that is there; gives their names. */
 export const write = Effect.fnUntraced(function*(
   options: CaptureOptions,
   samples: ReadonlyArray<Sample>,
@@ -40,7 +63,6 @@ export const write = Effect.fnUntraced(function*(
   const fileSystem = yield* FileSystem.FileSystem
   const day = DateTime.formatIsoDateUtc(yield* DateTime.now)
   const groups = Object.entries(Array.groupBy(samples, ({ group }) => group))
-  yield* fileSystem.makeDirectory(directory, { recursive: true })
   const names = groups.map(([group]) => `${options.adapter.id}.${group}.jsonl`)
   yield* Effect.forEach(
     groups,

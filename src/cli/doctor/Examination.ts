@@ -25,7 +25,9 @@ import type { Finding } from "./Finding.ts"
 import * as FrameChecks from "./FrameChecks.ts"
 import { FrameReader } from "./FrameReader.ts"
 import type { SeenFrame } from "./FrameReader.ts"
+import * as FullConnection from "./FullConnection.ts"
 import * as KnownFields from "./KnownFields.ts"
+import * as RetiredChannels from "./RetiredChannels.ts"
 import { Samples } from "./Samples.ts"
 import * as Wanted from "./Wanted.ts"
 
@@ -125,11 +127,48 @@ const choosePairs = (adapter: ExchangeAdapter, listed: ReadonlyArray<Instrument>
   return found.length > 0 ? found : traded.slice(0, usual.length)
 }
 
+/** What is known before the session begins. */
+interface Survey {
+  readonly probed: Effect.Success<ReturnType<typeof probe>>
+  readonly clock: Effect.Success<ReturnType<typeof readClock>>
+  readonly instruments: ReadonlyArray<Instrument>
+  readonly instrumentOf: Instruments.InstrumentOf
+  /** As a finding tells it. */
+  readonly listed: FactChecks.Facts["instruments"]
+  readonly pairs: ReadonlyArray<TradingPair>
+  readonly topics: ReadonlyArray<Wanted.Wanted>
+}
+
+const look = Effect.fnUntraced(function*(
+  { adapter, pairs: asked, urls }: ExaminationOptions,
+  client: HttpClient.HttpClient
+): Effect.fn.Return<Survey, ExchangeError.ExchangeError, FrameSocket> {
+  const probed = yield* probe(adapter, urls.websocket)
+  const rest = adapter.makeRest({ client, url: urls.rest, instrumentOf: () => undefined })
+  const clock = yield* readClock(rest.serverTime)
+  const read = yield* Effect.result(rest.instruments)
+  const instruments = Result.getOrElse(read, (): ReadonlyArray<Instrument> => [])
+  const bySymbol = new Map(instruments.map((instrument) => [instrument.symbol, instrument]))
+  const listed = new Set<TradingPair>(instruments.map(({ pair }) => pair))
+  const pairs = asked ?? choosePairs(adapter, instruments)
+  return {
+    probed,
+    clock,
+    instruments,
+    instrumentOf: (symbol) => bySymbol.get(symbol),
+    listed: Result.match(read, {
+      onFailure: ({ message }) => message,
+      onSuccess: ({ length }) => ({ count: length, missing: pairs.filter((pair) => !listed.has(pair)) })
+    }),
+    pairs,
+    topics: Wanted.topicsOf(adapter, pairs)
+  }
+})
+
 // ---- the session ----------------------------------------------------------------------------------------------------
 
 /** What the session's connections do, written by `tap`. */
 interface Watched {
-  connections: number
   frames: number
   readonly disconnects: Array<string>
   readonly gaps: Array<{ readonly wanted: Wanted.Wanted; readonly cause: string }>
@@ -141,7 +180,6 @@ interface Watched {
 const tap =
   (watched: Watched, readerOf: () => FrameReader, onFrame: (frame: SeenFrame) => void) => (dial: Dial): Dial =>
     Effect.map(dial, (connection): Connection => {
-      watched.connections++
       const reader = readerOf()
       const read = ({ frames, receivedAt }: Batch): void => {
         for (const frame of frames) {
@@ -220,42 +258,54 @@ const subscribeTo = ({ books, watched, websocket }: Session, wanted: Wanted.Want
   return Effect.map(acquire(websocket, wanted, onItem, onFailure), (answer): Subscription => ({ wanted, ...answer }))
 }
 
+const unknownPair = ({ kind }: ExchangeAdapter): TradingPair =>
+  Instruments.pairOf("NOSUCHCOIN", "USDT", kind === "swap" ? "USDT" : undefined)
+
 /** Asks for a pair that no exchange has. */
 const askForUnknown = Effect.fnUntraced(function*({ adapter, websocket }: Session) {
   const [channel = "BookTicker"] = adapter.channels
-  const pair = Instruments.pairOf("NOSUCHCOIN", "USDT", adapter.kind === "swap" ? "USDT" : undefined)
+  const pair = unknownPair(adapter)
   const wanted = Wanted.topicOf(adapter, { _tag: channel }, pair)
   if (wanted === null) return { symbol: pair, error: null }
   const { error } = yield* acquire(websocket, wanted, () => {}, () => {})
   return { symbol: wanted.symbol, error }
 }, Effect.scoped)
 
+/** Asks for a book of it, where the stream has to begin with a snapshot; what comes of that is known later. */
+const askForUnknownBook = Effect.fnUntraced(function*({ adapter, websocket }: Session) {
+  const wanted = Wanted.topicOf(adapter, { _tag: "Book" }, unknownPair(adapter))
+  if (wanted === null || adapter.book(wanted.channel as BookChannel).snapshot !== "InStream") return () => null
+  let error: ExchangeError.ExchangeError | null = null
+  const note = (failure: ExchangeError.ExchangeError | null): void => {
+    error ??= failure
+  }
+  yield* Effect.forkScoped(
+    Effect.andThen(
+      Effect.map(acquire(websocket, wanted, () => {}, note), (answer) => note(answer.error)),
+      Effect.never
+    )
+  )
+  return () => ({ symbol: wanted.symbol, error })
+})
+
 /** Topics that a connection is filled up to, where its limit allows so many. */
 const mostFilling = 60
 
-/** Fills the connection with other pairs, up to the exchange's limit. */
-const fill = Effect.fnUntraced(function*(
-  { adapter, websocket }: Session,
+/** Those that are watched and book tickers of other pairs, up to the exchange's limit of one connection. */
+const filling = (
+  adapter: ExchangeAdapter,
   topics: ReadonlyArray<Wanted.Wanted>,
   listed: ReadonlyArray<Instrument>
-) {
+): ReadonlyArray<Wanted.Wanted> => {
   const [channel = "BookTicker"] = adapter.channels
   const taken = new Set(topics.map(({ key }) => key))
   const more = listed
     .filter(({ status }) => status === "trading")
     .map(({ pair }) => Wanted.topicOf(adapter, { _tag: channel }, pair))
     .filter((wanted) => wanted !== null && !taken.has(wanted.key))
-    .slice(0, Math.max(0, Math.min(adapter.limits.topicsPerConnection, mostFilling) - topics.length))
-  const answers = yield* Effect.forEach(more, (wanted) => acquire(websocket, wanted!, () => {}, () => {}), {
-    concurrency: "unbounded"
-  })
-  const refused = answers.find(({ error }) => error !== null)
-  return {
-    asked: more.length,
-    accepted: answers.filter(({ error }) => error === null).length,
-    firstError: refused?.error?.message ?? null
-  }
-})
+  return [...topics, ...more as ReadonlyArray<Wanted.Wanted>]
+    .slice(0, Math.min(adapter.limits.topicsPerConnection, mostFilling))
+}
 
 /** Fetches the books while updates go on coming. */
 const fetchBooks = ({ adapter, books, rest }: Session) =>
@@ -276,37 +326,64 @@ const bookChecks = (adapter: ExchangeAdapter, topics: ReadonlyArray<Wanted.Wante
     wanted.channel._tag === "Book" ? [new BookCheck(wanted, adapter.book(wanted.channel))] : []
   )
 
-/** Fails when no connection can be opened; everything else is a finding. */
-export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Effect.fn.Return<
-  Examined,
-  ExchangeError.ExchangeError,
-  FrameSocket | HttpClient.HttpClient | Scope.Scope
-> {
-  const { adapter, urls } = options
-  const calls: Array<RestCall> = []
-  const client = recorded(yield* HttpClient.HttpClient, calls)
-  const probed = yield* probe(adapter, urls.websocket)
-  const bare = adapter.makeRest({ client, url: urls.rest, instrumentOf: () => undefined })
-  const clock = yield* readClock(bare.serverTime)
-  const listed = yield* Effect.result(bare.instruments)
-  const instruments = Result.getOrElse(listed, (): ReadonlyArray<Instrument> => [])
-  const bySymbol = new Map(instruments.map((instrument) => [instrument.symbol, instrument]))
-  const instrumentOf = (symbol: string): Instrument | undefined => bySymbol.get(symbol)
-  const pairs = options.pairs ?? choosePairs(adapter, instruments)
-  const topics = Wanted.topicsOf(adapter, pairs)
+/** Whatever is asked of the exchange while data comes. */
+const ask = Effect.fnUntraced(function*(
+  session: Session,
+  { instruments, topics }: Survey,
+  url: string,
+  duration: Duration.Duration
+) {
+  // First: what the session reads of the exchange before its first topic is no part of an answer's time.
+  const refusal = yield* askForUnknown(session)
+  const unknownBook = yield* askForUnknownBook(session)
+  const subscriptions = yield* Effect.forEach(topics, (wanted) => subscribeTo(session, wanted), {
+    concurrency: "unbounded"
+  })
+  const filled = yield* FullConnection.fill(session.adapter, url, filling(session.adapter, topics, instruments))
+  const retired = yield* RetiredChannels.ask(session.adapter, url)
+  const third = Duration.times(duration, 1 / 3)
+  yield* Effect.sleep(third)
+  yield* fetchBooks(session)
+  yield* Effect.sleep(Duration.times(third, 2))
+  return {
+    refusal,
+    subscriptions,
+    filled,
+    retired,
+    unknownBook: unknownBook(),
+    watchedFor: Duration.toMillis(duration)
+  }
+})
+
+// ---- all of it ------------------------------------------------------------------------------------------------------
+
+const frameChecks = (adapter: ExchangeAdapter, { clock, instrumentOf, topics }: Survey) => {
   const offset = FactChecks.offsetOf(clock.clock)
-  const unknownFields = KnownFields.of(adapter.id)
-  const checks = FrameChecks.make({
+  return FrameChecks.make({
     adapter,
     topics,
     kind: adapter.kind,
     instrumentOf,
     clockOffset: offset?.offset ?? 0,
     clockBound: offset?.bound ?? 0,
-    unknownFields
+    unknownFields: KnownFields.of(adapter.id)
   })
+}
+
+/** Fails when no connection can be opened; everything else is a finding. */
+export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Effect.fn.Return<
+  Examined,
+  ExchangeError.ExchangeError,
+  FrameSocket | HttpClient.HttpClient | Scope.Scope
+> {
+  const { adapter, duration, urls } = options
+  const calls: Array<RestCall> = []
+  const client = recorded(yield* HttpClient.HttpClient, calls)
+  const survey = yield* look(options, client)
+  const { clock, instrumentOf, listed, pairs, probed, topics } = survey
+  const checks = frameChecks(adapter, survey)
   const samples = new Samples(topics)
-  const watched: Watched = { connections: 0, frames: 0, disconnects: [], gaps: [], isOver: false }
+  const watched: Watched = { frames: 0, disconnects: [], gaps: [], isOver: false }
   const onFrame = (frame: SeenFrame): void => {
     samples.onFrame(frame)
     for (const check of checks) check.onFrame(frame)
@@ -324,35 +401,18 @@ export const run = Effect.fnUntraced(function*(options: ExaminationOptions): Eff
   )
   const websocket = yield* ExchangeFactory.makePublic(adapter, rest, websocketOptions)
   const books = bookChecks(adapter, topics)
-  const session: Session = { adapter, websocket, rest, watched, books }
-  // First: what the session reads of the exchange before its first topic is no part of an answer's time.
-  const refusal = yield* askForUnknown(session)
-  const subscriptions = yield* Effect.forEach(topics, (wanted) => subscribeTo(session, wanted), {
-    concurrency: "unbounded"
-  })
-  const filling = yield* fill(session, topics, instruments)
-  const third = Duration.times(options.duration, 1 / 3)
-  yield* Effect.sleep(third)
-  yield* fetchBooks(session)
-  yield* Effect.sleep(Duration.times(third, 2))
+  const answers = yield* ask({ adapter, websocket, rest, watched, books }, survey, urls.websocket, duration)
   watched.isOver = true
-  const { connections, disconnects, gaps } = watched
-  const listedPairs = new Set<TradingPair>(instruments.map(({ pair }) => pair))
+  const { disconnects, gaps } = watched
   const findings = [
     ...FactChecks.findings({
       ...probed.times,
       ...clock,
+      ...answers,
       adapter,
       pairs,
-      instruments: Result.match(listed, {
-        onFailure: ({ message }) => message,
-        onSuccess: ({ length }) => ({ count: length, missing: pairs.filter((pair) => !listedPairs.has(pair)) })
-      }),
+      instruments: listed,
       rest: calls,
-      subscriptions,
-      refusal,
-      filling,
-      connections,
       disconnects,
       gaps
     }),

@@ -3,8 +3,8 @@ import type { TradingPair } from "../../domain/Instrument.ts"
 import type { ExchangeAdapter } from "../../ExchangeAdapter.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
 import * as Finding from "./Finding.ts"
-import { FrameReader } from "./FrameReader.ts"
-import * as RetiredFrames from "./RetiredFrames.ts"
+import type { Filled } from "./FullConnection.ts"
+import type { Retired } from "./RetiredChannels.ts"
 import type { Wanted } from "./Wanted.ts"
 import { variantsOf } from "./Wanted.ts"
 
@@ -45,10 +45,17 @@ export interface Facts {
   readonly subscriptions: ReadonlyArray<Subscription>
   /** What came of a pair that cannot exist: the error, or null when it was accepted. */
   readonly refusal: { readonly symbol: string; readonly error: ExchangeError | null }
-  /** Subscribed beside the topics above to fill a connection. */
-  readonly filling: { readonly asked: number; readonly accepted: number; readonly firstError: string | null }
-  /** Connections that were opened. */
-  readonly connections: number
+  /**
+   * What came of a book of that pair, where the stream has to begin with a snapshot; null where it has not. Some
+   * exchanges confirm such a book and never send one.
+   */
+  readonly unknownBook: { readonly symbol: string; readonly error: ExchangeError | null } | null
+  /** How long it was watched, ms. */
+  readonly watchedFor: number
+  /** What came of a connection of its own that was filled up to the exchange's limit. */
+  readonly filled: Filled
+  /** What came of a channel that the exchange has retired; null where none is known. */
+  readonly retired: Retired | null
   readonly disconnects: ReadonlyArray<string>
   readonly gaps: ReadonlyArray<{ readonly wanted: Wanted; readonly cause: string }>
 }
@@ -140,27 +147,45 @@ const subscribed = ({ subscriptions }: Facts): ReadonlyArray<Finding.Finding> =>
     )
   })
 
+const isTyped = ({ reason }: ExchangeError): boolean =>
+  reason._tag === "UnknownPair" || (reason._tag === "SubscriptionRejected" && reason.class === "item")
+
 /** A wrong pair is refused by a typed reason that says so, and not left waiting. */
-const refusal = ({ refusal: { error, symbol } }: Facts): Finding.Finding => {
-  if (error === null) return Finding.fail("refusal", `${symbol}, which cannot exist, was accepted`)
-  const { reason } = error
-  const isTyped = reason._tag === "UnknownPair" || (reason._tag === "SubscriptionRejected" && reason.class === "item")
-  return Finding.judge(isTyped, "refusal", error.message)
+const refusal = ({ refusal: { error, symbol } }: Facts): Finding.Finding =>
+  error === null
+    ? Finding.fail("refusal", `${symbol}, which cannot exist, was accepted`)
+    : Finding.judge(isTyped(error), "refusal", error.message)
+
+/** The session waits three times five seconds for a snapshot before it gives a book up; and what the answers take. */
+const silentBookWithin = 20_000
+
+const silentBook = ({ unknownBook, watchedFor }: Facts): ReadonlyArray<Finding.Finding> => {
+  const check = "refusal of a book"
+  if (unknownBook === null) return []
+  const { error, symbol } = unknownBook
+  if (error !== null) return [Finding.judge(isTyped(error), check, error.message)]
+  return [
+    watchedFor < silentBookWithin
+      ? Finding.skip(check, `not decided within ${Finding.millis(watchedFor)}: watch for ${silentBookWithin / 1_000} s`)
+      : Finding.fail(check, `a book of ${symbol}, which cannot exist, was waited for without an error`)
+  ]
 }
 
-const topicsPerConnection = ({ adapter, connections, filling, subscriptions }: Facts): Finding.Finding => {
+/** Only what was tried is said: with few pairs listed, or a high limit, that is less than the limit. */
+const topicsPerConnection = ({ adapter, filled: { accepted, asked, firstError } }: Facts): Finding.Finding => {
   const check = "topics per connection"
-  const { accepted, asked, firstError } = filling
-  if (firstError !== null) {
-    return Finding.fail(check, `${accepted} of ${asked} more topics were accepted: ${firstError}`)
-  }
-  const topics = accepted + subscriptions.filter(({ error }) => error === null).length
   const { topicsPerConnection: limit } = adapter.limits
-  return Finding.judge(
-    connections <= Math.ceil(topics / limit) + 1,
-    check,
-    `${topics} topics on ${connections} ${connections === 1 ? "connection" : "connections"}, at most ${limit} on each`
-  )
+  if (accepted < asked) {
+    return Finding.fail(check, `${accepted} of ${asked} were accepted on one connection: ${firstError ?? "no answer"}`)
+  }
+  return asked === 0
+    ? Finding.skip(check, "there was no topic to ask for")
+    : Finding.pass(
+      check,
+      `${accepted} accepted on one connection${
+        asked < limit ? `; the limit, ${limit}, was not reached` : ", the limit"
+      }`
+    )
 }
 
 // ---- the session ----------------------------------------------------------------------------------------------------
@@ -180,17 +205,12 @@ const stays = ({ disconnects, gaps }: Facts): ReadonlyArray<Finding.Finding> => 
   )
 ]
 
-/** Frames of retired channels are passed over, neither delivered nor taken for broken. */
-export const retired = (adapter: ExchangeAdapter): Finding.Finding => {
+/** A retired channel is refused, or nothing comes of it. */
+const retired = ({ retired: found }: Facts): Finding.Finding => {
   const check = "retired channels"
-  const frame = RetiredFrames.of(adapter.id)
-  if (frame === null) return Finding.skip(check, "no such frame of this exchange is kept")
-  const { events, failed, ignored } = new FrameReader(adapter, () => undefined).read(frame, 0)
-  return Finding.judge(
-    ignored.length === 1 && events.length === 0 && failed.length === 0,
-    check,
-    ignored[0] ?? failed[0] ?? `${events.length} events`
-  )
+  if (found === null) return Finding.skip(check, "no retired channel of this exchange is known")
+  const { channel, detail, outcome } = found
+  return Finding.judge(outcome === "refused" || outcome === "silent", check, `${channel}: ${outcome}: ${detail}`)
 }
 
 export const findings = (facts: Facts): ReadonlyArray<Finding.Finding> => [
@@ -201,7 +221,8 @@ export const findings = (facts: Facts): ReadonlyArray<Finding.Finding> => [
   rest(facts),
   ...subscribed(facts),
   refusal(facts),
+  ...silentBook(facts),
   topicsPerConnection(facts),
   ...stays(facts),
-  retired(facts.adapter)
+  retired(facts)
 ]

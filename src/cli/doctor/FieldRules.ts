@@ -87,13 +87,16 @@ const common: ReadonlyArray<Rule> = [
       return instrument === undefined ? null : instrument.pair === event.pair
     },
     shows: (event) => `${event.symbol} is ${event.pair}`
-  },
-  {
-    claim: "knows the size of a contract",
-    holds: (event, { kind }) => kind === "spot" || !("contractSize" in event) ? null : (event.contractSize ?? 0) > 0,
-    shows: (event) => `contract size ${"contractSize" in event ? event.contractSize : "-"}`
   }
 ]
+
+type Sized = Extract<MarketEvent, { readonly contractSize: number | null }>
+
+const sized: Rule<Sized> = {
+  claim: "knows the size of a contract, 1 on spot",
+  holds: ({ contractSize }, { kind }) => kind === "spot" ? contractSize === 1 : (contractSize ?? 0) > 0,
+  shows: ({ contractSize }) => `contract size ${contractSize}`
+}
 
 // ---- prices of the day ----------------------------------------------------------------------------------------------
 
@@ -129,15 +132,17 @@ const days: ReadonlyArray<Rule<Day>> = [
 // ---- by event -------------------------------------------------------------------------------------------------------
 
 const bookTicker: ReadonlyArray<Rule<BookTicker>> = [
+  sized,
   {
     claim: "bid below ask",
     holds: ({ askPrice, bidPrice }) => check([bidPrice, askPrice], (bid, ask) => 0 < bid && bid < ask),
     shows: ({ askPrice, bidPrice }) => `bid ${bidPrice}, ask ${askPrice}`
   },
   {
-    claim: "a quantity above 0 for each price",
+    // Gate futures cut small quantities down to 0 (captured in 2026).
+    claim: "a quantity for each price, not below 0",
     holds: ({ askPrice, askQuantity, bidPrice, bidQuantity }) =>
-      (bidPrice === null || (bidQuantity ?? 0) > 0) && (askPrice === null || (askQuantity ?? 0) > 0),
+      (bidPrice === null || (bidQuantity ?? -1) >= 0) && (askPrice === null || (askQuantity ?? -1) >= 0),
     shows: ({ askQuantity, bidQuantity }) => `quantities ${bidQuantity} and ${askQuantity}`
   },
   {
@@ -148,6 +153,7 @@ const bookTicker: ReadonlyArray<Rule<BookTicker>> = [
 ]
 
 const trades: ReadonlyArray<Rule<Trade>> = [
+  sized,
   {
     claim: "price and quantity above 0",
     holds: isAbove0,
@@ -164,6 +170,7 @@ const best = (levels: Levels, better: (...prices: ReadonlyArray<number>) => numb
   levels.length === 0 ? null : better(...levels.filter((_, i) => i % 2 === 0))
 
 const books: ReadonlyArray<Rule<BookUpdate>> = [
+  sized,
   {
     claim: "prices above 0, quantities not below",
     holds: ({ asks, bids }) => isSide(bids) && isSide(asks),
@@ -240,6 +247,7 @@ const klines: ReadonlyArray<Rule<Kline>> = [
 ]
 
 const futuresTickers: ReadonlyArray<Rule<FuturesTicker>> = [
+  sized,
   ...days as ReadonlyArray<Rule<FuturesTicker>>,
   {
     claim: "mark and index within 5 % of the last price",
@@ -286,6 +294,7 @@ const futuresTickers: ReadonlyArray<Rule<FuturesTicker>> = [
 ]
 
 const liquidations: ReadonlyArray<Rule<Liquidation>> = [
+  sized,
   {
     claim: "price and quantity above 0",
     holds: isAbove0,
@@ -300,6 +309,7 @@ const liquidations: ReadonlyArray<Rule<Liquidation>> = [
 ]
 
 const contractStats: ReadonlyArray<Rule<ContractStats>> = [
+  sized,
   {
     claim: "time in ms, at the beginning of a recent interval",
     holds: (stats, about) =>

@@ -8,6 +8,7 @@ import * as Finding from "./Finding.ts"
 import type { SeenFrame } from "./FrameReader.ts"
 import type { UnknownFields } from "./KnownFields.ts"
 import * as Rates from "./Rates.ts"
+import * as SentFields from "./SentFields.ts"
 import type { Wanted } from "./Wanted.ts"
 import { variantsOf } from "./Wanted.ts"
 
@@ -129,54 +130,115 @@ const wrongPace = (arrivals: Arrivals, { everyMillis, repeats }: Rates.Rate): Re
 interface Tally {
   tested: number
   broken: number
-  /** Of the last event, or of the first one that broke the rule. */
+  /** Of the first event that broke it. */
   shown: string
   frame: Uint8Array | undefined
 }
 
-/** Each event's fields are what we take them for. */
+const newTally = (): Tally => ({ tested: 0, broken: 0, shown: "", frame: undefined })
+
+const tallyOf = (tallies: Map<string, Tally>, name: string): Tally => {
+  let tally = tallies.get(name)
+  if (tally === undefined) tallies.set(name, tally = newTally())
+  return tally
+}
+
+const tell = (tally: Tally, holds: boolean, shown: () => string, bytes: Uint8Array): void => {
+  tally.tested++
+  if (holds || tally.broken++ > 0) return
+  tally.shown = shown()
+  tally.frame = bytes
+}
+
+/** What is known of the fields of one feed. */
+interface FieldsOfFeed {
+  events: number
+  /** By claim; also those that no event has said anything about yet. */
+  readonly rules: Map<string, Tally>
+  /** By field. */
+  readonly sent: Map<string, Tally>
+  /** The newest event of those that say the most: the values that are shown belong to each other. */
+  shown: { readonly event: MarketEvent; readonly tested: number } | null
+}
+
+/** Each event's fields are there, and are what we take them for. */
 export class Fields implements FrameCheck {
   readonly #context: Context
-  readonly #variants: ByVariant<{ events: number; readonly rules: Map<string, Tally> }>
+  readonly #feeds: ByVariant<FieldsOfFeed>
 
   constructor(context: Context) {
     this.#context = context
-    this.#variants = new ByVariant(context, () => ({ events: 0, rules: new Map<string, Tally>() }))
+    this.#feeds = new ByVariant<FieldsOfFeed>(context, () => ({
+      events: 0,
+      rules: new Map(),
+      sent: new Map(),
+      shown: null
+    }))
   }
 
   onFrame({ bytes, events }: SeenFrame): void {
     for (const { event, topic } of events) {
-      const variant = this.#variants.of(topic.key)
-      if (variant === undefined) continue
-      variant.events++
-      for (const rule of FieldRules.of(event)) this.#test(variant.rules, rule, event, bytes)
+      const feed = this.#feeds.of(topic.key)
+      if (feed !== undefined) this.#onEvent(feed, event, bytes)
     }
   }
 
-  #test(tallies: Map<string, Tally>, rule: FieldRules.Rule, event: MarketEvent, bytes: Uint8Array): void {
-    const holds = rule.holds(event, this.#context)
-    if (holds === null) return
-    let tally = tallies.get(rule.claim)
-    if (tally === undefined) tallies.set(rule.claim, tally = { tested: 0, broken: 0, shown: "", frame: undefined })
-    tally.tested++
-    if (holds ? tally.broken === 0 : tally.broken++ === 0) {
-      tally.shown = rule.shows(event, this.#context)
-      tally.frame = holds ? undefined : bytes
+  #onEvent(feed: FieldsOfFeed, event: MarketEvent, bytes: Uint8Array): void {
+    feed.events++
+    let tested = 0
+    for (const rule of FieldRules.of(event)) {
+      const tally = tallyOf(feed.rules, rule.claim)
+      const holds = rule.holds(event, this.#context)
+      if (holds === null) continue
+      tested++
+      tell(tally, holds, () => rule.shows(event, this.#context), bytes)
     }
+    for (const name of SentFields.of(this.#context.adapter.id, event)) {
+      tell(tallyOf(feed.sent, name), !SentFields.isMissing(event, name), () => event.symbol, bytes)
+    }
+    if (tested >= (feed.shown?.tested ?? 0)) feed.shown = { event, tested }
   }
 
   findings(): ReadonlyArray<Finding.Finding> {
-    return this.#variants.flatMap(({ events, rules }, variant) => {
+    return this.#feeds.flatMap((feed, variant) => {
       const check = `fields ${variant}`
-      if (events === 0) return [Finding.skip(check, "no event came")]
-      const broken = [...rules].filter(([, tally]) => tally.broken > 0)
-      const shown = [...rules].map(([, tally]) => tally.shown).join(", ")
-      if (broken.length === 0) return [Finding.pass(check, `${events} events: ${shown}`)]
-      return broken.map(([claim, tally]) =>
-        Finding.fail(check, `not so: ${claim} (${tally.broken} of ${tally.tested}): ${tally.shown}`, tally.frame)
-      )
+      if (feed.events === 0) return [Finding.skip(check, "no event came")]
+      const wrong = [...brokenRules(check, feed), ...missingFields(check, feed)]
+      const passed = wrong.length > 0 ? [] : [Finding.pass(check, `${feed.events} events: ${this.#shown(feed)}`)]
+      return [...wrong, ...passed, ...untestedRules(check, feed)]
     })
   }
+
+  #shown({ shown }: FieldsOfFeed): string {
+    if (shown === null) return ""
+    const { event } = shown
+    return FieldRules.of(event)
+      .filter(({ holds }) => holds(event, this.#context) !== null)
+      .map(({ shows }) => shows(event, this.#context))
+      .join(", ")
+  }
+}
+
+const brokenRules = (check: string, { rules }: FieldsOfFeed): ReadonlyArray<Finding.Finding> =>
+  [...rules]
+    .filter(([, { broken }]) => broken > 0)
+    .map(([claim, { broken, frame, shown, tested }]) =>
+      Finding.fail(check, `not so: ${claim} (${broken} of ${tested}): ${shown}`, frame)
+    )
+
+/** A side without orders, or a field that is left out now and then, is no change of the exchange. */
+const missingShare = 0.5
+
+const missingFields = (check: string, { sent }: FieldsOfFeed): ReadonlyArray<Finding.Finding> =>
+  [...sent]
+    .filter(([, { broken, tested }]) => broken >= missingShare * tested)
+    .map(([name, { broken, frame, shown, tested }]) =>
+      Finding.fail(check, `not there: ${name} (in ${broken} of ${tested} events, the first of ${shown})`, frame)
+    )
+
+const untestedRules = (check: string, { rules }: FieldsOfFeed): ReadonlyArray<Finding.Finding> => {
+  const claims = [...rules].filter(([, { tested }]) => tested === 0).map(([claim]) => claim)
+  return claims.length === 0 ? [] : [Finding.skip(check, `never tested, for no event says so: ${claims.join("; ")}`)]
 }
 
 // ---- times ----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ const readStatus = Schema.decodeUnknownOption(GateWire.Status)
 interface Context {
   readonly product: Product
   readonly topics: Topics
+  /** What the scanner should have read. */
+  readonly scanned: ReadonlySet<Stream>
 }
 
 const parseFrame = (bytes: Uint8Array): Read<GateWire.Envelope> => {
@@ -72,7 +74,7 @@ const isData = (product: Product, stream: Stream, event: string): boolean =>
   event === "" || event === dataEvent(product, stream)
 
 const data = (
-  { product, topics }: Context,
+  { product, scanned, topics }: Context,
   channel: string,
   stream: Stream,
   envelope: GateWire.Envelope,
@@ -82,7 +84,7 @@ const data = (
   const sentAt = GateWire.isTime(envelope.time_ms) ? timeOrNull(GateWire.timeOf(envelope.time_ms)) : null
   const decoded = readResult({ product, topics, receivedAt, sentAt }, stream, envelope.result)
   if (Result.isSuccess(decoded) && decoded.success.length === 0) return sink.ignored(`${channel}: an empty list`)
-  if (scannedStreams(product).includes(stream)) sink.fallback()
+  if (scanned.has(stream)) sink.fallback()
   if (Result.isFailure(decoded)) return sink.failed(`${channel}: ${decoded.failure}`)
   for (const { event, topic } of decoded.success) sink.event(topic, event)
 }
@@ -169,9 +171,10 @@ class Pending {
 
 export const make = (product: Product, codecContext: CodecContext): Codec => {
   const topics = new Topics(product, codecContext)
-  const context: Context = { product, topics }
+  const streams = scannedStreams(product)
+  const context: Context = { product, topics, scanned: new Set(streams) }
   const scanner = new Scanner(scannedChannels(product))
-  const deliverers = scannedStreams(product).map((stream) => deliverer(product, stream))
+  const deliverers = streams.map((stream) => deliverer(product, stream))
   const pending = new Pending()
 
   const list = (deliver: Deliver, frame: Uint8Array, receivedAt: number, sink: Sink): boolean => {

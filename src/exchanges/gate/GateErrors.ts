@@ -65,10 +65,11 @@ export const classifyCode = (code: string): AnswerClass =>
 
 /** Class of a REST refusal: by its label, else by its HTTP status. `label` is null when the body has none. */
 export const classifyLabel = (label: string | null, status: number): AnswerClass =>
-  (label === null ? undefined : restLabels.get(label)) ?? classifyStatus(status)
+  (label === null ? undefined : restLabels.get(label)) ?? classifyStatus(label, status)
 
-const classifyStatus = (status: number): AnswerClass => {
-  if (status === 429) return "rateLimit"
+/** 403 without a label is no answer of the API but a page of the filter before it, which passes. */
+const classifyStatus = (label: string | null, status: number): AnswerClass => {
+  if (status === 429 || (status === 403 && label === null)) return "rateLimit"
   if (status === 401 || status === 403) return "auth"
   return status >= 500 ? "retryable" : "bug"
 }

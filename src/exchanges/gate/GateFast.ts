@@ -197,11 +197,16 @@ const isReadable = (values: ReadonlyArray<number | null>): boolean => {
   return true
 }
 
-/** The time in the result, else the envelope's. */
-const sentAt = (scanner: Scanner): number | null => {
-  const own = scanner.has(Field.time) ? timeOrNull(scanner.decimal(Field.time)) : null
-  return own ?? (scanner.has(Field.sentAt) ? timeOrNull(scanner.decimal(Field.sentAt)) : null)
+/** A time that may be absent; NaN when it is none, or beyond what a number holds exactly. */
+const optionalTime = (scanner: Scanner, field: number): number | null => {
+  if (!scanner.has(field)) return null
+  const time = scanner.decimal(field)
+  return isTime(time) ? timeOrNull(time) : Number.NaN
 }
+
+/** The time in the result, else the envelope's. */
+const sentAt = (scanner: Scanner): number | null =>
+  optionalTime(scanner, Field.time) ?? optionalTime(scanner, Field.sentAt)
 
 type Names = ReadonlyArray<readonly [field: number, name: string]>
 
@@ -238,7 +243,9 @@ const ticker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   const change = fraction(scanner, TickerField.change)
   const baseVolume = optional(scanner, TickerField.baseVolume)
   const quoteVolume = optional(scanner, TickerField.quoteVolume)
-  if (!isReadable([lastPrice, bidPrice, askPrice, highPrice, lowPrice, change, baseVolume, quoteVolume])) return false
+  const exchangeTime = sentAt(scanner)
+  const prices = [lastPrice, bidPrice, askPrice, highPrice, lowPrice, change]
+  if (!isReadable(prices) || !isReadable([baseVolume, quoteVolume, exchangeTime])) return false
   const topic = topicAt(topics.day, scanner, bytes)
   if (topic === null) return false
   const day = {
@@ -250,16 +257,18 @@ const ticker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
     change,
     baseVolume,
     quoteVolume,
-    exchangeTime: sentAt(scanner),
+    exchangeTime,
     exact: noted(scanner, spotNames)
   }
   sink.event(topic, GateEvents.ticker(topic, day, receivedAt))
   return true
 }
 
-/** Seconds to ms; null when absent or 0. */
-const seconds = (scanner: Scanner, field: number): number | null =>
-  scanner.has(field) ? timeOrNull(scanner.decimal(field) * 1000) : null
+/** Seconds to ms; null when absent or 0, NaN as above. */
+const seconds = (scanner: Scanner, field: number): number | null => {
+  const time = optionalTime(scanner, field)
+  return time === null ? null : time * 1000
+}
 
 const futuresTicker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   const lastPrice = scanner.decimal(TickerField.last)
@@ -273,8 +282,12 @@ const futuresTicker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   const contractVolume = optional(scanner, TickerField.contractVolume)
   const baseVolume = optional(scanner, TickerField.baseVolume)
   const quoteVolume = optional(scanner, TickerField.quoteVolume)
+  const nextFundingTime = seconds(scanner, TickerField.nextFunding)
+  const fundingInterval = seconds(scanner, TickerField.fundingInterval)
+  const exchangeTime = sentAt(scanner)
   const prices = [lastPrice, markPrice, indexPrice, fundingRate, highPrice, lowPrice, change]
-  if (!isReadable(prices) || !isReadable([openInterest, contractVolume, baseVolume, quoteVolume])) return false
+  const others = [openInterest, contractVolume, baseVolume, quoteVolume, nextFundingTime, fundingInterval, exchangeTime]
+  if (!isReadable(prices) || !isReadable(others)) return false
   const topic = topicAt(topics.day, scanner, bytes)
   if (topic === null) return false
   const day = {
@@ -282,8 +295,8 @@ const futuresTicker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
     markPrice,
     indexPrice,
     fundingRate,
-    nextFundingTime: seconds(scanner, TickerField.nextFunding),
-    fundingInterval: seconds(scanner, TickerField.fundingInterval),
+    nextFundingTime,
+    fundingInterval,
     openInterest,
     highPrice,
     lowPrice,
@@ -291,7 +304,7 @@ const futuresTicker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
     contractVolume,
     baseVolume,
     quoteVolume,
-    exchangeTime: sentAt(scanner),
+    exchangeTime,
     exact: noted(scanner, futuresNames)
   }
   sink.event(topic, GateEvents.futuresTicker(topic, day, receivedAt))

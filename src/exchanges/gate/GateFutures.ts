@@ -13,7 +13,7 @@ export const gateFutures = ExchangeAdapter.make({
       channel: "BookTicker",
       wire: "futures.book_ticker",
       note: "when the best price or quantity changed",
-      source: "Gate WebSocket v4, futures, Best ask/bid"
+      source: "Gate WebSocket v4, futures, Best ask/bid subscription"
     },
     {
       channel: "Trades",
@@ -25,19 +25,19 @@ export const gateFutures = ExchangeAdapter.make({
       channel: "Book",
       wire: "futures.obu",
       note: "source obu, the default: 50 levels every 20ms, or 400 every 100ms; snapshots in the stream",
-      source: "Gate WebSocket v4, futures, Order Book V2"
+      source: "Gate WebSocket v4, futures, Order Book V2 API"
     },
     {
       channel: "Book",
       wire: "futures.order_book_update and GET /futures/usdt/order_book",
       note: "source order_book_update: 100 or 50 levels every 100ms, or 20 every 20ms; joined to a REST book",
-      source: "Gate WebSocket v4, futures, Order book update"
+      source: "Gate WebSocket v4, futures, Order book update subscription"
     },
     {
       channel: "Book",
       wire: "futures.order_book",
       note: "source order_book: a whole book of 1, 5, 10, 20, 50 or 100 levels each time",
-      source: "Gate WebSocket v4, futures, Legacy order book"
+      source: "Gate WebSocket v4, futures, Legacy order book subscription"
     },
     {
       channel: "FuturesTicker",
@@ -55,13 +55,13 @@ export const gateFutures = ExchangeAdapter.make({
       channel: "Liquidations",
       wire: "futures.public_liquidates",
       note: "one pair, or all at once; gathered for up to a second",
-      source: "Gate WebSocket v4, futures, Public liquidates API"
+      source: "Gate WebSocket v4, futures, public liquidates order API"
     },
     {
       channel: "ContractStats",
       wire: "futures.contract_stats",
       note: "1m 5m 15m 30m 1h 4h 1d 3d 1w; one interval a pair, for frames do not name theirs",
-      source: "Gate WebSocket v4, futures, Contract stats API"
+      source: "Gate WebSocket v4, futures, Contract Stats API"
     }
   ],
   urls: {
@@ -73,11 +73,11 @@ export const gateFutures = ExchangeAdapter.make({
     }
   },
   silence: {
-    BookTicker: "60 seconds",
+    BookTicker: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Trades: null,
-    Book: "60 seconds",
+    Book: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     // Measured: none to one in 30 s on a quiet contract.
-    FuturesTicker: "2 minutes",
+    FuturesTicker: { floor: "10 seconds", ceiling: "10 minutes", initial: "2 minutes" },
     Kline: null,
     Liquidations: null,
     ContractStats: null

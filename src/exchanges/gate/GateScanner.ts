@@ -371,8 +371,9 @@ export class Scanner {
       case Kind.integer:
         return this.integer(key.field, at)
       case Kind.levels:
-      case Kind.sizedLevels:
-        return this.side(key, at)
+        return this.side(key.field, at)
+      case Kind.result:
+        return this.result(at)
       default:
         return this.rarer(key, at)
     }
@@ -385,8 +386,8 @@ export class Scanner {
       case Kind.signedSize:
       case Kind.signed:
         return this.signed(key, at)
-      case Kind.result:
-        return this.result(at)
+      case Kind.sizedLevels:
+        return this.sizedSide(key.field, at)
       case Kind.flag:
         return this.flag(key.field, at)
       default:
@@ -543,22 +544,46 @@ export class Scanner {
     return this.mark(field, at, wordEnd(this.bytes, at, this.full ? trueWord : falseWord))
   }
 
-  private side(key: Key, at: number): number {
+  private side(field: number, at: number): number {
+    const end = this.emptySide(field, at)
+    return end > 0 ? end : this.mark(field, at, end < 0 ? -1 : this.levels(field, at))
+  }
+
+  private sizedSide(field: number, at: number): number {
+    const end = this.emptySide(field, at)
+    return end > 0 ? end : this.mark(field, at, end < 0 ? -1 : this.sizedLevels(field, at))
+  }
+
+  /** Behind a side without levels, 0 where a list with some begins, -1 for anything else. */
+  private emptySide(field: number, at: number): number {
     const bytes = this.bytes
-    if (bytes[at] === letterN) return this.mark(key.field, at, wordEnd(bytes, at, nullWord))
+    if (bytes[at] === letterN) return this.mark(field, at, wordEnd(bytes, at, nullWord))
     if (bytes[at] !== openBracket) return -1
-    return this.mark(key.field, at, bytes[at + 1] === closeBracket ? at + 2 : this.levels(key, at))
+    return bytes[at + 1] === closeBracket ? this.mark(field, at, at + 2) : 0
   }
 
   /** At least one level. */
-  private levels(key: Key, start: number): number {
-    const { field } = key
+  private levels(field: number, start: number): number {
     const levels: Array<number> = []
     let at = start
     do {
-      at = key.kind === Kind.levels ? this.level(field, levels, at + 1) : this.sizedLevel(field, levels, at + 1)
+      at = this.level(field, levels, at + 1)
       if (at < 0) return -1
     } while (this.bytes[at] === comma)
+    return this.keepSide(field, levels, at)
+  }
+
+  private sizedLevels(field: number, start: number): number {
+    const levels: Array<number> = []
+    let at = start
+    do {
+      at = this.sizedLevel(field, levels, at + 1)
+      if (at < 0) return -1
+    } while (this.bytes[at] === comma)
+    return this.keepSide(field, levels, at)
+  }
+
+  private keepSide(field: number, levels: ReadonlyArray<number>, at: number): number {
     if (field === Field.bid) this.bids = levels
     else this.asks = levels
     return this.bytes[at] === closeBracket ? at + 1 : -1

@@ -12,7 +12,7 @@ export const gateSpot = ExchangeAdapter.make({
   ...shared(GateProduct.spot),
   id: "gate-spot",
   name: "Gate spot",
-  channels: new Set(["BookTicker", "Trades", "Book"] as const),
+  channels: GateProduct.spotChannels,
   coverage: [
     {
       channel: "BookTicker",
@@ -43,6 +43,18 @@ export const gateSpot = ExchangeAdapter.make({
       wire: "spot.order_book",
       note: "source order_book: a whole book of 5, 10, 20, 30, 50 or 100 levels every 100ms or 1000ms",
       source: "Gate WebSocket v4, spot, Limited-Level Full Order Book Snapshot"
+    },
+    {
+      channel: "Ticker",
+      wire: "spot.tickers",
+      note: "every second; the last 24 hours",
+      source: "Gate WebSocket v4, spot, Tickers Channel"
+    },
+    {
+      channel: "Kline",
+      wire: "spot.candlesticks",
+      note: "every 2 s; 10s 30s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 1w 30d; the closing frame may be missing",
+      source: "Gate WebSocket v4, spot, Candlesticks Channel"
     }
   ],
   urls: {
@@ -53,10 +65,10 @@ export const gateSpot = ExchangeAdapter.make({
   silence: {
     // All are pushed on change only, and many pairs are quiet: a pushed book was measured to be 40 s old. A minute
     // finds the streams that Gate confirms and never sends, at the price of one request a minute on a dead pair.
-    BookTicker: "60 seconds",
+    BookTicker: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Trades: null,
-    Book: "60 seconds",
-    Ticker: "60 seconds",
+    Book: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
+    Ticker: { floor: "10 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Kline: null
   }
 })

@@ -37,7 +37,7 @@ const candlePattern = /^(\d{1,3}[a-z])_(mark_|index_)?(.+)$/u
 
 // ---- Shapes, for the generic decoder ----
 
-/** `JSON.parse` that keeps whole numbers above 2^53 - 1 exact, as bigint. Throws what `JSON.parse` throws. */
+/** `JSON.parse` that keeps whole numbers beyond 2^53 - 1 exact, as bigint, also negative ones. Throws what `JSON.parse` throws. */
 export const parseJson = (text: string): unknown =>
   // The reviver costs several times the parse: only where a long run of digits shows that it may be needed.
   /\d{16}/.test(text) ? (JSON.parse as ParseWithSource)(text, keepExact) : JSON.parse(text)
@@ -47,7 +47,7 @@ type ParseWithSource = (text: string, reviver: typeof keepExact) => unknown
 
 const keepExact = (_key: string, value: unknown, context: { readonly source?: string }): unknown => {
   if (typeof value !== "number" || Number.isSafeInteger(value) || context.source === undefined) return value
-  return /^\d+$/.test(context.source) ? BigInt(context.source) : value
+  return /^-?\d+$/.test(context.source) ? BigInt(context.source) : value
 }
 
 /** An id or version: a JSON integer, or its digits as text. */

@@ -17,7 +17,8 @@ import type {
   Peer,
   World,
   WorldInterval,
-  WorldMarket
+  WorldMarket,
+  WorldTicker
 } from "../../ExchangeDialect.ts"
 import { jsonObject, quotas, repeating, textList, watchdog, windowOf } from "../../ExchangeDialect.ts"
 import * as Frames from "./MexcFramesDialect.ts"
@@ -96,18 +97,35 @@ const limitDepth: Channel = (topic, [symbol = "", levels = "", ...rest], markets
     }).stop
 }
 
-/** `spot@public.bookTicker.batch.v3.api.pb@BTCUSDT`: on change, how often is unconfirmed. */
+/** Most tickers of a batch, the newest ones. */
+const batchLimit = 16
+
+/** `spot@public.bookTicker.batch.v3.api.pb@BTCUSDT`: on change, how often and of how many is unconfirmed; newest last. */
 const batch: Channel = (topic, [symbol = "", ...rest], markets) => {
   const market = markets.get(symbol)
   if (market === undefined || rest.length > 0) return null
   const envelope = Frames.envelope(topic, symbol)
-  return (world, _peer, push) =>
-    world.watch({
-      _tag: "Ticker",
-      pair: market.pair,
-      everyMillis: 100,
-      listener: (ticker) => push(Frames.batchFrame(envelope, world.now(), ticker), 1)
-    }).stop
+  return (world, _peer, push) => {
+    let waiting: ReadonlyArray<WorldTicker> = []
+    let sent = 0
+    const wait = (ticker: WorldTicker): void => {
+      if (ticker.version > (waiting.at(-1)?.version ?? sent)) waiting = [...waiting.slice(1 - batchLimit), ticker]
+    }
+    const send = (ticker: WorldTicker): void => {
+      wait(ticker)
+      sent = ticker.version
+      if (waiting.length > 0) push(Frames.batchFrame(envelope, world.now(), waiting), waiting.length)
+      waiting = []
+    }
+    const { pair } = market
+    const watches = [
+      world.watch({ _tag: "Ticker", pair, everyMillis: 0, listener: wait }),
+      world.watch({ _tag: "Ticker", pair, everyMillis: 100, listener: send })
+    ]
+    return () => {
+      for (const { stop } of watches) stop()
+    }
+  }
 }
 
 const minute = 60_000

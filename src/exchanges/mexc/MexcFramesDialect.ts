@@ -221,13 +221,16 @@ const writeMiniTicker = ({ high, low, price, quantity, rate, symbol, volume, zon
   fields.forEach((text, index) => writeText((index + 2) * 8 + 2, trimmed(text)))
 }
 
-/** PublicBookTickerBatchV3Api, of one item. */
-const writeBatch = (ticker: WorldTicker): void => {
-  const mark = begin(0x0a)
-  writeBest(ticker)
-  finish(mark)
-  writeText(0x12, String(ticker.version))
-  writeInteger(0x18, ticker.time)
+/** PublicBookTickerBatchV3Api: all have the version and the time of the last one. Never of none. */
+const writeBatch = (tickers: ReadonlyArray<WorldTicker>): void => {
+  for (const ticker of tickers) {
+    const mark = begin(0x0a)
+    writeBest(ticker)
+    finish(mark)
+  }
+  const { time, version } = tickers.at(-1)!
+  writeText(0x12, String(version))
+  writeInteger(0x18, time)
 }
 
 /** PublicLimitDepthsV3Api. */
@@ -261,8 +264,8 @@ const framed = (of: Envelope, time: number, field: number, write: () => void): U
 export const bookTickerFrame = (of: Envelope, time: number, ticker: WorldTicker): Uint8Array =>
   framed(of, time, bodies.bookTicker, () => writeTicker(ticker))
 
-export const batchFrame = (of: Envelope, time: number, ticker: WorldTicker): Uint8Array =>
-  framed(of, time, bodies.bookTickerBatch, () => writeBatch(ticker))
+export const batchFrame = (of: Envelope, time: number, tickers: ReadonlyArray<WorldTicker>): Uint8Array =>
+  framed(of, time, bodies.bookTickerBatch, () => writeBatch(tickers))
 
 export const dealsFrame = (
   of: Envelope,

@@ -114,14 +114,14 @@ export const mexcSpot = ExchangeAdapter.make({
   },
   silence: {
     // The ticker comes every interval, changed or not (measured at 10ms): 10 s are 100 of the slowest intervals.
-    BookTicker: "10 seconds",
+    BookTicker: { floor: "4 seconds", ceiling: "60 seconds", initial: "10 seconds" },
     // A quiet market has no trades.
     Trades: null,
     // A book sends nothing while nothing changes. The server itself takes a minute without data for a dead connection.
-    Book: "60 seconds",
+    Book: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     // Pushed every 3 s and every second, whether on quiet markets too is not known.
-    Ticker: "60 seconds",
-    Kline: "60 seconds"
+    Ticker: { floor: "10 seconds", ceiling: "10 minutes", initial: "60 seconds" },
+    Kline: { floor: "10 seconds", ceiling: "10 minutes", initial: "60 seconds" }
   },
   limits: MexcRequests.limits,
   makeRest: MexcRest.make

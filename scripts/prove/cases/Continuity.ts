@@ -1,0 +1,232 @@
+/** Streams that do not break: connections that are replaced, and sockets that are lost where there is another. */
+import { Effect, Random } from "effect"
+import type { Scope } from "effect"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
+import type { ExchangeError } from "../../../src/ExchangeError.ts"
+import type { RedundantOptions } from "../../../src/ExchangeFactory.ts"
+import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
+import { Simulator } from "../../../src/simulator/Simulator.ts"
+import type { Services, Subject } from "../../../test/suites/Exchange.ts"
+import * as Exchange from "../../../test/suites/Exchange.ts"
+import { subjects } from "../../../test/suites/Subjects.ts"
+import type { Tally } from "../Continuity.ts"
+import * as Continuity from "../Continuity.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import type { Draws } from "../Virtual.ts"
+import * as Virtual from "../Virtual.ts"
+
+const pairsOf = ({ adapter }: Subject): readonly [TradingPair, TradingPair] =>
+  adapter.kind === "swap" ? ["BTC/USDT:USDT", "ETH/USDT:USDT"] : ["BTC/USDT", "ETH/USDT"]
+
+const market = { rate: 40, tradeRate: 20, limits: "off" } as const
+
+/** Nothing is subscribed anew for a silence of the market. */
+const patient = { staleAfter: null, silence: {} } as const
+
+interface Found {
+  readonly tally: Tally
+  readonly dialled: number
+  readonly duplicates: number
+  readonly reconnects: number
+  /** Topics whose events do not add up. */
+  readonly unbalanced: ReadonlyArray<string>
+  readonly alone: number
+  readonly headStart: number
+}
+
+/** Disturbs for a while, then lets everything come to rest and looks at what came. */
+const observed = (
+  subject: Subject,
+  dialled: () => number,
+  disturb: Effect.Effect<void, Error, Services>,
+  rest: number
+): Effect.Effect<Found, ExchangeError | Error, Services | Scope.Scope> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const simulator = yield* Simulator
+    const tally = yield* Continuity.watch(subject.adapter, pairsOf(subject))
+    yield* Effect.sleep(rest)
+    yield* disturb
+    yield* simulator.inject({ _tag: "Silence" })
+    yield* Effect.sleep(rest)
+    const { duplicates, lanes, reconnects, topics } = yield* websocket.performance
+    return {
+      tally,
+      dialled: dialled(),
+      duplicates,
+      reconnects,
+      unbalanced: topics.filter((topic) => Continuity.imbalance(topic) !== 0).map(({ topic }) => topic),
+      alone: lanes.reduce((sum, { alone }) => sum + alone, 0),
+      headStart: Math.max(0, ...lanes.map(({ headStart }) => headStart.p95))
+    }
+  })
+
+const say = ({ dialled, duplicates, tally, unbalanced }: Found): string =>
+  `${dialled} sockets, ${tally.data} events, ${duplicates} dropped as copies, ${tally.gaps} gaps, ${tally.repeated} twice, ` +
+  `${tally.missing} missing, ${tally.wrongBooks} of ${tally.books} book states wrong, ${unbalanced.length} topics unbalanced`
+
+const isWhole = ({ tally, unbalanced }: Found): boolean =>
+  tally.data > 0 && tally.books > 0 && unbalanced.length === 0 &&
+  tally.gaps + tally.repeated + tally.missing + tally.wrongBooks === 0
+
+interface Run {
+  readonly subject: Subject
+  readonly seed: number
+  readonly mode: Exchange.Mode
+  readonly options: RedundantOptions
+  readonly disturb: (sockets: ReturnType<typeof Continuity.makeSockets>) => Effect.Effect<void, Error, Services>
+}
+
+const run = ({ disturb, mode, options, seed, subject }: Run): Effect.Effect<Found, ExchangeError | Error> => {
+  const sockets = Continuity.makeSockets()
+  const simulator = { pairs: pairsOf(subject), seed, ...market }
+  // Until all are in step, and until what waited has been taken.
+  const body = observed(subject, sockets.dialled, disturb(sockets), mode.name === "memory" ? 4_000 : 3_300)
+  const layer = mode.layer(subject, simulator, { ...patient, through: sockets.through, ...options })
+  return mode.name === "memory"
+    ? Virtual.over(layer, seed, body)
+    : Exchange.withExchange(mode, layer, body).pipe(Random.withSeed(seed))
+}
+
+/** Virtual minutes, each run of at most nine: a clock of the tests goes no further. */
+const minutesOf = (proof: Proof, quick: number, full: number): ReadonlyArray<number> => {
+  const minutes = Proofs.sizeOf(proof, quick, full)
+  return Array.from({ length: Math.ceil(minutes / 9) }, (_, index) => Math.min(9, minutes - index * 9))
+}
+
+const judge = (proof: Proof, promise: string, found: Found): void => {
+  proof.check(promise, isWhole(found), say(found))
+}
+
+/** All exchanges at once, for real time passes for all. */
+const overPorts = Effect.fnUntraced(function*(proof: Proof, runOf: (subject: Subject) => Run) {
+  const found = yield* Effect.forEach(subjects, (subject) => run(runOf(subject)), { concurrency: "unbounded" })
+  for (const [index, each] of found.entries()) {
+    const { id } = subjects[index]!.adapter
+    judge(proof, `${id} over loopback: the same`, each)
+    proof.figure(`${id}_loopback_head_start_p95_ms`, each.headStart)
+  }
+})
+
+// ---- rotation -------------------------------------------------------------------------------------------------------
+
+/** Announcements of the exchange on top of ages; every few seconds. */
+const announce = (draws: Draws, millis: number): Effect.Effect<void, Error, Services> =>
+  Effect.gen(function*() {
+    const simulator = yield* Simulator
+    for (let passed = 0; passed < millis;) {
+      const pause = 2_000 + Virtual.below(draws, 8_000)
+      yield* Effect.sleep(pause)
+      passed += pause
+      yield* simulator.inject({ _tag: "UpgradeNotice" })
+    }
+  })
+
+const rotated = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
+  const { id } = subject.adapter
+  const minutes = minutesOf(proof, 1, 60)
+  for (const [index, length] of minutes.entries()) {
+    const seed = proof.seed + index
+    const draws = yield* Virtual.draws(seed, `rotation ${id}`)
+    const found = yield* run({
+      subject,
+      seed,
+      mode: Exchange.memory,
+      options: { rotateAfter: "7 seconds" },
+      disturb: () => announce(draws, length * 60_000)
+    })
+    judge(
+      proof,
+      `${id}: sockets replaced every few seconds for ${length} min lose nothing, repeat nothing, no gap`,
+      found
+    )
+    proof.check(
+      `${id}: they were replaced, none was lost`,
+      found.dialled >= 8 * length && found.reconnects === 0,
+      say(found)
+    )
+  }
+})
+
+export const rotation: Case = {
+  name: "rotation",
+  proves:
+    "Sockets that are replaced every few seconds, by age and on the exchange's notice, lose no event, repeat none and bring no gap; every book state is the exchange's, the ledger exact",
+  run: Effect.fnUntraced(function*(proof) {
+    for (const subject of subjects) yield* rotated(proof, subject)
+    yield* overPorts(proof, (subject) => ({
+      subject,
+      seed: proof.seed,
+      mode: Exchange.ports,
+      options: { rotateAfter: "2 seconds" },
+      disturb: () => Effect.sleep(proof.quick ? 3_000 : 60_000)
+    }))
+  })
+}
+
+// ---- redundancy -----------------------------------------------------------------------------------------------------
+
+/** Ends one of the sockets every `least` to twice `least` ms, long enough for all to be in step again. */
+const kill = (
+  sockets: ReturnType<typeof Continuity.makeSockets>,
+  draws: Draws,
+  connections: number,
+  millis: number,
+  least: number
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let passed = 0; passed < millis;) {
+      if (sockets.open.length === connections) yield* sockets.end(Virtual.below(draws, connections))
+      const pause = least + Virtual.below(draws, least)
+      yield* Effect.sleep(pause)
+      passed += pause
+    }
+  })
+
+const killed = Effect.fnUntraced(function*(proof: Proof, subject: Subject, connections: number) {
+  const { id } = subject.adapter
+  const minutes = minutesOf(proof, 1, 60)
+  for (const [index, length] of minutes.entries()) {
+    const seed = proof.seed + index
+    const draws = yield* Virtual.draws(seed, `redundancy ${id} ${connections}`)
+    const found = yield* run({
+      subject,
+      seed,
+      mode: Exchange.memory,
+      options: { connections, rotateAfter: "20 seconds" },
+      disturb: (sockets) => kill(sockets, draws, connections, length * 60_000, 4_000)
+    })
+    judge(
+      proof,
+      `${id}, ${connections} sockets: one ended every few seconds for ${length} min, others replaced: nothing is noticed`,
+      found
+    )
+    proof.check(
+      `${id}, ${connections} sockets: they ended`,
+      found.reconnects >= 6 * length,
+      `${found.reconnects} ended`
+    )
+    proof.figure(`${id}_${connections}_alone`, found.alone)
+  }
+})
+
+export const redundancy: Case = {
+  name: "redundancy",
+  proves:
+    "With every topic on two or three sockets, ending or replacing any one of them every few seconds is not noticed: no gap, nothing lost, nothing twice, every book state the exchange's, the ledger exact",
+  run: Effect.fnUntraced(function*(proof) {
+    for (const subject of subjects) {
+      yield* killed(proof, subject, 2)
+      if (!proof.quick) yield* killed(proof, subject, 3)
+    }
+    const draws = yield* Virtual.draws(proof.seed, "redundancy ports")
+    yield* overPorts(proof, (subject) => ({
+      subject,
+      seed: proof.seed,
+      mode: Exchange.ports,
+      options: { connections: 2 },
+      disturb: (sockets) => kill(sockets, draws, 2, proof.quick ? 3_300 : 60_000, 3_300)
+    }))
+  })
+}

@@ -1,0 +1,108 @@
+/** How long one topic may be silent, and whether the alarms about it were false. */
+import { Duration } from "effect"
+import type { MarketEvent } from "../domain/Market.ts"
+import type { Sequence } from "../domain/Sequence.ts"
+import type { BookRecipe, SilenceBound, SilenceBounds } from "../ExchangeAdapter.ts"
+import type { ArrivalBounds } from "./ArrivalModel.ts"
+import { ArrivalModel, defaultFactor } from "./ArrivalModel.ts"
+import * as Continuity from "./Continuity.ts"
+
+/** ms, or what a learned bound keeps to. */
+export type SilencePolicy = number | ArrivalBounds
+
+const isLearned = (bound: SilenceBound): bound is Exclude<SilenceBound, Duration.Input> =>
+  typeof bound === "object" && "floor" in bound
+
+export const policyOf = (bound: SilenceBound): SilencePolicy => {
+  if (!isLearned(bound)) return Duration.toMillis(bound)
+  const floor = Duration.toMillis(bound.floor)
+  const ceiling = Math.max(floor, Duration.toMillis(bound.ceiling))
+  const initial = bound.initial === undefined ? ceiling : Math.min(ceiling, Duration.toMillis(bound.initial))
+  return { floor, ceiling, initial, factor: bound.factor ?? defaultFactor }
+}
+
+/** Of each channel that has a bound. */
+export const policiesOf = (bounds: SilenceBounds): ReadonlyMap<string, SilencePolicy> =>
+  new Map(
+    Object.entries(bounds).flatMap(([tag, bound]) => bound === null ? [] : [[tag, policyOf(bound)] as const])
+  )
+
+/** This much later than it was due, a look shows that the process did not run: nothing could be read either. */
+const asleepMillis = 1_000
+
+/** Since when the process has been running, as far as silence is concerned. */
+export class Wakefulness {
+  readonly #interval: number
+  #lookedAt: number
+  /** ms; 0: from the beginning. */
+  since = 0
+
+  /** `interval`: how often it looks, ms. */
+  constructor(interval: number, at: number) {
+    this.#interval = interval
+    this.#lookedAt = at
+  }
+
+  look(at: number): void {
+    if (at - this.#lookedAt > this.#interval + asleepMillis) this.since = at
+    this.#lookedAt = at
+  }
+}
+
+/** What stood when the topic was subscribed anew for being silent. */
+interface Alarm {
+  /** Null when nothing had come. */
+  readonly before: MarketEvent | null
+  /** Up to which its book was in sync; null when it was not, or is none. */
+  readonly last: Sequence | null
+}
+
+export class SilenceWatch {
+  readonly #fixed: number
+  readonly #model: ArrivalModel | null
+  readonly #recipe: BookRecipe | null
+  readonly #onFalseAlarm: () => void
+  #before: MarketEvent | null = null
+  #alarm: Alarm | null = null
+
+  constructor(policy: SilencePolicy, recipe: BookRecipe | null, onFalseAlarm: () => void) {
+    this.#fixed = typeof policy === "number" ? policy : 0
+    this.#model = typeof policy === "number" ? null : new ArrivalModel(policy)
+    this.#recipe = recipe
+    this.#onFalseAlarm = onFalseAlarm
+  }
+
+  /** How long it may be silent, ms. */
+  get bound(): number {
+    return this.#model === null ? this.#fixed : this.#model.bound
+  }
+
+  /** Part of the hot path. */
+  onEvent(event: MarketEvent): void {
+    if (this.#alarm !== null) this.#judge(this.#alarm, event)
+    this.#before = event
+    if (this.#model !== null) this.#model.arrived(event.receivedAt)
+  }
+
+  /** It was silent for too long and is subscribed anew. What comes next tells whether it had to be. */
+  alarmed(last: Sequence | null): void {
+    if (this.#before !== null || last !== null) this.#alarm ??= { before: this.#before, last }
+  }
+
+  /** What comes next does not go on from what came last. */
+  pause(): void {
+    this.#model?.pause()
+  }
+
+  #judge({ before, last }: Alarm, event: MarketEvent): void {
+    this.#alarm = null
+    const gap = before === null ? 0 : event.receivedAt - before.receivedAt
+    const continuity = Continuity.between(before, last, event, this.#recipe)
+    if (continuity === "whole") {
+      this.#onFalseAlarm()
+      this.#model?.learn(gap)
+    } else if (continuity === "unknown") {
+      this.#model?.suspect(gap)
+    }
+  }
+}
