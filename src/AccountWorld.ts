@@ -226,4 +226,7 @@ export interface AccountWorld {
   readonly find: (apiKey: string) => { readonly key: WorldKey; readonly account: WorldAccount } | null
 }
 
+/** An exchange without accounts. */
+export const noAccounts: AccountWorld = { find: () => null }
+
 export const isRefusal = (result: unknown): result is WorldRefusal => typeof result === "string"

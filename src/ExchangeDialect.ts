@@ -3,6 +3,7 @@
  * exchange's documents on its own and imports nothing of its adapter, so that two readings meet on the wire.
  */
 import { DateTime } from "effect"
+import type { AccountWorld } from "./AccountWorld.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
 import type { KlinePrice } from "./domain/Market.ts"
 
@@ -224,7 +225,7 @@ export type Watch =
     readonly listener: (stats: WorldContractStats) => void
   }
 
-/** One simulated exchange's markets. */
+/** One simulated exchange: its markets and its accounts. */
 export interface World {
   /** ms. */
   readonly now: () => number
@@ -233,6 +234,7 @@ export interface World {
    * Starts at the state of the call: for `Depth`, returns the book (within the window) that the first delta follows.
    */
   readonly watch: (watch: Watch) => { readonly book: WorldBook; readonly stop: () => void }
+  readonly accounts: AccountWorld
   /** The reason when a fault says that this topic must be refused, else null. */
   readonly refuses: (topic: string) => string | null
 }
@@ -246,6 +248,10 @@ export type About =
 export interface Peer {
   /** Of the handshake, names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** Of the handshake's URL. */
+  readonly query: ReadonlyMap<string, string>
+  /** The client's IP address. */
+  readonly address: string
   readonly send: (frame: string | Uint8Array, about: About) => void
   /** 1006 drops the socket without a close frame. */
   readonly close: (code: number, reason: string) => void
@@ -271,6 +277,10 @@ export interface DialectRequest {
   /** Without query, below the exchange's REST base. */
   readonly path: string
   readonly query: ReadonlyMap<string, string>
+  /** The query as it came, without `?`: what is signed. */
+  readonly search: string
+  /** The client's IP address. */
+  readonly address: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string

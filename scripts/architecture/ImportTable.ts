@@ -41,8 +41,8 @@ export const table: Readonly<Record<string, Row>> = {
   ExchangeError: { may: ["domain"] },
   services: { may: ["domain", "ExchangeError"] },
   RestClient: { may: ["domain", "ExchangeError"] },
-  ExchangeDialect: { may: ["domain", "ExchangeError"] },
   AccountWorld: { may: ["domain"] },
+  ExchangeDialect: { may: ["domain", "ExchangeError", "AccountWorld"] },
   connection: { may: ["self", "domain", "ExchangeError"] },
   ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
   AccountAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeAdapter", "services"] },
@@ -52,7 +52,7 @@ export const table: Readonly<Record<string, Row>> = {
   },
   exchanges: {
     may: ["self", "domain", "ExchangeError", "ExchangeAdapter", "AccountAdapter", "RestClient"],
-    mayTypes: ["connection"]
+    mayTypes: ["connection", "services"]
   },
   dialect: { may: ["self", "domain", "ExchangeDialect", "AccountWorld"] },
   "exchanges/index": { may: ["exchanges"] },

@@ -2,6 +2,7 @@
  * What is sent, deterministically: 100 markets, 20 variants of a frame each, made by the simulator's dialects so that the
  * bytes are those of the exchange. Versions of books are placeholders that the server overwrites.
  */
+import { noAccounts } from "../../src/AccountWorld.ts"
 import type { ChannelChoice } from "../../src/domain/Channel.ts"
 import { forPair } from "../../src/domain/Channel.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
@@ -228,6 +229,7 @@ export const makeWorld = (
       hooks.onWatch?.(watch)
       return { book: book(pairs.indexOf(watch.pair), gridLevels), stop: () => {} }
     },
+    accounts: noAccounts,
     refuses: () => null
   }
 }
@@ -315,6 +317,8 @@ export const templates = (of: Case, stamped = false): ReadonlyMap<string, Readon
   const last = String(stamped ? stampPlaceholder : placeholders.last)
   const connection = of.dialect.connect(world, {
     headers: {},
+    query: new Map(),
+    address: "127.0.0.1",
     send: (payload) => {
       const { frame, payloadStart } = framed(payload)
       sent.push({

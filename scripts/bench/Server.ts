@@ -216,6 +216,8 @@ const onHttp = (request: IncomingMessage, response: ServerResponse): void => {
       method: "GET",
       path: url.pathname.slice(current.dialect.restPath.length),
       query: new Map(url.searchParams),
+      search: url.search.slice(1),
+      address: "127.0.0.1",
       headers: {},
       body: ""
     },
@@ -230,6 +232,8 @@ const onConnection = (webSocket: WebSocket, request: IncomingMessage): void => {
   socket.setNoDelay(true)
   const dialect = current.dialect.connect(world, {
     headers: {},
+    query: new Map(),
+    address: "127.0.0.1",
     send: (frame) => webSocket.send(frame),
     close: () => webSocket.close(),
     after: () => () => {}

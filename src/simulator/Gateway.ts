@@ -38,6 +38,8 @@ export interface GatewayRequest {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** The client's IP address. */
+  readonly address: string
 }
 
 export const adminPath = "/_simulator"
@@ -100,6 +102,8 @@ export const request = (engine: Engine, control: Control, incoming: GatewayReque
     method: incoming.method,
     path: below.slice(base.length),
     query: new Map(incoming.url.searchParams),
+    search: incoming.url.search.slice(1),
+    address: incoming.address,
     headers: incoming.headers,
     body: incoming.body
   }

@@ -20,6 +20,9 @@ export interface Transport {
   readonly freeze: () => void
 }
 
+/** How a client came. */
+export type Handshake = Pick<Peer, "headers" | "query" | "address">
+
 /** What a connection needs of its exchange. */
 export interface Host {
   readonly counts: ExchangeCounts
@@ -79,11 +82,11 @@ export class SimulatedConnection implements Owner {
 
   readonly #peer: Peer
 
-  constructor(host: Host, transport: Transport, headers: Readonly<Record<string, string>>) {
+  constructor(host: Host, transport: Transport, handshake: Handshake) {
     this.openedAt = host.elapsed()
     this.#host = host
     this.#transport = transport
-    this.#peer = this.#makePeer(headers)
+    this.#peer = this.#makePeer(handshake)
   }
 
   /** Lets the dialect take the connection over. */
@@ -206,9 +209,9 @@ export class SimulatedConnection implements Owner {
     this.end("closedByExchange", 1011, "the simulated exchange has failed")
   }
 
-  #makePeer(headers: Readonly<Record<string, string>>): Peer {
+  #makePeer(handshake: Handshake): Peer {
     return {
-      headers,
+      ...handshake,
       send: (frame, about) => this.#send(frame, about),
       close: (code, reason) => {
         if (this.#delayed.length === 0) this.end("closedByExchange", code, reason)

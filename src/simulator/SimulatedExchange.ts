@@ -6,7 +6,7 @@ import type { ActiveFault, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
 import * as Counts from "./Counts.ts"
 import type { ExchangeCounts, TopicCounts } from "./Counts.ts"
 import { SimulatedConnection } from "./SimulatedConnection.ts"
-import type { Host, Transport } from "./SimulatedConnection.ts"
+import type { Handshake, Host, Transport } from "./SimulatedConnection.ts"
 import type { SteppedMarket } from "./SteppedMarket.ts"
 import { ExchangeWorld } from "./World.ts"
 
@@ -134,9 +134,8 @@ export class SimulatedExchange implements Host {
     return refusal?.fault ?? null
   }
 
-  /** `headers` are those of the handshake, names in lower case. */
-  accept(transport: Transport, headers: Readonly<Record<string, string>> = {}): SimulatedConnection {
-    const connection = new SimulatedConnection(this, transport, headers)
+  accept(transport: Transport, handshake: Handshake): SimulatedConnection {
+    const connection = new SimulatedConnection(this, transport, handshake)
     this.connections.add(connection)
     this.counts.connections.accepted++
     this.counts.connections.open++

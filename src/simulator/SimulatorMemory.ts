@@ -9,6 +9,9 @@ import type { Control, Reachable } from "./Gateway.ts"
 
 const host = "simulator.memory"
 
+/** Of every client. */
+const loopback = "127.0.0.1"
+
 const connect = (
   engine: Engine,
   url: string,
@@ -17,7 +20,7 @@ const connect = (
 ): MemorySocket | MemoryRefusal => {
   const address = URL.canParse(url) ? new URL(url) : null
   const exchange = address?.host === host ? Gateway.websocketAt(engine, address.pathname) : null
-  if (exchange === null) return { refused: `nobody listens at ${url}` }
+  if (address === null || exchange === null) return { refused: `nobody listens at ${url}` }
   const refusal = exchange.dial()
   if (refusal !== null) return { refused: Gateway.refusalText(refusal.status ?? 503) }
   // The connection says nothing and hears nothing once it is over.
@@ -28,7 +31,7 @@ const connect = (
     },
     close: (code, reason) => client.onClose(code, reason),
     freeze: () => {}
-  }, headers)
+  }, { headers, query: new Map(address.searchParams), address: loopback })
   return {
     send: (frame) => connection.receive(frame),
     close: (code, reason) => connection.end("closedByClient", code, reason)
@@ -52,7 +55,7 @@ export const make = (
     request: ({ method, url, headers, body }) =>
       URL.canParse(url) && new URL(url).host === host
         ? Effect.filterOrFail(
-          Gateway.request(engine, control, { method, url: new URL(url), headers, body }),
+          Gateway.request(engine, control, { method, url: new URL(url), headers, body, address: loopback }),
           (response) => !Gateway.isReset(response),
           () => ({ refused: Gateway.resetText })
         )

@@ -42,6 +42,9 @@ const readBody = (request: IncomingMessage): Effect.Effect<string | null> =>
 const headersOf = (request: IncomingMessage): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]))
 
+/** An IPv4 client of an IPv6 socket has its IPv4 address. */
+const addressOf = ({ socket }: IncomingMessage): string => (socket.remoteAddress ?? "").replace(/^::ffff:/u, "")
+
 /** The host does not matter here. Null when a proxy is addressed. */
 const urlOf = ({ url = "" }: IncomingMessage): URL | null =>
   url.startsWith("/") ? new URL(`http://simulator${url}`) : null
@@ -53,7 +56,13 @@ const answer = (engine: Engine, control: Control, request: IncomingMessage): Eff
     const url = urlOf(request)
     return body === null || url === null
       ? Effect.succeed(badRequest)
-      : Gateway.request(engine, control, { method: request.method!, url, headers: headersOf(request), body })
+      : Gateway.request(engine, control, {
+        method: request.method!,
+        url,
+        headers: headersOf(request),
+        body,
+        address: addressOf(request)
+      })
   })
 
 const write = (response: ServerResponse, answer: DialectResponse): void => {
@@ -142,13 +151,19 @@ const makeUpgrade = (engine: Engine, { compression, maxBufferedBytes }: ServerSe
     // Until the handshake is done nobody else listens; a client that breaks it off needs no answer.
     const ignore = (): void => {}
     socket.on("error", ignore)
-    const exchange = Gateway.websocketAt(engine, urlOf(request)?.pathname ?? "")
-    if (exchange === null) return refuse(socket, 404)
+    const url = urlOf(request)
+    const exchange = Gateway.websocketAt(engine, url?.pathname ?? "")
+    if (url === null || exchange === null) return refuse(socket, 404)
     const refusal = exchange.dial()
     if (refusal !== null) return refuse(socket, refusal.status ?? 503)
     websockets.handleUpgrade(request, socket, head, (client) => {
       socket.off("error", ignore)
-      listenTo(client, exchange.accept(transportOf(client, socket, corks, maxBufferedBytes), headersOf(request)))
+      const handshake = {
+        headers: headersOf(request),
+        query: new Map(url.searchParams),
+        address: addressOf(request)
+      }
+      listenTo(client, exchange.accept(transportOf(client, socket, corks, maxBufferedBytes), handshake))
     })
   }
 }

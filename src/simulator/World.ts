@@ -1,4 +1,5 @@
 /** One exchange's markets as its dialect sees them: books, and what can be watched of them. */
+import { noAccounts } from "../AccountWorld.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { Watch, World, WorldBook, WorldMarket, WorldSwap } from "../ExchangeDialect.ts"
 import { MarketFeed } from "./MarketFeed.ts"
@@ -55,6 +56,7 @@ export class ExchangeWorld {
       now: () => options.now() + options.skew(),
       markets: new Map([...this.#feeds].map(([pair, feed]) => [pair, this.#view(feed)])),
       watch: this.#watch,
+      accounts: noAccounts,
       refuses: options.refuses
     }
   }

@@ -11,14 +11,12 @@ export const frames = (
   ...dialect,
   connect: (world, peer, options) => {
     const changed: Peer = {
-      headers: peer.headers,
+      ...peer,
       send: (frame, about) => {
         const result = change(frame, about)
         const list = result === null ? [] : Array.isArray(result) ? result as ReadonlyArray<Frame> : [result as Frame]
         for (const one of list) peer.send(one, about)
-      },
-      close: (code, reason) => peer.close(code, reason),
-      after: (millis, run) => peer.after(millis, run)
+      }
     }
     return dialect.connect(world, changed, options)
   }

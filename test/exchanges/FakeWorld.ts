@@ -1,4 +1,5 @@
 /** A world and a peer whose clock and data the test moves by hand. */
+import { noAccounts } from "../../src/AccountWorld.ts"
 import { partsOf, type TradingPair } from "../../src/domain/Instrument.ts"
 import type {
   About,
@@ -112,6 +113,7 @@ export class FakeWorld {
         }
       }
     },
+    accounts: noAccounts,
     refuses: (topic) => this.refused.get(topic) ?? null
   }
 
@@ -176,7 +178,15 @@ export class FakeWorld {
     headers: Readonly<Record<string, string>> = {}
   ): DialectResponse {
     return dialect.onHttp(
-      { method, path, query: new Map(Object.entries(query)), headers, body: "" },
+      {
+        method,
+        path,
+        query: new Map(Object.entries(query)),
+        search: new URLSearchParams(query).toString(),
+        address: "127.0.0.1",
+        headers,
+        body: ""
+      },
       this.world,
       options
     )
@@ -201,6 +211,8 @@ export class FakeClient {
     this.#world = world
     const peer: Peer = {
       headers,
+      query: new Map(),
+      address: "127.0.0.1",
       send: (frame, about) => {
         if (this.closed !== null) return
         this.sent.push({ frame, about })

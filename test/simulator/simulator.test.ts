@@ -981,7 +981,7 @@ describe("faults", () => {
       },
       close: (code) => closes.push(code),
       freeze: () => {}
-    })
+    }, { headers: {}, query: new Map(), address: "127.0.0.1" })
     engine.inject({ _tag: "Duplicate" }, { nextDoubleUnsafe: () => 0 })
     connection.receive(JSON.stringify({ op: "sub", topic: "tickers:BTC_USDT:10" }))
     connection.receive(JSON.stringify({ op: "ping" }))
