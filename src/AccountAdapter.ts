@@ -10,8 +10,8 @@ import type { AccountEvent, Balance, Fill, MarginMode, Order, Position, Side, Ti
 import type * as Decimal from "./domain/Decimal.ts"
 import type { Instrument, InstrumentOf, TradingPair } from "./domain/Instrument.ts"
 import type { PrivateTag } from "./domain/PrivateChannel.ts"
-import type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeAdapter.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
+import type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeProtocol.ts"
 import type { Ability, Rejection } from "./OrderEntry.ts"
 import type { Use } from "./RateLimits.ts"
 
@@ -210,11 +210,16 @@ export interface AccountCoverage {
   readonly source: string
 }
 
+/** The signed readings that are no commands. */
+export type AccountRead = "balances" | "fills" | "listenKey" | "openOrders" | "positions" | "userId"
+
 export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag> {
   readonly algorithm: Algorithm
   readonly channels: ReadonlySet<Tags>
   readonly coverage: ReadonlyArray<AccountCoverage>
   readonly makeCalls: (options: AccountRestOptions) => AccountCalls
+  /** What a reading uses of the exchange's limits for this account; nothing when left out. */
+  readonly uses?: ((read: AccountRead) => ReadonlyArray<Use>) | undefined
   /** Whether fills and open orders are looked up by pair only, so that what is not named is not covered (MEXC). */
   readonly needsPair: boolean
   readonly stream: PrivateStream

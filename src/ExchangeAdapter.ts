@@ -4,12 +4,17 @@
  */
 import type { Duration, Effect } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import type { AccountAdapter } from "./AccountAdapter.ts"
 import type { Endpoint, OutFrame } from "./connection/Connection.ts"
 import type { PublicChannel, PublicTag } from "./domain/Channel.ts"
 import type { ExchangeId, Instrument, InstrumentOf, TradingPair } from "./domain/Instrument.ts"
 import type { BookUpdate, MarketEvent } from "./domain/Market.ts"
+import type { PrivateTag } from "./domain/PrivateChannel.ts"
 import type { Sequence } from "./domain/Sequence.ts"
-import type { AnswerClass, ExchangeError } from "./ExchangeError.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
+import type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeProtocol.ts"
+
+export type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeProtocol.ts"
 
 /**
  * One stream on the wire, such as Gate's `spot.book_ticker` of `BTC_USDT`. The codec hands the same object to the
@@ -29,32 +34,11 @@ export interface Topic {
   slot: unknown
 }
 
-/** What a request needs from outside, so that an adapter reads no clock and keeps no counter. */
-export interface Stamp {
-  readonly nowMillis: number
-  /** The next request id: positive, below 2^31. */
-  readonly nextId: () => number
-}
-
 /** One frame to send and what it asks for. */
 export interface Request {
   readonly frame: OutFrame
   readonly id: number
   readonly topics: ReadonlyArray<Topic>
-}
-
-/** Which request or topics an answer is about. Exchanges name one, the other or both; null means not named. */
-export interface Answer {
-  readonly action: "subscribe" | "unsubscribe" | "unknown"
-  readonly requestId: number | string | null
-  /** Canonical topic keys. */
-  readonly topics: ReadonlyArray<string> | null
-}
-
-export interface Refusal {
-  readonly code: string
-  readonly detail: string
-  readonly class: AnswerClass
 }
 
 /** Receives what a frame holds. Called synchronously, in the order of the wire; every frame leads to at least one call. */
@@ -104,14 +88,6 @@ export interface BookRecipe {
   readonly joins: (snapshotVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
   /** Every later delta. */
   readonly follows: (lastVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
-}
-
-export interface Heartbeat {
-  /** Ping when nothing was received for this long. */
-  readonly interval: Duration.Input
-  /** Give the connection up when nothing follows the ping for this long. */
-  readonly timeout: Duration.Input
-  readonly ping: (stamp: Stamp) => OutFrame
 }
 
 export interface Limits {
@@ -194,7 +170,11 @@ export interface Addresses {
   readonly rest: string
 }
 
-export interface ExchangeAdapter<out Id extends ExchangeId = ExchangeId, out Tags extends PublicTag = PublicTag> {
+export interface ExchangeAdapter<
+  out Id extends ExchangeId = ExchangeId,
+  out Tags extends PublicTag = PublicTag,
+  out PrivateTags extends PrivateTag = PrivateTag
+> {
   readonly id: Id
   /** For people: "MEXC spot". */
   readonly name: string
@@ -222,9 +202,15 @@ export interface ExchangeAdapter<out Id extends ExchangeId = ExchangeId, out Tag
   readonly silence: SilenceBounds
   readonly limits: Limits
   readonly makeRest: (options: RestOptions) => Rest
+  /** Private stream and order entry; left out by an exchange of market data only. */
+  readonly account?: AccountAdapter<PrivateTags> | undefined
 }
 
 /** Keeps the literal id and tags of an adapter and checks it at the field. */
-export const make = <const Id extends ExchangeId, const Tags extends PublicTag>(
-  adapter: ExchangeAdapter<Id, Tags>
-): ExchangeAdapter<Id, Tags> => adapter
+export const make = <
+  const Id extends ExchangeId,
+  const Tags extends PublicTag,
+  const PrivateTags extends PrivateTag = never
+>(
+  adapter: ExchangeAdapter<Id, Tags, PrivateTags>
+): ExchangeAdapter<Id, Tags, PrivateTags> => adapter

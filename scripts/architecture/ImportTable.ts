@@ -44,11 +44,12 @@ export const table: Readonly<Record<string, Row>> = {
   AccountWorld: { may: ["domain"] },
   ExchangeDialect: { may: ["domain", "ExchangeError", "AccountWorld"] },
   connection: { may: ["self", "domain", "ExchangeError"] },
-  ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
-  AccountAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeAdapter", "services"] },
+  ExchangeProtocol: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
+  AccountAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeProtocol", "services"] },
+  ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeProtocol", "AccountAdapter"] },
   session: { may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter"] },
   account: {
-    may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter", "AccountAdapter", "session"]
+    may: ["self", ...consumers, "connection", "ExchangeProtocol", "ExchangeAdapter", "AccountAdapter", "session"]
   },
   exchanges: {
     may: ["self", "domain", "ExchangeError", "ExchangeAdapter", "AccountAdapter", "RestClient"],

@@ -10,8 +10,8 @@ import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
-import type { Stamp } from "../ExchangeAdapter.ts"
 import * as ExchangeError from "../ExchangeError.ts"
+import type { Stamp } from "../ExchangeProtocol.ts"
 import type { Rejection } from "../OrderEntry.ts"
 
 /** The exchange said no. */
