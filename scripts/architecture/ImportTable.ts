@@ -25,6 +25,8 @@ const frontDoor = [...factory, "ExchangeFactory", "exchanges", "exchanges/index"
 const everything = [
   ...frontDoor,
   "PublicWebsocketTest",
+  "PrivateWebsocketTest",
+  "OrderEntryTest",
   "arbitrage",
   "parallel",
   "legacy",
@@ -60,6 +62,8 @@ export const table: Readonly<Record<string, Row>> = {
   "exchanges/dialects": { may: ["dialect"] },
   ExchangeFactory: { may: factory },
   PublicWebsocketTest: { may: factory },
+  PrivateWebsocketTest: { may: ["domain", "ExchangeError", "services", "session"] },
+  OrderEntryTest: { may: ["domain", "ExchangeError", "services", "AccountAdapter", "account"] },
   composite: { may: ["self", ...consumers] },
   parallel: { may: ["self", ...consumers] },
   legacy: { may: ["self", ...consumers] },
