@@ -90,7 +90,7 @@ export class BookSequence {
   /** A snapshot fetched by request. */
   snapshot(snapshot: BookUpdate): Joined {
     if (this.#live) return "unwanted"
-    let index = 0
+    let index = this.#chain()
     for (; index < this.#pending.length; index++) {
       const verdict = this.#recipe.joins(snapshot.version, this.#pending[index]!)
       if (verdict === "gap") return this.#tooOld(index)
@@ -118,6 +118,17 @@ export class BookSequence {
     if (this.#held === null) return
     this.#start(this.#held)
     this.#joining = true
+  }
+
+  /**
+   * Where the unbroken end of what waits begins. Behind a hole nothing before it can be used, and an update whose version
+   * is from far off (a damaged frame, a counter that began anew) would be too new for every snapshot.
+   */
+  #chain(): number {
+    const pending = this.#pending
+    let index = pending.length - 1
+    while (index > 0 && this.#recipe.follows(pending[index - 1]!.version, pending[index]!) === "apply") index--
+    return Math.max(index, 0)
   }
 
   #start(snapshot: BookUpdate): void {

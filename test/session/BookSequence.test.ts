@@ -66,6 +66,29 @@ describe("BookSequence", () => {
     assert.deepStrictEqual(log, ["S111", "D112"])
   })
 
+  it("an update with a version from far off does not keep every later snapshot from joining", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(1, 1))
+    sequence.snapshot(snapshot(1))
+    sequence.update(delta(2, 2))
+    sequence.update(delta(9_000, 9_001))
+    sequence.update(delta(3, 3))
+    sequence.update(delta(4, 5))
+    assert.strictEqual(sequence.snapshot(snapshot(2)), "joined")
+    assert.deepStrictEqual(log, ["stale 1", "S1", "D2", "hole 2-9000", "stale 1", "S2", "D3", "D5"])
+  })
+
+  it("a hole in what waits: only what came behind it can be joined", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(5, 5))
+    sequence.update(delta(8, 9))
+    sequence.update(delta(10, 10))
+    assert.strictEqual(sequence.snapshot(snapshot(4)), "tooOld")
+    assert.deepStrictEqual(log, ["stale 1"])
+    assert.strictEqual(sequence.snapshot(snapshot(7)), "joined")
+    assert.deepStrictEqual(log, ["stale 1", "S7", "D9", "D10"])
+  })
+
   it("holds a snapshot until a delta joins it", () => {
     const { log, sequence } = run(fetching)
     assert.strictEqual(sequence.snapshot(snapshot(100)), "held")
