@@ -1,6 +1,6 @@
 /**
- * What can be watched of a market. All watchers of the same thing at the same interval are told at the same moments, and
- * what they are told is made once.
+ * What can be watched of a market. All watchers of the same thing at the same interval and offset are told at the same
+ * moments, and what they are told is made once.
  */
 import type { KlinePrice } from "../domain/Market.ts"
 import type {
@@ -34,11 +34,13 @@ export abstract class Channel<News> {
   readonly market: SimulatedMarket
   readonly everyMillis: number
   readonly watchers = new Set<Watcher<News>>()
+  readonly #offset: number
   #due: number
 
-  constructor(market: SimulatedMarket, everyMillis: number, elapsed: number) {
+  constructor(market: SimulatedMarket, everyMillis: number, elapsed: number, offset = 0) {
     this.market = market
     this.everyMillis = everyMillis
+    this.#offset = offset
     this.#due = this.#next(elapsed)
   }
 
@@ -56,9 +58,11 @@ export abstract class Channel<News> {
     return false
   }
 
-  /** Intervals are aligned to the start of the simulator, as an exchange's own are to its clock. */
+  /** Intervals are aligned to the start of the simulator, as an exchange's own are to its clock, but for the offset. */
   #next(elapsed: number): number {
-    return this.everyMillis > 0 ? (Math.floor(elapsed / this.everyMillis) + 1) * this.everyMillis : 0
+    const { everyMillis } = this
+    const offset = this.#offset
+    return everyMillis > 0 ? (Math.floor((elapsed - offset) / everyMillis) + 1) * everyMillis + offset : 0
   }
 }
 
@@ -144,8 +148,8 @@ export class DepthChannel extends Channel<WorldDelta> {
   #told: number
   readonly #touched = new Set<number>()
 
-  constructor(market: SimulatedMarket, everyMillis: number, elapsed: number, window: number) {
-    super(market, everyMillis, elapsed)
+  constructor(market: SimulatedMarket, everyMillis: number, elapsed: number, offset: number, window: number) {
+    super(market, everyMillis, elapsed, offset)
     this.window = window
     this.#told = market.book.version
   }

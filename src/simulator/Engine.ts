@@ -61,6 +61,7 @@ export interface EngineOptions {
    */
   readonly draws: (name: string) => Draws
   readonly limits: "real" | "off"
+  readonly bookPhases: "shared" | "own"
   readonly rate: number
   readonly tradeRate: number
   readonly levels: number
@@ -242,7 +243,7 @@ export class Engine {
   }
 
   #makeExchange(dialect: ExchangeDialect, index: number): SimulatedExchange {
-    const { limits, pairs } = this.#options
+    const { bookPhases, limits, pairs } = this.#options
     const own = pairsOf(dialect.kind, pairs)
     const positions = new Map(own.map((pair, position) => [pair, position]))
     return new SimulatedExchange({
@@ -250,6 +251,7 @@ export class Engine {
       pairs: own,
       make: (pair) => this.#makeMarket(`${dialect.id} ${pair}`, pair, positions.get(pair)!, index * pairs.length),
       dialectOptions: { limits },
+      bookPhases,
       now: this.now,
       elapsed: this.elapsed,
       after: (millis, run) => this.#timers.schedule(this.elapsed() + millis, run),

@@ -52,6 +52,9 @@ const connections = {
   ...which
 }
 
+/** The socket that is so old among those that are open when a frame leaves, the oldest being number 1; all when left out. */
+const connection = { connection: connections.connection }
+
 /** Closes the sockets that are open at the moment. */
 export const Drop = Schema.TaggedStruct("Drop", { ...always, ...connections, code: Schema.optional(CloseCode) })
 /** Refuses new sockets: an HTTP status, or 0 for a reset connection. */
@@ -76,23 +79,30 @@ export const ConnectionAge = Schema.TaggedStruct("ConnectionAge", {
   code: Schema.optional(CloseCode)
 })
 /** Data of the topics does not leave the server. */
-export const Silence = Schema.TaggedStruct("Silence", { ...always, ...which, durationMillis })
+export const Silence = Schema.TaggedStruct("Silence", { ...always, ...connection, ...which, ...amount, durationMillis })
 /** Book deltas are lost. */
-export const Gap = Schema.TaggedStruct("Gap", { ...always, ...which, ...amount, durationMillis })
+export const Gap = Schema.TaggedStruct("Gap", { ...always, ...connection, ...which, ...amount, durationMillis })
 /** Data frames are sent twice. */
-export const Duplicate = Schema.TaggedStruct("Duplicate", { ...always, ...which, ...amount, durationMillis })
+export const Duplicate = Schema.TaggedStruct("Duplicate", {
+  ...always,
+  ...connection,
+  ...which,
+  ...amount,
+  durationMillis
+})
 /** A data frame changes places with the next one of its topic. */
-export const Reorder = Schema.TaggedStruct("Reorder", { ...always, ...which, ...amount, durationMillis })
+export const Reorder = Schema.TaggedStruct("Reorder", { ...always, ...connection, ...which, ...amount, durationMillis })
 /** Data frames are cut short, or one of their bits is flipped. */
 export const Corrupt = Schema.TaggedStruct("Corrupt", {
   ...always,
+  ...connection,
   ...which,
   ...amount,
   durationMillis,
   mode: Schema.optional(Schema.Literals(["truncate", "flip"]))
 })
 /** Every frame of the sockets leaves so much later, in order. */
-export const Delay = Schema.TaggedStruct("Delay", { ...always, durationMillis, millis: PositiveMillis })
+export const Delay = Schema.TaggedStruct("Delay", { ...always, ...connection, durationMillis, millis: PositiveMillis })
 /** Answers to subscriptions, granted or refused, leave so much later; data does not wait for them. */
 export const LateAck = Schema.TaggedStruct("LateAck", {
   ...always,
@@ -304,7 +314,7 @@ const status: Value = { ...refusal, example: "429 or reset" }
 const pause: Value = { ...time, example: "5s", needed: false }
 const offset: Value = { ...time, read: readOffset, example: "5s or -5s" }
 
-const frameOptions = ["on", "pair", "topic", "share", "count"]
+const frameOptions = ["on", "connection", "pair", "topic", "share", "count"]
 const connectionOptions = ["on", "connection", "pair", "topic"]
 const requestOptions = ["on", "pair", "path", "share", "count"]
 
@@ -313,12 +323,12 @@ const kinds: Readonly<Record<string, Kind>> = {
   refuse: { tag: "Refuse", value: refusal, options: ["on"], lasts: true },
   "half-open": { tag: "HalfOpen", value: null, options: connectionOptions, lasts: true },
   "connection-age": { tag: "ConnectionAge", value: time, options: ["on", "code"], lasts: true },
-  silence: { tag: "Silence", value: pair, options: ["on", "topic"], lasts: true },
+  silence: { tag: "Silence", value: pair, options: ["on", "connection", "topic", "share", "count"], lasts: true },
   gap: { tag: "Gap", value: frames, options: frameOptions, lasts: true },
   duplicate: { tag: "Duplicate", value: frames, options: frameOptions, lasts: true },
   reorder: { tag: "Reorder", value: frames, options: frameOptions, lasts: true },
   corrupt: { tag: "Corrupt", value: frames, options: [...frameOptions, "mode"], lasts: true },
-  delay: { tag: "Delay", value: time, options: ["on"], lasts: true },
+  delay: { tag: "Delay", value: time, options: ["on", "connection"], lasts: true },
   "late-ack": { tag: "LateAck", value: time, options: ["on", "share", "count"], lasts: true },
   "lose-ack": { tag: "LoseAck", value: frames, options: ["on", "share", "count"], lasts: true },
   reject: { tag: "Reject", value: pair, options: ["on", "topic", "count", "reason"], lasts: true },

@@ -23,6 +23,14 @@ type WatchOf<Tag extends Watch["_tag"]> = Extract<Watch, { readonly _tag: Tag }>
 /** What stands between a channel and a listener of the dialect. */
 export type Wrap = <A>(listener: (news: A) => void) => (news: A) => void
 
+/** How a watch begins. */
+interface From {
+  /** Simulated time since the start, ms. */
+  readonly elapsed: number
+  /** Where in its interval book deltas are cut, in [0, 1). */
+  readonly phase: number
+}
+
 /** The order in which a market tells. */
 const kinds: ReadonlyArray<Watch["_tag"]> = [
   "Ticker",
@@ -81,23 +89,23 @@ export class MarketFeed {
     }
   }
 
-  watch(watch: Watch, elapsed: number, wrap: Wrap): () => void {
+  watch(watch: Watch, from: From, wrap: Wrap): () => void {
     switch (watch._tag) {
       case "Ticker":
       case "Trades":
       case "Depth":
       case "Book":
-        return this.#watchBook(watch, elapsed, wrap)
+        return this.#watchBook(watch, from, wrap)
       case "Statistics":
       case "Kline":
-        return this.#watchTape(watch, elapsed, wrap)
+        return this.#watchTape(watch, from, wrap)
       case "Liquidations":
       case "ContractStats":
-        return this.#watchSwap(watch, elapsed, wrap)
+        return this.#watchSwap(watch, from, wrap)
     }
   }
 
-  #watchBook(watch: WatchOf<"Ticker" | "Trades" | "Depth" | "Book">, elapsed: number, wrap: Wrap): () => void {
+  #watchBook(watch: WatchOf<"Ticker" | "Trades" | "Depth" | "Book">, { elapsed, phase }: From, wrap: Wrap): () => void {
     const { everyMillis } = watch
     const { market } = this
     switch (watch._tag) {
@@ -112,8 +120,9 @@ export class MarketFeed {
       }
       case "Depth": {
         const { listener, window = Infinity } = watch
-        const make = () => new DepthChannel(market, everyMillis, elapsed, window)
-        return this.#join(`Depth ${everyMillis} ${window}`, make, market.book.version, wrap(listener), window)
+        const offset = Math.floor(phase * everyMillis)
+        const make = () => new DepthChannel(market, everyMillis, elapsed, offset, window)
+        return this.#join(`Depth ${everyMillis} ${window} ${offset}`, make, market.book.version, wrap(listener), window)
       }
       case "Book": {
         const { levels } = watch
@@ -123,7 +132,7 @@ export class MarketFeed {
     }
   }
 
-  #watchTape(watch: WatchOf<"Statistics" | "Kline">, elapsed: number, wrap: Wrap): () => void {
+  #watchTape(watch: WatchOf<"Statistics" | "Kline">, { elapsed }: From, wrap: Wrap): () => void {
     const { everyMillis } = watch
     const { market } = this
     if (watch._tag === "Statistics") {
@@ -136,7 +145,7 @@ export class MarketFeed {
     return this.#join(`Kline ${everyMillis} ${interval} ${price}`, make, openTime, wrap(watch.listener))
   }
 
-  #watchSwap(watch: WatchOf<"Liquidations" | "ContractStats">, elapsed: number, wrap: Wrap): () => void {
+  #watchSwap(watch: WatchOf<"Liquidations" | "ContractStats">, { elapsed }: From, wrap: Wrap): () => void {
     const { everyMillis } = watch
     const { market } = this
     const { swap } = market

@@ -37,6 +37,8 @@ export interface Host {
   /** Something happened that someone may be waiting for. */
   readonly changed: () => void
   readonly ended: (connection: SimulatedConnection) => void
+  /** How old it is among those that are open, the oldest being number 1. */
+  readonly positionOf: (connection: SimulatedConnection) => number
 }
 
 /** Who ended a connection; the name of its count. */
@@ -63,6 +65,7 @@ const nothing: DialectConnection = { onFrame: () => {}, onClose: () => {}, topic
 
 export class SimulatedConnection implements Owner {
   readonly stops = new Set<() => void>()
+  readonly phase: number
   /** Simulated ms since the start. */
   readonly openedAt: number
   readonly #host: Host
@@ -82,8 +85,9 @@ export class SimulatedConnection implements Owner {
 
   readonly #peer: Peer
 
-  constructor(host: Host, transport: Transport, handshake: Handshake) {
+  constructor(host: Host, transport: Transport, handshake: Handshake, phase: number) {
     this.openedAt = host.elapsed()
+    this.phase = phase
     this.#host = host
     this.#transport = transport
     this.#peer = this.#makePeer(handshake)
@@ -278,11 +282,16 @@ export class SimulatedConnection implements Owner {
     const now = this.#host.elapsed()
     let outgoing: Outgoing | null = original
     for (const fault of this.#host.faults.frames) {
-      if (!fault.isActive(now) || !fault.concerns(name) || !this.#strikes(fault, topic, outgoing.swap)) continue
+      if (!fault.isActive(now) || !this.#isMeant(fault) || !fault.concerns(name)) continue
+      if (!this.#strikes(fault, topic, outgoing.swap)) continue
       outgoing = afflicted(outgoing, topic, fault)
       if (outgoing === null) return
     }
     this.#swap(outgoing, topic)
+  }
+
+  #isMeant({ fault: { connection } }: ActiveFault<FrameFault | FaultOf<"Delay">>): boolean {
+    return connection === undefined || connection === this.#host.positionOf(this)
   }
 
   /** Gaps are for book deltas. A frame changes places once, and only one of a topic can wait for the next. */
@@ -310,7 +319,8 @@ export class SimulatedConnection implements Owner {
   /** The last station: the delay, which keeps the order. */
   #leave(outgoing: Outgoing): void {
     const now = this.#host.elapsed()
-    const delay = longest(this.#host.faults.delays, now)
+    const { delays } = this.#host.faults
+    const delay = delays.length === 0 ? null : longest(delays.filter((fault) => this.#isMeant(fault)), now)
     if (delay !== null) {
       delay.strikes()
       this.#wait(outgoing, now + delay.fault.millis)

@@ -15,6 +15,7 @@ export interface ExchangeOptions {
   readonly pairs: ReadonlyArray<TradingPair>
   readonly make: (pair: TradingPair) => SteppedMarket
   readonly dialectOptions: DialectOptions
+  readonly bookPhases: "shared" | "own"
   /** ms since the epoch. */
   readonly now: () => number
   /** Simulated time since the start, ms. */
@@ -27,6 +28,9 @@ export interface ExchangeOptions {
 }
 
 const dialsHeld = 10_000
+
+/** Far apart for connections that follow each other: the golden section. */
+const phaseStep = 0.618_033_988_75
 
 const failure: DialectResponse = {
   status: 500,
@@ -121,6 +125,8 @@ export class SimulatedExchange implements Host {
     this.connections.delete(connection)
   }
 
+  readonly positionOf = (connection: SimulatedConnection): number => [...this.connections].indexOf(connection) + 1
+
   /** Someone dials. The refusing fault, or null when the connection may be accepted. */
   dial(): FaultOf<"Refuse"> | null {
     const now = this.elapsed()
@@ -135,7 +141,8 @@ export class SimulatedExchange implements Host {
   }
 
   accept(transport: Transport, handshake: Handshake): SimulatedConnection {
-    const connection = new SimulatedConnection(this, transport, handshake)
+    const phase = this.#options.bookPhases === "own" ? (this.counts.connections.accepted * phaseStep) % 1 : 0
+    const connection = new SimulatedConnection(this, transport, handshake, phase)
     this.connections.add(connection)
     this.counts.connections.accepted++
     this.counts.connections.open++

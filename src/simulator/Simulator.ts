@@ -62,6 +62,11 @@ export interface SimulatorOptions {
   readonly version?: number | undefined
   /** Whether the exchanges' documented limits are enforced. Default `real`. */
   readonly limits?: "real" | "off" | undefined
+  /**
+   * Whether all connections are told of book changes at the same moments, or each at moments of its own, which cuts the
+   * same changes into other deltas. Default `shared`.
+   */
+  readonly bookPhases?: "shared" | "own" | undefined
   readonly faults?: ReadonlyArray<Fault | string> | undefined
   /** Default 10. */
   readonly tickMillis?: number | undefined
@@ -145,6 +150,7 @@ const Settings = Schema.Struct({
   history: whole(1_024, 2 ** 24),
   version: Schema.UndefinedOr(whole(1, 9_000_000_000_000_000)),
   limits: Schema.Literals(["real", "off"]),
+  bookPhases: Schema.Literals(["shared", "own"]),
   tickMillis: positive,
   autoRun: Schema.Boolean,
   host: Schema.NonEmptyString,
@@ -171,6 +177,7 @@ const withDefaults = (options: SimulatorOptions): unknown => {
     history: 16_384,
     version: undefined,
     limits: "real",
+    bookPhases: "shared",
     tickMillis: 10,
     autoRun: true,
     host: "127.0.0.1",
@@ -207,11 +214,12 @@ const drawsOf = (seed: string | number, name: string): Effect.Effect<Draws> =>
 const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeDialect>, settings: Settings) {
   const clock = yield* Clock.Clock
   const started = clock.monotonicTimeNanosUnsafe()
-  const { pairs, limits, rate, tradeRate, levels, history, version, tickMillis } = settings
+  const { pairs, limits, bookPhases, rate, tradeRate, levels, history, version, tickMillis } = settings
   return new Engine({
     dialects,
     pairs,
     limits,
+    bookPhases,
     rate,
     tradeRate,
     levels,

@@ -20,6 +20,8 @@ export interface Owner {
   readonly deliver: <News>(source: Source, listener: (news: News) => void, news: News) => void
   /** Everything the owner watches, to be stopped when it ends. */
   readonly stops: Set<() => void>
+  /** Where in their interval its book deltas are cut, in [0, 1). */
+  readonly phase: number
 }
 
 /** With so many markets, those that nobody looks at rest. Resting costs nothing, and looking makes up for it. */
@@ -89,7 +91,8 @@ export class ExchangeWorld {
     }
     const { owner } = this
     const source: Source = { channel: watch._tag, pair: watch.pair }
-    const leave = feed.watch(watch, this.#options.elapsed(), (listener) => {
+    const from = { elapsed: this.#options.elapsed(), phase: owner?.phase ?? 0 }
+    const leave = feed.watch(watch, from, (listener) => {
       if (owner === null) return listener
       return (news) => owner.deliver(source, listener, news)
     })

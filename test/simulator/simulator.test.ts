@@ -89,6 +89,7 @@ const bareEngine = (clock?: EngineClock) =>
     pairs: [pair],
     draws: () => ({ nextDoubleUnsafe: () => 0.5 }),
     limits: "off",
+    bookPhases: "shared",
     rate: 0,
     tradeRate: 0,
     levels: 10,
@@ -155,6 +156,22 @@ describe("books on the wire", () => {
       assert.strictEqual(after[0]!.delta.firstVersion, second.of("snapshot")[0]!.book.version + 1)
       assert.deepStrictEqual(after.slice(1), before.slice(2))
     }).pipe(Effect.provide(manual())))
+
+  it.effect("with phases of their own, connections get the same changes cut into other deltas", () =>
+    Effect.gen(function*() {
+      const first = yield* subscribed("depth20:BTC_USDT:100")
+      const second = yield* subscribed("depth20:BTC_USDT:100")
+      yield* tick(60)
+      const ends = ({ of }: ToyClient) => of("delta").map(({ delta }) => delta.version)
+      assert.strictEqual(ends(first).length, 6)
+      assert.strictEqual(ends(second).length, 6)
+      assert.isFalse(ends(second).some((version) => ends(first).includes(version)))
+      const simulator = yield* Simulator.Simulator
+      for (const client of [first, second]) {
+        const replayed = replay(client, "depth20:BTC_USDT:100").levels()
+        assert.deepStrictEqual(replayed, withoutTime(simulator.truth("toy", pair, replayed.version, 20)!))
+      }
+    }).pipe(Effect.provide(manual({ bookPhases: "own", rate: 1_500 }))))
 
   it.effect("a version that advances outside the window is news without levels", () =>
     Effect.gen(function*() {
@@ -967,6 +984,25 @@ describe("faults", () => {
       assert.isAtLeast(counts.delayed.frames, 10)
       assert.strictEqual(simulator.counts().exchanges["toy"]!.control.pong, 1)
     }).pipe(Effect.provide(manual({ faults: ["delay:50ms"] }))))
+
+  it.effect("delay and loss strike the connection that is so old at that moment", () =>
+    Effect.gen(function*() {
+      const topic = "tickers:BTC_USDT:10"
+      const first = yield* subscribed(topic)
+      const second = yield* subscribed(topic)
+      yield* tick(10)
+      assert.deepStrictEqual([first.of("ticker").length, second.of("ticker").length], [10, 5])
+      // The second is the oldest from here on.
+      first.send("close", "1000")
+      const third = yield* subscribed(topic)
+      yield* tick(10)
+      assert.deepStrictEqual([second.of("ticker").length, third.of("ticker").length], [20, 5])
+      const simulator = yield* Simulator.Simulator
+      yield* simulator.inject("silence,connection=1")
+      yield* tick(10)
+      assert.deepStrictEqual([second.of("ticker").length, third.of("ticker").length], [20, 15])
+      assertBalanced(yield* topicCounts(topic))
+    }).pipe(Effect.provide(manual({ faults: ["delay:50ms,connection=2"] }))))
 
   it("what a client is too slow for is discarded, second copies too, and ends its connection", () => {
     const engine = bareEngine()

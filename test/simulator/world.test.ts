@@ -134,6 +134,7 @@ describe("markets that rest", () => {
       pairs: Array.from({ length: 1_000 }, (_, i): TradingPair => `C${i}/USDT`),
       draws,
       limits: "off",
+      bookPhases: "shared",
       rate: 10,
       tradeRate: 1,
       levels: 10,
