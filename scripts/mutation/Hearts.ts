@@ -7,6 +7,14 @@ export interface Heart {
   readonly tests: ReadonlyArray<string>
 }
 
+const gateDecoding = [
+  "test/exchanges/gateFields.test.ts",
+  "test/exchanges/gateDecode.test.ts",
+  "test/exchanges/gateMutants.test.ts",
+  "test/exchanges/gateSpot.test.ts",
+  "test/exchanges/gateFutures.test.ts"
+]
+
 export const hearts: ReadonlyArray<Heart> = [
   {
     name: "book sequencing",
@@ -54,21 +62,31 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "Gate fast path",
-    files: ["src/exchanges/gate/GateScanner.ts", "src/exchanges/gate/GateFast.ts"],
-    tests: ["test/exchanges/gateDecode.test.ts", "test/exchanges/gateMutants.test.ts"]
+    files: ["src/exchanges/gate/GateFast.ts", "src/exchanges/gate/GateEvents.ts"],
+    tests: gateDecoding
+  },
+  {
+    name: "Gate scanner",
+    files: ["src/exchanges/gate/GateScanner.ts", "src/exchanges/gate/GateLayouts.ts"],
+    tests: gateDecoding
   },
   {
     name: "Gate decoder",
-    files: [
-      "src/exchanges/gate/GateDecode.ts",
-      "src/exchanges/gate/GateGeneric.ts",
-      "src/exchanges/gate/GateEvents.ts",
-      "src/exchanges/gate/GateTopics.ts"
-    ],
+    files: ["src/exchanges/gate/GateDecode.ts", "src/exchanges/gate/GateTopics.ts"],
+    tests: gateDecoding
+  },
+  {
+    name: "Gate general decoder",
+    files: ["src/exchanges/gate/GateGeneric.ts", "src/exchanges/gate/GateWire.ts"],
+    tests: gateDecoding
+  },
+  {
+    name: "Gate requests",
+    files: ["src/exchanges/gate/GateRequests.ts"],
     tests: [
-      "test/exchanges/gateDecode.test.ts",
-      "test/exchanges/gateMutants.test.ts",
-      "test/exchanges/gateFixtures.test.ts"
+      "test/exchanges/gateSpot.test.ts",
+      "test/exchanges/gateFutures.test.ts",
+      "test/exchanges/gateDecode.test.ts"
     ]
   }
 ]
