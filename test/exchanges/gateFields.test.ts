@@ -526,6 +526,14 @@ const flag: ReadonlyArray<Case> = [
   ...["tru", "fals", "truE", "falsE", "0", "1", "\"true\"", "nul", ""].map((raw): Case => [raw, refused])
 ]
 
+/** Frames name their levels by it; a count that is none of ours is as good as none. */
+const levelCount = (known: ReadonlyArray<number>): ReadonlyArray<Case> => [
+  ...known.map((levels): Case => [text(String(levels)), reads({})]),
+  [undefined, reads({})],
+  ...[text("7"), text("1000"), text("10"), String(known[0]), "null"].map((raw): Case => [raw, fallsBack({})]),
+  ["[]", refused]
+]
+
 const deltas = (adapter: ExchangeAdapter, stream: "obu" | "order_book_update"): Subject => {
   const isObu = stream === "obu"
   const channel = `${prefixOf(adapter)}.${stream}`
@@ -533,22 +541,6 @@ const deltas = (adapter: ExchangeAdapter, stream: "obu" | "order_book_update"): 
   const [bids, asks] = sides === levels
     ? [`[["9.5","1"],["9","0"]]`, `[["10","2.5"]]`]
     : [`[{"p":"9.5","s":1},{"p":"9","s":0}]`, `[{"p":"10","s":"2.5"}]`]
-  const known: ReadonlyArray<Case> = adapter.kind === "spot"
-    ? [[text("20"), reads({})], [text("100"), reads({})]]
-    : [[text("20"), reads({})], [text("50"), reads({})], [text("100"), reads({})]]
-  const levelCount: ReadonlyArray<Case> = isObu
-    ? []
-    : [
-      ...known,
-      [undefined, reads({})],
-      // A count that is none of ours is as good as none.
-      [text("7"), fallsBack({})],
-      [text("1000"), fallsBack({})],
-      [text("10"), fallsBack({})],
-      ["100", fallsBack({})],
-      ["null", fallsBack({})],
-      ["[]", refused]
-    ]
   return {
     adapter,
     channel,
@@ -562,7 +554,7 @@ const deltas = (adapter: ExchangeAdapter, stream: "obu" | "order_book_update"): 
     members: [
       member("t", "1780000000390", time("exchangeTime")),
       member("full", "false", flag),
-      ...(isObu ? [] : [member("l", text("100"), levelCount)]),
+      ...(isObu ? [] : [member("l", text("100"), levelCount(adapter.kind === "spot" ? [20, 100] : [20, 50, 100]))]),
       member("e", text("depthUpdate"), unread),
       member("E", "1780000000", unread),
       member(
@@ -619,15 +611,7 @@ const wholeBook = (adapter: ExchangeAdapter): Subject => {
         version(both, isSpot ? refused : fallsBack({ version: 0, firstVersion: 0 }))
       ),
       member(isSpot ? "s" : "contract", text("BTC_USDT"), symbol(adapter)),
-      member("l", text("20"), [
-        [text("5"), reads({})],
-        [text("100"), reads({})],
-        [undefined, reads({})],
-        [text("7"), fallsBack({})],
-        ["20", fallsBack({})],
-        ["null", fallsBack({})],
-        ["{}", refused]
-      ]),
+      member("l", text("20"), levelCount([5, 20, 100]).filter(([raw]) => raw !== text("10"))),
       member("bids", bids, sides("bids")),
       member("asks", asks, sides("asks"))
     ],
