@@ -4,7 +4,12 @@
  */
 import { Config, ConfigProvider, Context, Duration, Effect, Latch, Layer, Option } from "effect"
 import type { Scope } from "effect"
+import type * as Digest from "effect/crypto/Digest"
+import type * as Mac from "effect/crypto/Mac"
 import * as HttpClient from "effect/http/HttpClient"
+import * as Account from "./account/Account.ts"
+import { AccountRest } from "./AccountRest.ts"
+import type { Credentials } from "./connection/Auth.ts"
 import type { Dial } from "./connection/Connection.ts"
 import * as ConnectionMetrics from "./connection/ConnectionMetrics.ts"
 import * as FrameSocket from "./connection/FrameSocket.ts"
@@ -18,8 +23,13 @@ import type { PublicTag } from "./domain/Channel.ts"
 import { publicTags } from "./domain/Channel.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
 import type { ExchangeAdapter, Limits, Rest, RestOptions, SilenceBound, SilenceBounds } from "./ExchangeAdapter.ts"
+import { ExchangeClock } from "./ExchangeClock.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
 import * as MarketRest from "./MarketRest.ts"
+import { OrderEntry } from "./OrderEntry.ts"
+import { PrivateWebsocket } from "./PrivateWebsocket.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
+import { RateLimits } from "./RateLimits.ts"
 import * as PublicSession from "./session/PublicSession.ts"
 import * as ReplaySession from "./session/ReplaySession.ts"
 import * as Session from "./session/Session.ts"
@@ -424,3 +434,120 @@ export const layerConfig = (
   Config.ConfigError,
   FrameSocket.FrameSocket | HttpClient.HttpClient
 > => Layer.unwrap(Effect.map(config(adapter), (options) => layer(adapter, merge(options, overrides))))
+
+// ---- the account ----------------------------------------------------------------------------------------------------
+
+export type { AccountOptions, Environment } from "./account/Account.ts"
+export type { Credentials } from "./connection/Auth.ts"
+
+/** What every Layer of an account gives beside its own service: all of them share it. */
+export type AccountCore = AccountRest | ExchangeClock | RateLimits | MarketRest.MarketRest
+
+/** What the Layers of an account are given: sockets, HTTP and keyed hashes, see `Auth.layer`. */
+export type AccountNeeds = FrameSocket.FrameSocket | HttpClient.HttpClient | Mac.Mac | Digest.Digest
+
+const coreOf = (adapter: ExchangeAdapter, options: Account.AccountOptions) => {
+  const { requestTimeout, restUrl } = options
+  const market = Layer.effect(
+    MarketRest.MarketRest,
+    Effect.flatMap(
+      Account.addresses(adapter, options),
+      (found) => makeRest(adapter, { restUrl: restUrl ?? found.restUrl, requestTimeout })
+    )
+  )
+  const account = Layer.effect(
+    Account.Account,
+    Effect.flatMap(MarketRest.MarketRest, (rest) => Account.make(adapter, rest, options))
+  )
+  const services = Layer.effectContext(
+    Effect.map(
+      Account.Account,
+      ({ clock, limits, rest }) =>
+        Context.make(AccountRest, rest).pipe(Context.add(ExchangeClock, clock), Context.add(RateLimits, limits))
+    )
+  )
+  return services.pipe(Layer.provideMerge(account), Layer.provideMerge(market))
+}
+
+type Core = ReturnType<typeof coreOf>
+
+const cores = new WeakMap<Account.AccountOptions, Map<string, Core>>()
+
+/** One for each account: the same options give the same Layer, which is built once in a program. */
+const coreFor = (adapter: ExchangeAdapter, options: Account.AccountOptions): Core => {
+  const known = cores.get(options) ?? new Map<string, Core>()
+  cores.set(options, known)
+  const core = known.get(adapter.id) ?? coreOf(adapter, options)
+  known.set(adapter.id, core)
+  return core
+}
+
+const privateLayer = Layer.effect(PrivateWebsocket, Effect.flatMap(Account.Account, Account.makePrivate))
+const orderLayer = Layer.effect(
+  OrderEntry,
+  Effect.flatMap(Account.Account, (account) => Account.makeOrderEntry(account))
+)
+
+/** An account's events. Wrong keys are told by `initialize`; options that cannot be, here. */
+export const layerPrivate = (
+  adapter: ExchangeAdapter,
+  options: Account.AccountOptions
+): Layer.Layer<PrivateWebsocket | AccountCore, ExchangeError, AccountNeeds> =>
+  Layer.provideMerge(privateLayer, coreFor(adapter, options))
+
+/** An account's commands. */
+export const layerOrderEntry = (
+  adapter: ExchangeAdapter,
+  options: Account.AccountOptions
+): Layer.Layer<OrderEntry | AccountCore, ExchangeError, AccountNeeds> =>
+  Layer.provideMerge(orderLayer, coreFor(adapter, options))
+
+/** Everything of one account: its events, its commands and its readings, over one clock and one set of limits. */
+export const layerAccount = (
+  adapter: ExchangeAdapter,
+  options: Account.AccountOptions
+): Layer.Layer<PrivateWebsocket | OrderEntry | AccountCore, ExchangeError, AccountNeeds> =>
+  Layer.provideMerge(Layer.merge(privateLayer, orderLayer), coreFor(adapter, options))
+
+/** Keys are the exchange's, not the market's: Gate's spot and futures share theirs. `GATE_` for `gate-spot`. */
+export const credentialPrefixOf = (adapter: ExchangeAdapter, account?: string): string => {
+  const exchange = adapter.id.split("-")[0]!.toUpperCase()
+  return account === undefined ? `${exchange}_` : `${exchange}_${account.toUpperCase().replaceAll("-", "_")}_`
+}
+
+/** Reads `<EXCHANGE>_API_KEY` and `<EXCHANGE>_API_SECRET`; of a named account `<EXCHANGE>_<ACCOUNT>_API_KEY`. */
+export const credentials = (adapter: ExchangeAdapter, account?: string): Config.Config<Credentials> => {
+  const prefix = credentialPrefixOf(adapter, account)
+  return Config.all({
+    account: Config.succeed(account ?? "main"),
+    key: Config.Redacted(`${prefix}API_KEY`),
+    secret: Config.Redacted(`${prefix}API_SECRET`)
+  })
+}
+
+/** The options of an account that come from the configuration where they are left out. */
+export interface AccountConfigOptions extends Omit<Account.AccountOptions, "credentials"> {
+  readonly credentials?: Credentials | undefined
+  /** Which of several accounts, see `credentials`. */
+  readonly account?: string | undefined
+}
+
+/**
+ * `layerAccount` with its keys from the configuration, and `<PREFIX>WS_URL`, `<PREFIX>REST_URL` and `<PREFIX>ENVIRONMENT`
+ * (`live` or `testnet`), where `<PREFIX>` is that of `prefixOf`.
+ */
+export const layerAccountConfig = (
+  adapter: ExchangeAdapter,
+  { account, ...overrides }: AccountConfigOptions = {}
+): Layer.Layer<PrivateWebsocket | OrderEntry | AccountCore, ExchangeError | Config.ConfigError, AccountNeeds> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const prefix = prefixOf(adapter)
+    const optional = <A>(config: Config.Config<A>) => Config.map(Config.option(config), Option.getOrUndefined)
+    const found = yield* Config.all({
+      url: optional(Config.NonEmptyString(`${prefix}WS_URL`)),
+      restUrl: optional(Config.NonEmptyString(`${prefix}REST_URL`)),
+      environment: optional(Config.Literals(["live", "testnet"], `${prefix}ENVIRONMENT`))
+    })
+    const keys = overrides.credentials ?? (yield* credentials(adapter, account))
+    return layerAccount(adapter, { ...found, ...given(overrides), credentials: keys })
+  }))

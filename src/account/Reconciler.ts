@@ -1,0 +1,180 @@
+/** Reads an account over REST and brings it together with what the stream has told. */
+import type { Clock } from "effect"
+import { Duration, Effect } from "effect"
+import type { AccountCalls } from "../AccountAdapter.ts"
+import type { Fill, Order } from "../domain/Account.ts"
+import type { ExchangeId, InstrumentOf, TradingPair } from "../domain/Instrument.ts"
+import type { PrivateTag } from "../domain/PrivateChannel.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
+import type { ReconcileCoverage } from "../PrivateWebsocket.ts"
+import type { PrivateCounters } from "./PrivateCounters.ts"
+import type { Ledger, Reading } from "./Reconciliation.ts"
+import type { Symbols } from "./Symbols.ts"
+
+export interface ReconcilerOptions {
+  readonly exchange: ExchangeId
+  readonly calls: AccountCalls
+  readonly ledger: Ledger
+  readonly counters: PrivateCounters
+  readonly clock: Clock.Clock
+  /** The exchange's clock, ms. */
+  readonly now: Effect.Effect<number, ExchangeError>
+  /** Null: the exchange needs none. */
+  readonly symbols: Symbols | null
+  readonly instrumentOf: InstrumentOf
+  readonly wanted: () => ReadonlySet<PrivateTag>
+  /** Fills since so long before the first connection are events too. */
+  readonly lookback: Duration.Input
+  /** The stream should have brought these, and did not. Called before they are delivered. */
+  readonly onLapse: (channel: PrivateTag) => void
+  /** For how long the stream should have brought everything, ms; null when it is not up. */
+  readonly upForMillis: () => number | null
+}
+
+export interface Reconciler {
+  /** Compares everything that is wanted. Not to be run twice at once. */
+  readonly run: Effect.Effect<void, ExchangeError>
+  /** Fixes the time from which on fills are events; the first call counts. */
+  readonly start: Effect.Effect<void, ExchangeError>
+  readonly coverage: () => ReconcileCoverage
+}
+
+/** Of what an exchange shows late over REST, so much is read again, ms. */
+const overlapMillis = 60_000
+
+/** A push may be under way for so long, ms; what is missing for longer was not sent. */
+const underwayMillis = 10_000
+
+/** How often an order must be unknown before it counts as ended: a reading may come from a copy that lags. */
+const vanishedAfter = 2
+
+export const make = (options: ReconcilerOptions): Reconciler => {
+  const { calls, clock, counters, ledger, symbols } = options
+  const vanished = new Map<string, number>()
+  const broken = new Set<string>()
+  let floor: number | null = null
+  let coveredUntil: number | null = null
+  let lastAt: number | null = null
+
+  const millis = (): number => clock.currentTimeMillisUnsafe()
+
+  const start = Effect.suspend(() => {
+    if (floor !== null) return Effect.void
+    return Effect.map(options.now, (now) => {
+      floor ??= now - Duration.toMillis(options.lookback)
+    })
+  })
+
+  /** One symbol that the exchange refuses must not keep the others from being read. */
+  const each = <A>(
+    read: (symbol: string | null) => Effect.Effect<ReadonlyArray<A>, ExchangeError>
+  ): Effect.Effect<ReadonlyArray<A>, ExchangeError> => {
+    if (symbols === null) return read(null)
+    const one = (symbol: string) =>
+      Effect.catchIf(read(symbol), ({ reason }) => isAboutSymbol(reason), (error) => {
+        const isNew = !broken.has(symbol)
+        broken.add(symbol)
+        return Effect.as(isNew ? Effect.logWarning(`${error.message}; ${symbol} is not reconciled`) : Effect.void, [])
+      })
+    return Effect.map(
+      Effect.forEach(symbols.all.filter((symbol) => !broken.has(symbol)), one, { concurrency: 4 }),
+      (lists) => lists.flat()
+    )
+  }
+
+  const isLapse = (time: number | null, now: number): boolean => {
+    const up = options.upForMillis()
+    return time !== null && up !== null && time > now - up && time < now - underwayMillis
+  }
+
+  const readFills = Effect.fnUntraced(function*(now: number) {
+    const from = floor ?? now
+    const since = Math.max(from, (coveredUntil ?? from) - overlapMillis)
+    const found = (yield* each((symbol) => calls.fills({ symbol, since })))
+      .filter(({ exchangeTime }) => exchangeTime === null || exchangeTime >= from)
+    if (found.some((fill: Fill) => !ledger.knows(fill) && isLapse(fill.exchangeTime, now))) options.onLapse("Fills")
+    ledger.release(found.map((fill): Fill => ({ ...fill, receivedAt: millis(), origin: "Reconciled" })))
+    coveredUntil = now
+    ledger.forget(since - overlapMillis)
+  })
+
+  const readOrders = Effect.fnUntraced(function*(now: number) {
+    const covered = symbols === null ? null : new Set(symbols.all.filter((symbol) => !broken.has(symbol)))
+    const tick = ledger.begin()
+    const open = yield* each((symbol) => calls.openOrders(symbol))
+    const reading: Reading = { tick, receivedAt: millis() }
+    const missing = ledger.readOpenOrders(reading, open, covered)
+    const keys = new Set(missing.map(keyOf))
+    for (const key of vanished.keys()) if (!keys.has(key)) vanished.delete(key)
+    yield* Effect.forEach(missing, (known) => ask(known, now), { concurrency: 4, discard: true })
+  })
+
+  /** It is not among the open ones: what became of it? */
+  const ask = Effect.fnUntraced(function*(known: Order, now: number) {
+    const tick = ledger.begin()
+    const reply = yield* calls.run({ _tag: "Get", ref: { symbol: known.symbol, orderId: known.orderId } })
+    const reading: Reading = { tick, receivedAt: millis() }
+    if (reply._tag === "Order") {
+      vanished.delete(keyOf(known))
+      if (isLapse(reply.order.updatedAt, now)) options.onLapse("Orders")
+      return ledger.readOrder(reading, known, reply.order)
+    }
+    const times = (vanished.get(keyOf(known)) ?? 0) + 1
+    vanished.set(keyOf(known), times)
+    if (times >= vanishedAfter) ledger.readOrder(reading, known, null)
+  })
+
+  const readBalances: Effect.Effect<void, ExchangeError> = Effect.gen(function*() {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const tick = ledger.begin()
+      const balances = yield* calls.balances
+      if (!ledger.readBalances({ tick, receivedAt: millis() }, balances)) return
+    }
+  })
+
+  const readPositions = Effect.gen(function*() {
+    const tick = ledger.begin()
+    const positions = yield* calls.positions
+    ledger.readPositions({ tick, receivedAt: millis() }, positions)
+  })
+
+  const run = Effect.gen(function*() {
+    yield* start
+    const now = yield* options.now
+    const wanted = options.wanted()
+    // Fills first: those that are pushed meanwhile wait for them.
+    if (wanted.has("Fills")) yield* readFills(now)
+    else ledger.release()
+    if (wanted.has("Orders")) yield* readOrders(now)
+    if (wanted.has("Balances")) yield* readBalances
+    if (wanted.has("Positions")) yield* readPositions
+    lastAt = millis()
+  }).pipe(
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        if (exit._tag === "Success") counters.reconciliations++
+        else counters.failedReconciliations++
+      })
+    )
+  )
+
+  return {
+    run,
+    start,
+    coverage: () => ({
+      pairs: symbols === null ? null : symbols.all.flatMap((symbol): ReadonlyArray<TradingPair> => {
+        const pair = options.instrumentOf(symbol)?.pair
+        return pair === undefined || broken.has(symbol) ? [] : [pair]
+      }),
+      lastAt,
+      runs: counters.reconciliations,
+      failures: counters.failedReconciliations,
+      recovered: counters.recovered
+    })
+  }
+}
+
+const keyOf = ({ orderId, symbol }: Order): string => `${symbol} ${orderId}`
+
+const isAboutSymbol = (reason: ExchangeError["reason"]): boolean =>
+  reason._tag === "UnknownPair" || (reason._tag === "RequestFailed" && reason.class === "item")

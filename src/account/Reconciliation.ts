@@ -1,0 +1,511 @@
+/**
+ * What is known of an account, and the one place where pushes and readings over REST come together: every fill passes once
+ * and in the exchange's order, every order only goes forward, every balance and position is the newest. Pure but for its
+ * own state: no clock, no sockets.
+ *
+ * Fills are told apart by trade id. Orders go forward by (filled quantity, final). Positions by the exchange's update id,
+ * where it counts them, else by time. Readings say nothing of what was pushed while they were under way.
+ */
+import { Array as Arr, BigDecimal } from "effect"
+import type { AccountEvent, Balance, Fill, LeverageChange, Order, OrderUpdate, Position } from "../domain/Account.ts"
+import { isFinal } from "../domain/Account.ts"
+import * as Decimal from "../domain/Decimal.ts"
+import type { PrivateTag } from "../domain/PrivateChannel.ts"
+import { tagOf } from "../domain/PrivateChannel.ts"
+
+export interface LedgerCounts {
+  /** Pushed again, and not delivered again. */
+  duplicates: number
+  /** Older than what was known. */
+  stale: number
+  /** Brought by a reading only. */
+  recovered: number
+}
+
+/** When a reading began: what is pushed later is not judged by it. */
+export interface Reading {
+  readonly tick: number
+  /** When its answer came, ms. */
+  readonly receivedAt: number
+}
+
+type Deliver = (channel: PrivateTag, event: AccountEvent) => void
+
+interface Known<A> {
+  value: A
+  /** Of the last push. */
+  tick: number
+}
+
+/** So many fills, ended orders and notices are remembered, beyond those of the window that is read again. */
+const remembered = 20_000
+
+const same = (a: Decimal.Decimal | null, b: Decimal.Decimal | null): boolean =>
+  a === null || b === null ? a === b : Decimal.equals(a, b)
+
+const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
+const fillKey = ({ symbol, tradeId }: Fill): string => `${symbol} ${tradeId}`
+const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`
+
+// ---- orders ---------------------------------------------------------------------------------------------------------
+
+type Verdict = "newer" | "same" | "older"
+
+const sameOrder = (a: Order, b: Order): boolean =>
+  a.status === b.status && same(a.filledQuantity, b.filledQuantity) && same(a.price, b.price) &&
+  same(a.quantity, b.quantity) && same(a.triggerPrice, b.triggerPrice)
+
+/** Neither has ended and as much is filled: what differs was amended, or triggered. */
+const judgeChange = (known: Order, next: Order): Verdict => {
+  if (sameOrder(known, next)) return "same"
+  return known.updatedAt === null || next.updatedAt === null || next.updatedAt >= known.updatedAt ? "newer" : "older"
+}
+
+/** Whether an order's state follows what is known of it: more is filled, or it has ended. */
+export const judgeOrder = (known: Order, next: Order): Verdict => {
+  const filled = BigDecimal.Order(next.filledQuantity, known.filledQuantity)
+  if (isFinal(known.status)) {
+    if (isFinal(next.status) && filled > 0) return "newer"
+    return sameOrder(known, next) ? "same" : "older"
+  }
+  if (filled !== 0) return filled > 0 ? "newer" : "older"
+  return isFinal(next.status) ? "newer" : judgeChange(known, next)
+}
+
+// ---- fills ----------------------------------------------------------------------------------------------------------
+
+const countedId = /^(\d+)(\D.*)?$/
+
+const compareText = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
+
+/** Digits of any length as the number that they are. */
+const byCount = (a: string, b: string): number => a.length - b.length || compareText(a, b)
+
+const partsOf = ({ tradeId }: Fill): readonly [string, string] => {
+  const [, count = "", rest = ""] = countedId.exec(tradeId) ?? []
+  return [count, rest]
+}
+
+/** Ids that count up are compared as numbers. */
+const byId = (a: Fill, b: Fill): number => {
+  const [left, leftRest] = partsOf(a)
+  const [right, rightRest] = partsOf(b)
+  return byCount(left, right) || compareText(leftRest, rightRest)
+}
+
+const timeOf = ({ exchangeTime, receivedAt }: Fill): number => exchangeTime ?? receivedAt
+
+const byTime = (a: Fill, b: Fill): number => timeOf(a) - timeOf(b)
+
+interface Head {
+  readonly list: ReadonlyArray<Fill>
+  next: number
+}
+
+const earliest = (heads: ReadonlyArray<Head>): Head =>
+  heads.reduce((first, head) => byTime(head.list[head.next]!, first.list[first.next]!) < 0 ? head : first)
+
+/** In the exchange's order: by id within a symbol where ids count up, by time between symbols. */
+export const inOrder = (fills: ReadonlyArray<Fill>): ReadonlyArray<Fill> => {
+  const lists = Object.values(Arr.groupBy(fills, ({ symbol }) => symbol))
+  for (const list of lists) list.sort(list.every(({ tradeId }) => countedId.test(tradeId)) ? byId : byTime)
+  const merged: Array<Fill> = []
+  for (let heads: Array<Head> = lists.map((list) => ({ list, next: 0 })); heads.length > 0;) {
+    const head = earliest(heads)
+    merged.push(head.list[head.next++]!)
+    if (head.next === head.list.length) heads = heads.filter((other) => other !== head)
+  }
+  return merged
+}
+
+// ---- balances and positions -----------------------------------------------------------------------------------------
+
+/** Null in either says nothing. */
+const agrees = (a: Decimal.Decimal | null, b: Decimal.Decimal | null): boolean =>
+  a === null || b === null || Decimal.equals(a, b)
+
+const sameBalance = (a: Balance, b: Balance): boolean =>
+  agrees(a.available, b.available) && agrees(a.locked, b.locked) && agrees(a.total, b.total)
+
+/** Said twice, word by word. */
+const repeatsBalance = (a: Balance, b: Balance): boolean =>
+  a.exchangeTime === b.exchangeTime && same(a.available, b.available) && same(a.locked, b.locked) &&
+  same(a.total, b.total) && same(a.change, b.change) && a.cause === b.cause
+
+/** What a push leaves out stands as it was known, unless the push says that it has changed. */
+const hasAll = ({ available, locked }: Balance): boolean => available !== null && locked !== null
+
+const samePosition = (a: Position, b: Position): boolean =>
+  same(a.size, b.size) && agrees(a.entryPrice, b.entryPrice) && agrees(a.leverage, b.leverage) &&
+  a.marginMode === b.marginMode && agrees(a.margin, b.margin)
+
+export const judgePosition = (known: Position, next: Position): Verdict => {
+  if (known.updateId !== null && next.updateId !== null) {
+    const count = byCount(next.updateId, known.updateId)
+    if (count !== 0) return count > 0 ? "newer" : "older"
+    return "same"
+  }
+  if (known.exchangeTime !== null && next.exchangeTime !== null && next.exchangeTime < known.exchangeTime) {
+    return "older"
+  }
+  return samePosition(known, next) ? "same" : "newer"
+}
+
+const isNothing = (value: Decimal.Decimal | null): boolean => value === null || BigDecimal.isZero(value)
+
+const isEmpty = ({ available, locked, total }: Balance): boolean =>
+  isNothing(available) && isNothing(locked) && isNothing(total)
+
+const isReleveraged = (before: Position, next: Position): boolean =>
+  !agrees(before.leverage, next.leverage) || before.marginMode !== next.marginMode
+
+/** As much is filled and it is open in both: the push behind the reading says more of it. */
+const isOvertaken = ({ tick, value }: Known<OrderUpdate>, next: Order, reading: Reading): boolean =>
+  tick > reading.tick && same(value.filledQuantity, next.filledQuantity) && !isFinal(next.status)
+
+// ---- the ledger -----------------------------------------------------------------------------------------------------
+
+export class Ledger {
+  readonly #deliver: Deliver
+  readonly #counts: LedgerCounts
+  readonly #fills = new Map<string, number>()
+  readonly #orders = new Map<string, Known<OrderUpdate>>()
+  readonly #open = new Map<string, Known<OrderUpdate>>()
+  readonly #balances = new Map<string, Known<Balance>>()
+  readonly #positions = new Map<string, Known<Position>>()
+  readonly #notices = new Set<string>()
+  #held: Array<Fill> | null = null
+  #tick = 0
+
+  constructor(deliver: Deliver, counts: LedgerCounts) {
+    this.#deliver = deliver
+    this.#counts = counts
+  }
+
+  // -- pushes --
+
+  /** One event of the stream. */
+  push(event: AccountEvent): void {
+    this.#tick++
+    if (event._tag === "Fill") this.#pushFill(event)
+    else if (event._tag === "OrderUpdate") this.#mergeOrder(event)
+    else if (event._tag === "Balance") this.#pushBalance(event)
+    else if (event._tag === "Position") this.#mergePosition(event)
+    else this.#pushNotice(event)
+  }
+
+  #pushFill(fill: Fill): void {
+    const key = fillKey(fill)
+    if (this.#fills.has(key)) {
+      this.#counts.duplicates++
+      return
+    }
+    this.#fills.set(key, timeOf(fill))
+    if (this.#held === null) this.#deliver("Fills", fill)
+    else this.#held.push(fill)
+  }
+
+  #pushBalance(next: Balance): void {
+    const known = this.#balances.get(next.asset)
+    if (known === undefined) {
+      this.#balances.set(next.asset, { value: next, tick: this.#tick })
+      return this.#deliver("Balances", next)
+    }
+    const { exchangeTime } = known.value
+    if (repeatsBalance(known.value, next)) {
+      this.#counts.duplicates++
+      return
+    }
+    if (exchangeTime !== null && next.exchangeTime !== null && next.exchangeTime < exchangeTime) {
+      this.#counts.stale++
+      return
+    }
+    known.value = next
+    known.tick = this.#tick
+    this.#deliver("Balances", next)
+  }
+
+  /** Notices carry no ids: one that says the same as another of the same time is the same. */
+  #pushNotice(event: Exclude<AccountEvent, Fill | OrderUpdate | Balance | Position>): void {
+    const key = noticeKey(event)
+    if (this.#notices.has(key)) {
+      this.#counts.duplicates++
+      return
+    }
+    this.#notices.add(key)
+    forgetOldest(this.#notices, remembered)
+    this.#deliver(tagOf[event._tag], event)
+  }
+
+  /** Whether it was delivered. `reading`: it comes from there, and yields to what was pushed since. */
+  #mergeOrder(next: OrderUpdate, reading: Reading | null = null): boolean {
+    const key = orderKey(next)
+    const known = this.#open.get(key) ?? this.#orders.get(key)
+    if (known === undefined) return this.#takeOrder(key, next, 0, reading)
+    const verdict = judgeOrder(known.value, next)
+    if (verdict !== "newer" || (reading !== null && isOvertaken(known, next, reading))) {
+      return this.#refuse(verdict, reading)
+    }
+    const clientOrderId = next.clientOrderId ?? known.value.clientOrderId
+    const value = clientOrderId === next.clientOrderId ? next : { ...next, clientOrderId }
+    return this.#takeOrder(key, value, known.tick, reading)
+  }
+
+  #takeOrder(key: string, value: OrderUpdate, tick: number, reading: Reading | null): true {
+    this.#keepOrder(key, { value, tick: reading === null ? this.#tick : tick })
+    this.#deliver("Orders", value)
+    return true
+  }
+
+  /** Readings repeat what is known as a matter of course; the stream should not. */
+  #refuse(verdict: Verdict, reading: Reading | null): false {
+    if (reading === null) this.#counts[verdict === "same" ? "duplicates" : "stale"]++
+    return false
+  }
+
+  #keepOrder(key: string, known: Known<OrderUpdate>): void {
+    if (isFinal(known.value.status)) {
+      this.#open.delete(key)
+      this.#orders.set(key, known)
+      forgetOldest(this.#orders, remembered)
+    } else {
+      this.#open.set(key, known)
+    }
+  }
+
+  /** Whether it was delivered. */
+  #mergePosition(next: Position, reading: Reading | null = null): boolean {
+    const key = positionKey(next)
+    const known = this.#positions.get(key)
+    if (known !== undefined) {
+      const verdict = judgePosition(known.value, next)
+      if (verdict !== "newer") return this.#refuse(verdict, reading)
+    }
+    this.#positions.set(key, { value: next, tick: reading === null ? this.#tick : known?.tick ?? 0 })
+    this.#deliver("Positions", next)
+    if (known !== undefined && isReleveraged(known.value, next)) this.#deliver("Positions", leverageChange(next))
+    return true
+  }
+
+  // -- breaks --
+
+  /** The stream is broken: fills that are pushed from here on wait for those that were missed. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  /** Whether the stream or a reading has brought it. */
+  knows(fill: Fill): boolean {
+    return this.#fills.has(fillKey(fill))
+  }
+
+  get isHolding(): boolean {
+    return this.#held !== null
+  }
+
+  /** What was held goes out, in order, with what a reading has found beside it. */
+  release(found: ReadonlyArray<Fill> = []): void {
+    const held = this.#held ?? []
+    this.#held = null
+    const missed = this.#unseen(found)
+    this.#counts.recovered += missed.length
+    const fills = held.length + missed.length > 1 ? inOrder([...missed, ...held]) : [...missed, ...held]
+    for (const fill of fills) this.#deliver("Fills", fill)
+  }
+
+  /** Those that the stream has not brought, each once. */
+  #unseen(found: ReadonlyArray<Fill>): ReadonlyArray<Fill> {
+    const missed: Array<Fill> = []
+    for (const fill of found) {
+      const key = fillKey(fill)
+      if (this.#fills.has(key)) continue
+      this.#fills.set(key, timeOf(fill))
+      missed.push(fill)
+    }
+    return missed
+  }
+
+  /** Fills before `before`, ms, are not read again, so they need not be remembered. */
+  forget(before: number): void {
+    if (this.#fills.size <= remembered) return
+    for (const [key, time] of this.#fills) {
+      if (this.#fills.size <= remembered) return
+      if (time < before) this.#fills.delete(key)
+    }
+  }
+
+  // -- readings --
+
+  /** Call when the request leaves, and give `receivedAt` when the answer is there. */
+  begin(): number {
+    return this.#tick
+  }
+
+  /**
+   * All open orders of these symbols (null: of all). Returns those that were thought open and are not: ask what became of
+   * them, and tell with `readOrder`.
+   */
+  readOpenOrders(
+    reading: Reading,
+    orders: ReadonlyArray<Order>,
+    symbols: ReadonlySet<string> | null
+  ): ReadonlyArray<Order> {
+    const listed = new Set<string>()
+    for (const order of orders) {
+      listed.add(orderKey(order))
+      this.#readOrder(reading, order)
+    }
+    return [...this.#open].flatMap(([key, { tick, value }]) => {
+      const isCovered = symbols === null || symbols.has(value.symbol)
+      return isCovered && !listed.has(key) && tick <= reading.tick ? [value] : []
+    })
+  }
+
+  /** One order, as read. Null: the exchange has no such order any more. */
+  readOrder(reading: Reading, known: Order, found: Order | null): void {
+    this.#readOrder(reading, found ?? { ...known, status: vanished(known), finishedAs: null })
+  }
+
+  #readOrder(reading: Reading, order: Order): void {
+    const { receivedAt } = reading
+    if (this.#mergeOrder({ ...order, _tag: "OrderUpdate", receivedAt, origin: "Reconciled" }, reading)) {
+      this.#counts.recovered++
+    }
+  }
+
+  /** Every asset of which there is something. Returns whether one must be read again, for a push has overtaken it. */
+  readBalances(reading: Reading, balances: ReadonlyArray<Balance>): boolean {
+    const listed = new Set<string>()
+    let again = false
+    for (const balance of balances) {
+      listed.add(balance.asset)
+      if (!this.#readBalance(reading, balance)) again = true
+    }
+    for (const [asset, { tick, value }] of this.#balances) {
+      if (!listed.has(asset) && tick <= reading.tick && !isEmpty(value)) this.#readBalance(reading, nothingOf(value))
+    }
+    return again
+  }
+
+  /** False: a push that does not say everything has overtaken it. */
+  #readBalance(reading: Reading, balance: Balance): boolean {
+    const known = this.#balances.get(balance.asset)
+    if (known !== undefined && known.tick > reading.tick) return hasAll(known.value)
+    const next: Balance = { ...balance, receivedAt: reading.receivedAt, origin: "Reconciled" }
+    if (known === undefined) {
+      this.#balances.set(balance.asset, { value: next, tick: 0 })
+      if (isEmpty(next)) return true
+    } else {
+      const isNews = !sameBalance(known.value, next) || (!hasAll(known.value) && hasAll(next))
+      if (!isNews) return true
+      // The time of the push stays: what is older than that is still old.
+      known.value = { ...next, exchangeTime: next.exchangeTime ?? known.value.exchangeTime }
+    }
+    this.#counts.recovered++
+    this.#deliver("Balances", next)
+    return true
+  }
+
+  /** Every position that is open. */
+  readPositions(reading: Reading, positions: ReadonlyArray<Position>): void {
+    const listed = new Set<string>()
+    for (const position of positions) {
+      listed.add(positionKey(position))
+      this.#readPosition(reading, position)
+    }
+    for (const [key, { tick, value }] of this.#positions) {
+      if (!listed.has(key) && tick <= reading.tick && !BigDecimal.isZero(value.size)) {
+        this.#readPosition(reading, { ...value, ...flat })
+      }
+    }
+  }
+
+  #readPosition(reading: Reading, position: Position): void {
+    const known = this.#positions.get(positionKey(position))
+    if (known === undefined && BigDecimal.isZero(position.size)) {
+      this.#positions.set(positionKey(position), { value: position, tick: 0 })
+      return
+    }
+    const isCounted = position.updateId !== null && known?.value.updateId !== null
+    if (known !== undefined && known.tick > reading.tick && !isCounted) return
+    const next: Position = { ...position, receivedAt: reading.receivedAt, origin: "Reconciled" }
+    if (this.#mergePosition(next, reading)) this.#counts.recovered++
+  }
+
+  /** The state that is known, for who comes later: open orders, balances and positions. */
+  *state(receivedAt: number): Iterable<readonly [PrivateTag, AccountEvent]> {
+    for (const { value } of this.#balances.values()) {
+      if (!isEmpty(value)) yield ["Balances", { ...value, receivedAt, origin: "Reconciled" }]
+    }
+    for (const { value } of this.#positions.values()) {
+      if (!BigDecimal.isZero(value.size)) yield ["Positions", { ...value, receivedAt, origin: "Reconciled" }]
+    }
+    for (const { value } of this.#open.values()) yield ["Orders", { ...value, receivedAt, origin: "Reconciled" }]
+  }
+}
+
+/** An order that the exchange has forgotten has ended; what was filled of it came as fills. */
+const vanished = ({ filledQuantity }: Order): Order["status"] =>
+  BigDecimal.isZero(filledQuantity) ? "canceled" : "partiallyCanceled"
+
+const nothingOf = (known: Balance): Balance => ({
+  ...known,
+  available: Decimal.zero,
+  locked: Decimal.zero,
+  total: Decimal.zero,
+  change: null,
+  cause: null,
+  exchangeTime: null
+})
+
+/** A position that is not listed any more is flat; its count is not known. */
+const flat = {
+  size: Decimal.zero,
+  entryPrice: null,
+  margin: null,
+  liquidationPrice: null,
+  unrealisedPnl: null,
+  updateId: null,
+  exchangeTime: null
+} as const
+
+const leverageChange = (
+  { exchangeTime, leverage, marginMode, origin, pair, receivedAt, symbol }: Position
+): LeverageChange => ({
+  _tag: "LeverageChange",
+  pair,
+  symbol,
+  leverage,
+  marginMode,
+  exchangeTime,
+  receivedAt,
+  origin
+})
+
+const noticeKey = (event: Exclude<AccountEvent, Fill | OrderUpdate | Balance | Position>): string => {
+  const { _tag, exchangeTime, symbol } = event
+  switch (event._tag) {
+    case "AutoDeleverage":
+      return [_tag, symbol, exchangeTime, ...[event.quantity, event.positionSize, event.price].map(Decimal.toText)]
+        .join(" ")
+    case "PositionClose":
+      return [_tag, symbol, exchangeTime, event.side, Decimal.toText(event.pnl)].join(" ")
+    case "LeverageChange":
+      return [
+        _tag,
+        symbol,
+        exchangeTime,
+        event.leverage === null ? "" : Decimal.toText(event.leverage),
+        event.marginMode
+      ]
+        .join(" ")
+  }
+}
+
+/** Maps and sets keep the order of insertion: the first are the oldest. */
+const forgetOldest = (known: Map<string, unknown> | Set<string>, keep: number): void => {
+  for (const key of known.keys()) {
+    if (known.size <= keep) return
+    known.delete(key)
+  }
+}
