@@ -265,12 +265,15 @@ export interface DialectConnection {
   readonly onClose: () => void
   /** Wire topics subscribed now, in the dialect's spelling; the tests compare them with the wanted set. */
   readonly topics: () => ReadonlySet<string>
-  /** Sends a notice that the exchange sends unasked; absent where it has none. */
-  readonly notify?: ((kind: DialectNotice) => void) | undefined
+  /** Something happens unasked; false, or absent, where this exchange has no such thing. */
+  readonly notify?: ((kind: DialectNotice) => void | boolean) | undefined
 }
 
-/** `upgrade`: the server will close the connection soon and asks to reconnect. */
-export type DialectNotice = "upgrade"
+/**
+ * `upgrade`: the server will close the connection soon and asks to reconnect. `expireKeys`: what the connection was let
+ * in by, such as a listen key, is no longer valid from now on; the dialect does what its exchange then does.
+ */
+export type DialectNotice = "upgrade" | "expireKeys"
 
 export interface DialectRequest {
   readonly method: string
@@ -301,6 +304,8 @@ export interface ExchangeDialect {
   readonly id: ExchangeId
   /** What it trades: its world holds markets of this kind only. */
   readonly kind: "spot" | "swap"
+  /** Of every account, fractions of a fill's value; a negative one is a rebate. Default 0.1 % and 0.1 %. */
+  readonly fees?: { readonly maker: string; readonly taker: string } | undefined
   /** Path of the WebSocket, as the live URL has it. */
   readonly websocketPath: string
   /** Path of the REST base, as the live URL has it; empty when there is none. */

@@ -13,10 +13,25 @@ import * as byName from "./exchanges/dialects.ts"
 import * as Simulator from "./simulator/Simulator.ts"
 
 export { Simulator } from "./simulator/Simulator.ts"
-export type { Fault, SimulatorOptions, SimulatorService, SimulatorUrls } from "./simulator/Simulator.ts"
+export type {
+  AccountChange,
+  AccountOptions,
+  AccountsByExchange,
+  AccountTruth,
+  Fault,
+  SimulatorOptions,
+  SimulatorService,
+  SimulatorUrls
+} from "./simulator/Simulator.ts"
 
 /** The servers' halves of our exchanges' protocols. */
 export const dialects: ReadonlyArray<ExchangeDialect> = Object.values(byName)
+
+/**
+ * One account for each of our exchanges, for the option `accounts`: user 1001 with 100 000 USDT, and on spot some coins. Its
+ * key is `demo-key-<exchange>`, its secret `demo-secret-<exchange>`.
+ */
+export const demoAccounts: Simulator.AccountsByExchange = Simulator.demoAccounts(dialects)
 
 export type Options = Omit<Simulator.SimulatorOptions, "dialects">
 

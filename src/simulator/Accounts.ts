@@ -29,6 +29,7 @@ export interface MarketSource {
   readonly minNotional: string
   /** Null on spot. */
   readonly contractSize: string | null
+  /** As it is now: looking at it may bring the market up to date. */
   readonly book: SimulatedBook
   /** Tells a trade to those who watch the market. In units. */
   readonly print: (side: "buy" | "sell", price: number, quantity: number, time: number) => void
@@ -41,7 +42,10 @@ export interface AccountsOptions {
   readonly seeds: ReadonlyArray<AccountSeed>
   /** Fractions of the value. */
   readonly fees: { readonly maker: string; readonly taker: string }
+  /** The exchange's clock, which stamps orders and fills, ms. */
   readonly now: () => number
+  /** Time of the markets, ms. Default: `now`. */
+  readonly marketTime?: (() => number) | undefined
 }
 
 /** Of every contract; an exchange has tiers. */
@@ -57,11 +61,13 @@ export class Accounts implements AccountWorld {
   readonly all: ReadonlyArray<SimulatedAccount>
   readonly #markets: ReadonlyMap<TradingPair, AccountMarket>
   readonly #owners = new WeakMap<Entry, Owned>()
+  readonly #now: () => number
   readonly #byKey = new Map<string, { readonly key: WorldKey; readonly account: SimulatedAccount }>()
   #orders = 0
   #fills = 0
 
   constructor(options: AccountsOptions) {
+    this.#now = options.now
     const maker = Decimal.of(options.fees.maker)
     const taker = Decimal.of(options.fees.taker)
     this.#markets = new Map(
@@ -70,6 +76,7 @@ export class Accounts implements AccountWorld {
     const around = {
       markets: this.#markets,
       now: options.now,
+      marketTime: options.marketTime ?? options.now,
       nextOrderId: () => ++this.#orders,
       nextFillId: () => ++this.#fills,
       register: (entry: Entry, held: Held, account: SimulatedAccount) =>
@@ -87,6 +94,11 @@ export class Accounts implements AccountWorld {
 
   readonly find: AccountWorld["find"] = (apiKey) => this.#byKey.get(apiKey) ?? null
 
+  /** Where an account has an open order or a position: those markets may not rest. */
+  concerned(): ReadonlySet<TradingPair> {
+    return new Set(this.all.flatMap((account) => account.concerned()))
+  }
+
   /** Somebody else traded. Price and quantity in units of the market. */
   onTrade(pair: TradingPair, takerSide: "buy" | "sell", price: number, quantity: number, time: number): void {
     const market = this.#markets.get(pair)
@@ -102,7 +114,7 @@ export class Accounts implements AccountWorld {
     if (market === undefined) return
     if (market.matching.resting > 0) market.matching.settle(time)
     if (market.contractSize === null) return
-    for (const account of this.all) account.liquidate(pair, market.markPrice())
+    for (const account of this.all) account.liquidate(pair, market.markPrice)
   }
 
   /** Dead man's switches that have run out. */
@@ -110,14 +122,20 @@ export class Accounts implements AccountWorld {
     for (const account of this.all) account.tick(now)
   }
 
-  /** The funding of a contract falls due: a fraction of each position's value at the mark price. */
-  fund(pair: TradingPair, rate: string): void {
+  /**
+   * The funding of a contract falls due: a fraction of each position's value at the mark price. Says how many positions
+   * there are.
+   */
+  fund(pair: TradingPair, rate: string): number {
     const market = this.#markets.get(pair)
-    if (market === undefined) return
-    for (const account of this.all) account.fund(pair, Decimal.of(rate), market.markPrice())
+    if (market === undefined) return 0
+    const mark = market.markPrice()
+    return this.all.filter((account) => account.fund(pair, Decimal.of(rate), mark)).length
   }
 
   #marketOf(source: MarketSource, makerFee: Decimal.Decimal, takerFee: Decimal.Decimal): AccountMarket {
+    let matching: OrderMatching | undefined
+    const onMatch = (match: Match, time: number): void => this.#onMatch(source, match, time)
     return {
       pair: source.pair,
       base: source.base,
@@ -129,7 +147,10 @@ export class Accounts implements AccountWorld {
       contractSize: source.contractSize === null ? null : Decimal.of(source.contractSize),
       makerFee,
       takerFee,
-      matching: new OrderMatching(source.book, (match, time) => this.#onMatch(source, match, time)),
+      get matching() {
+        const { book } = source
+        return matching ??= new OrderMatching(book, onMatch)
+      },
       markPrice: () => Decimal.of(source.markPrice())
     }
   }
@@ -140,12 +161,12 @@ export class Accounts implements AccountWorld {
       source.print(takerSide, price, quantity, time)
     }
     // The resting side first, as exchanges report it.
-    this.#fill(maker, price, quantity, "maker", time)
-    this.#fill(taker, price, quantity, "taker", time)
+    this.#fill(maker, price, quantity, "maker")
+    this.#fill(taker, price, quantity, "taker")
   }
 
-  #fill(entry: Entry | null, price: number, quantity: number, liquidity: "maker" | "taker", time: number): void {
+  #fill(entry: Entry | null, price: number, quantity: number, liquidity: "maker" | "taker"): void {
     const owned = entry === null ? undefined : this.#owners.get(entry)
-    owned?.account.onFill(owned.held, price, quantity, liquidity, time)
+    owned?.account.onFill(owned.held, price, quantity, liquidity, this.#now())
   }
 }

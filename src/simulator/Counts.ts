@@ -2,6 +2,7 @@
  * What the simulator has done, counted where it happens, so that what a client saw can be checked to the frame. For
  * every topic: offered + duplicated = sent + suppressed + discarded + held.
  */
+import type { WorldRefusal } from "../AccountWorld.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { About, Watch } from "../ExchangeDialect.ts"
 
@@ -10,11 +11,14 @@ export interface Tally {
   events: number
 }
 
+/** What a topic carries. */
+export type Carried = Watch["_tag"] | "Account"
+
 export type SuppressedBy = "gap" | "silence" | "halfOpen"
 
 export interface TopicCounts {
-  /** What the topic was last seen to carry; null while it has carried nothing. */
-  channel: Watch["_tag"] | null
+  /** What the topic was last seen to carry, `Account` for private ones; null while it has carried nothing. */
+  channel: Carried | null
   pair: TradingPair | null
   /** Handed over by the dialect. */
   offered: Tally
@@ -41,6 +45,18 @@ export interface Dial {
 }
 
 export type ControlKind = Extract<About, { readonly _tag: "Control" }>["kind"]
+
+/** What dialects asked of accounts for their clients. */
+export interface OrderCounts {
+  /** Orders that reached the exchange. */
+  places: number
+  /** Those of them that it took, whatever became of them. */
+  placed: number
+  cancels: number
+  amends: number
+  /** Of all these, by reason. */
+  refused: Partial<Record<WorldRefusal, number>>
+}
 
 export interface ExchangeCounts {
   topics: Record<string, TopicCounts>
@@ -95,6 +111,7 @@ export interface ExchangeCounts {
     /** Answers that a fault cut short. */
     garbled: number
   }
+  orders: OrderCounts
 }
 
 export interface FaultCounts {
@@ -154,7 +171,8 @@ export const makeExchange = (): ExchangeCounts => ({
     errors: 0
   },
   dials: [],
-  rest: { requests: 0, statuses: {}, snapshots: 0, failed: 0, stale: 0, delayed: 0, garbled: 0 }
+  rest: { requests: 0, statuses: {}, snapshots: 0, failed: 0, stale: 0, delayed: 0, garbled: 0 },
+  orders: { places: 0, placed: 0, cancels: 0, amends: 0, refused: {} }
 })
 
 export const add = (tally: Tally, events: number): void => {

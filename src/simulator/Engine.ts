@@ -1,12 +1,14 @@
 /**
  * Time, exchanges and faults of one simulation. Everything happens in ticks of the simulated clock, synchronously, in a
- * fixed order: timers, delayed frames, prices, books, and what is told about them.
+ * fixed order: timers, delayed frames, fundings, prices and books with what they do to accounts, and what is told of the
+ * markets.
  */
 import { Cause } from "effect"
 import type { Random } from "effect"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { pairOf, partsOf } from "../domain/Instrument.ts"
 import type { ExchangeDialect } from "../ExchangeDialect.ts"
+import type { Accounts, AccountSeed } from "./Accounts.ts"
 import { ActiveFault, isMomentary } from "./ActiveFaults.ts"
 import type { MomentaryFault } from "./ActiveFaults.ts"
 import type { Counts } from "./Counts.ts"
@@ -62,6 +64,8 @@ export interface EngineOptions {
   readonly draws: (name: string) => Draws
   readonly limits: "real" | "off"
   readonly bookPhases: "shared" | "own"
+  /** Default: none. */
+  readonly accounts?: Readonly<Record<ExchangeId, ReadonlyArray<AccountSeed>>> | undefined
   readonly rate: number
   readonly tradeRate: number
   readonly levels: number
@@ -142,10 +146,16 @@ export class Engine {
     this.#timers.run(this.#elapsed)
     for (const exchange of this.exchanges.values()) exchange.drain(this.#elapsed)
     if (!this.paused) this.#step()
+    for (const exchange of this.exchanges.values()) exchange.world.tickAccounts()
     for (const exchange of this.exchanges.values()) exchange.world.fire(this.#elapsed)
     this.ticking = false
     this.onTickEnd()
     this.changed()
+  }
+
+  /** Null when the exchange has none. */
+  accounts(exchange: ExchangeId): Accounts | null {
+    return this.exchanges.get(exchange)?.world.accounts ?? null
   }
 
   market(exchange: ExchangeId, pair: TradingPair): SimulatedMarket | undefined {
@@ -220,6 +230,7 @@ export class Engine {
   }
 
   #step(): void {
+    for (const exchange of this.exchanges.values()) exchange.world.fund()
     this.#steps.add(this.#elapsed)
     for (const exchange of this.exchanges.values()) exchange.world.step()
   }
@@ -243,7 +254,7 @@ export class Engine {
   }
 
   #makeExchange(dialect: ExchangeDialect, index: number): SimulatedExchange {
-    const { bookPhases, limits, pairs } = this.#options
+    const { accounts, bookPhases, limits, pairs } = this.#options
     const own = pairsOf(dialect.kind, pairs)
     const positions = new Map(own.map((pair, position) => [pair, position]))
     return new SimulatedExchange({
@@ -252,7 +263,9 @@ export class Engine {
       make: (pair) => this.#makeMarket(`${dialect.id} ${pair}`, pair, positions.get(pair)!, index * pairs.length),
       dialectOptions: { limits },
       bookPhases,
+      accounts: accounts?.[dialect.id] ?? [],
       now: this.now,
+      time: () => this.time,
       elapsed: this.elapsed,
       after: (millis, run) => this.#timers.schedule(this.elapsed() + millis, run),
       failed: (exchange, error) => this.#failed(exchange, error),

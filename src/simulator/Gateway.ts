@@ -5,6 +5,7 @@
 import { Effect, Schema } from "effect"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { DialectRequest, DialectResponse } from "../ExchangeDialect.ts"
+import { AccountChange, truthOf } from "./AccountTruth.ts"
 import type { Engine } from "./Engine.ts"
 import type { InvalidFault } from "./Faults.ts"
 import type { SimulatedMarket } from "./MarketModel.ts"
@@ -16,6 +17,11 @@ import type { SimulatorError } from "./SimulatorError.ts"
 export interface Control {
   readonly inject: (fault: unknown) => Effect.Effect<number, InvalidFault>
   readonly publish: (exchange: ExchangeId, pair: TradingPair, change: Change) => Effect.Effect<number, SimulatorError>
+  readonly change: (
+    exchange: ExchangeId,
+    userId: string,
+    change: AccountChange
+  ) => Effect.Effect<void, SimulatorError>
 }
 
 /** Where to reach one exchange. */
@@ -213,10 +219,35 @@ const publish = ({ control, body }: Ask): Answer =>
     Effect.map((result) => json(200, { result }))
   )
 
+const AccountQuery = Schema.Struct({ exchange: Schema.String, user: Schema.optional(Schema.String) })
+
+/** One account, or all of an exchange. Says nothing of keys. */
+const account = ({ engine, query }: Ask): Answer =>
+  Effect.map(Schema.decodeUnknownEffect(AccountQuery)(query), ({ exchange, user }) => {
+    const all = engine.accounts(exchange)?.all ?? []
+    if (user === undefined) return json(200, all.map(truthOf))
+    const found = all.find(({ userId }) => userId === user)
+    return found === undefined
+      ? json(404, { error: `there is no user ${user} on ${exchange}` })
+      : json(200, truthOf(found))
+  })
+
+const ChangeBody = Schema.fromJsonString(
+  Schema.Struct({ exchange: Schema.String, user: Schema.String, change: AccountChange })
+)
+
+const changeAccount = ({ body, control }: Ask): Answer =>
+  Schema.decodeUnknownEffect(ChangeBody)(body).pipe(
+    Effect.flatMap(({ change, exchange, user }) => control.change(exchange, user, change)),
+    Effect.as(json(200, {}))
+  )
+
 const endpoints: Readonly<Record<string, (ask: Ask) => Answer>> = {
   "GET health": health,
   "GET counts": ({ engine }) => Effect.sync(() => json(200, engine.counts())),
   "GET truth": truth,
+  "GET account": account,
+  "POST account": changeAccount,
   "GET trades": ofMarket(Schema.Struct(Market), (market) => market.tradesSince(0)),
   "GET statistics": ofMarket(StatisticsQuery, (market, { since }) => market.statistics(since)),
   "GET kline": ofMarket(

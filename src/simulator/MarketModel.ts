@@ -81,6 +81,13 @@ export interface MarketOptions {
   readonly history: number
 }
 
+/** Who has to know at once what happens in a market: accounts with orders there. Prices and quantities in units. */
+export interface MarketObserver {
+  readonly onTrade: (side: "buy" | "sell", price: number, quantity: number, time: number) => void
+  /** The book has moved. */
+  readonly onMove: (time: number) => void
+}
+
 const sides: readonly [Side, Side] = ["bid", "ask"]
 
 /** Trades held for those who watch them. */
@@ -104,6 +111,7 @@ export class SimulatedMarket {
   time: number
   /** Null on spot. */
   readonly swap: SwapModel | null
+  observer: MarketObserver | null = null
   #tape: Tape | null = null
   readonly #trades: Array<WorldTrade> = []
   readonly #options: MarketOptions
@@ -140,6 +148,7 @@ export class SimulatedMarket {
     for (let i = 0; i < trades; i++) this.#trade(time)
     const { truePrice } = this.#options
     this.swap?.step(seconds, time, truePrice.value, truePrice.value + this.#offset.value)
+    this.observer?.onMove(time)
   }
 
   /** Trades after the given number, oldest first, as far as they are held. */
@@ -367,7 +376,9 @@ export class SimulatedMarket {
     const taken = ladder.length > 1 ? wanted : Math.min(wanted, available - 1)
     if (taken < 1) return null
     this.book.set(best, available - taken, time)
-    return this.print(side, Math.abs(best), taken, time)
+    const trade = this.print(side, Math.abs(best), taken, time)
+    this.observer?.onTrade(side, Math.abs(best), taken, time)
+    return trade
   }
 
   /** Quantity units: worth 200 to 20 000 of the quote, small ones more often. */

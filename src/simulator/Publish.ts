@@ -1,5 +1,6 @@
 /** Single events of a test's choice, beside what the market does by itself. */
 import { Result, Schema } from "effect"
+import * as Decimal from "../domain/Decimal.ts"
 import { keyOf } from "./Ladder.ts"
 import type { SimulatedMarket } from "./MarketModel.ts"
 import * as Scaled from "./Scaled.ts"
@@ -11,7 +12,7 @@ export const LevelChange = Schema.TaggedStruct("Level", {
   quantity: Schema.String
 })
 
-/** Prints a trade; the book stays as it is. */
+/** Prints a trade, which fills what accounts have at its price; the book stays as it is. */
 export const TradePrint = Schema.TaggedStruct("Trade", {
   /** The taker's side. */
   side: Schema.Literals(["buy", "sell"]),
@@ -28,11 +29,65 @@ export const LiquidationPrint = Schema.TaggedStruct("Liquidation", {
   quantity: Schema.String
 })
 
-export const Change = Schema.Union([LevelChange, TradePrint, LiquidationPrint])
+/** The mark price of a swap jumps, and finds its way back from there. */
+export const MarkJump = Schema.TaggedStruct("Mark", { price: Schema.String })
+
+/** A swap's funding falls due now, for all accounts. */
+export const Funding = Schema.TaggedStruct("Funding", {
+  /** Fraction of a position's value. Default: the one that has been announced. */
+  rate: Schema.optional(Schema.String)
+})
+
+export const Change = Schema.Union([LevelChange, TradePrint, LiquidationPrint, MarkJump, Funding])
 export type Change = typeof Change.Type
 
-/** Makes the change happen. Gives the book's new version, or the id of the trade or liquidation; fails with what is wrong. */
-export const publish = (market: SimulatedMarket, change: Change, time: number): Result.Result<number, string> => {
+/** A market and what is done to it beside its book. */
+export interface Place {
+  readonly market: SimulatedMarket
+  /** ms. */
+  readonly time: number
+  /** Lets its funding fall due; says how many positions there are. */
+  readonly fund: (rate: string | undefined) => number
+}
+
+/**
+ * Makes the change happen. Gives the book's new version, the id of the trade or liquidation, or how many positions were
+ * funded; fails with what is wrong.
+ */
+export const publish = (place: Place, change: Change): Result.Result<number, string> => {
+  switch (change._tag) {
+    case "Mark":
+      return jump(place, change.price)
+    case "Funding":
+      return fund(place, change.rate)
+    default:
+      return inMarket(place, change)
+  }
+}
+
+const noSwap = ({ facts }: SimulatedMarket): Result.Result<number, string> => Result.fail(`${facts.pair} is no swap`)
+
+const fund = ({ fund, market }: Place, rate: string | undefined): Result.Result<number, string> => {
+  if (market.swap === null) return noSwap(market)
+  return rate === undefined ? Result.succeed(fund(rate)) : Result.map(Decimal.parse(rate), () => fund(rate))
+}
+
+const jump = ({ market, time }: Place, price: string): Result.Result<number, string> => {
+  const { facts, swap } = market
+  if (swap === null || facts.swap === null) return noSwap(market)
+  const units = Scaled.fromText(price, facts.swap.markDecimals)
+  if (units === null || units === 0) {
+    return Result.fail(`the price "${price}" is no positive decimal with at most ${facts.swap.markDecimals} decimals`)
+  }
+  swap.jump(units, time)
+  market.observer?.onMove(time)
+  return Result.succeed(swap.markCount)
+}
+
+const inMarket = (
+  { market, time }: Place,
+  change: typeof LevelChange.Type | typeof TradePrint.Type | typeof LiquidationPrint.Type
+): Result.Result<number, string> => {
   const { priceDecimals, quantityDecimals } = market.facts
   const price = Scaled.fromText(change.price, priceDecimals)
   const quantity = Scaled.fromText(change.quantity, quantityDecimals)
@@ -44,7 +99,11 @@ export const publish = (market: SimulatedMarket, change: Change, time: number): 
   }
   if (change._tag === "Level") return setLevel(market, change.side, price, quantity, time)
   if (quantity === 0) return Result.fail("a trade needs a quantity above 0")
-  if (change._tag === "Trade") return Result.succeed(market.print(change.side, price, quantity, time).id)
+  if (change._tag === "Trade") {
+    const { id } = market.print(change.side, price, quantity, time)
+    market.observer?.onTrade(change.side, price, quantity, time)
+    return Result.succeed(id)
+  }
   const { facts, swap } = market
   return swap === null
     ? Result.fail(`${facts.pair} is no swap: nothing is liquidated there`)
@@ -59,7 +118,7 @@ export const publish = (market: SimulatedMarket, change: Change, time: number): 
 }
 
 const setLevel = (
-  { book }: SimulatedMarket,
+  { book, observer }: SimulatedMarket,
   side: "bid" | "ask",
   price: number,
   quantity: number,
@@ -71,5 +130,7 @@ const setLevel = (
   if (quantity > 0 && key >= -opposite.best) return Result.fail("the level would cross the book")
   if (quantity === own.quantityAt(key)) return Result.fail("the level has this quantity already")
   book.set(key, quantity, time)
-  return Result.succeed(book.version)
+  const { version } = book
+  observer?.onMove(time)
+  return Result.succeed(version)
 }

@@ -50,7 +50,10 @@ export interface AccountMarket {
 /** What an account asks of the exchange around it. */
 export interface Surroundings {
   readonly markets: ReadonlyMap<TradingPair, AccountMarket>
+  /** The exchange's clock, ms. */
   readonly now: () => number
+  /** Time of the markets, ms. */
+  readonly marketTime: () => number
   readonly nextOrderId: () => number
   readonly nextFillId: () => number
   /** Matching tells whose entry it was by this. */
@@ -145,9 +148,11 @@ export class SimulatedAccount implements WorldAccount {
 
   // ---- commands ----
 
-  /** Money from outside. */
-  deposit(asset: string, amount: Amount): void {
+  /** Money from outside; negative: it leaves. False when there is not enough. */
+  deposit(asset: string, amount: Amount): boolean {
+    if (BigDecimal.isNegative(sum(this.#wallet.available(asset), amount))) return false
     this.#wallet.change(asset, amount, Decimal.zero, this.#reason("deposit", null, null))
+    return true
   }
 
   readonly place = (request: WorldPlace): WorldOrder | WorldRefusal => {
@@ -221,6 +226,12 @@ export class SimulatedAccount implements WorldAccount {
 
   // ---- what the exchange does to it ----
 
+  /** Markets where it has an open order or a position. */
+  concerned(): ReadonlyArray<TradingPair> {
+    const positions = [...this.#positions.values()].filter(({ isFlat }) => !isFlat)
+    return [...[...this.#open].map(({ market }) => market.pair), ...positions.map(({ terms }) => terms.pair)]
+  }
+
   /** Cancels what a dead man's switch was set for. */
   tick(now: number): void {
     for (const [pair, at] of this.#countdowns) {
@@ -283,23 +294,25 @@ export class SimulatedAccount implements WorldAccount {
   }
 
   /** Longs pay shorts `rate` of the value at the mark price (negative: the other way round). */
-  fund(pair: TradingPair, rate: Amount, mark: Amount): void {
+  fund(pair: TradingPair, rate: Amount, mark: Amount): boolean {
     const position = this.#positions.get(pair)
     const market = this.#around.markets.get(pair)
-    if (position === undefined || market === undefined || position.isFlat) return
+    if (position === undefined || market === undefined || position.isFlat) return false
     const payment = multiply(position.valueAt(mark), rate)
     const amount = BigDecimal.normalize(BigDecimal.isPositive(position.size) ? negate(payment) : payment)
     const time = this.#around.now()
     position.book(amount, time)
     this.#wallet.change(market.quote, amount, Decimal.zero, this.#reason("funding", null, pair))
     this.#tell({ _tag: "Position", position: this.#viewOf(position) })
+    return true
   }
 
   /** Closes a position whose margin no longer holds at the mark price. */
-  liquidate(pair: TradingPair, mark: Amount): boolean {
+  liquidate(pair: TradingPair, markPrice: () => Amount): boolean {
     const position = this.#positions.get(pair)
     const market = this.#around.markets.get(pair)
     if (position === undefined || market === undefined || position.isFlat) return false
+    const mark = markPrice()
     const left = sum(position.margin, position.pnlAt(mark))
     const needed = multiply(position.valueAt(mark), position.terms.maintenanceRate)
     if (BigDecimal.isGreaterThan(left, needed)) return false
@@ -308,10 +321,10 @@ export class SimulatedAccount implements WorldAccount {
   }
 
   /** Takes so many contracts of a position at a price, to cover somebody's loss. */
-  deleverage(pair: TradingPair, quantity: Amount, price: Amount): void {
+  deleverage(pair: TradingPair, quantity: Amount, price: Amount): boolean {
     const position = this.#positions.get(pair)
     const market = this.#around.markets.get(pair)
-    if (position === undefined || market === undefined || position.isFlat) return
+    if (position === undefined || market === undefined || position.isFlat) return false
     const { entryPrice, size } = position
     const time = this.#around.now()
     const side = BigDecimal.isPositive(size) ? "sell" : "buy"
@@ -328,6 +341,7 @@ export class SimulatedAccount implements WorldAccount {
       time
     })
     this.#tell({ _tag: "Position", position: this.#viewOf(position) })
+    return true
   }
 
   /** An order ended without being filled whole. */
@@ -438,7 +452,7 @@ export class SimulatedAccount implements WorldAccount {
 
   #submit(held: Held): void {
     if (held.request.reduceOnly) this.#capToPosition(held)
-    const gaveUp = held.market.matching.submit(held.entry, this.#around.now())
+    const gaveUp = held.market.matching.submit(held.entry, this.#around.marketTime())
     // An amount to spend is spent when the rest of it buys nothing.
     const isSpent = held.quantity === null && !isZero(held.filled)
     if (gaveUp !== null) this.giveUp(held, isSpent ? "filled" : gaveUp)
@@ -475,7 +489,7 @@ export class SimulatedAccount implements WorldAccount {
       held.entry.remaining = remaining
       return view(held)
     }
-    const gaveUp = market.matching.amend(held.entry, limit, remaining, this.#around.now())
+    const gaveUp = market.matching.amend(held.entry, limit, remaining, this.#around.marketTime())
     if (gaveUp !== null) this.giveUp(held, gaveUp)
     return view(held)
   }

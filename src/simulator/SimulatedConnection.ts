@@ -114,8 +114,11 @@ export class SimulatedConnection implements Owner {
   notify(kind: DialectNotice): boolean {
     const { notify } = this.#dialect
     if (notify === undefined) return false
-    this.#run(() => notify(kind))
-    return true
+    let done = true
+    this.#run(() => {
+      done = notify(kind) !== false
+    })
+    return done
   }
 
   /** A frame from the client. */

@@ -1,6 +1,7 @@
 /** One simulated exchange: its world, its connections, its REST side, its faults and its counts. */
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { DialectOptions, DialectRequest, DialectResponse, ExchangeDialect } from "../ExchangeDialect.ts"
+import type { AccountSeed } from "./Accounts.ts"
 import { ExchangeFaults, longest } from "./ActiveFaults.ts"
 import type { ActiveFault, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
 import * as Counts from "./Counts.ts"
@@ -16,8 +17,11 @@ export interface ExchangeOptions {
   readonly make: (pair: TradingPair) => SteppedMarket
   readonly dialectOptions: DialectOptions
   readonly bookPhases: "shared" | "own"
+  readonly accounts: ReadonlyArray<AccountSeed>
   /** ms since the epoch. */
   readonly now: () => number
+  /** Of what happens now in the markets, ms since the epoch. */
+  readonly time: () => number
   /** Simulated time since the start, ms. */
   readonly elapsed: () => number
   /** Runs once after so many simulated ms; returns how to cancel. */
@@ -31,6 +35,7 @@ const dialsHeld = 10_000
 
 /** Far apart for connections that follow each other: the golden section. */
 const phaseStep = 0.618_033_988_75
+const usualFees = { maker: "0.001", taker: "0.001" }
 
 const failure: DialectResponse = {
   status: 500,
@@ -102,10 +107,17 @@ export class SimulatedExchange implements Host {
       pairs: options.pairs,
       make: options.make,
       now: options.now,
+      time: options.time,
       skew: () => longest(this.faults.skews, this.elapsed())?.fault.millis ?? 0,
       elapsed: options.elapsed,
       refuses: (topic) => this.#refuses(topic),
-      bookAge: () => this.#bookAge()
+      bookAge: () => this.#bookAge(),
+      accounts: {
+        seeds: options.accounts,
+        fees: options.dialect.fees ?? usualFees,
+        counts: this.counts.orders,
+        lacks: () => undefined
+      }
     })
   }
 
@@ -165,6 +177,7 @@ export class SimulatedExchange implements Host {
     const answer = (response: DialectResponse): void => {
       rest.statuses[response.status] = (rest.statuses[response.status] ?? 0) + 1
       respond(response)
+      this.changed()
     }
     const error = this.faults.strikeHttp(now, request)
     if (error !== null) rest.failed++

@@ -2,8 +2,9 @@
  * Whole exchanges on this machine: seeded markets behind real ports or inside the process, driven by `ExchangeDialect`s,
  * with faults on demand and a count of everything. See `docs/simulator.md`.
  */
-import { Clock, Context, Effect, Layer, Random, Result, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Random, Record, Result, Schema } from "effect"
 import type { Scope } from "effect"
+import type { WorldAccount } from "../AccountWorld.ts"
 import * as MemoryNetwork from "../connection/MemoryNetwork.ts"
 import { TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
@@ -19,6 +20,9 @@ import type {
   WorldSwapState,
   WorldTrade
 } from "../ExchangeDialect.ts"
+import { AccountsByExchange, problemOf, seedOf } from "./AccountOptions.ts"
+import * as AccountTruth from "./AccountTruth.ts"
+import type { AccountChange } from "./AccountTruth.ts"
 import type { Counts } from "./Counts.ts"
 import { Engine } from "./Engine.ts"
 import type { Draws } from "./Engine.ts"
@@ -33,6 +37,9 @@ import { SimulatorError } from "./SimulatorError.ts"
 import * as SimulatorMemory from "./SimulatorMemory.ts"
 import * as SimulatorServer from "./SimulatorServer.ts"
 
+export { demoAccounts } from "./AccountOptions.ts"
+export type { AccountOptions, AccountsByExchange } from "./AccountOptions.ts"
+export type { AccountChange, AccountTruth } from "./AccountTruth.ts"
 export type { Counts, Dial, ExchangeCounts, FaultCounts, Tally, TopicCounts } from "./Counts.ts"
 export { Fault, FaultFromText, InvalidFault } from "./Faults.ts"
 export type { Reachable, SimulatorUrls } from "./Gateway.ts"
@@ -67,8 +74,10 @@ export interface SimulatorOptions {
    * same changes into other deltas. Default `shared`.
    */
   readonly bookPhases?: "shared" | "own" | undefined
+  /** Accounts of each exchange. Default: none. `demoAccounts` has one for each. */
+  readonly accounts?: AccountsByExchange | undefined
   readonly faults?: ReadonlyArray<Fault | string> | undefined
-  /** Default 10. */
+  /** Default 10, at most 10 000. */
   readonly tickMillis?: number | undefined
   /** False: time passes by `tick` alone. Default true. */
   readonly autoRun?: boolean | undefined
@@ -95,8 +104,21 @@ export interface SimulatorService extends Reachable {
   readonly inject: (fault: Fault | string) => Effect.Effect<number, InvalidFault>
   /** Ends one fault, or all of them. Counts remain, and so do half-open sockets. */
   readonly clear: (id?: number) => Effect.Effect<void>
-  /** Makes one thing happen. Gives the book's new version, or the id of the trade or liquidation. */
+  /**
+   * Makes one thing happen. Gives the book's new version, the id of the trade or liquidation, or how many positions were
+   * funded.
+   */
   readonly publish: (exchange: ExchangeId, pair: TradingPair, change: Change) => Effect.Effect<number, SimulatorError>
+  /** Makes one thing happen to an account. */
+  readonly change: (
+    exchange: ExchangeId,
+    userId: string,
+    change: AccountChange
+  ) => Effect.Effect<void, SimulatorError>
+  /** What the exchange knows of each account now. */
+  readonly accounts: (exchange: ExchangeId) => ReadonlyArray<AccountTruth.AccountTruth>
+  /** The account itself, as its owner has it on the exchange's website: what is done here no client has asked for. */
+  readonly account: (exchange: ExchangeId, userId: string) => WorldAccount | undefined
   /** The book as it was at a version, best `depth` levels; undefined when it is not, or no longer, known. */
   readonly truth: (exchange: ExchangeId, pair: TradingPair, version: number, depth?: number) => WorldBook | undefined
   /** The book as it is. */
@@ -141,6 +163,9 @@ const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBe
 /** A tick may not bring more than what waits for an interval to end, see `World`. */
 const mostPerTick = 2_000
 
+/** ms. Prices that return to each other would overshoot in longer steps. */
+const longestTick = 10_000
+
 const Settings = Schema.Struct({
   pairs: Schema.NonEmptyArray(TradingPair).check(Schema.isUnique()),
   seed: Schema.Union([Schema.String, Schema.Finite]),
@@ -151,7 +176,8 @@ const Settings = Schema.Struct({
   version: Schema.UndefinedOr(whole(1, 9_000_000_000_000_000)),
   limits: Schema.Literals(["real", "off"]),
   bookPhases: Schema.Literals(["shared", "own"]),
-  tickMillis: positive,
+  accounts: AccountsByExchange,
+  tickMillis: positive.check(Schema.isLessThanOrEqualTo(longestTick)),
   autoRun: Schema.Boolean,
   host: Schema.NonEmptyString,
   port: whole(0, 65_535),
@@ -178,6 +204,7 @@ const withDefaults = (options: SimulatorOptions): unknown => {
     version: undefined,
     limits: "real",
     bookPhases: "shared",
+    accounts: {},
     tickMillis: 10,
     autoRun: true,
     host: "127.0.0.1",
@@ -192,6 +219,14 @@ const decodeSettings = (options: SimulatorOptions): Effect.Effect<Settings, Simu
   Schema.decodeUnknownEffect(Settings)(withDefaults(options)).pipe(
     Effect.mapError(({ message }) => new SimulatorError({ operation: "options", detail: message }))
   )
+
+const checkAccounts = (
+  dialects: ReadonlyArray<ExchangeDialect>,
+  { accounts }: Settings
+): Effect.Effect<void, SimulatorError> => {
+  const detail = problemOf(accounts, dialects.map(({ id }) => id))
+  return detail === null ? Effect.void : Effect.fail(new SimulatorError({ operation: "options", detail }))
+}
 
 const checkDialects = (dialects: ReadonlyArray<ExchangeDialect>): Effect.Effect<void, SimulatorError> => {
   const ids = dialects.map(({ id }) => id)
@@ -220,6 +255,7 @@ const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeD
     pairs,
     limits,
     bookPhases,
+    accounts: Record.map(settings.accounts, (all) => all.map(seedOf)),
     rate,
     tradeRate,
     levels,
@@ -256,15 +292,24 @@ const inject = (engine: Engine, seed: string | number): Control["inject"] => (fa
 const publish = (engine: Engine): Control["publish"] => (exchange, pair, change) =>
   Effect.suspend(() => {
     const market = engine.market(exchange, pair)
+    const world = engine.exchanges.get(exchange)?.world
     const result = market === undefined
       ? Result.fail(`there is no ${pair} on ${exchange}`)
-      : Publish.publish(market, change, engine.time)
+      : Publish.publish({ market, time: engine.time, fund: (rate) => world?.payFunding(pair, rate) ?? 0 }, change)
     if (Result.isFailure(result)) {
       return Effect.fail(new SimulatorError({ operation: "publish", detail: result.failure }))
     }
-    engine.exchanges.get(exchange)?.world.fireAtOnce(pair)
+    world?.fireAtOnce(pair)
     return Effect.succeed(result.success)
   })
+
+const change = (engine: Engine): Control["change"] => (exchange, userId, wanted) =>
+  Effect.suspend(() =>
+    Result.match(AccountTruth.change(engine.accounts(exchange), userId, wanted), {
+      onFailure: (detail) => Effect.fail(new SimulatorError({ operation: "change", detail: `${exchange}: ${detail}` })),
+      onSuccess: () => Effect.sync(() => engine.changed())
+    })
+  )
 
 /** A condition that throws fails the one who waits, not the tick that asks. */
 const until = (engine: Engine) => (condition: () => boolean): Effect.Effect<void> =>
@@ -317,6 +362,8 @@ const serviceOf = ({ engine, control }: Made, reachable: Reachable): SimulatorSe
   swap: (exchange, pair) => swapOf(engine, exchange, pair)?.swapState(),
   liquidations: (exchange, pair) => engine.market(exchange, pair)?.swap?.liquidationsSince(0) ?? [],
   contractStats: (exchange, pair, interval) => swapOf(engine, exchange, pair)?.contractStats(interval),
+  accounts: (exchange) => engine.accounts(exchange)?.all.map(AccountTruth.truthOf) ?? [],
+  account: (exchange, userId) => engine.accounts(exchange)?.all.find((account) => account.userId === userId),
   counts: () => engine.counts(),
   topics: (exchange) => engine.exchanges.get(exchange)?.topics() ?? new Set(),
   until: until(engine)
@@ -326,8 +373,9 @@ const prepare = Effect.fnUntraced(
   function*(options: SimulatorOptions): Effect.fn.Return<Made, SimulatorError | InvalidFault> {
     const settings = yield* decodeSettings(options)
     yield* checkDialects(options.dialects)
+    yield* checkAccounts(options.dialects, settings)
     const engine = yield* makeEngine(options.dialects, settings)
-    const control = { inject: inject(engine, settings.seed), publish: publish(engine) }
+    const control = { inject: inject(engine, settings.seed), publish: publish(engine), change: change(engine) }
     yield* Effect.forEach(options.faults ?? [], control.inject, { discard: true })
     return { engine, control, settings }
   }

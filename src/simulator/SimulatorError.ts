@@ -1,8 +1,8 @@
 import { Schema } from "effect"
 
-/** The options are wrong, the port is taken, or what was to be published is impossible. */
+/** The options are wrong, the port is taken, or what was to be made to happen is impossible. */
 export class SimulatorError extends Schema.TaggedError<SimulatorError>()("SimulatorError", {
-  operation: Schema.Literals(["options", "listen", "publish"]),
+  operation: Schema.Literals(["options", "listen", "publish", "change"]),
   detail: Schema.String
 }) {
   override get message(): string {

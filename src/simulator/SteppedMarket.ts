@@ -18,6 +18,7 @@ export class SteppedMarket {
   readonly market: SimulatedMarket
   readonly #options: SteppedOptions
   #done = 0
+  #stepping = false
 
   constructor(options: SteppedOptions) {
     this.market = options.market
@@ -25,6 +26,17 @@ export class SteppedMarket {
   }
 
   catchUp(): void {
+    // What a step tells may look at the market again.
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      this.#catchUp()
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  #catchUp(): void {
     const { market, seconds, steps, timeOf, truePrice } = this.#options
     while (this.#done < steps.count) {
       const time = timeOf(steps.elapsedAt(this.#done++))

@@ -113,6 +113,14 @@ export class SwapModel {
     return liquidations
   }
 
+  /** The mark price is another one from now on. In mark units. */
+  jump(units: number, time: number): void {
+    const index = Math.log(this.#index.last / this.#firstUnits)
+    this.#premium = Math.log(units / this.#firstUnits) - index
+    this.markCount++
+    this.#mark.add(time, units, 0, false)
+  }
+
   tape(price: Exclude<KlinePrice, "last">): Tape {
     return price === "mark" ? this.#mark : this.#index
   }

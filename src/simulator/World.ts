@@ -1,7 +1,13 @@
 /** One exchange's markets as its dialect sees them: books, and what can be watched of them. */
 import { noAccounts } from "../AccountWorld.ts"
+import type { AccountWorld, WorldAccountEvent } from "../AccountWorld.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { Watch, World, WorldBook, WorldMarket, WorldSwap } from "../ExchangeDialect.ts"
+import { accountGate } from "./AccountGate.ts"
+import type { AccountGateOptions } from "./AccountGate.ts"
+import { Accounts } from "./Accounts.ts"
+import type { AccountSeed, MarketSource } from "./Accounts.ts"
+import type { Carried } from "./Counts.ts"
 import { MarketFeed } from "./MarketFeed.ts"
 import type { SimulatedMarket } from "./MarketModel.ts"
 import { factsOf } from "./PairFacts.ts"
@@ -10,8 +16,9 @@ import type { SteppedMarket } from "./SteppedMarket.ts"
 
 /** What a listener is being told about, so that the frames it sends can be attributed. */
 export interface Source {
-  readonly channel: Watch["_tag"]
-  readonly pair: TradingPair
+  readonly channel: Carried
+  /** Null where it is about no single pair. */
+  readonly pair: TradingPair | null
 }
 
 /** Whoever runs the dialect's code: a connection. */
@@ -32,6 +39,8 @@ export interface WorldOptions {
   readonly make: (pair: TradingPair) => SteppedMarket
   /** ms since the epoch. */
   readonly now: () => number
+  /** Of what happens now in the markets, ms since the epoch. */
+  readonly time: () => number
   /** How far the exchange's clock is ahead, ms. */
   readonly skew: () => number
   /** Simulated time since the start, ms. */
@@ -39,7 +48,13 @@ export interface WorldOptions {
   readonly refuses: (topic: string) => string | null
   /** Called for every REST book; the age it is to have, ms. */
   readonly bookAge: () => number
+  readonly accounts: {
+    readonly seeds: ReadonlyArray<AccountSeed>
+    readonly fees: { readonly maker: string; readonly taker: string }
+  } & Pick<AccountGateOptions, "counts" | "lacks">
 }
+
+const accountSource: Source = { channel: "Account", pair: null }
 
 /** The world of one exchange. `World` itself is one object for its whole life: dialects keep state by it. */
 export class ExchangeWorld {
@@ -48,17 +63,21 @@ export class ExchangeWorld {
   owner: Owner | null = null
   readonly #feeds: ReadonlyMap<TradingPair, MarketFeed>
   readonly #options: WorldOptions
+  /** Null when there are none. */
+  readonly accounts: Accounts | null
+  /** When fundings were last looked for, ms. */
+  #funded: number
 
   constructor(options: WorldOptions) {
     this.#options = options
-    this.#feeds = new Map(
-      options.pairs.map((pair) => [pair, new MarketFeed(factsOf(pair), () => options.make(pair))])
-    )
+    this.#funded = options.time()
+    this.#feeds = new Map(options.pairs.map((pair) => [pair, new MarketFeed(factsOf(pair), () => this.#make(pair))]))
+    this.accounts = options.accounts.seeds.length === 0 ? null : this.#makeAccounts()
     this.world = {
-      now: () => options.now() + options.skew(),
+      now: this.#now,
       markets: new Map([...this.#feeds].map(([pair, feed]) => [pair, this.#view(feed)])),
       watch: this.#watch,
-      accounts: noAccounts,
+      accounts: this.#accountWorld(),
       refuses: options.refuses
     }
   }
@@ -71,9 +90,35 @@ export class ExchangeWorld {
   /** Time has made a step. */
   step(): void {
     const all = this.#feeds.size <= fewMarkets
-    for (const feed of this.#feeds.values()) {
-      if (all || feed.isWatched) void feed.market
+    const concerned = all ? undefined : this.accounts?.concerned()
+    for (const [pair, feed] of this.#feeds) {
+      if (all || feed.isWatched || concerned?.has(pair) === true) void feed.market
     }
+  }
+
+  /** Pays the fundings that have fallen due, at the rates and mark prices before the next step. */
+  fund(): void {
+    const { accounts } = this
+    if (accounts === null) return
+    const time = this.#options.time()
+    const last = this.#funded
+    this.#funded = time
+    for (const [pair, { facts }] of this.#feeds) {
+      const interval = facts.swap?.fundingInterval ?? Infinity
+      if (Math.floor(time / interval) > Math.floor(last / interval)) this.payFunding(pair)
+    }
+  }
+
+  /** Says how many positions there are. Without a rate it is the one that has been announced. */
+  payFunding(pair: TradingPair, rate?: string): number {
+    const market = this.market(pair)
+    if (this.accounts === null || market === undefined || market.swap === null) return 0
+    return this.accounts.fund(pair, rate ?? market.swapState().fundingRate)
+  }
+
+  /** What accounts have set clocks for. */
+  tickAccounts(): void {
+    this.accounts?.tick(this.#now())
   }
 
   fire(elapsed: number): void {
@@ -106,6 +151,43 @@ export class ExchangeWorld {
     return { book: book.at(book.version, limit)!, stop }
   }
 
+  readonly #now = (): number => this.#options.now() + this.#options.skew()
+
+  #make(pair: TradingPair): SteppedMarket {
+    const stepped = this.#options.make(pair)
+    const { accounts } = this
+    if (accounts !== null) {
+      stepped.market.observer = {
+        onTrade: (side, price, quantity, time) => accounts.onTrade(pair, side, price, quantity, time),
+        onMove: (time) => accounts.settle(pair, time)
+      }
+    }
+    return stepped
+  }
+
+  #makeAccounts(): Accounts {
+    const { accounts: { fees, seeds }, time } = this.#options
+    const markets = [...this.#feeds.values()].map((feed) => sourceOf(feed, time))
+    return new Accounts({ markets, seeds, fees, now: this.#now, marketTime: time })
+  }
+
+  #accountWorld(): AccountWorld {
+    const { accounts: { counts, lacks } } = this.#options
+    return this.accounts === null ? noAccounts : accountGate(this.accounts, { counts, lacks, own: this.#watchAccount })
+  }
+
+  readonly #watchAccount: AccountGateOptions["own"] = (listener, watch) => {
+    const { owner } = this
+    if (owner === null) return watch(listener)
+    const leave = watch((event: WorldAccountEvent) => owner.deliver(accountSource, listener, event))
+    const stop = (): void => {
+      leave()
+      owner.stops.delete(stop)
+    }
+    owner.stops.add(stop)
+    return stop
+  }
+
   #view(feed: MarketFeed): WorldMarket {
     const { facts, ticker } = feed
     return {
@@ -135,3 +217,16 @@ const swapOf = ({ contractSize, decimal, fundingInterval, markDecimals }: SwapFa
   markDecimals,
   state: () => feed.market.swapState()
 })
+
+const sourceOf = (feed: MarketFeed, time: () => number): MarketSource => {
+  const { facts } = feed
+  return {
+    ...facts,
+    contractSize: facts.swap?.contractSize ?? null,
+    get book() {
+      return feed.market.book
+    },
+    print: (side, price, quantity) => void feed.market.print(side, price, quantity, time()),
+    markPrice: () => feed.market.swapState().markPrice
+  }
+}

@@ -1,7 +1,9 @@
 /**
  * A made-up exchange, as small as a dialect can be. Topics: `depth:BTC_USDT:10`, `depth5:BTC_USDT:100` (a window of 5),
- * `ticker:…`, `tickers:…` (repeats), `trades:…`; the last part is the interval in ms.
+ * `ticker:…`, `tickers:…` (repeats), `trades:…`; the last part is the interval in ms. `account:KEY` tells everything of an
+ * account, and the operation `buy` with `KEY PRICE QUANTITY CLIENT_ID` places an order.
  */
+import type { WorldAccountEvent, WorldOrder, WorldRefusal } from "../../src/AccountWorld.ts"
 import { pairOf } from "../../src/domain/Instrument.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type {
@@ -23,7 +25,9 @@ import { jsonObject } from "../../src/ExchangeDialect.ts"
 /** What the server sends. */
 export type ToyMessage =
   | { readonly type: "ack" | "reject"; readonly topic: string }
-  | { readonly type: "pong" | "error" | "upgrade" | "late" }
+  | { readonly type: "pong" | "error" | "upgrade" | "expireKeys" | "late" }
+  | { readonly type: "account"; readonly topic: string; readonly event: WorldAccountEvent }
+  | { readonly type: "result"; readonly result: WorldOrder | WorldRefusal }
   | { readonly type: "snapshot"; readonly topic: string; readonly book: WorldBook }
   | { readonly type: "delta"; readonly topic: string; readonly delta: WorldDelta }
   | { readonly type: "ticker"; readonly topic: string; readonly ticker: WorldTicker; readonly at: number }
@@ -47,6 +51,28 @@ const parse = (topic: string): Stream | null => {
       pair: pairOf(base!, quote!),
       everyMillis: Number(every)
     }
+}
+
+const accountTopic = "account:"
+
+/** `KEY PRICE QUANTITY CLIENT_ID`, a limit order for the first market. */
+const buy = (world: World, text: string): WorldOrder | WorldRefusal => {
+  const [key = "", price = "", quantity = "", clientOrderId = ""] = text.split(" ")
+  const [pair] = world.markets.keys()
+  const found = world.accounts.find(key)
+  if (found === null || !found.key.permissions.has("trade")) return "unknownOrder"
+  return found.account.place({
+    pair: pair!,
+    side: "buy",
+    type: "limit",
+    timeInForce: "gtc",
+    price,
+    quantity,
+    quoteQuantity: null,
+    clientOrderId,
+    reduceOnly: false,
+    trigger: null
+  })
 }
 
 const data = (topic: string, events: number): About => ({ _tag: "Data", topic, events })
@@ -87,7 +113,21 @@ const connectAs = (binary: boolean) => (world: World, peer: Peer): DialectConnec
   ) => (binary ? new TextEncoder().encode(JSON.stringify(message)) : JSON.stringify(message))
   const say = (message: ToyMessage, about: About) => peer.send(encode(message), about)
 
+  const follow = (topic: string): void => {
+    const found = world.accounts.find(topic.slice(accountTopic.length))
+    if (found === null || !found.key.permissions.has("read")) return say({ type: "reject", topic }, control("reject"))
+    streams.set(
+      topic,
+      found.account.watch((event) => {
+        if (event._tag === "PositionClose") throw new Error("a defect of the dialect")
+        say({ type: "account", topic, event }, data(topic, 1))
+      })
+    )
+    say({ type: "ack", topic }, control("ack"))
+  }
+
   const subscribe = (topic: string): void => {
+    if (topic.startsWith(accountTopic)) return follow(topic)
     const stream = parse(topic)
     if (stream === null || !world.markets.has(stream.pair) || world.refuses(topic) !== null) {
       return say({ type: "reject", topic }, control("reject"))
@@ -114,6 +154,8 @@ const connectAs = (binary: boolean) => (world: World, peer: Peer): DialectConnec
         return unsubscribe(topic)
       case "ping":
         return say({ type: "pong" }, control("pong"))
+      case "buy":
+        return say({ type: "result", result: buy(world, topic) }, control("ack"))
       case "later":
         peer.after(Number(topic), () => say({ type: "late" }, control("notice")))
         return
@@ -137,7 +179,7 @@ const connectAs = (binary: boolean) => (world: World, peer: Peer): DialectConnec
     },
     onClose: () => streams.clear(),
     topics: () => new Set(streams.keys()),
-    notify: () => say({ type: "upgrade" }, control("notice"))
+    notify: (kind) => say({ type: kind }, control("notice"))
   }
 }
 
@@ -169,6 +211,8 @@ const onHttp = (request: DialectRequest, world: World): DialectResponse => {
       )
     case "GET /time":
       return json(200, { time: world.now() })
+    case "POST /orders":
+      return json(200, buy(world, request.body))
     case "POST /echo":
       return json(200, { body: request.body, header: request.headers["x-toy"] ?? null })
     case "GET /empty":

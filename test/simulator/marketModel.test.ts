@@ -293,7 +293,7 @@ describe("Publish", () => {
     const { book } = market
     const bid = Scaled.toText(book.bids.best, 2)
     const ask = Scaled.toText(-book.asks.best, 2)
-    const attempt = (change: Publish.Change) => Publish.publish(market, change, 5)
+    const attempt = (change: Publish.Change) => Publish.publish({ market, time: 5, fund: () => 0 }, change)
     const detail = (change: Publish.Change) => {
       const result = attempt(change)
       return result._tag === "Failure" ? result.failure : assert.fail("it was taken")

@@ -201,8 +201,10 @@ const connect = (product: Product) => (world: World, peer: Peer, options: Dialec
     onClose,
     topics: () => new Set(streams.keys()),
     notify: (kind: DialectNotice) => {
+      if (kind !== "upgrade") return false
       const text = "The connection will soon be closed for a service upgrade. Please reconnect."
       peer.send(pushOf(world.now(), `${prefix}.system`, JSON.stringify({ type: kind, msg: text })), notice)
+      return true
     }
   }
 }
@@ -211,6 +213,7 @@ const connect = (product: Product) => (world: World, peer: Peer, options: Dialec
 export const gateSpotDialect: ExchangeDialect = {
   id: "gate-spot",
   kind: "spot",
+  fees: { maker: "0.002", taker: "0.002" },
   websocketPath: "/ws/v4/",
   restPath: "/api/v4",
   connect: connect({ prefix: "spot", channels: spotChannels, requestId: true }),
@@ -221,6 +224,7 @@ export const gateSpotDialect: ExchangeDialect = {
 export const gateFuturesDialect: ExchangeDialect = {
   id: "gate-futures",
   kind: "swap",
+  fees: { maker: "-0.0001", taker: "0.00075" },
   websocketPath: "/v4/ws/usdt",
   restPath: "/api/v4",
   connect: connect({ prefix: "futures", channels: futuresChannels, requestId: false }),

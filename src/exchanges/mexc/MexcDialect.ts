@@ -373,6 +373,7 @@ const connect = (world: World, peer: Peer, options: DialectOptions): DialectConn
 export const mexcSpotDialect: ExchangeDialect = {
   id: "mexc-spot",
   kind: "spot",
+  fees: { maker: "0.0005", taker: "0.0005" },
   websocketPath: "/ws",
   restPath: "",
   connect,

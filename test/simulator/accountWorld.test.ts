@@ -1,0 +1,287 @@
+import { assert, describe, it } from "@effect/vitest"
+import { BigDecimal, Effect, Layer } from "effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type { WorldAccount, WorldOrder, WorldPlace } from "../../src/AccountWorld.ts"
+import { isRefusal } from "../../src/AccountWorld.ts"
+import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
+import * as Simulator from "../../src/simulator/Simulator.ts"
+import type { AccountOptions, SimulatorOptions } from "../../src/simulator/Simulator.ts"
+import { connect } from "./ToyClient.ts"
+import { toy } from "./ToyDialect.ts"
+
+const pair = "BTC/USDT"
+const contract = "BTC/USDT:USDT"
+
+const toySwap: ExchangeDialect = {
+  ...toy,
+  id: "toy-swap",
+  kind: "swap",
+  fees: { maker: "-0.0001", taker: "0.0005" }
+}
+
+const owner = (userId: string): AccountOptions => ({
+  userId,
+  keys: [{ apiKey: `key${userId}`, secret: `secret${userId}` }],
+  balances: { USDT: "1000000", BTC: "10" }
+})
+
+/** Moved by `tick` alone. */
+const manual = (options: Partial<SimulatorOptions> = {}) =>
+  MemoryNetwork.layerHttpClient.pipe(
+    Layer.provideMerge(
+      Simulator.layerMemory({
+        dialects: [toy, toySwap],
+        pairs: [pair, "ETH/USDT"],
+        seed: 7,
+        autoRun: false,
+        accounts: { toy: [owner("1"), owner("2")], "toy-swap": [owner("1"), owner("2")] },
+        ...options
+      })
+    )
+  )
+
+const accountOf = (exchange = "toy", userId = "1"): Effect.Effect<WorldAccount, never, Simulator.Simulator> =>
+  Effect.map(Simulator.Simulator, (simulator) => simulator.account(exchange, userId)!)
+
+const order = (fields: Partial<WorldPlace> = {}): WorldPlace => ({
+  pair,
+  side: "buy",
+  type: "limit",
+  timeInForce: "gtc",
+  price: "70000",
+  quantity: "0.01",
+  quoteQuantity: null,
+  clientOrderId: null,
+  reduceOnly: false,
+  trigger: null,
+  ...fields
+})
+
+const marketOrder = (fields: Partial<WorldPlace> = {}): WorldPlace =>
+  order({ type: "market", price: null, timeInForce: "ioc", ...fields })
+
+const placed = (account: WorldAccount, request: WorldPlace): WorldOrder => {
+  const result = account.place(request)
+  return isRefusal(result) ? assert.fail(result) : result
+}
+
+const dial = (exchange = "toy") => Effect.flatMap(Simulator.Simulator, ({ urls }) => connect(urls[exchange]!.ws))
+
+describe("accounts in a running simulator", () => {
+  it.effect("an order takes from the book that everybody sees, and its trades are on the tape", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const [best] = simulator.book("toy", pair, 1)!.asks
+      const { averagePrice, filled, finish } = placed(
+        yield* accountOf(),
+        order({ price: "100000", quantity: best!.quantity })
+      )
+      assert.deepStrictEqual([averagePrice, filled, finish], [
+        Decimal.toText(Decimal.of(best!.price)),
+        Decimal.toText(Decimal.of(best!.quantity)),
+        "filled"
+      ])
+      const { price, quantity, side } = simulator.trades("toy", pair).at(-1)!
+      assert.deepStrictEqual([price, quantity, side], [best!.price, best!.quantity, "buy"])
+      assert.notStrictEqual(simulator.book("toy", pair, 1)!.asks[0]!.price, best!.price)
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("an order rests until the market or a published trade reaches it", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      const [bid] = simulator.book("toy", pair, 1)!.bids
+      const near = placed(account, order({ price: bid!.price }))
+      const far = placed(account, order({ price: "79000" }))
+      yield* simulator.tick(1_000)
+      assert.deepStrictEqual(
+        [account.order(near)!.finish, account.order(far)!.finish, account.order(far)!.filled],
+        ["filled", null, "0"]
+      )
+      yield* simulator.publish("toy", pair, { _tag: "Trade", side: "sell", price: "79000", quantity: "0.004" })
+      assert.deepStrictEqual(account.order(far)!.filled, "0.004")
+      assert.deepStrictEqual(account.fills({}).map(({ liquidity }) => liquidity), ["maker", "maker"])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("a market that nobody watches does not rest while an order waits in it", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      const [bid] = simulator.book("toy", "C0/USDT", 1)!.bids
+      const { id } = placed(account, order({ pair: "C0/USDT", price: bid!.price, quantity: "100" }))
+      yield* simulator.tick(1_500)
+      // Told before anybody looked at the market.
+      assert.notStrictEqual(account.order({ id })!.filled, "0")
+    }).pipe(
+      Effect.provide(manual({ pairs: Array.from({ length: 70 }, (_, index) => `C${index}/USDT` as const) }))
+    ))
+
+  it.effect("the same seed and orders give the same fills; without accounts the market is another's", () => {
+    const run = Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      placed(account, marketOrder({ quantity: "0.5" }))
+      yield* simulator.tick(50)
+      placed(account, marketOrder({ side: "sell", quantity: "0.7" }))
+      yield* simulator.tick(50)
+      return { fills: account.fills({}), book: simulator.book("toy", pair), trades: simulator.trades("toy", pair) }
+    }).pipe(Effect.provide(manual({ rate: 400 })))
+    const untouched = (options: Partial<SimulatorOptions>) =>
+      Effect.gen(function*() {
+        const simulator = yield* Simulator.Simulator
+        yield* simulator.tick(100)
+        return [simulator.book("toy", pair), simulator.trades("toy", pair), simulator.swap("toy-swap", contract)]
+      }).pipe(Effect.provide(manual({ rate: 400, ...options })))
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(yield* run, yield* run)
+      // Accounts that do nothing change nothing.
+      assert.deepStrictEqual(yield* untouched({}), yield* untouched({ accounts: {} }))
+    })
+  })
+
+  it.effect("pushes go to whoever listens until it is gone, and are counted by topic", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      const [one, two] = [yield* dial(), yield* dial()]
+      one.send("sub", "account:key1")
+      two.send("sub", "account:key1")
+      two.send("sub", "account:nobody")
+      assert.lengthOf(two.of("reject"), 1)
+      placed(account, order())
+      assert.deepStrictEqual(one.of("account").map(({ event }) => event._tag), ["Balance", "Order"])
+      assert.deepStrictEqual(two.of("account"), one.of("account"))
+      two.close()
+      account.cancelAll()
+      assert.deepStrictEqual([one.of("account").length, two.of("account").length], [4, 2])
+      const { channel, offered, pair: about } = simulator.counts().exchanges["toy"]!.topics["account:key1"]!
+      assert.deepStrictEqual([channel, about, offered], ["Account", null, { frames: 6, events: 6 }])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("a dialect that fails on a push ends its own connection and nothing else", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf("toy-swap")
+      const [one, two] = [yield* dial("toy-swap"), yield* dial("toy-swap")]
+      one.send("sub", "account:key1")
+      two.send("sub", "account:key2")
+      placed(account, marketOrder({ pair: contract, quantity: "5" }))
+      placed(account, marketOrder({ pair: contract, side: "sell", quantity: "5", reduceOnly: true }))
+      assert.deepStrictEqual([one.closes.map(([code]) => code), two.closes], [[1011], []])
+      assert.lengthOf(simulator.counts().failures, 1)
+      assert.deepStrictEqual(account.positions().map(({ size }) => size), ["0"])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("counts what was asked of accounts, and what was refused", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const client = yield* dial()
+      client.send("buy", "key1 70000 0.01 a")
+      client.send("buy", "key1 70000 0.01 a")
+      client.send("buy", "key1 0 0.01 b")
+      assert.deepStrictEqual(simulator.counts().exchanges["toy"]!.orders, {
+        places: 3,
+        placed: 1,
+        cancels: 0,
+        amends: 0,
+        refused: { duplicateClientOrderId: 1, badPrice: 1 }
+      })
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("funding is paid at its time, at the rate announced before", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf("toy-swap")
+      yield* simulator.tick(6)
+      placed(account, marketOrder({ pair: contract, quantity: "5" }))
+      let paid = 0
+      account.watch((event) => {
+        if (event._tag === "Balance" && event.balance.cause === "funding") paid++
+      })
+      yield* simulator.tick(8 * 360)
+      assert.strictEqual(paid, 1)
+      yield* simulator.publish("toy-swap", contract, { _tag: "Funding", rate: "0.001" })
+      assert.strictEqual(paid, 2)
+    }).pipe(Effect.provide(manual({ tickMillis: 10_000, rate: 0.01 }))))
+
+  it.effect("a jump of the mark price liquidates what its margin no longer holds", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf("toy-swap")
+      account.setLeverage(contract, "50")
+      placed(account, marketOrder({ pair: contract, quantity: "5" }))
+      yield* simulator.publish("toy-swap", contract, { _tag: "Mark", price: "60000" })
+      assert.deepStrictEqual(account.positions().map(({ size }) => size), ["0"])
+      assert.strictEqual(simulator.swap("toy-swap", contract)!.markPrice, "60000.000")
+      const refused = yield* Effect.flip(simulator.publish("toy", pair, { _tag: "Mark", price: "60000" }))
+      assert.include(refused.message, "is no swap")
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("money comes and goes, and positions are taken over, as a test wants it", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf("toy-swap")
+      placed(account, marketOrder({ pair: contract, quantity: "5" }))
+      const change = (amount: string) => simulator.change("toy-swap", "1", { _tag: "Deposit", asset: "BTC", amount })
+      yield* change("-10")
+      assert.include((yield* Effect.flip(change("-1"))).message, "more than is available")
+      const deleverage = { _tag: "AutoDeleverage", pair: contract, quantity: "2", price: "81000" } as const
+      yield* simulator.change("toy-swap", "1", deleverage)
+      assert.strictEqual(account.positions()[0]!.size, "3")
+      const refused = yield* Effect.flip(simulator.change("toy-swap", "2", deleverage))
+      assert.include(refused.message, "no position")
+      assert.include((yield* Effect.flip(simulator.change("toy", "3", deleverage))).message, "no user 3")
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("the truth is plain values, inside the process and for others", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      placed(yield* accountOf(), marketOrder())
+      placed(yield* accountOf(), order({ clientOrderId: "mine" }))
+      const [truth] = simulator.accounts("toy")
+      assert.deepStrictEqual(truth!.orders.map(({ clientOrderId, finish }) => [clientOrderId, finish]), [
+        [null, "filled"],
+        ["mine", null]
+      ])
+      const get = (path: string) =>
+        Effect.flatMap(HttpClient.get(`${simulator.admin}/account?${path}`), (response) => response.json)
+      assert.deepStrictEqual(yield* get("exchange=toy&user=1"), truth as never)
+      assert.deepStrictEqual(yield* get("exchange=toy"), simulator.accounts("toy") as never)
+      assert.deepStrictEqual(yield* get("exchange=toy&user=9"), { error: "there is no user 9 on toy" })
+      yield* HttpClientRequest.post(`${simulator.admin}/account`).pipe(
+        HttpClientRequest.bodyJsonUnsafe({
+          exchange: "toy",
+          user: "1",
+          change: { _tag: "Deposit", asset: "ETH", amount: "3" }
+        }),
+        HttpClient.execute
+      )
+      const eth = simulator.accounts("toy")[0]!.balances.find(({ asset }) => asset === "ETH")
+      assert.deepStrictEqual(eth, { asset: "ETH", available: "3", locked: "0" })
+      assert.deepStrictEqual(simulator.accounts("nobody"), [])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("refuses accounts that cannot be, and says nothing of keys", () =>
+    Effect.gen(function*() {
+      const made = (accounts: SimulatorOptions["accounts"]) =>
+        Effect.map(Effect.flip(Effect.scoped(Layer.build(manual({ accounts })))), String)
+      assert.include(yield* made({ nowhere: [owner("1")] }), "no such exchange")
+      assert.include(yield* made({ toy: [owner("1"), owner("1")] }), "user id stands there twice")
+      const twice = yield* made({ toy: [owner("1"), { ...owner("2"), keys: owner("1").keys }] })
+      assert.include(twice, "a key stands there twice")
+      assert.notInclude(twice, "key1")
+      assert.include(yield* made({ toy: [{ ...owner("1"), balances: { USDT: "many" } }] }), "no decimal number")
+      assert.include(yield* made({ toy: [{ ...owner("1"), balances: { USDT: "-1" } }] }), "0 or more")
+    }))
+
+  it("the demonstration accounts are one for each exchange", () => {
+    const demo = Simulator.demoAccounts([toy, toySwap])
+    assert.deepStrictEqual(Object.keys(demo), ["toy", "toy-swap"])
+    assert.strictEqual(demo["toy"]![0]!.keys[0]!.apiKey, "demo-key-toy")
+    assert.deepStrictEqual(Object.keys(demo["toy-swap"]![0]!.balances), ["USDT"])
+    assert.isTrue(BigDecimal.isPositive(Decimal.of(demo["toy"]![0]!.balances["USDT"]!)))
+  })
+})
