@@ -42,6 +42,21 @@ export const hearts: ReadonlyArray<Heart> = [
     tests: ["test/session/Merge.test.ts", "test/session/LaneOrder.test.ts", "test/session/Lanes.test.ts"]
   },
   {
+    name: "placement of topics",
+    files: ["src/session/Sharding.ts", "src/session/Booking.ts"],
+    tests: ["test/session/Sharding.test.ts", "test/session/Booking.test.ts"]
+  },
+  {
+    name: "continuity",
+    files: ["src/session/Continuity.ts"],
+    tests: ["test/session/Continuity.test.ts"]
+  },
+  {
+    name: "book snapshots",
+    files: ["src/session/Snapshots.ts"],
+    tests: ["test/session/Snapshots.test.ts"]
+  },
+  {
     name: "MEXC decoder",
     files: ["src/exchanges/mexc/MexcDecode.ts"],
     tests: ["test/exchanges/mexcDecode.test.ts"]
@@ -88,5 +103,29 @@ export const hearts: ReadonlyArray<Heart> = [
       "test/exchanges/gateFutures.test.ts",
       "test/exchanges/gateDecode.test.ts"
     ]
+  },
+  {
+    name: "signing",
+    files: [
+      "src/connection/Auth.ts",
+      "src/exchanges/gate/GateSigning.ts",
+      "src/exchanges/mexc/MexcSigning.ts"
+    ],
+    tests: ["test/exchanges/signing.test.ts"]
+  },
+  {
+    name: "outcome resolution",
+    files: ["src/account/OrderDesk.ts"],
+    tests: ["test/account/orderDesk.test.ts"]
+  },
+  {
+    name: "matching",
+    files: ["src/simulator/OrderMatching.ts", "src/simulator/Wallet.ts", "src/simulator/SwapPosition.ts"],
+    tests: ["test/simulator/matching.test.ts", "test/simulator/accounts.test.ts"]
+  },
+  {
+    name: "simulated account",
+    files: ["src/simulator/SimulatedAccount.ts"],
+    tests: ["test/simulator/simulatedAccount.test.ts", "test/simulator/accounts.test.ts"]
   }
 ]
