@@ -2,12 +2,25 @@
 import { Cause, Exit, Schema } from "effect"
 import { CliError } from "effect/cli"
 
-/** `failed`: at run time. `usage`: the command line asks for what there is not. `nothing`: nothing was received. */
-export const exitCodes = { ok: 0, failed: 1, usage: 2, nothing: 3, interrupted: 130 } as const
+/**
+ * `failed`: at run time. `usage`: the command line asks for what there is not. `nothing`: nothing was received. `auth`: the
+ * exchange refused the key, or our clock cannot sign. `rejected`: it refused the order. `unknown`: what became of an order
+ * is not known.
+ */
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  nothing: 3,
+  auth: 4,
+  rejected: 5,
+  unknown: 6,
+  interrupted: 130
+} as const
 
 /** What the user is told on stderr, without a stack. */
 export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
-  kind: Schema.Literals(["failed", "usage", "nothing"]),
+  kind: Schema.Literals(["failed", "usage", "nothing", "auth", "rejected", "unknown"]),
   message: Schema.String
 }) {
   override get [CliError.userMessage](): string {
@@ -18,6 +31,8 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
 export const failed = (message: string): CommandFailed => new CommandFailed({ kind: "failed", message })
 export const usage = (message: string): CommandFailed => new CommandFailed({ kind: "usage", message })
 export const nothing = (message: string): CommandFailed => new CommandFailed({ kind: "nothing", message })
+export const rejected = (message: string): CommandFailed => new CommandFailed({ kind: "rejected", message })
+export const unknown = (message: string): CommandFailed => new CommandFailed({ kind: "unknown", message })
 
 const codeOf = (error: unknown): number => {
   if (error instanceof CommandFailed) return exitCodes[error.kind]

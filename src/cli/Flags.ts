@@ -4,6 +4,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Argument, CliError, Flag } from "effect/cli"
 import { everyPair } from "../domain/Channel.ts"
 import type { PublicTag } from "../domain/Channel.ts"
+import * as Decimal from "../domain/Decimal.ts"
 import { isTradingPair } from "../domain/Instrument.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import * as Exchanges from "../Exchanges.ts"
@@ -93,6 +94,23 @@ export const readChannels = (text: string): Items<PublicTag> => readList(text, r
 const unique = <A>(lists: ReadonlyArray<NonEmptyReadonlyArray<A>>): NonEmptyReadonlyArray<A> =>
   // The flag was given at least once, and each time with at least one item.
   Array.dedupe(lists.flat() as unknown as NonEmptyReadonlyArray<A>)
+
+export const pair = Flag.String("pair").pipe(
+  Flag.withMetavar("BASE/QUOTE"),
+  Flag.withDescription("The pair: BTC/USDT, or BTC/USDT:USDT for a perpetual"),
+  readAs("pair", readPair)
+)
+
+/** An amount above 0, kept as it was written. */
+export const amount = (name: string): Flag.Flag<string> =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("AMOUNT"),
+    readAs(name, (text) =>
+      Result.flatMap(
+        Result.mapError(Decimal.parse(text), () => "a decimal number such as 0.01"),
+        (value) => value.value > 0n ? Result.succeed(Decimal.toText(value)) : Result.fail("an amount above 0")
+      ))
+  )
 
 /** Commas, or the flag again, between the items. */
 export const pairs = Flag.String("pairs").pipe(

@@ -2,18 +2,27 @@
 import type { ExchangeError } from "../ExchangeError.ts"
 import * as Failure from "./Failure.ts"
 
-const kindOf = ({ reason }: ExchangeError): Failure.CommandFailed["kind"] => {
+type Kind = Failure.CommandFailed["kind"]
+
+const kinds: Readonly<Partial<Record<ExchangeError["reason"]["_tag"], Kind>>> = {
+  UnknownPair: "usage",
+  UnsupportedChannel: "usage",
+  InvalidOrder: "usage",
+  UnsupportedOrder: "usage",
+  AuthRejected: "auth",
+  ClockUnusable: "auth",
+  SubscriptionTimeout: "nothing"
+}
+
+const kindOf = ({ reason }: ExchangeError): Kind => {
   switch (reason._tag) {
-    case "UnknownPair":
-    case "UnsupportedChannel":
-      return "usage"
+    case "RequestFailed":
+      return reason.class === "auth" ? "auth" : "failed"
     case "SubscriptionRejected":
       // The exchange knows no such pair or channel.
       return reason.class === "item" ? "usage" : "nothing"
-    case "SubscriptionTimeout":
-      return "nothing"
     default:
-      return "failed"
+      return kinds[reason._tag] ?? "failed"
   }
 }
 

@@ -1,5 +1,6 @@
 /** Connections that come and go, as log lines. */
 import { Effect, Stream } from "effect"
+import type { Scope } from "effect"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
 
@@ -21,7 +22,8 @@ const log = (status: ConnectionStatus): Effect.Effect<void> => {
 }
 
 /** Logs every change until the scope closes. */
-export const start = Effect.gen(function*() {
-  const websocket = yield* PublicWebsocket
-  yield* Effect.forkScoped(Stream.runForEach(websocket.status, log))
-})
+export const follow = (status: Stream.Stream<ConnectionStatus>): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.forkScoped(Stream.runForEach(status, log)))
+
+/** The same of the market data. */
+export const start = Effect.flatMap(PublicWebsocket, ({ status }) => follow(status))

@@ -172,8 +172,10 @@ export class Recorder {
   batch(link: number, { frames, receivedAt }: Batch): void {
     this.#eventsBefore = this.#events()
     this.#turnsBefore = this.#turns()
-    const bytes = Format.batchBytes(frames)
-    if (this.#reserve(bytes)) this.#block.batch(link, receivedAt, frames, bytes)
+    const { received } = this.#redaction
+    const clean = received === null ? frames : frames.map(received)
+    const bytes = Format.batchBytes(clean)
+    if (this.#reserve(bytes)) this.#block.batch(link, receivedAt, clean, bytes)
   }
 
   sent(link: number, frame: OutFrame): void {
@@ -190,6 +192,11 @@ export class Recorder {
     if (key !== null) this.#shelf.keep(key, note)
     const cause = causeOf(note)
     if (cause !== null) this.#shelf.broken(cause)
+  }
+
+  /** Words that may hold an address. */
+  clean(text: string): string {
+    return this.#redaction.url(text)
   }
 
   decide(topic: number, decision: Omitted<Decision>, at = this.now): void {
@@ -462,7 +469,7 @@ export const withJournal = (recorder: Recorder, link = 1) => <R>(self: Dial<R>):
           if (over) return
           over = true
           const reason = error.reason._tag
-          recorder.note({ _tag: "Ended", link, at: recorder.now, reason, message: error.message })
+          recorder.note({ _tag: "Ended", link, at: recorder.now, reason, message: recorder.clean(error.message) })
         })),
       write: (frame) =>
         Effect.suspend(() => {

@@ -49,7 +49,7 @@ export const recording = (
       }),
       Effect.tapError((error) =>
         Effect.sync(() => {
-          recorder.answer({ book, request, status: 0, headers: {}, body: "", failure: error.message })
+          recorder.answer({ book, request, status: 0, headers: {}, body: "", failure: recorder.clean(error.message) })
         })
       )
     )

@@ -3,7 +3,7 @@ import { Redacted } from "effect"
 import type { OutFrame } from "./Connection.ts"
 
 export interface RedactionOptions {
-  /** Texts that must not be written, wherever they stand in a frame that goes out, an address or an answer. */
+  /** Texts that must not be written, wherever they stand in a frame, an address or an answer. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted<string>> | undefined
   /** More names whose values are not written, beside `secretNames`; case does not matter. */
   readonly names?: ReadonlyArray<string> | undefined
@@ -39,7 +39,13 @@ export interface Redaction {
   readonly frame: (frame: OutFrame) => OutFrame
   /** The body of an answer. */
   readonly body: (text: string) => string
+  /** A frame that came in. Null when no text is known to be secret: then there is nothing to look for. */
+  readonly received: ((frame: Uint8Array) => Uint8Array) | null
 }
+
+const utf8 = new TextEncoder()
+const openingBrace = 0x7b
+const openingBracket = 0x5b
 
 const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
@@ -65,10 +71,17 @@ export const make = (options: RedactionOptions = {}): Redaction => {
   /** A binary frame with a known secret in it is not written at all. */
   const binary = (bytes: Uint8Array): Uint8Array =>
     secrets.some((secret) => latin1(bytes).includes(secret)) ? new Uint8Array() : bytes
+  /** Exchanges repeat the key in what they answer to a login. */
+  const received = (bytes: Uint8Array): Uint8Array => {
+    const clean = binary(bytes)
+    const isText = bytes[0] === openingBrace || bytes[0] === openingBracket
+    return clean === bytes || !isText ? clean : utf8.encode(text(new TextDecoder().decode(bytes)))
+  }
   const last = options.frame ?? ((frame: OutFrame) => frame)
   return {
     url: (url) => known(url).replace(/\/\/[^/@]*@/, `//${redacted}@`).replace(query, `$1${redacted}`),
     frame: (frame) => last(typeof frame === "string" ? text(frame) : binary(frame)),
-    body: (body) => known(body).replace(answer, `$1"${redacted}"`)
+    body: (body) => known(body).replace(answer, `$1"${redacted}"`),
+    received: secrets.length === 0 ? null : received
   }
 }

@@ -432,4 +432,17 @@ describe("redaction", () => {
     assert.strictEqual(body(book), book)
     assert.strictEqual(body("{\"listenKey\":\"abc\"}"), "{\"listenKey\":\"<redacted>\"}")
   })
+
+  it("looks through frames that come only where a secret is known, and keeps what has none in it as it is", () => {
+    assert.isNull(Redaction.make().received)
+    const { received } = Redaction.make({ secrets: [Redacted.make("my-api-key")] })
+    const read = (frame: string) => Buffer.from(received!(Buffer.from(frame))).toString()
+    assert.strictEqual(
+      read("{\"result\":{\"api_key\":\"my-api-key\",\"uid\":\"1\"},\"note\":\"of my-api-key\"}"),
+      "{\"result\":{\"api_key\":\"<redacted>\",\"uid\":\"1\"},\"note\":\"of <redacted>\"}"
+    )
+    const other = Buffer.from("{\"api_key\":\"somebody else's\"}")
+    assert.strictEqual(received!(other), other)
+    assert.deepStrictEqual(received!(Uint8Array.of(10, ...Buffer.from("my-api-key"))), new Uint8Array())
+  })
 })
