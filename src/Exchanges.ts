@@ -6,19 +6,26 @@ import { Layer, LayerMap } from "effect"
 import type { Config, Effect, Scope, Stream } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "./connection/FrameSocket.ts"
+import * as NodeHashes from "./connection/NodeHashes.ts"
 import type { EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
 import type { Feed } from "./domain/Feed.ts"
+import type { AccountEventOf, PrivateTag } from "./domain/PrivateChannel.ts"
 import type { ExchangeAdapter } from "./ExchangeAdapter.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 import * as ExchangeFactory from "./ExchangeFactory.ts"
 import * as adapters from "./exchanges/index.ts"
 import type { MarketRest } from "./MarketRest.ts"
+import type { OrderEntry } from "./OrderEntry.ts"
+import type { AccountFeed } from "./PrivateWebsocket.ts"
+import { PrivateWebsocket } from "./PrivateWebsocket.ts"
 import type { FeedOptions } from "./PublicWebsocket.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 
-type Adapters = Readonly<Record<string, ExchangeAdapter<string, PublicTag>>>
+type Adapters = Readonly<Record<string, ExchangeAdapter<string, PublicTag, PrivateTag>>>
 
 type ById<A extends Adapters> = { readonly [K in keyof A as A[K]["id"]]: A[K] }
+
+type PrivateTagsOf<A> = A extends ExchangeAdapter<string, PublicTag, infer Tags> ? Tags : never
 
 type TagsOf<A> = A extends ExchangeAdapter<string, infer Tags> ? Tags : never
 
@@ -33,8 +40,21 @@ export type Narrowed<Tags extends PublicTag> = Omit<PublicWebsocket["Service"], 
   ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
 }
 
+/** What a Layer of an account from the front door gives. */
+export type AccountServices = PrivateWebsocket | OrderEntry | ExchangeFactory.AccountCore
+
+/** `PrivateWebsocket` whose `feed` takes only the channels that the account has. */
+export type NarrowedPrivate<Tags extends PrivateTag> = Omit<PrivateWebsocket["Service"], "feed"> & {
+  readonly feed: <const Tag extends Tags>(
+    channel: Tag
+  ) => Effect.Effect<Stream.Stream<AccountFeed<AccountEventOf<Tag>>, ExchangeError>, ExchangeError, Scope.Scope>
+}
+
 /** Sockets on `ws` and HTTP on `fetch`: what Node needs. For other runtimes use `ExchangeFactory.layer`. */
 const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
+
+/** The same with Node's own hashes, for signatures. */
+const signingPlatform = Layer.merge(platform, NodeHashes.layer)
 
 export interface FrontDoor<A extends Adapters> {
   readonly ids: ReadonlyArray<keyof ById<A> & string>
@@ -60,6 +80,30 @@ export interface FrontDoor<A extends Adapters> {
   readonly publicOf: <Id extends keyof ById<A> & string>(
     id: Id
   ) => Effect.Effect<Narrowed<TagsOf<ById<A>[Id]>>, never, PublicWebsocket>
+  /** The events of an account; with the commands too: `layerAccount`, for both share clock, limits and readings. */
+  readonly layerPrivate: (
+    id: keyof ById<A> & string,
+    options: ExchangeFactory.AccountOptions
+  ) => Layer.Layer<PrivateWebsocket | ExchangeFactory.AccountCore, ExchangeError>
+  /** The commands of an account. */
+  readonly layerOrderEntry: (
+    id: keyof ById<A> & string,
+    options: ExchangeFactory.AccountOptions
+  ) => Layer.Layer<OrderEntry | ExchangeFactory.AccountCore, ExchangeError>
+  /** All services of one account. */
+  readonly layerAccount: (
+    id: keyof ById<A> & string,
+    options: ExchangeFactory.AccountOptions
+  ) => Layer.Layer<AccountServices, ExchangeError>
+  /** The same with its keys from the configuration: `MEXC_API_KEY`, or `MEXC_<ACCOUNT>_API_KEY` of a named account. */
+  readonly layerAccountConfig: (
+    id: keyof ById<A> & string,
+    overrides?: ExchangeFactory.AccountConfigOptions
+  ) => Layer.Layer<AccountServices, ExchangeError | Config.ConfigError>
+  /** The service of the context, narrowed to the channels of this exchange's accounts. */
+  readonly privateOf: <Id extends keyof ById<A> & string>(
+    id: Id
+  ) => Effect.Effect<NarrowedPrivate<PrivateTagsOf<ById<A>[Id]>>, never, PrivateWebsocket>
 }
 
 /** Ids of the list, each once: a second adapter would replace the first in silence. */
@@ -93,12 +137,37 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
     publicOf: (id: string) => {
       get(id)
       return PublicWebsocket
+    },
+    layerPrivate: (id: string, options: ExchangeFactory.AccountOptions) =>
+      Layer.provide(ExchangeFactory.layerPrivate(get(id), options), signingPlatform),
+    layerOrderEntry: (id: string, options: ExchangeFactory.AccountOptions) =>
+      Layer.provide(ExchangeFactory.layerOrderEntry(get(id), options), signingPlatform),
+    layerAccount: (id: string, options: ExchangeFactory.AccountOptions) =>
+      Layer.provide(ExchangeFactory.layerAccount(get(id), options), signingPlatform),
+    layerAccountConfig: (id: string, overrides?: ExchangeFactory.AccountConfigOptions) =>
+      Layer.provide(ExchangeFactory.layerAccountConfig(get(id), overrides), signingPlatform),
+    privateOf: (id: string) => {
+      get(id)
+      return PrivateWebsocket
     }
   }
   return door as unknown as FrontDoor<A>
 }
 
-export const { get, ids, isKnown, layer, layerConfig, layerRedundant, publicOf } = make(adapters)
+export const {
+  get,
+  ids,
+  isKnown,
+  layer,
+  layerAccount,
+  layerAccountConfig,
+  layerConfig,
+  layerOrderEntry,
+  layerPrivate,
+  layerRedundant,
+  privateOf,
+  publicOf
+} = make(adapters)
 
 /** Ids of the exchanges that come with the package. */
 export type KnownExchange = (typeof ids)[number]
@@ -109,4 +178,19 @@ export type KnownExchange = (typeof ids)[number]
  */
 export class PublicWebsockets extends LayerMap.Service<PublicWebsockets>()("effect-exchange/PublicWebsockets", {
   lookup: (id: KnownExchange) => layerConfig(id)
+}) {}
+
+/** One account of one exchange. Left out: the account without a name, whose keys are `MEXC_API_KEY` or `GATE_API_KEY`. */
+export interface AccountKey {
+  readonly exchange: KnownExchange
+  readonly account?: string | undefined
+}
+
+/**
+ * The Layers of several accounts in one program, each built on first use and shared:
+ * `Accounts.get({ exchange: "gate-spot", account: "hedge" })`. Keys and options come from the configuration, see
+ * `ExchangeFactory.layerAccountConfig`.
+ */
+export class Accounts extends LayerMap.Service<Accounts>()("effect-exchange/Accounts", {
+  lookup: ({ account, exchange }: AccountKey) => layerAccountConfig(exchange, { account })
 }) {}
