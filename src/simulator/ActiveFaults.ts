@@ -26,7 +26,10 @@ const everything = /^/u
 export type FaultOf<Tag extends FaultTag> = Extract<Fault, { readonly _tag: Tag }>
 
 /** What the kinds may have, all of it optional. */
-type Selection = Partial<Omit<FaultOf<"Gap">, "_tag"> & Omit<FaultOf<"HttpError">, "_tag">>
+type Selection = Partial<Omit<FaultOf<"Gap">, "_tag"> & Omit<FaultOf<"LoseRequest">, "_tag">>
+
+/** A request as faults are chosen by it. */
+type Chosen = Pick<DialectRequest, "method" | "path" | "query" | "body">
 
 /** One fault since it was set. Times are simulated ms since the start. */
 export class ActiveFault<out F extends Fault = Fault> {
@@ -41,10 +44,11 @@ export class ActiveFault<out F extends Fault = Fault> {
   readonly #topic: RegExp
   readonly #pair: RegExp
   readonly #path: RegExp
+  readonly #frame: RegExp
   readonly #matches = new Map<string, boolean>()
 
   constructor(id: number, fault: F, now: number, random: Draws) {
-    const { startMillis = 0, durationMillis, share = 1, count, pair, topic, path } = fault as Selection
+    const { startMillis = 0, durationMillis, share = 1, count, pair, topic, path, frame } = fault as Selection
     this.id = id
     this.fault = fault
     this.from = now + startMillis
@@ -55,6 +59,7 @@ export class ActiveFault<out F extends Fault = Fault> {
     this.#topic = topic === undefined ? everything : globPattern(topic)
     this.#pair = pair === undefined ? everything : pairPattern(pair)
     this.#path = path === undefined ? everything : globPattern(path)
+    this.#frame = frame === undefined ? everything : globPattern(frame)
   }
 
   isActive(now: number): boolean {
@@ -80,10 +85,22 @@ export class ActiveFault<out F extends Fault = Fault> {
     return this.#topic !== everything || this.#pair !== everything
   }
 
-  concernsRequest({ path, query }: Pick<DialectRequest, "path" | "query">): boolean {
-    return this.#path.test(path) &&
-      (this.#pair === everything || this.#pair.test(path) ||
-        [...query.values()].some((value) => this.#pair.test(value)))
+  concernsRequest({ body, method, path, query }: Chosen): boolean {
+    const wanted: Selection = this.fault
+    return this.#frame === everything && this.#path.test(path) && (wanted.method ?? method) === method &&
+      (this.#pair === everything || [path, body, ...query.values()].some((text) => this.#pair.test(text)))
+  }
+
+  /** Whether it is for a frame of a client that asks for something. */
+  concernsRequestFrame(frame: string | Uint8Array): boolean {
+    const { method }: Selection = this.fault
+    return method === undefined && this.#path === everything && this.concernsFrame(frame) &&
+      (this.#pair === everything || this.#pair.test(String(frame)))
+  }
+
+  /** By its text alone. */
+  concernsFrame(frame: string | Uint8Array): boolean {
+    return this.#frame === everything || (typeof frame === "string" && this.#frame.test(frame))
   }
 
   /** Decides by the fault's share, and counts. Call it only while the fault is active. */
@@ -99,25 +116,29 @@ export class ActiveFault<out F extends Fault = Fault> {
   }
 }
 
-const momentaryTags: ReadonlySet<FaultTag> = new Set(["Drop", "HalfOpen", "UpgradeNotice"])
+const momentaryTags: ReadonlySet<FaultTag> = new Set(["Drop", "HalfOpen", "UpgradeNotice", "ExpireKeys"])
 
 /** Faults that are carried out at their start, on the connections that are open then. */
-export type MomentaryFault = FaultOf<"Drop" | "HalfOpen" | "UpgradeNotice">
+export type MomentaryFault = FaultOf<"Drop" | "HalfOpen" | "UpgradeNotice" | "ExpireKeys">
 
 export const isMomentary = (active: ActiveFault): active is ActiveFault<MomentaryFault> =>
   momentaryTags.has(active.fault._tag)
 
 /** In the order in which a frame meets them. */
-const frameTags = ["Silence", "Gap", "Corrupt", "Reorder", "Duplicate"] as const
+const frameTags = ["Silence", "Gap", "LosePush", "Corrupt", "Reorder", "Duplicate", "LatePush"] as const
 export type FrameFault = FaultOf<(typeof frameTags)[number]>
 
-/** The faults of one exchange, sorted by what they work on. */
-const noRequest = { path: "", query: new Map<string, string>() }
+/** What may become of a request, in the order in which it meets them; one is enough. */
+const fateTags = ["LoseRequest", "FailAnswer", "LoseAnswer", "LateAnswer"] as const
+export type Fate = FaultOf<(typeof fateTags)[number]>
+
+const noRequest: Chosen = { method: "", path: "", query: new Map<string, string>(), body: "" }
 
 /** Whether a fault strikes a request, which it then counts. */
 const strikesAt = (now: number, request: DialectRequest) => (fault: ActiveFault): boolean =>
   fault.isActive(now) && fault.concernsRequest(request) && fault.strikes()
 
+/** The faults of one exchange, sorted by what they work on. */
 export class ExchangeFaults {
   frames: ReadonlyArray<ActiveFault<FrameFault>> = []
   delays: ReadonlyArray<ActiveFault<FaultOf<"Delay">>> = []
@@ -132,6 +153,9 @@ export class ExchangeFaults {
   http: ReadonlyArray<ActiveFault<FaultOf<"HttpError">>> = []
   slowHttp: ReadonlyArray<ActiveFault<FaultOf<"SlowHttp">>> = []
   garbled: ReadonlyArray<ActiveFault<FaultOf<"GarbleHttp">>> = []
+  fates: ReadonlyArray<ActiveFault<Fate>> = []
+  cuts: ReadonlyArray<ActiveFault<FaultOf<"Cut">>> = []
+  revocations: ReadonlyArray<ActiveFault<FaultOf<"Revoke">>> = []
 
   set(exchange: ExchangeId, all: Iterable<ActiveFault>): void {
     const ours = [...all].filter(({ fault }) => fault.exchange === undefined || fault.exchange === exchange)
@@ -152,11 +176,44 @@ export class ExchangeFaults {
     this.http = of("HttpError")
     this.slowHttp = of("SlowHttp")
     this.garbled = of("GarbleHttp")
+    this.fates = fateTags.flatMap((tag): ReadonlyArray<ActiveFault<Fate>> => of(tag))
+    this.cuts = of("Cut")
+    this.revocations = of("Revoke")
   }
 
-  /** The one that loses an answer to a subscription or makes it late, counted; null when none does. */
-  strikeAnswer(now: number): FaultOf<"LateAck" | "LoseAck"> | null {
-    return this.answers.find((fault) => fault.isActive(now) && fault.strikes())?.fault ?? null
+  /** What becomes of a request over REST, counted; null: nothing unusual. */
+  strikeRequest(now: number, request: DialectRequest): Fate | null {
+    return this.fates.find(strikesAt(now, request))?.fault ?? null
+  }
+
+  /** What becomes of a client's frame, counted; null: nothing unusual. */
+  strikeRequestFrame(now: number, frame: string | Uint8Array): Fate | null {
+    const struck = this.fates.find((fault) =>
+      fault.isActive(now) && fault.concernsRequestFrame(frame) && fault.strikes()
+    )
+    return struck?.fault ?? null
+  }
+
+  /** The one that closes a socket behind a frame, counted. */
+  strikeSent(now: number, topic: string, frame: string | Uint8Array): FaultOf<"Cut"> | null {
+    const struck = this.cuts.find((fault) =>
+      fault.isActive(now) && fault.concerns(topic) && fault.concernsFrame(frame) && fault.strikes()
+    )
+    return struck?.fault ?? null
+  }
+
+  /** What a user's keys lack, counted. */
+  strikeKey(now: number, userId: string): "read" | "trade" | "key" | undefined {
+    const struck = this.revocations.find((active) =>
+      active.isActive(now) && (active.fault.user ?? userId) === userId && active.strikes()
+    )
+    return struck === undefined ? undefined : struck.fault.what ?? "key"
+  }
+
+  /** The one that loses an answer over a socket or makes it late, counted; null when none does. */
+  strikeAnswer(now: number, frame: string | Uint8Array): FaultOf<"LateAck" | "LoseAck"> | null {
+    return this.answers.find((fault) => fault.isActive(now) && fault.concernsFrame(frame) && fault.strikes())?.fault ??
+      null
   }
 
   /** The one that makes a request fail, counted. */
@@ -182,7 +239,7 @@ export class ExchangeFaults {
 export const longest = <F extends FaultOf<"Delay" | "StaleSnapshot" | "SlowSnapshot" | "Skew">>(
   faults: ReadonlyArray<ActiveFault<F>>,
   now: number,
-  request: Pick<DialectRequest, "path" | "query"> = noRequest
+  request: Chosen = noRequest
 ): ActiveFault<F> | null => {
   let found: ActiveFault<F> | null = null
   for (const active of faults) {

@@ -74,6 +74,8 @@ export interface ExchangeCounts {
     /** Those answered by an error. */
     errors: number
     unanswered: number
+    /** Those that a fault lost before they were read. */
+    lost: number
     /** Pings of the WebSocket protocol; not counted in `frames`. */
     protocolPings: number
   }
@@ -110,6 +112,12 @@ export interface ExchangeCounts {
     delayed: number
     /** Answers that a fault cut short. */
     garbled: number
+    /** Requests that a fault lost before anything was done about them. */
+    lost: number
+    /** Requests that were done and whose answer a fault lost. */
+    unanswered: number
+    /** Requests that were done and whose answer a fault replaced by a failure. */
+    replaced: number
   }
   orders: OrderCounts
 }
@@ -158,7 +166,7 @@ export const makeExchange = (): ExchangeCounts => ({
   topics: {},
   control: { ack: 0, reject: 0, pong: 0, notice: 0, error: 0 },
   controlLost: 0,
-  client: { frames: 0, pings: 0, requests: 0, errors: 0, unanswered: 0, protocolPings: 0 },
+  client: { frames: 0, pings: 0, requests: 0, errors: 0, unanswered: 0, lost: 0, protocolPings: 0 },
   connections: {
     accepted: 0,
     refused: 0,
@@ -171,7 +179,18 @@ export const makeExchange = (): ExchangeCounts => ({
     errors: 0
   },
   dials: [],
-  rest: { requests: 0, statuses: {}, snapshots: 0, failed: 0, stale: 0, delayed: 0, garbled: 0 },
+  rest: {
+    requests: 0,
+    statuses: {},
+    snapshots: 0,
+    failed: 0,
+    stale: 0,
+    delayed: 0,
+    garbled: 0,
+    lost: 0,
+    unanswered: 0,
+    replaced: 0
+  },
   orders: { places: 0, placed: 0, cancels: 0, amends: 0, refused: {} }
 })
 

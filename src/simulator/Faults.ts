@@ -103,15 +103,19 @@ export const Corrupt = Schema.TaggedStruct("Corrupt", {
 })
 /** Every frame of the sockets leaves so much later, in order. */
 export const Delay = Schema.TaggedStruct("Delay", { ...always, ...connection, durationMillis, millis: PositiveMillis })
-/** Answers to subscriptions, granted or refused, leave so much later; data does not wait for them. */
+/** What a text frame has in it, `*` standing for any text. Binary frames have none of it. */
+const frameText = { frame: Schema.optional(Schema.NonEmptyString) }
+
+/** Answers to requests over sockets, granted or refused, leave so much later; data does not wait for them. */
 export const LateAck = Schema.TaggedStruct("LateAck", {
   ...always,
+  ...frameText,
   ...amount,
   durationMillis,
   millis: PositiveMillis
 })
-/** Answers to subscriptions are lost; what they tell of has happened. */
-export const LoseAck = Schema.TaggedStruct("LoseAck", { ...always, ...amount, durationMillis })
+/** Answers to requests over sockets are lost; what they tell of has happened. */
+export const LoseAck = Schema.TaggedStruct("LoseAck", { ...always, ...frameText, ...amount, durationMillis })
 /** Subscriptions are refused. */
 export const Reject = Schema.TaggedStruct("Reject", {
   ...always,
@@ -141,8 +145,23 @@ const requests = {
   /** Those that name the pair. */
   pair: which.pair,
   /** Path below the REST base, `*` stands for any text. */
-  path: Schema.optional(Schema.NonEmptyString)
+  path: Schema.optional(Schema.NonEmptyString),
+  method: Schema.optional(Schema.Literals(["GET", "POST", "PUT", "PATCH", "DELETE"]))
 }
+
+/**
+ * Which requests, over REST or a socket: with `path` or `method` those over REST, with `frame` (the text of the client's
+ * frame) those over sockets.
+ */
+const anyRequests = { ...requests, ...frameText }
+
+const FailureStatus = Schema.optional(
+  Schema.Int.check(
+    Schema.makeFilter((status: number) =>
+      status === 0 || (status >= 400 && status <= 599) || "0 or an HTTP status from 400 to 599"
+    )
+  )
+)
 
 /** REST requests fail: 429 with `Retry-After`, 403 with an HTML page, others with a line of text, 0 by a reset connection. */
 export const HttpError = Schema.TaggedStruct("HttpError", {
@@ -150,13 +169,7 @@ export const HttpError = Schema.TaggedStruct("HttpError", {
   ...requests,
   ...amount,
   durationMillis,
-  status: Schema.optional(
-    Schema.Int.check(
-      Schema.makeFilter((status: number) =>
-        status === 0 || (status >= 400 && status <= 599) || "0 or an HTTP status from 400 to 599"
-      )
-    )
-  ),
+  status: FailureStatus,
   /** Default 1000, for 429 only; null: the header is left out. */
   retryAfterMillis: Schema.optional(Schema.NullOr(PositiveMillis))
 })
@@ -170,6 +183,68 @@ export const SlowHttp = Schema.TaggedStruct("SlowHttp", {
 })
 /** REST answers are cut short. */
 export const GarbleHttp = Schema.TaggedStruct("GarbleHttp", { ...always, ...requests, ...amount, durationMillis })
+/** Requests are lost before anything is done about them; no answer ever comes. */
+export const LoseRequest = Schema.TaggedStruct("LoseRequest", {
+  ...always,
+  ...anyRequests,
+  ...amount,
+  durationMillis
+})
+/** Requests are done; no answer ever comes. */
+export const LoseAnswer = Schema.TaggedStruct("LoseAnswer", { ...always, ...anyRequests, ...amount, durationMillis })
+/** Requests are done; the answers come so much later, what they cause does not wait for them. */
+export const LateAnswer = Schema.TaggedStruct("LateAnswer", {
+  ...always,
+  ...anyRequests,
+  ...amount,
+  durationMillis,
+  millis: PositiveMillis
+})
+/** Requests are done; REST gives a failure instead of the answer (default 502, 0 by a reset connection), a socket drops. */
+export const FailAnswer = Schema.TaggedStruct("FailAnswer", {
+  ...always,
+  ...anyRequests,
+  ...amount,
+  durationMillis,
+  status: FailureStatus
+})
+/** A socket is closed right behind a frame that it was sent. */
+export const Cut = Schema.TaggedStruct("Cut", {
+  ...always,
+  topic: which.topic,
+  ...frameText,
+  ...amount,
+  durationMillis,
+  code: Schema.optional(CloseCode)
+})
+/** What accounts are told is lost. */
+export const LosePush = Schema.TaggedStruct("LosePush", {
+  ...always,
+  ...connection,
+  topic: which.topic,
+  ...amount,
+  durationMillis
+})
+/** What accounts are told comes so much later; what is not struck overtakes it. */
+export const LatePush = Schema.TaggedStruct("LatePush", {
+  ...always,
+  ...connection,
+  topic: which.topic,
+  ...amount,
+  durationMillis,
+  millis: PositiveMillis
+})
+/** What sockets were let in by, such as listen keys, is no longer valid, where the exchange has such a thing. */
+export const ExpireKeys = Schema.TaggedStruct("ExpireKeys", { ...always, ...connections })
+/** API keys lack a permission, or are gone. */
+export const Revoke = Schema.TaggedStruct("Revoke", {
+  ...always,
+  durationMillis,
+  /** Default `key`: they are gone. */
+  what: Schema.optional(Schema.Literals(["read", "trade", "key"])),
+  /** Of this user; of all when left out. */
+  user: Schema.optional(Schema.NonEmptyString)
+})
 /** The exchange's clock is so much ahead, or behind: what it stamps frames and answers with, not the times of its markets. */
 export const Skew = Schema.TaggedStruct("Skew", { ...always, durationMillis, millis: Schema.Finite })
 /** The exchange announces that it will close the connection, where it has such a notice, and does so after `millis`. */
@@ -200,7 +275,16 @@ export const Fault = Schema.Union([
   SlowHttp,
   GarbleHttp,
   Skew,
-  UpgradeNotice
+  UpgradeNotice,
+  LoseRequest,
+  LoseAnswer,
+  LateAnswer,
+  FailAnswer,
+  Cut,
+  LosePush,
+  LatePush,
+  ExpireKeys,
+  Revoke
 ])
 export type Fault = typeof Fault.Type
 export type FaultTag = Fault["_tag"]
@@ -311,12 +395,17 @@ const time: Value = {
   needed: true
 }
 const status: Value = { ...refusal, example: "429 or reset" }
+const failure: Value = { ...refusal, example: "502 or reset" }
+const permission: Value = { read: readText("what"), show: showField("what"), example: "trade", needed: false }
 const pause: Value = { ...time, example: "5s", needed: false }
 const offset: Value = { ...time, read: readOffset, example: "5s or -5s" }
 
 const frameOptions = ["on", "connection", "pair", "topic", "share", "count"]
 const connectionOptions = ["on", "connection", "pair", "topic"]
-const requestOptions = ["on", "pair", "path", "share", "count"]
+const requestOptions = ["on", "pair", "path", "method", "share", "count"]
+const anyRequestOptions = [...requestOptions, "frame"]
+const pushOptions = ["on", "connection", "topic", "share", "count"]
+const answerOptions = ["on", "frame", "share", "count"]
 
 const kinds: Readonly<Record<string, Kind>> = {
   drop: { tag: "Drop", value: closeCode, options: connectionOptions, lasts: false },
@@ -329,8 +418,8 @@ const kinds: Readonly<Record<string, Kind>> = {
   reorder: { tag: "Reorder", value: frames, options: frameOptions, lasts: true },
   corrupt: { tag: "Corrupt", value: frames, options: [...frameOptions, "mode"], lasts: true },
   delay: { tag: "Delay", value: time, options: ["on", "connection"], lasts: true },
-  "late-ack": { tag: "LateAck", value: time, options: ["on", "share", "count"], lasts: true },
-  "lose-ack": { tag: "LoseAck", value: frames, options: ["on", "share", "count"], lasts: true },
+  "late-ack": { tag: "LateAck", value: time, options: answerOptions, lasts: true },
+  "lose-ack": { tag: "LoseAck", value: frames, options: answerOptions, lasts: true },
   reject: { tag: "Reject", value: pair, options: ["on", "topic", "count", "reason"], lasts: true },
   "stale-snapshot": { tag: "StaleSnapshot", value: time, options: ["on", "pair"], lasts: true },
   "slow-snapshot": { tag: "SlowSnapshot", value: time, options: ["on", "pair"], lasts: true },
@@ -338,7 +427,16 @@ const kinds: Readonly<Record<string, Kind>> = {
   "slow-http": { tag: "SlowHttp", value: time, options: requestOptions, lasts: true },
   "garble-http": { tag: "GarbleHttp", value: frames, options: requestOptions, lasts: true },
   skew: { tag: "Skew", value: offset, options: ["on"], lasts: true },
-  "upgrade-notice": { tag: "UpgradeNotice", value: pause, options: connectionOptions, lasts: false }
+  "upgrade-notice": { tag: "UpgradeNotice", value: pause, options: connectionOptions, lasts: false },
+  "lose-request": { tag: "LoseRequest", value: frames, options: anyRequestOptions, lasts: true },
+  "lose-answer": { tag: "LoseAnswer", value: frames, options: anyRequestOptions, lasts: true },
+  "late-answer": { tag: "LateAnswer", value: time, options: anyRequestOptions, lasts: true },
+  "fail-answer": { tag: "FailAnswer", value: failure, options: anyRequestOptions, lasts: true },
+  cut: { tag: "Cut", value: frames, options: ["on", "topic", "frame", "share", "count", "code"], lasts: true },
+  "lose-push": { tag: "LosePush", value: frames, options: pushOptions, lasts: true },
+  "late-push": { tag: "LatePush", value: time, options: pushOptions, lasts: true },
+  "expire-keys": { tag: "ExpireKeys", value: null, options: connectionOptions, lasts: false },
+  revoke: { tag: "Revoke", value: permission, options: ["on", "user"], lasts: true }
 }
 
 const options: Readonly<Record<string, (text: string) => Read>> = {
@@ -346,6 +444,9 @@ const options: Readonly<Record<string, (text: string) => Read>> = {
   pair: readText("pair"),
   topic: readText("topic"),
   path: readText("path"),
+  method: readText("method"),
+  frame: readText("frame"),
+  user: readText("user"),
   mode: readText("mode"),
   reason: readText("reason"),
   share: readShare,
@@ -415,6 +516,9 @@ const optionTexts: ReadonlyArray<readonly [field: string, option: string, print:
   ["pair", "pair", String],
   ["topic", "topic", String],
   ["path", "path", String],
+  ["method", "method", String],
+  ["frame", "frame", String],
+  ["user", "user", String],
   ["mode", "mode", String],
   ["reason", "reason", String],
   ["share", "share", shareText],

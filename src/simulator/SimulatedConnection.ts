@@ -1,7 +1,7 @@
 /** One client's connection: between the dialect and the socket, where the frame faults work and everything is counted. */
 import type { About, DialectConnection, DialectNotice, Peer } from "../ExchangeDialect.ts"
 import { longest } from "./ActiveFaults.ts"
-import type { ActiveFault, ExchangeFaults, FaultOf, FrameFault } from "./ActiveFaults.ts"
+import type { ActiveFault, ExchangeFaults, Fate, FaultOf, FrameFault } from "./ActiveFaults.ts"
 import { add, subtract } from "./Counts.ts"
 import type { ControlKind, ExchangeCounts, TopicCounts } from "./Counts.ts"
 import type { ExchangeWorld, Owner, Source } from "./World.ts"
@@ -47,6 +47,8 @@ export type EndedBy = "dropped" | "closedByExchange" | "closedByClient" | "slow"
 /** A frame on its way out. */
 interface Outgoing {
   readonly frame: Frame
+  /** Topic; empty for a control frame. */
+  readonly name: string
   /** Null for a control frame. */
   readonly topic: TopicCounts | null
   readonly kind: ControlKind | null
@@ -54,6 +56,8 @@ interface Outgoing {
   readonly copies: number
   /** To be sent behind the next frame of its topic. */
   readonly swap: boolean
+  /** ms that it leaves later than what comes behind it. */
+  readonly lateBy: number
 }
 
 /** What waits behind a delay. */
@@ -76,10 +80,12 @@ export class SimulatedConnection implements Owner {
   #source: Source | null = null
   /** First control frame that the dialect sent in answer to the frame it is reading. */
   #answer: ControlKind | null = null
+  /** What becomes of the answers to the frame that the dialect is reading. */
+  #fate: Fate | null = null
   readonly #delayed: Array<Waiting> = []
   /** Frames that wait for the next one of their topic, to be sent behind it. */
   readonly #swapped = new Map<TopicCounts, Outgoing>()
-  /** Answers that are late. */
+  /** Answers and pushes that are late. */
   readonly #late = new Set<Outgoing>()
   readonly #timers = new Set<() => void>()
 
@@ -126,9 +132,18 @@ export class SimulatedConnection implements Owner {
     if (this.#over || this.#halfOpen) return
     const { client } = this.#host.counts
     client.frames++
+    const { faults } = this.#host
+    const fate = faults.fates.length === 0 ? null : faults.strikeRequestFrame(this.#host.elapsed(), frame)
+    if (fate?._tag === "LoseRequest") {
+      client.lost++
+      return this.#host.changed()
+    }
     this.#answer = null
+    this.#fate = fate
     this.#run(() => this.#dialect.onFrame(frame))
+    this.#fate = null
     client[fieldOf(this.#answer)]++
+    if (fate?._tag === "FailAnswer") this.end("dropped", 1006, "")
     this.#host.changed()
   }
 
@@ -246,22 +261,30 @@ export class SimulatedConnection implements Owner {
 
   #sendControl(frame: Frame, kind: ControlKind): void {
     this.#answer ??= kind
-    const outgoing: Outgoing = { frame, topic: null, kind, events: 0, copies: 1, swap: false }
-    const fault = this.#over || this.#halfOpen ? null : this.#answerFault(kind)
-    if (this.#over || this.#halfOpen || fault?._tag === "LoseAck") this.#host.counts.controlLost++
-    else if (fault?._tag === "LateAck") this.#later(fault.millis, outgoing)
+    const outgoing: Outgoing = { frame, name: "", topic: null, kind, events: 0, copies: 1, swap: false, lateBy: 0 }
+    const lateBy = this.#over || this.#halfOpen ? null : this.#answerDelay(frame, kind)
+    if (lateBy === null) this.#host.counts.controlLost++
+    else if (lateBy > 0) this.#later(lateBy, outgoing)
     else this.#leave(outgoing)
   }
 
-  #answerFault(kind: ControlKind): FaultOf<"LateAck" | "LoseAck"> | null {
-    return kind === "ack" || kind === "reject" ? this.#host.faults.strikeAnswer(this.#host.elapsed()) : null
+  /** How much later an answer leaves, ms; null when it is lost. */
+  #answerDelay(frame: Frame, kind: ControlKind): number | null {
+    const fate = kind === "pong" || kind === "notice" ? null : this.#fate
+    const isAnswer = kind === "ack" || kind === "reject"
+    const fault = fate ?? (isAnswer ? this.#host.faults.strikeAnswer(this.#host.elapsed(), frame) : null)
+    if (fault === null) return 0
+    return fault._tag === "LateAnswer" || fault._tag === "LateAck" ? fault.millis : null
   }
 
-  /** An answer that does not hold up what comes behind it. */
+  /** A frame that does not hold up what comes behind it. */
   #later(millis: number, outgoing: Outgoing): void {
+    if (outgoing.topic !== null) add(outgoing.topic.delayed, outgoing.events)
+    this.#hold(outgoing)
     this.#late.add(outgoing)
     this.#peer.after(millis, () => {
       this.#late.delete(outgoing)
+      this.#release(outgoing)
       this.#leave(outgoing)
     })
   }
@@ -275,7 +298,7 @@ export class SimulatedConnection implements Owner {
     add(topic.offered, events)
     if (this.#over) return add(topic.discarded, events)
     if (this.#halfOpen) return add(topic.suppressed.halfOpen, events)
-    const outgoing = { frame, topic, kind: null, events, copies: 1, swap: false }
+    const outgoing = { frame, name, topic, kind: null, events, copies: 1, swap: false, lateBy: 0 }
     if (this.#host.faults.frames.length === 0 && this.#swapped.size === 0) this.#leave(outgoing)
     else this.#afflict(outgoing, topic, name)
   }
@@ -299,8 +322,10 @@ export class SimulatedConnection implements Owner {
 
   /** Gaps are for book deltas. A frame changes places once, and only one of a topic can wait for the next. */
   #strikes(fault: ActiveFault<FrameFault>, topic: TopicCounts, swap: boolean): boolean {
-    if (fault.fault._tag === "Gap" && this.#source?.channel !== "Depth") return false
-    if (fault.fault._tag === "Reorder" && (swap || this.#swapped.has(topic))) return false
+    const { _tag } = fault.fault
+    if (_tag === "Gap" && this.#source?.channel !== "Depth") return false
+    if ((_tag === "LosePush" || _tag === "LatePush") && topic.channel !== "Account") return false
+    if (_tag === "Reorder" && (swap || this.#swapped.has(topic))) return false
     return fault.strikes()
   }
 
@@ -321,6 +346,7 @@ export class SimulatedConnection implements Owner {
 
   /** The last station: the delay, which keeps the order. */
   #leave(outgoing: Outgoing): void {
+    if (outgoing.lateBy > 0) return this.#later(outgoing.lateBy, { ...outgoing, lateBy: 0 })
     const now = this.#host.elapsed()
     const { delays } = this.#host.faults
     const delay = delays.length === 0 ? null : longest(delays.filter((fault) => this.#isMeant(fault)), now)
@@ -357,7 +383,15 @@ export class SimulatedConnection implements Owner {
       else if (topic !== null) add(topic.sent, events)
       else if (kind !== null) this.#host.counts.control[kind]++
       if (result === "slow") this.end("slow", 1006, "")
+      if (result === "sent") this.#cutBehind(outgoing)
     }
+  }
+
+  #cutBehind({ frame, name }: Outgoing): void {
+    const { faults } = this.#host
+    if (faults.cuts.length === 0) return
+    const cut = faults.strikeSent(this.#host.elapsed(), name, frame)
+    if (cut !== null) this.end("dropped", cut.code ?? 1006, "")
   }
 
   #lose({ topic, events }: Outgoing): void {
@@ -397,6 +431,7 @@ const afflicted = (
       add(topic.suppressed.silence, outgoing.events)
       return null
     case "Gap":
+    case "LosePush":
       add(topic.suppressed.gap, outgoing.events)
       return null
     case "Corrupt":
@@ -407,6 +442,8 @@ const afflicted = (
       return { ...outgoing, copies: outgoing.copies + 1 }
     case "Reorder":
       return { ...outgoing, swap: true }
+    case "LatePush":
+      return { ...outgoing, lateBy: fault.millis }
   }
 }
 

@@ -3,7 +3,7 @@ import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { DialectOptions, DialectRequest, DialectResponse, ExchangeDialect } from "../ExchangeDialect.ts"
 import type { AccountSeed } from "./Accounts.ts"
 import { ExchangeFaults, longest } from "./ActiveFaults.ts"
-import type { ActiveFault, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
+import type { ActiveFault, Fate, FaultOf, MomentaryFault } from "./ActiveFaults.ts"
 import * as Counts from "./Counts.ts"
 import type { ExchangeCounts, TopicCounts } from "./Counts.ts"
 import { SimulatedConnection } from "./SimulatedConnection.ts"
@@ -46,7 +46,9 @@ const failure: DialectResponse = {
 const forbidden = "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n</BODY></HTML>\n"
 
 /** Without a status, the connection is reset. */
-const errorResponse = ({ status = 429, retryAfterMillis = 1_000 }: FaultOf<"HttpError">): DialectResponse => {
+const errorResponse = (
+  { status = 429, retryAfterMillis = 1_000 }: Pick<FaultOf<"HttpError">, "status" | "retryAfterMillis">
+): DialectResponse => {
   switch (status) {
     case 429: {
       const retryAfter = retryAfterMillis === null ? {} : { "Retry-After": String(Math.ceil(retryAfterMillis / 1_000)) }
@@ -59,6 +61,8 @@ const errorResponse = ({ status = 429, retryAfterMillis = 1_000 }: FaultOf<"Http
   }
 }
 
+const lateness = (fate: Fate | null): number => fate?._tag === "LateAnswer" ? fate.millis : 0
+
 /** Behind the middle, where it can be noticed. */
 const cut = (body: string): string => body.slice(0, Math.ceil(body.length / 2))
 
@@ -70,6 +74,8 @@ const strike = (connection: SimulatedConnection, fault: MomentaryFault): boolean
       return true
     case "HalfOpen":
       return connection.makeHalfOpen()
+    case "ExpireKeys":
+      return connection.notify("expireKeys")
     case "UpgradeNotice":
       if (!connection.notify("upgrade")) return false
       if (fault.millis !== undefined) connection.closeAfter(fault.millis)
@@ -116,7 +122,7 @@ export class SimulatedExchange implements Host {
         seeds: options.accounts,
         fees: options.dialect.fees ?? usualFees,
         counts: this.counts.orders,
-        lacks: () => undefined
+        lacks: (userId) => this.faults.strikeKey(this.elapsed(), userId)
       }
     })
   }
@@ -181,10 +187,13 @@ export class SimulatedExchange implements Host {
     }
     const error = this.faults.strikeHttp(now, request)
     if (error !== null) rest.failed++
+    const fate = error === null ? this.faults.strikeRequest(now, request) : null
     this.#bookAsked = false
-    const response = error === null ? this.#answer(request) : errorResponse(error)
+    const response = this.#respond(request, error, fate)
+    // The client waits for ever.
+    if (response === null) return this.changed()
     if (this.#bookAsked) rest.snapshots++
-    const late = this.faults.strikeTime(now, request, this.#bookAsked)
+    const late = Math.max(this.faults.strikeTime(now, request, this.#bookAsked), lateness(fate))
     const isCut = error === null && this.faults.strikeBody(now, request)
     if (isCut) rest.garbled++
     const sent = isCut ? { ...response, body: cut(response.body) } : response
@@ -233,6 +242,24 @@ export class SimulatedExchange implements Host {
       connection.end("dropped", code, "")
       active.strikes()
     }
+  }
+
+  /** What becomes of a request; null when no answer ever comes. */
+  #respond(request: DialectRequest, error: FaultOf<"HttpError"> | null, fate: Fate | null): DialectResponse | null {
+    const { rest } = this.counts
+    if (error !== null) return errorResponse(error)
+    if (fate?._tag === "LoseRequest") {
+      rest.lost++
+      return null
+    }
+    const response = this.#answer(request)
+    if (fate?._tag === "LoseAnswer") {
+      rest.unanswered++
+      return null
+    }
+    if (fate?._tag !== "FailAnswer") return response
+    rest.replaced++
+    return errorResponse({ status: fate.status ?? 502 })
   }
 
   #answer(request: DialectRequest): DialectResponse {

@@ -57,7 +57,7 @@ const accountTopic = "account:"
 
 /** `KEY PRICE QUANTITY CLIENT_ID`, a limit order for the first market. */
 const buy = (world: World, text: string): WorldOrder | WorldRefusal => {
-  const [key = "", price = "", quantity = "", clientOrderId = ""] = text.split(" ")
+  const [key = "", price = "", quantity = "", client = ""] = text.split(" ")
   const [pair] = world.markets.keys()
   const found = world.accounts.find(key)
   if (found === null || !found.key.permissions.has("trade")) return "unknownOrder"
@@ -69,7 +69,7 @@ const buy = (world: World, text: string): WorldOrder | WorldRefusal => {
     price,
     quantity,
     quoteQuantity: null,
-    clientOrderId,
+    clientOrderId: client === "" ? null : client,
     reduceOnly: false,
     trigger: null
   })

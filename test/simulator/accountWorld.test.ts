@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BigDecimal, Effect, Layer } from "effect"
+import { BigDecimal, Effect, Exit, Layer } from "effect"
+import type { Fiber } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { WorldAccount, WorldOrder, WorldPlace } from "../../src/AccountWorld.ts"
@@ -284,4 +285,159 @@ describe("accounts in a running simulator", () => {
     assert.deepStrictEqual(Object.keys(demo["toy-swap"]![0]!.balances), ["USDT"])
     assert.isTrue(BigDecimal.isPositive(Decimal.of(demo["toy"]![0]!.balances["USDT"]!)))
   })
+})
+
+/** The first answer, or what became of the request within a moment. */
+const post = (body: string) =>
+  Effect.gen(function*() {
+    const { urls } = yield* Simulator.Simulator
+    const request = HttpClientRequest.post(`${urls["toy"]!.rest}/orders`).pipe(HttpClientRequest.bodyText(body))
+    const fiber = yield* Effect.forkScoped(
+      HttpClient.execute(request).pipe(
+        Effect.map(({ status }) => `status ${status}`),
+        Effect.catch(() => Effect.succeed("failed"))
+      )
+    )
+    yield* Effect.yieldNow
+    return fiber
+  })
+
+const outcome = (fiber: Fiber.Fiber<string>): string => {
+  const exit = fiber.pollUnsafe()
+  return exit === undefined ? "waiting" : Exit.isSuccess(exit) ? exit.value : "died"
+}
+
+const ordersOf = Effect.map(Simulator.Simulator, (simulator) => simulator.accounts("toy")[0]!.orders.length)
+
+describe("faults at the steps of a request", () => {
+  const steps: ReadonlyArray<readonly [fault: string, outcome: string, done: boolean]> = [
+    ["lose-request:1,method=POST", "waiting", false],
+    ["http-error:503,method=POST", "status 503", false],
+    ["http-error:reset,method=POST", "failed", false],
+    ["lose-answer:1,path=/orders", "waiting", true],
+    ["late-answer:50ms,method=POST", "waiting", true],
+    ["fail-answer,method=POST", "status 502", true],
+    ["fail-answer:429,method=POST", "status 429", true],
+    ["fail-answer:reset,method=POST", "failed", true],
+    ["lose-answer:1,method=DELETE", "status 200", true],
+    ["lose-answer:1,frame=*", "status 200", true]
+  ]
+
+  it.effect("over REST each leaves the account and the client where it should", () =>
+    Effect.forEach(steps, ([fault, expected, done]) =>
+      Effect.gen(function*() {
+        const simulator = yield* Simulator.Simulator
+        yield* simulator.inject(fault)
+        const fiber = yield* post("key1 70000 0.01 a")
+        yield* simulator.tick(2)
+        yield* Effect.yieldNow
+        assert.strictEqual(outcome(fiber), expected, fault)
+        assert.strictEqual(yield* ordersOf, done ? 1 : 0, fault)
+        yield* simulator.tick(4)
+        yield* Effect.yieldNow
+        assert.strictEqual(outcome(fiber), fault.startsWith("late") ? "status 200" : expected, fault)
+        const struck = simulator.counts().faults[0]!.applied
+        assert.strictEqual(struck, expected === "status 200" ? 0 : 1, fault)
+        const { lost, replaced, unanswered } = simulator.counts().exchanges["toy"]!.rest
+        const kind = fault.slice(0, fault.search(/[:,]/u))
+        const ofKind = (name: string) => expected !== "status 200" && kind === name ? 1 : 0
+        assert.deepStrictEqual(
+          [lost, unanswered, replaced],
+          ["lose-request", "lose-answer", "fail-answer"].map(ofKind),
+          fault
+        )
+      }).pipe(Effect.scoped, Effect.provide(manual()))))
+
+  const overSocket: ReadonlyArray<readonly [fault: string, seen: ReadonlyArray<string>, done: boolean]> = [
+    ["lose-request:1,frame=*buy*", [], false],
+    ["lose-answer:1,frame=*buy*", [], true],
+    ["lose-ack:1,frame=*result*", [], true],
+    ["late-answer:50ms,frame=*buy*", [], true],
+    ["fail-answer,frame=*buy*", ["closed"], true],
+    ["cut:1,frame=*result*", ["result", "closed"], true],
+    ["lose-answer:1,method=POST", ["result"], true]
+  ]
+
+  it.effect("over a socket too", () =>
+    Effect.forEach(overSocket, ([fault, seen, done]) =>
+      Effect.gen(function*() {
+        const simulator = yield* Simulator.Simulator
+        yield* simulator.inject(fault)
+        const client = yield* dial()
+        client.send("buy", "key1 70000 0.01 a")
+        const now = () => [...client.messages().map(({ type }) => type), ...client.closes.map(() => "closed")]
+        assert.deepStrictEqual(now(), seen, fault)
+        assert.strictEqual(yield* ordersOf, done ? 1 : 0, fault)
+        yield* simulator.tick(6)
+        assert.deepStrictEqual(now(), fault.startsWith("late") ? ["result"] : seen, fault)
+      }).pipe(Effect.provide(manual()))))
+
+  it.effect("pushes are lost, late, doubled and in another order, and the ledger knows each", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      const client = yield* dial()
+      client.send("sub", "account:key1")
+      const seen = () =>
+        client.of("account").flatMap(({ event }) => event._tag === "Order" ? `${event.event} ${event.order.id}` : [])
+      yield* simulator.inject("lose-push:2")
+      placed(account, order())
+      yield* simulator.inject("late-push:30ms,count=2")
+      placed(account, order())
+      assert.deepStrictEqual(seen(), [])
+      client.send("buy", "key1 70000 0.01 a")
+      assert.deepStrictEqual(seen(), ["put 3"])
+      yield* simulator.tick(3)
+      assert.deepStrictEqual(seen(), ["put 3", "put 2"])
+      yield* simulator.inject("duplicate:2,topic=account:*")
+      placed(account, order())
+      assert.deepStrictEqual(seen().slice(2), ["put 4", "put 4"])
+      yield* simulator.inject("reorder:1,topic=account:*")
+      account.cancelAll()
+      const topic = simulator.counts().exchanges["toy"]!.topics["account:key1"]!
+      const { delayed, discarded, duplicated, held, offered, reordered, sent, suppressed } = topic
+      assert.deepStrictEqual(
+        [delayed, duplicated, reordered, suppressed.gap, held, discarded].map(({ frames }) => frames),
+        [2, 2, 1, 2, 0, 0]
+      )
+      assert.strictEqual(offered.frames + duplicated.frames, sent.frames + suppressed.gap.frames)
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("what is late when its connection ends is discarded", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      const client = yield* dial()
+      client.send("sub", "account:key1")
+      yield* simulator.inject("late-push:30ms")
+      placed(account, order())
+      client.close()
+      const { discarded, held, offered } = simulator.counts().exchanges["toy"]!.topics["account:key1"]!
+      assert.deepStrictEqual([discarded.frames, held.frames, offered.frames], [2, 0, 2])
+    }).pipe(Effect.provide(manual())))
+
+  it.effect("keys expire, lose a permission and are gone, for the user that is named", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const client = yield* dial()
+      const results = () => {
+        client.send("buy", "key1 70000 0.01")
+        client.send("buy", "key2 70000 0.01")
+        return client.of("result").slice(-2).map(({ result }) => isRefusal(result) ? result : "taken")
+      }
+      const withFault = (fault: string) =>
+        Effect.gen(function*() {
+          const id = yield* simulator.inject(fault)
+          const seen = results()
+          yield* simulator.clear(id)
+          return seen
+        })
+      assert.deepStrictEqual(yield* withFault("revoke:trade,user=2"), ["taken", "unknownOrder"])
+      assert.deepStrictEqual(yield* withFault("revoke:read"), ["taken", "taken"])
+      assert.deepStrictEqual(yield* withFault("revoke"), ["unknownOrder", "unknownOrder"])
+      yield* simulator.inject("expire-keys")
+      assert.lengthOf(client.of("expireKeys"), 1)
+      yield* simulator.inject("upgrade-notice")
+      assert.lengthOf(client.of("upgrade"), 1)
+    }).pipe(Effect.provide(manual({ pairs: [pair] }))))
 })

@@ -55,6 +55,34 @@ describe("the fault language", () => {
       ["drop,connection=2", { _tag: "Drop", connection: 2 }],
       ["half-open,topic=*obu*", { _tag: "HalfOpen", topic: "*obu*" }],
       ["upgrade-notice:5s,pair=BTC/USDT", { _tag: "UpgradeNotice", millis: 5_000, pair: "BTC/USDT" }],
+      ["http-error:503,path=*/orders,method=POST", {
+        _tag: "HttpError",
+        status: 503,
+        path: "*/orders",
+        method: "POST"
+      }],
+      ["lose-request:2%,method=POST,path=/orders", {
+        _tag: "LoseRequest",
+        share: 0.02,
+        method: "POST",
+        path: "/orders"
+      }],
+      ["lose-answer:3,frame=*order_place*", { _tag: "LoseAnswer", count: 3, frame: "*order_place*" }],
+      ["late-answer:200ms,pair=BTC/USDT", { _tag: "LateAnswer", millis: 200, pair: "BTC/USDT" }],
+      ["fail-answer:reset,count=1", { _tag: "FailAnswer", status: 0, count: 1 }],
+      ["fail-answer", { _tag: "FailAnswer" }],
+      [`cut:1,frame=*"ack":true*`, { _tag: "Cut", count: 1, frame: `*"ack":true*` }],
+      ["cut:5%,topic=*orders,code=1001", { _tag: "Cut", share: 0.05, topic: "*orders", code: 1001 }],
+      ["lose-push:5%,topic=*deals*", { _tag: "LosePush", share: 0.05, topic: "*deals*" }],
+      ["late-push:1s,connection=2", { _tag: "LatePush", millis: 1_000, connection: 2 }],
+      ["expire-keys@1s", { _tag: "ExpireKeys", startMillis: 1_000 }],
+      ["revoke:trade,user=1001@1s:2s", {
+        _tag: "Revoke",
+        what: "trade",
+        user: "1001",
+        startMillis: 1_000,
+        durationMillis: 2_000
+      }],
       ["upgrade-notice@3s", { _tag: "UpgradeNotice", startMillis: 3_000 }]
     ]
     for (const [text, fault] of cases) {
@@ -113,7 +141,9 @@ describe("the fault language", () => {
     pair: "BTC/USDT",
     topic: "a:*@b",
     path: "/x/*",
-    reason: "server busy"
+    reason: "server busy",
+    frame: "*x*",
+    user: "1001"
   }
 
   /** The same fault with times, shares and texts that the language can write. */
@@ -177,7 +207,9 @@ describe("ActiveFault", () => {
     assert.isTrue(fault.concerns("a.x+(b)"))
     assert.isFalse(fault.concerns("aXx+(b)"))
     assert.isFalse(fault.concerns("a.x+(b)c"))
-    const request = (path: string, query: Readonly<Record<string, string>> = {}) => ({
+    const request = (path: string, query: Readonly<Record<string, string>> = {}, method = "GET", body = "") => ({
+      method,
+      body,
       path,
       query: new Map(Object.entries(query))
     })
@@ -189,6 +221,28 @@ describe("ActiveFault", () => {
     assert.isTrue(one.concernsRequest(request("/contracts/BTC_USDT")))
     assert.isFalse(one.concernsRequest(request("/depth", { symbol: "ETHUSDT" })))
     assert.isFalse(one.concernsRequest(request("/contracts")))
+    assert.isTrue(one.concernsRequest(request("/orders", {}, "POST", `{"currency_pair":"BTC_USDT"}`)))
+    const post = active("lose-request:1,method=POST")
+    assert.deepStrictEqual(["POST", "GET"].map((method) => post.concernsRequest(request("/x", {}, method))), [
+      true,
+      false
+    ])
+  })
+
+  it("a frame's fault is for sockets, a path's or a method's for REST, and others for both", () => {
+    const request = { method: "POST", path: "/orders", query: new Map<string, string>(), body: "" }
+    const both = (text: string): readonly [boolean, boolean] => [
+      active(text).concernsRequest(request),
+      active(text).concernsRequestFrame(`{"channel":"order_place","pair":"BTC_USDT"}`)
+    ]
+    assert.deepStrictEqual(both("lose-answer:1"), [true, true])
+    assert.deepStrictEqual(both("lose-answer:1,path=/orders"), [true, false])
+    assert.deepStrictEqual(both("lose-answer:1,method=POST"), [true, false])
+    assert.deepStrictEqual(both("lose-answer:1,frame=*order_place*"), [false, true])
+    assert.deepStrictEqual(both("lose-answer:1,frame=*order_cancel*"), [false, false])
+    assert.deepStrictEqual(both("lose-answer:1,pair=BTC/USDT"), [false, true])
+    assert.isFalse(active("cut:1,frame=*x*").concernsFrame(new Uint8Array([120])))
+    assert.isTrue(active("cut:1").concernsFrame(new Uint8Array([120])))
   })
 
   it("strikes by share and number, and counts", () => {

@@ -491,7 +491,15 @@ describe("connections", () => {
       other.close()
       other.send("ping")
       const { client: counts, control, connections, dials } = simulator.counts().exchanges["toy"]!
-      assert.deepStrictEqual(counts, { frames: 8, pings: 2, requests: 3, errors: 1, unanswered: 2, protocolPings: 0 })
+      assert.deepStrictEqual(counts, {
+        frames: 8,
+        pings: 2,
+        requests: 3,
+        errors: 1,
+        unanswered: 2,
+        lost: 0,
+        protocolPings: 0
+      })
       assert.deepStrictEqual(control, { ack: 1, reject: 2, pong: 2, notice: 0, error: 1 })
       assert.deepStrictEqual(connections, {
         accepted: 2,
