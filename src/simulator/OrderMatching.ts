@@ -153,7 +153,7 @@ export class OrderMatching {
       const taken = Math.min(quantity, remaining, affordable(budget, Math.abs(key)))
       remaining -= taken
       if (budget !== null) budget -= BigInt(taken) * BigInt(Math.abs(key))
-      if (remaining <= 0 || taken < quantity) return true
+      if (remaining <= 0 || budget === 0n || taken < quantity) return true
     }
     return false
   }
