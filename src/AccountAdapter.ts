@@ -90,6 +90,8 @@ export interface OrderSink {
   readonly received: (id: string) => void
   readonly answered: (id: string, reply: Reply) => void
   readonly refused: (id: string, rejection: Rejection) => void
+  /** The exchange failed on the way, or its answer cannot be read: what became of the request is unknown. */
+  readonly lost: (id: string, detail: string) => void
   readonly loggedIn: (id: string) => void
   readonly loginRefused: (id: string, rejection: Rejection) => void
   readonly pong: () => void
@@ -108,6 +110,8 @@ export interface OrderProtocol {
     /** Why an id is not valid; null when it is. */
     readonly problem: (id: string) => string | null
   }
+  /** Why the exchange has no such order, beside what `abilities` say; null when it has. */
+  readonly unsupported?: ((order: PreparedOrder) => string | null) | undefined
   /** Most orders in one `PlaceAll`. */
   readonly batchSize: number
   /** What a command uses of the exchange's limits for this account. */

@@ -3,8 +3,10 @@
  * and what came of it. What refusals look like and mean is the exchange's.
  */
 import { Clock, DateTime, Effect, Option, Result, Schema } from "effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import type { ExchangeId } from "./domain/Instrument.ts"
 import * as ExchangeError from "./ExchangeError.ts"
 
@@ -43,12 +45,34 @@ export interface Where {
   readonly channel?: string
 }
 
+/** A call of an account, signed by whoever made it. */
+export interface SignedCall {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
+  readonly path: string
+  /** As it was signed: escaped, without `?`. */
+  readonly query?: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** JSON. */
+  readonly body?: string | undefined
+  /** What no error may repeat, should the exchange's answer repeat it: keys and signatures. */
+  readonly secrets: ReadonlyArray<string>
+}
+
 export interface RestClient {
   /** A refusal becomes `RequestFailed`, also under a status of success; an answer that says something else `DecodeFailed`. */
   readonly get: <A, I>(
     schema: Schema.Codec<A, I>,
     path: string,
     params?: Readonly<Record<string, string>>,
+    where?: Where
+  ) => Effect.Effect<A, ExchangeError.ExchangeError>
+  /**
+   * The same for a signed call. Neither its URL nor its headers reach a span, a log or an error: the span has the method
+   * and the path.
+   */
+  readonly send: <A, I>(
+    schema: Schema.Codec<A, I>,
+    call: SignedCall,
     where?: Where
   ) => Effect.Effect<A, ExchangeError.ExchangeError>
   /**
@@ -68,6 +92,13 @@ export interface RestClient {
   ) => Effect.Effect<never, ExchangeError.ExchangeError>
 }
 
+/** What was asked, for errors; `clean` takes out what they may not repeat. */
+interface Asked {
+  readonly request: string
+  readonly where: Where
+  readonly clean: (text: string) => string
+}
+
 /** Longest part of the exchange's words that an error repeats, and of a page that came in their place. */
 const excerpt = 300
 const pageExcerpt = 80
@@ -78,11 +109,13 @@ export const make = (options: RestClientOptions): RestClient => {
   const fail = (reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
     Effect.fail(ExchangeError.make(exchange, reason))
 
-  const unreadable: RestClient["unreadable"] = (path, detail, where = {}) =>
-    fail(new ExchangeError.DecodeFailed({ ...where, detail: `GET ${path}: ${detail.slice(0, excerpt)}` }))
+  const unread = (request: string, detail: string, where: Where): Effect.Effect<never, ExchangeError.ExchangeError> =>
+    fail(new ExchangeError.DecodeFailed({ ...where, detail: `${request}: ${detail.slice(0, excerpt)}` }))
+
+  const unreadable: RestClient["unreadable"] = (path, detail, where = {}) => unread(`GET ${path}`, detail, where)
 
   /** Nothing that could be read came back. What cannot be sent at all is our fault, the rest may pass. */
-  const transportFailure = (request: string, where: Where, error: HttpClientError.HttpClientError) =>
+  const transportFailure = (request: string, where: Where, error: HttpClientError.HttpClientError, detail: string) =>
     ExchangeError.make(
       exchange,
       new ExchangeError.RequestFailed({
@@ -90,14 +123,17 @@ export const make = (options: RestClientOptions): RestClient => {
         request,
         status: error.response?.status ?? null,
         code: error.reason._tag,
-        detail: error.message,
+        detail,
         class: error.reason._tag === "InvalidUrlError" || error.reason._tag === "EncodeError" ? "bug" : "retryable"
       })
     )
 
-  const refused = Effect.fnUntraced(function*(request: string, where: Where, answer: Answer) {
-    const { body, json, status } = answer
-    const { code, detail } = options.refusalOf(json) ?? { code: null, detail: body.slice(0, pageExcerpt) }
+  const refused = Effect.fnUntraced(function*({ clean, request, where }: Asked, answer: Answer) {
+    const { json, status } = answer
+    const body = clean(answer.body)
+    const refusal = options.refusalOf(json)
+    const code = refusal?.code ?? null
+    const detail = refusal === null ? body.slice(0, pageExcerpt) : clean(refusal.detail)
     const answerClass = options.classify(code, code === null ? body : detail, status)
     const now = yield* Clock.currentTimeMillis
     const retryAfterMs = retryAfter(answer, now) ?? pauseOf(answer, answerClass, now)
@@ -114,27 +150,51 @@ export const make = (options: RestClientOptions): RestClient => {
     )
   })
 
+  const answerOf = (response: HttpClientResponse) =>
+    Effect.map(response.text, (body): Answer => {
+      const { headers, status } = response
+      return { status, headers, body, json: jsonOf(body, parse) }
+    })
+
+  const read =
+    <A, I>(schema: Schema.Codec<A, I>, asked: Asked) =>
+    (answer: Answer): Effect.Effect<A, ExchangeError.ExchangeError> => {
+      if (answer.status < 200 || answer.status > 299) return refused(asked, answer)
+      const decoded = Schema.decodeUnknownResult(schema)(answer.json)
+      if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
+      if (options.refusalOf(answer.json) !== null) return refused(asked, answer)
+      const { clean, request, where } = asked
+      const detail = answer.json === undefined
+        ? `no JSON: ${clean(answer.body).slice(0, pageExcerpt)}`
+        : clean(decoded.failure.message)
+      return unread(request, detail, where)
+    }
+
   const get: RestClient["get"] = (schema, path, params = {}, where = {}) => {
-    const decode = Schema.decodeUnknownResult(schema)
     const request = `GET ${path}`
     return client.get(url + path, { urlParams: params, acceptJson: true, headers }).pipe(
-      Effect.flatMap((response) =>
-        Effect.map(response.text, (body): Answer => {
-          const { headers, status } = response
-          return { status, headers, body, json: jsonOf(body, parse) }
-        })
-      ),
-      Effect.mapError((error) => transportFailure(request, where, error)),
-      Effect.flatMap((answer) => {
-        if (answer.status < 200 || answer.status > 299) return refused(request, where, answer)
-        const decoded = decode(answer.json)
-        if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
-        if (options.refusalOf(answer.json) !== null) return refused(request, where, answer)
-        const detail = answer.json === undefined
-          ? `no JSON: ${answer.body.slice(0, pageExcerpt)}`
-          : decoded.failure.message
-        return unreadable(path, detail, where)
-      })
+      Effect.flatMap(answerOf),
+      Effect.mapError((error) => transportFailure(request, where, error, error.message)),
+      Effect.flatMap(read(schema, { request, where, clean: (text) => text }))
+    )
+  }
+
+  const send: RestClient["send"] = (schema, call, where = {}) => {
+    const request = `${call.method} ${call.path}`
+    const query = call.query === undefined || call.query === "" ? "" : `?${call.query}`
+    const made = HttpClientRequest.make(call.method)(`${url}${call.path}${query}`, {
+      acceptJson: true,
+      headers: { ...headers, ...call.headers }
+    })
+    const body = call.body === undefined ? made : HttpClientRequest.bodyText(made, call.body, "application/json")
+    const clean = (text: string): string =>
+      call.secrets.reduce((rest, secret) => secret === "" ? rest : rest.replaceAll(secret, "<redacted>"), text)
+    return client.execute(body).pipe(
+      Effect.flatMap(answerOf),
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+      Effect.mapError((error) => transportFailure(request, where, error, `no answer from ${url}`)),
+      Effect.flatMap(read(schema, { request, where, clean })),
+      Effect.withSpan(request, { kind: "client" })
     )
   }
 
@@ -150,7 +210,7 @@ export const make = (options: RestClientOptions): RestClient => {
     )
   }
 
-  return { get, readEach, unreadable }
+  return { get, send, readEach, unreadable }
 }
 
 const jsonOf = (body: string, parse: (body: string) => unknown): unknown => {

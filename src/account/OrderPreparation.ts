@@ -170,7 +170,7 @@ export const prepare = (
       const size = numberText(instrument.contractSize)
       yield* checkNotional(instrument, BigDecimal.multiply(BigDecimal.multiply(price, quantity), size))
     }
-    return {
+    const order: PreparedOrder = {
       instrument,
       side: request.side,
       type: kind.type,
@@ -182,4 +182,7 @@ export const prepare = (
       trigger: yield* triggerOf(instrument, request, protocol),
       clientOrderId
     }
+    const problem = protocol.unsupported?.(order) ?? null
+    if (problem !== null) yield* unsupported(instrument, problem)
+    return order
   })

@@ -92,6 +92,7 @@ export const make = Effect.fnUntraced(
         received: () => {},
         answered: (id, reply) => settle(id, Exit.succeed(reply)),
         refused: (id, rejection) => settle(id, Exit.fail(new Refusal(rejection))),
+        lost: (id, detail) => settle(id, Exit.fail(new Lost(undecided(detail)))),
         loggedIn: (id) => {
           if (id === login.id) Deferred.doneUnsafe(login.done, Exit.void)
         },
@@ -151,6 +152,9 @@ export const make = Effect.fnUntraced(
         Effect.tapError((error) => Effect.sync(() => lose(error))),
         Effect.ensuring(Effect.sync(() => lose(gone)))
       )
+
+    const undecided = (detail: string): ExchangeError.ExchangeError =>
+      ExchangeError.make(exchange, new ExchangeError.DecodeFailed({ detail }))
 
     const gone = ExchangeError.make(
       exchange,

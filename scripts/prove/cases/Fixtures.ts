@@ -14,7 +14,9 @@ const testFiles = [
   "test/exchanges/mexcSpot.test.ts",
   "test/exchanges/gateSpot.test.ts",
   "test/exchanges/gateFutures.test.ts",
-  "test/exchanges/gateFixtures.test.ts"
+  "test/exchanges/gateFixtures.test.ts",
+  "test/exchanges/gateAccountFixtures.test.ts",
+  "test/exchanges/signatures.test.ts"
 ]
 
 const sharedFolder = join(Child.root, "../shared/fixtures")
@@ -23,14 +25,10 @@ const ownFolder = join(Child.root, "test/fixtures")
 /** Why the cases of a shared file are not compared; the first that fits. */
 const left: ReadonlyArray<readonly [file: RegExp, reason: string]> = [
   [
-    /^gateio-futures\.(api|futures\.(auto.*|balances|liquidates|orders|position.*|reduce_.*|usertrades))\./,
+    /^gateio-futures\.futures\.(autoorders|liquidates|position_adl_rank|reduce_risk_limits)\./,
     "private channel, not offered"
   ],
-  [/^signatures\./, "signing: no private channels yet"],
-  [
-    /^gateio-spot\.(api|spot\.(.*balances|cross_loan|orders.*|priceorders|usertrades.*))\./,
-    "private channel, not offered"
-  ],
+  [/^gateio-spot\.spot\.((cross|funding|margin)_balances|cross_loan|priceorders)\./, "private channel, not offered"],
   [/^gateio-spot\./, "channel not offered"]
 ]
 

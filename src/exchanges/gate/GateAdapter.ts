@@ -19,12 +19,7 @@ export const shared = (product: Product): Omit<ExchangeAdapter, Own> => ({
   unsubscribe: (topics, stamp) => GateRequests.requests(product, "unsubscribe", topics, stamp),
   makeCodec: (context) => GateDecode.make(product, context),
   book: GateBooks.recipe,
-  heartbeat: {
-    // Measured: a socket that sends nothing is dropped after about 30 s, without a close frame.
-    interval: "10 seconds",
-    timeout: "5 seconds",
-    ping: (stamp) => GateRequests.ping(product, stamp)
-  },
+  heartbeat: GateRequests.heartbeat(product),
   limits: GateRequests.limits,
   makeRest: (options) => GateRest.make(product, options)
 })

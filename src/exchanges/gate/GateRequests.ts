@@ -10,7 +10,7 @@ import type { PublicChannel, PublicTag } from "../../domain/Channel.ts"
 import { defaultInterval, everyPair } from "../../domain/Channel.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
 import { partsOf } from "../../domain/Instrument.ts"
-import type { Limits, Request, Stamp, Topic, TopicName } from "../../ExchangeAdapter.ts"
+import type { Heartbeat, Limits, Request, Stamp, Topic, TopicName } from "../../ExchangeAdapter.ts"
 import type { BookFeed, Product, Stream } from "./GateProduct.ts"
 import { feedOf, isBookStream, streamOf, wireName } from "./GateProduct.ts"
 import * as GateWire from "./GateWire.ts"
@@ -203,10 +203,17 @@ const request = (action: Action, channel: string, topics: ReadonlyArray<Topic>, 
 }
 
 /** Gate wants seconds within a minute of its own clock. */
-const seconds = (stamp: Stamp): number => Math.floor(stamp.nowMillis / 1000)
+export const seconds = (stamp: Stamp): number => Math.floor(stamp.nowMillis / 1000)
 
 export const ping = (product: Product, stamp: Stamp): string =>
   JSON.stringify({ time: seconds(stamp), channel: `${product.prefix}.ping` })
+
+/** Measured: a socket that sends nothing is dropped after about 30 s, without a close frame. */
+export const heartbeat = (product: Product): Heartbeat => ({
+  interval: "10 seconds",
+  timeout: "5 seconds",
+  ping: (stamp) => ping(product, stamp)
+})
 
 /** The topics an answer names in its payload; null when it names none that we could have asked for. */
 export const answerTopics = (product: Product, channel: string, payload: unknown): ReadonlyArray<string> | null => {

@@ -79,9 +79,7 @@ export const make = (product: Product, { client, url, instrumentOf }: RestOption
     client,
     url,
     headers: product.headers,
-    refusalOf,
-    classify: (label, _text, status) => GateErrors.classifyLabel(label, status),
-    pauseOf,
+    ...refusals,
     parse: GateWire.parseJson
   })
   return {
@@ -132,6 +130,13 @@ const refusalOf = (json: unknown) =>
 const pauseOf: RestClient.PauseOf = ({ headers, status }, _class, now) => {
   const reset = Numeric.fromText(headers["x-gate-ratelimit-reset-timestamp"] ?? "")
   return status !== 429 || Number.isNaN(reset) ? null : Math.max(0, reset * 1000 - now)
+}
+
+/** How a refusal reads, in signed calls as well. */
+export const refusals: Pick<RestClient.RestClientOptions, "refusalOf" | "classify" | "pauseOf"> = {
+  refusalOf,
+  classify: (label, _text, status) => GateErrors.classifyLabel(label, status),
+  pauseOf
 }
 
 interface About {

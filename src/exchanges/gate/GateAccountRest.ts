@@ -1,0 +1,427 @@
+/**
+ * Signed REST calls of Gate v4. Sources: Gate REST v4 documents (v4.106), "APIv4 signed request requirements", "Spot",
+ * "Futures" and "Account".
+ */
+import { Clock, Effect, Redacted, Result, Schema } from "effect"
+import type { AccountCalls, AccountRead, AccountRestOptions, Command, Reply } from "../../AccountAdapter.ts"
+import type { Fill, Order } from "../../domain/Account.ts"
+import * as Decimal from "../../domain/Decimal.ts"
+import type { ExchangeError } from "../../ExchangeError.ts"
+import type { Use } from "../../RateLimits.ts"
+import * as RestClient from "../../RestClient.ts"
+import type { Reading } from "./GateAccountEvents.ts"
+import * as GateAccountEvents from "./GateAccountEvents.ts"
+import type { OrderLayout, RestRequest } from "./GateCommands.ts"
+import * as GateCommands from "./GateCommands.ts"
+import { expiryMillis } from "./GateOrderSocket.ts"
+import type { Product } from "./GateProduct.ts"
+import * as GateReplies from "./GateReplies.ts"
+import { refusals } from "./GateRest.ts"
+import * as GateRow from "./GateRow.ts"
+import * as GateSigning from "./GateSigning.ts"
+
+type Json = unknown
+type Call = (request: RestRequest, expires?: boolean) => Effect.Effect<Json, ExchangeError>
+
+/** What the calls of one account share. */
+interface Context {
+  readonly options: AccountRestOptions
+  readonly product: Product
+  readonly layout: OrderLayout
+  readonly call: Call
+  readonly unreadable: (path: string, detail: string) => Effect.Effect<never, ExchangeError>
+}
+
+// ---- signing ----
+
+/** Names and values that have to be escaped in the URL are signed as they are. */
+const plainQuery = (query: Readonly<Record<string, string>>): string =>
+  Object.entries(query).map(([name, value]) => `${name}=${value}`).join("&")
+
+const escapedQuery = (query: Readonly<Record<string, string>>): string =>
+  Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")
+
+/** Signed is the path of the live API, wherever the calls go. */
+const basePath = "/api/v4"
+
+const makeCall =
+  (product: Product, { now, signer }: AccountRestOptions, send: RestClient.RestClient["send"]): Call =>
+  ({ body, method, path, query = {} }, expires = false) =>
+    Effect.gen(function*() {
+      const nowMillis = yield* now
+      const time = Math.floor(nowMillis / 1000)
+      const text = body === undefined ? "" : JSON.stringify(body)
+      const bodyHash = yield* signer.hash(text)
+      const toSign = { method, path: basePath + path, query: plainQuery(query), bodyHash, time }
+      const signature = yield* signer.sign(GateSigning.rest(toSign))
+      const key = Redacted.value(signer.key)
+      const headers = {
+        KEY: key,
+        SIGN: signature,
+        Timestamp: String(time),
+        ...(expires ? { "x-gate-exptime": String(Math.floor(nowMillis) + expiryMillis) } : {})
+      }
+      return yield* send(Schema.Unknown, {
+        method,
+        path: encodeURI(path),
+        query: escapedQuery(query),
+        headers: { ...product.headers, ...headers },
+        body: body === undefined ? undefined : text,
+        secrets: [key, signature]
+      })
+    })
+
+// ---- reading ----
+
+const readingNow = ({ options, product }: Context): Effect.Effect<Reading> =>
+  Effect.map(Clock.currentTimeMillis, (receivedAt) => ({
+    instrumentOf: options.instrumentOf,
+    receivedAt,
+    origin: "Reconciled",
+    settle: product.settle
+  }))
+
+const readList = <A>(
+  context: Context,
+  path: string,
+  values: ReadonlyArray<unknown>,
+  read: (row: GateRow.Row) => A
+): Effect.Effect<ReadonlyArray<A>, ExchangeError> => {
+  const found = GateRow.readAll(values, read)
+  return Result.isSuccess(found) ? Effect.succeed(found.success) : context.unreadable(path, found.failure)
+}
+
+/** All pages of a list, told apart by a number that rises from page to page; the last one is not full. */
+const pages = (
+  context: Context,
+  path: string,
+  size: number,
+  queryOf: (page: number) => Readonly<Record<string, string>>
+): Effect.Effect<ReadonlyArray<unknown>, ExchangeError> =>
+  Effect.gen(function*() {
+    const all: Array<unknown> = []
+    for (let page = 0;; page++) {
+      const answer = yield* context.call({ method: "GET", path, query: queryOf(page) })
+      if (!Array.isArray(answer)) return yield* context.unreadable(path, "no list")
+      all.push(...answer)
+      if (answer.length < size) return all
+    }
+  })
+
+const pageSize = 100
+
+// ---- user ----
+
+const userIdOf = (context: Context, path: string, name: string): Effect.Effect<string, ExchangeError> =>
+  Effect.flatMap(context.call({ method: "GET", path }), (answer) => {
+    const row = new GateRow.Row(answer)
+    const id = row.result(row.id(name))
+    return Result.isSuccess(id) ? Effect.succeed(id.success) : context.unreadable(path, id.failure)
+  })
+
+const accountDetail = "/account/detail"
+const futuresAccounts = "/futures/usdt/accounts"
+
+/** A key for futures only may not read the account's detail; a futures wallet that was never funded is none. */
+const userId = (context: Context): Effect.Effect<string, ExchangeError> =>
+  context.product.kind === "spot"
+    ? userIdOf(context, accountDetail, "user_id")
+    : Effect.catchIf(
+      userIdOf(context, futuresAccounts, "user"),
+      isRefusalWith("USER_NOT_FOUND"),
+      () => userIdOf(context, accountDetail, "user_id")
+    )
+
+const isRefusalWith = (label: string) => ({ reason }: ExchangeError): boolean =>
+  reason._tag === "RequestFailed" && reason.code === label
+
+// ---- balances and positions ----
+
+const hasSome = (
+  { locked, total }: { readonly total: Decimal.Decimal | null; readonly locked: Decimal.Decimal | null }
+) => [total, locked].some((amount) => amount !== null && !Decimal.equals(amount, Decimal.zero))
+
+const balances = (context: Context): AccountCalls["balances"] => {
+  const path = context.product.kind === "spot" ? "/spot/accounts" : futuresAccounts
+  const read = context.product.kind === "spot"
+    ? GateAccountEvents.readSpotAccount
+    : GateAccountEvents.readFuturesAccount
+  return Effect.gen(function*() {
+    const answer = yield* context.call({ method: "GET", path })
+    const reading = yield* readingNow(context)
+    const found = yield* readList(context, path, GateRow.rowsOf(answer), (row) => read(row, reading))
+    return found.filter(hasSome)
+  }).pipe(Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed([])))
+}
+
+const positionsPath = "/futures/usdt/positions"
+
+const positions = (context: Context): AccountCalls["positions"] =>
+  context.product.kind === "spot"
+    ? Effect.succeed([])
+    : Effect.gen(function*() {
+      const answer = yield* context.call({ method: "GET", path: positionsPath, query: { holding: "true" } })
+      const reading = yield* readingNow(context)
+      const found = yield* readList(
+        context,
+        positionsPath,
+        GateRow.rowsOf(answer),
+        (row) => GateAccountEvents.readPosition(row, reading)
+      )
+      return found.filter(({ size }) => !Decimal.equals(size, Decimal.zero))
+    }).pipe(Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed([])))
+
+// ---- orders ----
+
+/** `[{currency_pair, total, orders}]`: every group has a page of its own. */
+const groupedOrders = (context: Context): Effect.Effect<ReadonlyArray<unknown>, ExchangeError> =>
+  Effect.gen(function*() {
+    const path = "/spot/open_orders"
+    const all: Array<unknown> = []
+    for (let page = 1;; page++) {
+      const query = { page: String(page), limit: String(pageSize) }
+      const answer = yield* context.call({ method: "GET", path, query })
+      const groups = GateRow.rowsOf(answer).map(ordersOf)
+      if (groups.includes(null)) return yield* context.unreadable(path, "a group without orders")
+      all.push(...groups.flatMap((orders) => orders ?? []))
+      if (!groups.some((orders) => orders !== null && orders.length >= pageSize)) return all
+    }
+  })
+
+const ordersOf = (group: unknown): ReadonlyArray<unknown> | null => {
+  const orders = typeof group === "object" && group !== null ? (group as { readonly orders?: unknown }).orders : null
+  return Array.isArray(orders) ? orders : null
+}
+
+const openOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> => {
+  const { layout, options } = context
+  const rows = layout.prefix === "spot" && symbol === null
+    ? groupedOrders(context)
+    : pages(context, layout.orders, pageSize, (page) => ({
+      ...(symbol === null ? {} : { [layout.symbolName]: symbol }),
+      status: "open",
+      ...pageOf(layout, page),
+      limit: String(pageSize)
+    }))
+  // Between two pages an order may have moved onto the next one.
+  return Effect.map(
+    Effect.flatMap(
+      rows,
+      (values) => readList(context, layout.orders, values, (row) => layout.readOrder(row, options.instrumentOf))
+    ),
+    (orders) => unique(orders, ({ orderId }) => orderId)
+  )
+}
+
+/** Spot counts pages from 1, futures orders from 0. */
+const pageOf = ({ prefix }: OrderLayout, page: number, size = pageSize): Readonly<Record<string, string>> =>
+  prefix === "spot" ? { page: String(page + 1) } : { offset: String(page * size) }
+
+const unique = <A>(items: ReadonlyArray<A>, keyOf: (item: A) => string): ReadonlyArray<A> => [
+  ...new Map(items.map((item) => [keyOf(item), item])).values()
+]
+
+// ---- fills ----
+
+const fillsPageSize = 1000
+/** ms; 30 days are the longest that one question may reach (REST, "Query personal trading records"). */
+const longestRange = 29 * 86_400_000
+
+/** Whole seconds, both ends inside. Without `from` Gate answers with the last 7 days. */
+const rangesOf = (since: number | null, now: number): ReadonlyArray<Readonly<Record<string, string>>> => {
+  if (since === null) return [{}]
+  const ranges: Array<Readonly<Record<string, string>>> = []
+  for (let from = since; from <= now; from += longestRange) {
+    const to = Math.min(from + longestRange, now)
+    ranges.push({ from: String(Math.floor(from / 1000)), to: String(Math.ceil(to / 1000)) })
+  }
+  return ranges
+}
+
+const byTime = (one: Fill, other: Fill): number => {
+  const difference = (one.exchangeTime ?? 0) - (other.exchangeTime ?? 0)
+  if (difference !== 0) return difference
+  return one.tradeId.length - other.tradeId.length || (one.tradeId < other.tradeId ? -1 : 1)
+}
+
+const fills = (
+  context: Context,
+  { since, symbol }: { readonly symbol: string | null; readonly since: number | null }
+): Effect.Effect<ReadonlyArray<Fill>, ExchangeError> =>
+  Effect.gen(function*() {
+    const { layout, options } = context
+    const ranged = layout.prefix === "futures" && since !== null
+    const path = ranged ? `${layout.myTrades}_timerange` : layout.myTrades
+    const read = layout.prefix === "spot" ? GateAccountEvents.readSpotFill : GateAccountEvents.readFuturesFill
+    const all: Array<unknown> = []
+    for (const range of rangesOf(since, yield* options.now)) {
+      all.push(
+        ...yield* pages(context, path, fillsPageSize, (page) => ({
+          ...(symbol === null ? {} : { [layout.symbolName]: symbol }),
+          ...range,
+          ...pageOf(layout, page, fillsPageSize),
+          limit: String(fillsPageSize)
+        }))
+      )
+    }
+    const reading = yield* readingNow(context)
+    const found = yield* readList(context, path, all, (row) => read(row, reading))
+    const wanted = found.filter(({ exchangeTime }) => since === null || (exchangeTime ?? since) >= since)
+    return [...unique(wanted, ({ tradeId }) => tradeId)].sort(byTime)
+  })
+
+// ---- commands ----
+
+const replyTag = (command: GateCommands.OrderCommand): Reply["_tag"] => command._tag === "PlaceAll" ? "Placed" : "Order"
+
+const readReply = (context: Context, path: string, tag: Reply["_tag"], answer: unknown) => {
+  const reply = GateReplies.read(context.layout, tag, answer, context.options.instrumentOf)
+  return Result.isSuccess(reply) ? Effect.succeed(reply.success) : context.unreadable(path, reply.failure)
+}
+
+const runOrder = (context: Context, command: GateCommands.OrderCommand): Effect.Effect<Reply, ExchangeError> => {
+  const request = GateCommands.restRequest(context.layout, command)
+  const run = Effect.flatMap(
+    context.call(request, GateCommands.writes(command)),
+    (answer) => readReply(context, request.path, replyTag(command), answer)
+  )
+  return command._tag === "Get"
+    ? Effect.catchIf(run, isNoOrder, () => Effect.succeed<Reply>({ _tag: "Nothing" }))
+    : run
+}
+
+const isNoOrder = ({ reason }: ExchangeError): boolean =>
+  reason._tag === "RequestFailed" && GateReplies.isUnknownOrder(reason.code)
+
+const cancelOf = (context: Context, symbol: string): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
+  Effect.gen(function*() {
+    const { layout } = context
+    const query = { [layout.symbolName]: symbol }
+    const answer = yield* context.call({ method: "DELETE", path: layout.orders, query }, true)
+    const rows = GateRow.rowsOf(answer).filter((row) => new GateRow.Row(row).flagOr("succeeded") !== false)
+    return yield* readList(context, layout.orders, rows, (row) => layout.readOrder(row, context.options.instrumentOf))
+  })
+
+/** Both products cancel by market only: without one, those that have open orders. */
+const cancelAll = (context: Context, symbol: string | null): Effect.Effect<Reply, ExchangeError> =>
+  Effect.gen(function*() {
+    const symbols = symbol === null
+      ? [...new Set((yield* openOrders(context, null)).map((order) => order.symbol))]
+      : [symbol]
+    const orders = yield* Effect.forEach(symbols, (one) => cancelOf(context, one))
+    return { _tag: "Orders", orders: orders.flat() }
+  })
+
+/** Seconds, at least 5; 0 disarms it. */
+const countdown = (
+  context: Context,
+  { afterMs, symbol }: Extract<Command, { readonly _tag: "CancelAllAfter" }>
+): Effect.Effect<Reply, ExchangeError> => {
+  const timeout = afterMs === null ? 0 : Math.max(5, Math.ceil(afterMs / 1000))
+  const body = { timeout, ...(symbol === null ? {} : { [context.layout.symbolName]: symbol }) }
+  return Effect.as(
+    context.call({ method: "POST", path: context.layout.countdown, body }),
+    { _tag: "Done" } as const
+  )
+}
+
+const positionPath = (symbol: string): string => `${positionsPath}/${symbol}`
+
+const leverage = (context: Context, symbol: string) =>
+  Effect.flatMap(context.call({ method: "GET", path: positionPath(symbol) }), (answer) => {
+    const row = new GateRow.Row(GateRow.rowsOf(answer)[0])
+    const read = row.result(GateAccountEvents.readLeverage(row))
+    return Result.isSuccess(read)
+      ? Effect.succeed(read.success)
+      : context.unreadable(positionPath(symbol), read.failure)
+  })
+
+const leverageReply = (context: Context, symbol: string): Effect.Effect<Reply, ExchangeError> =>
+  Effect.map(leverage(context, symbol), ({ leverage, marginMode }): Reply => ({
+    _tag: "Leverage",
+    // Cross without a limit of its own: as high as the contract allows, which Gate writes as 0.
+    leverage: leverage ?? Decimal.zero,
+    mode: marginMode
+  }))
+
+/** The parameters stand in the query. A leverage that is not 0 means isolated, so a cross one goes by its limit. */
+const setLeverage = (context: Context, symbol: string, value: string): Effect.Effect<Reply, ExchangeError> =>
+  Effect.gen(function*() {
+    const { marginMode } = yield* leverage(context, symbol)
+    const query: Readonly<Record<string, string>> = marginMode === "cross"
+      ? { leverage: "0", cross_leverage_limit: value }
+      : { leverage: value }
+    yield* context.call({ method: "POST", path: `${positionPath(symbol)}/leverage`, query })
+    return { _tag: "Done" }
+  })
+
+const setMarginMode = (context: Context, symbol: string, mode: string): Effect.Effect<Reply, ExchangeError> =>
+  Effect.as(
+    context.call({
+      method: "POST",
+      path: `${positionsPath}/cross_mode`,
+      body: { mode: mode.toUpperCase(), contract: symbol }
+    }),
+    { _tag: "Done" } as const
+  )
+
+const run = (context: Context, command: Command): Effect.Effect<Reply, ExchangeError> => {
+  switch (command._tag) {
+    case "CancelAll":
+      return cancelAll(context, command.symbol)
+    case "OpenOrders":
+      return Effect.map(openOrders(context, command.symbol), (orders): Reply => ({ _tag: "Orders", orders }))
+    case "CancelAllAfter":
+      return countdown(context, command)
+    case "Leverage":
+      return leverageReply(context, command.symbol)
+    case "SetLeverage":
+      return setLeverage(context, command.symbol, command.leverage)
+    case "SetMarginMode":
+      return setMarginMode(context, command.symbol, command.mode)
+    default:
+      return runOrder(context, command)
+  }
+}
+
+// ---- all together ----
+
+export const make = (product: Product, layout: OrderLayout, options: AccountRestOptions): AccountCalls => {
+  const { client, url } = options
+  const { send, unreadable } = RestClient.make({
+    exchange: product.id,
+    client,
+    url,
+    ...refusals,
+    parse: GateRow.parse
+  })
+  const context: Context = {
+    options,
+    product,
+    layout,
+    call: makeCall(product, options, send),
+    unreadable
+  }
+  return {
+    userId: userId(context),
+    balances: balances(context),
+    positions: positions(context),
+    openOrders: (symbol) => openOrders(context, symbol),
+    fills: (query) => fills(context, query),
+    run: (command) => run(context, command)
+  }
+}
+
+const readPaths: Readonly<Record<Exclude<AccountRead, "listenKey">, string>> = {
+  balances: "balances",
+  fills: "my_trades",
+  openOrders: "open orders",
+  positions: "positions",
+  userId: "account detail"
+}
+
+/** 200 in 10 s for each endpoint and user; the account's detail belongs to the 150 of the others. */
+export const uses = (layout: OrderLayout) => (read: AccountRead): ReadonlyArray<Use> =>
+  read === "listenKey"
+    ? []
+    : [GateCommands.endpointUse(`${layout.prefix} ${readPaths[read]}`, read === "userId" ? 150 : 200)]
