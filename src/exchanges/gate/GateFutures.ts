@@ -1,5 +1,6 @@
 /** Gate futures: perpetuals that settle in USDT. A variant of Gate spot, whose file is the table of contents. */
 import * as ExchangeAdapter from "../../ExchangeAdapter.ts"
+import { gateFuturesAccount } from "./GateAccount.ts"
 import { shared } from "./GateAdapter.ts"
 import * as GateProduct from "./GateProduct.ts"
 
@@ -81,5 +82,6 @@ export const gateFutures = ExchangeAdapter.make({
     Kline: null,
     Liquidations: null,
     ContractStats: null
-  }
+  },
+  account: gateFuturesAccount
 })

@@ -1,10 +1,11 @@
 /**
  * Gate spot. The table of contents of this folder: what differs between Gate's products (`GateProduct`), requests
  * (`GateRequests`), frames (`GateDecode`: the fast path is `GateScanner` with `GateLayouts` and `GateFast`, the general
- * one `GateGeneric` over `GateWire`), books (`GateBooks`), REST (`GateRest`), refusals (`GateErrors`). What is covered and
- * what is unconfirmed: `docs/gate.md`.
+ * one `GateGeneric` over `GateWire`), books (`GateBooks`), REST (`GateRest`), refusals (`GateErrors`), accounts
+ * (`GateAccount`). What is covered and what is unconfirmed: `docs/gate.md`.
  */
 import * as ExchangeAdapter from "../../ExchangeAdapter.ts"
+import { gateSpotAccount } from "./GateAccount.ts"
 import { shared } from "./GateAdapter.ts"
 import * as GateProduct from "./GateProduct.ts"
 
@@ -70,5 +71,6 @@ export const gateSpot = ExchangeAdapter.make({
     Book: { floor: "4 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Ticker: { floor: "10 seconds", ceiling: "10 minutes", initial: "60 seconds" },
     Kline: null
-  }
+  },
+  account: gateSpotAccount
 })
