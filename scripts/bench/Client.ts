@@ -424,6 +424,14 @@ const contestants: Readonly<Record<Job["contestant"], () => Promise<Report>>> = 
   followers: () => Effect.runPromise(product)
 }
 
+setTimeout(() => {
+  const { caseId, contestant, deadline, port } = job
+  process.stderr.write(
+    `${caseId} ${contestant}: no report within ${deadline / 1000} s; is the server on port ${port} still there?\n`
+  )
+  process.exit(1)
+}, job.deadline)
+
 await command(`begin?case=${job.caseId}`)
 const report = await contestants[job.contestant]()
 process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0))

@@ -47,6 +47,8 @@ export interface Job {
   readonly frames: number
   /** Frames per second; null: as fast as the client reads. */
   readonly rate: number | null
+  /** When to give up without a report, ms: a session would come back to a server that is gone for ever. */
+  readonly deadline: number
 }
 
 /** What a client process prints, as JSON. */

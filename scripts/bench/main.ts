@@ -40,6 +40,9 @@ interface Plan {
 
 const latencyRate = 5_000
 
+/** Of one contestant, ms: more than twice the minute that it waits for events. */
+const longestRun = 150_000
+
 /** Both exchanges, a ticker, and a book of either kind: fetched and pushed. */
 const isQuickCase = ({ id }: Case): boolean => id !== "gate-update" && id !== "mexc-ticker"
 
@@ -105,7 +108,7 @@ const runClient = Effect.fnUntraced(function*(pinned: boolean, job: Job) {
   const output = yield* spawner.string(node(clientCore, pinned, "Client.ts", [JSON.stringify(job)], "ignore"))
   return yield* Effect.try({
     try: () => JSON.parse(output) as Report,
-    catch: () => new BenchFailed({ message: `${job.caseId} ${job.contestant} ended without a report` })
+    catch: () => new BenchFailed({ message: `${job.caseId} ${job.contestant} ended without a report; see above` })
   })
 })
 
@@ -134,7 +137,8 @@ const flood = Effect.fnUntraced(function*(of: Case, plan: Plan, { pinned, port }
           contestant,
           port,
           frames: framesOf(of, contestant, plan.scale),
-          rate: null
+          rate: null,
+          deadline: longestRun
         }))
     )
   }
@@ -152,7 +156,8 @@ const latency = Effect.fnUntraced(function*(of: Case, plan: Plan, { pinned, port
           contestant,
           port,
           frames: latencyRate * plan.latencySeconds,
-          rate: latencyRate
+          rate: latencyRate,
+          deadline: longestRun
         }))
     )
   }
