@@ -178,6 +178,8 @@ export const make = Effect.fnUntraced(function*(
   const closeAll = Effect.suspend(() => Effect.forEach([...links.keys()], close, { concurrency: "unbounded" }))
 
   const becameReady = (link: PrivateLink): void => {
+    // A reading that began before has not seen what was missed until now.
+    if (ledger.isHolding) ledger.hold()
     due.openUnsafe()
     fork(Effect.andThen(Effect.sleep(secondLook), Effect.sync(() => due.openUnsafe())))
     const old = link.replaces

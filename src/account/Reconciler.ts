@@ -90,19 +90,20 @@ export const make = (options: ReconcilerOptions): Reconciler => {
   const readFills = Effect.fnUntraced(function*(now: number) {
     const from = floor ?? now
     const since = Math.max(from, (coveredUntil ?? from) - overlapMillis)
+    const began = ledger.begin()
     const found = (yield* each((symbol) => calls.fills({ symbol, since })))
       .filter(({ exchangeTime }) => exchangeTime === null || exchangeTime >= from)
     if (found.some((fill: Fill) => !ledger.knows(fill) && isLapse(fill.exchangeTime, now))) options.onLapse("Fills")
-    ledger.release(found.map((fill): Fill => ({ ...fill, receivedAt: millis(), origin: "Reconciled" })))
+    ledger.readFills(began, found.map((fill): Fill => ({ ...fill, receivedAt: millis(), origin: "Reconciled" })))
     coveredUntil = now
     ledger.forget(since - overlapMillis)
   })
 
   const readOrders = Effect.fnUntraced(function*(now: number) {
     const covered = symbols === null ? null : new Set(symbols.all.filter((symbol) => !broken.has(symbol)))
-    const tick = ledger.begin()
+    const began = ledger.begin()
     const open = yield* each((symbol) => calls.openOrders(symbol))
-    const reading: Reading = { tick, receivedAt: millis() }
+    const reading: Reading = { ...began, receivedAt: millis() }
     const missing = ledger.readOpenOrders(reading, open, covered)
     const keys = new Set(missing.map(keyOf))
     for (const key of vanished.keys()) if (!keys.has(key)) vanished.delete(key)
@@ -111,9 +112,9 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 
   /** It is not among the open ones: what became of it? */
   const ask = Effect.fnUntraced(function*(known: Order, now: number) {
-    const tick = ledger.begin()
+    const began = ledger.begin()
     const reply = yield* calls.run({ _tag: "Get", ref: { symbol: known.symbol, orderId: known.orderId } })
-    const reading: Reading = { tick, receivedAt: millis() }
+    const reading: Reading = { ...began, receivedAt: millis() }
     if (reply._tag === "Order") {
       vanished.delete(keyOf(known))
       if (isLapse(reply.order.updatedAt, now)) options.onLapse("Orders")
@@ -126,16 +127,16 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 
   const readBalances: Effect.Effect<void, ExchangeError> = Effect.gen(function*() {
     for (let attempt = 0; attempt < 3; attempt++) {
-      const tick = ledger.begin()
+      const began = ledger.begin()
       const balances = yield* calls.balances
-      if (!ledger.readBalances({ tick, receivedAt: millis() }, balances)) return
+      if (!ledger.readBalances({ ...began, receivedAt: millis() }, balances)) return
     }
   })
 
   const readPositions = Effect.gen(function*() {
-    const tick = ledger.begin()
+    const began = ledger.begin()
     const positions = yield* calls.positions
-    ledger.readPositions({ tick, receivedAt: millis() }, positions)
+    ledger.readPositions({ ...began, receivedAt: millis() }, positions)
   })
 
   const run = Effect.gen(function*() {

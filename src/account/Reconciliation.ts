@@ -22,9 +22,13 @@ export interface LedgerCounts {
   recovered: number
 }
 
-/** When a reading began: what is pushed later is not judged by it. */
-export interface Reading {
+/** When a reading began: what is pushed later is not judged by it, and a break since is not closed by it. */
+export interface Began {
   readonly tick: number
+  readonly epoch: number
+}
+
+export interface Reading extends Began {
   /** When its answer came, ms. */
   readonly receivedAt: number
 }
@@ -176,6 +180,7 @@ export class Ledger {
   readonly #notices = new Set<string>()
   #held: Array<Fill> | null = null
   #tick = 0
+  #epoch = 0
 
   constructor(deliver: Deliver, counts: LedgerCounts) {
     this.#deliver = deliver
@@ -289,9 +294,13 @@ export class Ledger {
 
   // -- breaks --
 
-  /** The stream is broken: fills that are pushed from here on wait for those that were missed. */
+  /**
+   * The stream is broken, or has come back: fills that are pushed from here on wait for those that were missed, which only
+   * a reading that begins later can tell.
+   */
   hold(): void {
     this.#held ??= []
+    this.#epoch++
   }
 
   /** Whether the stream or a reading has brought it. */
@@ -303,12 +312,22 @@ export class Ledger {
     return this.#held !== null
   }
 
-  /** What was held goes out, in order, with what a reading has found beside it. */
-  release(found: ReadonlyArray<Fill> = []): void {
-    const held = this.#held ?? []
-    this.#held = null
+  /** Fills that a reading has found go out, in order, and with them what was held for it. */
+  readFills({ epoch }: Began, found: ReadonlyArray<Fill>): void {
     const missed = this.#unseen(found)
     this.#counts.recovered += missed.length
+    if (this.#held !== null && epoch !== this.#epoch) this.#held.push(...missed)
+    else this.#release(missed)
+  }
+
+  /** What was held goes out, whatever was missed. */
+  release(): void {
+    this.#release([])
+  }
+
+  #release(missed: ReadonlyArray<Fill>): void {
+    const held = this.#held ?? []
+    this.#held = null
     const fills = held.length + missed.length > 1 ? inOrder([...missed, ...held]) : [...missed, ...held]
     for (const fill of fills) this.#deliver("Fills", fill)
   }
@@ -336,9 +355,9 @@ export class Ledger {
 
   // -- readings --
 
-  /** Call when the request leaves, and give `receivedAt` when the answer is there. */
-  begin(): number {
-    return this.#tick
+  /** Call when the request leaves. */
+  begin(): Began {
+    return { tick: this.#tick, epoch: this.#epoch }
   }
 
   /**
