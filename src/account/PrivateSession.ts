@@ -79,6 +79,8 @@ export const make = Effect.fnUntraced(function*(
   const wanted = new Map<PrivateTag, number>()
   const confirmations = new Map<PrivateTag, Deferred.Deferred<void, ExchangeError.ExchangeError>>()
   const links = new Map<PrivateLink, Open>()
+  /** Those whose place another one is taking. */
+  const leaving = new WeakSet<PrivateLink>()
   const due = Latch.makeUnsafe(false)
   let nextLink = 0
   let state: State = { _tag: "Idle" }
@@ -195,8 +197,8 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const replace = (link: PrivateLink, detail: string): void => {
-    const isUnderWay = [...links.keys()].some(({ replaces }) => replaces === link)
-    if (isUnderWay || !links.has(link)) return
+    if (leaving.has(link) || !links.has(link)) return
+    leaving.add(link)
     fork(Effect.logDebug(`[${exchange}] the connection of the account ${signer.account} is replaced: ${detail}`))
     open(link)
   }
@@ -279,7 +281,7 @@ export const make = Effect.fnUntraced(function*(
     instrumentOf,
     wanted: () => new Set(wanted.keys()),
     lookback: options.reconcile.lookback,
-    onLapse: (channel) => lapsed(channel),
+    onLapse: (channel, age) => lapsed(channel, age),
     upForMillis: () => upForMillis()
   })
 
@@ -293,10 +295,13 @@ export const make = Effect.fnUntraced(function*(
     return times.length === 0 ? null : clock.currentTimeMillisUnsafe() - Math.min(...times)
   }
 
-  /** The socket is open and its stream is not: another connection takes over. */
-  const lapsed = (channel: PrivateTag): void => {
+  /** The socket is open and its stream is not: another connection takes over from those that should have brought it. */
+  const lapsed = (channel: PrivateTag, ageMillis: number): void => {
     gap(channel, "Silent")
-    for (const link of [...links.keys()]) if (link.ready) replace(link, `its ${channel} did not come`)
+    const at = clock.currentTimeMillisUnsafe() - ageMillis
+    for (const link of [...links.keys()]) {
+      if (link.readyAt !== null && link.readyAt <= at) replace(link, `its ${channel} did not come`)
+    }
   }
 
   const gate = Semaphore.makeUnsafe(1)

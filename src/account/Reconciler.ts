@@ -25,8 +25,11 @@ export interface ReconcilerOptions {
   readonly wanted: () => ReadonlySet<PrivateTag>
   /** Fills since so long before the first connection are events too. */
   readonly lookback: Duration.Input
-  /** The stream should have brought these, and did not. Called before they are delivered. */
-  readonly onLapse: (channel: PrivateTag) => void
+  /**
+   * The stream should have brought something that is so many ms old, and did not. Called before it is delivered, where it
+   * is not yet.
+   */
+  readonly onLapse: (channel: PrivateTag, ageMillis: number) => void
   /** For how long the stream should have brought everything, ms; null when it is not up. */
   readonly upForMillis: () => number | null
 }
@@ -55,6 +58,8 @@ export const make = (options: ReconcilerOptions): Reconciler => {
   let floor: number | null = null
   let coveredUntil: number | null = null
   let lastAt: number | null = null
+  /** Read while the stream was there, and not pushed yet. */
+  let awaited: ReadonlyArray<Fill> = []
 
   const millis = (): number => clock.currentTimeMillisUnsafe()
 
@@ -82,9 +87,10 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     )
   }
 
-  const isLapse = (time: number | null, now: number): boolean => {
+  /** Whether the stream was there when it happened. */
+  const isExpected = (time: number | null, now: number): time is number => {
     const up = options.upForMillis()
-    return time !== null && up !== null && time > now - up && time < now - underwayMillis
+    return time !== null && up !== null && time > now - up
   }
 
   const readFills = Effect.fnUntraced(function*(now: number) {
@@ -93,7 +99,13 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     const began = ledger.begin()
     const found = (yield* each((symbol) => calls.fills({ symbol, since })))
       .filter(({ exchangeTime }) => exchangeTime === null || exchangeTime >= from)
-    if (found.some((fill: Fill) => !ledger.knows(fill) && isLapse(fill.exchangeTime, now))) options.onLapse("Fills")
+    const missing = found.filter((fill) => !ledger.knows(fill) && isExpected(fill.exchangeTime, now))
+    awaited = [...awaited.filter((fill) => ledger.awaits(fill)), ...missing]
+    const lapsed = awaited.filter(({ exchangeTime }) => exchangeTime! < now - underwayMillis)
+    if (lapsed.length > 0) {
+      awaited = []
+      options.onLapse("Fills", now - lapsed[0]!.exchangeTime!)
+    }
     ledger.readFills(began, found.map((fill): Fill => ({ ...fill, receivedAt: millis(), origin: "Reconciled" })))
     coveredUntil = now
     ledger.forget(since - overlapMillis)
@@ -117,7 +129,8 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     const reading: Reading = { ...began, receivedAt: millis() }
     if (reply._tag === "Order") {
       vanished.delete(keyOf(known))
-      if (isLapse(reply.order.updatedAt, now)) options.onLapse("Orders")
+      const { updatedAt } = reply.order
+      if (isExpected(updatedAt, now) && updatedAt < now - underwayMillis) options.onLapse("Orders", now - updatedAt)
       return ledger.readOrder(reading, known, reply.order)
     }
     const times = (vanished.get(keyOf(known)) ?? 0) + 1

@@ -178,6 +178,8 @@ export class Ledger {
   readonly #balances = new Map<string, Known<Balance>>()
   readonly #positions = new Map<string, Known<Position>>()
   readonly #notices = new Set<string>()
+  /** Fills that only a reading has brought so far. */
+  readonly #unpushed = new Set<string>()
   #held: Array<Fill> | null = null
   #tick = 0
   #epoch = 0
@@ -202,7 +204,8 @@ export class Ledger {
   #pushFill(fill: Fill): void {
     const key = fillKey(fill)
     if (this.#fills.has(key)) {
-      this.#counts.duplicates++
+      // The push that a reading has overtaken is the first all the same.
+      if (!this.#unpushed.delete(key)) this.#counts.duplicates++
       return
     }
     this.#fills.set(key, timeOf(fill))
@@ -308,6 +311,11 @@ export class Ledger {
     return this.#fills.has(fillKey(fill))
   }
 
+  /** Whether a reading has brought it and the stream has not. */
+  awaits(fill: Fill): boolean {
+    return this.#unpushed.has(fillKey(fill))
+  }
+
   get isHolding(): boolean {
     return this.#held !== null
   }
@@ -339,8 +347,10 @@ export class Ledger {
       const key = fillKey(fill)
       if (this.#fills.has(key)) continue
       this.#fills.set(key, timeOf(fill))
+      this.#unpushed.add(key)
       missed.push(fill)
     }
+    forgetOldest(this.#unpushed, remembered)
     return missed
   }
 

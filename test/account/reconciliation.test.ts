@@ -199,6 +199,15 @@ const script = Arbitrary.array(Arbitrary.schema(Schema.Tuple([number, number])),
 const last = <A>(events: ReadonlyArray<A>, key: (event: A) => string): ReadonlyMap<string, A> =>
   new Map(events.map((event) => [key(event), event]))
 
+const checkNoSetback = (balances: ReadonlyArray<Balance>): void => {
+  let newest = 0
+  for (const { origin, total } of balances) {
+    const version = total === null ? 0 : Decimal.toNumber(total)
+    if (origin === "Reconciled" && version > 0) assert.isAtLeast(version, newest)
+    newest = Math.max(newest, version)
+  }
+}
+
 describe("the ledger", () => {
   it.prop("delivers every fill exactly once and in the exchange's order", [script], ([steps]) => {
     const model = new Model()
@@ -233,14 +242,7 @@ describe("the ledger", () => {
     const model = new Model()
     play(model, steps)
     // The total counts up here, as the update ids of positions do.
-    for (const list of Object.values(Arr.groupBy(model.of("Balance"), ({ asset }) => asset))) {
-      let newest = 0
-      for (const { origin, total } of list) {
-        const version = total === null ? 0 : Decimal.toNumber(total)
-        if (origin === "Reconciled" && version > 0) assert.isAtLeast(version, newest)
-        newest = Math.max(newest, version)
-      }
-    }
+    for (const list of Object.values(Arr.groupBy(model.of("Balance"), ({ asset }) => asset))) checkNoSetback(list)
     const money = last(model.of("Balance"), ({ asset }) => asset)
     for (const truth of model.balances.values()) {
       const known = money.get(truth.asset)?.available ?? Decimal.zero
