@@ -163,6 +163,10 @@ export class Accounts implements AccountWorld {
     // The resting side first, as exchanges report it.
     this.#fill(maker, price, quantity, "maker")
     this.#fill(taker, price, quantity, "taker")
+    for (const entry of [maker, taker]) {
+      const owned = entry === null ? undefined : this.#owners.get(entry)
+      owned?.account.followPosition(owned.held.market)
+    }
   }
 
   #fill(entry: Entry | null, price: number, quantity: number, liquidity: "maker" | "taker"): void {

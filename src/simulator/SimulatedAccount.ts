@@ -341,12 +341,25 @@ export class SimulatedAccount implements WorldAccount {
       time
     })
     this.#tell({ _tag: "Position", position: this.#viewOf(position) })
+    this.followPosition(market)
     return true
   }
 
   /** An order ended without being filled whole. */
   giveUp(held: Held, reason: WorldFinish): void {
     if (held.finish === null) this.#finish(held, reason)
+  }
+
+  /** A position has changed, and matching is done with it: reduce-only orders follow it, and end with it. */
+  followPosition(market: AccountMarket): void {
+    if (market.contractSize === null) return
+    for (const held of [...this.#open]) {
+      if (held.market !== market || !held.request.reduceOnly || held.waiting || held.finish !== null) continue
+      this.#capToPosition(held)
+      if (held.entry.remaining > 0) continue
+      market.matching.remove(held.entry)
+      this.giveUp(held, "reduceOnly")
+    }
   }
 
   // ---- inside ----
@@ -438,6 +451,7 @@ export class SimulatedAccount implements WorldAccount {
     if (held.price !== null) return multiply(held.quantity!, held.price)
     // At any price: as much as there is.
     const all = this.#wallet.available(market.quote)
+    if (!BigDecimal.isPositive(all)) return "insufficientBalance"
     held.entry.budget = budgetOf(all, market)
     return all
   }
@@ -459,16 +473,21 @@ export class SimulatedAccount implements WorldAccount {
     else if (held.entry.remaining <= 0 && held.finish === null) this.giveUp(held, "reduceOnly")
   }
 
+  /** A reduce-only order never asks for more than would close the position. */
   #capToPosition(held: Held): void {
-    const closable = this.#positionOf(held.market.pair)!.closable(held.request.side, held.quantity!)
-    held.entry.remaining = Math.min(held.entry.remaining, unitsOf(closable, held.market.quantityDecimals) ?? 0)
+    const left = subtract(held.quantity!, held.filled)
+    const closable = this.#positionOf(held.market.pair)!.closable(held.request.side, left)
+    held.entry.remaining = unitsOf(closable, held.market.quantityDecimals) ?? 0
   }
 
   #amendTo(held: Held, price: Amount, quantity: Amount): WorldOrder | WorldRefusal {
     const { market } = held
     const limit = unitsOf(price, market.priceDecimals)
     const left = subtract(quantity, held.filled)
-    const remaining = BigDecimal.isPositive(left) ? unitsOf(left, market.quantityDecimals) : 0
+    const wanted = held.request.reduceOnly
+      ? this.#positionOf(market.pair)!.closable(held.request.side, left)
+      : left
+    const remaining = BigDecimal.isPositive(left) ? unitsOf(wanted, market.quantityDecimals) : 0
     if (limit === null) return "badPrice"
     if (remaining === null) return "badQuantity"
     if (remaining <= 0) return this.cancel({ id: held.id })

@@ -64,7 +64,7 @@ export class Wallet {
 
   /** Moves from available to locked; negative: back. False when there is not enough. */
   lock(asset: string, amount: Decimal.Decimal, reason: Reason): boolean {
-    if (BigDecimal.isGreaterThan(amount, this.available(asset))) return false
+    if (BigDecimal.isPositive(amount) && BigDecimal.isGreaterThan(amount, this.available(asset))) return false
     this.change(asset, BigDecimal.negate(amount), amount, reason)
     return true
   }

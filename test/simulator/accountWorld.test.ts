@@ -221,6 +221,23 @@ describe("accounts in a running simulator", () => {
       assert.include(refused.message, "is no swap")
     }).pipe(Effect.provide(manual())))
 
+  it.effect("a reduce-only order follows its position down, and ends with it", () =>
+    Effect.gen(function*() {
+      const account = yield* accountOf("toy-swap")
+      placed(account, marketOrder({ pair: contract, quantity: "5" }))
+      const closing = (quantity: string) =>
+        placed(account, order({ pair: contract, side: "sell", price: "99000", quantity, reduceOnly: true }))
+      const [five, three] = [closing("5"), closing("3")]
+      placed(account, marketOrder({ pair: contract, side: "sell", quantity: "2" }))
+      const simulator = yield* Simulator.Simulator
+      yield* simulator.publish("toy-swap", contract, { _tag: "Trade", side: "buy", price: "99000", quantity: "4" })
+      assert.deepStrictEqual(
+        [five, three].map(({ id }) => account.order({ id })!).map(({ filled, finish }) => [filled, finish]),
+        [["3", "reduceOnly"], ["0", "reduceOnly"]]
+      )
+      assert.strictEqual(account.positions()[0]!.size, "0")
+    }).pipe(Effect.provide(manual())))
+
   it.effect("money comes and goes, and positions are taken over, as a test wants it", () =>
     Effect.gen(function*() {
       const simulator = yield* Simulator.Simulator
