@@ -116,7 +116,7 @@ export const hearts: ReadonlyArray<Heart> = [
   {
     name: "outcome resolution",
     files: ["src/account/OrderDesk.ts"],
-    tests: ["test/account/orderDesk.test.ts"]
+    tests: ["test/account/outcomes.test.ts", "test/account/orderDesk.test.ts"]
   },
   {
     name: "matching",

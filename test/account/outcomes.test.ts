@@ -1,0 +1,896 @@
+/** What became of each command: every answer, every loss, over REST and over the socket, one command for an order at a time. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as OrderDesk from "../../src/account/OrderDesk.ts"
+import type { OrderSocketLink } from "../../src/account/OrderSocketLink.ts"
+import { Lost, Refusal } from "../../src/account/OrderSocketLink.ts"
+import type { AccountCalls, Command, OrderProtocol, OrderSocket, Reply } from "../../src/AccountAdapter.ts"
+import type { Order } from "../../src/domain/Account.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import type { Instrument } from "../../src/domain/Instrument.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import type { OrderEntry, OrderRef, Outcome } from "../../src/OrderEntry.ts"
+import * as RateLimits from "../../src/RateLimits.ts"
+
+const pair = "BTC/USDT"
+
+const instrument: Instrument = {
+  exchange: "toy",
+  pair,
+  symbol: "BTCUSDT",
+  kind: "spot",
+  base: "BTC",
+  quote: "USDT",
+  settle: null,
+  status: "trading",
+  priceStep: 0.01,
+  quantityStep: 0.001,
+  minQuantity: 0.001,
+  minNotional: 1,
+  contractSize: 1
+}
+
+const orderOf = (clientOrderId: string | null, fields: Partial<Order> = {}): Order => ({
+  pair,
+  symbol: "BTCUSDT",
+  orderId: `id-${clientOrderId}`,
+  clientOrderId,
+  side: "buy",
+  type: "limit",
+  timeInForce: "gtc",
+  price: Decimal.of("100"),
+  quantity: Decimal.of("1"),
+  quoteQuantity: null,
+  filledQuantity: Decimal.zero,
+  filledQuote: null,
+  averagePrice: null,
+  status: "new",
+  finishedAs: null,
+  reduceOnly: null,
+  triggerPrice: null,
+  createdAt: 0,
+  updatedAt: 0,
+  ...fields
+})
+
+const order = (fields: Partial<Order> = {}): Reply => ({ _tag: "Order", order: orderOf("a", fields) })
+
+const error = (reason: ExchangeError.Reason) => ExchangeError.make("toy", reason)
+
+const refused = (status: number | null, kind: ExchangeError.AnswerClass, retryAfterMs?: number) =>
+  error(
+    new ExchangeError.RequestFailed({
+      request: "POST /order",
+      status,
+      code: "X",
+      detail: "no",
+      class: kind,
+      retryAfterMs
+    })
+  )
+
+const silent = error(new ExchangeError.Silent({ silentForMs: 5, detail: "nothing came" }))
+
+type Failure = Refusal | Lost | ExchangeError.ExchangeError
+type Script = (command: Command, call: number) => Effect.Effect<Reply, ExchangeError.ExchangeError>
+
+interface Overrides {
+  readonly protocol?: Partial<OrderProtocol>
+  readonly link?: OrderSocketLink
+  readonly openOrders?: Effect.Effect<ReadonlyArray<Order>, ExchangeError.ExchangeError>
+}
+
+const start = (script: Script, { link, openOrders, protocol }: Overrides = {}) =>
+  Effect.gen(function*() {
+    const commands: Array<Command> = []
+    const listed: Array<string | null> = []
+    const calls = {
+      run: (command: Command) => {
+        commands.push(command)
+        return script(command, commands.length)
+      },
+      openOrders: (symbol: string | null) => {
+        listed.push(symbol)
+        return openOrders ?? Effect.succeed([])
+      }
+    } as unknown as AccountCalls
+    const counts: OrderDesk.DeskCounts = { sent: 0, accepted: 0, rejected: 0, unknown: 0, resolved: 0 }
+    const desk = yield* OrderDesk.make({
+      exchange: "toy",
+      protocol: {
+        abilities: new Set(["amend", "quoteQuantity", "batch", "cancelAllAfter", "leverage", "marginMode"]),
+        socket: null,
+        clientOrderIds: { make: (unique) => `t-${unique}`, problem: () => null },
+        batchSize: 2,
+        uses: ({ _tag }) => [{ budget: _tag, tokens: 1, limit: 100, window: "1 second" }],
+        ...protocol
+      },
+      calls,
+      link: link ?? null,
+      limits: yield* RateLimits.make("toy"),
+      instrument: (name) =>
+        name === pair
+          ? Effect.succeed(instrument)
+          : Effect.fail(error(new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))),
+      queueTimeout: "2 seconds",
+      answerTimeout: "1 second",
+      expiry: "3 seconds",
+      counts
+    })
+    return { commands, counts, desk, listed }
+  })
+
+type Desk = OrderEntry["Service"]
+
+const tags = (commands: ReadonlyArray<Command>) => commands.map(({ _tag }) => _tag)
+
+const request = { pair, side: "buy", quantity: "1", price: "100", clientOrderId: "a" } as const
+
+const ref: OrderRef = { pair, clientOrderId: "a" }
+
+/** Runs it while virtual time passes. */
+const within = <A, E>(effect: Effect.Effect<A, E>, by: Parameters<typeof TestClock.adjust>[0]) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(by)
+    return yield* Fiber.join(fiber)
+  })
+
+const resolvedOf = <A>(outcome: Outcome<A>) => outcome._tag === "Unknown" ? outcome.resolved : Effect.succeed(outcome)
+
+describe("an answer over REST", () => {
+  type Row = readonly [failure: ExchangeError.ExchangeError, becomes: "Unknown" | "Rejected" | "error"]
+  const rows: Readonly<Record<string, Row>> = {
+    "HTTP 500": [refused(500, "retryable"), "Unknown"],
+    "HTTP 503 that calls itself final": [refused(503, "item"), "Unknown"],
+    "no status": [refused(null, "item"), "Unknown"],
+    "HTTP 400": [refused(400, "item"), "Rejected"],
+    "HTTP 499": [refused(499, "retryable"), "Rejected"],
+    "HTTP 429": [refused(429, "rateLimit"), "error"],
+    "HTTP 401": [refused(401, "auth"), "error"],
+    "HTTP 502 by a limiter": [refused(502, "rateLimit"), "Unknown"],
+    "HTTP 502 of a gate": [refused(502, "auth"), "Unknown"],
+    "an answer that cannot be read": [
+      error(new ExchangeError.DecodeFailed({ symbol: pair, detail: "not JSON" })),
+      "Unknown"
+    ],
+    "silence": [silent, "Unknown"],
+    "a connection that broke": [
+      error(new ExchangeError.Disconnected({ code: 1006, detail: "reset" })),
+      "Unknown"
+    ],
+    "a call that cannot be made": [error(new ExchangeError.InvalidUse({ detail: "no key" })), "error"]
+  }
+  for (const [name, [failure, becomes]] of Object.entries(rows)) {
+    it.effect(`${name}: ${becomes}`, () =>
+      Effect.gen(function*() {
+        const { commands, counts, desk } = yield* start(({ _tag }) =>
+          _tag === "Place" ? Effect.fail(failure) : Effect.succeed(order())
+        )
+        if (becomes === "error") {
+          assert.strictEqual(yield* Effect.flip(desk.place(request)), failure)
+          assert.deepStrictEqual(counts, { sent: 1, accepted: 0, rejected: 0, unknown: 0, resolved: 0 })
+          return
+        }
+        const { clientOrderId, outcome } = yield* desk.place(request)
+        assert.deepStrictEqual([clientOrderId, outcome._tag], ["a", becomes])
+        if (outcome._tag === "Rejected") {
+          const { code, detail } = outcome.reason
+          assert.deepStrictEqual([code, detail, tags(commands)], ["X", "no", ["Place"]])
+          assert.deepStrictEqual(counts, { sent: 1, accepted: 0, rejected: 1, unknown: 0, resolved: 0 })
+          return
+        }
+        assert(outcome._tag === "Unknown")
+        assert.strictEqual(outcome.cause, failure)
+        assert.deepStrictEqual(yield* outcome.resolved, { _tag: "Accepted", value: orderOf("a") })
+        assert.deepStrictEqual(tags(commands), ["Place", "Get"])
+        assert.deepStrictEqual(commands[1], { _tag: "Get", ref: { symbol: "BTCUSDT", clientOrderId: "a" } })
+        assert.deepStrictEqual(counts, { sent: 1, accepted: 1, rejected: 0, unknown: 1, resolved: 1 })
+      }))
+  }
+
+  it.effect("that holds no order is a refusal that says so", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.succeed({ _tag: "Done" }))
+      const { outcome } = yield* desk.place(request)
+      assert.deepStrictEqual(outcome, {
+        _tag: "Rejected",
+        reason: { code: "Done", detail: "the exchange answered without an order", class: "bug" }
+      })
+    }))
+
+  it.effect("that does not come within the time for it is lost, not a moment before", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(({ _tag }) => _tag === "Place" ? Effect.never : Effect.succeed(order()))
+      const fiber = yield* Effect.forkChild(desk.place(request), { startImmediately: true })
+      yield* TestClock.adjust(999)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      const { outcome } = yield* Fiber.join(fiber)
+      assert(outcome._tag === "Unknown")
+      assert(outcome.cause.reason._tag === "Silent")
+      assert.deepInclude(outcome.cause.reason, { silentForMs: 1_000, detail: "Place was not answered" })
+    }))
+
+  it.effect("that asks to slow down holds back the same command, a second where it names no time, and no other", () =>
+    Effect.gen(function*() {
+      let fails = true
+      const { commands, desk } = yield* start(({ _tag }) =>
+        fails && _tag === "Place" ? Effect.fail(refused(429, "rateLimit")) : Effect.succeed(order())
+      )
+      yield* Effect.flip(desk.place(request))
+      fails = false
+      const fiber = yield* Effect.forkChild(desk.place(request), { startImmediately: true })
+      yield* desk.get(ref)
+      yield* TestClock.adjust(999)
+      assert.deepStrictEqual(tags(commands), ["Place", "Get"])
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(tags(commands), ["Place", "Get", "Place"])
+    }))
+
+  it.effect("that refuses the key holds nobody back", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.fail(refused(401, "auth")))
+      yield* Effect.flip(desk.place(request))
+      yield* Effect.flip(desk.place(request))
+      assert.lengthOf(commands, 2)
+    }))
+
+  it.effect("a turn that does not come in time: nothing is sent", () =>
+    Effect.gen(function*() {
+      const { commands, counts, desk } = yield* start(() => Effect.succeed(order()), {
+        protocol: { uses: () => [{ budget: "one", tokens: 1, limit: 1, window: "1 minute" }] }
+      })
+      yield* desk.place(request)
+      const late = yield* Effect.flip(within(desk.place(request), "1 minute"))
+      assert.strictEqual(late.reason._tag, "RateLimited")
+      assert.deepStrictEqual([commands.length, counts.sent], [1, 1])
+    }))
+})
+
+describe("the search for what became of a lost order", () => {
+  it.effect("asks again and again, less and less often, and gives up only behind the expiry", () =>
+    Effect.gen(function*() {
+      const times: Array<number> = []
+      const { desk } = yield* start(({ _tag }) =>
+        Effect.clockWith((clock) =>
+          Effect.suspend(() => {
+            if (_tag === "Place") return Effect.fail(refused(500, "retryable"))
+            times.push(clock.currentTimeMillisUnsafe())
+            return Effect.succeed<Reply>({ _tag: "Nothing" })
+          })
+        )
+      )
+      const { outcome } = yield* desk.place(request)
+      const resolved = yield* within(resolvedOf(outcome), "10 seconds")
+      assert.deepStrictEqual(times, [0, 50, 150, 350, 750, 1_550, 2_550, 3_550])
+      assert.deepStrictEqual(resolved, {
+        _tag: "Rejected",
+        reason: {
+          code: "never-arrived",
+          detail: "its answer was lost, and the exchange knows nothing of it after the request has expired",
+          class: "item"
+        }
+      })
+    }))
+
+  it.effect("a question asked at the very end of the expiry proves nothing", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(({ _tag }) => {
+        if (_tag === "Place") return Effect.andThen(Effect.sleep(550), Effect.fail(refused(500, "retryable")))
+        return Effect.succeed({ _tag: "Nothing" })
+      })
+      // Sent at 0, lost at 550: asked at 550, 600, 700, 900, 1300, 2100, 3100.
+      const { outcome } = yield* within(desk.place(request), 550)
+      const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+      yield* TestClock.adjust(2_549)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
+      assert.lengthOf(commands, 8)
+    }))
+
+  it.effect("does not take a failed question for an answer, however late", () =>
+    Effect.gen(function*() {
+      let works = false
+      const { counts, desk } = yield* start(({ _tag }) =>
+        _tag === "Place" || !works ? Effect.fail(refused(503, "retryable")) : Effect.succeed(order())
+      )
+      const { outcome } = yield* desk.place(request)
+      const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+      yield* TestClock.adjust("1 hour")
+      assert.isUndefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(counts, { sent: 1, accepted: 0, rejected: 0, unknown: 1, resolved: 0 })
+      works = true
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Accepted")
+    }))
+
+  it.effect("ends with the error when the exchange will never answer", () =>
+    Effect.gen(function*() {
+      const { counts, desk } = yield* start(({ _tag }) =>
+        Effect.fail(_tag === "Place" ? refused(503, "retryable") : refused(401, "auth"))
+      )
+      const { outcome } = yield* desk.place(request)
+      const failed = yield* Effect.flip(resolvedOf(outcome))
+      assert(failed.reason._tag === "RequestFailed")
+      assert.deepStrictEqual([failed.reason.status, counts.resolved], [401, 0])
+    }))
+})
+
+describe("a lost cancel", () => {
+  const cancelOf = (status: Order["status"]) =>
+    start(({ _tag }) => _tag === "Cancel" ? Effect.fail(silent) : Effect.succeed(order({ status })))
+
+  for (const status of ["canceled", "partiallyCanceled"] as const) {
+    it.effect(`was carried out when the order is ${status}`, () =>
+      Effect.gen(function*() {
+        const { commands, desk } = yield* cancelOf(status)
+        const resolved = yield* resolvedOf(yield* desk.cancel(ref))
+        assert.deepStrictEqual(resolved, { _tag: "Accepted", value: orderOf("a", { status }) })
+        assert.deepStrictEqual(commands, [
+          { _tag: "Cancel", ref: { symbol: "BTCUSDT", clientOrderId: "a" } },
+          { _tag: "Get", ref: { symbol: "BTCUSDT", clientOrderId: "a" } }
+        ])
+      }))
+  }
+
+  it.effect("came too late when the order had ended before", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* cancelOf("filled")
+      assert.deepStrictEqual(yield* resolvedOf(yield* desk.cancel(ref)), {
+        _tag: "Rejected",
+        reason: { code: "filled", detail: "the order had ended before", class: "item" }
+      })
+    }))
+
+  for (const status of ["new", "partiallyFilled"] as const) {
+    it.effect(`never arrived when the order is still ${status} behind the expiry`, () =>
+      Effect.gen(function*() {
+        const { desk } = yield* cancelOf(status)
+        const outcome = yield* desk.cancel({ pair, orderId: "7" })
+        const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+        yield* TestClock.adjust("3 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("3 seconds")
+        const resolved = yield* Fiber.join(fiber)
+        assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : resolved._tag, "never-arrived")
+      }))
+  }
+
+  it.effect("of all is judged by what is still open", () =>
+    Effect.gen(function*() {
+      let open = [orderOf("a")]
+      const { commands, desk, listed } = yield* start(() => Effect.fail(silent), {
+        openOrders: Effect.sync(() => open)
+      })
+      const outcome = yield* desk.cancelAll(pair)
+      const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(fiber.pollUnsafe())
+      open = []
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Accepted", value: [] })
+      assert.deepStrictEqual([commands, listed[0]], [[{ _tag: "CancelAll", symbol: "BTCUSDT" }], "BTCUSDT"])
+    }))
+})
+
+describe("cancelling all", () => {
+  it.effect("tells which, of a pair or of all", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed({ _tag: "Orders", orders: [orderOf("a")] }))
+      assert.deepStrictEqual(yield* desk.cancelAll(), { _tag: "Accepted", value: [orderOf("a")] })
+      yield* desk.cancelAll(pair)
+      assert.deepStrictEqual(commands, [
+        { _tag: "CancelAll", symbol: null },
+        { _tag: "CancelAll", symbol: "BTCUSDT" }
+      ])
+      assert.strictEqual((yield* Effect.flip(desk.cancelAll("NO/PAIR"))).reason._tag, "UnknownPair")
+    }))
+
+  it.effect("of an exchange that does not tell which is accepted all the same", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.succeed({ _tag: "Done" }))
+      assert.deepStrictEqual(yield* desk.cancelAll(), { _tag: "Accepted", value: [] })
+    }))
+})
+
+describe("amending", () => {
+  const wants = { price: "101.005", quantity: "2.0005" } as const
+
+  it.effect("asks for the order first, rounds as its side wants it, and sends plain text", () =>
+    Effect.gen(function*() {
+      for (const [side, price] of [["buy", "101"], ["sell", "101.01"]] as const) {
+        const { commands, desk } = yield* start(() => Effect.succeed(order({ side })))
+        assert.strictEqual((yield* desk.amend(ref, wants))._tag, "Accepted")
+        assert.deepStrictEqual(commands, [
+          { _tag: "Get", ref: { symbol: "BTCUSDT", clientOrderId: "a" } },
+          { _tag: "Amend", ref: { symbol: "BTCUSDT", clientOrderId: "a" }, side, price, quantity: "2" }
+        ])
+      }
+    }))
+
+  it.effect("leaves out what it does not change", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed(order()))
+      yield* desk.amend(ref, { price: "101" })
+      yield* desk.amend(ref, { quantity: "2" })
+      assert.deepInclude(commands[1], { price: "101", quantity: null })
+      assert.deepInclude(commands[3], { price: null, quantity: "2" })
+    }))
+
+  it.effect("what cannot be: nothing is sent", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed(order()))
+      const invalid = yield* Effect.flip(desk.amend(ref, {}))
+      assert(invalid.reason._tag === "InvalidOrder")
+      assert.deepInclude(invalid.reason, {
+        symbol: pair,
+        field: "amendment",
+        detail: "names neither price nor quantity"
+      })
+      for (const wrong of [{ price: "0" }, { price: "x" }, { quantity: "0" }, { quantity: "0.0001" }]) {
+        const { reason } = yield* Effect.flip(desk.amend(ref, wrong))
+        assert.strictEqual(reason._tag, "InvalidOrder", JSON.stringify(wrong))
+      }
+      assert.notInclude(tags(commands), "Amend")
+      assert.strictEqual(
+        (yield* Effect.flip(desk.amend({ pair: "NO/PAIR", orderId: "1" }, wants))).reason._tag,
+        "UnknownPair"
+      )
+      const { desk: without } = yield* start(() => Effect.die("nothing may be sent"), {
+        protocol: { abilities: new Set() }
+      })
+      const { reason } = yield* Effect.flip(without.amend(ref, wants))
+      assert(reason._tag === "UnsupportedOrder")
+      assert.deepInclude(reason, { symbol: pair, detail: "orders cannot be amended; cancel and place" })
+    }))
+
+  it.effect("an order that is not there is a refusal", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed({ _tag: "Nothing" }))
+      assert.deepStrictEqual(yield* desk.amend(ref, wants), {
+        _tag: "Rejected",
+        reason: { code: "unknown-order", detail: "there is no such order", class: "item" }
+      })
+      assert.deepStrictEqual(tags(commands), ["Get"])
+    }))
+
+  type Row = readonly [after: Partial<Order> | null, wanted: object, resolved: string]
+  const rows: Readonly<Record<string, Row>> = {
+    "both are as wanted": [{ price: Decimal.of("101.00"), quantity: Decimal.of("2") }, wants, "Accepted"],
+    "as wanted, though it has ended": [
+      { price: Decimal.of("101"), quantity: Decimal.of("2"), status: "filled" },
+      wants,
+      "Accepted"
+    ],
+    "the price alone was wanted": [{ price: Decimal.of("101") }, { price: "101" }, "Accepted"],
+    "the quantity alone was wanted": [{ quantity: Decimal.of("2") }, { quantity: "2" }, "Accepted"],
+    "another price": [{ quantity: Decimal.of("2") }, wants, "never-arrived"],
+    "another quantity": [{ price: Decimal.of("101") }, wants, "never-arrived"],
+    "an order without price": [{ price: null, quantity: Decimal.of("2") }, wants, "never-arrived"],
+    "an order without quantity": [{ price: Decimal.of("101"), quantity: null }, wants, "never-arrived"],
+    "another, and it has ended": [{ status: "filled" }, wants, "filled"],
+    "no order": [null, wants, "never-arrived"]
+  }
+  for (const [name, [after, wanted, expected]] of Object.entries(rows)) {
+    it.effect(`lost, then ${name}: ${expected}`, () =>
+      Effect.gen(function*() {
+        const { desk } = yield* start(({ _tag }, call) => {
+          if (_tag === "Amend") return Effect.fail(silent)
+          if (call === 1) return Effect.succeed(order())
+          return Effect.succeed(after === null ? { _tag: "Nothing" } : order(after))
+        })
+        const outcome = yield* desk.amend(ref, wanted)
+        assert.strictEqual(outcome._tag, "Unknown")
+        const resolved = yield* within(resolvedOf(outcome), "10 seconds")
+        assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : resolved._tag, expected)
+        if (expected === "filled" && resolved._tag === "Rejected") {
+          assert.deepStrictEqual(resolved.reason, {
+            code: "filled",
+            detail: "the order had ended before",
+            class: "item"
+          })
+        }
+      }))
+  }
+})
+
+describe("one command for an order at a time", () => {
+  /** Answers when told to. */
+  const slow = Effect.gen(function*() {
+    let isOpen = false
+    const started = yield* start(({ _tag }) =>
+      _tag === "Cancel" && !isOpen ? Effect.as(Effect.sleep(500), order()) : Effect.succeed(order())
+    )
+    return { ...started, open: () => isOpen = true }
+  })
+
+  it.effect("the second waits for the first, whichever of its names it is called by", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* slow
+      yield* desk.place(request)
+      const first = yield* Effect.forkChild(desk.cancel(ref), { startImmediately: true })
+      const second = yield* Effect.forkChild(desk.cancel({ pair, orderId: "id-a" }), { startImmediately: true })
+      yield* TestClock.adjust(499)
+      assert.deepStrictEqual(tags(commands), ["Place", "Cancel"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(tags(commands), ["Place", "Cancel", "Cancel"])
+      yield* TestClock.adjust(500)
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+    }))
+
+  it.effect("other orders do not wait", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* slow
+      const first = yield* Effect.forkChild(desk.cancel(ref), { startImmediately: true })
+      const other = yield* Effect.forkChild(desk.cancel({ pair, clientOrderId: "b" }), { startImmediately: true })
+      const third = yield* Effect.forkChild(desk.cancel({ pair, orderId: "9" }), { startImmediately: true })
+      const fourth = yield* Effect.forkChild(desk.cancel({ pair, orderId: "10" }), { startImmediately: true })
+      yield* Effect.yieldNow
+      assert.lengthOf(commands, 4)
+      yield* TestClock.adjust(500)
+      for (const fiber of [first, other, third, fourth]) yield* Fiber.join(fiber)
+    }))
+
+  it.effect("one that gives up waiting leaves the others their turn", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* slow
+      const fibers = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(desk.cancel(ref), { startImmediately: true }))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(fibers[1]!)
+      yield* TestClock.adjust(1_000)
+      assert.lengthOf(commands, 2)
+      yield* Fiber.join(fibers[0]!)
+      yield* Fiber.join(fibers[2]!)
+      yield* within(desk.cancel(ref), 500)
+      assert.lengthOf(commands, 3)
+    }))
+
+  it.effect("one that fails or is interrupted while it runs leaves the others their turn", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start((_, call) =>
+        call === 1 ? Effect.never : call === 2 ? Effect.fail(refused(401, "auth")) : Effect.succeed(order())
+      )
+      const first = yield* Effect.forkChild(desk.cancel(ref), { startImmediately: true })
+      const second = yield* Effect.forkChild(Effect.flip(desk.cancel(ref)), { startImmediately: true })
+      const third = yield* Effect.forkChild(desk.cancel(ref), { startImmediately: true })
+      yield* Effect.yieldNow
+      assert.lengthOf(commands, 1)
+      yield* Fiber.interrupt(first)
+      yield* Fiber.join(second)
+      assert.strictEqual((yield* Fiber.join(third))._tag, "Accepted")
+      assert.lengthOf(commands, 3)
+    }))
+
+  it.effect("an open question keeps them waiting until it is answered", () =>
+    Effect.gen(function*() {
+      let known = false
+      const { commands, desk } = yield* start(({ _tag }) => {
+        if (_tag === "Amend") return Effect.fail(silent)
+        if (_tag === "Cancel" || known || commands.length === 1) return Effect.succeed(order())
+        return Effect.fail(refused(503, "retryable"))
+      })
+      const outcome = yield* desk.amend(ref, { price: "101" })
+      assert.strictEqual(outcome._tag, "Unknown")
+      const cancelling = yield* Effect.forkChild(desk.cancel(ref), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.notInclude(tags(commands), "Cancel")
+      known = true
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+    }))
+})
+
+describe("several at once", () => {
+  const requests = (...ids: ReadonlyArray<string>) =>
+    ids.map((clientOrderId) => ({ ...request, clientOrderId })) as unknown as Parameters<Desk["placeAll"]>[0]
+
+  it.effect("go in lists of what the exchange takes, and each has its own outcome", () =>
+    Effect.gen(function*() {
+      const no = { code: "LOW", detail: "too little", class: "item" } as const
+      const { commands, counts, desk } = yield* start((command) =>
+        command._tag === "PlaceAll"
+          ? Effect.succeed({
+            _tag: "Placed",
+            results: command.orders.map(({ clientOrderId }) => clientOrderId === "b" ? no : orderOf(clientOrderId))
+          })
+          : Effect.die("only lists")
+      )
+      const placed = yield* desk.placeAll(requests("a", "b", "c"))
+      assert.deepStrictEqual(placed.map(({ clientOrderId, outcome }) => [clientOrderId, outcome]), [
+        ["a", { _tag: "Accepted", value: orderOf("a") }],
+        ["b", { _tag: "Rejected", reason: no }],
+        ["c", { _tag: "Accepted", value: orderOf("c") }]
+      ])
+      assert.deepStrictEqual(
+        commands.map((command) =>
+          command._tag === "PlaceAll" ? command.orders.map(({ clientOrderId }) => clientOrderId) : []
+        ),
+        [["a", "b"], ["c"]]
+      )
+      assert.deepStrictEqual(counts, { sent: 2, accepted: 2, rejected: 1, unknown: 0, resolved: 0 })
+    }))
+
+  it.effect("go one by one where the exchange takes no lists", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(
+        (command) =>
+          Effect.succeed(command._tag === "Place" ? order({ clientOrderId: command.order.clientOrderId }) : order()),
+        { protocol: { abilities: new Set() } }
+      )
+      const placed = yield* desk.placeAll(requests("a", "b", "c"))
+      assert.deepStrictEqual(tags(commands), ["Place", "Place", "Place"])
+      assert.deepStrictEqual(placed.map(({ clientOrderId }) => clientOrderId), ["a", "b", "c"])
+    }))
+
+  it.effect("are all checked before the first is sent", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.die("nothing may be sent"))
+      const bad = [{ ...request }, { ...request, quantity: "0" }] as unknown as Parameters<Desk["placeAll"]>[0]
+      assert.strictEqual((yield* Effect.flip(desk.placeAll(bad))).reason._tag, "InvalidOrder")
+      assert.deepStrictEqual(commands, [])
+    }))
+
+  it.effect("refused as a list are refused each", () =>
+    Effect.gen(function*() {
+      const { counts, desk } = yield* start(() => Effect.fail(refused(400, "item")))
+      const placed = yield* desk.placeAll(requests("a", "b"))
+      assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), ["Rejected", "Rejected"])
+      assert.strictEqual(counts.rejected, 2)
+    }))
+
+  it.effect("whose list cannot be sent are an error", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.fail(refused(401, "auth")))
+      assert.strictEqual((yield* Effect.flip(desk.placeAll(requests("a", "b")))).reason._tag, "RequestFailed")
+    }))
+
+  it.effect("whose answer is lost are looked for one by one", () =>
+    Effect.gen(function*() {
+      const { commands, counts, desk } = yield* start((command) => {
+        if (command._tag === "PlaceAll") return Effect.fail(silent)
+        if (command._tag !== "Get" || !("clientOrderId" in command.ref)) return Effect.die("only questions")
+        return Effect.succeed(command.ref.clientOrderId === "b" ? { _tag: "Nothing" } : order())
+      })
+      const placed = yield* desk.placeAll(requests("a", "b"))
+      assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), ["Unknown", "Unknown"])
+      const resolved = yield* within(Effect.forEach(placed, ({ outcome }) => resolvedOf(outcome)), "10 seconds")
+      assert.deepStrictEqual(resolved.map((result) => result._tag), ["Accepted", "Rejected"])
+      assert.strictEqual(tags(commands).filter((tag) => tag === "PlaceAll").length, 1)
+      assert.deepInclude(counts, { sent: 1, unknown: 2, resolved: 2, accepted: 1, rejected: 1 })
+    }))
+
+  it.effect("that the answer says nothing of are refused in words", () =>
+    Effect.gen(function*() {
+      for (
+        const [reply, code] of [[{ _tag: "Done" }, "Done"], [
+          { _tag: "Placed", results: [orderOf("a")] },
+          "Placed"
+        ]] as const
+      ) {
+        const { desk } = yield* start(() => Effect.succeed(reply as Reply))
+        const placed = yield* desk.placeAll(requests("a", "b"))
+        assert.deepStrictEqual(placed[1]?.outcome, {
+          _tag: "Rejected",
+          reason: { code, detail: "the exchange answered without an order", class: "bug" }
+        })
+      }
+    }))
+})
+
+describe("names of orders", () => {
+  it.effect("are ours, made by the exchange's rule, and never twice, not even at one moment", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed(order()))
+      yield* TestClock.setTime(1_780_000_000_000)
+      for (let i = 0; i < 90; i++) yield* desk.place({ pair, side: "buy", quantity: "1", price: "100" })
+      const ids = commands.map((command) => command._tag === "Place" ? command.order.clientOrderId : "")
+      assert.strictEqual(new Set(ids).size, 90)
+      // Time, count, four random letters.
+      const time = (1_780_000_000_000).toString(36)
+      ids.forEach((id, index) => assert.match(id, new RegExp(`^t-${time}${(index + 1).toString(36)}[0-9a-z]{4}$`)))
+      assert.isAbove(new Set(ids.map((id) => id.slice(-4))).size, 80)
+    }))
+
+  it.effect("are told with the outcome", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.succeed(order()))
+      const { clientOrderId } = yield* desk.place({ pair, side: "buy", quantity: "1", price: "100" })
+      assert.match(clientOrderId, /^t-/)
+    }))
+})
+
+describe("over the socket", () => {
+  const linkOf = (answer: (command: Command) => Effect.Effect<Reply, Failure>, ready = Effect.void) => {
+    const asked: Array<readonly [Command["_tag"], number]> = []
+    const waits: Array<number> = []
+    const link: OrderSocketLink = {
+      isReady: Effect.succeed(false),
+      awaitReady: (withinMs) => {
+        waits.push(withinMs)
+        return ready
+      },
+      ask: (command, withinMs) => {
+        asked.push([command._tag, withinMs])
+        return answer(command)
+      }
+    }
+    return { asked, link, waits }
+  }
+  const socket = { commands: new Set<Command["_tag"]>(["Place"]) } as unknown as OrderSocket
+
+  it.effect("go the commands that it takes; the others go over REST", () =>
+    Effect.gen(function*() {
+      const { asked, link, waits } = linkOf(() => Effect.succeed(order()))
+      const { commands, counts, desk } = yield* start(() => Effect.succeed(order()), { link, protocol: { socket } })
+      assert.strictEqual((yield* desk.place(request)).outcome._tag, "Accepted")
+      assert.strictEqual((yield* desk.cancel(ref))._tag, "Accepted")
+      assert.deepStrictEqual([asked, waits, tags(commands)], [[["Place", 1_000]], [2_000], ["Cancel"]])
+      assert.strictEqual(counts.sent, 2)
+      assert.isFalse(yield* desk.isReady)
+      const { desk: alone } = yield* start(() => Effect.succeed(order()))
+      assert.isTrue(yield* alone.isReady)
+    }))
+
+  it.effect("nothing goes where the exchange has none", () =>
+    Effect.gen(function*() {
+      const { asked, link } = linkOf(() => Effect.succeed(order()))
+      const { commands, desk } = yield* start(() => Effect.succeed(order()), { link })
+      yield* desk.place(request)
+      assert.deepStrictEqual([asked, tags(commands)], [[], ["Place"]])
+    }))
+
+  it.effect("a connection that does not come in time: nothing was sent", () =>
+    Effect.gen(function*() {
+      const failure = error(new ExchangeError.Disconnected({ code: 1006, detail: "no connection" }))
+      const { asked, link } = linkOf(
+        () => Effect.succeed(order()),
+        Effect.fail(failure) as unknown as Effect.Effect<void>
+      )
+      const { counts, desk } = yield* start(() => Effect.die("no REST"), { link, protocol: { socket } })
+      assert.strictEqual(yield* Effect.flip(desk.place(request)), failure)
+      assert.deepStrictEqual([asked, counts.sent], [[], 0])
+    }))
+
+  it.effect("the wait for a connection is what the wait for a turn has left", () =>
+    Effect.gen(function*() {
+      const { link, waits } = linkOf(() => Effect.succeed(order()))
+      const { desk } = yield* start(() => Effect.die("no REST"), {
+        link,
+        protocol: { socket, uses: () => [{ budget: "one", tokens: 1, limit: 1, window: "1500 millis" }] }
+      })
+      yield* desk.place(request)
+      yield* within(desk.place({ ...request, clientOrderId: "b" }), 1_500)
+      assert.deepStrictEqual(waits, [2_000, 500])
+    }))
+
+  it.effect("a loss is looked for over REST; a refusal is one", () =>
+    Effect.gen(function*() {
+      const no = { code: "NO", detail: "never", class: "item" } as const
+      const { link } = linkOf((command) =>
+        Effect.fail(
+          command._tag === "Place" && command.order.clientOrderId === "a" ? new Lost(silent) : new Refusal(no)
+        )
+      )
+      const { commands, desk } = yield* start(() => Effect.succeed(order()), { link, protocol: { socket } })
+      const { outcome } = yield* desk.place(request)
+      assert(outcome._tag === "Unknown")
+      assert.strictEqual(outcome.cause, silent)
+      assert.strictEqual((yield* outcome.resolved)._tag, "Accepted")
+      assert.deepStrictEqual(tags(commands), ["Get"])
+      const other = yield* desk.place({ ...request, clientOrderId: "b" })
+      assert.deepStrictEqual(other.outcome, { _tag: "Rejected", reason: no })
+    }))
+})
+
+describe("what only reads, or may be sent again", () => {
+  const reads: Readonly<
+    Record<string, readonly [(desk: Desk) => Effect.Effect<unknown, ExchangeError.ExchangeError>, Command]>
+  > = {
+    "get": [(desk) => desk.get(ref), { _tag: "Get", ref: { symbol: "BTCUSDT", clientOrderId: "a" } }],
+    "get by the exchange's id": [
+      (desk) => desk.get({ pair, orderId: "7" }),
+      { _tag: "Get", ref: { symbol: "BTCUSDT", orderId: "7" } }
+    ],
+    "openOrders": [(desk) => desk.openOrders(), { _tag: "OpenOrders", symbol: null }],
+    "openOrders of a pair": [(desk) => desk.openOrders(pair), { _tag: "OpenOrders", symbol: "BTCUSDT" }],
+    "cancelAllAfter": [
+      (desk) => desk.cancelAllAfter(5_000, pair),
+      { _tag: "CancelAllAfter", afterMs: 5_000, symbol: "BTCUSDT" }
+    ],
+    "cancelAllAfter, disarmed": [
+      (desk) => desk.cancelAllAfter(null),
+      { _tag: "CancelAllAfter", afterMs: null, symbol: null }
+    ],
+    "setLeverage": [(desk) => desk.setLeverage(pair, 12.5), {
+      _tag: "SetLeverage",
+      symbol: "BTCUSDT",
+      leverage: "12.5"
+    }],
+    "setMarginMode": [(desk) => desk.setMarginMode(pair, "cross"), {
+      _tag: "SetMarginMode",
+      symbol: "BTCUSDT",
+      mode: "cross"
+    }]
+  }
+  for (const [name, [run, command]] of Object.entries(reads)) {
+    it.effect(`${name}: sent as it is; what goes wrong is an error`, () =>
+      Effect.gen(function*() {
+        const { commands, desk } = yield* start(() => Effect.succeed({ _tag: "Done" }))
+        yield* run(desk)
+        assert.deepStrictEqual(commands, [command])
+        const refusal = yield* start(() => Effect.fail(refused(400, "item")))
+        const { reason } = yield* Effect.flip(run(refusal.desk))
+        assert(reason._tag === "RequestFailed")
+        assert.deepInclude(reason, { request: command._tag, status: 400, code: "X", detail: "no", class: "item" })
+        const lost = yield* start(() => Effect.fail(silent))
+        assert.strictEqual(yield* Effect.flip(run(lost.desk)), silent)
+        const denied = refused(401, "auth")
+        const key = yield* start(() => Effect.fail(denied))
+        assert.strictEqual(yield* Effect.flip(run(key.desk)), denied)
+      }))
+  }
+
+  it.effect("an order, or none; orders, or none", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(({ _tag }) =>
+        Effect.succeed(_tag === "Get" ? order() : { _tag: "Orders", orders: [orderOf("b")] })
+      )
+      assert.deepStrictEqual(yield* desk.get(ref), orderOf("a"))
+      assert.deepStrictEqual(yield* desk.openOrders(), [orderOf("b")])
+      const { desk: empty } = yield* start(() => Effect.succeed({ _tag: "Nothing" }))
+      assert.deepStrictEqual([yield* empty.get(ref), yield* empty.openOrders()], [null, []])
+    }))
+
+  it.effect("leverage", () =>
+    Effect.gen(function*() {
+      const reply: Reply = { _tag: "Leverage", leverage: Decimal.of("10"), mode: "cross" }
+      const { commands, desk } = yield* start(() => Effect.succeed(reply))
+      assert.deepInclude(yield* desk.leverage(pair), { leverage: Decimal.of("10"), mode: "cross" })
+      assert.deepStrictEqual(commands, [{ _tag: "Leverage", symbol: "BTCUSDT" }])
+      const { desk: odd } = yield* start(() => Effect.succeed({ _tag: "Done" }))
+      const { reason } = yield* Effect.flip(odd.leverage(pair))
+      assert(reason._tag === "DecodeFailed")
+      assert.deepInclude(reason, { symbol: pair, detail: "the answer holds no leverage" })
+      const wrong = yield* Effect.flip(desk.setLeverage(pair, "much"))
+      assert(wrong.reason._tag === "InvalidOrder")
+      assert.deepInclude(wrong.reason, { symbol: pair, field: "leverage" })
+    }))
+
+  it.effect("what the exchange does not have is refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.die("nothing may be sent"), { protocol: { abilities: new Set() } })
+      const missing = [
+        [desk.cancelAllAfter(1_000, pair), "this exchange has no dead man's switch"],
+        [desk.leverage(pair), "this exchange has no leverage"],
+        [desk.setLeverage(pair, "2"), "this exchange has no leverage"],
+        [desk.setMarginMode(pair, "cross"), "this exchange has no margin mode"]
+      ] as const
+      for (const [run, detail] of missing) {
+        const { reason } = yield* Effect.flip(run as Effect.Effect<unknown, ExchangeError.ExchangeError>)
+        assert(reason._tag === "UnsupportedOrder")
+        assert.deepInclude(reason, { symbol: pair, detail })
+      }
+    }))
+
+  it.effect("of a pair that is not listed: nothing is sent", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.die("nothing may be sent"))
+      const none = "NO/PAIR"
+      const runs: ReadonlyArray<Effect.Effect<unknown, ExchangeError.ExchangeError>> = [
+        desk.get({ pair: none, orderId: "1" }),
+        desk.cancel({ pair: none, orderId: "1" }),
+        desk.openOrders(none),
+        desk.cancelAllAfter(1, none),
+        desk.leverage(none),
+        desk.setLeverage(none, 1),
+        desk.setMarginMode(none, "cross")
+      ]
+      for (const run of runs) assert.strictEqual((yield* Effect.flip(run)).reason._tag, "UnknownPair")
+    }))
+})
