@@ -112,8 +112,15 @@ export interface OrderProtocol {
   }
   /** Why the exchange has no such order, beside what `abilities` say; null when it has. */
   readonly unsupported?: ((order: PreparedOrder) => string | null) | undefined
+  /**
+   * When the exchange can no longer take a command, counted from its sending, the error of our clock included: what it
+   * does not know then, it will never know. The session's default when left out.
+   */
+  readonly expiry?: Duration.Input | undefined
   /** Most orders in one `PlaceAll`. */
   readonly batchSize: number
+  /** Whether all orders of a `PlaceAll` have to be of one symbol (MEXC); not so when left out. */
+  readonly batchOfOneSymbol?: boolean | undefined
   /** What a command uses of the exchange's limits for this account. */
   readonly uses: (command: Command) => ReadonlyArray<Use>
 }
@@ -144,6 +151,8 @@ export interface AccountCalls {
     query: { readonly symbol: string | null; readonly since: number | null }
   ) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>
   readonly run: (command: Command) => Effect.Effect<Reply, ExchangeError>
+  /** Has the exchange check an order without taking it; left out where it has no such call. */
+  readonly test?: ((order: PreparedOrder) => Effect.Effect<void, ExchangeError>) | undefined
   /** A key for the private stream's URL, where the exchange wants one (MEXC). */
   readonly listenKeys?: {
     readonly make: Effect.Effect<string, ExchangeError>

@@ -79,7 +79,7 @@ export interface AccountOptions {
     readonly queueTimeout?: Duration.Input | undefined
     /** How long the exchange has to answer a command; what is answered later is `Unknown` until then. Default 5 s. */
     readonly answerTimeout?: Duration.Input | undefined
-    /** The exchange refuses a request that reaches it later than this. Default 5 s. */
+    /** The exchange refuses a request that reaches it later than this, where its adapter does not say. Default 5 s. */
     readonly expiry?: Duration.Input | undefined
   } | undefined
   /** Wraps every dial: fault injection. */
@@ -374,7 +374,7 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
     instrument: (pair) => Effect.tap(listing.instrument(pair), ({ symbol }) => Effect.sync(() => symbols.add(symbol))),
     queueTimeout: orders.queueTimeout ?? defaults.queueTimeout,
     answerTimeout: orders.answerTimeout ?? defaults.orderAnswerTimeout,
-    expiry: orders.expiry ?? defaults.expiry,
+    expiry: account.orders.expiry ?? orders.expiry ?? defaults.expiry,
     counts: { sent: 0, accepted: 0, rejected: 0, unknown: 0, resolved: 0 }
   })
 })

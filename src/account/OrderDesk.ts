@@ -2,7 +2,7 @@
  * Sends commands and finds out what became of them. The one rule: what may have reached the exchange is never sent again,
  * and nothing else is sent for the same order, before the exchange has been asked what it knows.
  */
-import { Clock, Deferred, Duration, Effect, Exit, FiberSet, Random, Semaphore } from "effect"
+import { Array as Arr, Clock, Deferred, Duration, Effect, Exit, FiberSet, Random, Semaphore } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AccountCalls, Command, OrderProtocol, PreparedOrder, Reply, SymbolRef } from "../AccountAdapter.ts"
@@ -313,12 +313,38 @@ export const make = Effect.fnUntraced(
     const placeAll = Effect.fn("OrderEntry.placeAll")(function*(requests: NonEmptyReadonlyArray<OrderRequest>) {
       // All of them are checked before the first is sent.
       const prepared = yield* Effect.forEach(requests, prepare)
-      if (!protocol.abilities.has("batch")) return yield* Effect.forEach(prepared, placePrepared)
-      const batches: Array<ReadonlyArray<PreparedOrder>> = []
-      for (let i = 0; i < prepared.length; i += protocol.batchSize) {
-        batches.push(prepared.slice(i, i + protocol.batchSize))
+      const isBatched = protocol.abilities.has("batch")
+      const batches = isBatched ? batchesOf(prepared) : prepared.map((order) => [order])
+      const placed = new Map<PreparedOrder, Placed>()
+      for (const batch of batches) {
+        const sent = isBatched ? placeBatch(batch) : Effect.map(placePrepared(batch[0]!), (result) => [result])
+        const results = yield* sent.pipe(
+          // Others have left before: the caller has to hear of them, and that these are not in force.
+          Effect.catch((error) =>
+            placed.size === 0 ? Effect.fail(error) : Effect.succeed(batch.map((order) => notInForce(order, error)))
+          )
+        )
+        for (const [index, order] of batch.entries()) placed.set(order, results[index]!)
       }
-      return (yield* Effect.forEach(batches, placeBatch)).flat()
+      return prepared.map((order) => placed.get(order)!)
+    })
+
+    const batchesOf = (orders: ReadonlyArray<PreparedOrder>): ReadonlyArray<ReadonlyArray<PreparedOrder>> => {
+      const groups = protocol.batchOfOneSymbol === true
+        ? Object.values(Arr.groupBy(orders, ({ instrument }) => instrument.symbol))
+        : [orders]
+      return groups.flatMap((group) => Arr.chunksOf(group, protocol.batchSize))
+    }
+
+    const notInForce = ({ clientOrderId }: PreparedOrder, error: ExchangeError.ExchangeError): Placed => ({
+      clientOrderId,
+      outcome: outcome<Order>(
+        new Refusal({
+          code: error.reason._tag,
+          detail: error.message,
+          class: error.isTransient ? "retryable" : "item"
+        })
+      )
     })
 
     const refOf = (ref: OrderRef): Effect.Effect<SymbolRef, ExchangeError.ExchangeError> =>

@@ -5,9 +5,9 @@ import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/AccountAdapter.ts"
 import type { Order } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import type { Instrument } from "../../src/domain/Instrument.ts"
+import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { OrderEntry } from "../../src/OrderEntry.ts"
+import type { Ability, OrderEntry } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 
 const pair = "BTC/USDT"
@@ -27,6 +27,8 @@ const instrument: Instrument = {
   minNotional: 1,
   contractSize: 1
 }
+
+const other = "ETH/USDT"
 
 const orderOf = (clientOrderId: string, fields: Partial<Order> = {}): Order => ({
   pair,
@@ -92,8 +94,8 @@ const start = (script: Script, overrides: Partial<OrderProtocol> = {}) =>
       link: null,
       limits: yield* RateLimits.make("toy"),
       instrument: (name) =>
-        name === pair
-          ? Effect.succeed(instrument)
+        name === pair || name === other
+          ? Effect.succeed(name === pair ? instrument : { ...instrument, pair: other, symbol: "ETHUSDT" })
           : Effect.fail(
             ExchangeError.make("toy", new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))
           ),
@@ -251,4 +253,41 @@ describe("OrderDesk", () => {
       const ids = commands.map((command) => command._tag === "Place" ? command.order.clientOrderId : "")
       assert.strictEqual(new Set(ids).size, 2)
     }))
+
+  it.effect("batches are as long as allowed, of one symbol where that is asked for, and answered in the caller's order", () =>
+    Effect.gen(function*() {
+      const sizes: Array<ReadonlyArray<string>> = []
+      const script: Script = (command) => {
+        assert(command._tag === "PlaceAll")
+        sizes.push(command.orders.map(({ clientOrderId }) => clientOrderId))
+        return Effect.succeed({ _tag: "Placed", results: command.orders.map((order) => orderOf(order.clientOrderId)) })
+      }
+      const abilities: ReadonlySet<Ability> = new Set(["batch"])
+      const { desk } = yield* start(script, { abilities, batchSize: 2, batchOfOneSymbol: true })
+      const request = (clientOrderId: string, name: TradingPair = pair) =>
+        ({ pair: name, side: "buy", quantity: "1", price: "100", clientOrderId }) as const
+      const placed = yield* desk.placeAll([request("a"), request("b", other), request("c"), request("d")])
+      assert.deepStrictEqual(sizes, [["a", "c"], ["d"], ["b"]])
+      assert.deepStrictEqual(placed.map(({ clientOrderId }) => clientOrderId), ["a", "b", "c", "d"])
+    }))
+
+  for (const abilities of [["batch"], []] as const) {
+    it.effect(`orders behind those that were sent are told as not in force (${abilities.join("") || "one by one"})`, () =>
+      Effect.gen(function*() {
+        const script: Script = (command, call) => {
+          if (call === 2) return Effect.fail(failed(429, "rateLimit", 1))
+          return command._tag === "PlaceAll"
+            ? Effect.succeed({ _tag: "Placed", results: [orderOf("x")] })
+            : Effect.succeed({ _tag: "Order", order: orderOf("x") })
+        }
+        const { desk } = yield* start(script, { abilities: new Set(abilities), batchSize: 1 })
+        const request = (clientOrderId: string) =>
+          ({ pair, side: "buy", quantity: "1", price: "100", clientOrderId }) as const
+        const placed = yield* advance(desk.placeAll([request("a"), request("b"), request("c")]), "1 second")
+        assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), ["Accepted", "Rejected", "Accepted"])
+        const { outcome } = placed[1]!
+        assert(outcome._tag === "Rejected")
+        assert.deepInclude(outcome.reason, { code: "RequestFailed", class: "retryable" })
+      }))
+  }
 })

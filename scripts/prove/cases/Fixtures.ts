@@ -16,6 +16,7 @@ const testFiles = [
   "test/exchanges/gateFutures.test.ts",
   "test/exchanges/gateFixtures.test.ts",
   "test/exchanges/gateAccountFixtures.test.ts",
+  "test/exchanges/mexcAccount.test.ts",
   "test/exchanges/signatures.test.ts"
 ]
 

@@ -3,8 +3,14 @@
  * `msg` decide ("Websocket Market Streams, Live Subscription/Unsubscription": msg repeats what was asked for).
  */
 import { Predicate } from "effect"
-import type { Sink } from "../../ExchangeAdapter.ts"
+import type { Sink as PublicSink } from "../../ExchangeAdapter.ts"
 import * as MexcErrors from "./MexcErrors.ts"
+
+/** What a text can lead to, on connections of the market and of an account alike. */
+export type Sink = Pick<PublicSink, "acknowledged" | "rejected" | "pong" | "reply" | "ignored" | "failed">
+
+/** How a private connection is told that its listen key is none: bare words, no JSON (a client of long standing, ccxt). */
+export const invalidListenKey = "Invalid listen key"
 
 /** The answer to a PING in JSON, should the server send one. None has been seen; its documented pings are WebSocket's. */
 const pong = "{\"method\":\"PONG\"}"
@@ -18,7 +24,7 @@ const reasonPattern = /reason\s*[:：]\s*(.*?)\s*$/iu
 /** Decodes a text frame; `words` is null when it is no UTF-8. */
 export const decode = (words: string | null, sink: Sink): void => {
   if (words === null) return sink.failed("a text frame is no UTF-8")
-  if (words.trim() === "Invalid listen key") return refuse(null, null, words.trim(), words.trim(), sink)
+  if (words.trim() === invalidListenKey) return refuse(null, null, words.trim(), words.trim(), sink)
   const value = parse(words)
   if (!Predicate.isObject(value)) return sink.failed(`text that is no JSON object: ${words.slice(0, 80)}`)
   control(value, words, sink)
@@ -88,7 +94,7 @@ const refuse = (id: Id, topics: ReadonlyArray<string> | null, code: string, deta
   sink.rejected({ action: "unknown", requestId: id, topics }, {
     code,
     detail,
-    class: detail === "Invalid listen key" ? "auth" : MexcErrors.classify(code, detail, null).class
+    class: detail === invalidListenKey ? "auth" : MexcErrors.classify(code, detail, null).class
   })
 
 const split = (list: string): ReadonlyArray<string> =>

@@ -52,6 +52,19 @@ const byText: ReadonlyMap<string, ReadonlyArray<readonly [pattern: RegExp, answe
 /** An HTML page in place of an answer: the edge filter in front of the exchange. */
 export const isPage = (text: string): boolean => /^\s*</.test(text)
 
+/**
+ * Codes of failures inside the exchange or on the way to it: whether a command was carried out is not known ("General
+ * Info": a 5xx must not be taken for a failure).
+ */
+const open: ReadonlySet<string> = new Set(["500", "503", "504", "20002", "730000"])
+
+export const leavesOpen = (code: string): boolean => open.has(code)
+
+/** There is no such order. */
+const unknownOrder: ReadonlySet<string> = new Set(["-2011", "-2013", "22222", "30026"])
+
+export const isUnknownOrder = (code: string): boolean => unknownOrder.has(code)
+
 export interface Classification {
   readonly class: AnswerClass
 }

@@ -78,14 +78,19 @@ const depths = [deepest, 1000, 500] as const
 const depthFor = (channel: BookRequest, attempt: number): number =>
   channel.depth ?? depths[Math.min(attempt, depths.length - 1)]!
 
+/** What all calls of MEXC have in common, signed or not. */
+export const clientOptions = (client: RestOptions["client"], url: string): RestClient.RestClientOptions => ({
+  exchange: MexcErrors.exchange,
+  client,
+  url,
+  refusalOf,
+  classify: (code, text, status) => MexcErrors.classify(code ?? "", text, status).class,
+  pauseOf: ({ status }, answerClass) => answerClass === "rateLimit" ? MexcErrors.pauseMillis(status) : null
+})
+
 export const make = ({ client, url, instrumentOf: known }: RestOptions): Rest => {
   const { get, readEach, unreadable } = RestClient.make({
-    exchange: MexcErrors.exchange,
-    client,
-    url,
-    refusalOf,
-    classify: (code, text, status) => MexcErrors.classify(code ?? "", text, status).class,
-    pauseOf: ({ status }, answerClass) => answerClass === "rateLimit" ? MexcErrors.pauseMillis(status) : null,
+    ...clientOptions(client, url),
     parse: (body) => JSON.parse(body, exactId)
   })
   return {

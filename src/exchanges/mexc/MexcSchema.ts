@@ -48,10 +48,10 @@ export const schema = {
         publicDeals: { type: "bytes", id: 301 },
         publicIncreaseDepths: { type: "bytes", id: 302 },
         publicLimitDepths: { type: "PublicLimitDepthsV3Api", id: 303 },
-        privateOrders: { type: "bytes", id: 304 },
+        privateOrders: { type: "PrivateOrdersV3Api", id: 304 },
         publicBookTicker: { type: "bytes", id: 305 },
-        privateDeals: { type: "bytes", id: 306 },
-        privateAccount: { type: "bytes", id: 307 },
+        privateDeals: { type: "PrivateDealsV3Api", id: 306 },
+        privateAccount: { type: "PrivateAccountV3Api", id: 307 },
         publicSpotKline: { type: "PublicSpotKlineV3Api", id: 308 },
         publicMiniTicker: { type: "PublicMiniTickerV3Api", id: 309 },
         publicMiniTickers: { type: "PublicMiniTickersV3Api", id: 310 },
@@ -60,6 +60,67 @@ export const schema = {
         publicAggreDepths: { type: "PublicAggreDepthsV3Api", id: 313 },
         publicAggreDeals: { type: "PublicAggreDealsV3Api", id: 314 },
         publicAggreBookTicker: { type: "PublicAggreBookTickerV3Api", id: 315 }
+      }
+    },
+    PrivateOrdersV3Api: {
+      edition: "proto3",
+      fields: {
+        id: { type: "string", id: 1 },
+        clientId: { type: "string", id: 2 },
+        price: { type: "string", id: 3 },
+        quantity: { type: "string", id: 4 },
+        amount: { type: "string", id: 5 },
+        avgPrice: { type: "string", id: 6 },
+        orderType: { type: "int32", id: 7 },
+        tradeType: { type: "int32", id: 8 },
+        isMaker: { type: "bool", id: 9 },
+        remainAmount: { type: "string", id: 10 },
+        remainQuantity: { type: "string", id: 11 },
+        lastDealQuantity: { type: "string", id: 12 },
+        cumulativeQuantity: { type: "string", id: 13 },
+        cumulativeAmount: { type: "string", id: 14 },
+        status: { type: "int32", id: 15 },
+        createTime: { type: "int64", id: 16 },
+        market: { type: "string", id: 17 },
+        triggerType: { type: "int32", id: 18 },
+        triggerPrice: { type: "string", id: 19 },
+        state: { type: "int32", id: 20 },
+        ocoId: { type: "string", id: 21 },
+        routeFactor: { type: "string", id: 22 },
+        symbolId: { type: "string", id: 23 },
+        marketId: { type: "string", id: 24 },
+        marketCurrencyId: { type: "string", id: 25 },
+        currencyId: { type: "string", id: 26 }
+      }
+    },
+    PrivateDealsV3Api: {
+      edition: "proto3",
+      fields: {
+        price: { type: "string", id: 1 },
+        quantity: { type: "string", id: 2 },
+        amount: { type: "string", id: 3 },
+        tradeType: { type: "int32", id: 4 },
+        isMaker: { type: "bool", id: 5 },
+        isSelfTrade: { type: "bool", id: 6 },
+        tradeId: { type: "string", id: 7 },
+        clientOrderId: { type: "string", id: 8 },
+        orderId: { type: "string", id: 9 },
+        feeAmount: { type: "string", id: 10 },
+        feeCurrency: { type: "string", id: 11 },
+        time: { type: "int64", id: 12 }
+      }
+    },
+    PrivateAccountV3Api: {
+      edition: "proto3",
+      fields: {
+        vcoinName: { type: "string", id: 1 },
+        coinId: { type: "string", id: 2 },
+        balanceAmount: { type: "string", id: 3 },
+        balanceAmountChange: { type: "string", id: 4 },
+        frozenAmount: { type: "string", id: 5 },
+        frozenAmountChange: { type: "string", id: 6 },
+        type: { type: "string", id: 7 },
+        time: { type: "int64", id: 8 }
       }
     },
     PublicLimitDepthsV3Api: {
@@ -206,10 +267,42 @@ const uncheckedWrapper = (): protobuf.Type => {
   return uncheckedType
 }
 
+/** The fields of a message: bytes for texts, `Long` or numbers for integers, and what is absent left out. */
+export interface Message {
+  readonly [field: string]: unknown
+}
+
+/** What a frame holds, or why it cannot be read. */
+export type Whole = { readonly _tag: "Message"; readonly message: Message } | Unreadable
+
+/** Reads a whole frame by the rules of protobuf: for frames that are few, such as those of an account. */
+export const read = (frame: Uint8Array): Whole =>
+  attempt(() => {
+    const type = uncheckedWrapper()
+    const reader = protobuf.Reader.create(frame)
+    reader.discardUnknown = false
+    const message: Decoded = type.decode(reader) as unknown as Decoded
+    const detail = dropUnknown(type, message)
+    return detail === null ? { _tag: "Message", message } : unreadable(detail)
+  })
+
+interface Unreadable {
+  readonly _tag: "Unreadable"
+  readonly detail: string
+}
+
+const unreadable = (detail: string): Unreadable => ({ _tag: "Unreadable", detail })
+
+const attempt = <A>(run: () => A): A | Unreadable => {
+  try {
+    return run()
+  } catch (cause) {
+    return unreadable(cause instanceof Error ? cause.message : String(cause))
+  }
+}
+
 /** A frame in the normal layout, or why it cannot be read. */
-export type Normalised =
-  | { readonly _tag: "Frame"; readonly frame: Uint8Array }
-  | { readonly _tag: "Unreadable"; readonly detail: string }
+export type Normalised = { readonly _tag: "Frame"; readonly frame: Uint8Array } | Unreadable
 
 /**
  * The generic decoder: reads a frame by the rules of protobuf (members of a oneof and scalars: the last wins; the same
@@ -218,17 +311,9 @@ export type Normalised =
  * refused, where protobuf would take it for unknown and lose it.
  */
 export const normalise = (frame: Uint8Array): Normalised => {
-  try {
-    const type = uncheckedWrapper()
-    const reader = protobuf.Reader.create(frame)
-    reader.discardUnknown = false
-    const message = type.decode(reader)
-    const detail = dropUnknown(type, message)
-    if (detail !== null) return { _tag: "Unreadable", detail }
-    return { _tag: "Frame", frame: type.encode(message).finish() }
-  } catch (cause) {
-    return { _tag: "Unreadable", detail: cause instanceof Error ? cause.message : String(cause) }
-  }
+  const whole = read(frame)
+  if (whole._tag === "Unreadable") return whole
+  return attempt(() => ({ _tag: "Frame", frame: uncheckedWrapper().encode(whole.message).finish() }))
 }
 
 interface Decoded {

@@ -1,10 +1,11 @@
 /**
  * MEXC spot. The table of contents of this folder: channels (`MexcChannels`), requests (`MexcRequests`), frames
- * (`MexcDecode` over `MexcWire`, `MexcSchema` and `MexcControl`), REST (`MexcRest`), refusals (`MexcErrors`). What is covered and what is unconfirmed: `docs/mexc.md`.
+ * (`MexcDecode` over `MexcWire`, `MexcSchema` and `MexcControl`), REST (`MexcRest`), refusals (`MexcErrors`), and the account half (`MexcAccount`). What is covered and what is unconfirmed: `docs/mexc.md`.
  */
 import * as Sequence from "../../domain/Sequence.ts"
 import type { BookRecipe } from "../../ExchangeAdapter.ts"
 import * as ExchangeAdapter from "../../ExchangeAdapter.ts"
+import * as MexcAccount from "./MexcAccount.ts"
 import * as MexcDecode from "./MexcDecode.ts"
 import * as MexcErrors from "./MexcErrors.ts"
 import * as MexcRequests from "./MexcRequests.ts"
@@ -124,5 +125,6 @@ export const mexcSpot = ExchangeAdapter.make({
     Kline: { floor: "10 seconds", ceiling: "10 minutes", initial: "60 seconds" }
   },
   limits: MexcRequests.limits,
-  makeRest: MexcRest.make
+  makeRest: MexcRest.make,
+  account: MexcAccount.mexcSpotAccount
 })

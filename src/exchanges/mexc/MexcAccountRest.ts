@@ -1,0 +1,337 @@
+/** Signed REST calls of one account ("Spot Account/Trade", "Websocket User Data Streams"). */
+import { Clock, Duration, Effect, Redacted, Result, Schema } from "effect"
+import type {
+  AccountCalls,
+  AccountRestOptions,
+  Command,
+  PreparedOrder,
+  Reply,
+  SymbolRef
+} from "../../AccountAdapter.ts"
+import type { Fill, Order } from "../../domain/Account.ts"
+import { isFinal } from "../../domain/Account.ts"
+import * as ExchangeError from "../../ExchangeError.ts"
+import type { Rejection } from "../../OrderEntry.ts"
+import * as RestClient from "../../RestClient.ts"
+import * as MexcErrors from "./MexcErrors.ts"
+import * as MexcOrders from "./MexcOrders.ts"
+import * as MexcRest from "./MexcRest.ts"
+import * as MexcSigning from "./MexcSigning.ts"
+
+type Error = ExchangeError.ExchangeError
+
+/**
+ * How old a command may be when it arrives (`recvWindow`, at most 60 s; "Timing security"). Short, because until then a
+ * command whose answer was lost may still take effect.
+ */
+export const commandWindowMillis = 2_000
+
+/** Readings may be older. */
+const readingWindowMillis = 5_000
+
+/** "My trades": at most so many in one answer, and none that is older than a month. */
+const fillsLimit = 100
+const oldestFill = Duration.toMillis("30 days") - Duration.toMillis("1 minute")
+
+/** Orders in one `batchOrders`, all of one symbol ("Batch Orders"). */
+export const batchSize = 20
+
+const Orders = Schema.Array(MexcOrders.OrderRow)
+const Fills = Schema.Array(MexcOrders.FillRow)
+const Account = Schema.Struct({ balances: Schema.Array(MexcOrders.BalanceRow) })
+const UserId = Schema.Struct({ uid: Schema.Union([Schema.NonEmptyString, Schema.Int]) })
+const ListenKey = Schema.Struct({ listenKey: Schema.NonEmptyString })
+
+/** An order that was taken is answered with its id, one that was not with a code. */
+const BatchRow = Schema.Union([
+  Schema.Struct({
+    code: Schema.Union([Schema.String, Schema.Int]),
+    msg: Schema.optional(Schema.NullOr(Schema.String)),
+    newClientOrderId: Schema.optional(Schema.NullOr(Schema.Union([Schema.String, Schema.Finite])))
+  }),
+  MexcOrders.PlacedRow
+])
+const Batch = Schema.Array(BatchRow)
+
+/** `{}`, and nothing that could be a refusal. */
+const Tested = Schema.Record(Schema.String, Schema.Never)
+
+/** Ids may be written as numbers; a double would change long ones. The source text is a reviver's third argument. */
+const exactIds = (key: string, value: unknown, ...rest: ReadonlyArray<unknown>): unknown => {
+  if (typeof value !== "number" || Number.isSafeInteger(value) || !/id$/i.test(key)) return value
+  return (rest[0] as { readonly source?: string } | undefined)?.source ?? value
+}
+
+type Parameters = Readonly<Record<string, string>>
+
+interface Ask {
+  readonly method: RestClient.SignedCall["method"]
+  readonly path: string
+  readonly parameters?: Parameters
+  readonly windowMillis?: number
+  readonly where?: RestClient.Where
+  /** Beside the key and the signature. */
+  readonly secrets?: ReadonlyArray<string>
+}
+
+const orderPath = "/api/v3/order"
+const openOrdersPath = "/api/v3/openOrders"
+const listenKeyPath = "/api/v3/userDataStream"
+
+const failing = (reason: ExchangeError.Reason): Effect.Effect<never, Error> =>
+  Effect.fail(ExchangeError.make(MexcErrors.exchange, reason))
+
+const unsupported = (detail: string): Effect.Effect<never, Error> =>
+  failing(new ExchangeError.UnsupportedOrder({ detail }))
+
+const refParameters = (ref: SymbolRef): Parameters =>
+  "orderId" in ref
+    ? { symbol: ref.symbol, orderId: ref.orderId }
+    : { symbol: ref.symbol, origClientOrderId: ref.clientOrderId }
+
+/**
+ * A refusal says that nothing was done. Some of MEXC's codes only say that it does not know what was done, under whatever
+ * HTTP status: then there is no answer.
+ */
+const undecided = (error: Error): Error => {
+  const { reason } = error
+  return reason._tag === "RequestFailed" && MexcErrors.leavesOpen(reason.code)
+    ? ExchangeError.make(error.exchange, new ExchangeError.RequestFailed({ ...reason, status: null }))
+    : error
+}
+
+const isUnknownOrder = ({ reason }: Error): boolean =>
+  reason._tag === "RequestFailed" && MexcErrors.isUnknownOrder(reason.code)
+
+export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOptions): AccountCalls => {
+  const { send } = RestClient.make({
+    ...MexcRest.clientOptions(client, url),
+    parse: (body) => JSON.parse(body, exactIds)
+  })
+
+  const ask = <A, I>(schema: Schema.Codec<A, I>, request: Ask): Effect.Effect<A, Error> =>
+    Effect.gen(function*() {
+      const { method, parameters = {}, path, secrets = [], where = {}, windowMillis = readingWindowMillis } = request
+      const timestamp = String(Math.floor(yield* now))
+      const query = MexcSigning.query({ ...parameters, recvWindow: String(windowMillis), timestamp })
+      const signature = yield* signer.sign(MexcSigning.total(query))
+      const key = Redacted.value(signer.key)
+      return yield* send(schema, {
+        method,
+        path,
+        query: `${query}&signature=${signature}`,
+        headers: { "X-MEXC-APIKEY": key, "Content-Type": "application/json" },
+        secrets: [key, signature, ...secrets]
+      }, where)
+    })
+
+  const command = <A, I>(schema: Schema.Codec<A, I>, request: Ask): Effect.Effect<A, Error> =>
+    Effect.mapError(ask(schema, { windowMillis: commandWindowMillis, ...request }), undecided)
+
+  /** What cannot be read of an answer is an answer that is lost. */
+  const readable = <A>(path: string, read: MexcOrders.Read<A>): Effect.Effect<A, Error> =>
+    Result.isSuccess(read)
+      ? Effect.succeed(read.success)
+      : failing(new ExchangeError.DecodeFailed({ detail: `${path}: ${read.failure}` }))
+
+  const orderOf = (row: MexcOrders.OrderRow) => readable(orderPath, MexcOrders.order(row, instrumentOf))
+
+  const get = (ref: SymbolRef): Effect.Effect<Order, Error> =>
+    Effect.flatMap(
+      ask(MexcOrders.OrderRow, {
+        method: "GET",
+        path: orderPath,
+        parameters: refParameters(ref),
+        where: { symbol: ref.symbol }
+      }),
+      orderOf
+    )
+
+  /** What has become of a cancelled order, asked for where the answer does not say; still open is no answer. */
+  const ended = Effect.fnUntraced(function*(row: MexcOrders.OrderRow) {
+    if (MexcOrders.isSettled(row)) return yield* orderOf(row)
+    const order = yield* get({ symbol: row.symbol, orderId: String(row.orderId) })
+    if (isFinal(order.status)) return order
+    return yield* failing(
+      new ExchangeError.DecodeFailed({
+        symbol: row.symbol,
+        detail: `DELETE ${orderPath}: order ${row.orderId} was cancelled and still is ${order.status}`
+      })
+    )
+  })
+
+  const openOrders: AccountCalls["openOrders"] = (symbol) =>
+    symbol === null
+      ? failing(new ExchangeError.InvalidUse({ detail: "MEXC lists the open orders of one pair; name it" }))
+      : ask(Orders, { method: "GET", path: openOrdersPath, parameters: { symbol }, where: { symbol } }).pipe(
+        Effect.flatMap((rows) => Effect.forEach(rows, orderOf))
+      )
+
+  // ---- fills --------------------------------------------------------------------------------------------------------
+
+  const page = Effect.fnUntraced(function*(symbol: string, times: Parameters) {
+    const path = "/api/v3/myTrades"
+    const rows = yield* ask(Fills, {
+      method: "GET",
+      path,
+      parameters: { symbol, ...times, limit: String(fillsLimit) },
+      where: { symbol }
+    })
+    const receivedAt = yield* Clock.currentTimeMillis
+    return yield* Effect.forEach(rows, (row) => readable(path, MexcOrders.fill(row, instrumentOf, receivedAt)))
+  })
+
+  /**
+   * Every fill since a moment. Whether a full answer holds the oldest or the newest is not documented, so what lies
+   * behind it is asked for on both sides, until an answer is not full or brings nothing new.
+   */
+  const fillsSince = Effect.fnUntraced(function*(symbol: string, since: number) {
+    const found = new Map<string, Fill>()
+    const add = (fills: ReadonlyArray<Fill>): boolean => {
+      const before = found.size
+      for (const fill of fills) found.set(fill.tradeId, fill)
+      return fills.length >= fillsLimit && found.size > before
+    }
+    const edge = (pick: (...times: ReadonlyArray<number>) => number): string =>
+      String(pick(...[...found.values()].map(({ exchangeTime }) => exchangeTime ?? since)))
+    if (add(yield* page(symbol, { startTime: String(since) }))) {
+      while (add(yield* page(symbol, { startTime: edge(Math.max) })));
+      while (add(yield* page(symbol, { startTime: String(since), endTime: edge(Math.min) })));
+    }
+    return [...found.values()]
+  })
+
+  const sinceOf = Effect.fnUntraced(function*(symbol: string, since: number) {
+    const oldest = Math.floor(yield* now) - oldestFill
+    if (since < oldest) yield* Effect.logWarning(`[${MexcErrors.exchange}] ${symbol}: fills are told for a month only`)
+    return Math.floor(Math.max(since, oldest))
+  })
+
+  const fills: AccountCalls["fills"] = Effect.fnUntraced(function*({ since, symbol }) {
+    if (symbol === null) {
+      return yield* failing(new ExchangeError.InvalidUse({ detail: "MEXC lists the fills of one pair; name it" }))
+    }
+    const found = since === null
+      ? yield* page(symbol, {})
+      : yield* fillsSince(symbol, yield* sinceOf(symbol, since))
+    return found.toSorted((a, b) => (a.exchangeTime ?? 0) - (b.exchangeTime ?? 0))
+  })
+
+  // ---- orders -------------------------------------------------------------------------------------------------------
+
+  const parametersOf = (order: PreparedOrder): Effect.Effect<Parameters, Error> =>
+    Effect.mapError(
+      Effect.fromResult(MexcOrders.parameters(order)),
+      (reason) => ExchangeError.make(MexcErrors.exchange, reason)
+    )
+
+  const place = Effect.fnUntraced(function*(order: PreparedOrder) {
+    const row = yield* command(MexcOrders.PlacedRow, {
+      method: "POST",
+      path: orderPath,
+      parameters: yield* parametersOf(order),
+      where: { symbol: order.instrument.pair }
+    })
+    return MexcOrders.placed(row, order)
+  })
+
+  /** Answers come in the order of the orders. */
+  const placeBatch = Effect.fnUntraced(function*(orders: ReadonlyArray<PreparedOrder>) {
+    const path = "/api/v3/batchOrders"
+    const batchOrders = JSON.stringify(yield* Effect.forEach(orders, parametersOf))
+    const rows = yield* command(Batch, { method: "POST", path, parameters: { batchOrders } })
+    if (rows.length !== orders.length) {
+      const detail = `POST ${path}: ${rows.length} answers to ${orders.length} orders`
+      return yield* failing(new ExchangeError.DecodeFailed({ detail }))
+    }
+    return rows.map((row, index): Order | Rejection => {
+      if (!("code" in row)) return MexcOrders.placed(row, orders[index]!)
+      const code = String(row.code)
+      const detail = row.msg ?? ""
+      return { code, detail, class: MexcErrors.classify(code, detail, 200).class }
+    })
+  })
+
+  const cancel = (ref: SymbolRef): Effect.Effect<Order, Error> =>
+    Effect.flatMap(
+      command(MexcOrders.OrderRow, {
+        method: "DELETE",
+        path: orderPath,
+        parameters: refParameters(ref),
+        where: { symbol: ref.symbol }
+      }),
+      ended
+    )
+
+  const cancelAll = (symbol: string | null): Effect.Effect<ReadonlyArray<Order>, Error> =>
+    symbol === null
+      ? unsupported("MEXC cancels the orders of one pair; name it")
+      : command(Orders, { method: "DELETE", path: openOrdersPath, parameters: { symbol }, where: { symbol } }).pipe(
+        Effect.flatMap((rows) => Effect.forEach(rows, ended))
+      )
+
+  const single = (order: Order): Reply => ({ _tag: "Order", order })
+  const several = (orders: ReadonlyArray<Order>): Reply => ({ _tag: "Orders", orders })
+
+  const run = (asked: Command): Effect.Effect<Reply, Error> => {
+    switch (asked._tag) {
+      case "Place":
+        return Effect.map(place(asked.order), single)
+      case "PlaceAll":
+        return Effect.map(placeBatch(asked.orders), (results) => ({ _tag: "Placed", results }))
+      case "Cancel":
+        return Effect.map(cancel(asked.ref), single)
+      case "CancelAll":
+        return Effect.map(cancelAll(asked.symbol), several)
+      case "Get":
+        return Effect.map(get(asked.ref), single).pipe(
+          Effect.catchIf(isUnknownOrder, () => Effect.succeed<Reply>({ _tag: "Nothing" }))
+        )
+      case "OpenOrders":
+        return Effect.map(openOrders(asked.symbol), several)
+      default:
+        return unsupported(`MEXC spot has no ${asked._tag}`)
+    }
+  }
+
+  // ---- listen keys --------------------------------------------------------------------------------------------------
+
+  /** An answer that cannot be read may hold the key under another name. */
+  const newKey = ask(ListenKey, { method: "POST", path: listenKeyPath }).pipe(
+    Effect.mapError((error) =>
+      error.reason._tag === "DecodeFailed"
+        ? ExchangeError.make(
+          MexcErrors.exchange,
+          new ExchangeError.DecodeFailed({ detail: `POST ${listenKeyPath}: the answer holds no listenKey` })
+        )
+        : error
+    ),
+    Effect.map(({ listenKey }) => listenKey)
+  )
+
+  const withKey = (method: "PUT" | "DELETE") => (listenKey: string): Effect.Effect<void, Error> =>
+    Effect.asVoid(
+      ask(ListenKey, { method, path: listenKeyPath, parameters: { listenKey }, secrets: [listenKey] })
+    )
+
+  return {
+    userId: Effect.map(ask(UserId, { method: "GET", path: "/api/v3/uid" }), ({ uid }) => String(uid)),
+    balances: Effect.gen(function*() {
+      const path = "/api/v3/account"
+      const { balances } = yield* ask(Account, { method: "GET", path })
+      const receivedAt = yield* Clock.currentTimeMillis
+      const all = yield* Effect.forEach(balances, (row) => readable(path, MexcOrders.balance(row, receivedAt)))
+      return all.filter(({ total }) => !MexcOrders.isNothing(total))
+    }),
+    positions: Effect.succeed([]),
+    openOrders,
+    fills,
+    run,
+    test: (order) =>
+      Effect.gen(function*() {
+        const parameters = yield* parametersOf(order)
+        yield* command(Tested, { method: "POST", path: `${orderPath}/test`, parameters })
+      }),
+    listenKeys: { make: newKey, renew: withKey("PUT"), remove: withKey("DELETE") }
+  }
+}
