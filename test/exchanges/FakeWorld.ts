@@ -1,4 +1,5 @@
 /** A world and a peer whose clock and data the test moves by hand. */
+import type { AccountWorld } from "../../src/AccountWorld.ts"
 import { noAccounts } from "../../src/AccountWorld.ts"
 import { partsOf, type TradingPair } from "../../src/domain/Instrument.ts"
 import type {
@@ -67,6 +68,7 @@ interface Market {
 
 export class FakeWorld {
   clock: number
+  accounts: AccountWorld = noAccounts
   readonly refused = new Map<string, string>()
   readonly watches: Array<Watch> = []
   readonly markets = new Map<TradingPair, WorldMarket>()
@@ -113,7 +115,7 @@ export class FakeWorld {
         }
       }
     },
-    accounts: noAccounts,
+    accounts: { find: (apiKey) => this.accounts.find(apiKey) },
     refuses: (topic) => this.refused.get(topic) ?? null
   }
 
@@ -206,12 +208,13 @@ export class FakeClient {
     dialect: ExchangeDialect,
     world: FakeWorld,
     options: DialectOptions = { limits: "off" },
-    headers: Readonly<Record<string, string>> = {}
+    headers: Readonly<Record<string, string>> = {},
+    query: Readonly<Record<string, string>> = {}
   ) {
     this.#world = world
     const peer: Peer = {
       headers,
-      query: new Map(),
+      query: new Map(Object.entries(query)),
       address: "127.0.0.1",
       send: (frame, about) => {
         if (this.closed !== null) return

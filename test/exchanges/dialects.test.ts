@@ -928,7 +928,7 @@ describe("Gate dialect: frames", () => {
       `{"time":1746023000,"time_ms":1746023000123,"channel":"spot.system","event":"update","result":{"type":"upgrade",`
         + `"msg":"The connection will soon be closed for a service upgrade. Please reconnect."}}`
     )
-    assert.isUndefined(new FakeClient(mexcSpotDialect, mexcWorld()).connection.notify)
+    assert.isFalse(new FakeClient(mexcSpotDialect, mexcWorld()).connection.notify!("upgrade"))
   })
 })
 

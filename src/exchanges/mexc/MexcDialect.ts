@@ -5,8 +5,8 @@
  * REST calls have their own files.
  *
  * Served: `aggre.bookTicker`, `aggre.deals` and `aggre.depth` at 10 and 100 ms, `bookTicker.batch`, `limit.depth`,
- * `kline`, `miniTicker` and `miniTickers`. Every other channel is refused as MEXC refuses an unknown one. Topics are the
- * full channel texts.
+ * `kline`, `miniTicker` and `miniTickers`, and to a connection with a listen key the private channels. Every other channel
+ * is refused as MEXC refuses an unknown one. Topics are the full channel texts.
  */
 import { createHash } from "node:crypto"
 import type {
@@ -23,6 +23,7 @@ import type {
 import { jsonObject, quotas, repeating, textList, watchdog, windowOf } from "../../ExchangeDialect.ts"
 import * as Frames from "./MexcFramesDialect.ts"
 import type { MiniTicker } from "./MexcFramesDialect.ts"
+import { privateAccess } from "./MexcPrivateDialect.ts"
 import { marketsOf, onHttp, rateOf, symbolOf } from "./MexcRestDialect.ts"
 
 // ---- streams --------------------------------------------------------------------------------------------------------
@@ -273,7 +274,19 @@ const reject: About = { _tag: "Control", kind: "reject" }
 const pong: About = { _tag: "Control", kind: "pong" }
 const error: About = { _tag: "Control", kind: "error" }
 
+/** Of a key that is not valid, as ccxt 4.5.84 knows it; that the connection ends then is unconfirmed. */
+const refuseKey = (peer: Peer): DialectConnection => {
+  peer.after(0, () => {
+    peer.send("Invalid listen key", error)
+    peer.close(1000, "")
+  })
+  return { onFrame: () => {}, onClose: () => {}, topics: () => new Set() }
+}
+
 const connect = (world: World, peer: Peer, options: DialectOptions): DialectConnection => {
+  const access = privateAccess(world, peer)
+  if (access === undefined) return refuseKey(peer)
+  const isDeaf = (): boolean => access !== null && !access.isValid()
   const limited = options.limits === "real"
   const markets = marketsOf(world)
   const streams = new Map<string, () => void>()
@@ -284,6 +297,7 @@ const connect = (world: World, peer: Peer, options: DialectOptions): DialectConn
   let plainAcks = 0
 
   const onClose = (): void => {
+    if (!closed) access?.leave()
     closed = true
     for (const stop of streams.values()) stop()
     streams.clear()
@@ -293,6 +307,7 @@ const connect = (world: World, peer: Peer, options: DialectOptions): DialectConn
     peer.close(code, "")
   }
   const pushTo = (topic: string): Push => (frame, events) => {
+    if (isDeaf()) return
     lastFlow = world.now()
     peer.send(frame, { _tag: "Data", topic, events })
   }
@@ -310,7 +325,7 @@ const connect = (world: World, peer: Peer, options: DialectOptions): DialectConn
 
   const accepts = (topic: string): boolean => {
     if (streams.has(topic)) return true
-    const open = openOf(topic, markets)
+    const open = openOf(topic, markets) ?? access?.open(topic) ?? null
     if (open === null || world.refuses(topic) !== null) return false
     if (limited && streams.size >= maxTopics) return false
     streams.set(topic, open(world, peer, pushTo(topic)))
@@ -359,13 +374,19 @@ const connect = (world: World, peer: Peer, options: DialectOptions): DialectConn
 
   return {
     onFrame: (frame) => {
-      if (closed) return
+      // Expiry is not announced: clients report that nothing is answered any more (ccxt issue 26772).
+      if (closed || isDeaf()) return
       if (limited && !spend("", world.now(), 1).allowed) return end(1006)
       const request = jsonObject(frame)
       answer(idOf(request?.["id"]), request?.["method"], textList(request?.["params"]))
     },
     onClose,
-    topics: () => new Set(streams.keys())
+    topics: () => new Set(streams.keys()),
+    notify: (kind) => {
+      if (kind !== "expireKeys" || access === null) return false
+      access.expire()
+      return true
+    }
   }
 }
 

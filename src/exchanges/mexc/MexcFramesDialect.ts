@@ -127,6 +127,9 @@ const writeDepth = (delta: WorldDelta, eventType: string): void => {
 /** Field numbers of the bodies. */
 const bodies = {
   limitDepth: 303,
+  privateOrders: 304,
+  privateDeals: 306,
+  privateAccount: 307,
   kline: 308,
   miniTicker: 309,
   miniTickers: 310,
@@ -136,11 +139,31 @@ const bodies = {
   bookTicker: 315
 } as const
 
+/** Any characters; an empty text is not on the wire. Fields from 16 on have tags of two bytes. */
+const writeField = (field: number, text: string | null): void => {
+  if (text === null || text === "") return
+  const bytes = textEncoder.encode(text)
+  reserve(bytes.length + 8)
+  written = putVarint(scratch, written, field * 8 + 2)
+  written = putVarint(scratch, written, bytes.length)
+  scratch.set(bytes, written)
+  written += bytes.length
+}
+
+/** As `writeInteger`, of any field. */
+const writeNumber = (field: number, value: number): void => {
+  const whole = Math.floor(value)
+  if (whole <= 0) return
+  reserve(11)
+  written = putVarint(scratch, written, field * 8)
+  written = putVarint(scratch, written, whole)
+}
+
 /** One stream's frames. */
 export interface Envelope {
   /** The fields before the time. */
   readonly head: Uint8Array
-  /** Field 5 (`createTime`) or 6 (`sendTime`); no frame is known to have both. */
+  /** Field 5 (`createTime`) or 6 (`sendTime`); of public frames none is known to have both. */
   readonly timeField: 5 | 6
 }
 
@@ -255,6 +278,111 @@ const writeKline = (kline: WorldKline, interval: string): void => {
   writeInteger(0x48, kline.closeTime / 1_000)
 }
 
+/** An order as it is pushed, decimals as texts. */
+export interface PushedOrder {
+  readonly id: string
+  readonly clientId: string | null
+  readonly price: string
+  /** Base. */
+  readonly quantity: string
+  /** Quote. */
+  readonly amount: string
+  /** Null while nothing is filled: not on the wire then. */
+  readonly avgPrice: string | null
+  /** 1 LIMIT, 2 POST_ONLY, 3 IOC, 4 FOK, 5 MARKET. */
+  readonly orderType: number
+  readonly side: "buy" | "sell"
+  /** Of the last fill. */
+  readonly isMaker: boolean
+  readonly remainAmount: string
+  readonly remainQuantity: string
+  readonly lastDealQuantity: string | null
+  readonly cumulativeQuantity: string
+  readonly cumulativeAmount: string
+  /** 1 not traded, 2 fully, 3 partially, 4 cancelled, 5 partially cancelled. */
+  readonly status: number
+  readonly createTime: number
+}
+
+const decimal = (text: string | null): string | null => text === null ? null : trimmed(text)
+
+/** PrivateOrdersV3Api. */
+const writeOrder = (order: PushedOrder): void => {
+  writeField(1, order.id)
+  writeField(2, order.clientId)
+  writeField(3, trimmed(order.price))
+  writeField(4, trimmed(order.quantity))
+  writeField(5, trimmed(order.amount))
+  writeField(6, decimal(order.avgPrice))
+  writeNumber(7, order.orderType)
+  writeNumber(8, order.side === "buy" ? 1 : 2)
+  writeNumber(9, order.isMaker ? 1 : 0)
+  writeField(10, trimmed(order.remainAmount))
+  writeField(11, trimmed(order.remainQuantity))
+  writeField(12, decimal(order.lastDealQuantity))
+  writeField(13, trimmed(order.cumulativeQuantity))
+  writeField(14, trimmed(order.cumulativeAmount))
+  writeNumber(15, order.status)
+  writeNumber(16, order.createTime)
+}
+
+export interface PushedDeal {
+  readonly price: string
+  /** Base. */
+  readonly quantity: string
+  /** Quote. */
+  readonly amount: string
+  readonly side: "buy" | "sell"
+  readonly isMaker: boolean
+  readonly isSelfTrade: boolean
+  readonly tradeId: string
+  readonly clientOrderId: string | null
+  readonly orderId: string
+  readonly feeAmount: string
+  readonly feeCurrency: string
+  readonly time: number
+}
+
+/** PrivateDealsV3Api. */
+const writeDeal = (deal: PushedDeal): void => {
+  writeField(1, trimmed(deal.price))
+  writeField(2, trimmed(deal.quantity))
+  writeField(3, trimmed(deal.amount))
+  writeNumber(4, deal.side === "buy" ? 1 : 2)
+  writeNumber(5, deal.isMaker ? 1 : 0)
+  writeNumber(6, deal.isSelfTrade ? 1 : 0)
+  writeField(7, deal.tradeId)
+  writeField(8, deal.clientOrderId)
+  writeField(9, deal.orderId)
+  writeField(10, trimmed(deal.feeAmount))
+  writeField(11, deal.feeCurrency)
+  writeNumber(12, deal.time)
+}
+
+export interface PushedBalance {
+  readonly asset: string
+  readonly coinId: string
+  /** Available, not all of it. */
+  readonly balance: string
+  readonly balanceChange: string
+  readonly frozen: string
+  readonly frozenChange: string
+  readonly type: string
+  readonly time: number
+}
+
+/** PrivateAccountV3Api. */
+const writeBalance = (balance: PushedBalance): void => {
+  writeField(1, balance.asset)
+  writeField(2, balance.coinId)
+  writeField(3, trimmed(balance.balance))
+  writeField(4, trimmed(balance.balanceChange))
+  writeField(5, trimmed(balance.frozen))
+  writeField(6, trimmed(balance.frozenChange))
+  writeField(7, balance.type)
+  writeNumber(8, balance.time)
+}
+
 const framed = (of: Envelope, time: number, field: number, write: () => void): Uint8Array => {
   written = 0
   write()
@@ -294,3 +422,22 @@ export const miniTickersFrame = (of: Envelope, time: number, tickers: ReadonlyAr
       finish(mark)
     }
   })
+
+export const orderFrame = (of: Envelope, time: number, order: PushedOrder): Uint8Array =>
+  framed(of, time, bodies.privateOrders, () => writeOrder(order))
+
+export const dealFrame = (of: Envelope, time: number, deal: PushedDeal): Uint8Array =>
+  framed(of, time, bodies.privateDeals, () => writeDeal(deal))
+
+/** As captured: the wrapper has no symbol, and the time it was made beside the time it was sent. */
+export const balanceFrame = (topic: string, time: number, balance: PushedBalance): Uint8Array => {
+  const made = Math.floor(balance.time)
+  const createTime = new Uint8Array(1 + sizeOfVarint(made))
+  createTime[0] = 5 * 8
+  putVarint(createTime, 1, made)
+  const channel = textFields([[1, topic]])
+  const head = new Uint8Array(channel.length + createTime.length)
+  head.set(channel)
+  head.set(createTime, channel.length)
+  return framed({ head, timeField: 6 }, time, bodies.privateAccount, () => writeBalance(balance))
+}

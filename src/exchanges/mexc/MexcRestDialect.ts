@@ -1,4 +1,4 @@
-/** MEXC spot's public REST calls and their limits, the server's half. */
+/** MEXC spot's public REST calls and the limits of all of them, the server's half. */
 import type {
   DialectOptions,
   DialectRequest,
@@ -9,6 +9,9 @@ import type {
   WorldMarket
 } from "../../ExchangeDialect.ts"
 import { marketsBy, perWorld, quotas, trimmed } from "../../ExchangeDialect.ts"
+import type { AccountRoute, Limit } from "./MexcAccountDialect.ts"
+import { accountRoutes, onAccountHttp } from "./MexcAccountDialect.ts"
+import { badParameter, failure, json, unknownSymbol } from "./MexcAnswersDialect.ts"
 
 export const symbolOf = (market: WorldMarket): string => market.base + market.quote
 
@@ -19,24 +22,6 @@ export const rateOf = (market: WorldMarket, since?: number): string => {
   const { last, open } = market.statistics(since)
   return trimmed((Number(last) / Number(open) - 1).toFixed(4))
 }
-
-const json = (status: number, body: unknown, headers?: Readonly<Record<string, string>>): DialectResponse => ({
-  status,
-  headers: { "Content-Type": "application/json", ...headers },
-  body: JSON.stringify(body)
-})
-
-const failure = (
-  status: number,
-  code: number,
-  msg: string,
-  headers?: Readonly<Record<string, string>>
-): DialectResponse => json(status, { code, msg, _extend: null }, headers)
-
-const unknownSymbol = (): DialectResponse => failure(400, -1121, "Invalid symbol.")
-
-const badParameter = (name: string): DialectResponse =>
-  failure(400, 700004, `Mandatory parameter '${name}' was not sent, was empty/null, or malformed.`)
 
 /** Measured: never more, whatever `limit` asks (documents: 5000). */
 const maxDepth = 2_000
@@ -208,20 +193,64 @@ const forbidden: DialectResponse = {
   body: "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n</BODY>\n</HTML>\n"
 }
 
+const tooMany = (resetAt: number, now: number): DialectResponse =>
+  failure(429, 429, "Too Many Requests", { "Retry-After": String(Math.ceil((resetAt - now) / 1_000)) })
+
 const overLimit = (path: string, weight: number, world: World): DialectResponse | null => {
   if (!edge(world)()) return forbidden
   const now = world.now()
   const pace = paces(world)(path, now, 1)
   const quota = pace.allowed ? weights(world)(path, now, weight) : pace
-  return quota.allowed ? null : failure(429, 429, "Too Many Requests", {
-    "Retry-After": String(Math.ceil((quota.resetAt - now) / 1_000))
-  })
+  return quota.allowed ? null : tooMany(quota.resetAt, now)
 }
+
+/** Documented: what an account asks counts by its user, for each endpoint. */
+const userWeights = perWorld(() => quotas(500, 10_000))
+
+/** Requests in a second that some endpoints allow a user, by limit. */
+const userPaces = perWorld(() => {
+  const byLimit = new Map<number, ReturnType<typeof quotas>>()
+  return (limit: number): ReturnType<typeof quotas> => {
+    const known = byLimit.get(limit)
+    if (known !== undefined) return known
+    const made = quotas(limit, 1_000)
+    byLimit.set(limit, made)
+    return made
+  }
+})
+
+const overPace = (userId: string, { paces }: AccountRoute, world: World, now: number): DialectResponse | null => {
+  const spent = paces.map(({ limit, name }) => userPaces(world)(limit)(`${name} ${userId}`, now, 1))
+  const over = spent.find(({ allowed }) => !allowed)
+  return over === undefined ? null : tooMany(over.resetAt, now)
+}
+
+const overUserLimit = (request: DialectRequest, world: World): Limit => (userId, route) => {
+  const now = world.now()
+  const refused = overPace(userId, route, world, now)
+  if (refused !== null) return refused
+  const quota = userWeights(world)(`${request.method} ${request.path} ${userId}`, now, route.weight)
+  return quota.allowed ? null : tooMany(quota.resetAt, now)
+}
+
+const unlimited: Limit = () => null
 
 const weightOf = (route: Route | undefined, request: DialectRequest): number =>
   typeof route?.weight === "function" ? route.weight(request) : route?.weight ?? 1
 
+const onPrivateHttp = (
+  request: DialectRequest,
+  route: AccountRoute,
+  world: World,
+  { limits }: DialectOptions
+): DialectResponse => {
+  if (limits === "off") return onAccountHttp(request, route, world, unlimited)
+  return edge(world)() ? onAccountHttp(request, route, world, overUserLimit(request, world)) : forbidden
+}
+
 export const onHttp = (request: DialectRequest, world: World, options: DialectOptions): DialectResponse => {
+  const accountRoute = accountRoutes.get(`${request.method} ${request.path}`)
+  if (accountRoute !== undefined) return onPrivateHttp(request, accountRoute, world, options)
   const route = request.method === "GET" ? routes.get(request.path) : undefined
   if (options.limits === "real") {
     const refused = overLimit(request.path, weightOf(route, request), world)
