@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(
 
     const newClientOrderId = (): string => {
       const salt = Math.floor(random.nextDoubleUnsafe() * 36 ** 4).toString(36).padStart(4, "0")
-      return protocol.clientOrderIds.make(`${now().toString(36)}${(++sequence).toString(36)}${salt}`)
+      return protocol.clientOrderIds.make(`${Math.floor(now()).toString(36)}${(++sequence).toString(36)}${salt}`)
     }
 
     const invalid = (reason: ExchangeError.Reason): ExchangeError.ExchangeError => ExchangeError.make(exchange, reason)

@@ -3,6 +3,7 @@
  * WebSocket API (`GateOrderSocket`) or over REST (`GateAccountRest`), answers are read by `GateReplies` and `GateOrders`;
  * the private stream (`GatePrivateStream`) by `GateAccountEvents`.
  */
+import { Duration } from "effect"
 import type { AccountAdapter, AccountCoverage } from "../../AccountAdapter.ts"
 import type { PrivateTag } from "../../domain/PrivateChannel.ts"
 import * as GateAccountRest from "./GateAccountRest.ts"
@@ -34,6 +35,8 @@ const make = <Tags extends PrivateTag>(
     socket: GateOrderSocket.make(product, layout),
     clientOrderIds,
     unsupported: layout.unsupported,
+    // A second more than a request may be on its way, for the error of our clock.
+    expiry: Duration.millis(GateOrderSocket.expiryMillis + 1_000),
     batchSize: layout.batchSize,
     uses: (command) => GateCommands.uses(layout, command)
   }

@@ -18,10 +18,7 @@ import * as GateRequests from "./GateRequests.ts"
 import * as GateRow from "./GateRow.ts"
 import * as GateSigning from "./GateSigning.ts"
 
-/**
- * ms that a request may be on its way; Gate refuses it when it comes later (`x-gate-exptime`). A second below what the
- * order desk waits before it takes a request for never arrived, for the error of the clock.
- */
+/** ms that a request may be on its way; Gate refuses it when it comes later (`x-gate-exptime`). */
 export const expiryMillis = 4_000
 
 const login = (layout: OrderLayout, signer: Signer, stamp: Stamp) => {

@@ -36,6 +36,18 @@ const oldestFill = Duration.toMillis("30 days") - Duration.toMillis("1 minute")
 /** Orders in one `batchOrders`, all of one symbol ("Batch Orders"). */
 export const batchSize = 20
 
+/** Ids of pushed fills begin with a number that rises: it orders what happened in one millisecond. */
+const serialOf = ({ tradeId }: Fill): bigint | null => {
+  const digits = /^\d{1,40}(?=X)/u.exec(tradeId)?.[0]
+  return digits === undefined ? null : BigInt(digits)
+}
+
+const byTime = (one: Fill, other: Fill): number => {
+  const difference = (one.exchangeTime ?? 0) - (other.exchangeTime ?? 0)
+  const [first, second] = [serialOf(one), serialOf(other)]
+  return difference !== 0 || first === null || second === null ? difference : Number(first - second)
+}
+
 const Orders = Schema.Array(MexcOrders.OrderRow)
 const Fills = Schema.Array(MexcOrders.FillRow)
 const Account = Schema.Struct({ balances: Schema.Array(MexcOrders.BalanceRow) })
@@ -214,7 +226,7 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     const found = since === null
       ? yield* page(symbol, {})
       : yield* fillsSince(symbol, yield* sinceOf(symbol, since))
-    return found.toSorted((a, b) => (a.exchangeTime ?? 0) - (b.exchangeTime ?? 0))
+    return found.toSorted(byTime)
   })
 
   // ---- orders -------------------------------------------------------------------------------------------------------
