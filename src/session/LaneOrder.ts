@@ -4,18 +4,22 @@ import type { BookTicker, BookUpdate, Kline, Liquidation, MarketEvent } from "..
 import * as Sequence from "../domain/Sequence.ts"
 import type { BookRecipe } from "../ExchangeAdapter.ts"
 import type { Lane } from "./Lane.ts"
+import { LaneBooks } from "./LaneBook.ts"
 
 /**
  * Where an event stands to what was passed on. `old`: passed, or overtaken. `next`: it goes on with nothing between.
  * `newer`: it comes later; only a joined lane knows that nothing is between. `ahead`: something between is missing.
- * `keyless`: nothing tells its copies from others.
+ * `across`: it begins before the end of what was passed, and something whole can be passed in its place. `keyless`:
+ * nothing tells its copies from others.
  */
-export type Standing = "old" | "next" | "newer" | "ahead" | "keyless"
+export type Standing = "old" | "next" | "newer" | "ahead" | "across" | "keyless"
 
 export interface Order {
   readonly standing: (lane: Lane, event: MarketEvent) => Standing
   /** Called once for each event that a lane brings, before all else. */
   readonly arrived: (lane: Lane, event: MarketEvent) => void
+  /** It is dealt with without being passed on: it is old. */
+  readonly dropped: (lane: Lane, event: MarketEvent) => void
   /** It is passed on now, as the lane brought it; what is passed in its place when it overlaps what was. */
   readonly passed: (lane: Lane, event: MarketEvent) => MarketEvent
   /** Equal for the copies of one event. */
@@ -29,6 +33,7 @@ export interface Order {
 
 /** What an order asks of what it orders. */
 export interface Known {
+  readonly lanes: () => ReadonlyArray<Lane>
   /** Whether something with this key was passed. */
   readonly isKnown: (key: unknown) => boolean
   /** Whether the book is in step; `last` is then its version. */
@@ -149,6 +154,7 @@ const byVersion = (): Order => {
       return version < last || run.isKnown(lane, event, event as BookTicker) ? "old" : "newer"
     },
     arrived: ignore,
+    dropped: ignore,
     passed: (lane, event) => {
       const version = versionOf(event)
       if (version === null) return plain.passed(lane, event)
@@ -177,6 +183,7 @@ const byId = ({ isKnown }: Known, keyOf: (event: MarketEvent) => string | null):
     return isKnown(key) ? "old" : "newer"
   },
   arrived: ignore,
+  dropped: ignore,
   passed: (_, event) => event,
   keyOf,
   reset: () => {},
@@ -270,6 +277,7 @@ const byTime = (needsLapse: boolean, furthest = furthestBack): Order => {
       return isKnown || content === known.content ? "old" : "newer"
     },
     arrived: ignore,
+    dropped: ignore,
     passed: (lane, event) => {
       const latest = latestOf(event)
       const content = contentOf(event)
@@ -292,12 +300,15 @@ const byTime = (needsLapse: boolean, furthest = furthestBack): Order => {
 /**
  * The chain of versions. An update that begins before what was passed and ends behind it may be cut where books are
  * joined to fetched snapshots: its quantities are absolute, and it holds every level that changed in its range. Where the
- * exchange shows a window of the book (`InStream`) it may lack a level that left the window and came back.
+ * exchange shows a window of the book (`InStream`) it may lack a level that left the window and came back: in its place
+ * the whole book is passed, as its connection has it.
  */
-const byChain = (recipe: BookRecipe, { book }: Known): Order => {
+const byChain = (recipe: BookRecipe, { book, lanes }: Known): Order => {
+  const copies = recipe.snapshot === "InStream" ? new LaneBooks(recipe, lanes) : null
   let chain: Sequence.Sequence | null = null
   const opening = book()
   if (opening?.live === true) chain = opening.last
+  copies?.begin(chain)
 
   /** A book with snapshots of its own has no chain while it waits for one. */
   const isWaiting = (): boolean => recipe.snapshot !== "Fetch" && book()?.live !== true
@@ -311,8 +322,19 @@ const byChain = (recipe: BookRecipe, { book }: Known): Order => {
     if (last === null) return lane.joined ? "next" : "newer"
     if (update.version <= last) return "old"
     const following = Sequence.next(last)
-    if (Sequence.equals(update.firstVersion, following)) return "next"
-    return update.firstVersion < following && recipe.snapshot === "Fetch" ? "next" : "ahead"
+    if (Sequence.equals(update.firstVersion, following)) return copies?.isLedByOther(lane, last) ? "ahead" : "next"
+    return update.firstVersion < following ? acrossStanding(lane) : "ahead"
+  }
+
+  const acrossStanding = (lane: Lane): Standing => {
+    if (recipe.snapshot === "Fetch") return "next"
+    return copies?.has(lane) === true ? "across" : "ahead"
+  }
+
+  /** What is passed of an update that begins before the end of what was. Uncut it shows as a hole. */
+  const behind = (lane: Lane, update: BookUpdate, following: Sequence.Sequence): BookUpdate => {
+    if (copies !== null) return copies.whole(lane, update) ?? update
+    return { ...update, firstVersion: following }
   }
 
   return {
@@ -322,15 +344,17 @@ const byChain = (recipe: BookRecipe, { book }: Known): Order => {
       return isWaiting() ? "next" : deltaStanding(lane, update, chain)
     },
     arrived: ignore,
-    passed: (_, event) => {
+    dropped: (lane, event) => copies?.keep(lane, event as BookUpdate),
+    passed: (lane, event) => {
       const update = event as BookUpdate
       const last = chain
+      copies?.keep(lane, update)
       // Passed for nothing but the count: it waits for no snapshot.
       if (update.kind === "delta" && isWaiting()) return update
       chain = update.version
       if (update.kind === "snapshot" || last === null) return update
       const following = Sequence.next(last)
-      return update.firstVersion < following ? { ...update, firstVersion: following } : update
+      return update.firstVersion < following ? behind(lane, update, following) : update
     },
     keyOf: (event) => (event as BookUpdate).version,
     reset: () => {

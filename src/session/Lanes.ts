@@ -69,7 +69,7 @@ export class Merge {
   readonly #log = new Map<unknown, Entry>()
   #number = 0
   /** When lanes were last looked at, ms. */
-  #now = 0
+  #now: number
   /** Old events in a row that are not in the log. */
   #strange = 0
   /** Whose events pass where they have nothing to tell copies by. */
@@ -77,9 +77,11 @@ export class Merge {
   /** Something came that has nothing to tell copies by. */
   #keyless = false
 
-  constructor(order: Order, out: Merged) {
+  /** `now`: ms. */
+  constructor(order: Order, out: Merged, now: number) {
     this.#order = order
     this.#out = out
+    this.#now = now
   }
 
   get lanes(): ReadonlyArray<Lane> {
@@ -253,10 +255,14 @@ export class Merge {
     return true
   }
 
-  /** Events without a chain pass on every joined lane; behind a hole in a chain only where nobody else could fill it. */
+  /**
+   * Events without a chain pass on every joined lane; behind a hole in a chain only where nobody else could fill it, and
+   * across the end of what was passed only where nobody goes on from there: the others wait themselves.
+   */
   #mayPass(lane: Lane, standing: Standing): boolean {
     if (standing === "newer") return lane.joined || !this.#lanes.some(({ joined }) => joined)
-    return !this.#lanes.some((other) => other !== lane && other.live)
+    const others = this.#lanes.filter((other) => other !== lane && other.live)
+    return standing === "across" ? others.every(({ held }) => held.length > 0) : others.length === 0
   }
 
   #old(lane: Lane, event: MarketEvent, accounted: boolean): void {
@@ -264,6 +270,7 @@ export class Merge {
     if (entry === undefined || entry.number > lane.joinsBehind) this.#join(lane)
     if (entry !== undefined) this.#repeated(entry, lane, event)
     else if (++this.#strange >= strangeLimit) return this.#anew(lane, event, accounted)
+    this.#order.dropped(lane, event)
     this.#out.duplicate(event, lane, accounted)
   }
 

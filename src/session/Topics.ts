@@ -197,6 +197,7 @@ export class TopicState {
     const merge: Merge = new Merge(
       orderOf(this.channel, this.recipe, {
         isKnown: (key) => merge.isKnown(key),
+        lanes: () => this.#lanes,
         book: () => this.sequence
       }),
       {
@@ -212,7 +213,8 @@ export class TopicState {
           // What it cannot read itself is told from here on.
           this.#doubt = null
         }
-      }
+      },
+      this.owner.now()
     )
     this.merge = merge
     this.only = 0

@@ -19,8 +19,12 @@ interface Options {
 }
 
 const make = (channel: Channel.PublicChannel, { book = null, known = new Set(), recipe }: Options = {}) => {
-  const order: Order = orderOf(channel, recipe ?? null, { isKnown: (key) => known.has(key), book: () => book })
   const [a, b] = [new Lane(1, 0), new Lane(2, 1)]
+  const order: Order = orderOf(channel, recipe ?? null, {
+    isKnown: (key) => known.has(key),
+    book: () => book,
+    lanes: () => [a, b]
+  })
   const pass = (event: MarketEvent, lane = a): MarketEvent => order.passed(lane, event)
   const stands = (event: MarketEvent, lane = b) => order.standing(lane, event)
   return { a, b, order, pass, stands }
@@ -339,6 +343,44 @@ describe("the chain of a book", () => {
     pass(delta(11, 12))
     assert.strictEqual(stands(delta(13, 13)), "next")
     assert.strictEqual(stands(delta(11, 12)), "old")
+  })
+
+  it("of pushed snapshots goes over to another connection by its whole book, its levels as that one has them", () => {
+    const { a, b, order, pass, stands } = of(pushed, { live: true, last: 10 })
+    const bids = [3, 30, 2, 20, 1, 10]
+    order.dropped(b, { ...snapshot(9), bids, asks: [5, 50, 4, 40], exact: { "bids[2]": "2.0", "asks[3]": "40.0" } })
+    // The best bid goes, the last one changes, and one comes between whose texts say more.
+    order.dropped(b, {
+      ...delta(10, 11),
+      bids: [3, 0, 1, 11, 1.5, 15],
+      asks: [6, 60, 5, 51],
+      exact: { "bids[4]": "1.50", "bids[5]": "15.0", "asks[3]": "51.0" }
+    })
+    pass(delta(11, 12), a)
+    const across = { ...delta(12, 14), bids: [2, 22], asks: [4, 0], exchangeTime: 7 }
+    assert.strictEqual(stands(across), "across")
+    assert.deepStrictEqual(order.passed(b, across), {
+      ...across,
+      kind: "snapshot",
+      firstVersion: 14,
+      bids: [2, 22, 1.5, 15, 1, 11],
+      asks: [5, 51, 6, 60],
+      exact: { "bids[2]": "1.50", "bids[3]": "15.0", "asks[1]": "51.0" }
+    })
+    assert.strictEqual(stands(delta(15, 15)), "next")
+    assert.isNull((order.passed(b, { ...snapshot(20), bids: [1, 1] }) as BookUpdate).exact)
+    pass(delta(21, 22), a)
+    assert.isNull((order.passed(b, delta(21, 23)) as BookUpdate).exact)
+  })
+
+  it("of pushed snapshots knows nothing of what connections brought alone, or beside others before", () => {
+    const [a, b] = [new Lane(1, 0), new Lane(2, 1)]
+    for (const book of [{ live: true, last: 10 }, { live: false, last: 10 }]) {
+      a.live = true
+      a.memory = b.memory = "of before"
+      orderOf(Channel.book(pair), pushed, { isKnown: () => false, book: () => book, lanes: () => [a, b] })
+      assert.deepStrictEqual([a.memory, b.memory], [book.live ? { at: 10, book: null } : null, null])
+    }
   })
 
   it("of pushed snapshots is none while the book waits for one: all passes, for the count", () => {

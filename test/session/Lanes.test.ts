@@ -35,7 +35,7 @@ class Model {
     this.lanes = Array.from({ length: lanes }, (_, index) => new Lane(index + 1, index))
     this.queues = this.lanes.map(() => [])
     this.on = this.lanes.map(() => false)
-    const known: Known = { isKnown: (key) => this.merge.isKnown(key), book: () => null }
+    const known: Known = { isKnown: (key) => this.merge.isKnown(key), book: () => null, lanes: () => [] }
     this.merge = new Merge(orderOf(this.#channel, null, known), {
       pass: (passed) => {
         this.passed++
@@ -47,7 +47,7 @@ class Model {
       shared: () => {},
       won: () => {},
       single: () => {}
-    })
+    }, 0)
     for (const lane of this.lanes) this.merge.add(lane)
   }
 
@@ -226,7 +226,7 @@ const seeds = { seed: Schema.Int }
 describe("what redundancy gained", () => {
   it("is who was first, by how much, and what came by one alone", () => {
     const told: Array<string> = []
-    const known: Known = { isKnown: (key) => merge.isKnown(key), book: () => null }
+    const known: Known = { isKnown: (key) => merge.isKnown(key), book: () => null, lanes: () => [] }
     const merge: Merge = new Merge(orderOf(Channel.trades(btc), null, known), {
       pass: () => {},
       duplicate: () => {},
@@ -235,7 +235,7 @@ describe("what redundancy gained", () => {
       shared: (lane, behind, headStart) => told.push(`${lane.group} before ${behind.group} by ${headStart}`),
       won: (lane) => told.push(`${lane.group} won`),
       single: () => {}
-    })
+    }, 0)
     const [a, b] = [new Lane(1, 0), new Lane(2, 1)]
     for (const lane of [a, b]) {
       merge.add(lane)
@@ -261,7 +261,7 @@ describe("what redundancy gained", () => {
 /** Two live lanes of which the first one is joined, and what came out. */
 const makeTwo = (channel: Channel.PublicChannel, event: (index: number) => MarketEvent) => {
   const told: Array<string | number> = []
-  const known: Known = { isKnown: (key) => merge.isKnown(key), book: () => null }
+  const known: Known = { isKnown: (key) => merge.isKnown(key), book: () => null, lanes: () => [] }
   const indexes = new Map<MarketEvent, number>()
   const merge: Merge = new Merge(orderOf(channel, null, known), {
     pass: (passed) => told.push(indexes.get(passed)!),
@@ -271,7 +271,7 @@ const makeTwo = (channel: Channel.PublicChannel, event: (index: number) => Marke
     shared: () => {},
     won: () => {},
     single: () => {}
-  })
+  }, 0)
   const [a, b] = [new Lane(1, 0), new Lane(2, 1)] as const
   for (const lane of [a, b]) {
     merge.add(lane)

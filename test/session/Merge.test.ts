@@ -18,31 +18,37 @@ interface Options {
   readonly recipe?: BookRecipe
   readonly book?: { live: boolean; last: number }
   readonly lanes?: number
+  /** Only the first one is live. */
+  readonly alone?: boolean
 }
 
 /** Lanes that are live, none joined; what comes out is told as `+name` passed, `-name` not, `*` when accounted for. */
-const make = (channel: Channel.PublicChannel, { book, lanes = 2, recipe }: Options = {}) => {
+const make = (channel: Channel.PublicChannel, { alone = false, book, lanes = 2, recipe }: Options = {}) => {
   const told: Array<string> = []
+  const wins: Array<number> = []
   const names = new Map<MarketEvent, Name>()
   const nameOf = (event: MarketEvent): Name => names.get(event) ?? (event as BookUpdate).version as number
   const mark = (accounted: boolean): string => accounted ? "*" : ""
+  const all = Array.from({ length: lanes }, (_, index) => new Lane(index + 1, index))
+  for (const lane of all) lane.live = !alone || lane === all[0]
   const merge: Merge = new Merge(
-    orderOf(channel, recipe ?? null, { isKnown: (key) => merge.isKnown(key), book: () => book ?? null }),
+    orderOf(channel, recipe ?? null, {
+      isKnown: (key) => merge.isKnown(key),
+      book: () => book ?? null,
+      lanes: () => all
+    }),
     {
       pass: (event, lane, accounted) => told.push(`+${nameOf(event)}${mark(accounted)} by ${lane.connection}`),
       duplicate: (event, _, accounted) => told.push(`-${nameOf(event)}${mark(accounted)}`),
       lapse: () => told.push("lapse"),
       restarted: () => told.push("restarted"),
       shared: (lane, behind, by) => told.push(`${lane.connection} before ${behind.connection} by ${by}`),
-      won: () => {},
+      won: (lane) => wins.push(lane.connection),
       single: (lane) => told.push(`single ${lane.connection}`)
-    }
+    },
+    100
   )
-  const all = Array.from({ length: lanes }, (_, index) => new Lane(index + 1, index))
-  for (const lane of all) {
-    merge.add(lane)
-    lane.live = true
-  }
+  for (const lane of all) merge.add(lane)
   const send = (lane: Lane, name: Name, event: MarketEvent, accounted = false): void => {
     const copy = { ...event } as MarketEvent
     names.set(copy, name)
@@ -55,7 +61,9 @@ const make = (channel: Channel.PublicChannel, { book, lanes = 2, recipe }: Optio
     send(lane, `${from}-${to}`, Test.delta(pair, { firstVersion: from, version: to }))
   const take = (): ReadonlyArray<string> => told.splice(0)
   const [a, b, c] = all as [Lane, Lane, Lane]
-  return { a, b, c, delta, merge, nameless, send, take, trade }
+  const whole = (lane: Lane, version: number): void =>
+    send(lane, `whole ${version}`, Test.snapshot(pair, { version, bids: [version, 1] }))
+  return { a, b, c, delta, merge, nameless, send, take, trade, whole, wins }
 }
 
 const trades = Channel.trades(pair)
@@ -112,6 +120,14 @@ describe("lanes", () => {
     trade(a, 9)
     assert.deepStrictEqual(take(), ["+4 by 2"])
     assert.strictEqual(a.held.length, 1)
+  })
+
+  it("hold what comes before they were looked at for the first time as long as all else", () => {
+    const { a, b, merge, trade } = make(trades)
+    merge.join(a)
+    trade(b, 1)
+    assert.deepStrictEqual(merge.overdue(100 + holdMillis - 1), [])
+    assert.deepStrictEqual(merge.overdue(100 + holdMillis), [b])
   })
 
   it("keep when they brought something last, and since when it waits", () => {
@@ -455,7 +471,96 @@ describe("a lane far behind", () => {
   })
 })
 
+describe("a window that connections cut at different versions", () => {
+  /** The first lane has brought the book alone up to 10; the second one begins. */
+  const begun = (version = 12) => {
+    const made = make(Channel.book(pair), { recipe: pushed, book: { live: true, last: 10 }, alone: true })
+    const { a, b, merge, whole } = made
+    merge.join(a)
+    b.live = true
+    whole(b, version)
+    return made
+  }
+
+  it("is gone over to whole when nobody is left who goes on from the end of what was passed", () => {
+    const { a, b, delta, merge, take } = begun()
+    delta(a, 11, 15)
+    delta(b, 13, 13)
+    assert.deepStrictEqual(take(), ["+11-15 by 1", "-whole 12", "-13-13"])
+    assert.isTrue(b.joined)
+    delta(b, 14, 18)
+    delta(b, 19, 20)
+    assert.deepStrictEqual(take(), [])
+    assert.isTrue(merge.lose(a))
+    // A whole book of that version in place of an update that begins too early, and the next one as it is.
+    assert.deepStrictEqual(take(), ["+18 by 2", "+19-20 by 2"])
+  })
+
+  it("stays with a connection that cannot be gone over to until the other has its copy", () => {
+    const { a, b, delta, merge, take } = begun()
+    delta(a, 11, 13)
+    delta(b, 13, 13)
+    take()
+    // It would be next, and the first one could not follow.
+    delta(b, 14, 16)
+    assert.deepStrictEqual(take(), [])
+    // From here on the first one has a copy too: it goes on from where the other stands.
+    delta(a, 14, 15)
+    delta(b, 17, 18)
+    assert.deepStrictEqual(take(), ["+14-15 by 1"])
+    delta(a, 16, 18)
+    assert.deepStrictEqual(take(), ["+16-18 by 1", "-14-16", "1 before 2 by 0", "-17-18"])
+    delta(b, 19, 20)
+    delta(a, 19, 22)
+    assert.deepStrictEqual(take(), ["+19-20 by 2"])
+    assert.isTrue(merge.lose(b))
+    assert.deepStrictEqual(take(), ["+22 by 1"])
+  })
+
+  it("stays with the connection that brought it alone also when another is ahead of it", () => {
+    const { a, b, delta, merge, take } = begun(10)
+    delta(b, 11, 13)
+    assert.deepStrictEqual(take(), ["-whole 10"])
+    delta(a, 11, 12)
+    assert.isTrue(merge.lose(b))
+    delta(a, 13, 14)
+    assert.deepStrictEqual(take(), ["+11-12 by 1", "-11-13", "+13-14 by 1"])
+  })
+
+  it("is gone over to when the one that led lacks something", () => {
+    const { a, b, delta, take } = begun()
+    delta(a, 11, 15)
+    delta(b, 13, 13)
+    take()
+    delta(b, 14, 18)
+    delta(a, 17, 19)
+    assert.deepStrictEqual(take(), [])
+    delta(b, 19, 21)
+    assert.deepStrictEqual(take(), ["+18 by 2", "+19-21 by 2", "-17-19"])
+  })
+
+  it("has no copy on a connection that lacks something itself: the hole shows", () => {
+    const { a, b, delta, merge, take } = begun()
+    delta(a, 11, 15)
+    delta(b, 14, 15)
+    take()
+    delta(b, 15, 18)
+    merge.lose(a)
+    assert.deepStrictEqual(take(), ["+15-18 by 2"])
+  })
+})
+
 describe("who was first", () => {
+  it("has won where another might have been first", () => {
+    const { a, b, merge, trade, wins } = make(trades)
+    merge.join(a)
+    trade(a, 1)
+    trade(b, 1)
+    trade(b, 2)
+    trade(a, 3)
+    assert.deepStrictEqual(wins, [2, 1])
+  })
+
   it("is told once for each event, of two lanes", () => {
     const { a, b, c, merge, send, take } = make(trades, { lanes: 3 })
     merge.join(a)

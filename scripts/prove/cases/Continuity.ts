@@ -6,6 +6,7 @@ import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import type { RedundantOptions } from "../../../src/ExchangeFactory.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import { Simulator } from "../../../src/simulator/Simulator.ts"
+import type { SimulatorOptions } from "../../../src/simulator/Simulator.ts"
 import type { Services, Subject } from "../../../test/suites/Exchange.ts"
 import * as Exchange from "../../../test/suites/Exchange.ts"
 import { subjects } from "../../../test/suites/Subjects.ts"
@@ -22,7 +23,7 @@ const pairsOf = ({ adapter }: Subject): readonly [TradingPair, TradingPair] =>
 const market = { rate: 40, tradeRate: 20, limits: "off" } as const
 
 /** Nothing is subscribed anew for a silence of the market. */
-const patient = { staleAfter: null, silence: {} } as const
+const patient = { staleAfter: null, silence: { BookTicker: null, Trades: null, Book: null } } as const
 
 interface Found {
   readonly tally: Tally
@@ -35,6 +36,29 @@ interface Found {
   readonly headStart: number
 }
 
+/** What the exchange makes hard. */
+interface Strain {
+  readonly name: string
+  readonly simulator: Partial<SimulatorOptions>
+}
+
+const plain: Strain = { name: "", simulator: {} }
+
+/** The same book changes cut into other deltas, and one socket behind the others. */
+const apart: Strain = {
+  name: ", cut apart, the second late",
+  simulator: { bookPhases: "own", rate: 200, faults: ["delay:40ms,connection=2"] }
+}
+
+/** Over loopback the plain one runs in any case. */
+const strainsOf = ({ quick }: Proof): ReadonlyArray<Strain> => quick ? [apart] : [plain, apart]
+
+/** Of everything, on the socket that is ahead: what it lacks comes behind. Not before all have begun. */
+const lossy: Strain = {
+  name: ", cut apart, the first late and the second lossy",
+  simulator: { bookPhases: "own", rate: 200, faults: ["delay:40ms,connection=1", "silence,share=2%,connection=2@3s"] }
+}
+
 /** Disturbs for a while, then lets everything come to rest and looks at what came. */
 const observed = (
   subject: Subject,
@@ -45,11 +69,13 @@ const observed = (
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     const simulator = yield* Simulator
-    const tally = yield* Continuity.watch(subject.adapter, pairsOf(subject))
+    const { end, pause, tally } = yield* Continuity.watch(subject.adapter, pairsOf(subject))
     yield* Effect.sleep(rest)
     yield* disturb
+    yield* pause
     yield* simulator.inject({ _tag: "Silence" })
     yield* Effect.sleep(rest)
+    yield* end
     const { duplicates, lanes, reconnects, topics } = yield* websocket.performance
     return {
       tally,
@@ -64,23 +90,28 @@ const observed = (
 
 const say = ({ dialled, duplicates, tally, unbalanced }: Found): string =>
   `${dialled} sockets, ${tally.data} events, ${duplicates} dropped as copies, ${tally.gaps} gaps, ${tally.repeated} twice, ` +
-  `${tally.missing} missing, ${tally.wrongBooks} of ${tally.books} book states wrong, ${unbalanced.length} topics unbalanced`
+  `${tally.back} back, ${tally.late} late, ${tally.missing} missing, ${tally.wrongBooks} of ${tally.books} book states ` +
+  `and ${tally.wrongCandles} of ${tally.candles} candles wrong, ${tally.stalled} topics stalled, ` +
+  `${unbalanced.length} unbalanced${tally.first === null ? "" : `; ${tally.first}`}`
 
 const isWhole = ({ tally, unbalanced }: Found): boolean =>
-  tally.data > 0 && tally.books > 0 && unbalanced.length === 0 &&
-  tally.gaps + tally.repeated + tally.missing + tally.wrongBooks === 0
+  tally.data > 0 && tally.books > 0 && unbalanced.length === 0 && tally.stalled === 0 &&
+  tally.gaps + tally.repeated + tally.back + tally.missing + tally.wrongBooks + tally.wrongCandles === 0
+
+const isInTurn = (found: Found): boolean => isWhole(found) && found.tally.late === 0
 
 interface Run {
   readonly subject: Subject
   readonly seed: number
   readonly mode: Exchange.Mode
+  readonly strain: Strain
   readonly options: RedundantOptions
   readonly disturb: (sockets: ReturnType<typeof Continuity.makeSockets>) => Effect.Effect<void, Error, Services>
 }
 
-const run = ({ disturb, mode, options, seed, subject }: Run): Effect.Effect<Found, ExchangeError | Error> => {
+const run = ({ disturb, mode, options, seed, strain, subject }: Run): Effect.Effect<Found, ExchangeError | Error> => {
   const sockets = Continuity.makeSockets()
-  const simulator = { pairs: pairsOf(subject), seed, ...market }
+  const simulator = { pairs: pairsOf(subject), seed, ...market, ...strain.simulator }
   // Until all are in step, and until what waited has been taken.
   const body = observed(subject, sockets.dialled, disturb(sockets), mode.name === "memory" ? 4_000 : 3_300)
   const layer = mode.layer(subject, simulator, { ...patient, through: sockets.through, ...options })
@@ -96,7 +127,7 @@ const minutesOf = (proof: Proof, quick: number, full: number): ReadonlyArray<num
 }
 
 const judge = (proof: Proof, promise: string, found: Found): void => {
-  proof.check(promise, isWhole(found), say(found))
+  proof.check(promise, isInTurn(found), say(found))
 }
 
 /** All exchanges at once, for real time passes for all. */
@@ -123,7 +154,7 @@ const announce = (draws: Draws, millis: number): Effect.Effect<void, Error, Serv
     }
   })
 
-const rotated = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
+const rotated = Effect.fnUntraced(function*(proof: Proof, subject: Subject, strain: Strain) {
   const { id } = subject.adapter
   const minutes = minutesOf(proof, 1, 60)
   for (const [index, length] of minutes.entries()) {
@@ -133,16 +164,17 @@ const rotated = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
       subject,
       seed,
       mode: Exchange.memory,
+      strain,
       options: { rotateAfter: "7 seconds" },
       disturb: () => announce(draws, length * 60_000)
     })
     judge(
       proof,
-      `${id}: sockets replaced every few seconds for ${length} min lose nothing, repeat nothing, no gap`,
+      `${id}${strain.name}: sockets replaced every few seconds for ${length} min lose nothing, repeat nothing, no gap`,
       found
     )
     proof.check(
-      `${id}: they were replaced, none was lost`,
+      `${id}${strain.name}: they were replaced, none was lost`,
       found.dialled >= 8 * length && found.reconnects === 0,
       say(found)
     )
@@ -154,11 +186,14 @@ export const rotation: Case = {
   proves:
     "Sockets that are replaced every few seconds, by age and on the exchange's notice, lose no event, repeat none and bring no gap; every book state is the exchange's, the ledger exact",
   run: Effect.fnUntraced(function*(proof) {
-    for (const subject of subjects) yield* rotated(proof, subject)
+    for (const subject of subjects) {
+      for (const strain of strainsOf(proof)) yield* rotated(proof, subject, strain)
+    }
     yield* overPorts(proof, (subject) => ({
       subject,
       seed: proof.seed,
       mode: Exchange.ports,
+      strain: plain,
       options: { rotateAfter: "2 seconds" },
       disturb: () => Effect.sleep(proof.quick ? 3_000 : 60_000)
     }))
@@ -184,7 +219,7 @@ const kill = (
     }
   })
 
-const killed = Effect.fnUntraced(function*(proof: Proof, subject: Subject, connections: number) {
+const killed = Effect.fnUntraced(function*(proof: Proof, subject: Subject, connections: number, strain: Strain) {
   const { id } = subject.adapter
   const minutes = minutesOf(proof, 1, 60)
   for (const [index, length] of minutes.entries()) {
@@ -194,21 +229,43 @@ const killed = Effect.fnUntraced(function*(proof: Proof, subject: Subject, conne
       subject,
       seed,
       mode: Exchange.memory,
+      strain,
       options: { connections, rotateAfter: "20 seconds" },
       disturb: (sockets) => kill(sockets, draws, connections, length * 60_000, 4_000)
     })
     judge(
       proof,
-      `${id}, ${connections} sockets: one ended every few seconds for ${length} min, others replaced: nothing is noticed`,
+      `${id}, ${connections} sockets${strain.name}: one ended every few seconds for ${length} min, others replaced: nothing is noticed`,
       found
     )
     proof.check(
-      `${id}, ${connections} sockets: they ended`,
+      `${id}, ${connections} sockets${strain.name}: they ended`,
       found.reconnects >= 6 * length,
       `${found.reconnects} ended`
     )
-    proof.figure(`${id}_${connections}_alone`, found.alone)
+    const name = `${id}_${connections}${strain === plain ? "" : "_apart"}`
+    proof.figure(`${name}_alone`, found.alone)
+    proof.figure(`${name}_head_start_p95_ms`, found.headStart)
   }
+})
+
+/** Two sockets that stay. */
+const filled = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
+  const { id } = subject.adapter
+  const found = yield* run({
+    subject,
+    seed: proof.seed,
+    mode: Exchange.memory,
+    strain: lossy,
+    options: { connections: 2 },
+    disturb: () => Effect.sleep(Proofs.sizeOf(proof, 15, 300) * 1_000)
+  })
+  proof.check(
+    `${id}, 2 sockets${lossy.name}: what one lacks comes by the other`,
+    isWhole(found) && found.reconnects === 0,
+    say(found)
+  )
+  proof.figure(`${id}_lossy_alone`, found.alone)
 })
 
 export const redundancy: Case = {
@@ -217,14 +274,18 @@ export const redundancy: Case = {
     "With every topic on two or three sockets, ending or replacing any one of them every few seconds is not noticed: no gap, nothing lost, nothing twice, every book state the exchange's, the ledger exact",
   run: Effect.fnUntraced(function*(proof) {
     for (const subject of subjects) {
-      yield* killed(proof, subject, 2)
-      if (!proof.quick) yield* killed(proof, subject, 3)
+      for (const strain of strainsOf(proof)) {
+        yield* killed(proof, subject, 2, strain)
+        if (!proof.quick) yield* killed(proof, subject, 3, strain)
+      }
+      yield* filled(proof, subject)
     }
     const draws = yield* Virtual.draws(proof.seed, "redundancy ports")
     yield* overPorts(proof, (subject) => ({
       subject,
       seed: proof.seed,
       mode: Exchange.ports,
+      strain: plain,
       options: { connections: 2 },
       disturb: (sockets) => kill(sockets, draws, 2, proof.quick ? 3_300 : 60_000, 3_300)
     }))
