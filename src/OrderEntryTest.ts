@@ -340,7 +340,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     answerTimeout: "1 minute",
     // What the test lost has expired at once: the first question settles it.
     expiry: -1,
-    counts: { sent: 0, accepted: 0, rejected: 0, unknown: 0, resolved: 0 }
+    counts: OrderDesk.noCounts()
   })
 
   const control = TestControl.of({

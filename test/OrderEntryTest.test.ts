@@ -93,15 +93,16 @@ describe("OrderEntryTest", () => {
       const placed = yield* entry.placeAll([
         { pair, side: "buy", quoteQuantity: "50", clientOrderId: "m" },
         { pair, side: "sell", quantity: 1, price: 5, clientOrderId: "l" },
-        { pair, side: "sell", quantity: 1, price: 5, clientOrderId: "l" },
+        { pair, side: "sell", quantity: 1, price: 5, clientOrderId: "l2" },
         { pair: swap, side: "sell", quantity: 3, price: 5, reduceOnly: true, clientOrderId: "s" }
       ])
       assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), [
         "Accepted",
         "Accepted",
-        "Rejected",
+        "Accepted",
         "Accepted"
       ])
+      assert.strictEqual(yield* reasonOf(place("l")), "InvalidOrder")
       const market = yield* control.fill("m", { price: "100" })
       assert.strictEqual(Decimal.toText(market.filledQuantity), "0.5")
       yield* control.next(Test.loseAnswer)

@@ -375,6 +375,6 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
     queueTimeout: orders.queueTimeout ?? defaults.queueTimeout,
     answerTimeout: orders.answerTimeout ?? defaults.orderAnswerTimeout,
     expiry: account.orders.expiry ?? orders.expiry ?? defaults.expiry,
-    counts: { sent: 0, accepted: 0, rejected: 0, unknown: 0, resolved: 0 }
+    counts: OrderDesk.noCounts()
   })
 })

@@ -2,7 +2,7 @@
  * Sends commands and finds out what became of them. The one rule: what may have reached the exchange is never sent again,
  * and nothing else is sent for the same order, before the exchange has been asked what it knows.
  */
-import { Array as Arr, Clock, Deferred, Duration, Effect, Exit, FiberSet, Random, Semaphore } from "effect"
+import { Array as Arr, Cause, Clock, Deferred, Duration, Effect, Exit, Random } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AccountCalls, Command, OrderProtocol, PreparedOrder, Reply, SymbolRef } from "../AccountAdapter.ts"
@@ -12,6 +12,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type {
+  Ability,
   Accepted,
   Amendment,
   OrderRef,
@@ -19,25 +20,42 @@ import type {
   Outcome,
   Placed,
   Rejected,
-  Rejection
+  Rejection,
+  Unknown
 } from "../OrderEntry.ts"
 import { OrderEntry } from "../OrderEntry.ts"
 import type { RateLimits } from "../RateLimits.ts"
+import type { Flight } from "./Flights.ts"
+import * as Flights from "./Flights.ts"
 import * as OrderPreparation from "./OrderPreparation.ts"
 import type { OrderSocketLink } from "./OrderSocketLink.ts"
 import { Lost, Refusal } from "./OrderSocketLink.ts"
 
+/** What became of commands that change something. `sent` is the sum of the others once nothing is under way. */
 export interface DeskCounts {
   sent: number
   accepted: number
   rejected: number
   unknown: number
+  /** Of the unknown ones, those whose outcome is known by now. */
   resolved: number
+  /** Refused for too many requests, and sent again when the exchange allowed it. */
+  throttled: number
 }
+
+export const noCounts = (): DeskCounts => ({
+  sent: 0,
+  accepted: 0,
+  rejected: 0,
+  unknown: 0,
+  resolved: 0,
+  throttled: 0
+})
 
 export interface DeskOptions {
   readonly exchange: ExchangeId
   readonly protocol: OrderProtocol
+  /** As they are: the desk takes from the limits itself. */
   readonly calls: AccountCalls
   /** Null where everything goes over REST. */
   readonly link: OrderSocketLink | null
@@ -53,13 +71,31 @@ export interface DeskOptions {
   readonly counts: DeskCounts
 }
 
+/** The exchange has had enough, and has done nothing. */
+class Throttled {
+  readonly _tag = "Throttled"
+  readonly retryAfterMs: number
+  constructor(retryAfterMs: number) {
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
 type Failure = Refusal | Lost | ExchangeError.ExchangeError
 
-/** What a lost command did, as far as the exchange shows it. Null: nothing yet. */
-type Evidence<A> = Effect.Effect<A | Refusal | null, ExchangeError.ExchangeError>
+/**
+ * What a lost command did, as far as the exchange shows it. Null: nothing yet. `late`: the request cannot arrive any more,
+ * so what shows nothing now has to be looked for everywhere.
+ */
+type Evidence<A> = (late: boolean) => Effect.Effect<A | Refusal | null, ExchangeError.ExchangeError>
 
 /** Milliseconds between two questions about a lost command. */
 const askAgain = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5))
+
+/** A question about a lost command that is not answered within this is asked again, ms. */
+const questionMillis = 1_500
+
+/** So many orders are remembered by the exchange's id, and so many ids of ours as used. */
+const remembered = 100_000
 
 const accepted = <A>(value: A): Accepted<A> => ({ _tag: "Accepted", value })
 const rejected = (reason: Rejection): Rejected => ({ _tag: "Rejected", reason })
@@ -70,112 +106,165 @@ const neverArrived: Rejection = {
   class: "item"
 }
 
+/** Too many requests, as the exchange says it when nothing else stands in the answer, ms. */
+const pauseMillis = 1_000
+
 /** REST says by its status whether the exchange has decided: below 500 it has. */
-const failureOf = (error: ExchangeError.ExchangeError): Failure => {
+const failureOf = (error: ExchangeError.ExchangeError): Failure | Throttled => {
   const { reason } = error
   if (reason._tag === "DecodeFailed" || reason._tag === "Silent" || reason._tag === "Disconnected") {
     return new Lost(error)
   }
   if (reason._tag !== "RequestFailed") return error
   if (reason.status === null || reason.status >= 500) return new Lost(error)
-  if (reason.class === "rateLimit" || reason.class === "auth") return error
+  if (reason.class === "rateLimit") return new Throttled(reason.retryAfterMs ?? pauseMillis)
+  if (reason.class === "auth") return error
   return new Refusal({ code: reason.code, detail: reason.detail, class: reason.class })
 }
+
+const throttled = (failure: Failure): Failure | Throttled =>
+  failure._tag === "Refusal" && failure.rejection.class === "rateLimit" ? new Throttled(pauseMillis) : failure
+
+/** Keeps a bound: the first that were put in go first. */
+const remember = <A>(known: Map<string, A>, key: string, value: A): void => {
+  known.set(key, value)
+  if (known.size <= remembered) return
+  for (const oldest of known.keys()) {
+    known.delete(oldest)
+    return
+  }
+}
+
+const withoutOrder = ({ _tag }: Reply): Refusal =>
+  new Refusal({ code: _tag, detail: "the exchange answered without an order", class: "bug" })
+
+const openQuestion = (result: Outcome<unknown>): Effect.Effect<unknown, unknown> | null =>
+  result._tag === "Unknown" ? result.resolved : null
 
 export const make = Effect.fnUntraced(
   function*(options: DeskOptions): Effect.fn.Return<OrderEntry["Service"], never, Scope.Scope> {
     const { calls, counts, exchange, limits, link, protocol } = options
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
-    const fork = yield* FiberSet.makeRuntime<never>()
     const queueMillis = Duration.toMillis(options.queueTimeout)
     const answerMillis = Duration.toMillis(options.answerTimeout)
     const expiryMillis = Duration.toMillis(options.expiry)
-    const gates = new Map<string, { readonly semaphore: Semaphore.Semaphore; holders: number }>()
     const clientIds = new Map<string, string>()
+    const used = new Map<string, true>()
     let sequence = 0
 
     const now = (): number => clock.currentTimeMillisUnsafe()
+
+    const invalid = (reason: ExchangeError.Reason): ExchangeError.ExchangeError => ExchangeError.make(exchange, reason)
+
+    const closed = invalid(
+      new ExchangeError.Closed({ detail: "order entry was closed; ask the exchange what became of commands under way" })
+    )
+    const flights = yield* Flights.make(closed)
+
+    /** What the end of the Layer has cut short may have been carried out, and nobody here will find out. */
+    const cut = (): Unknown<never> => ({ _tag: "Unknown", cause: closed, resolved: Effect.fail(closed) })
 
     const newClientOrderId = (): string => {
       const salt = Math.floor(random.nextDoubleUnsafe() * 36 ** 4).toString(36).padStart(4, "0")
       return protocol.clientOrderIds.make(`${Math.floor(now()).toString(36)}${(++sequence).toString(36)}${salt}`)
     }
 
-    const invalid = (reason: ExchangeError.Reason): ExchangeError.ExchangeError => ExchangeError.make(exchange, reason)
+    // -- sending --
 
-    /** One command for an order at a time, an open question about it included. */
-    const alone = <A, E>(key: string, run: Effect.Effect<A, E>, until: (result: A) => Effect.Effect<unknown> | null) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          const gate = gates.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
-          gates.set(key, gate)
-          gate.holders++
-          const leave = Effect.suspend(() => {
-            if (--gate.holders === 0) gates.delete(key)
-            return gate.semaphore.release(1)
-          })
-          yield* restore(gate.semaphore.take(1)).pipe(Effect.onInterrupt(() =>
-            Effect.sync(() => {
-              if (--gate.holders === 0) gates.delete(key)
+    /** Leaves once there is room within the limits and a connection; what was refused as too much is sent again. */
+    const send = (command: Command, flight: Flight, onSend: () => void): Effect.Effect<Reply, Failure> =>
+      Effect.suspend(() => {
+        const deadline = now() + queueMillis
+        const uses = protocol.uses(command)
+        const attempt: Effect.Effect<Reply, Failure> = Effect.suspend(() => {
+          const sending = (): void => {
+            flight.sent = true
+            onSend()
+          }
+          return Effect.andThen(limits.take(uses, Math.max(0, deadline - now())), ask(command, deadline, sending))
+        }).pipe(Effect.catch((failure) => {
+          if (!(failure instanceof Throttled)) return Effect.fail(failure)
+          counts.throttled++
+          flight.sent = false
+          return Effect.andThen(wait(uses[0]?.budget ?? command._tag, failure.retryAfterMs, deadline), attempt)
+        }))
+        return attempt
+      })
+
+    const wait = (budget: string, retryAfterMs: number, deadline: number) =>
+      Effect.suspend(() =>
+        now() + retryAfterMs > deadline
+          ? Effect.fail(invalid(
+            new ExchangeError.RateLimited({
+              budget,
+              retryAfterMs,
+              detail: "the exchange has refused it for too many requests"
             })
           ))
-          const exit = yield* Effect.exit(restore(run))
-          const open = Exit.isSuccess(exit) ? until(exit.value) : null
-          if (open === null) yield* leave
-          else fork(Effect.ensuring(Effect.asVoid(open), leave))
-          return yield* exit
+          : Effect.sleep(retryAfterMs)
+      )
+
+    const ask = (
+      command: Command,
+      deadline: number,
+      sending: () => void
+    ): Effect.Effect<Reply, Failure | Throttled> => {
+      if (link === null || protocol.socket?.commands.has(command._tag) !== true) {
+        return Effect.tapError(
+          Effect.suspend(() => {
+            sending()
+            return overRest(command, answerMillis)
+          }),
+          (failure) => slowDown(command, failure)
+        )
+      }
+      return Effect.suspend(() => link.awaitReady(Math.max(0, deadline - now()))).pipe(
+        Effect.andThen(Effect.suspend(() => link.ask(command, answerMillis, sending))),
+        Effect.mapError(throttled),
+        Effect.tapError((failure) => slowDown(command, failure))
+      )
+    }
+
+    const overRest = (command: Command, withinMs: number): Effect.Effect<Reply, Failure | Throttled> =>
+      Effect.mapError(calls.run(command), failureOf).pipe(
+        Effect.timeoutOrElse({
+          duration: Duration.millis(withinMs),
+          orElse: () => Effect.fail(new Lost(silent(command._tag, withinMs)))
         })
       )
 
-    /** `onSend` is told when the request leaves: until then nothing can have reached the exchange. */
-    const send = (command: Command, onSend: (at: number) => void = () => {}): Effect.Effect<Reply, Failure> =>
-      Effect.gen(function*() {
-        const deadline = now() + queueMillis
-        yield* limits.take(protocol.uses(command), queueMillis)
-        const overSocket = link !== null && protocol.socket?.commands.has(command._tag) === true
-        if (overSocket) yield* link.awaitReady(Math.max(0, deadline - now()))
-        counts.sent++
-        onSend(now())
-        return overSocket ? yield* link.ask(command, answerMillis) : yield* overRest(command)
-      })
-
-    const overRest = (command: Command): Effect.Effect<Reply, Failure> =>
-      Effect.mapError(calls.run(command), failureOf).pipe(
-        Effect.timeoutOrElse({
-          duration: Duration.millis(answerMillis),
-          orElse: () =>
-            Effect.fail<Failure>(
-              new Lost(invalid(
-                new ExchangeError.Silent({ silentForMs: answerMillis, detail: `${command._tag} was not answered` })
-              ))
-            )
-        }),
-        Effect.tapError((failure) =>
-          failure instanceof ExchangeError.ExchangeError ? slowDown(command, failure) : Effect.void
-        )
-      )
+    const silent = (what: string, silentForMs: number) =>
+      invalid(new ExchangeError.Silent({ silentForMs, detail: `${what} was not answered` }))
 
     /** The exchange counts more than we do: everybody waits as long as it asks. */
-    const slowDown = (command: Command, { reason }: ExchangeError.ExchangeError): Effect.Effect<void> =>
-      reason._tag === "RequestFailed" && reason.class === "rateLimit"
-        ? limits.pause(protocol.uses(command), reason.retryAfterMs ?? 1_000)
-        : Effect.void
+    const slowDown = (command: Command, failure: Failure | Throttled): Effect.Effect<void> =>
+      failure instanceof Throttled ? limits.pause(protocol.uses(command), failure.retryAfterMs) : Effect.void
+
+    // -- outcomes --
 
     /** Sends once; a lost answer becomes `Unknown` with a question that runs on until the exchange has answered it. */
     const outcomeOf = <A>(
       command: Command,
+      flight: Flight,
       read: (reply: Reply) => A | Refusal,
       evidence: Evidence<A>
     ): Effect.Effect<Outcome<A>, ExchangeError.ExchangeError> =>
       Effect.suspend(() => {
-        let sentAt = now()
-        return Effect.matchEffect(send(command, (at) => sentAt = at), {
-          onSuccess: (reply) => Effect.succeed(outcome(read(reply))),
-          onFailure: (failure) => {
-            if (failure instanceof ExchangeError.ExchangeError) return Effect.fail(failure)
+        let sentAt: number | null = null
+        const onSend = (): void => {
+          if (sentAt === null) counts.sent++
+          sentAt = now()
+        }
+        return Effect.matchEffect(send(command, flight, onSend), {
+          onSuccess: (reply) => Effect.succeed<Outcome<A>>(outcome(read(reply))),
+          onFailure: (failure): Effect.Effect<Outcome<A>, ExchangeError.ExchangeError> => {
+            if (failure instanceof ExchangeError.ExchangeError) {
+              if (sentAt !== null) counts.sent--
+              return Effect.fail(failure)
+            }
             if (failure instanceof Refusal) return Effect.succeed(outcome<A>(failure))
-            return unknown(failure.cause, sentAt, evidence)
+            return Effect.sync(() => unknown(failure.cause, sentAt ?? now(), evidence))
           }
         })
       })
@@ -189,20 +278,16 @@ export const make = Effect.fnUntraced(
       return accepted(result)
     }
 
-    const unknown = <A>(
-      cause: ExchangeError.ExchangeError,
-      sentAt: number,
-      evidence: Evidence<A>
-    ): Effect.Effect<Outcome<A>> =>
-      Effect.sync(() => {
-        counts.unknown++
-        const answer = Deferred.makeUnsafe<Accepted<A> | Rejected, ExchangeError.ExchangeError>()
-        fork(Effect.flatMap(
-          Effect.exit(investigate(sentAt, evidence)),
-          (exit) => Effect.sync(() => Deferred.doneUnsafe(answer, exit))
-        ))
-        return { _tag: "Unknown", cause, resolved: Deferred.await(answer) }
-      })
+    const unknown = <A>(cause: ExchangeError.ExchangeError, sentAt: number, evidence: Evidence<A>): Unknown<A> => {
+      counts.unknown++
+      const answer = Deferred.makeUnsafe<Accepted<A> | Rejected, ExchangeError.ExchangeError>()
+      flights.fork(Effect.exit(Effect.onExit(investigate(sentAt, evidence), (exit) =>
+        Effect.sync(() => {
+          const isCut = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
+          Deferred.doneUnsafe(answer, isCut ? Exit.fail(closed) : exit)
+        }))))
+      return { _tag: "Unknown", cause, resolved: Deferred.await(answer) }
+    }
 
     /** Asks until the exchange shows what the command did, or cannot have got it any more. */
     const investigate = <A>(
@@ -211,108 +296,226 @@ export const make = Effect.fnUntraced(
     ): Effect.Effect<Accepted<A> | Rejected, ExchangeError.ExchangeError> =>
       Effect.gen(function*() {
         for (let attempt = 0;; attempt++) {
-          const askedAt = now()
-          const found = yield* evidence.pipe(
+          // Only an answer to a question asked after the expiry proves that nothing can follow.
+          const late = now() - sentAt > expiryMillis
+          const found = yield* evidence(late).pipe(
             Effect.catchIf((error) => error.isTransient, () => Effect.succeed(undefined))
           )
-          if (found !== undefined && found !== null) {
+          if (found !== undefined && (found !== null || late)) {
             counts.resolved++
-            return outcome(found)
-          }
-          // Only an answer to a question asked after the expiry proves that nothing can follow.
-          if (found === null && askedAt - sentAt > expiryMillis) {
-            counts.resolved++
-            return outcome<A>(new Refusal(neverArrived))
+            return outcome<A>(found ?? new Refusal(neverArrived))
           }
           yield* Effect.sleep(askAgain(attempt))
         }
       })
 
-    const look = (ref: SymbolRef): Effect.Effect<Order | null, ExchangeError.ExchangeError> =>
-      Effect.map(
-        Effect.suspend(() => calls.run({ _tag: "Get", ref })),
-        (reply) => reply._tag === "Order" ? reply.order : null
+    /** A question is within the limits too, and not waited for longer than it takes to ask again. */
+    const question = (command: Command): Effect.Effect<Reply, ExchangeError.ExchangeError> =>
+      Effect.andThen(
+        limits.take(protocol.uses(command), queueMillis),
+        Effect.timeoutOrElse(calls.run(command), {
+          duration: Duration.millis(questionMillis),
+          orElse: () => Effect.fail(silent(command._tag, questionMillis))
+        })
       )
+
+    const look = (ref: SymbolRef): Effect.Effect<Order | null, ExchangeError.ExchangeError> =>
+      Effect.map(question({ _tag: "Get", ref }), (reply) => reply._tag === "Order" ? reply.order : null)
+
+    /**
+     * An exchange forgets our ids of ended orders before it forgets its own and what was filled (Gate spot after an hour):
+     * what it does not find by our id may still stand among the fills.
+     */
+    const lookForPlaced = (symbol: string, clientOrderId: string, sentAt: number): Evidence<Order> => (late) =>
+      Effect.gen(function*() {
+        const found = yield* look({ symbol, clientOrderId })
+        if (found !== null || !late) return found
+        const fills = yield* calls.fills({ symbol, since: sentAt - 60_000 }).pipe(
+          Effect.timeoutOrElse({
+            duration: Duration.millis(questionMillis),
+            orElse: () => Effect.fail(silent("the fills", questionMillis))
+          })
+        )
+        const ours = fills.find((fill) => fill.clientOrderId === clientOrderId)
+        return ours === undefined ? null : yield* look({ symbol, orderId: ours.orderId })
+      })
 
     const orderOf = (reply: Reply): Order | Refusal =>
       reply._tag === "Order"
         ? reply.order
-        : new Refusal({ code: reply._tag, detail: "the exchange answered without an order", class: "bug" })
-
-    const remember = (order: Order): void => {
-      if (order.clientOrderId !== null) clientIds.set(`${order.symbol} ${order.orderId}`, order.clientOrderId)
-    }
+        : withoutOrder(reply)
 
     const keyOf = (ref: SymbolRef): string => {
       if ("clientOrderId" in ref) return `${ref.symbol} ${ref.clientOrderId}`
       return `${ref.symbol} ${clientIds.get(`${ref.symbol} ${ref.orderId}`) ?? `#${ref.orderId}`}`
     }
 
-    const openQuestion = <A>(result: Outcome<A>): Effect.Effect<unknown> | null =>
-      result._tag === "Unknown" ? Effect.exit(result.resolved) : null
+    /** Runs with one order to itself, until its outcome is known. */
+    const alone = <A>(
+      key: string,
+      command: (flight: Flight) => Effect.Effect<Outcome<A>, ExchangeError.ExchangeError>
+    ): Effect.Effect<Outcome<A>, ExchangeError.ExchangeError> =>
+      flights.run<Outcome<A>>([key], command, (result) => {
+        const open = openQuestion(result)
+        return new Map(open === null ? [] : [[key, open]])
+      }, cut)
+
+    // -- placing --
 
     const prepare = (request: OrderRequest): Effect.Effect<PreparedOrder, ExchangeError.ExchangeError> =>
-      Effect.flatMap(options.instrument(request.pair), (instrument) =>
-        Effect.mapError(
-          Effect.fromResult(
-            OrderPreparation.prepare(instrument, request, request.clientOrderId ?? newClientOrderId(), protocol)
-          ),
+      Effect.flatMap(options.instrument(request.pair), (instrument) => {
+        const clientOrderId = request.clientOrderId ?? newClientOrderId()
+        if (used.has(`${instrument.symbol} ${clientOrderId}`)) {
+          return Effect.fail(usedBefore(request.pair, clientOrderId))
+        }
+        return Effect.mapError(
+          Effect.fromResult(OrderPreparation.prepare(instrument, request, clientOrderId, protocol)),
           invalid
-        ))
+        )
+      })
+
+    const usedBefore = (pair: TradingPair, clientOrderId: string) =>
+      invalid(
+        new ExchangeError.InvalidOrder({
+          symbol: pair,
+          field: "clientOrderId",
+          detail: `"${clientOrderId}" was used before: look that order up with get, or leave the id out`
+        })
+      )
+
+    const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrder): string => `${symbol} ${clientOrderId}`
+
+    /** Its id is used from here on, unless it turns out that nothing was sent or that it was refused. */
+    const claim = (orders: ReadonlyArray<PreparedOrder>): Effect.Effect<void, ExchangeError.ExchangeError> =>
+      Effect.suspend(() => {
+        const again = orders.find((order) => used.has(placeKey(order)))
+        if (again !== undefined) return Effect.fail(usedBefore(again.instrument.pair, again.clientOrderId))
+        for (const order of orders) remember(used, placeKey(order), true)
+        return Effect.void
+      })
+
+    /** An error says that nothing is in force; what was cut short on its way may be. */
+    const release = (orders: ReadonlyArray<PreparedOrder>, flight: Flight) => (cause: Cause.Cause<ExchangeError.ExchangeError>) =>
+      Effect.sync(() => {
+        if (flight.sent && Cause.hasInterrupts(cause)) return
+        for (const order of orders) used.delete(placeKey(order))
+      })
+
+    const settle = (order: PreparedOrder, result: Outcome<Order>): void => {
+      const { clientOrderId, instrument: { symbol } } = order
+      if (result._tag === "Rejected") used.delete(placeKey(order))
+      if (result._tag === "Accepted") remember(clientIds, `${symbol} ${result.value.orderId}`, clientOrderId)
+    }
 
     const placePrepared = (order: PreparedOrder): Effect.Effect<Placed, ExchangeError.ExchangeError> => {
       const { clientOrderId, instrument: { symbol } } = order
-      const run = outcomeOf({ _tag: "Place", order }, orderOf, look({ symbol, clientOrderId }))
-      return Effect.map(alone(`${symbol} ${clientOrderId}`, run, openQuestion), (result) => {
-        if (result._tag === "Accepted") remember(result.value)
-        return { clientOrderId, outcome: result }
-      })
+      const send = (flight: Flight) =>
+        Effect.suspend(() =>
+          outcomeOf({ _tag: "Place", order }, flight, orderOf, lookForPlaced(symbol, clientOrderId, now()))
+        ).pipe(
+          Effect.tap((result) => Effect.sync(() => settle(order, result))),
+          Effect.onError(release([order], flight))
+        )
+      const run = alone(placeKey(order), (flight) => Effect.andThen(claim([order]), send(flight)))
+      return Effect.map(run, (outcome) => ({ clientOrderId, outcome }))
     }
 
     const place = Effect.fn("OrderEntry.place")(function*(request: OrderRequest) {
       return yield* placePrepared(yield* prepare(request))
     })
 
+    type Outcomes = ReadonlyArray<Outcome<Order>>
+
+    const placedOf = (orders: ReadonlyArray<PreparedOrder>, reply: Reply): Outcomes =>
+      orders.map((_, index) => {
+        const result = reply._tag === "Placed" ? reply.results[index] : undefined
+        if (result === undefined) {
+          return outcome<Order>(withoutOrder(reply))
+        }
+        return outcome("orderId" in result ? result : new Refusal(result))
+      })
+
+    const sendBatch = (
+      orders: ReadonlyArray<PreparedOrder>,
+      flight: Flight
+    ): Effect.Effect<Outcomes, ExchangeError.ExchangeError> =>
+      Effect.suspend(() => {
+        let sentAt: number | null = null
+        const onSend = (): void => {
+          if (sentAt === null) counts.sent += orders.length
+          sentAt = now()
+        }
+        return Effect.matchEffect(send({ _tag: "PlaceAll", orders }, flight, onSend), {
+          onSuccess: (reply) => Effect.sync(() => placedOf(orders, reply)),
+          onFailure: (failure) => {
+            if (failure instanceof ExchangeError.ExchangeError) {
+              if (sentAt !== null) counts.sent -= orders.length
+              return Effect.fail(failure)
+            }
+            const at = sentAt ?? now()
+            return Effect.sync(() =>
+              orders.map(({ clientOrderId, instrument: { symbol } }): Outcome<Order> =>
+                failure instanceof Refusal
+                  ? outcome<Order>(failure)
+                  : unknown(failure.cause, at, lookForPlaced(symbol, clientOrderId, at))
+              )
+            )
+          }
+        })
+      })
+
     const placeBatch = (
       orders: ReadonlyArray<PreparedOrder>
-    ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError.ExchangeError> =>
-      Effect.suspend(() => {
-        let sentAt = now()
-        const each = (of: (order: PreparedOrder, index: number) => Effect.Effect<Outcome<Order>>) =>
-          Effect.forEach(orders, (order, index) =>
-            Effect.map(of(order, index), (outcome): Placed => ({ clientOrderId: order.clientOrderId, outcome })))
-        return Effect.matchEffect(
-          send({ _tag: "PlaceAll", orders }, (at) =>
-            sentAt = at),
-          {
-            onSuccess: (reply) =>
-              each((_, index) => {
-                const result = reply._tag === "Placed" ? reply.results[index] : undefined
-                if (result === undefined) {
-                  return Effect.succeed(outcome<Order>(orderOf(reply) as Refusal))
-                }
-                return Effect.succeed(outcome("orderId" in result ? result : new Refusal(result)))
-              }),
-            onFailure: (failure) => {
-              if (failure instanceof ExchangeError.ExchangeError) {
-                return Effect.fail(failure)
-              }
-              if (failure instanceof Refusal) {
-                return each(() =>
-                  Effect.succeed(outcome<Order>(failure))
-                )
-              }
-              return each(({ clientOrderId, instrument: { symbol } }) =>
-                unknown(failure.cause, sentAt, look({ symbol, clientOrderId }))
-              )
-            }
-          }
+    ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError.ExchangeError> => {
+      const send = (flight: Flight) =>
+        sendBatch(orders, flight).pipe(
+          Effect.tap((results) =>
+            Effect.sync(() => {
+              for (const [index, order] of orders.entries()) settle(order, results[index]!)
+            })
+          ),
+          Effect.onError(release(orders, flight))
         )
+      const run = flights.run<Outcomes>(
+        orders.map(placeKey),
+        (flight) => Effect.andThen(claim(orders), send(flight)),
+        (results) =>
+          new Map(results.flatMap((result, index) => {
+            const open = openQuestion(result)
+            return open === null ? [] : [[placeKey(orders[index]!), open] as const]
+          })),
+        () => orders.map(cut)
+      )
+      return Effect.map(
+        run,
+        (results) => orders.map(({ clientOrderId }, index): Placed => ({ clientOrderId, outcome: results[index]! }))
+      )
+    }
+
+    /** Never sent, so it counts nowhere. */
+    const notInForce = ({ clientOrderId }: PreparedOrder, error: ExchangeError.ExchangeError): Placed => ({
+      clientOrderId,
+      outcome: rejected({
+        code: error.reason._tag,
+        detail: error.message,
+        class: error.isTransient ? "retryable" : "item"
       })
+    })
+
+    const batchesOf = (orders: ReadonlyArray<PreparedOrder>): ReadonlyArray<ReadonlyArray<PreparedOrder>> => {
+      const groups = protocol.batchOfOneSymbol === true
+        ? Object.values(Arr.groupBy(orders, ({ instrument }) => instrument.symbol))
+        : [orders]
+      return groups.flatMap((group) => Arr.chunksOf(group, protocol.batchSize))
+    }
 
     const placeAll = Effect.fn("OrderEntry.placeAll")(function*(requests: NonEmptyReadonlyArray<OrderRequest>) {
       // All of them are checked before the first is sent.
       const prepared = yield* Effect.forEach(requests, prepare)
+      const repeated = prepared.find((order, index) =>
+        prepared.findIndex((other) => placeKey(other) === placeKey(order)) < index
+      )
+      if (repeated !== undefined) return yield* usedBefore(repeated.instrument.pair, repeated.clientOrderId)
       const isBatched = protocol.abilities.has("batch")
       const batches = isBatched ? batchesOf(prepared) : prepared.map((order) => [order])
       const placed = new Map<PreparedOrder, Placed>()
@@ -329,23 +532,7 @@ export const make = Effect.fnUntraced(
       return prepared.map((order) => placed.get(order)!)
     })
 
-    const batchesOf = (orders: ReadonlyArray<PreparedOrder>): ReadonlyArray<ReadonlyArray<PreparedOrder>> => {
-      const groups = protocol.batchOfOneSymbol === true
-        ? Object.values(Arr.groupBy(orders, ({ instrument }) => instrument.symbol))
-        : [orders]
-      return groups.flatMap((group) => Arr.chunksOf(group, protocol.batchSize))
-    }
-
-    const notInForce = ({ clientOrderId }: PreparedOrder, error: ExchangeError.ExchangeError): Placed => ({
-      clientOrderId,
-      outcome: outcome<Order>(
-        new Refusal({
-          code: error.reason._tag,
-          detail: error.message,
-          class: error.isTransient ? "retryable" : "item"
-        })
-      )
-    })
+    // -- cancelling and amending --
 
     const refOf = (ref: OrderRef): Effect.Effect<SymbolRef, ExchangeError.ExchangeError> =>
       Effect.map(
@@ -356,27 +543,88 @@ export const make = Effect.fnUntraced(
 
     const cancel = Effect.fn("OrderEntry.cancel")(function*(ref: OrderRef) {
       const target = yield* refOf(ref)
-      const evidence: Evidence<Order> = Effect.map(look(target), (order) => {
-        if (order === null || !isFinal(order.status)) return null
-        return order.status === "canceled" || order.status === "partiallyCanceled"
-          ? order
-          : new Refusal({ code: order.status, detail: "the order had ended before", class: "item" })
-      })
-      return yield* alone(keyOf(target), outcomeOf({ _tag: "Cancel", ref: target }, orderOf, evidence), openQuestion)
+      const evidence: Evidence<Order> = () =>
+        Effect.map(look(target), (order) => {
+          if (order === null || !isFinal(order.status)) return null
+          return order.status === "canceled" || order.status === "partiallyCanceled"
+            ? order
+            : new Refusal({ code: order.status, detail: "the order had ended before", class: "item" })
+        })
+      return yield* alone<Order>(
+        keyOf(target),
+        (flight) => outcomeOf({ _tag: "Cancel", ref: target }, flight, orderOf, evidence)
+      )
     })
+
+    /** Done when none is left of those that were open when it was first asked; orders that came later are others. */
+    const noneLeft = (symbol: string | null): Evidence<ReadonlyArray<Order>> => {
+      let before: ReadonlySet<string> | null = null
+      return () =>
+        calls.openOrders(symbol).pipe(
+          Effect.timeoutOrElse({
+            duration: Duration.millis(questionMillis),
+            orElse: () => Effect.fail(silent("the open orders", questionMillis))
+          }),
+          Effect.map((open) => {
+            before ??= new Set(open.map(({ orderId }) => orderId))
+            const known = before
+            return open.some(({ orderId }) => known.has(orderId)) ? null : []
+          })
+        )
+    }
 
     const cancelAll = Effect.fn("OrderEntry.cancelAll")(function*(pair?: TradingPair) {
       const symbol = pair === undefined ? null : (yield* options.instrument(pair)).symbol
-      const evidence: Evidence<ReadonlyArray<Order>> = Effect.map(
-        calls.openOrders(symbol),
-        (open) => open.length === 0 ? [] : null
-      )
-      return yield* outcomeOf<ReadonlyArray<Order>>(
-        { _tag: "CancelAll", symbol },
-        (reply) => reply._tag === "Orders" ? reply.orders : [],
-        evidence
+      return yield* flights.run<Outcome<ReadonlyArray<Order>>>(
+        [],
+        (flight) =>
+          outcomeOf<ReadonlyArray<Order>>(
+            { _tag: "CancelAll", symbol },
+            flight,
+            (reply) => reply._tag === "Orders" ? reply.orders : [],
+            noneLeft(symbol)
+          ),
+        () => new Map(),
+        cut
       )
     })
+
+    interface Change {
+      readonly price: Decimal.Decimal | null
+      readonly quantity: Decimal.Decimal | null
+    }
+
+    const changeOf = Effect.fnUntraced(function*(instrument: Instrument, before: Order, amendment: Amendment) {
+      const checked = <A>(result: Parameters<typeof Effect.fromResult<A, OrderPreparation.Refused>>[0]) =>
+        Effect.mapError(Effect.fromResult(result), invalid)
+      const change: Change = {
+        price: amendment.price === undefined
+          ? null
+          : yield* checked(OrderPreparation.priceOf(instrument, before.side, amendment.price)),
+        quantity: amendment.quantity === undefined
+          ? null
+          : yield* checked(OrderPreparation.amendedQuantity(instrument, amendment.quantity))
+      }
+      if (change.price !== null || change.quantity !== null) return change
+      return yield* invalid(
+        new ExchangeError.InvalidOrder({
+          symbol: instrument.pair,
+          field: "amendment",
+          detail: "names neither price nor quantity"
+        })
+      )
+    })
+
+    const amended = (target: SymbolRef, { price, quantity }: Change): Evidence<Order> => () =>
+      Effect.map(look(target), (order) => {
+        if (order === null) return null
+        const same = (wanted: Decimal.Decimal | null, has: Decimal.Decimal | null) =>
+          wanted === null || (has !== null && Decimal.equals(wanted, has))
+        if (same(price, order.price) && same(quantity, order.quantity)) return order
+        return isFinal(order.status)
+          ? new Refusal({ code: order.status, detail: "the order had ended before", class: "item" })
+          : null
+      })
 
     const amend = Effect.fn("OrderEntry.amend")(function*(ref: OrderRef, amendment: Amendment) {
       const instrument = yield* options.instrument(ref.pair)
@@ -386,47 +634,29 @@ export const make = Effect.fnUntraced(
         )
       }
       const target = yield* refOf(ref)
-      const before = yield* look(target)
-      if (before === null) return rejected({ code: "unknown-order", detail: "there is no such order", class: "item" })
-      const checked = <A>(result: Parameters<typeof Effect.fromResult<A, OrderPreparation.Refused>>[0]) =>
-        Effect.mapError(Effect.fromResult(result), invalid)
-      const price = amendment.price === undefined
-        ? null
-        : yield* checked(OrderPreparation.priceOf(instrument, before.side, amendment.price))
-      const quantity = amendment.quantity === undefined
-        ? null
-        : yield* checked(OrderPreparation.amendedQuantity(instrument, amendment.quantity))
-      if (price === null && quantity === null) {
-        return yield* invalid(
-          new ExchangeError.InvalidOrder({
-            symbol: ref.pair,
-            field: "amendment",
-            detail: "names neither price nor quantity"
-          })
-        )
-      }
-      const evidence: Evidence<Order> = Effect.map(look(target), (order) => {
-        if (order === null) return null
-        const same = (wanted: Decimal.Decimal | null, has: Decimal.Decimal | null) =>
-          wanted === null || (has !== null && Decimal.equals(wanted, has))
-        if (same(price, order.price) && same(quantity, order.quantity)) return order
-        return isFinal(order.status)
-          ? new Refusal({ code: order.status, detail: "the order had ended before", class: "item" })
-          : null
-      })
-      const command: Command = {
-        _tag: "Amend",
-        ref: target,
-        side: before.side,
-        price: price === null ? null : Decimal.toText(price),
-        quantity: quantity === null ? null : Decimal.toText(quantity)
-      }
-      return yield* alone(keyOf(target), outcomeOf(command, orderOf, evidence), openQuestion)
+      return yield* alone<Order>(
+        keyOf(target),
+        Effect.fnUntraced(function*(flight) {
+          const before = yield* look(target)
+          if (before === null) {
+            return rejected({ code: "unknown-order", detail: "there is no such order", class: "item" })
+          }
+          const change = yield* changeOf(instrument, before, amendment)
+          const command: Command = {
+            _tag: "Amend",
+            ref: target,
+            side: before.side,
+            price: change.price === null ? null : Decimal.toText(change.price),
+            quantity: change.quantity === null ? null : Decimal.toText(change.quantity)
+          }
+          return yield* outcomeOf(command, flight, orderOf, amended(target, change))
+        })
+      )
     })
 
     /** A command that may be sent again without harm, or that only reads. */
     const plain = (command: Command): Effect.Effect<Reply, ExchangeError.ExchangeError> =>
-      Effect.mapError(send(command), (failure) => {
+      Effect.mapError(send(command, { sent: false }, () => {}), (failure) => {
         if (failure instanceof Lost) return failure.cause
         if (!(failure instanceof Refusal)) return failure
         const { class: kind, code, detail } = failure.rejection
@@ -435,7 +665,7 @@ export const make = Effect.fnUntraced(
         )
       })
 
-    const needs = (ability: Parameters<typeof protocol.abilities.has>[0], what: string, pair?: TradingPair) =>
+    const needs = (ability: Ability, what: string, pair?: TradingPair) =>
       protocol.abilities.has(ability)
         ? Effect.void
         : Effect.fail(

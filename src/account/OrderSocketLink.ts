@@ -36,10 +36,14 @@ export interface OrderSocketLink {
   readonly isReady: Effect.Effect<boolean>
   /** Waits for a connection that is logged in, within `withinMs`; fails with the reason when there is none. */
   readonly awaitReady: (withinMs: number) => Effect.Effect<void, ExchangeError.ExchangeError>
-  /** Sends and waits for what became of it; an `ExchangeError` means that nothing was sent. */
+  /**
+   * Sends and waits for what became of it; an `ExchangeError` means that nothing was sent. `sending` is called right before
+   * it leaves: until then nothing can have reached the exchange.
+   */
   readonly ask: (
     command: Command,
-    withinMs: number
+    withinMs: number,
+    sending: () => void
   ) => Effect.Effect<Reply, Refusal | Lost | ExchangeError.ExchangeError>
 }
 
@@ -188,7 +192,7 @@ export const make = Effect.fnUntraced(
           Effect.timeoutOrElse({ duration: Duration.millis(withinMs), orElse: () => Effect.fail(notReady()) }),
           Effect.andThen(Effect.suspend(() => connection === null ? Effect.fail(notReady()) : Effect.void))
         ),
-      ask: (command, withinMs) =>
+      ask: (command, withinMs, sending) =>
         Effect.gen(function*() {
           const nowMillis = yield* options.now
           const { frame, id } = socket.request(command, stampAt(nowMillis))
@@ -196,6 +200,7 @@ export const make = Effect.fnUntraced(
           if (open === null) return yield* notReady()
           const answer = Deferred.makeUnsafe<Reply, Refusal | Lost>()
           pending.set(id, answer)
+          sending()
           return yield* Effect.mapError(open.write(frame), (error) => new Lost(error)).pipe(
             Effect.andThen(Deferred.await(answer)),
             Effect.timeoutOrElse({

@@ -1,14 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/AccountAdapter.ts"
-import type { Order } from "../../src/domain/Account.ts"
+import type { Fill, Order } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { Ability, OrderEntry } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
+import { fill } from "./Bank.ts"
 
 const pair = "BTC/USDT"
 
@@ -76,7 +77,12 @@ const protocol: OrderProtocol = {
 
 type Script = (command: Command, call: number) => Effect.Effect<Reply, ExchangeError.ExchangeError>
 
-const start = (script: Script, overrides: Partial<OrderProtocol> = {}) =>
+const start = (
+  script: Script,
+  overrides: Partial<OrderProtocol> = {},
+  fills: ReadonlyArray<Fill> = [],
+  open: () => ReadonlyArray<Order> = () => []
+) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
     const calls = {
@@ -84,9 +90,10 @@ const start = (script: Script, overrides: Partial<OrderProtocol> = {}) =>
         commands.push(command)
         return script(command, commands.length)
       },
-      openOrders: () => Effect.succeed([])
+      openOrders: () => Effect.sync(open),
+      fills: () => Effect.succeed(fills)
     } as unknown as AccountCalls
-    const counts: OrderDesk.DeskCounts = { sent: 0, accepted: 0, rejected: 0, unknown: 0, resolved: 0 }
+    const counts = OrderDesk.noCounts()
     const desk = yield* OrderDesk.make({
       exchange: "toy",
       protocol: { ...protocol, ...overrides },
@@ -131,7 +138,7 @@ describe("OrderDesk", () => {
       assert.strictEqual(outcome._tag, "Accepted")
       const refused = yield* place(desk, "b")
       assert.deepStrictEqual(refused.outcome, { _tag: "Rejected", reason: { code: "X", detail: "no", class: "item" } })
-      assert.deepStrictEqual(counts, { sent: 2, accepted: 1, rejected: 1, unknown: 0, resolved: 0 })
+      assert.deepStrictEqual(counts, { ...OrderDesk.noCounts(), sent: 2, accepted: 1, rejected: 1 })
     }))
 
   for (
@@ -200,21 +207,188 @@ describe("OrderDesk", () => {
       }
     }))
 
-  it.effect("too many requests: nothing is in force, and everybody waits as long as the exchange asks", () =>
+  it.effect("too many requests: sent again once the exchange allows it, and everybody waits as long as it asks", () =>
     Effect.gen(function*() {
-      const { commands, desk } = yield* start((_, call) =>
+      const { commands, counts, desk } = yield* start((_, call) =>
         call === 1
           ? Effect.fail(failed(429, "rateLimit", 1_500))
           : Effect.succeed({ _tag: "Order", order: orderOf("b") })
       )
-      const error = yield* Effect.flip(place(desk))
-      assert.strictEqual(error.reason._tag, "RequestFailed")
-      const fiber = yield* Effect.forkChild(place(desk, "b"), { startImmediately: true })
+      const first = yield* Effect.forkChild(place(desk), { startImmediately: true })
+      const second = yield* Effect.forkChild(place(desk, "b"), { startImmediately: true })
       yield* TestClock.adjust(1_499)
       assert.lengthOf(commands, 1)
       yield* TestClock.adjust(1)
-      assert.strictEqual((yield* Fiber.join(fiber)).outcome._tag, "Accepted")
+      assert.strictEqual((yield* Fiber.join(first)).outcome._tag, "Accepted")
+      assert.strictEqual((yield* Fiber.join(second)).outcome._tag, "Accepted")
+      assert.deepStrictEqual(counts, { ...OrderDesk.noCounts(), sent: 2, accepted: 2, throttled: 1 })
     }))
+
+  it.effect("too many requests for longer than a command may wait: nothing is in force, and the error says so", () =>
+    Effect.gen(function*() {
+      const { counts, desk } = yield* start(() => Effect.fail(failed(429, "rateLimit", 60_000)))
+      const error = yield* Effect.flip(place(desk))
+      assert.strictEqual(error.reason._tag, "RateLimited")
+      assert.deepStrictEqual(counts, { ...OrderDesk.noCounts(), throttled: 1 })
+    }))
+
+  it.effect("interrupted before it leaves: taken back, and its id is free", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(
+        () => Effect.succeed({ _tag: "Order", order: orderOf("a") }),
+        { uses: () => [{ budget: "orders", tokens: 1, limit: 1, window: "1 second" }] }
+      )
+      yield* place(desk, "first")
+      const waiting = yield* Effect.forkChild(place(desk), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(commands, 1)
+      assert.strictEqual((yield* place(desk)).outcome._tag, "Accepted")
+    }))
+
+  it.effect("interrupted on its way: seen through to its outcome, and nothing else leaves for it until then", () =>
+    Effect.gen(function*() {
+      const { commands, counts, desk } = yield* start(({ _tag }) =>
+        _tag === "Place"
+          ? Effect.never
+          : Effect.succeed({ _tag: "Order", order: orderOf("a", _tag === "Cancel" ? { status: "canceled" } : {}) })
+      )
+      const placing = yield* Effect.forkChild(place(desk), { startImmediately: true })
+      yield* Fiber.interrupt(placing)
+      const cancelling = yield* Effect.forkChild(desk.cancel({ pair, clientOrderId: "a" }), { startImmediately: true })
+      assert.deepStrictEqual(tags(commands), ["Place"])
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+      assert.deepStrictEqual(tags(commands), ["Place", "Get", "Cancel"])
+      assert.deepStrictEqual(counts, { sent: 2, accepted: 2, rejected: 0, unknown: 1, resolved: 1, throttled: 0 })
+    }))
+
+  it.effect("an id of ours is used once, unless the exchange has refused it", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start((_, call) =>
+        call === 1 ? Effect.fail(failed(400, "item")) : Effect.succeed({ _tag: "Order", order: orderOf("a") })
+      )
+      assert.strictEqual((yield* place(desk)).outcome._tag, "Rejected")
+      assert.strictEqual((yield* place(desk)).outcome._tag, "Accepted")
+      assert.include((yield* Effect.flip(place(desk))).message, "was used before")
+      assert.lengthOf(commands, 2)
+    }))
+
+  it.effect("what the exchange no longer finds by our id is found among the fills", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(
+        (command) => {
+          if (command._tag !== "Get") return Effect.fail(failed(503, "unavailable"))
+          return Effect.succeed(
+            "orderId" in command.ref
+              ? { _tag: "Order", order: orderOf("a", { status: "filled" }) }
+              : { _tag: "Nothing" }
+          )
+        },
+        {},
+        [fill(1, 0, { clientOrderId: "a", orderId: "id-a" })]
+      )
+      const { outcome } = yield* place(desk)
+      const resolved = yield* advance(outcome._tag === "Unknown" ? outcome.resolved : Effect.die("known"), "5 seconds")
+      assert.strictEqual(resolved._tag === "Accepted" ? resolved.value.status : "", "filled")
+    }))
+
+  it.effect("the end of the Layer leaves nobody waiting: what had left is unknown, and says so", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { desk } = yield* Scope.provide(start(() => Effect.never), scope)
+      const placing = yield* Effect.forkChild(place(desk), { startImmediately: true })
+      yield* Scope.close(scope, Exit.void)
+      const { outcome } = yield* Fiber.join(placing)
+      assert.strictEqual(outcome._tag, "Unknown")
+      if (outcome._tag !== "Unknown") return
+      assert.strictEqual((yield* Effect.flip(outcome.resolved)).reason._tag, "Closed")
+      assert.strictEqual((yield* Effect.flip(place(desk, "b"))).reason._tag, "Closed")
+    }))
+
+  it.effect("cancelling all, lost: done when none of those that were open is left", () =>
+    Effect.gen(function*() {
+      let open: ReadonlyArray<Order> = [orderOf("a"), orderOf("b")]
+      const { desk } = yield* start(() => Effect.fail(failed(502, "unavailable")), {}, [], () => open)
+      const outcome = yield* desk.cancelAll(pair)
+      assert.strictEqual(outcome._tag, "Unknown")
+      if (outcome._tag !== "Unknown") return
+      const resolving = yield* Effect.forkChild(outcome.resolved, { startImmediately: true })
+      yield* TestClock.adjust("500 millis")
+      assert.isUndefined(resolving.pollUnsafe())
+      open = [orderOf("c")]
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(resolving))._tag, "Accepted")
+    }))
+
+  describe("a batch", () => {
+    const both = [
+      { pair, side: "buy", quantity: "1", price: "100", clientOrderId: "a" },
+      { pair, side: "buy", quantity: "1", price: "101", clientOrderId: "b" },
+      { pair, side: "buy", quantity: "1", price: "102", clientOrderId: "c" }
+    ] as const
+    const batches = { abilities: new Set(["batch"] as const), batchSize: 2 }
+
+    it.effect("goes in parts, and each order has its own outcome", () =>
+      Effect.gen(function*() {
+        const { commands, counts, desk } = yield* start((command) =>
+          command._tag === "PlaceAll" && command.orders.length === 2
+            ? Effect.succeed({
+              _tag: "Placed",
+              results: [orderOf("a"), { code: "X", detail: "no", class: "item" }]
+            })
+            : Effect.succeed({ _tag: "Placed", results: [orderOf("c")] }), batches)
+        const placed = yield* desk.placeAll(both)
+        assert.deepStrictEqual(
+          placed.map(({ clientOrderId, outcome }) =>
+            `${clientOrderId} ${outcome._tag}`
+          ),
+          ["a Accepted", "b Rejected", "c Accepted"]
+        )
+        assert.deepStrictEqual(tags(commands), ["PlaceAll", "PlaceAll"])
+        assert.deepStrictEqual([counts.sent, counts.accepted, counts.rejected], [3, 2, 1])
+      }))
+
+    it.effect("whose answer was lost is asked for order by order, and each is closed to others until then", () =>
+      Effect.gen(function*() {
+        let known = false
+        const { commands, counts, desk } = yield* start((command) => {
+          if (command._tag === "PlaceAll") return Effect.fail(failed(503, "unavailable"))
+          if (command._tag === "Cancel") {
+            return Effect.succeed({ _tag: "Order", order: orderOf("a", { status: "canceled" }) })
+          }
+          const isKnown = known && command._tag === "Get" && "clientOrderId" in command.ref &&
+            command.ref.clientOrderId === "a"
+          return Effect.succeed(isKnown ? { _tag: "Order", order: orderOf("a") } : { _tag: "Nothing" })
+        }, batches)
+        const placed = yield* desk.placeAll([both[0], both[1]])
+        assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), ["Unknown", "Unknown"])
+        const cancelling = yield* Effect.forkChild(desk.cancel({ pair, clientOrderId: "a" }), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust("1 second")
+        assert.notInclude(tags(commands), "Cancel")
+        known = true
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(counts, { sent: 3, accepted: 2, rejected: 1, unknown: 2, resolved: 2, throttled: 0 })
+      }))
+
+    it.effect("with an id twice is not sent; what comes behind what was sent and cannot leave is refused", () =>
+      Effect.gen(function*() {
+        const { commands, desk } = yield* start(
+          () => Effect.succeed({ _tag: "Placed", results: [orderOf("a"), orderOf("b")] }),
+          { ...batches, uses: ({ _tag }) => [{ budget: _tag, tokens: 1, limit: 1, window: "1 hour" }] }
+        )
+        assert.include((yield* Effect.flip(desk.placeAll([both[0], both[0]]))).message, "used before")
+        assert.lengthOf(commands, 0)
+        const placed = yield* desk.placeAll(both)
+        assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), ["Accepted", "Accepted", "Rejected"])
+        const last = placed[2]!.outcome
+        assert.strictEqual(last._tag === "Rejected" ? last.reason.code : "", "RateLimited")
+      }))
+  })
 
   it.effect("what cannot be placed is refused with the field that is wrong, and nothing is sent", () =>
     Effect.gen(function*() {
@@ -275,7 +449,7 @@ describe("OrderDesk", () => {
     it.effect(`orders behind those that were sent are told as not in force (${abilities.join("") || "one by one"})`, () =>
       Effect.gen(function*() {
         const script: Script = (command, call) => {
-          if (call === 2) return Effect.fail(failed(429, "rateLimit", 1))
+          if (call === 2) return Effect.fail(failed(401, "auth"))
           return command._tag === "PlaceAll"
             ? Effect.succeed({ _tag: "Placed", results: [orderOf("x")] })
             : Effect.succeed({ _tag: "Order", order: orderOf("x") })
@@ -287,7 +461,7 @@ describe("OrderDesk", () => {
         assert.deepStrictEqual(placed.map(({ outcome }) => outcome._tag), ["Accepted", "Rejected", "Accepted"])
         const { outcome } = placed[1]!
         assert(outcome._tag === "Rejected")
-        assert.deepInclude(outcome.reason, { code: "RequestFailed", class: "retryable" })
+        assert.deepInclude(outcome.reason, { code: "RequestFailed", class: "item" })
       }))
   }
 })

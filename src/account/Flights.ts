@@ -1,0 +1,103 @@
+/**
+ * Commands under way. One for an order at a time, an open question about it included; and one that has left is seen through
+ * to its outcome, whoever still waits for it.
+ */
+import { Deferred, Effect, Exit, Fiber, FiberSet, Semaphore } from "effect"
+import type { Scope } from "effect"
+import type { ExchangeError } from "../ExchangeError.ts"
+
+/** A command: `sent` from the moment when it may have reached the exchange. */
+export interface Flight {
+  sent: boolean
+}
+
+interface Gate {
+  readonly semaphore: Semaphore.Semaphore
+  holders: number
+}
+
+export interface Flights {
+  /**
+   * Runs with these orders to itself. Interrupting the caller before the command has left takes it back; afterwards the
+   * flight goes on without the caller. `open`: questions that keep an order closed to others until they are answered.
+   * `cut`: the result of a flight that the end of the scope has cut short.
+   */
+  readonly run: <A>(
+    keys: ReadonlyArray<string>,
+    command: (flight: Flight) => Effect.Effect<A, ExchangeError>,
+    open: (result: A) => ReadonlyMap<string, Effect.Effect<unknown, unknown>>,
+    cut: () => A
+  ) => Effect.Effect<A, ExchangeError>
+  /** Runs beside everything, to its end or that of the scope. */
+  readonly fork: <A>(effect: Effect.Effect<A, never>) => Fiber.Fiber<A>
+  /** Orders that somebody has to himself. */
+  readonly busy: () => number
+}
+
+export const make = Effect.fnUntraced(
+  function*(closed: ExchangeError): Effect.fn.Return<Flights, never, Scope.Scope> {
+    const gates = new Map<string, Gate>()
+    const fork = yield* FiberSet.makeRuntime<never>()
+    let isClosed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isClosed = true
+      })
+    )
+
+    const part = (key: string, gate: Gate): void => {
+      if (--gate.holders === 0) gates.delete(key)
+    }
+
+    /** Waits for the order; returns how to leave it. */
+    const enter = (key: string): Effect.Effect<Effect.Effect<void>> =>
+      Effect.suspend(() => {
+        const gate = gates.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
+        gates.set(key, gate)
+        gate.holders++
+        const leave = Effect.suspend(() => {
+          part(key, gate)
+          return Effect.asVoid(gate.semaphore.release(1))
+        })
+        return Effect.as(gate.semaphore.take(1), leave).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => part(key, gate)))
+        )
+      })
+
+    const all = (leaves: ReadonlyMap<string, Effect.Effect<void>>): Effect.Effect<void> =>
+      Effect.forEach(leaves.values(), (leave) => leave, { discard: true })
+
+    const run: Flights["run"] = (keys, command, open, cut) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          if (isClosed) return yield* closed
+          type A = ReturnType<typeof cut>
+          const leaves = new Map<string, Effect.Effect<void>>()
+          // In one order for everybody, so that two batches cannot wait for each other.
+          for (const key of keys.toSorted()) {
+            const leave = yield* restore(enter(key)).pipe(Effect.onInterrupt(() => all(leaves)))
+            leaves.set(key, leave)
+          }
+          const flight: Flight = { sent: false }
+          const result = Deferred.makeUnsafe<A, ExchangeError>()
+          const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
+            Effect.suspend(() => {
+              const cutShort = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
+              Deferred.doneUnsafe(result, cutShort ? (flight.sent ? Exit.succeed(cut()) : Exit.fail(closed)) : exit)
+              const questions = Exit.isSuccess(exit) ? open(exit.value) : new Map<string, never>()
+              return Effect.forEach(leaves, ([key, leave]) => {
+                const question = questions.get(key)
+                if (question === undefined) return leave
+                return Effect.sync(() => fork(Effect.ensuring(Effect.exit(question), leave)))
+              }, { discard: true })
+            })
+          const fiber = fork(Effect.exit(Effect.onExit(command(flight), land)))
+          return yield* restore(Deferred.await(result)).pipe(
+            Effect.onInterrupt(() => flight.sent ? Effect.void : Fiber.interrupt(fiber))
+          )
+        })
+      )
+
+    return { run, fork, busy: () => gates.size }
+  }
+)
