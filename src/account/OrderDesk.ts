@@ -395,11 +395,12 @@ export const make = Effect.fnUntraced(
       })
 
     /** An error says that nothing is in force; what was cut short on its way may be. */
-    const release = (orders: ReadonlyArray<PreparedOrder>, flight: Flight) => (cause: Cause.Cause<ExchangeError.ExchangeError>) =>
-      Effect.sync(() => {
-        if (flight.sent && Cause.hasInterrupts(cause)) return
-        for (const order of orders) used.delete(placeKey(order))
-      })
+    const release =
+      (orders: ReadonlyArray<PreparedOrder>, flight: Flight) => (cause: Cause.Cause<ExchangeError.ExchangeError>) =>
+        Effect.sync(() => {
+          if (flight.sent && Cause.hasInterrupts(cause)) return
+          for (const order of orders) used.delete(placeKey(order))
+        })
 
     const settle = (order: PreparedOrder, result: Outcome<Order>): void => {
       const { clientOrderId, instrument: { symbol } } = order
