@@ -79,6 +79,8 @@ export interface Held {
   reserved: Amount
   waiting: boolean
   finish: WorldFinish | null
+  /** Oldest first. */
+  readonly fills: Array<WorldFill>
 }
 
 /** Fills and finished orders that stay readable. */
@@ -136,7 +138,7 @@ export class SimulatedAccount implements WorldAccount {
       .map(view).reverse()
 
   readonly fills: WorldAccount["fills"] = ({ orderId, pair, since }) =>
-    this.#fills.filter((fill) =>
+    this.#fillsOf(orderId).filter((fill) =>
       (pair === undefined || fill.pair === pair) && (orderId === undefined || fill.orderId === orderId)
       && (since === undefined || fill.time >= since)
     )
@@ -284,6 +286,7 @@ export class SimulatedAccount implements WorldAccount {
       time
     }
     this.#fills.push(fill)
+    held.fills.push(fill)
     const isDone = isFilled(held)
     if (isDone) held.finish = "filled"
     this.#tell({ _tag: "Fill", fill, order: view(held) })
@@ -364,6 +367,11 @@ export class SimulatedAccount implements WorldAccount {
 
   // ---- inside ----
 
+  /** All of an account are many; those of an order that is still remembered are few. */
+  #fillsOf(orderId: number | undefined): ReadonlyArray<WorldFill> {
+    return (orderId === undefined ? undefined : this.#orders.get(orderId)?.fills) ?? this.#fills
+  }
+
   #make(request: WorldPlace, market: AccountMarket): Held | WorldRefusal {
     const price = request.price === null ? null : positive(request.price)
     const limit = price === null ? null : unitsOf(price, market.priceDecimals)
@@ -397,7 +405,8 @@ export class SimulatedAccount implements WorldAccount {
       reservedAsset: market.contractSize === null && !isBuy ? market.base : market.quote,
       reserved: Decimal.zero,
       waiting: request.trigger !== null,
-      finish: null
+      finish: null,
+      fills: []
     }
   }
 
