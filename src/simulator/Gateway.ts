@@ -1,6 +1,6 @@
 /**
- * What stands at which address, whatever the transport: every exchange under `/<exchange id>`, with its own paths below,
- * and the simulator's own endpoints under `/_simulator`.
+ * What stands at which address, whatever the transport: every exchange under `/<exchange id>`, with its own paths below
+ * (and one that is alone at those paths themselves), and the simulator's own endpoints under `/_simulator`.
  */
 import { Effect, Schema } from "effect"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
@@ -64,11 +64,16 @@ export const urlsOf = (
     ])
   )
 
-/** The exchange with this id in front of the path, and what stands behind it. */
+/**
+ * The exchange with this id in front of the path, and what stands behind it. One that is alone needs no id: there are
+ * clients that sign the whole path.
+ */
 const exchangeAt = (engine: Engine, path: string): readonly [SimulatedExchange, string] | null => {
   const [, id = "", rest = ""] = /^\/([^/]+)(.*)$/su.exec(path) ?? []
   const exchange = engine.exchanges.get(id)
-  return exchange === undefined ? null : [exchange, rest]
+  if (exchange !== undefined) return [exchange, rest]
+  const [alone, another] = engine.exchanges.values()
+  return alone === undefined || another !== undefined ? null : [alone, path]
 }
 
 /** The exchange whose WebSocket has this path. */

@@ -15,6 +15,12 @@ import type { SimulatorService, SimulatorUrls } from "../../src/simulator/Simula
 export type { CcxtGate, CcxtMexc }
 export type Ccxt = CcxtGate | CcxtMexc
 
+/** Of an account, as ccxt and gateio-api take them. */
+export interface Keys {
+  readonly apiKey: string
+  readonly secret: string
+}
+
 /** A peer that no longer answers keeps `close` waiting for half a minute. */
 const patience = 250
 
@@ -34,10 +40,12 @@ const open = <E extends Ccxt>(make: () => Promise<E>): Effect.Effect<E, never, S
  */
 export const ccxtMexc = (
   { rest, ws }: SimulatorUrls,
-  options: object = {}
+  options: object = {},
+  keys: Partial<Keys> = {}
 ): Effect.Effect<CcxtMexc, never, Scope.Scope> =>
   open(async () => {
-    const exchange = new CcxtMexc({ urls: { api: { spot: { public: rest }, ws: { spot: ws } } }, options })
+    const api = { spot: { public: rest, private: rest }, ws: { spot: ws } }
+    const exchange = new CcxtMexc({ urls: { api }, options, ...keys })
     // What its message asks for when an address begins with ws://.
     await exchange.loadHttpProxyAgent()
     exchange.setMarkets(await exchange.fetchSpotMarkets())

@@ -282,6 +282,21 @@ describe("accounts in a running simulator", () => {
       assert.deepStrictEqual(simulator.accounts("nobody"), [])
     }).pipe(Effect.provide(manual())))
 
+  it.effect("an exchange that is alone is found without its id too: there are clients that sign the path", () => {
+    const status = (dialects: ReadonlyArray<ExchangeDialect>) =>
+      Effect.gen(function*() {
+        const { urls } = yield* Simulator.Simulator
+        const { ws, rest } = urls["toy"]!
+        const response = yield* HttpClient.get(`${rest.replace("/toy", "")}/pairs`)
+        const client = yield* Effect.result(connect(ws.replace("/toy", "")))
+        return [response.status, client._tag]
+      }).pipe(Effect.provide(manual({ dialects, accounts: {} })))
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(yield* status([toy]), [200, "Success"])
+      assert.deepStrictEqual(yield* status([toy, toySwap]), [404, "Failure"])
+    })
+  })
+
   it.effect("refuses accounts that cannot be, and says nothing of keys", () =>
     Effect.gen(function*() {
       const made = (accounts: SimulatorOptions["accounts"]) =>
