@@ -1012,7 +1012,7 @@ describe("Gate dialect: requests", () => {
       message: "Unknown channel spot.nope"
     }],
     ["a missing channel", { event: "subscribe", payload: ["BTC_USDT"] }, { code: 2, message: "Unknown channel " }],
-    ["an unknown event", { channel: "spot.trades", event: "api", payload: ["BTC_USDT"] }, {
+    ["an unknown event", { channel: "spot.trades", event: "watch", payload: ["BTC_USDT"] }, {
       code: 2,
       message: "Invalid argument provided"
     }],

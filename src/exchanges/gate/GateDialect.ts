@@ -1,5 +1,5 @@
 /**
- * Gate spot and USDT futures (API v4), the server's half: JSON pushes, acks and the public REST calls, read from Gate's
+ * Gate spot and USDT futures (API v4), the server's half: JSON pushes, acks and REST calls, public and signed, read from Gate's
  * "Spot WebSocket v4" (2026-07-25), "Futures WebSocket v4" (2026-08-20) and "API v4" documents, captured frames, and
  * published measurements of September 2026 (Gate's futures socket, and Gate US for spot). What none of them settles is
  * marked "unconfirmed". Streams and calls of a product are in its own file; every other channel is answered as an unknown
@@ -16,11 +16,15 @@ import type {
   World
 } from "../../ExchangeDialect.ts"
 import { jsonObject, perWorld, textList, watchdog } from "../../ExchangeDialect.ts"
+import { isFailure, subscriptionSession } from "./GateAccountDialect.ts"
+import { makeApi } from "./GateApiDialect.ts"
 import { futuresChannels, futuresRoutes } from "./GateFuturesDialect.ts"
 import { onHttp } from "./GateRestDialect.ts"
+import { signedHttp } from "./GateSignedDialect.ts"
+import { spotApiMethods, spotPrivateChannels, spotSignedRoutes } from "./GateSpotAccountDialect.ts"
 import { spotChannels, spotRoutes } from "./GateSpotDialect.ts"
 import { data, invalidArgument, marketsOf, pushOf, stamp } from "./GateStreamsDialect.ts"
-import type { Channel, Refusal, Stream } from "./GateStreamsDialect.ts"
+import type { Channel, PrivateChannel, Refusal, Stream } from "./GateStreamsDialect.ts"
 
 const isRefusal = (result: ReadonlyArray<Stream> | Refusal): result is Refusal => "code" in result
 
@@ -30,6 +34,7 @@ interface Request {
   readonly channel: string
   readonly event: string
   readonly payload: unknown
+  readonly auth: unknown
 }
 
 const textOf = (value: unknown): string => typeof value === "string" ? value : ""
@@ -39,7 +44,8 @@ const requestOf = (body: Readonly<Record<string, unknown>>): Request => ({
   id: typeof body["id"] === "number" && Number.isSafeInteger(body["id"]) ? body["id"] : undefined,
   channel: textOf(body["channel"]),
   event: textOf(body["event"]),
-  payload: body["payload"]
+  payload: body["payload"],
+  auth: body["auth"]
 })
 
 /** Documented: `time` is in s and at most 60 s off. Enforced with the limits; the refusal's text is unconfirmed. */
@@ -66,17 +72,27 @@ const idleMillis = 30_500
 interface Product {
   readonly prefix: "spot" | "futures"
   readonly channels: ReadonlyMap<string, Channel>
+  /** Channels of an account, subscribed with a signature. */
+  readonly privates: ReadonlyMap<string, PrivateChannel>
+  readonly api: ReturnType<typeof makeApi>
   /** Answers repeat their trace id in this key (captured on spot only). */
   readonly requestId: boolean
 }
 
 const connect = (product: Product) => (world: World, peer: Peer, options: DialectOptions): DialectConnection => {
-  const { channels, prefix } = product
+  const { channels, prefix, privates } = product
   const outlet = { world, send: peer.send, decimal: peer.headers["x-gate-size-decimal"] === "1" }
   const limited = options.limits === "real"
   const markets = marketsOf(world)
   const streams = new Map<string, () => void>()
   const connectionId = hex(`connection ${++connections(world).opened}`, 16)
+  const api = product.api({
+    world,
+    peer,
+    limited,
+    connectionId,
+    trace: () => hex(`${connectionId} ${++answers}`, 32)
+  })
   let closed = false
   let heard = world.now()
   let answers = 0
@@ -163,16 +179,32 @@ const connect = (product: Product) => (world: World, peer: Peer, options: Dialec
   }
 
   const refusalFor = (request: Request): Refusal | null => {
-    if (!channels.has(request.channel)) return { code: 2, message: `Unknown channel ${request.channel}` }
+    if (!channels.has(request.channel) && !privates.has(request.channel)) {
+      return { code: 2, message: `Unknown channel ${request.channel}` }
+    }
     if (request.event !== "subscribe" && request.event !== "unsubscribe") return invalidArgument
     if (limited && !isOnTime(request.time, world.now())) return invalidArgument
-    return textList(request.payload) === null ? { code: 1, message: "Invalid request body format" } : null
+    const needsPayload = channels.has(request.channel)
+    return needsPayload && textList(request.payload) === null
+      ? { code: 1, message: "Invalid request body format" }
+      : null
+  }
+
+  /** The message of a refused key is JSON in itself, with a line's end. */
+  const wantedOf = (request: Request): ReadonlyArray<Stream> | Refusal => {
+    const channel = privates.get(request.channel)
+    if (channel === undefined) return channels.get(request.channel)!(textList(request.payload)!, markets)
+    const session = subscriptionSession(world, peer.address, request)
+    if (!isFailure(session)) return channel(textList(request.payload), markets, session)
+    const { label, message } = session
+    return { code: 4, message: `${JSON.stringify({ label, message })}\n` }
   }
 
   const answer = (request: Request): void => {
+    if (request.event === "api") return api(request.channel, request.payload)
     const refusal = refusalFor(request)
     if (refusal !== null) return reply(request, refusal, reject)
-    const wanted = channels.get(request.channel)!(textList(request.payload)!, markets)
+    const wanted = wantedOf(request)
     if (isRefusal(wanted)) return reply(request, wanted, reject)
     if (request.event === "unsubscribe") return unsubscribe(request, wanted)
     const clash = conflict(request.channel, wanted)
@@ -192,7 +224,7 @@ const connect = (product: Product) => (world: World, peer: Peer, options: Dialec
       heard = world.now()
       const body = jsonObject(frame)
       if (body === null) {
-        const nothing: Request = { time: undefined, id: undefined, channel: "", event: "", payload: undefined }
+        const nothing = requestOf({})
         return reply(nothing, { code: 1, message: "request message need json scheme" }, error)
       }
       if (body["channel"] === `${prefix}.ping`) return sendPong()
@@ -209,6 +241,11 @@ const connect = (product: Product) => (world: World, peer: Peer, options: Dialec
   }
 }
 
+/** Signed calls first: the others are public. */
+const http =
+  (signed: ReturnType<typeof signedHttp>, open: ExchangeDialect["onHttp"]): ExchangeDialect["onHttp"] =>
+  (request, world, options) => signed(request, world, options) ?? open(request, world, options)
+
 /** Gate spot, as its server behaves. */
 export const gateSpotDialect: ExchangeDialect = {
   id: "gate-spot",
@@ -216,8 +253,21 @@ export const gateSpotDialect: ExchangeDialect = {
   fees: { maker: "0.002", taker: "0.002" },
   websocketPath: "/ws/v4/",
   restPath: "/api/v4",
-  connect: connect({ prefix: "spot", channels: spotChannels, requestId: true }),
-  onHttp: onHttp("/spot/", spotRoutes)
+  connect: connect({
+    prefix: "spot",
+    channels: spotChannels,
+    privates: spotPrivateChannels,
+    api: makeApi({
+      prefix: "spot",
+      methods: spotApiMethods,
+      // Documented: placing, batches and amending together, 10 requests a second.
+      tradesPerSecond: 10,
+      limitCode: 211,
+      saysNoAck: false
+    }),
+    requestId: true
+  }),
+  onHttp: http(signedHttp(spotSignedRoutes, { trade: 10, byMarket: true }), onHttp("/spot/", spotRoutes))
 }
 
 /** Gate USDT futures, as its server behaves. */
@@ -227,6 +277,12 @@ export const gateFuturesDialect: ExchangeDialect = {
   fees: { maker: "-0.0001", taker: "0.00075" },
   websocketPath: "/v4/ws/usdt",
   restPath: "/api/v4",
-  connect: connect({ prefix: "futures", channels: futuresChannels, requestId: false }),
+  connect: connect({
+    prefix: "futures",
+    channels: futuresChannels,
+    privates: new Map(),
+    api: makeApi({ prefix: "futures", methods: new Map(), tradesPerSecond: 100, limitCode: 311, saysNoAck: true }),
+    requestId: false
+  }),
   onHttp: onHttp("/futures/", futuresRoutes)
 }

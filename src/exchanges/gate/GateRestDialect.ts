@@ -119,7 +119,7 @@ const budgets = perWorld(() => quotas(requestsPerWindow, 10_000))
 const unlimited: Quota = { allowed: true, remaining: requestsPerWindow, resetAt: 0 }
 
 /** Seconds; the present while the limit is not exceeded. Gate sends no `Retry-After`. */
-const headersOf = (quota: Quota, now: number, limit: number): Readonly<Record<string, string>> => ({
+export const headersOf = (quota: Quota, now: number, limit: number): Readonly<Record<string, string>> => ({
   "X-Gate-RateLimit-Requests-Remain": String(Math.min(quota.remaining, limit)),
   "X-Gate-RateLimit-Limit": String(limit),
   "X-Gate-RateLimit-Reset-Timestamp": String(Math.floor((quota.allowed ? now : quota.resetAt) / 1_000)),

@@ -3,6 +3,7 @@
  * them in little more than their results. Topics are `channel|item`, and `channel|a|b` where the payload says more than a
  * name, as in `spot.order_book_update|BTC_USDT|100ms`.
  */
+import type { WorldAccount, WorldKey } from "../../AccountWorld.ts"
 import type { KlinePrice } from "../../domain/Market.ts"
 import type {
   About,
@@ -15,6 +16,12 @@ import type {
   WorldStatistics
 } from "../../ExchangeDialect.ts"
 import { marketsBy, trimmed } from "../../ExchangeDialect.ts"
+
+/** Whose stream it is, once a key has been checked. */
+export interface Session {
+  readonly key: WorldKey
+  readonly account: WorldAccount
+}
 
 export const nameOf = (market: WorldMarket): string => `${market.base}_${market.quote}`
 
@@ -82,9 +89,9 @@ export interface Opened {
   readonly rule?: "around" | "sometimes" | "after" | undefined
 }
 
-/** Documented codes: 1 malformed, 2 invalid argument, 3 server side. */
+/** Documented codes: 1 malformed, 2 invalid argument, 3 server side, 4 authentication. */
 export interface Refusal {
-  readonly code: 1 | 2 | 3
+  readonly code: 1 | 2 | 3 | 4
   readonly message: string
 }
 
@@ -92,6 +99,13 @@ export type Markets = ReadonlyMap<string, WorldMarket>
 
 /** What a payload asks for; a list with one bad item fails as a whole. */
 export type Channel = (payload: ReadonlyArray<string>, markets: Markets) => ReadonlyArray<Stream> | Refusal
+
+/** What a payload asks for of an account; some channels have none. */
+export type PrivateChannel = (
+  payload: ReadonlyArray<string> | null,
+  markets: Markets,
+  session: Session
+) => ReadonlyArray<Stream> | Refusal
 
 export const invalidArgument: Refusal = { code: 2, message: "Invalid argument provided" }
 
