@@ -7,6 +7,7 @@ import type { PublicTag } from "../domain/Channel.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import { isTradingPair } from "../domain/Instrument.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
+import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import * as Exchanges from "../Exchanges.ts"
 
 /** Reads a flag's text; the failure says what would be right. */
@@ -76,6 +77,16 @@ export const channelNames: Readonly<Record<PublicTag, string>> = {
   ContractStats: "contract-stats"
 }
 
+/** Channels of an account, which know no pairs. */
+export const privateChannelNames: Readonly<Record<PrivateTag, string>> = {
+  Orders: "orders",
+  Fills: "fills",
+  Balances: "balances",
+  Positions: "positions",
+  AutoDeleverages: "auto-deleverages",
+  PositionCloses: "position-closes"
+}
+
 const squashed = (name: string): string => name.toLowerCase().replaceAll(/[-_]/gu, "")
 
 const channels: ReadonlyMap<string, PublicTag> = new Map(
@@ -89,6 +100,20 @@ const readChannel = (text: string): Result.Result<PublicTag, string> =>
   )
 
 export const readChannels = (text: string): Items<PublicTag> => readList(text, readChannel)
+
+const privateChannels: ReadonlyMap<string, PrivateTag> = new Map(
+  (Object.keys(privateChannelNames) as ReadonlyArray<PrivateTag>).map((tag) => [squashed(tag), tag])
+)
+
+const readAnyChannel = (text: string): Result.Result<PublicTag | PrivateTag, string> => {
+  const tag = privateChannels.get(squashed(text))
+  const all = `${Object.values(privateChannelNames).join(", ")} of an account`
+  return tag === undefined
+    ? Result.mapError(readChannel(text), (expected) => expected.replace("; \"", `, or ${all}; "`))
+    : Result.succeed(tag)
+}
+
+export const isPrivate = (tag: PublicTag | PrivateTag): tag is PrivateTag => tag in privateChannelNames
 
 /** The items of every time that the flag was given, each once. */
 const unique = <A>(lists: ReadonlyArray<NonEmptyReadonlyArray<A>>): NonEmptyReadonlyArray<A> =>
@@ -138,6 +163,19 @@ export const channelList = Flag.String("channels").pipe(
   Flag.withMetavar("CHANNEL,…"),
   Flag.withDescription(`Channels, separated by commas: ${Object.values(channelNames).join(", ")}`),
   readAs("channels", readChannels),
+  Flag.atLeast(1),
+  Flag.map(unique)
+)
+
+/** Those of the market, and those of an account. */
+export const anyChannelList = Flag.String("channels").pipe(
+  Flag.withMetavar("CHANNEL,…"),
+  Flag.withDescription(
+    `Channels, separated by commas: ${Object.values(channelNames).join(", ")}; or, of your account, ${
+      Object.values(privateChannelNames).join(", ")
+    }`
+  ),
+  readAs("channels", (text) => readList(text, readAnyChannel)),
   Flag.atLeast(1),
   Flag.map(unique)
 )

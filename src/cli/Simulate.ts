@@ -1,7 +1,7 @@
 /** `exchange simulate`: the simulator as a process of its own. */
 import { Effect, Option, Result, Stdio, Stream } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import { dialects } from "../SimulatedExchanges.ts"
+import { demoAccounts, dialects } from "../SimulatedExchanges.ts"
 import * as Faults from "../simulator/Faults.ts"
 import type { Fault } from "../simulator/Faults.ts"
 import * as Simulator from "../simulator/Simulator.ts"
@@ -79,6 +79,7 @@ export const command = Command.make(
           seed,
           limits,
           faults,
+          accounts: demoAccounts,
           pairs: Option.getOrUndefined(pairs),
           rate: Option.getOrUndefined(rate)
         }),

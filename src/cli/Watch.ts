@@ -1,13 +1,18 @@
 /** `exchange watch`: the live data of one exchange. */
 import { Array, Effect, Option, Result } from "effect"
 import type { FileSystem, Scope } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag } from "effect/cli"
 import type { Recorder } from "../connection/Journal.ts"
 import * as Channel from "../domain/Channel.ts"
+import type { PublicTag } from "../domain/Channel.ts"
+import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import * as Exchanges from "../Exchanges.ts"
 import * as JournalFile from "../JournalFile.ts"
 import { MarketRest } from "../MarketRest.ts"
 import * as TopicErrors from "../session/TopicErrors.ts"
+import * as AccountShow from "./account/AccountShow.ts"
+import * as AccountSource from "./account/AccountSource.ts"
 import * as ChannelFlags from "./ChannelFlags.ts"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
@@ -91,62 +96,102 @@ const recorderOf = (
       )
   })
 
+const flags = {
+  exchange: Flags.exchangeId,
+  pairs: Flags.pairsOrEvery.pipe(Flag.optional),
+  channels: Flags.anyChannelList,
+  ...ChannelFlags.flags,
+  duration: Flags.duration,
+  format: Show.format,
+  record: Flag.String("record").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Write the session to this file, for `exchange replay`; what is there already is replaced"),
+    Flag.optional
+  ),
+  account: AccountSource.account,
+  wsUrl: Flags.wsUrl,
+  restUrl: Flags.restUrl,
+  metricsPort: Flags.metricsPort,
+  otlpUrl: Flags.otlpUrl
+}
+
+type Options = Command.Command.Config.Infer<typeof flags>
+
+// ---- the market -----------------------------------------------------------------------------------------------------
+
+const watchMarket = Effect.fnUntraced(function*(options: Options, tags: NonEmptyReadonlyArray<PublicTag>) {
+  const { exchange, duration, wsUrl, restUrl } = options
+  const asked = yield* Effect.fromResult(Result.mapError(ChannelFlags.choicesOf(tags, options), Failure.usage))
+  if (Option.isNone(options.pairs)) return yield* Failure.usage("--pairs is needed for channels of the market")
+  const pairs = options.pairs.value
+  const adapter = Exchanges.get(exchange)
+  const wanted: Wanted = { adapter, pairs, channels: sourced({ adapter, pairs, channels: asked }) }
+  yield* check(wanted)
+  const isTable = yield* Show.isTable(options.format)
+  const { log, view } = yield* Show.prepare(wanted, isTable)
+  let events = 0
+  const body = isTable
+    ? Show.table(wanted, view)
+    : Effect.scoped(Show.ndjson(wanted, (count) => void (events += count)))
+  // A WebSocket of one's own without its REST calls: the exchange's list would be another world's.
+  const isListKnown = Option.isNone(wsUrl) || Option.isSome(restUrl)
+  const overrides = { ...given("url", wsUrl), ...given("restUrl", restUrl) }
+  const shown = Effect.raceFirst(body, isListKnown ? compareWithList(wanted) : Effect.never)
+  // The recorder outlives the session, so that its end is recorded too.
+  const recorded = Effect.gen(function*() {
+    const journal = yield* recorderOf(wanted, options.record)
+    yield* Effect.provide(shown, Exchanges.layerConfig(exchange, { ...overrides, journal }))
+  })
+  const end = yield* Effect.scoped(recorded).pipe(
+    Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
+    Effect.provide(Telemetry.layer(options)),
+    Effect.provide(log.layer),
+    (running) => Lifetime.run(running, { duration }),
+    Effect.ensuring(log.release)
+  )
+  if (end === "Elapsed" && events + view.count === 0) {
+    return yield* Failure.nothing(`nothing was received from ${exchange}`)
+  }
+})
+
+// ---- an account -----------------------------------------------------------------------------------------------------
+
+const marketOnly = ["interval", "depth", "speed", "source", "zone", "price", "record"] as const
+
+/** Who names an address of this machine has a simulator there; any other account is real. It only reads. */
+const watchAccount = (options: Options, channels: NonEmptyReadonlyArray<PrivateTag>) => {
+  const stray = marketOnly.find((name) => options[name]._tag === "Some")
+  if (stray !== undefined) return Effect.fail(Failure.usage(`--${stray} belongs to channels of the market`))
+  const isHere = Option.exists(options.wsUrl, AccountSource.isHere)
+  return AccountShow.run({
+    ...options,
+    source: AccountSource.open({
+      ...options,
+      pairs: Option.getOrElse(options.pairs, () => []).filter((pair) => pair !== Channel.everyPair),
+      live: !isHere,
+      testnet: false,
+      seed: 1
+    }),
+    channels,
+    trades: false
+  })
+}
+
 export const command = Command.make(
   "watch",
-  {
-    exchange: Flags.exchangeId,
-    pairs: Flags.pairsOrEvery,
-    channels: Flags.channelList,
-    ...ChannelFlags.flags,
-    duration: Flags.duration,
-    format: Show.format,
-    record: Flag.String("record").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("Write the session to this file, for `exchange replay`; what is there already is replaced"),
-      Flag.optional
-    ),
-    wsUrl: Flags.wsUrl,
-    restUrl: Flags.restUrl,
-    metricsPort: Flags.metricsPort,
-    otlpUrl: Flags.otlpUrl
-  },
-  Effect.fnUntraced(function*(options) {
-    const { exchange, pairs, duration, wsUrl, restUrl } = options
-    const asked = yield* Effect.fromResult(
-      Result.mapError(ChannelFlags.choicesOf(options.channels, options), Failure.usage)
-    )
-    const adapter = Exchanges.get(exchange)
-    const wanted: Wanted = { adapter, pairs, channels: sourced({ adapter, pairs, channels: asked }) }
-    yield* check(wanted)
-    const isTable = yield* Show.isTable(options.format)
-    const { log, view } = yield* Show.prepare(wanted, isTable)
-    let events = 0
-    const body = isTable
-      ? Show.table(wanted, view)
-      : Effect.scoped(Show.ndjson(wanted, (count) => void (events += count)))
-    // A WebSocket of one's own without its REST calls: the exchange's list would be another world's.
-    const isListKnown = Option.isNone(wsUrl) || Option.isSome(restUrl)
-    const overrides = { ...given("url", wsUrl), ...given("restUrl", restUrl) }
-    const shown = Effect.raceFirst(body, isListKnown ? compareWithList(wanted) : Effect.never)
-    // The recorder outlives the session, so that its end is recorded too.
-    const recorded = Effect.gen(function*() {
-      const journal = yield* recorderOf(wanted, options.record)
-      yield* Effect.provide(shown, Exchanges.layerConfig(exchange, { ...overrides, journal }))
-    })
-    const end = yield* Effect.scoped(recorded).pipe(
-      Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
-      Effect.provide(Telemetry.layer(options)),
-      Effect.provide(log.layer),
-      (running) => Lifetime.run(running, { duration }),
-      Effect.ensuring(log.release)
-    )
-    if (end === "Elapsed" && events + view.count === 0) {
-      return yield* Failure.nothing(`nothing was received from ${exchange}`)
-    }
-  })
+  flags,
+  (options) => {
+    const market = options.channels.filter((tag) => !Flags.isPrivate(tag))
+    const account = options.channels.filter(Flags.isPrivate)
+    if (Array.isReadonlyArrayNonEmpty(market) && account.length === 0) return watchMarket(options, market)
+    return Array.isReadonlyArrayNonEmpty(account) && market.length === 0
+      ? watchAccount(options, account)
+      : Effect.fail(Failure.usage("channels of the market and of an account are watched apart: use the command twice"))
+  }
 ).pipe(
   Command.withDescription(
-    "Watch live data of an exchange: its newest values as a table, or every event and every gap as a line of JSON."
+    "Watch live data of an exchange: its newest values as a table, or every event and every gap as a line of JSON. " +
+      "Channels of an account (orders, fills, balances, …) need its key in the environment, and no pairs."
   ),
   Command.withShortDescription("Watch live data of an exchange"),
   Command.withExamples([
@@ -170,6 +215,10 @@ export const command = Command.make(
     {
       command: "exchange watch gate-spot --pairs BTC/USDT --channels book --record btc.journal",
       description: "Record what is shown, to replay it"
+    },
+    {
+      command: "exchange watch gate-spot --channels orders,fills",
+      description: "Your own orders and fills; the key comes from the environment"
     }
   ])
 )

@@ -20,7 +20,7 @@ const flagsIn = (help: string): ReadonlyArray<string> => {
 }
 
 describe("docs/cli.md", () => {
-  for (const command of ["demo", "watch", "instruments", "decode", "doctor", "simulate"]) {
+  for (const command of ["demo", "watch", "account", "instruments", "decode", "doctor", "simulate"]) {
     it.live(`lists every flag of ${command}, and no other`, () =>
       Effect.gen(function*() {
         const { stdout } = yield* CommandLine.run([command, "--help"])
@@ -29,6 +29,17 @@ describe("docs/cli.md", () => {
         assert.deepStrictEqual([...rows].sort(), [...flagsIn(stdout)].sort())
       }))
   }
+
+  it.live("lists every flag of order's commands, and no other", () =>
+    Effect.gen(function*() {
+      const helps = yield* Effect.forEach(
+        ["place", "cancel", "amend", "get", "list"],
+        (command) => Effect.map(CommandLine.run(["order", command, "--help"]), ({ stdout }) => flagsIn(stdout))
+      )
+      const rows = Array.from(sections.get("order")!.matchAll(/^\| (`--[^|]+) \|/gmu), ([, flags]) => flags!)
+      const named = rows.flatMap((flags) => Array.from(flags.matchAll(/--[\w-]+/gu), ([flag]) => flag))
+      assert.deepStrictEqual(named.sort(), [...new Set(helps.flat())].sort())
+    }))
 
   it("lists every exit code and every exchange", () => {
     const rows = Array.from(sections.get("Exit codes")!.matchAll(/^\| `(\d+)` \|/gmu), ([, code]) => Number(code))
