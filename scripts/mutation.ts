@@ -20,8 +20,10 @@ const page = resolve(root, "docs/mutation.md")
 const bound = 80
 
 /** Stryker in a process of its own: it changes a copy of the repository below `.stryker-tmp`. */
-const stryker = (heart: Heart): ReadonlyArray<Report.FileScore> | null => {
+const stryker = (heart: Heart, resumes: boolean): ReadonlyArray<Report.FileScore> | null => {
   rmSync(reportFile, { force: true })
+  const partFile = resolve(root, `node_modules/.cache/mutation ${heart.name}.json`)
+  if (!resumes) rmSync(partFile, { force: true })
   // Left behind by a run that was ended.
   rmSync(resolve(root, ".stryker-tmp"), { recursive: true, force: true })
   const { signal, status } = spawnSync(process.execPath, [
@@ -29,7 +31,10 @@ const stryker = (heart: Heart): ReadonlyArray<Report.FileScore> | null => {
     "run",
     "test/stryker.config.json",
     "--mutate",
-    heart.files.join()
+    heart.files.join(),
+    "--incremental",
+    "--incrementalFile",
+    partFile
   ], {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
@@ -74,12 +79,16 @@ const command = Command.make(
       Argument.withDescription("Name of a heart, or part of a file's path; all when left out"),
       Argument.variadic()
     ),
+    resume: Flag.Boolean("resume").pipe(
+      Flag.withDescription("Go on where the last run of this was ended: for machines on which it takes long"),
+      Flag.withDefault(false)
+    ),
     write: Flag.Boolean("write").pipe(
       Flag.withDescription("Keep the scores in docs/mutation.md"),
       Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function*({ names, write: keeps }) {
+  Effect.fnUntraced(function*({ names, resume, write: keeps }) {
     const chosen = hearts.filter((heart) => isChosen(heart, names))
     if (chosen.length === 0) {
       return yield* Failure.usage(`no heart of that name; there are ${hearts.map(({ name }) => name).join(", ")}`)
@@ -87,7 +96,7 @@ const command = Command.make(
     const low: Array<string> = []
     for (const heart of chosen) {
       yield* Console.log(`${heart.name}: ${heart.files.join(" ")}`)
-      const scores = stryker(heart)
+      const scores = stryker(heart, resume)
       if (scores === null) return yield* Failure.failed(`Stryker did not run for ${heart.name}`)
       for (const score of scores) {
         yield* Console.log([scoreLine(score), ...score.survivors.map(survivorLine)].join("\n"))

@@ -10,7 +10,7 @@ import type { PublicChannel, PublicTag } from "./domain/Channel.ts"
 import type { ExchangeId, Instrument, InstrumentOf, TradingPair } from "./domain/Instrument.ts"
 import type { BookUpdate, MarketEvent } from "./domain/Market.ts"
 import type { PrivateTag } from "./domain/PrivateChannel.ts"
-import type { Sequence } from "./domain/Sequence.ts"
+import * as Sequence from "./domain/Sequence.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 import type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeProtocol.ts"
 
@@ -85,9 +85,9 @@ export interface BookRecipe {
    */
   readonly snapshot: "InStream" | "Fetch" | "EveryUpdate"
   /** First delta behind a fetched snapshot. `stale`: drop it. `gap`: the snapshot is too old, fetch another. */
-  readonly joins: (snapshotVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
+  readonly joins: (snapshotVersion: Sequence.Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
   /** Every later delta. */
-  readonly follows: (lastVersion: Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
+  readonly follows: (lastVersion: Sequence.Sequence, update: BookUpdate) => "apply" | "stale" | "gap"
 }
 
 export interface Limits {
@@ -214,3 +214,14 @@ export const make = <
 >(
   adapter: ExchangeAdapter<Id, Tags, PrivateTags>
 ): ExchangeAdapter<Id, Tags, PrivateTags> => adapter
+
+export const named = (key: string): TopicName => ({ _tag: "Topic", key })
+
+/** `detail` says what is on offer instead. */
+export const unsupported = (detail: string): TopicName => ({ _tag: "Unsupported", detail })
+
+/** Where a delta has to begin right behind the last update: what ends before is stale, all else is a gap. */
+export const followsExactly: BookRecipe["follows"] = (lastVersion, update) => {
+  if (Sequence.equals(update.firstVersion, Sequence.next(lastVersion))) return "apply"
+  return update.version <= lastVersion ? "stale" : "gap"
+}

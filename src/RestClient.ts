@@ -29,10 +29,10 @@ export interface RestClientOptions {
   readonly url: string
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** The exchange's own words in an answer that refuses; null when it has none. */
-  readonly refusalOf: (json: unknown) => { readonly code: string; readonly detail: string } | null
-  /** What they mean; `code` is null when there are none, and `text` is the body then. */
-  readonly classify: (code: string | null, text: string, status: number) => ExchangeError.AnswerClass
+  /** The exchange's own words in an answer that refuses; null when it has none, or when this is left out. */
+  readonly refusalOf?: (json: unknown) => { readonly code: string; readonly detail: string } | null
+  /** What they mean; `code` is null when there are none, and `text` is the body then. Left out: what the status means. */
+  readonly classify?: (code: string | null, text: string, status: number) => ExchangeError.AnswerClass
   /** How long to wait when there is no `Retry-After`, ms; null when that is not known. */
   readonly pauseOf?: PauseOf
   /** JSON with what a double would lose; may throw. `JSON.parse` when left out. */
@@ -103,8 +103,15 @@ interface Asked {
 const excerpt = 300
 const pageExcerpt = 80
 
+/** HTTP's own meaning: 429 is a limit, other 4xx are the caller's fault, and the rest may pass. */
+const classifyStatus = (_code: string | null, _text: string, status: number): ExchangeError.AnswerClass => {
+  if (status === 429) return "rateLimit"
+  return status >= 400 && status < 500 ? "bug" : "retryable"
+}
+
 export const make = (options: RestClientOptions): RestClient => {
   const { client, exchange, headers = {}, parse = JSON.parse, pauseOf = () => null, url } = options
+  const { classify = classifyStatus, refusalOf = () => null } = options
 
   const fail = (reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
     Effect.fail(ExchangeError.make(exchange, reason))
@@ -131,10 +138,10 @@ export const make = (options: RestClientOptions): RestClient => {
   const refused = Effect.fnUntraced(function*({ clean, request, where }: Asked, answer: Answer) {
     const { json, status } = answer
     const body = clean(answer.body)
-    const refusal = options.refusalOf(json)
+    const refusal = refusalOf(json)
     const code = refusal?.code ?? null
     const detail = refusal === null ? body.slice(0, pageExcerpt) : clean(refusal.detail)
-    const answerClass = options.classify(code, code === null ? body : detail, status)
+    const answerClass = classify(code, code === null ? body : detail, status)
     const now = yield* Clock.currentTimeMillis
     const retryAfterMs = retryAfter(answer, now) ?? pauseOf(answer, answerClass, now)
     return yield* fail(
@@ -162,7 +169,7 @@ export const make = (options: RestClientOptions): RestClient => {
       if (answer.status < 200 || answer.status > 299) return refused(asked, answer)
       const decoded = Schema.decodeUnknownResult(schema)(answer.json)
       if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
-      if (options.refusalOf(answer.json) !== null) return refused(asked, answer)
+      if (refusalOf(answer.json) !== null) return refused(asked, answer)
       const { clean, request, where } = asked
       const detail = answer.json === undefined
         ? `no JSON: ${clean(answer.body).slice(0, pageExcerpt)}`

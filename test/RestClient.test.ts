@@ -58,6 +58,22 @@ describe("RestClient", () => {
       assert.deepInclude(yield* call(200, "<html>"), { _tag: "DecodeFailed", detail: "GET /a: no JSON: <html>" })
     }))
 
+  it.effect("of an exchange that says nothing of its refusals goes by the status", () =>
+    Effect.gen(function*() {
+      const client = (status: number) =>
+        RestClient.make({
+          exchange: "x",
+          client: HttpClient.make((request) =>
+            Effect.succeed(HttpClientResponse.fromWeb(request, new Response("\"no\"", { status })))
+          ),
+          url: "http://x.test"
+        })
+      const rows = [[400, "bug"], [429, "rateLimit"], [499, "bug"], [500, "retryable"], [302, "retryable"]] as const
+      for (const [status, kind] of rows) {
+        const reason = yield* reasonOf(client(status).get(Schema.Int, "/a"))
+        assert.deepInclude(reason, { _tag: "RequestFailed", status, code: String(status), class: kind })
+      }
+    }))
   it.effect("waits as Retry-After says, else as the exchange is known to want it, else nothing", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.UTC(2026, 5, 17, 10, 0, 0))

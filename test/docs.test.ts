@@ -206,14 +206,6 @@ describe("docs/adding-an-exchange.md", () => {
   it("names every call of a sink", () => {
     for (const member of membersOf("Sink")) assert.include(textOf("docs/adding-an-exchange.md"), `\`${member}\``)
   })
-
-  it("its recipe is the worked example's", () => {
-    const lines = (text: string) => text.split("\n").map((line) => line.trim())
-    const example = lines(textOf("test/exchanges/toy/ToyAdapter.ts"))
-    const [, recipe = ""] = /const follows[^\n]*\n([^]*?)\n\}/.exec(textOf("docs/adding-an-exchange.md")) ?? []
-    assert.isAbove(lines(recipe).length, 1)
-    assert.includeMembers(example, [...lines(recipe)])
-  })
 })
 
 describe("links", () => {

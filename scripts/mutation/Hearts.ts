@@ -82,8 +82,13 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "Gate scanner",
-    files: ["src/exchanges/gate/GateScanner.ts", "src/exchanges/gate/GateLayouts.ts"],
-    tests: gateDecoding
+    files: ["src/exchanges/gate/GateScanner.ts"],
+    tests: ["test/exchanges/gateFields.test.ts", "test/exchanges/gateMutants.test.ts"]
+  },
+  {
+    name: "Gate layouts",
+    files: ["src/exchanges/gate/GateLayouts.ts"],
+    tests: ["test/exchanges/gateFields.test.ts"]
   },
   {
     name: "Gate decoder",

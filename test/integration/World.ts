@@ -12,8 +12,13 @@ import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { MarketRest } from "../../src/MarketRest.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
+import { toySpot } from "../exchanges/toy/ToyAdapter.ts"
+import { toy } from "../simulator/ToyDialect.ts"
 import type { Subject } from "../suites/Exchange.ts"
-import { subjects } from "../suites/Subjects.ts"
+import { subjects as ours } from "../suites/Subjects.ts"
+
+/** Every exchange, and the made-up one, which nothing of the library knows. */
+export const subjects: ReadonlyArray<Subject> = [...ours, { adapter: toySpot, dialect: toy }]
 
 export interface Client {
   readonly subject: Subject

@@ -7,7 +7,6 @@ import { runInNewContext } from "node:vm"
 import * as Channel from "../../src/domain/Channel.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import { memory } from "../suites/Exchange.ts"
-import { subjects } from "../suites/Subjects.ts"
 import * as World from "./World.ts"
 
 setFlagsFromString("--expose-gc")
@@ -41,7 +40,7 @@ const inVirtualTime = <A, E>(body: Parameters<typeof World.inMemory<A, E>>[0]) =
 
 const options = { idleTimeout: "20 millis" } as const
 
-for (const subject of subjects) {
+for (const subject of World.subjects) {
   const { id } = subject.adapter
 
   describe(`${id} leaves nothing behind`, () => {
@@ -130,11 +129,11 @@ describe("real sockets", () => {
     World.overPorts(Effect.gen(function*() {
       for (let i = 0; i < 50; i++) {
         const scope = yield* Scope.make()
-        yield* Effect.forEach(subjects, (subject) => Scope.provide(World.client(subject), scope))
+        yield* Effect.forEach(World.subjects, (subject) => Scope.provide(World.client(subject), scope))
         yield* Scope.close(scope, Exit.void)
       }
       const simulator = yield* Simulator
-      for (const { adapter } of subjects) {
+      for (const { adapter } of World.subjects) {
         assert.strictEqual(simulator.counts().exchanges[adapter.id]!.dials.length, 0)
       }
     })))

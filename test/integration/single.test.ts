@@ -9,10 +9,9 @@ import type { MarketEvent } from "../../src/domain/Market.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
-import { subjects } from "../suites/Subjects.ts"
 import * as World from "./World.ts"
 
-for (const subject of subjects) {
+for (const subject of World.subjects) {
   describe(`${subject.adapter.id}, end to end over ports`, () => {
     it.live("handlers, the session's stream, feeds and live books see the same market", () =>
       World.overPorts(Effect.gen(function*() {

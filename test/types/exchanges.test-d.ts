@@ -68,8 +68,8 @@ declare const any: PublicWebsocket["Service"]
 export const ticker = toy.feed(Channel.bookTicker("BTC/USDT"))
 export const book = toy.feed(Channel.book("BTC/USDT", { depth: 5 }))
 
-// @ts-expect-error the toy exchange has no trades
-export const trades = toy.feed(Channel.trades("BTC/USDT"))
+// @ts-expect-error the toy exchange has no candles
+export const candles = toy.feed(Channel.kline("BTC/USDT"))
 
 declare const either: Channel.PublicChannel
 

@@ -1,13 +1,9 @@
 /** How Gate's books are followed, by source; the same on spot and futures. */
 import * as Sequence from "../../domain/Sequence.ts"
 import type { BookRecipe, BookRequest } from "../../ExchangeAdapter.ts"
+import { followsExactly } from "../../ExchangeAdapter.ts"
 
 /** "Order Book V2": a delta must have U = last + 1, else subscribe again. A pushed snapshot replaces the book any time. */
-const followsExactly: BookRecipe["follows"] = (lastVersion, update) => {
-  if (Sequence.equals(update.firstVersion, Sequence.next(lastVersion))) return "apply"
-  return update.version <= lastVersion ? "stale" : "gap"
-}
-
 const obuBook: BookRecipe = { snapshot: "InStream", joins: followsExactly, follows: followsExactly }
 
 /**

@@ -10,10 +10,13 @@ import type { PublicChannel, PublicTag } from "../../domain/Channel.ts"
 import { defaultInterval, everyPair } from "../../domain/Channel.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
 import { partsOf } from "../../domain/Instrument.ts"
+import * as ExchangeAdapter from "../../ExchangeAdapter.ts"
 import type { Heartbeat, Limits, Request, Stamp, Topic, TopicName } from "../../ExchangeAdapter.ts"
 import type { BookFeed, Product, Stream } from "./GateProduct.ts"
 import { feedOf, isBookStream, streamOf, wireName } from "./GateProduct.ts"
 import * as GateWire from "./GateWire.ts"
+
+const { unsupported } = ExchangeAdapter
 
 /** Gate's name for every contract, where a channel takes it. */
 export const everyContract = "!all"
@@ -35,12 +38,8 @@ export const obuItem = (pairName: string, levels: number): string => `ob.${pairN
 
 export const feedItem = (pairName: string, feed: BookFeed): string => `${pairName}|${feed.item}`
 
-const unsupported = (detail: string): TopicName => ({ _tag: "Unsupported", detail })
-
-const named = (product: Product, stream: Stream, item: string): TopicName => ({
-  _tag: "Topic",
-  key: keyOf(product, stream, item)
-})
+const named = (product: Product, stream: Stream, item: string): TopicName =>
+  ExchangeAdapter.named(keyOf(product, stream, item))
 
 /** The canonical key of a request, or what is offered instead. */
 export const topicName = (product: Product, channel: PublicChannel, symbol: string): TopicName => {

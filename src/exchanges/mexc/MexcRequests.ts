@@ -11,6 +11,7 @@ import { defaultInterval, everyPair } from "../../domain/Channel.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
 import { partsOf } from "../../domain/Instrument.ts"
 import type { Limits, Request, Stamp, Topic, TopicName } from "../../ExchangeAdapter.ts"
+import { named, unsupported } from "../../ExchangeAdapter.ts"
 import { everySymbol, intervalNames, keyOf } from "./MexcChannels.ts"
 
 /** Base and quote, upper case, without separator ("Websocket Market Streams"). Swaps are another product. */
@@ -58,19 +59,16 @@ export const topic = (channel: PublicChannel, name: string): TopicName => {
   }
 }
 
-const offered = (key: string): TopicName => ({ _tag: "Topic", key })
-const unsupported = (detail: string): TopicName => ({ _tag: "Unsupported", detail })
-
 type AggregatedName = "aggre.bookTicker" | "aggre.deals" | "aggre.depth"
 
 const aggregated = (wire: AggregatedName, speed: string | undefined, name: string): TopicName => {
   if (speed !== undefined && !speeds.has(speed)) return unsupported(`speed ${speed} is not offered; 10ms and 100ms are`)
-  return offered(keyOf(wire, speed ?? "100ms", name))
+  return named(keyOf(wire, speed ?? "100ms", name))
 }
 
 /** A channel that is pushed at its own pace. */
 const unpaced = (key: string, source: string, speed: string | undefined): TopicName =>
-  speed === undefined ? offered(key) : unsupported(`speed ${speed} is not offered with source ${source}; leave it out`)
+  speed === undefined ? named(key) : unsupported(`speed ${speed} is not offered with source ${source}; leave it out`)
 
 const otherSource = (source: string, offer: string): TopicName =>
   unsupported(`source ${source} is not offered; ${offer} are`)
@@ -99,13 +97,13 @@ const limitBook = (depth: number, speed: string | undefined, name: string): Topi
 
 const ticker = ({ zone = "24H" }: TickerChannel, name: string): TopicName => {
   if (!zones.has(zone)) return unsupported(`zone ${zone} is not offered; ${[...zones].join(", ")} are`)
-  return offered(name === everySymbol ? keyOf("miniTickers", zone) : keyOf("miniTicker", name, zone))
+  return named(name === everySymbol ? keyOf("miniTickers", zone) : keyOf("miniTicker", name, zone))
 }
 
 const kline = ({ interval = defaultInterval, price = "last" }: KlineChannel, name: string): TopicName => {
   const wire = intervalNames[interval]
   if (price !== "last") return unsupported(`price ${price} is not offered; last is`)
-  if (wire !== undefined) return offered(keyOf("kline", name, wire))
+  if (wire !== undefined) return named(keyOf("kline", name, wire))
   return unsupported(`interval ${interval} is not offered; ${Object.keys(intervalNames).join(", ")} are`)
 }
 
