@@ -47,8 +47,8 @@ describe("generated pages", () => {
     const page = coverage([toySpot])
     for (
       const line of [
-        "| Toy spot | `toy` | `BookTicker`, `Book` |",
-        "| `Book` | `depth:<BASE>_<QUOTE>:20` | snapshots in the stream | ToyDialect |",
+        "| Toy spot | `toy` | `BookTicker`, `Trades`, `Book` |",
+        "| `Book` | `depth:<BASE>_<QUOTE>:20` | every 20ms | ToyDialect |",
         "| topics on one connection | 100 |",
         "| ping when nothing came for | 5 s |",
         "| subscribe a silent `BookTicker` topic anew after | 5 s |"
@@ -56,7 +56,7 @@ describe("generated pages", () => {
     ) {
       assert.include(page, line)
     }
-    assert.notInclude(page, "`Trades`")
+    assert.notInclude(page, "`Kline`")
     assert.include(page, "Not yet run live")
   })
 
