@@ -141,8 +141,8 @@ export const readFuturesAccount = (row: Row, { origin, receivedAt, settle }: Rea
   _tag: "Balance",
   asset: settleAsset(row, settle),
   available: row.decimal("available"),
-  // The newer margin model counts the orders of cross positions by themselves.
-  locked: row.decimalOr(row.flagOr("enable_evolved_classic") === true ? "cross_order_margin" : "order_margin"),
+  // "Initial margin of all open orders", `cross_order_margin` included.
+  locked: row.decimalOr("order_margin"),
   total: row.decimal("total"),
   change: null,
   cause: null,
