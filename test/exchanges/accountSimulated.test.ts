@@ -10,6 +10,8 @@ import * as Decimal from "../../src/domain/Decimal.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
+import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
+import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { OrderEntry } from "../../src/OrderEntry.ts"
@@ -74,7 +76,8 @@ const text = (value: Decimal.Decimal | null): string | null => value === null ? 
 const plain = (amount: string): string => Decimal.toText(Decimal.of(amount))
 
 const subjects = [
-  { adapter: mexcSpot as ExchangeAdapter, dialect: mexcSpotDialect }
+  { adapter: mexcSpot as ExchangeAdapter, dialect: mexcSpotDialect },
+  { adapter: gateSpot as ExchangeAdapter, dialect: gateSpotDialect }
 ]
 
 for (const { adapter, dialect } of subjects) {
