@@ -7,6 +7,8 @@ export default defineConfig({
     ...base.test,
     include: process.env["MUTATION_TESTS"]?.split(",") ?? [],
     reporters: [],
+    // A test that waits for ever has noticed; ended by vitest it costs less than a process ended by Stryker.
+    testTimeout: 4_000,
     // Mutants of what runs while a module loads need the module loaded anew.
     isolate: true
   }
