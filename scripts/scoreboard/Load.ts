@@ -131,7 +131,7 @@ const lossText = ({ declared, lost, received, waiting }: Ledger): string => {
   const all = lost + received + waiting
   if (lost === 0) return `0 of ${count(all)} lost${waiting > 0 ? `, ${count(waiting)} waiting` : ""}`
   const told = declared === lost ? "each declared" : `${count(declared)} declared`
-  return `${(100 * lost / all).toFixed(0)} % of ${count(all)} lost, ${told}`
+  return `${count(lost)} of ${count(all)} lost (${(100 * lost / all).toPrecision(2)} %), ${told}`
 }
 
 // ---- a burst while the consumer is busy, the same on every machine --------------------------------------------------

@@ -116,7 +116,8 @@ simulator's book at that version.
 
 They depend on the machine and on what else it does, and nothing asserts them. Every client has a simulator of its own and
 defaults of its own; the three of a row run at the same time, except under load, where they run one after the other. ccxt
-reconnects when its caller calls again, which is done at once. Silence and peers that stop answering strike three clients
+reconnects when its caller calls again, which is done at once. It then backs off, but not for the books of Gate: in this
+version \`gate.subscribePublic\` makes the client before \`watch\` looks whether it has to be dialled anew. Silence and peers that stop answering strike three clients
 of each kind, so long after they connected that pings are at different distances.
 
 ${rowsOf(run, "time")}
