@@ -124,6 +124,11 @@ export const hearts: ReadonlyArray<Heart> = [
     tests: ["test/account/outcomes.test.ts", "test/account/orderDesk.test.ts"]
   },
   {
+    name: "reconciliation",
+    files: ["src/account/Reconciliation.ts"],
+    tests: ["test/account/reconciliation.test.ts"]
+  },
+  {
     name: "matching",
     files: ["src/simulator/OrderMatching.ts", "src/simulator/Wallet.ts", "src/simulator/SwapPosition.ts"],
     tests: ["test/simulator/matching.test.ts", "test/simulator/accounts.test.ts"]
