@@ -482,32 +482,34 @@ const coreFor = (adapter: ExchangeAdapter, options: Account.AccountOptions): Cor
   return core
 }
 
-const privateLayer = Layer.effect(PrivateWebsocket, Effect.flatMap(Account.Account, Account.makePrivate))
-const orderLayer = Layer.effect(
-  OrderEntry,
-  Effect.flatMap(Account.Account, (account) => Account.makeOrderEntry(account))
-)
+/** Made anew for every account: a Layer that two accounts shared would be built once, for the first of them. */
+const privateOver = (core: Core) =>
+  Layer.provideMerge(Layer.effect(PrivateWebsocket, Effect.flatMap(Account.Account, Account.makePrivate)), core)
+
+const ordersOver = (core: Core) =>
+  Layer.provideMerge(
+    Layer.effect(OrderEntry, Effect.flatMap(Account.Account, (account) => Account.makeOrderEntry(account))),
+    core
+  )
 
 /** An account's events. Wrong keys are told by `initialize`; options that cannot be, here. */
 export const layerPrivate = (
   adapter: ExchangeAdapter,
   options: Account.AccountOptions
-): Layer.Layer<PrivateWebsocket | AccountCore, ExchangeError, AccountNeeds> =>
-  Layer.provideMerge(privateLayer, coreFor(adapter, options))
+): Layer.Layer<PrivateWebsocket | AccountCore, ExchangeError, AccountNeeds> => privateOver(coreFor(adapter, options))
 
 /** An account's commands. */
 export const layerOrderEntry = (
   adapter: ExchangeAdapter,
   options: Account.AccountOptions
-): Layer.Layer<OrderEntry | AccountCore, ExchangeError, AccountNeeds> =>
-  Layer.provideMerge(orderLayer, coreFor(adapter, options))
+): Layer.Layer<OrderEntry | AccountCore, ExchangeError, AccountNeeds> => ordersOver(coreFor(adapter, options))
 
 /** Everything of one account: its events, its commands and its readings, over one clock and one set of limits. */
 export const layerAccount = (
   adapter: ExchangeAdapter,
   options: Account.AccountOptions
 ): Layer.Layer<PrivateWebsocket | OrderEntry | AccountCore, ExchangeError, AccountNeeds> =>
-  Layer.provideMerge(Layer.merge(privateLayer, orderLayer), coreFor(adapter, options))
+  Layer.merge(privateOver(coreFor(adapter, options)), ordersOver(coreFor(adapter, options)))
 
 /** Keys are the exchange's, not the market's: Gate's spot and futures share theirs. `GATE_` for `gate-spot`. */
 export const credentialPrefixOf = (adapter: ExchangeAdapter, account?: string): string => {

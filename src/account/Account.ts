@@ -324,6 +324,7 @@ export const makePrivate = Effect.fnUntraced(function*(
     calls,
     signer,
     now: clock.now,
+    clockError: Effect.map(clock.reading, (reading) => reading?.errorMs ?? 0),
     instruments: listing.read,
     instrumentOf: listing.instrumentOf,
     symbols,

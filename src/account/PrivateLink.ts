@@ -245,16 +245,19 @@ export class PrivateLink {
   }
 
   #acknowledged(answer: Answer): void {
+    const confirmed = new Set<PrivateTag>()
     for (const entry of this.#answered(answer)) {
       if (entry.phase === "unsubscribing") {
         this.#entries.delete(entry.topic.key)
         this.changed()
       } else if (entry.phase === "subscribing" && answer.action !== "unsubscribe") {
         entry.phase = "confirmed"
-        this.#settled(entry.topic.channel)
+        confirmed.add(entry.topic.channel)
       }
     }
+    // First, so that whoever waits for a channel finds the connection ready.
     this.#check()
+    for (const channel of confirmed) this.#settled(channel)
   }
 
   #settled(channel: PrivateTag): void {
@@ -353,11 +356,13 @@ export class PrivateLink {
     const { now, signer, stream } = this.#options
     return Effect.flatMap(now, (nowMillis) => {
       const stamp = { nowMillis, nextId: () => this.#requestId = (this.#requestId % 2_147_483_647) + 1 }
-      return Effect.flatMap(
-        stream[action](topics, stamp, signer),
-        (requests) =>
-          Effect.forEach(requests, (request) => this.#sendOne(connection, action, request, timeout), { discard: true })
-      )
+      return Effect.flatMap(stream[action](topics, stamp, signer), (requests) => {
+        // All before the first leaves: its answer alone does not make the connection ready.
+        for (const request of requests) this.#mark(action, request, Number.POSITIVE_INFINITY)
+        return Effect.forEach(requests, (request) => this.#sendOne(connection, action, request, timeout), {
+          discard: true
+        })
+      })
     })
   }
 
@@ -368,13 +373,16 @@ export class PrivateLink {
     timeout: number
   ): Effect.Effect<void, ExchangeError.ExchangeError> {
     return Effect.suspend(() => {
-      const phase = action === "subscribe" ? "subscribing" : "unsubscribing"
-      const deadline = this.#now() + timeout
       // Before it leaves: the answer may come before the write returns.
-      this.#requests.set(request.id, request.topics)
-      for (const topic of request.topics) this.#entries.set(topic.key, { topic, phase, deadline })
+      this.#mark(action, request, this.#now() + timeout)
       return connection.write(request.frame)
     })
+  }
+
+  #mark(action: "subscribe" | "unsubscribe", request: PrivateRequest, deadline: number): void {
+    const phase = action === "subscribe" ? "subscribing" : "unsubscribing"
+    this.#requests.set(request.id, request.topics)
+    for (const topic of request.topics) this.#entries.set(topic.key, { topic, phase, deadline })
   }
 }
 

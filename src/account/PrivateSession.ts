@@ -31,6 +31,8 @@ export interface PrivateSessionOptions {
   readonly signer: Signer
   /** The exchange's clock, ms. */
   readonly now: Effect.Effect<number, ExchangeError.ExchangeError>
+  /** By how much that may be wrong, ms. */
+  readonly clockError: Effect.Effect<number>
   /** Reads what `instrumentOf` knows; before the first connection. */
   readonly instruments: Effect.Effect<unknown, ExchangeError.ExchangeError>
   readonly instrumentOf: InstrumentOf
@@ -277,6 +279,7 @@ export const make = Effect.fnUntraced(function*(
     counters,
     clock,
     now: options.now,
+    clockError: options.clockError,
     symbols: account.needsPair ? symbols : null,
     instrumentOf,
     wanted: () => new Set(wanted.keys()),

@@ -19,6 +19,8 @@ export interface ReconcilerOptions {
   readonly clock: Clock.Clock
   /** The exchange's clock, ms. */
   readonly now: Effect.Effect<number, ExchangeError>
+  /** By how much that may be wrong, ms. */
+  readonly clockError: Effect.Effect<number>
   /** Null: the exchange needs none. */
   readonly symbols: Symbols | null
   readonly instrumentOf: InstrumentOf
@@ -65,8 +67,10 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 
   const start = Effect.suspend(() => {
     if (floor !== null) return Effect.void
-    return Effect.map(options.now, (now) => {
-      floor ??= now - Duration.toMillis(options.lookback)
+    return Effect.gen(function*() {
+      const now = yield* options.now
+      // Rather one fill too many than one too few; and the exchange may tell whole milliseconds only.
+      floor ??= Math.floor(now - (yield* options.clockError) - Duration.toMillis(options.lookback))
     })
   })
 

@@ -1,0 +1,209 @@
+/** One account of a simulated exchange to test against: inside the process under a virtual clock, or over real ports. */
+import { assert } from "@effect/vitest"
+import { Clock, Effect, Layer, Redacted } from "effect"
+import type { Scope } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type { WorldAccount } from "../../src/AccountWorld.ts"
+import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import * as NodeHashes from "../../src/connection/NodeHashes.ts"
+import type { AccountEvent, Balance, Fill, OrderUpdate, Position } from "../../src/domain/Account.ts"
+import { isFinal } from "../../src/domain/Account.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
+import type { OrderEntry } from "../../src/OrderEntry.ts"
+import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
+import * as Simulator from "../../src/simulator/Simulator.ts"
+import * as Exchange from "./Exchange.ts"
+
+export interface Subject extends Exchange.Subject {
+  readonly pair: TradingPair
+  /** A quantity that every order may have, and that the simulated books can fill at once. */
+  readonly quantity: string
+  /** Which requests place an order, in the fault language. */
+  readonly placing: { readonly method?: "POST"; readonly path?: string; readonly frame?: string }
+}
+
+export type Services = PrivateWebsocket | OrderEntry | ExchangeFactory.AccountCore | Simulator.Simulator
+
+export const userId = "1001"
+export const credentials = {
+  account: "main",
+  key: Redacted.make("the-key-of-main"),
+  secret: Redacted.make("the-secret-of-main")
+}
+
+export type Options = Partial<ExchangeFactory.AccountOptions>
+
+const accountsOf = (subject: Subject) => ({
+  [subject.adapter.id]: [
+    {
+      userId,
+      keys: [
+        { apiKey: "the-key-of-main", secret: "the-secret-of-main" },
+        { apiKey: "the-key-to-read", secret: "the-secret-to-read", permissions: ["read" as const] },
+        { apiKey: "the-key-of-elsewhere", secret: "the-secret", addresses: ["10.1.2.3"] }
+      ],
+      balances: subject.adapter.kind === "spot" ? { USDT: "1000000", BTC: "100" } : { USDT: "1000000" }
+    },
+    {
+      userId: "1002",
+      keys: [{ apiKey: "the-key-of-other", secret: "the-secret-of-other" }],
+      balances: { USDT: "5000" }
+    }
+  ]
+})
+
+const simulatorOf = (subject: Subject, options: Partial<Simulator.SimulatorOptions>): Simulator.SimulatorOptions => ({
+  dialects: [subject.dialect],
+  pairs: ["BTC/USDT", "ETH/USDT"],
+  limits: "off",
+  seed: 7,
+  rate: 5,
+  accounts: accountsOf(subject),
+  ...options
+})
+
+/** The account's Layers over a simulator that is there. */
+export const account = (subject: Subject, options: Options = {}) =>
+  Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
+    const { rest, ws } = urls[subject.adapter.id]!
+    return ExchangeFactory.layerAccount(subject.adapter, {
+      credentials,
+      url: ws,
+      restUrl: rest,
+      limits: "off",
+      reconcilePairs: [subject.pair],
+      ...options
+    })
+  }))
+
+const networks = {
+  memory: Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient, NodeHashes.layer),
+  ports: Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)
+}
+
+/** What Layers of further accounts need, in the mode of the test. */
+export const network = (mode: Exchange.Mode) =>
+  (mode.name === "memory" ? networks.memory : networks.ports) as Layer.Layer<ExchangeFactory.AccountNeeds>
+
+export const layer = (
+  mode: Exchange.Mode,
+  subject: Subject,
+  options: Options = {},
+  simulator: Partial<Simulator.SimulatorOptions> = {}
+): Layer.Layer<Services> => {
+  const settings = simulatorOf(subject, simulator)
+  const server = mode.name === "memory" ? Simulator.layerMemory(settings) : Simulator.layer(settings)
+  return Layer.orDie(
+    account(subject, options).pipe(Layer.provide(network(mode)), Layer.provideMerge(server))
+  ) as Layer.Layer<Services>
+}
+
+/** Runs a whole test. */
+export const run = <A, E>(
+  mode: Exchange.Mode,
+  layer: Layer.Layer<Services>,
+  body: Effect.Effect<A, E, Services | Scope.Scope>
+): Effect.Effect<A, E> => mode.run(body.pipe(Effect.scoped, Effect.provide(layer)))
+
+/** The account as the exchange has it. */
+export const truth = (subject: Subject, user = userId): Effect.Effect<WorldAccount, never, Simulator.Simulator> =>
+  Effect.map(Simulator.Simulator, ({ account }) => account(subject.adapter.id, user)!)
+
+/** What the events of an account add up to. */
+export class Known {
+  readonly fills: Array<Fill> = []
+  readonly orders = new Map<string, OrderUpdate>()
+  readonly balances = new Map<string, Balance>()
+  readonly positions = new Map<string, Position>()
+  readonly gaps: Array<string> = []
+  readonly events: Array<AccountEvent> = []
+
+  readonly take = (event: AccountEvent): void => {
+    this.events.push(event)
+    if (event._tag === "Fill") this.fills.push(event)
+    if (event._tag === "OrderUpdate") this.orders.set(event.orderId, event)
+    if (event._tag === "Balance") this.balances.set(event.asset, event)
+    if (event._tag === "Position") this.positions.set(event.symbol, event)
+  }
+}
+
+export const watch = Effect.fnUntraced(function*(websocket: PrivateWebsocket["Service"]) {
+  const known = new Known()
+  yield* websocket.handle({
+    onFill: known.take,
+    onOrder: known.take,
+    onBalance: known.take,
+    onPosition: known.take,
+    onLeverage: known.take,
+    onAutoDeleverage: known.take,
+    onPositionClose: known.take,
+    onGap: ({ cause, channel }) => void known.gaps.push(`${channel} ${cause}`)
+  })
+  return known
+})
+
+/** Opens the session of the account and keeps what it tells. */
+export const open = Effect.gen(function*() {
+  const websocket = yield* PrivateWebsocket
+  const known = yield* watch(websocket)
+  yield* websocket.initialize()
+  return { websocket, known }
+})
+
+const plain = (amount: string): string => Decimal.toText(Decimal.of(amount))
+const text = (amount: Decimal.Decimal | null): string | null => amount === null ? null : Decimal.toText(amount)
+
+/** The last digits of an id are the exchange's own number, whatever a dialect puts around it. */
+const describeFill = (fill: Fill): string => `${fill.side} ${text(fill.quantity)} at ${text(fill.price)}`
+
+/** Waits, at most so long, until the condition holds. */
+export const until = (condition: () => boolean, millis = 20_000): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const deadline = (yield* Clock.currentTimeMillis) + millis
+    while (!condition() && (yield* Clock.currentTimeMillis) < deadline) yield* Effect.sleep(20)
+  })
+
+export const agrees = (known: Known, account: WorldAccount, kind: "spot" | "swap"): boolean =>
+  differences(known, account, kind).length === 0
+
+/** What is known against what is: fills in their order, open orders, ended ones, balances and positions, exactly. */
+export const differences = (known: Known, account: WorldAccount, kind: "spot" | "swap"): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const say = (what: string, ours: unknown, theirs: unknown): void => {
+    if (JSON.stringify(ours) !== JSON.stringify(theirs)) {
+      found.push(`${what}: ${JSON.stringify(ours)} is ${JSON.stringify(theirs)}`)
+    }
+  }
+  say(
+    "fills",
+    known.fills.map(describeFill),
+    account.fills({}).map(({ price, quantity, side }) => `${side} ${plain(quantity)} at ${plain(price)}`)
+  )
+  const open = [...known.orders.values()].filter(({ status }) => !isFinal(status))
+  say(
+    "open orders",
+    open.map(({ clientOrderId, filledQuantity }) => `${clientOrderId} ${text(filledQuantity)}`).sort(),
+    account.orders({ open: true }).map(({ clientOrderId, filled }) => `${clientOrderId} ${plain(filled)}`).sort()
+  )
+  if (kind === "spot") {
+    for (const { asset, available, locked } of account.balances()) {
+      const ours = known.balances.get(asset)
+      say(asset, [text(ours?.available ?? Decimal.zero), text(ours?.locked ?? Decimal.zero)], [
+        plain(available),
+        plain(locked)
+      ])
+    }
+  }
+  const sizes = [...known.positions.values()].map(({ pair, size }) => `${pair} ${text(size)}`)
+  const held = account.positions().map(({ pair, size }) => `${pair} ${plain(size)}`)
+  const isOpen = (line: string): boolean => !line.endsWith(" 0")
+  say("positions", sizes.filter(isOpen).sort(), held.filter(isOpen).sort())
+  return found
+}
+
+export const checkAgreement = (known: Known, account: WorldAccount, kind: "spot" | "swap"): void => {
+  assert.deepStrictEqual(differences(known, account, kind), [])
+}
