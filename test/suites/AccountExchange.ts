@@ -15,7 +15,7 @@ import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { OrderEntry } from "../../src/OrderEntry.ts"
 import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
-import * as Exchange from "./Exchange.ts"
+import type * as Exchange from "./Exchange.ts"
 
 export interface Subject extends Exchange.Subject {
   readonly pair: TradingPair
