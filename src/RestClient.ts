@@ -201,7 +201,7 @@ export const make = (options: RestClientOptions): RestClient => {
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.mapError((error) => transportFailure(request, where, error, `no answer from ${url}`)),
       Effect.flatMap(read(schema, { request, where, clean })),
-      Effect.withSpan(request, { kind: "client" })
+      spanned(request)
     )
   }
 
@@ -219,6 +219,19 @@ export const make = (options: RestClientOptions): RestClient => {
 
   return { get, send, readEach, unreadable }
 }
+
+/** The span is told whether it went well and not what came: an answer may be a listen key, which spans would keep. */
+const spanned = (name: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    let answer!: A
+    return effect.pipe(
+      Effect.map((value) => {
+        answer = value
+      }),
+      Effect.withSpan(name, { kind: "client" }),
+      Effect.map(() => answer)
+    )
+  })
 
 const jsonOf = (body: string, parse: (body: string) => unknown): unknown => {
   try {

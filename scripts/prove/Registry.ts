@@ -13,6 +13,7 @@ import * as Mutants from "./cases/Mutants.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
 import * as Scale from "./cases/Scale.ts"
+import * as Secrets from "./cases/Secrets.ts"
 import * as Silence from "./cases/Silence.ts"
 import * as Suites from "./cases/Suites.ts"
 import type { Case } from "./Proof.ts"
@@ -35,5 +36,6 @@ export const cases: ReadonlyArray<Case> = [
   Suites.packed,
   Determinism.determinism,
   Replay.replay,
-  Silence.silence
+  Silence.silence,
+  Secrets.secrets
 ]

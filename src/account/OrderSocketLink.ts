@@ -5,6 +5,7 @@
 import { Clock, Deferred, Duration, Effect, Exit, Latch } from "effect"
 import type { Scope } from "effect"
 import type { Command, OrderSink, OrderSocket, Reply } from "../AccountAdapter.ts"
+import * as Auth from "../connection/Auth.ts"
 import type { Signer } from "../connection/Auth.ts"
 import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
@@ -65,6 +66,7 @@ type Answer = Deferred.Deferred<Reply, Refusal | Lost>
 export const make = Effect.fnUntraced(
   function*(options: LinkOptions): Effect.fn.Return<OrderSocketLink, never, Scope.Scope> {
     const { exchange, instrumentOf, signer, socket } = options
+    const clean = Auth.cleaner(signer)
     const clock = yield* Clock.Clock
     const ready = Latch.makeUnsafe(false)
     const pending = new Map<string, Answer>()
@@ -95,12 +97,14 @@ export const make = Effect.fnUntraced(
       const sink: OrderSink = {
         received: () => {},
         answered: (id, reply) => settle(id, Exit.succeed(reply)),
-        refused: (id, rejection) => settle(id, Exit.fail(new Refusal(rejection))),
-        lost: (id, detail) => settle(id, Exit.fail(new Lost(undecided(detail)))),
+        refused: (id, rejection) =>
+          settle(id, Exit.fail(new Refusal({ ...rejection, detail: clean(rejection.detail) }))),
+        lost: (id, detail) => settle(id, Exit.fail(new Lost(undecided(clean(detail))))),
         loggedIn: (id) => {
           if (id === login.id) Deferred.doneUnsafe(login.done, Exit.void)
         },
-        loginRefused: (id, { class: kind, code, detail }) => {
+        loginRefused: (id, { class: kind, code, detail: words }) => {
+          const detail = clean(words)
           if (id !== login.id) return
           const error = kind === "auth" || kind === "item" || kind === "bug"
             ? new ExchangeError.AuthRejected({ code, detail })

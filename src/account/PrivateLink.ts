@@ -12,6 +12,7 @@ import type {
   PrivateStream,
   PrivateTopic
 } from "../AccountAdapter.ts"
+import * as Auth from "../connection/Auth.ts"
 import type { Signer } from "../connection/Auth.ts"
 import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
@@ -212,7 +213,7 @@ export class PrivateLink {
   }
 
   #sink(): PrivateSink {
-    const { counters, listener } = this.#options
+    const { counters, listener, signer } = this.#options
     return {
       event: (channel, event) => {
         counters.events++
@@ -229,7 +230,7 @@ export class PrivateLink {
       },
       failed: (detail) => {
         counters.decodeFailures++
-        counters.lastFailure = detail
+        counters.lastFailure = Auth.cleaner(signer)(detail)
         listener.onUnreadable()
       }
     }
@@ -268,8 +269,9 @@ export class PrivateLink {
   }
 
   #rejected(answer: Answer, refusal: Refusal): void {
-    const { exchange, listener } = this.#options
-    const { class: kind, code, detail } = refusal
+    const { exchange, listener, signer } = this.#options
+    const { class: kind, code } = refusal
+    const detail = Auth.cleaner(signer)(refusal.detail)
     const entries = this.#answered(answer).filter(({ phase }) => phase === "subscribing")
     if (kind === "auth") {
       this.#fatal = ExchangeError.make(exchange, new ExchangeError.AuthRejected({ code, detail }))

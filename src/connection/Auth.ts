@@ -24,6 +24,18 @@ export interface Signer {
   readonly hash: (text: string) => Effect.Effect<string>
 }
 
+/** Shorter hex is an id; a signature has 64 digits or 128. */
+const signature = /[0-9a-f]{64,}/gi
+
+/**
+ * What an exchange says of a signed request may repeat it: takes the key and whatever looks like a signature out of its
+ * words, before they become an error.
+ */
+export const cleaner = ({ key }: Pick<Signer, "key">): (text: string) => string => {
+  const plain = Redacted.value(key)
+  return (text) => (plain === "" ? text : text.replaceAll(plain, "<redacted>")).replace(signature, "<redacted>")
+}
+
 const algorithms = {
   hmacSha256: { hmac: Mac.hmacSha256, hash: Digest.sha256 },
   hmacSha512: { hmac: Mac.hmacSha512, hash: Digest.sha512 }

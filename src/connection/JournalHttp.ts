@@ -7,6 +7,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { Recorder } from "./Journal.ts"
 import type { Answer } from "./JournalFormat.ts"
 import { toClientResponse } from "./MemoryNetwork.ts"
+import { redacted, secretNames } from "./Redaction.ts"
 
 /** Names of headers that say who somebody is. */
 const secretHeaders: ReadonlySet<string> = new Set(["set-cookie", "authorization"])
@@ -17,6 +18,19 @@ const headersOf = (headers: Readonly<Record<string, string>>): Record<string, st
 /** Method and address behind the base URL. */
 const requestOf = (method: string, url: string, base: string): string =>
   `${method} ${url.startsWith(base) ? url.slice(base.length) : url}`
+
+/** Headers and parameters of a request that prove who somebody is. */
+const proving: ReadonlySet<string> = new Set([...secretNames, "X-MEXC-APIKEY"].map((name) => name.toLowerCase()))
+
+/** What the exchange may repeat in its answer and must not be written for it. */
+const secretsOf = ({ headers }: HttpClientRequest.HttpClientRequest, url: string): ReadonlyArray<string> => {
+  const parameters = URL.parse(url)?.searchParams ?? []
+  return [...Object.entries(headers), ...parameters]
+    .flatMap(([name, value]) => proving.has(name.toLowerCase()) && value !== "" ? [value] : [])
+}
+
+const without = (secrets: ReadonlyArray<string>) => (text: string): string =>
+  secrets.reduce((rest, secret) => rest.replaceAll(secret, redacted), text)
 
 export interface RecordingOptions {
   /** Base URL, without trailing slash. */
@@ -36,12 +50,13 @@ export const recording = (
   HttpClient.transform(client, (effect, asked) => {
     const url = Option.match(HttpClientRequest.toUrl(asked), { onNone: () => asked.url, onSome: ({ href }) => href })
     const request = requestOf(asked.method, url, base)
+    const clean = without(secretsOf(asked, url))
     return effect.pipe(
       Effect.map((response) => {
         const text = Effect.tap(response.text, (body) =>
           Effect.sync(() => {
             const { headers, status } = response
-            const answer = { book, request, status, headers: headersOf(headers), body, failure: null }
+            const answer = { book, request, status, headers: headersOf(headers), body: clean(body), failure: null }
             const number = recorder.answer(answer)
             onAnswer?.(number)
           }))
@@ -49,7 +64,14 @@ export const recording = (
       }),
       Effect.tapError((error) =>
         Effect.sync(() => {
-          recorder.answer({ book, request, status: 0, headers: {}, body: "", failure: recorder.clean(error.message) })
+          recorder.answer({
+            book,
+            request,
+            status: 0,
+            headers: {},
+            body: "",
+            failure: recorder.clean(clean(error.message))
+          })
         })
       )
     )

@@ -400,6 +400,29 @@ describe("answers over HTTP", () => {
     }))
 })
 
+describe("signed calls in a journal", () => {
+  it.effect("leave nothing that proves who asked, also where the exchange repeats it", () =>
+    Effect.gen(function*() {
+      const echo = HttpClient.make((request, url) =>
+        Effect.succeed(toClientResponse(request, {
+          status: 400,
+          headers: {},
+          body: JSON.stringify({ message: `${url.href} ${JSON.stringify(request.headers)}` })
+        }))
+      )
+      const bytes = yield* recorded((recorder) =>
+        Effect.gen(function*() {
+          const client = JournalHttp.recording(echo, recorder, { url: "https://toy", book: false })
+          const headers = { KEY: "my-key", SIGN: "my-signature" }
+          yield* Effect.flatMap(client.get("https://toy/a?signature=my-other&x=1", { headers }), ({ text }) => text)
+        })
+      )
+      const written = text(bytes)
+      assert.include(written, "x=1")
+      for (const secret of ["my-key", "my-signature", "my-other"]) assert.notInclude(written, secret)
+    }))
+})
+
 describe("redaction", () => {
   const { body, frame, url } = Redaction.make({
     secrets: [Redacted.make("s3cr3t.text"), Redacted.make("")],
