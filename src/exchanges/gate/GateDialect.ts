@@ -18,7 +18,9 @@ import type {
 import { jsonObject, perWorld, textList, watchdog } from "../../ExchangeDialect.ts"
 import { isFailure, subscriptionSession } from "./GateAccountDialect.ts"
 import { makeApi } from "./GateApiDialect.ts"
+import { futuresApiMethods, futuresFees, futuresSignedRoutes } from "./GateFuturesAccountDialect.ts"
 import { futuresChannels, futuresRoutes } from "./GateFuturesDialect.ts"
+import { futuresPrivateChannels } from "./GateFuturesPushesDialect.ts"
 import { onHttp } from "./GateRestDialect.ts"
 import { signedHttp } from "./GateSignedDialect.ts"
 import { spotApiMethods, spotPrivateChannels, spotSignedRoutes } from "./GateSpotAccountDialect.ts"
@@ -274,15 +276,22 @@ export const gateSpotDialect: ExchangeDialect = {
 export const gateFuturesDialect: ExchangeDialect = {
   id: "gate-futures",
   kind: "swap",
-  fees: { maker: "-0.0001", taker: "0.00075" },
+  fees: futuresFees,
   websocketPath: "/v4/ws/usdt",
   restPath: "/api/v4",
   connect: connect({
     prefix: "futures",
     channels: futuresChannels,
-    privates: new Map(),
-    api: makeApi({ prefix: "futures", methods: new Map(), tradesPerSecond: 100, limitCode: 311, saysNoAck: true }),
+    privates: futuresPrivateChannels,
+    api: makeApi({
+      prefix: "futures",
+      methods: futuresApiMethods,
+      // Documented: placing, batches, amending and cancelling together, 100 requests a second.
+      tradesPerSecond: 100,
+      limitCode: 311,
+      saysNoAck: true
+    }),
     requestId: false
   }),
-  onHttp: onHttp("/futures/", futuresRoutes)
+  onHttp: http(signedHttp(futuresSignedRoutes, { trade: 100, byMarket: false }), onHttp("/futures/", futuresRoutes))
 }

@@ -34,6 +34,7 @@ import {
 } from "./GateAccountDialect.ts"
 import type { ApiMethod } from "./GateApiDialect.ts"
 import { each } from "./GateApiDialect.ts"
+import { minus, plus } from "./GateDecimalsDialect.ts"
 import type { Asked, SignedRoute } from "./GateSignedDialect.ts"
 import { marketsOf, nameOf } from "./GateStreamsDialect.ts"
 import type { Outlet, PrivateChannel, Stream } from "./GateStreamsDialect.ts"
@@ -679,22 +680,6 @@ const causes: Readonly<Record<WorldBalance["cause"], string>> = {
   pnl: "other",
   funding: "other"
 }
-
-/** Decimal texts, added exactly. */
-const plus = (a: string, b: string): string => {
-  const scale = Math.max(decimalsOf(a), decimalsOf(b))
-  const total = scaled(a, scale) + scaled(b, scale)
-  if (scale === 0) return String(total)
-  const digits = String(total < 0n ? -total : total).padStart(scale + 1, "0")
-  return trimmed(`${total < 0n ? "-" : ""}${digits.slice(0, -scale)}.${digits.slice(-scale)}`)
-}
-
-const decimalsOf = (text: string): number => text.includes(".") ? text.length - text.indexOf(".") - 1 : 0
-
-const scaled = (text: string, scale: number): bigint =>
-  BigInt(text.replace(".", "") + "0".repeat(scale - decimalsOf(text)))
-
-const minus = (text: string): string => text.startsWith("-") ? text.slice(1) : `-${text}`
 
 const balancePush = ({ account: { userId } }: Session, balance: WorldBalance, frozen: string): Json =>
   object({
