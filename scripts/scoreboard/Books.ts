@@ -126,22 +126,28 @@ interface Rig {
   readonly watch: Watch
 }
 
-const rig = Effect.fnUntraced(function*(market: Market, seed: number) {
+/** Both clients in step, ours first: what ccxt makes of its first books is still to be seen. */
+const rig = Effect.fnUntraced(function*(market: Market, seed: number, ticks: number) {
   const options = { dialects, pairs, seed, rate, levels: 60, limits: "off", autoRun: false } as const
   const simulator = yield* Simulator.make(options)
   const exchange = yield* market.open(simulator)
-  const followed = yield* Effect.forEach(pairs, (pair) => Judges.follow(() => exchange.watchOrderBook(pair), () => {}))
   const ours = yield* Ours.books(market.id, simulator.urls[market.id]!, pairs)
   const watch = new Watch(market, simulator)
   for (const pair of pairs) yield* ours.onUpdate(pair, watch.onUpdate)
-  const made: Rig = { market, simulator, exchange, followed, ours, watch }
+  const alone: Rig = { market, simulator, exchange, followed: [], ours, watch }
+  yield* Judges.passUntil(simulator, () => oursSynced(alone), { ticks })
+  const followed = yield* Effect.forEach(pairs, (pair) => Judges.follow(() => exchange.watchOrderBook(pair), () => {}))
+  const made: Rig = { ...alone, followed }
+  yield* Judges.passUntil(simulator, () => bothSynced(made), { ticks })
   return made
 })
 
 const versionOf = ({ market, simulator }: Rig, pair: TradingPair): number => simulator.book(market.id, pair)!.version
 
-const bothSynced = ({ exchange, ours }: Rig): boolean =>
-  pairs.every((pair) => exchange.orderbooks[pair]?.nonce !== undefined && ours.get(pair)?._tag === "Synced")
+const oursSynced = ({ ours }: Rig): boolean => pairs.every((pair) => ours.get(pair)?._tag === "Synced")
+
+const bothSynced = (rig: Rig): boolean =>
+  oursSynced(rig) && pairs.every((pair) => rig.exchange.orderbooks[pair]?.nonce !== undefined)
 
 /** Goes on to the end of an interval and through one more, until both clients have read everything. */
 const readOut = Effect.fnUntraced(function*(rig: Rig) {
@@ -192,9 +198,8 @@ const noBook = told("keeps no book")
 /** A snapshot that lies within an update: its first half is in the snapshot, its second half is not. */
 export const ghosts = (settings: Settings): Effect.Effect<Row, unknown> =>
   Effect.gen(function*() {
-    const made = yield* rig(mexc, settings.seed)
     // No multiple of the interval, so that the snapshots are taken within one.
-    yield* Judges.passUntil(made.simulator, () => bothSynced(made), { ticks: 7 })
+    const made = yield* rig(mexc, settings.seed, 7)
     yield* readOut(made)
     const outcome = outcomeOf(made)
     const row: Row = {
@@ -212,9 +217,8 @@ export const ghosts = (settings: Settings): Effect.Effect<Row, unknown> =>
 
 /** Frames are lost on the way, for both clients the same ones. */
 const holes = Effect.fnUntraced(function*(market: Market, settings: Settings) {
-  const made = yield* rig(market, settings.seed)
   const { interval } = market
-  yield* Judges.passUntil(made.simulator, () => bothSynced(made), { ticks: interval })
+  const made = yield* rig(market, settings.seed, interval)
   yield* readOut(made)
   const before = outcomeOf(made)
   const shown = made.watch.shown

@@ -29,14 +29,11 @@ export const volume = ({ seed }: Settings): Effect.Effect<Row, unknown> =>
     )
     const theirs = (): ReadonlyArray<ReadonlyArray<number>> =>
       exchange.ohlcvs[pair]?.["1m"] ?? []
-    yield* Judges.passUntil(simulator, () => theirs().length > 1 && own.size > 1, { ticks: 100 })
-    const openTime = theirs().at(-2)![0]!
+    yield* Judges.passUntil(simulator, () => Judges.wholeCandle(theirs()) !== undefined, { ticks: 100 })
+    const [openTime, , , , , read] = Judges.wholeCandle(theirs())!
     const truth = simulator.kline(id, pair, minute, "last", openTime)!
-    // Frames are still on their way: later candles, and the one that closes this.
-    const candle = (): ReadonlyArray<number> | undefined => theirs().find(([time]) => time === openTime)
-    yield* Judges.settled(() => candle()?.[4] === Number(truth.close) && own.get(openTime)?.closed === true)
-    const read = candle()![5]!
-    const { baseVolume, quoteVolume } = own.get(openTime)!
+    yield* Judges.settled(() => own.get(openTime!)?.closed === true)
+    const { baseVolume, quoteVolume } = own.get(openTime!)!
     const row: Row = {
       id: "gate-candle-volume",
       title: "Gate: the volume of a spot candle",

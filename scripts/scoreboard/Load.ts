@@ -164,8 +164,8 @@ const burstOf = (consume: Consume, { seed }: Settings): Effect.Effect<Ledger, un
       yield* simulator.tick(5)
       yield* Effect.sleep(1)
     }
-    // What has been sent is read within this time; the last trade that a consumer sees says whether it was.
-    yield* Effect.sleep(300)
+    // What has been sent is read within so many turns of the sockets; the last trade that a consumer sees says whether it was.
+    for (let turn = 0; turn < 100; turn++) yield* Effect.sleep(3)
     yield* Deferred.succeed(isDone, undefined)
     yield* simulator.tick(10)
     const newest = simulator.trades("gate-spot", pair).at(-1)!.id

@@ -79,7 +79,7 @@ export const rejected = (settings: Settings): Effect.Effect<Row, unknown> =>
   Effect.gen(function*() {
     const urls = (yield* simulate("gate-spot", settings)).urls["gate-spot"]!
     const exchange = yield* Judges.ccxtGate(urls)
-    const error = yield* failure(() => exchange.watchTrades(pair), 15_000)
+    const error = yield* failure(() => exchange.watchTrades(pair), 60_000)
     const row: Row = {
       id: "gate-rejected",
       title: "Gate: a subscription is refused",

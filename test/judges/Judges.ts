@@ -2,7 +2,7 @@
  * Code that nobody here wrote, unmodified, pointed at a simulator: `ccxt` for both exchanges and `gateio-api`. Each takes
  * its addresses as its users would give them, and is closed with the scope, its timers and sockets included.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import { DefaultLogger, WebsocketClient } from "gateio-api"
 import type { WSClientConfigurableOptions } from "gateio-api"
@@ -135,6 +135,9 @@ export const follow = <A>(
     (state): Followed => state
   )
 
+/** What never comes ends a wait after so long, ms. A busy machine takes its time: no promise is about this. */
+const longest = 60_000
+
 /**
  * Lets simulated time pass, `ticks` at once, until the condition holds; the sockets have a turn between. Dies when it
  * does not hold in the end. For a simulator with `autoRun: false`: the same seed then gives the same frames.
@@ -142,19 +145,27 @@ export const follow = <A>(
 export const passUntil = (
   simulator: SimulatorService,
   condition: () => boolean,
-  { most = 600, ticks = 10 }: { readonly most?: number; readonly ticks?: number } = {}
+  { ticks = 10 }: { readonly ticks?: number } = {}
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
-    for (let i = 0; i < most; i++) {
+    const began = yield* Clock.currentTimeMillis
+    while ((yield* Clock.currentTimeMillis) - began < longest) {
       if (condition()) return
       yield* simulator.tick(ticks)
       yield* Effect.sleep(3)
     }
-    return yield* Effect.die(new Error(`does not hold after ${most} times ${ticks} ticks: ${condition}`))
+    return yield* Effect.die(new Error(`does not hold after ${longest} ms, ${ticks} ticks at once: ${condition}`))
   })
 
+/**
+ * The first candle of ccxt that is whole: a later one has come, so that the frame that closes it has come. Gate may leave
+ * that frame out, and the simulator does with every fourth; it is none of those.
+ */
+export const wholeCandle = (candles: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<number> | undefined =>
+  candles.slice(0, -1).find(([openTime]) => openTime! / 60_000 % 4 !== 3)
+
 /** Waits, while simulated time stands still, until the condition holds. */
-export const settled = (condition: () => boolean, most = 10_000): Effect.Effect<void> =>
+export const settled = (condition: () => boolean, most = longest): Effect.Effect<void> =>
   Effect.gen(function*() {
     for (let waited = 0; waited < most; waited += 2) {
       if (condition()) return

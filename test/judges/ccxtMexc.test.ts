@@ -90,11 +90,11 @@ describe("ccxt.pro.mexc", () => {
       const [pair] = pairs
       const { errors } = yield* Judges.follow(() => exchange.watchOHLCV(pair, "1m"), () => {})
       const candles = (): ReadonlyArray<ReadonlyArray<number>> => exchange.ohlcvs[pair]?.["1m"] ?? []
-      yield* Judges.passUntil(simulator, () => candles().length > 1, { ticks: 100 })
-      // The one before the last is whole.
-      const truth = simulator.kline(id, pair, 60_000, "last", candles().at(-1)![0]! - 1)!
+      yield* Judges.passUntil(simulator, () => Judges.wholeCandle(candles()) !== undefined, { ticks: 100 })
+      const whole = Judges.wholeCandle(candles())!
+      const truth = simulator.kline(id, pair, 60_000, "last", whole[0])!
       const candle = [truth.openTime, +truth.open, +truth.high, +truth.low, +truth.close, +truth.quantity]
-      yield* Judges.settled(() => String(candles().at(-2)) === String(candle))
+      assert.deepStrictEqual<unknown>(whole, candle)
       assert.deepStrictEqual(errors, [])
     }).pipe(Effect.scoped))
 })
