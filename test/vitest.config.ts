@@ -7,6 +7,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     reporters: ["default", closingLine],
     testTimeout: 30_000,
+    // Folders to make and to remove, on a machine that may be busy.
+    hookTimeout: 60_000,
     // A forgotten `.only` would switch the other tests off in silence.
     allowOnly: false,
     coverage: {

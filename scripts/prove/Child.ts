@@ -35,21 +35,25 @@ const splitter = (take: (text: string) => void) => {
   }
 }
 
+interface NodeOptions {
+  /** The process is ended when this is true of the lines so far. */
+  readonly until?: (lines: ReadonlyArray<Line>) => boolean
+}
+
 /** Runs Node in the repository. Interruption kills the process. */
-export const node = (
-  parameters: ReadonlyArray<string>,
-  environment: Readonly<Record<string, string>> = {}
-): Effect.Effect<Ended> =>
+export const node = (parameters: ReadonlyArray<string>, { until }: NodeOptions = {}): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const began = performance.now()
     const lines: Array<Line> = []
     let errors = ""
     const child = spawn(process.execPath, parameters, {
       cwd: root,
-      env: { ...process.env, ...environment },
       stdio: ["ignore", "pipe", "pipe"]
     })
-    const output = splitter((text) => void lines.push({ text, at: performance.now() - began }))
+    const output = splitter((text) => {
+      lines.push({ text, at: performance.now() - began })
+      if (until?.(lines) === true) child.kill("SIGKILL")
+    })
     child.stdout.setEncoding("utf8").on("data", output.write)
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => void (errors += chunk))
     child.on("error", (error) => resume(Effect.die(error)))

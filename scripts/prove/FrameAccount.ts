@@ -104,7 +104,9 @@ export class FrameAccount {
   }
 }
 
-const isData = (outcome: string): boolean => ["book_ticker", "trades", "depth"].includes(outcome)
+const dataOutcomes: ReadonlySet<string> = new Set(Object.values(outcomeNames))
+
+const isData = (outcome: string): boolean => dataOutcomes.has(outcome)
 
 /** Null when the frame led to nothing, or to things that exclude each other. */
 const classOf = (outcomes: ReadonlyArray<string>): Class | null => {

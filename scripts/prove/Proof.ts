@@ -28,6 +28,11 @@ export interface Proof extends Settings {
   /** A figure of the last line. */
   readonly figure: (name: string, value: Figure) => void
   readonly check: (promise: string, holds: boolean, found: string) => void
+  /**
+   * A bound of the machine's own time. In full size it must be met; a small run, whose machine may be busy, prints it and
+   * judges only that what is awaited came.
+   */
+  readonly timed: (promise: string, came: boolean, inTime: boolean, found: string) => void
 }
 
 export interface Case {
@@ -75,6 +80,10 @@ export const make = (
 ): { readonly proof: Proof; readonly findings: Array<Finding>; readonly figures: Record<string, Figure> } => {
   const findings: Array<Finding> = []
   const figures: Record<string, Figure> = {}
+  const note = (promise: string, holds: boolean, found: string, label: string): void => {
+    findings.push({ promise, holds, found })
+    say(`  ${label} ${promise}: ${found}`)
+  }
   const proof: Proof = {
     ...settings,
     say: (line) => say(`  ${line}`),
@@ -85,9 +94,10 @@ export const make = (
     figure: (name, value) => {
       figures[name] = typeof value === "number" ? Number(value.toPrecision(8)) : value
     },
-    check: (promise, holds, found) => {
-      findings.push({ promise, holds, found })
-      say(`  ${holds ? "kept  " : "BROKEN"} ${promise}: ${found}`)
+    check: (promise, holds, found) => note(promise, holds, found, holds ? "kept  " : "BROKEN"),
+    timed: (promise, came, inTime, found) => {
+      const holds = came && (inTime || settings.quick)
+      note(promise, holds, found, !holds ? "BROKEN" : inTime ? "kept  " : "late  ")
     }
   }
   return { proof, findings, figures }

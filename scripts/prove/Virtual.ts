@@ -4,21 +4,16 @@ import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import * as Channel from "../../src/domain/Channel.ts"
+import type { PublicChannel, PublicTag } from "../../src/domain/Channel.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { RedundantOptions, WebsocketOptions } from "../../src/ExchangeFactory.ts"
-import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
-import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
-import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
-import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import * as Exchange from "../../test/suites/Exchange.ts"
 
-export const subjects: ReadonlyArray<Exchange.Subject> = [
-  { adapter: mexcSpot, dialect: mexcSpotDialect },
-  { adapter: gateSpot, dialect: gateSpotDialect }
-]
+export { subjects } from "../../test/suites/Subjects.ts"
 
 export type Draws = Pick<Random.Random, "nextDoubleUnsafe">
 
@@ -74,9 +69,39 @@ export const layerThrough = (
     Layer.provideMerge(Layer.orDie(Simulator.layerMemory({ dialects: [dialect], limits: "off", ...simulator })))
   ) as Layer.Layer<Exchange.Services>
 
-/** So many pairs against USDT. */
-export const pairs = (count: number): [TradingPair, ...Array<TradingPair>] =>
-  Array.from({ length: count }, (_, i): TradingPair => i === 0 ? "BTC/USDT" : `COIN${i}/USDT`) as [
-    TradingPair,
-    ...Array<TradingPair>
-  ]
+type Pairs = [TradingPair, ...Array<TradingPair>]
+
+/** The pair as the exchange trades it: a swap names what it settles in. */
+export const pairOn = ({ adapter }: Exchange.Subject, pair: TradingPair): TradingPair =>
+  adapter.kind === "swap" ? `${pair}:USDT` : pair
+
+/** So many pairs against USDT, as a spot market names them. */
+export const spotPairs = (count: number): Pairs =>
+  Array.from({ length: count }, (_, i): TradingPair => i === 0 ? "BTC/USDT" : `COIN${i}/USDT`) as Pairs
+
+/** The same as the exchange trades them. */
+export const pairs = (subject: Exchange.Subject, count: number): Pairs =>
+  spotPairs(count).map((pair) => pairOn(subject, pair)) as Pairs
+
+/** Every channel of the exchange. */
+export const tagsOf = ({ adapter }: Exchange.Subject): [PublicTag, ...Array<PublicTag>] =>
+  [...adapter.channels] as [PublicTag, ...Array<PublicTag>]
+
+/** What the exchange offers for all pairs at once. */
+export const ofEveryPair = (subject: Exchange.Subject): ReadonlyArray<PublicChannel> =>
+  tagsOf(subject).map((tag) => Channel.forPair(tag, Channel.everyPair)).filter((channel) =>
+    topicOf(subject, channel) !== null
+  )
+
+/** The name of a channel on the wire; null when the exchange has none. */
+export const topicOf = ({ adapter }: Exchange.Subject, channel: PublicChannel): string | null => {
+  const symbol = adapter.symbol(channel.pair)
+  const name = symbol === null ? null : adapter.topic(channel, symbol)
+  return name?._tag === "Topic" ? name.key : null
+}
+
+/** Nothing is subscribed anew for a silence, where silences are the proof's own. */
+export const patient = {
+  staleAfter: null,
+  silence: Object.fromEntries(Channel.publicTags.map((tag) => [tag, null])) as Readonly<Record<PublicTag, null>>
+}

@@ -264,7 +264,7 @@ const startClients = (
 
 const soak = Effect.fnUntraced(function*(options: Options) {
   const began = new Date().toISOString()
-  const pairs = Virtual.pairs(options.pairs)
+  const pairs = Virtual.spotPairs(options.pairs)
   const simulator = yield* SimulatorProcess.start({ pairs, seed: options.seed, rate: options.rate })
   const truth = Truth.make(adminOf(simulator))
   const clients = yield* startClients(options, simulator, pairs)

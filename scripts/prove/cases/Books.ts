@@ -27,13 +27,15 @@ interface Way {
   readonly reach: number
 }
 
-const [mexc, gate] = Virtual.subjects as readonly [Subject, Subject]
+const [mexc, gate, futures] = Virtual.subjects as readonly [Subject, Subject, Subject]
 
 const ways: ReadonlyArray<Way> = [
   { name: "mexc-spot", subject: mexc, request: {}, reach: Infinity },
   { name: "gate-spot obu", subject: gate, request: {}, reach: 50 },
   // The snapshot may hold levels that have left the window when the first update joins it: see docs/gate.md.
-  { name: "gate-spot order_book_update", subject: gate, request: { source: "order_book_update" }, reach: 20 }
+  { name: "gate-spot order_book_update", subject: gate, request: { source: "order_book_update" }, reach: 20 },
+  { name: "gate-futures obu", subject: futures, request: {}, reach: 50 },
+  { name: "gate-futures order_book_update", subject: futures, request: { source: "order_book_update" }, reach: 20 }
 ]
 
 // ---- faults ---------------------------------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ const runPlan = (way: Way, plan: Plan, seed: number, tally: Tally) =>
 /** Each kind of fault at each of the first steps of a run: while connecting, subscribing, joining, and behind. */
 const sweep = Effect.fnUntraced(function*(way: Way, proof: Proof, tally: Tally) {
   const random = yield* Virtual.draws(proof.seed, `sweep ${way.name}`)
-  const every = proof.quick ? 60 : 10
+  const every = proof.quick ? 100 : 10
   let runs = 0
   for (const kind of kinds) {
     for (let atMillis = between(random, 0, every - 1); atMillis < 400; atMillis += every) {
@@ -281,7 +283,7 @@ const sweep = Effect.fnUntraced(function*(way: Way, proof: Proof, tally: Tally) 
       yield* runPlan(
         way,
         {
-          pairs: ["BTC/USDT"],
+          pairs: [Virtual.pairOn(way.subject, "BTC/USDT")],
           strikes: [{ atMillis, strike }],
           millis: 1_500 + 2 * strike.lasts,
           calmMillis: repairMillis
@@ -303,7 +305,8 @@ const long = Effect.fnUntraced(function*(way: Way, proof: Proof, index: number, 
     atMillis: between(random, 0, millis - 5_000),
     strike: strikeOf(Virtual.pick(random, kinds), random)
   })).toSorted((a, b) => a.atMillis - b.atMillis)
-  yield* runPlan(way, { pairs: ["BTC/USDT"], strikes: planned, millis, calmMillis: repairMillis }, seed, tally)
+  const pairs = [Virtual.pairOn(way.subject, "BTC/USDT")]
+  yield* runPlan(way, { pairs, strikes: planned, millis, calmMillis: repairMillis }, seed, tally)
 })
 
 /** Behind so many refused snapshots in a row the next one may be 5 s off. */
@@ -319,7 +322,12 @@ const storm = Effect.fnUntraced(function*(way: Way, proof: Proof, index: number,
   }
   yield* runPlan(
     way,
-    { pairs: ["BTC/USDT", "ETH/USDT"], strikes: planned, millis: 9_000, calmMillis: stormCalmMillis },
+    {
+      pairs: [Virtual.pairOn(way.subject, "BTC/USDT"), Virtual.pairOn(way.subject, "ETH/USDT")],
+      strikes: planned,
+      millis: 9_000,
+      calmMillis: stormCalmMillis
+    },
     seed,
     tally
   )
@@ -334,9 +342,9 @@ const percent = (value: number): string => `${(100 * value).toFixed(3)} %`
 const provenWay = Effect.fnUntraced(function*(way: Way, proof: Proof) {
   const [swept, lasting, stormy] = [new Tally(), new Tally(), new Tally()]
   const sweeps = yield* sweep(way, proof, swept)
-  const longs = Proofs.sizeOf(proof, 2, 24)
+  const longs = Proofs.sizeOf(proof, 1, 24)
   for (let i = 0; i < longs; i++) yield* long(way, proof, i, lasting)
-  const storms = Proofs.sizeOf(proof, 3, 60)
+  const storms = Proofs.sizeOf(proof, 2, 60)
   for (let i = 0; i < storms; i++) yield* storm(way, proof, i, stormy)
   const all = [swept, lasting, stormy]
   const sum = (field: "compared" | "wrong" | "unknown" | "holes" | "strikes") =>

@@ -1,13 +1,12 @@
 /** What `npm start` shows to somebody who has just cloned the repository. */
 import { Effect } from "effect"
-import type { Ended } from "../Child.ts"
+import type { Ended, Line } from "../Child.ts"
 import * as Child from "../Child.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 
 /** As `npm start` runs it. */
-const demo = (...parameters: ReadonlyArray<string>): Effect.Effect<Ended> =>
-  Child.node(["-r", "./scripts/node-version.cjs", "src/cli/main.ts", "demo", ...parameters])
+const command = ["-r", "./scripts/node-version.cjs", "src/cli/main.ts", "demo"]
 
 const mostMillis = 5_000
 const leastPairs = 10
@@ -16,7 +15,7 @@ const leastPairs = 10
 const row = /^(\S+\/\S+)(?:\s+\d+(?:\.\d+)?){4}\s/
 
 /** When so many pairs had been shown with prices of both exchanges, ms from the start of the process. */
-const shownAt = ({ lines }: Ended): number => {
+const shownAt = (lines: ReadonlyArray<Line>): number => {
   const pairs = new Set<string>()
   for (const { at, text } of lines) {
     const pair = row.exec(text)?.[1]
@@ -57,21 +56,29 @@ const isSound = (one: ExchangeSummary): boolean =>
   one.dropped === 0 && one.books.synced === one.books.tracked
 
 const firstOutput = Effect.fnUntraced(function*(proof: Proof) {
-  let at = shownAt(yield* demo("--duration", "3s"))
-  if (at > mostMillis && proof.quick) {
-    proof.say(`measured again; the first time after ${Proofs.text(at)} ms`)
-    at = shownAt(yield* demo("--duration", "3s"))
-  }
-  proof.check(
+  const { lines } = yield* Child.node([...command, "--duration", "60s"], {
+    until: (lines) => shownAt(lines) < Infinity
+  })
+  const at = shownAt(lines)
+  proof.timed(
     `${leastPairs} pairs with prices of both exchanges are shown within ${mostMillis} ms`,
+    at < Infinity,
     at <= mostMillis,
     `after ${Proofs.text(at)} ms`
   )
   proof.figure("first_output_ms", at)
 })
 
+const summed = (proof: Proof, duration: string): Effect.Effect<Ended> =>
+  Child.node([...command, "--duration", duration, "--json", "--seed", String(proof.seed)])
+
+const isWhole = (found: Summary | null): found is Summary =>
+  found !== null && found.pairsSeen >= leastPairs && Object.values(found.exchanges).every(isSound)
+
 const summary = Effect.fnUntraced(function*(proof: Proof) {
-  const ended = yield* demo("--duration", proof.quick ? "4s" : "30s", "--json", "--seed", String(proof.seed))
+  const short = yield* summed(proof, proof.quick ? "4s" : "30s")
+  // On a busy machine not all has come after 4 s.
+  const ended = proof.quick && !isWhole(summaryOf(short)) ? yield* summed(proof, "40s") : short
   const found = summaryOf(ended)
   proof.check(
     "--json prints one line of JSON and nothing else",

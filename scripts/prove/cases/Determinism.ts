@@ -1,8 +1,9 @@
 /** The same seed gives the same run, to the event: what a proof found once it finds again. */
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import type { Scope } from "effect"
 import { createHash } from "node:crypto"
-import type { ConnectionStatus, Gap } from "../../../src/domain/Feed.ts"
+import type { ConnectionStatus, Feed, Gap } from "../../../src/domain/Feed.ts"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../../src/domain/Market.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
@@ -20,7 +21,12 @@ interface Log {
 
 const faults = ["duplicate:2%", "reorder:1%", "gap:1%", "drop@3s", "refuse:503@5s:1s", "drop@5s", "slow-snapshot:80ms"]
 
-const record = (millis: number): Effect.Effect<Log, ExchangeError, Services | Scope.Scope> =>
+const pairsOf = (subject: Subject): readonly [TradingPair, TradingPair] => [
+  Virtual.pairOn(subject, "BTC/USDT"),
+  Virtual.pairOn(subject, "ETH/USDT")
+]
+
+const record = (subject: Subject, millis: number): Effect.Effect<Log, ExchangeError, Services | Scope.Scope> =>
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     const hash = createHash("sha256")
@@ -31,17 +37,33 @@ const record = (millis: number): Effect.Effect<Log, ExchangeError, Services | Sc
       counted.events++
       add(value)
     }
+    const gap = (value: Gap): void => {
+      counted.gaps++
+      add(value)
+    }
     yield* websocket.handle({
       onBookTicker: event,
       onTrade: event,
       onBook: event,
-      onGap: (gap) => {
-        counted.gaps++
-        add(gap)
-      },
+      onTicker: event,
+      onKline: event,
+      onFuturesTicker: event,
+      onLiquidation: event,
+      onContractStats: event,
+      onGap: gap,
       onStatus: add
     })
-    yield* websocket.initialize(["BTC/USDT", "ETH/USDT"], ["BookTicker", "Trades", "Book"])
+    yield* websocket.initialize(pairsOf(subject), Virtual.tagsOf(subject))
+    for (const channel of Virtual.ofEveryPair(subject)) {
+      const feed = yield* websocket.feed(channel)
+      const take = (item: Feed<MarketEvent>): void => item._tag === "Gap" ? gap(item) : event(item.value)
+      yield* Effect.forkScoped(
+        Stream.runForEach(
+          feed as Stream.Stream<Feed<MarketEvent>, ExchangeError>,
+          (item) => Effect.sync(() => take(item))
+        )
+      )
+    }
     yield* Effect.sleep(millis)
     return { ...counted, hash: hash.digest("hex") }
   })
@@ -49,7 +71,7 @@ const record = (millis: number): Effect.Effect<Log, ExchangeError, Services | Sc
 const proven = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   const millis = Proofs.sizeOf(proof, 10_000, 60_000)
   const log = (seed: number) =>
-    Virtual.run({ subject, seed, simulator: { pairs: ["BTC/USDT", "ETH/USDT"], faults } }, record(millis))
+    Virtual.run({ subject, seed, simulator: { pairs: pairsOf(subject), faults } }, record(subject, millis))
   const [first, second, other] = [yield* log(proof.seed), yield* log(proof.seed), yield* log(proof.seed + 1)]
   const { id } = subject.adapter
   proof.check(

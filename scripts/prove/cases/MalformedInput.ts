@@ -7,7 +7,6 @@ import type { AddressInfo } from "node:net"
 import * as Ws from "ws"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
-import type { ExchangeAdapter } from "../../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import type { Performance } from "../../../src/PublicWebsocket.ts"
@@ -24,8 +23,7 @@ import * as Proofs from "../Proof.ts"
 import type { Draws } from "../Virtual.ts"
 import * as Virtual from "../Virtual.ts"
 
-const pair = "BTC/USDT"
-const tags = ["BookTicker", "Trades", "Book"] as const
+const pairOf = (subject: Subject) => Virtual.pairOn(subject, "BTC/USDT")
 const encoder = new TextEncoder()
 
 type Frame = string | Uint8Array
@@ -82,7 +80,7 @@ const memory = (subject: Subject, seed: number, spoiler: Spoiler, options: Excha
 
 const simulation = (subject: Subject, seed: number) => ({
   dialects: [subject.dialect],
-  pairs: [pair] as const,
+  pairs: [pairOf(subject)] as const,
   limits: "off" as const,
   rate: 100,
   tradeRate: 50,
@@ -156,7 +154,7 @@ const sentEvents = (simulator: SimulatorService, exchange: string): number =>
 
 /** Reads all channels while frames are spoiled, until so many clean ones have come. */
 const readSpoiled = (
-  adapter: ExchangeAdapter,
+  subject: Subject,
   spoiler: Spoiler,
   frames: number
 ): Effect.Effect<Spoiled, ExchangeError | Error, Services | Scope.Scope> =>
@@ -165,19 +163,17 @@ const readSpoiled = (
     const simulator = yield* Simulator.Simulator
     const { account } = spoiler
     yield* websocket.handle({})
-    yield* websocket.initialize([pair], tags)
+    yield* websocket.initialize([pairOf(subject)], Virtual.tagsOf(subject))
     while (account.clean < frames) yield* Effect.sleep(20)
     // No more data, and what is under way arrives.
     yield* Effect.orDie(simulator.inject({ _tag: "Silence" }))
-    let before = -1
-    while (account.waiting > 0 || account.decoded !== before) {
-      before = account.decoded
-      yield* Effect.sleep(200)
+    // Turns of the sockets, in which nothing comes any more.
+    for (let quiet = 0, before = -1; quiet < 10; before = account.decoded) {
+      quiet = account.waiting > 0 || account.decoded !== before ? 0 : quiet + 1
+      yield* Effect.sleep(20)
     }
-    return { account, performance: yield* websocket.performance, sentEvents: sentEvents(simulator, adapter.id) }
+    return { account, performance: yield* websocket.performance, sentEvents: sentEvents(simulator, subject.adapter.id) }
   })
-
-const patient = { staleAfter: null, silence: { BookTicker: null, Trades: null, Book: null } }
 
 const provenFrames = (proof: Proof, where: string, { account, performance, sentEvents }: Spoiled): void => {
   const { classes } = account
@@ -221,8 +217,8 @@ const inMemory = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   for (let run = 0; run < Proofs.sizeOf(proof, 1, 10); run++) {
     const seed = proof.seed + run
     const spoiler = yield* spoilerFor(subject, seed)
-    const body = readSpoiled(subject.adapter, spoiler, proof.quick ? 3_000 : 10_000)
-    const result = yield* Virtual.over(memory(subject, seed, spoiler, patient), seed, body)
+    const body = readSpoiled(subject, spoiler, proof.quick ? 2_000 : 10_000)
+    const result = yield* Virtual.over(memory(subject, seed, spoiler, Virtual.patient), seed, body)
     provenFrames(proof, `${subject.adapter.id} in memory`, result)
     proof.figure(`${subject.adapter.id}_frames`, result.performance.frames)
     if (run === 0) kindsTable(proof, result.account)
@@ -231,8 +227,12 @@ const inMemory = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
 
 const overSockets = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   const spoiler = yield* spoilerFor(subject, proof.seed)
-  const body = readSpoiled(subject.adapter, spoiler, proof.quick ? 120 : 5_000)
-  const result = yield* Exchange.withExchange(Exchange.ports, sockets(subject, proof.seed, spoiler, patient), body)
+  const body = readSpoiled(subject, spoiler, proof.quick ? 120 : 5_000)
+  const result = yield* Exchange.withExchange(
+    Exchange.ports,
+    sockets(subject, proof.seed, spoiler, Virtual.patient),
+    body
+  )
   provenFrames(proof, `${subject.adapter.id} over sockets`, result)
 })
 
@@ -261,10 +261,10 @@ const tooLarge = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   ) {
     const spoiler = yield* spoilerFor(subject, proof.seed)
     breaking(spoiler, new Uint8Array(100_000))
-    const layer = layerOf(subject, proof.seed, spoiler, { ...patient, socket: { maxFrameBytes: 65_536 } })
+    const layer = layerOf(subject, proof.seed, spoiler, { ...Virtual.patient, socket: { maxFrameBytes: 65_536 } })
     const body = Effect.gen(function*() {
       const websocket = yield* PublicWebsocket
-      const stream = yield* websocket.feed({ _tag: "Trades", pair })
+      const stream = yield* websocket.feed({ _tag: "Trades", pair: pairOf(subject) })
       let broken = false
       yield* Stream.runDrain(Stream.takeUntil(stream, (item) => {
         broken ||= item._tag === "Gap"
@@ -313,6 +313,7 @@ const restBodies = (
     const client = yield* Effect.provide(HttpClient.HttpClient, yield* Layer.build(changedClient(network, draws)))
     const url = simulator.urls[subject.adapter.id]!.rest
     const { book, instruments, serverTime } = subject.adapter.makeRest({ client, url, instrumentOf: () => undefined })
+    const pair = pairOf(subject)
     const calls = [instruments, serverTime, book(subject.adapter.symbol(pair)!, { _tag: "Book", pair }, 0)]
     const bodies: Bodies = { read: 0, reasons: new Map(), defects: [] }
     for (let i = 0; i < count; i++) {
@@ -331,7 +332,7 @@ const judgeFailure = ({ defects, reasons }: Bodies, exit: Exit.Failure<unknown, 
 }
 
 const rest = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
-  const count = Proofs.sizeOf(proof, 900, 30_000)
+  const count = Proofs.sizeOf(proof, 600, 30_000)
   const { defects, read, reasons } = yield* Effect.scoped(restBodies(subject, proof.seed, count))
   const failed = [...reasons.values()].reduce((sum, value) => sum + value, 0)
   proof.check(

@@ -4,7 +4,10 @@ import { PrometheusMetrics } from "effect/observability"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { MemoryFrame } from "../../../src/connection/MemoryNetwork.ts"
+import * as Channel from "../../../src/domain/Channel.ts"
+import type { PublicTag } from "../../../src/domain/Channel.ts"
 import type { Gap } from "../../../src/domain/Feed.ts"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import type { Performance } from "../../../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
@@ -75,11 +78,24 @@ const measured: Effect.Effect<Measured, never, PublicWebsocket> = Effect.gen(fun
   }
 })
 
-/** Topics of the pair that is not listed which the exchange refuses: a book in the stream is accepted and silent. */
-const refusedTopics = (subject: Subject): number =>
-  subject.adapter.book({ _tag: "Book", pair: "NOPE/USDT" }).snapshot === "InStream" ? 2 : 3
+/** Two that all is read of, one that is not listed, one that is left again, and one whose readers are slow. */
+const pairsOf = (subject: Subject) => {
+  const on = (pair: TradingPair) => Virtual.pairOn(subject, pair)
+  return [on("BTC/USDT"), on("ETH/USDT"), on("NOPE/USDT"), on("SOL/USDT"), on("ADA/USDT")] as const
+}
 
-const script = (wire: Wire): Body<Ran> =>
+const listedOf = (subject: Subject): readonly [TradingPair, ...Array<TradingPair>] => {
+  const [first, second, , left, slow] = pairsOf(subject)
+  return [first, second, left, slow]
+}
+
+/** Topics of the pair that is not listed which the exchange refuses: a book in the stream is accepted and silent. */
+const refusedTopics = (subject: Subject): number => {
+  const { snapshot } = subject.adapter.book({ _tag: "Book", pair: Virtual.pairOn(subject, "NOPE/USDT") })
+  return Virtual.tagsOf(subject).length - (snapshot === "InStream" ? 1 : 0)
+}
+
+const script = (subject: Subject, wire: Wire): Body<Ran> =>
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     const simulator = yield* Simulator
@@ -95,15 +111,25 @@ const script = (wire: Wire): Body<Ran> =>
       onBookTicker: handle,
       onTrade: handle,
       onBook: handle,
+      onTicker: handle,
+      onKline: handle,
+      onFuturesTicker: handle,
+      onLiquidation: handle,
+      onContractStats: handle,
       onGap: ({ cause }) => consumers.gaps.set(cause, (consumers.gaps.get(cause) ?? 0) + 1)
     })
-    yield* websocket.initialize(["BTC/USDT", "ETH/USDT", "NOPE/USDT"], ["BookTicker", "Trades", "Book"])
+    const [first, second, unlisted, left, slowly] = pairsOf(subject)
+    yield* websocket.initialize([first, second], Virtual.tagsOf(subject))
+    // One by one: what is refused of a pair lets go of the pair's other channels.
+    for (const tag of Virtual.tagsOf(subject)) {
+      yield* Effect.exit(Effect.scoped(websocket.feed(Channel.forPair(tag, unlisted))))
+    }
     const inject = (fault: string) => Effect.orDie(simulator.inject(fault))
     yield* Effect.sleep(1_000)
     yield* Effect.forEach([
-      "gap:2,pair=BTC/USDT",
-      "duplicate:5,pair=BTC/USDT",
-      "reorder:2,pair=BTC/USDT",
+      `gap:2,pair=${first}`,
+      `duplicate:5,pair=${first}`,
+      `reorder:2,pair=${first}`,
       `corrupt:30%,topic=${corruptTopic}@0s:3s`
     ], inject)
     yield* Effect.sleep(4_000)
@@ -118,10 +144,10 @@ const script = (wire: Wire): Body<Ran> =>
     yield* Effect.sleep(6_000)
     // A pair of its own, which is left while its events still come.
     const scope = yield* Scope.make()
-    yield* Effect.forkScoped(leaver(scope, consumers), { startImmediately: true })
+    yield* Effect.forkScoped(leaver(left, scope, consumers), { startImmediately: true })
     yield* Effect.sleep(1_000)
     yield* Scope.close(scope, Exit.void)
-    yield* slow(consumers)
+    yield* slow(slowly, consumers)
     yield* inject("silence")
     yield* Effect.sleep(1_500)
     return {
@@ -134,19 +160,19 @@ const script = (wire: Wire): Body<Ran> =>
     }
   })
 
-const leaver = (scope: Scope.Scope, consumers: Consumers) =>
+const leaver = (pair: TradingPair, scope: Scope.Scope, consumers: Consumers) =>
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
-    const stream = yield* websocket.feed({ _tag: "Trades", pair: "SOL/USDT" }).pipe(Scope.provide(scope))
+    const stream = yield* websocket.feed({ _tag: "Trades", pair }).pipe(Scope.provide(scope))
     yield* Stream.runForEach(stream, () => Effect.sync(() => void consumers.taken++))
   })
 
 /** Two feeds that are not read for a while, then to their end. */
-const slow = Effect.fnUntraced(function*(consumers: Consumers) {
+const slow = Effect.fnUntraced(function*(pair: TradingPair, consumers: Consumers) {
   const websocket = yield* PublicWebsocket
   const [ticker, trades] = yield* Effect.all([
-    websocket.feed({ _tag: "BookTicker", pair: "ADA/USDT" }, { bufferSize: 2 }),
-    websocket.feed({ _tag: "Trades", pair: "ADA/USDT" }, { bufferSize: 4 })
+    websocket.feed({ _tag: "BookTicker", pair }, { bufferSize: 2 }),
+    websocket.feed({ _tag: "Trades", pair }, { bufferSize: 4 })
   ])
   yield* Effect.sleep(3_000)
   const take = (item: { readonly _tag: "Data" } | Gap): void => {
@@ -171,14 +197,12 @@ const runScript = (subject: Subject, seed: number): Effect.Effect<Ran, ExchangeE
     subject,
     (network) => ({
       ...network,
-      connect: (url, client) => {
-        const socket = network.connect(url, {
-          ...client,
-          onFrame: (frame) => {
-            wire.add(wire.received, frame)
-            client.onFrame(frame)
-          }
-        })
+      connect: (url, client, headers) => {
+        const onFrame = (frame: MemoryFrame): void => {
+          wire.add(wire.received, frame)
+          client.onFrame(frame)
+        }
+        const socket = network.connect(url, { ...client, onFrame }, headers)
         return "refused" in socket ? socket : {
           ...socket,
           send: (frame) => {
@@ -188,15 +212,15 @@ const runScript = (subject: Subject, seed: number): Effect.Effect<Ran, ExchangeE
         }
       }
     }),
-    { pairs: ["BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT"], seed, tradeRate: 20 },
+    { pairs: listedOf(subject), seed, tradeRate: 20 },
     {
       staleAfter: null,
-      silence: { BookTicker: "2 seconds", Trades: null, Book: null },
+      silence: { ...Virtual.patient.silence, BookTicker: "2 seconds" },
       heartbeat: { interval: "1 second", timeout: "1 second" }
     }
   )
   // Handlers that throw are logged as errors, as they should be; here they are part of the script.
-  return Virtual.over(layer, seed, script(wire)).pipe(Effect.provide(Logger.layer([])))
+  return Virtual.over(layer, seed, script(subject, wire)).pipe(Effect.provide(Logger.layer([])))
 }
 
 interface RanRedundant extends Measured {
@@ -205,29 +229,31 @@ interface RanRedundant extends Measured {
 }
 
 /** Two sockets for every topic, one of them dropped and back. */
-const runRedundant = (subject: Subject, seed: number): Effect.Effect<RanRedundant, ExchangeError | Error> =>
-  Virtual.run(
+const runRedundant = (subject: Subject, seed: number): Effect.Effect<RanRedundant, ExchangeError | Error> => {
+  const [first, second] = pairsOf(subject)
+  return Virtual.run(
     {
       subject,
       seed,
-      simulator: { pairs: ["BTC/USDT", "ETH/USDT"], tradeRate: 20 },
-      options: { connections: 2, silence: { BookTicker: null, Trades: null, Book: null } }
+      simulator: { pairs: [first, second], tradeRate: 20 },
+      options: { connections: 2, ...Virtual.patient }
     },
     Effect.gen(function*() {
       const websocket = yield* PublicWebsocket
       const simulator = yield* Simulator
       let handled = 0
       yield* websocket.handle({ onBookTicker: () => void handled++ })
-      yield* websocket.initialize(["BTC/USDT", "ETH/USDT"], ["BookTicker"])
+      yield* websocket.initialize([first, second], ["BookTicker"])
       yield* Effect.sleep(3_000)
       yield* Effect.orDie(simulator.inject("drop,connection=1"))
       yield* Effect.sleep(3_000)
       // Nothing may come between the last flush of the metrics and the count.
-      yield* websocket.unsubscribe(["BTC/USDT", "ETH/USDT"])
+      yield* websocket.unsubscribe([first, second])
       yield* Effect.sleep(1_000)
       return { handled, exchange: simulator.counts().exchanges[websocket.exchange]!, ...yield* measured }
     })
   )
+}
 
 // ---- the metrics ----------------------------------------------------------------------------------------------------
 
@@ -256,18 +282,21 @@ interface Expectation {
   readonly least?: true
 }
 
-const channelNames = { BookTicker: "Ticker", Trades: "Trades", Book: "Depth" } as const
-
+/** Of the topics that are named, of all when none are. */
 const sumOf = (
   exchange: ExchangeCounts,
   field: "sent" | "corrupted",
   unit: "frames" | "events",
-  channel?: string
+  topics?: ReadonlySet<string>
 ): number =>
-  Object.values(exchange.topics).reduce(
-    (sum, topic) => sum + (channel === undefined || topic.channel === channel ? topic[field][unit] : 0),
+  Object.entries(exchange.topics).reduce(
+    (sum, [name, topic]) => sum + (topics === undefined || topics.has(name) ? topic[field][unit] : 0),
     0
   )
+
+/** Names on the wire of a channel. */
+const topicsOf = ({ topics }: Performance, channel: PublicTag): ReadonlySet<string> =>
+  new Set(topics.filter((topic) => topic.channel === channel).map(({ topic }) => topic))
 
 const socketExpectations = ({ wire }: Ran, { connections }: ExchangeCounts): ReadonlyArray<Expectation> => {
   const ended = connections.accepted - connections.open
@@ -293,12 +322,16 @@ const socketExpectations = ({ wire }: Ran, { connections }: ExchangeCounts): Rea
   ]
 }
 
-const eventExpectations = ({ consumers, performance }: Ran, exchange: ExchangeCounts): ReadonlyArray<Expectation> => [
-  ...(["BookTicker", "Trades", "Book"] as const).map((channel): Expectation => ({
+const eventExpectations = (
+  { consumers, performance }: Ran,
+  exchange: ExchangeCounts,
+  subject: Subject
+): ReadonlyArray<Expectation> => [
+  ...Virtual.tagsOf(subject).map((channel): Expectation => ({
     name: "exchange.events.received",
     attributes: { channel },
-    expected: sumOf(exchange, "sent", "events", channelNames[channel]) -
-      sumOf(exchange, "corrupted", "events", channelNames[channel]),
+    expected: sumOf(exchange, "sent", "events", topicsOf(performance, channel)) -
+      sumOf(exchange, "corrupted", "events", topicsOf(performance, channel)),
     by: "simulator"
   })),
   { name: "exchange.events.delivered", expected: consumers.handled + consumers.taken, by: "consumers" },
@@ -308,7 +341,7 @@ const eventExpectations = ({ consumers, performance }: Ran, exchange: ExchangeCo
     expected: Object.entries(exchange.topics).reduce(
       (sum, [topic, { sent }]) => /icker.*ADA/.test(topic) ? sum + sent.events : sum,
       0
-    ) - tickerTaken(performance),
+    ) - tickerTaken(performance, slowPair(subject)),
     by: "simulator"
   },
   {
@@ -323,8 +356,10 @@ const eventExpectations = ({ consumers, performance }: Ran, exchange: ExchangeCo
   }
 ]
 
-const tickerTaken = ({ topics }: Performance): number =>
-  topics.filter(({ channel, pair }) => channel === "BookTicker" && pair === "ADA/USDT").reduce(
+const slowPair = (subject: Subject): TradingPair => pairsOf(subject)[4]
+
+const tickerTaken = ({ topics }: Performance, slow: TradingPair): number =>
+  topics.filter(({ channel, pair }) => channel === "BookTicker" && pair === slow).reduce(
     (sum, { delivered }) => sum + delivered,
     0
   )
@@ -340,8 +375,9 @@ const staleness = ({ now, performance }: Ran, channel: string): number =>
 const otherExpectations = (
   ran: Ran,
   exchange: ExchangeCounts,
-  refused: number
+  subject: Subject
 ): ReadonlyArray<Expectation> => {
+  const refused = refusedTopics(subject)
   const { consumers, performance } = ran
   const { connections } = exchange
   const { confirmed, rejected, requested, timedOut } = performance.subscriptions
@@ -368,13 +404,16 @@ const otherExpectations = (
     {
       name: "exchange.gaps",
       attributes: { reason: "Overflow" },
-      expected: performance.topics.filter(({ pair }) => pair === "ADA/USDT").reduce((sum, { gaps }) => sum + gaps, 0),
+      expected: performance.topics.filter(({ pair }) => pair === slowPair(subject)).reduce(
+        (sum, { gaps }) => sum + gaps,
+        0
+      ),
       by: "ledger"
     },
     { name: "exchange.silences", expected: consumers.gaps.get("Silent") ?? 0, by: "consumers" },
     // What the script silences has something to say.
     { name: "exchange.silences.false", expected: 0, by: "script" },
-    ...(["BookTicker", "Trades", "Book"] as const).map((channel): Expectation => ({
+    ...Virtual.tagsOf(subject).map((channel): Expectation => ({
       name: "exchange.staleness",
       attributes: { channel },
       expected: staleness(ran, channel),
@@ -463,8 +502,8 @@ const provenMetrics = Effect.fnUntraced(function*(proof: Proof, subject: Subject
   }
   const judged = [
     ...socketExpectations(ran, exchange).map(judge(ran)),
-    ...eventExpectations(ran, exchange).map(judge(ran)),
-    ...otherExpectations(ran, exchange, refusedTopics(subject)).map(judge(ran)),
+    ...eventExpectations(ran, exchange, subject).map(judge(ran)),
+    ...otherExpectations(ran, exchange, subject).map(judge(ran)),
     ...redundancyExpectations(redundant).map(judge(redundant))
   ]
   if (print) {

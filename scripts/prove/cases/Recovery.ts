@@ -1,6 +1,6 @@
 /** How soon everything delivers again, and how soon it is noticed that it does not. */
 import { Clock, Duration, Effect, Exit, Random, Scope } from "effect"
-import type { ExchangeAdapter } from "../../../src/ExchangeAdapter.ts"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import type { WebsocketOptions } from "../../../src/ExchangeFactory.ts"
 import { policyOf } from "../../../src/session/SilenceWatch.ts"
@@ -13,10 +13,15 @@ import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
 
-const pairs = ["BTC/USDT", "ETH/USDT"] as const
+const spotPairs = ["BTC/USDT", "ETH/USDT"] as const
+
+const pairsOf = (subject: Subject): readonly [TradingPair, TradingPair] => [
+  Virtual.pairOn(subject, "BTC/USDT"),
+  Virtual.pairOn(subject, "ETH/USDT")
+]
 
 /** Each topic has something to say many times a second, so that its silence is not the market's. */
-const market = { pairs, rate: 40, tradeRate: 40, limits: "off" } as const
+const market = { rate: 40, tradeRate: 40, limits: "off" } as const
 
 const now = Effect.map(Clock.Clock, (clock) => Number(clock.currentTimeNanosUnsafe()) / 1e6)
 
@@ -25,30 +30,26 @@ const inject = (simulator: SimulatorService, ...faults: ReadonlyArray<SimulatorM
 
 const simulate = (seed: number, options: Partial<SimulatorOptions> = {}) =>
   Effect.orDie(
-    SimulatorModule.make({ dialects: Virtual.subjects.map(({ dialect }) => dialect), seed, ...market, ...options })
+    SimulatorModule.make({
+      dialects: Virtual.subjects.map(({ dialect }) => dialect),
+      pairs: spotPairs,
+      seed,
+      ...market,
+      ...options
+    })
   )
 
 const connectAll = (simulator: SimulatorService, each: number, options: WebsocketOptions = {}) =>
   Effect.forEach(
-    Virtual.subjects.flatMap(({ adapter }) => new Array<ExchangeAdapter>(each).fill(adapter)),
-    (adapter) => Clients.connect(adapter, simulator, pairs, options),
+    Virtual.subjects.flatMap((subject) => new Array<Subject>(each).fill(subject)),
+    (subject) => Clients.connect(subject.adapter, simulator, pairsOf(subject), options),
     { concurrency: "unbounded" }
   )
 
-/** A measurement of real time on a loaded machine may fail by chance: once more, and both are printed. */
-const twice = Effect.fnUntraced(
-  function*<A, E>(
-    proof: Proof,
-    measure: Effect.Effect<A, E>,
-    holds: (result: A) => boolean,
-    print: (result: A) => string
-  ) {
-    const first = yield* measure
-    if (holds(first) || !proof.quick) return first
-    proof.say(`measured again; the first time: ${print(first)}`)
-    return yield* measure
-  }
-)
+/** Awaited on real sockets so long, ms: the bounds are much shorter, and a busy machine is no broken promise. */
+const longest = 60_000
+
+const came = (values: ReadonlyArray<number>): boolean => values.every(Number.isFinite)
 
 const summary = (values: ReadonlyArray<number>): string =>
   `${values.length} sockets, p50 ${Proofs.text(Proofs.percentile(values, 0.5))} ms, p95 ${
@@ -67,20 +68,20 @@ const afterDrop = (seed: number): Effect.Effect<ReadonlyArray<number>, ExchangeE
     for (const client of clients) client.forget()
     const since = yield* now
     yield* inject(simulator, { _tag: "Drop" })
-    return yield* Clients.recovered(clients, since, 5_000)
+    return yield* Clients.recovered(clients, since, longest)
   }))
 
 const drops = Effect.fnUntraced(function*(proof: Proof) {
-  const rounds = Proofs.sizeOf(proof, 3, 30)
+  const rounds = Proofs.sizeOf(proof, 2, 30)
   const measure = Effect.map(
     Effect.forEach(Array.from({ length: rounds }, (_, i) => proof.seed + i), afterDrop),
     (all) => all.flat()
   )
-  const holds = (values: ReadonlyArray<number>) => Math.max(...values) <= dropMillis
-  const values = yield* twice(proof, measure, holds, summary)
-  proof.check(
+  const values = yield* measure
+  proof.timed(
     `loopback: after a server drop all topics deliver again within ${dropMillis} ms`,
-    holds(values),
+    came(values),
+    Math.max(...values) <= dropMillis,
     summary(values)
   )
   proof.figure("drop_max_ms", Math.max(...values))
@@ -98,12 +99,12 @@ interface Outage {
 }
 
 const judged = (clients: ReadonlyArray<Client>, returned: number) =>
-  Effect.map(Clients.recovered(clients, returned, 10_000), (values): Outage => ({
+  Effect.map(Clients.recovered(clients, returned, longest), (values): Outage => ({
     values,
     dials: clients.map(({ dials }) => dials.length)
   }))
 
-/** The exchange refuses connections, half of the time with a reset and half with HTTP 503. */
+/** The exchange refuses connections, one with a reset and two with HTTP 503. */
 const refusing = (proof: Proof, each: number): Effect.Effect<Outage, ExchangeError> =>
   Effect.scoped(Effect.gen(function*() {
     const simulator = yield* simulate(proof.seed)
@@ -114,6 +115,7 @@ const refusing = (proof: Proof, each: number): Effect.Effect<Outage, ExchangeErr
       simulator,
       { _tag: "Refuse", exchange: "mexc-spot", status: 0, durationMillis: outageMillis },
       { _tag: "Refuse", exchange: "gate-spot", status: 503, durationMillis: outageMillis },
+      { _tag: "Refuse", exchange: "gate-futures", status: 503, durationMillis: outageMillis },
       { _tag: "Drop" }
     )
     yield* Effect.sleep(outageMillis)
@@ -139,20 +141,15 @@ const isMet = ({ dials, values }: Outage): boolean =>
 const print = ({ dials, values }: Outage): string => `${summary(values)}, at most ${Math.max(...dials)} dials a socket`
 
 const outages = Effect.fnUntraced(function*(proof: Proof) {
-  const each = 8
+  const each = 6
   for (let round = 0; round < Proofs.sizeOf(proof, 1, 5); round++) {
-    const measure = Effect.all([refusing(proof, each), gone(proof, each)], { concurrency: 2 })
-    const [refused, absent] = yield* twice(
-      proof,
-      measure,
-      (both) => both.every(isMet),
-      (both) => both.map(print).join("; ")
-    )
+    const [refused, absent] = yield* Effect.all([refusing(proof, each), gone(proof, each)], { concurrency: 2 })
     for (
       const [how, outage] of [["connections are refused", refused], ["the server's port is closed", absent]] as const
     ) {
-      proof.check(
+      proof.timed(
         `loopback: after 10 s in which ${how}, p95 is at most ${returnMillis} ms from the server's return with at most ${mostDials} dials a socket`,
+        came(outage.values),
         isMet(outage),
         print(outage)
       )
@@ -165,12 +162,15 @@ const outages = Effect.fnUntraced(function*(proof: Proof) {
 type Body<A> = Effect.Effect<A, ExchangeError | Error, Services | Scope.Scope>
 
 const virtually = <A>(subject: Subject, seed: number, body: Body<A>, options: WebsocketOptions = {}) =>
-  Virtual.run({ subject, seed, simulator: { ...market, pairs: [...pairs] }, options }, body)
+  Virtual.run({ subject, seed, simulator: { ...market, pairs: pairsOf(subject) }, options }, body)
 
-const virtualOutage = (millis: number): Body<Outage & { readonly client: Client; readonly since: number }> =>
+const virtualOutage = (
+  subject: Subject,
+  millis: number
+): Body<Outage & { readonly client: Client; readonly since: number }> =>
   Effect.gen(function*() {
     const simulator = yield* SimulatorModule.Simulator
-    const client = yield* Clients.observe(pairs)
+    const client = yield* Clients.observe(pairsOf(subject))
     client.forget()
     const since = yield* now
     yield* inject(simulator, { _tag: "Refuse", durationMillis: millis }, { _tag: "Drop" })
@@ -179,12 +179,12 @@ const virtualOutage = (millis: number): Body<Outage & { readonly client: Client;
   })
 
 const statistics = Effect.fnUntraced(function*(proof: Proof) {
-  const runs = Proofs.sizeOf(proof, 20, 500)
+  const runs = Proofs.sizeOf(proof, 12, 500)
   for (const subject of Virtual.subjects) {
     const values: Array<number> = []
     const dials: Array<number> = []
     for (let i = 0; i < runs; i++) {
-      const outage = yield* virtually(subject, proof.seed + i, virtualOutage(outageMillis))
+      const outage = yield* virtually(subject, proof.seed + i, virtualOutage(subject, outageMillis))
       values.push(...outage.values)
       dials.push(...outage.dials)
     }
@@ -201,7 +201,8 @@ const statistics = Effect.fnUntraced(function*(proof: Proof) {
 const minutes = 5
 
 const backoffTable = Effect.fnUntraced(function*(proof: Proof) {
-  const { client, since } = yield* virtually(Virtual.subjects[0]!, proof.seed, virtualOutage(minutes * 60_000))
+  const subject = Virtual.subjects[0]!
+  const { client, since } = yield* virtually(subject, proof.seed, virtualOutage(subject, minutes * 60_000))
   const at = client.dials.filter((dial) => dial < since + minutes * 60_000).map((dial) => dial - since)
   const waits = at.map((dial, i) => ({ at: dial, wait: dial - (at[i - 1] ?? 0) }))
   const rows = Array.from({ length: minutes }, (_, minute) => {
@@ -237,13 +238,13 @@ const backoffTable = Effect.fnUntraced(function*(proof: Proof) {
 const lookMillis = 250
 
 /** Time from the last frame of a peer that has gone to the gap on every topic. */
-const halfOpen: Body<number> = Effect.gen(function*() {
+const halfOpen = Effect.fnUntraced(function*(subject: Subject) {
   const simulator = yield* SimulatorModule.Simulator
-  const client = yield* Clients.observe(pairs)
+  const client = yield* Clients.observe(pairsOf(subject))
   client.forget()
   const since = yield* now
   yield* inject(simulator, { _tag: "HalfOpen" })
-  while (client.gaps.size < Clients.tags.length * pairs.length) yield* Effect.sleep(10)
+  while (client.gaps.size < Clients.tags.length * pairsOf(subject).length) yield* Effect.sleep(10)
   return Math.max(...[...client.gaps.values()].map(({ at }) => at)) - since
 })
 
@@ -253,20 +254,23 @@ interface Silent {
   readonly others: number
 }
 
-const silentTopic: Body<Silent> = Effect.gen(function*() {
+const silentTopic = Effect.fnUntraced(function*(subject: Subject) {
   const simulator = yield* SimulatorModule.Simulator
+  const pairs = pairsOf(subject)
   const client = yield* Clients.observe(pairs)
+  const topic = `BookTicker ${pairs[0]}`
   // Long enough to learn from.
   yield* Effect.sleep("20 seconds")
   client.forget()
   yield* inject(simulator, { _tag: "Silence", topic: "*ook*icker*BTC*" })
-  const since = client.seen.get("BookTicker BTC/USDT")!
+  const since = client.seen.get(topic)!
   while (client.gaps.size === 0) yield* Effect.sleep(10)
-  const gap = client.gaps.get("BookTicker BTC/USDT")
-  return {
+  const gap = client.gaps.get(topic)
+  const found: Silent = {
     millis: (gap?.cause === "Silent" ? gap.at : Infinity) - since,
     others: client.gaps.size - (gap === undefined ? 0 : 1)
   }
+  return found
 })
 
 const detection = Effect.fnUntraced(function*(proof: Proof) {
@@ -279,9 +283,9 @@ const detection = Effect.fnUntraced(function*(proof: Proof) {
     const silence = (typeof policy === "number" ? policy : policy.initial) + lookMillis
     const peers: Array<number> = []
     const topics: Array<Silent> = []
-    for (let i = 0; i < Proofs.sizeOf(proof, 3, 20); i++) {
-      peers.push(yield* virtually(subject, proof.seed + i, halfOpen))
-      topics.push(yield* virtually(subject, proof.seed + i, silentTopic))
+    for (let i = 0; i < Proofs.sizeOf(proof, 2, 20); i++) {
+      peers.push(yield* virtually(subject, proof.seed + i, halfOpen(subject)))
+      topics.push(yield* virtually(subject, proof.seed + i, silentTopic(subject)))
     }
     const silent = topics.map(({ millis }) => millis)
     rows.push([`${adapter.id} half-open peer`, String(heartbeat), ...Proofs.spread(peers)])
@@ -315,16 +319,16 @@ const realHalfOpen = (seed: number): Effect.Effect<ReadonlyArray<number>, Exchan
     for (const client of clients) client.forget()
     const since = yield* now
     yield* inject(simulator, { _tag: "HalfOpen" })
-    return yield* Clients.recovered(clients, since, 5_000)
+    return yield* Clients.recovered(clients, since, longest)
   }))
 
 const realDetection = Effect.fnUntraced(function*(proof: Proof) {
   const bound = shortHeartbeat.interval + shortHeartbeat.timeout + dropMillis
-  const holds = (values: ReadonlyArray<number>) => Math.max(...values) <= bound
-  const values = yield* twice(proof, realHalfOpen(proof.seed), holds, summary)
-  proof.check(
+  const values = yield* realHalfOpen(proof.seed)
+  proof.timed(
     `loopback: behind a half-open peer (bound 600 ms) all topics deliver again within the bound and ${dropMillis} ms`,
-    holds(values),
+    came(values),
+    Math.max(...values) <= bound,
     summary(values)
   )
 })

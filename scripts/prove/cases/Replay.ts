@@ -3,7 +3,7 @@ import { Clock, Effect, Exit, Metric, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
 import * as Journal from "../../../src/connection/Journal.ts"
-import type { ChannelChoice } from "../../../src/domain/Channel.ts"
+import type { ChannelChoice, PublicTag } from "../../../src/domain/Channel.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import * as JournalFile from "../../../src/JournalFile.ts"
 import * as Recordings from "../../../test/recordings/Recordings.ts"
@@ -12,11 +12,17 @@ import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
 
-const pairs: Recordings.Pairs = ["BTC/USDT", "ETH/USDT"]
+const pairsOf = (subject: Exchange.Subject): Recordings.Pairs => [
+  Virtual.pairOn(subject, "BTC/USDT"),
+  Virtual.pairOn(subject, "ETH/USDT")
+]
 
-const channelsOf = ({ adapter }: Exchange.Subject): Recordings.Channels => {
-  const book: ChannelChoice = adapter.id.startsWith("gate") ? { _tag: "Book", source: "order_book_update" } : "Book"
-  return ["BookTicker", "Trades", book]
+/** Every channel of the exchange; books that need a snapshot of REST. */
+const channelsOf = (subject: Exchange.Subject): Recordings.Channels => {
+  const isGate = subject.adapter.id.startsWith("gate")
+  const choose = (tag: PublicTag): ChannelChoice =>
+    tag === "Book" && isGate ? { _tag: "Book", source: "order_book_update" } : tag
+  return Virtual.tagsOf(subject).map(choose) as Recordings.Channels
 }
 
 const faults = [
@@ -43,7 +49,7 @@ const planOf = (subject: Exchange.Subject, seed: number, millis: number, mode: E
   subject,
   mode,
   simulator: { seed, faults, limits: "off" },
-  pairs,
+  pairs: pairsOf(subject),
   channels: channelsOf(subject),
   millis
 })
@@ -66,7 +72,8 @@ const compare = Effect.fnUntraced(function*(
   const speeds = ["max", "max", 10, 1] as const
   const logs = yield* Effect.forEach(
     speeds,
-    (speed) => virtually(1, Recordings.replay(subject.adapter, recording, pairs, channelsOf(subject), { speed }))
+    (speed) =>
+      virtually(1, Recordings.replay(subject.adapter, recording, pairsOf(subject), channelsOf(subject), { speed }))
   )
   const gaps = log.streamed.filter((line) => line.includes("\"gap\"")).length
   const live = hashOf(log.streamed)

@@ -21,11 +21,6 @@ const syncMillis = 60_000
 
 type Pairs = readonly [TradingPair, ...Array<TradingPair>]
 
-const pairsOf = ({ adapter }: Subject, count: number): Pairs =>
-  adapter.kind === "swap"
-    ? Virtual.pairs(count).map((pair): TradingPair => `${pair}:USDT`) as unknown as Pairs
-    : Virtual.pairs(count)
-
 const millis = Clock.currentTimeMillis
 
 /** Every book of the session, and when each was in step first, ms. */
@@ -158,7 +153,7 @@ const seconds = (time: number): string => `${Proofs.text(time / 1_000)} s`
 const scaled = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   const { id, limits } = subject.adapter
   const count = Proofs.sizeOf(proof, 80, 1_000)
-  const pairs = pairsOf(subject, count)
+  const pairs = Virtual.pairs(subject, count)
   const found = yield* Virtual.run(
     {
       subject,

@@ -2,11 +2,9 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { Gap } from "../../../src/domain/Feed.ts"
+import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
-import { gateSpotDialect } from "../../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../../src/exchanges/gate/GateSpot.ts"
-import { mexcSpotDialect } from "../../../src/exchanges/mexc/MexcDialect.ts"
-import { mexcSpot } from "../../../src/exchanges/mexc/MexcSpot.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { ArrivalBounds } from "../../../src/session/ArrivalModel.ts"
 import { ArrivalModel } from "../../../src/session/ArrivalModel.ts"
@@ -148,11 +146,6 @@ const quietTopics = Effect.fnUntraced(function*(proof: Proof) {
 
 // ---- the whole session ----------------------------------------------------------------------------------------------
 
-const subjects: ReadonlyArray<Subject> = [
-  { adapter: mexcSpot, dialect: mexcSpotDialect },
-  { adapter: gateSpot, dialect: gateSpotDialect }
-]
-
 interface Found {
   /** From the last event to the alarm, ms. */
   readonly millis: number
@@ -163,17 +156,24 @@ interface Found {
   readonly back: boolean
 }
 
-const pairs = ["BTC/USDT", "ETH/USDT"] as const
+const pairsOf = (subject: Subject): readonly [TradingPair, TradingPair] => [
+  Virtual.pairOn(subject, "BTC/USDT"),
+  Virtual.pairOn(subject, "ETH/USDT")
+]
 
 /** Two markets in full swing until all is learned; then one book's frames stay away for a while. */
-const silenced: Effect.Effect<Found, ExchangeError, Services | Scope.Scope> = Effect.gen(function*() {
+const silenced = Effect.fnUntraced(function*(
+  subject: Subject
+): Effect.fn.Return<Found, ExchangeError, Services | Scope.Scope> {
+  const pairs = pairsOf(subject)
+  const [first] = pairs
   const websocket = yield* PublicWebsocket
   const simulator = yield* Simulator.Simulator
   const gaps: Array<Gap> = []
   let seen = 0
   yield* websocket.handle({
     onBook: ({ pair, receivedAt }) => {
-      if (pair === "BTC/USDT") seen = receivedAt
+      if (pair === first) seen = receivedAt
     },
     onGap: (gap) => void gaps.push(gap)
   })
@@ -183,12 +183,12 @@ const silenced: Effect.Effect<Found, ExchangeError, Services | Scope.Scope> = Ef
   yield* Effect.orDie(simulator.inject({ _tag: "Silence", topic: "*BTC*", durationMillis: 8_000 }))
   const silentSince = seen
   yield* Effect.sleep("7 seconds")
-  const silent = gaps.filter(({ channel, pair }) => channel === "Book" && pair === "BTC/USDT")
+  const silent = gaps.filter(({ channel, pair }) => channel === "Book" && pair === first)
   yield* Effect.sleep("13 seconds")
   const { falseAlarms } = yield* websocket.performance
   return {
     millis: silent[0]?.cause === "Silent" ? silent[0].at - silentSince : Infinity,
-    others: before + gaps.filter(({ pair }) => pair !== "BTC/USDT").length,
+    others: before + gaps.filter(({ pair }) => pair !== first).length,
     falseAlarms,
     back: seen > (silent[0]?.at ?? Infinity)
   }
@@ -197,12 +197,12 @@ const silenced: Effect.Effect<Found, ExchangeError, Services | Scope.Scope> = Ef
 const liquidBooks = Effect.fnUntraced(function*(proof: Proof) {
   const rows: Array<ReadonlyArray<string>> = []
   const times = Proofs.sizeOf(proof, 1, 10)
-  for (const subject of subjects) {
+  for (const subject of Virtual.subjects) {
     for (const rate of [50, 10]) {
       const found: Array<Found> = []
       for (let i = 0; i < times; i++) {
-        const simulator = { pairs: [...pairs], rate, levels: 30, limits: "off" as const }
-        found.push(yield* Virtual.run({ subject, seed: proof.seed + i, simulator }, silenced))
+        const simulator = { pairs: pairsOf(subject), rate, levels: 30, limits: "off" as const }
+        found.push(yield* Virtual.run({ subject, seed: proof.seed + i, simulator }, silenced(subject)))
       }
       const millis = found.map(({ millis }) => millis)
       const name = `${subject.adapter.id}, ${rate} changes a second`
