@@ -103,7 +103,8 @@ export const factsOf = (pair: TradingPair): PairFacts => {
     priceDecimals,
     quantityDecimals,
     minQuantity: Scaled.toText(1, quantityDecimals),
-    minNotional: "1",
+    // Contracts have a least number, and no least value.
+    minNotional: swap === null ? "1" : "0",
     swap
   }
 }
