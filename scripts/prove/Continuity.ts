@@ -40,7 +40,7 @@ export interface Tally {
   wrongCandles: number
   /** Topics that brought nothing for too long before the end. */
   stalled: number
-  /** What went wrong first, for the one who reads. */
+  /** What went wrong first, late trades left out, for the one who reads. */
   first: string | null
 }
 
@@ -296,7 +296,7 @@ class Watcher {
     this.#found = (fault, what, count = 1) => {
       if (count === 0) return
       tally[fault] += count
-      tally.first ??= `${fault}: ${channel._tag} ${channel.pair}: ${what}`
+      if (fault !== "late") tally.first ??= `${fault}: ${channel._tag} ${channel.pair}: ${what}`
     }
     this.#judge = judgeOf(channel, { ...place, found: this.#found })
   }
