@@ -38,8 +38,13 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "merging of connections",
-    files: ["src/session/Lanes.ts", "src/session/LaneOrder.ts"],
+    files: ["src/session/Lanes.ts", "src/session/LaneOrder.ts", "src/session/LaneBook.ts"],
     tests: ["test/session/Merge.test.ts", "test/session/LaneOrder.test.ts"]
+  },
+  {
+    name: "replacing of connections",
+    files: ["src/session/Rotation.ts"],
+    tests: ["test/session/RotationSteps.test.ts"]
   },
   {
     name: "placement of topics",

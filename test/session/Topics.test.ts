@@ -7,6 +7,7 @@ import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
 import { Counters } from "../../src/session/Counters.ts"
+import { holdMillis } from "../../src/session/Lanes.ts"
 import { BufferSubscriber, Wakeups } from "../../src/session/Subscriber.ts"
 import type { Subscriber, TopicOwner } from "../../src/session/Topics.ts"
 import { settleMillis, TopicState } from "../../src/session/Topics.ts"
@@ -147,7 +148,7 @@ describe("a book's ledger with one subscriber that overflows", () => {
 /** Trades over several connections that are confirmed at once, and what subscribers were told. */
 const makeTrades = (connections: ReadonlyArray<number>) => {
   const told: Array<string> = []
-  const owner: TopicOwner = { counters: new Counters(), now: () => 1, requestSnapshot: () => {} }
+  const owner: TopicOwner = { counters: new Counters(), now: () => 5_000, requestSnapshot: () => {} }
   const topic: Topic = { key: "deals", channel: "Trades", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
   const state = new TopicState(topic, Channel.trades(pair), null, owner)
   state.add({
@@ -250,7 +251,19 @@ describe("a connection that brings nothing of a topic", () => {
     assert.isTrue(joinedWhen(10_000 + settleMillis))
   })
 
+  it("is taken at its word a second after it was placed beside another, not at the first look", () => {
+    const { state, told } = makeTrades([1])
+    state.place(2, 1)
+    state.confirmed(2, 5_000)
+    state.onLane(2, Test.trade(pair, { id: "9" }))
+    state.watchLanes(5_000 + holdMillis - 1, () => 5_000)
+    assert.deepStrictEqual(told, [])
+    state.watchLanes(5_000 + holdMillis, () => 5_000)
+    assert.deepStrictEqual(told, ["Reconnected", "9"])
+  })
+
   it("waits for what was on its way for two seconds", () => {
     assert.strictEqual(settleMillis, 2_000)
+    assert.strictEqual(holdMillis, 1_000)
   })
 })
