@@ -4,7 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
-import { DefaultLogger, WebsocketClient } from "gateio-api"
+import { DefaultLogger, WebsocketAPIClient, WebsocketClient } from "gateio-api"
 import type { WSClientConfigurableOptions } from "gateio-api"
 // The file that `ccxt.pro.gate` stands for. The package's entry loads more than a hundred other exchanges.
 import CcxtGate from "../../node_modules/ccxt/js/src/pro/gate.js"
@@ -69,17 +69,30 @@ const gate = (config: object, types: ReadonlyArray<string>): Effect.Effect<CcxtG
     return exchange
   })
 
+/** What an account has beside its orders. */
+const beside = (rest: string) => ({ account: rest, margin: rest, unified: rest, wallet: rest })
+
 /** `ccxt.pro.gate`, spot markets loaded. */
-export const ccxtGate = ({ rest, ws }: SimulatorUrls): Effect.Effect<CcxtGate, never, Scope.Scope> =>
-  gate({ urls: { api: { spot: ws, public: { spot: rest, margin: rest } } } }, ["spot"])
+export const ccxtGate = (
+  { rest, ws }: SimulatorUrls,
+  keys: Partial<Keys> = {}
+): Effect.Effect<CcxtGate, never, Scope.Scope> => {
+  const api = { spot: ws, public: { spot: rest, margin: rest }, private: { spot: rest, ...beside(rest) } }
+  return gate({ urls: { api }, ...keys }, ["spot"])
+}
 
 /** `ccxt.pro.gate`, USDT futures loaded; it asks spot for the currencies. */
 export const ccxtGateFutures = (
-  { "gate-futures": futures, "gate-spot": spot }: SimulatorService["urls"]
-): Effect.Effect<CcxtGate, never, Scope.Scope> =>
-  gate({
-    urls: { api: { swap: { usdt: futures!.ws }, public: { spot: spot!.rest, futures: futures!.rest } } }
-  }, ["swap"])
+  { "gate-futures": futures, "gate-spot": spot }: SimulatorService["urls"],
+  keys: Partial<Keys & { readonly uid: string }> = {}
+): Effect.Effect<CcxtGate, never, Scope.Scope> => {
+  const api = {
+    swap: { usdt: futures!.ws },
+    public: { spot: spot!.rest, futures: futures!.rest },
+    private: { futures: futures!.rest, ...beside(futures!.rest) }
+  }
+  return gate({ urls: { api }, ...keys }, ["swap"])
+}
 
 const silent = { ...DefaultLogger, trace: () => {}, info: () => {}, error: () => {} }
 
@@ -94,6 +107,21 @@ export const gateioApi = (
       Effect.sync(() => {
         client.removeAllListeners()
         client.closeAll(true)
+      })
+  )
+
+/** The client of Gate's WebSocket API in `gateio-api`. */
+export const gateioOrders = (
+  { ws }: SimulatorUrls,
+  options: WSClientConfigurableOptions
+): Effect.Effect<WebsocketAPIClient, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    // Its own listeners write to the console.
+    Effect.sync(() => new WebsocketAPIClient({ wsUrl: ws, attachEventListeners: false, ...options }, silent)),
+    (client) =>
+      Effect.sync(() => {
+        client.getWSClient().removeAllListeners()
+        client.getWSClient().closeAll(true)
       })
   )
 

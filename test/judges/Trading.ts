@@ -69,8 +69,8 @@ const statusOf = ({ filled, finish, quoteQuantity }: WorldOrder): string => {
 const number = (text: string | null): number | undefined => text === null ? undefined : +text
 
 export const trueOrders = ({ orders }: AccountTruth): ReadonlyArray<OrderRow> =>
-  orders.map((order) => [
-    order.id,
+  orders.map((order, index) => [
+    index + 1,
     statusOf(order),
     order.side,
     order.type,
@@ -80,9 +80,9 @@ export const trueOrders = ({ orders }: AccountTruth): ReadonlyArray<OrderRow> =>
     number(order.quantity === null ? null : order.left)
   ])
 
-export const trueFills = ({ fills }: AccountTruth): ReadonlyArray<FillRow> =>
+export const trueFills = ({ fills, orders }: AccountTruth): ReadonlyArray<FillRow> =>
   fills.map((fill: WorldFill) => [
-    fill.orderId,
+    orders.findIndex(({ id }) => id === fill.orderId) + 1,
     fill.side,
     +fill.price,
     +fill.quantity,
@@ -93,6 +93,13 @@ export const trueFills = ({ fills }: AccountTruth): ReadonlyArray<FillRow> =>
 
 export const trueBalances = ({ balances }: AccountTruth): Balances =>
   Object.fromEntries(balances.map(({ asset, available, locked }) => [asset, [+available, +locked]]))
+
+/**
+ * Sorted, and of market orders only what became of them: their price is the average for some, and the amount is reckoned
+ * where the order said what to spend.
+ */
+export const comparable = (rows: ReadonlyArray<OrderRow>): ReadonlyArray<ReadonlyArray<unknown>> =>
+  [...rows].sort((a, b) => a[0] - b[0]).map((row) => row[3] === "market" ? [...row.slice(0, 4), row[6]] : row)
 
 /** What ccxt said, with the orders numbered as they were placed. */
 export class Account {

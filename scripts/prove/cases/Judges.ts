@@ -1,8 +1,11 @@
 /** Other clients on our simulated exchanges: what they are known to do wrong, beside what we do. */
-import { Effect } from "effect"
+import { Cause, Effect, Exit } from "effect"
+import * as CcxtGateTrading from "../../../test/judges/CcxtGateTrading.ts"
+import * as CcxtMexcTrading from "../../../test/judges/CcxtMexcTrading.ts"
+import * as GateioApiTrading from "../../../test/judges/GateioApiTrading.ts"
 import type { Row } from "../../scoreboard/Row.ts"
 import * as Rows from "../../scoreboard/Rows.ts"
-import type { Case } from "../Proof.ts"
+import type { Case, Proof } from "../Proof.ts"
 
 /** Where ccxt is known to fail; in every other row it does well. */
 const knownFailures: ReadonlySet<string> = new Set([
@@ -17,10 +20,44 @@ const knownFailures: ReadonlySet<string> = new Set([
 
 const isAsKnown = ({ ccxt, id }: Row): boolean => ccxt?.verdict === (knownFailures.has(id) ? "bad" : "good")
 
+interface Traded {
+  readonly orders: number
+  readonly fills: number
+}
+
+/** Each dies when the judge and the simulator disagree about an order, a fill or a balance. */
+const courses: ReadonlyArray<readonly [who: string, course: Effect.Effect<Traded, unknown>]> = [
+  ["ccxt trades on mexc-spot", CcxtMexcTrading.course],
+  ...CcxtGateTrading.products.map((product) =>
+    [`ccxt trades on ${product.id}`, CcxtGateTrading.course(product)] as const
+  ),
+  ["gateio-api trades on gate-spot", GateioApiTrading.course]
+]
+
+const trading = Effect.fnUntraced(function*(proof: Proof) {
+  const outcomes = yield* Effect.forEach(courses, ([, course]) => Effect.exit(course), { concurrency: "unbounded" })
+  for (const [index, outcome] of outcomes.entries()) {
+    proof.check(
+      `${courses[index]![0]}: orders, fills, balances and streams are what the simulator knows`,
+      Exit.isSuccess(outcome),
+      Exit.match(outcome, {
+        onFailure: Cause.pretty,
+        onSuccess: ({ fills, orders }) => `${orders} orders, ${fills} fills`
+      })
+    )
+  }
+  const first = yield* Effect.exit(GateioApiTrading.firstAnswer)
+  proof.check(
+    "gateio-api fails as it is known to: it takes a receipt for the result, and a refused order for a placed one",
+    Exit.isSuccess(first),
+    Exit.match(first, { onFailure: Cause.pretty, onSuccess: () => "a refused order resolved" })
+  )
+})
+
 export const judges: Case = {
   name: "judges",
   proves:
-    "ccxt and gateio-api, unmodified, read our simulated exchanges; their known failures (ghost prices, unseen gaps, silent refusals, trades lost in silence) happen to them and not to us",
+    "ccxt and gateio-api, unmodified, read our simulated exchanges and trade on them; their known failures (ghost prices, unseen gaps, silent refusals, trades lost in silence) happen to them and not to us",
   run: (proof) =>
     Effect.gen(function*() {
       const rows = yield* Rows.outcomes(proof)
@@ -34,6 +71,7 @@ export const judges: Case = {
         )
         if (row.gateioApi !== null) proof.say(`gateio-api: ${row.gateioApi.text}`)
       }
+      yield* trading(proof)
       proof.figure("rows", rows.length)
       proof.figure("ours_right", rows.filter(({ ours }) => ours.verdict === "good").length)
       proof.figure("ccxt_right", rows.filter(({ ccxt }) => ccxt?.verdict === "good").length)
