@@ -7,6 +7,7 @@ import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
 import * as Judges from "./cases/Judges.ts"
 import * as Ledger from "./cases/Ledger.ts"
+import * as ListenKeys from "./cases/ListenKeys.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
@@ -37,5 +38,6 @@ export const cases: ReadonlyArray<Case> = [
   Determinism.determinism,
   Replay.replay,
   Silence.silence,
-  Secrets.secrets
+  Secrets.secrets,
+  ListenKeys.listenKeys
 ]
