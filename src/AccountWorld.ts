@@ -151,6 +151,7 @@ export interface WorldPosition {
 
 /** What happened, in order. */
 export type WorldAccountEvent =
+  /** A trigger order is put twice: when it begins to wait, and when its price has come. */
   | { readonly _tag: "Order"; readonly order: WorldOrder; readonly event: "put" | "update" | "finish" }
   | { readonly _tag: "Fill"; readonly fill: WorldFill; readonly order: WorldOrder }
   | { readonly _tag: "Balance"; readonly balance: WorldBalance }

@@ -254,6 +254,8 @@ export class SimulatedAccount implements WorldAccount {
         : BigDecimal.isLessThanOrEqualTo(last, price)
       if (!reached) continue
       held.waiting = false
+      held.updatedAt = this.#around.now()
+      this.#tellOrder(held, "put")
       this.#submit(held)
     }
   }

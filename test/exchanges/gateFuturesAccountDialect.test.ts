@@ -479,6 +479,86 @@ describe("Gate futures' private channels", () => {
   })
 })
 
+// ---- price-triggered orders -----------------------------------------------------------------------------------------
+
+describe("Gate futures' price-triggered orders", () => {
+  const body = (change: object = {}) => ({
+    initial: { contract: "BTC_USDT", size: "-1", price: "99.9", tif: "gtc", text: "t-a" },
+    trigger: { strategy_type: 0, price_type: 0, price: "99.5", rule: 2, expiration: 86_400 },
+    ...change
+  })
+  const begin = (server: GateServer, change: object = {}) =>
+    server.call("POST", "/futures/usdt/price_orders", { body: body(change), headers: decimal })
+  const fire = (server: GateServer, price: number) => server.accounts.onTrade(pair, "sell", price, 1, server.fake.clock)
+
+  it("wait apart from the orders, and become one when their price has come", () => {
+    const server = serve()
+    const client = server.connect({ limits: "off" }, decimal)
+    client.send(server.frame("futures.autoorders", ["!all"]))
+    client.send(server.frame("futures.orders", ["10001", "BTC_USDT"]))
+    client.take()
+    assert.deepStrictEqual(begin(server).json, { id: 1, id_string: "1" })
+    assert.deepStrictEqual(get(server, "/orders", "status=open").json, [])
+    assert.strictEqual(get(server, "/orders/t-a").status, 404)
+    const waiting = get(server, "/price_orders/1").json
+    assert.deepInclude(waiting, { id: 1, status: "open", trade_id: 0 })
+    assert.deepInclude(at(waiting, "trigger"), { price: "99.5", rule: 2 })
+    assert.deepInclude(at(waiting, "initial"), { size: "-1", text: "t-a", is_reduce_only: false })
+    assert.strictEqual((get(server, "/price_orders", "status=open").json as ReadonlyArray<unknown>).length, 1)
+
+    fire(server, 996)
+    fire(server, 995)
+    assert.deepInclude(get(server, "/price_orders/1").json, { status: "finished", finish_as: "succeeded", trade_id: 1 })
+    assert.deepInclude(get(server, "/orders/t-a").json, { id: 1, status: "finished", finish_as: "filled" })
+    const pushes = told(client)
+    assert.deepStrictEqual(
+      pushes.map((push) => [at(push, "channel"), at(push, "result.0.status"), at(push, "result.0.finish_as")]),
+      [
+        ["futures.autoorders", "open", undefined],
+        ["futures.autoorders", "finished", undefined],
+        ["futures.orders", "open", "_new"],
+        ["futures.orders", "finished", "filled"]
+      ]
+    )
+    if (!hasShared) return
+    const [sample] = shared<{ readonly raw: string }>("gateio-futures.futures.autoorders.jsonl")
+    assert.deepStrictEqual(keysOf(at(pushes[0], "result.0")), keysOf(at(JSON.parse(sample!.raw), "result.0")))
+  })
+
+  it("are cancelled one by one or all, and not with the orders", () => {
+    const server = serve()
+    for (const text of ["t-a", "t-b"]) begin(server, { initial: { ...body().initial, text } })
+    assert.deepStrictEqual(server.call("DELETE", "/futures/usdt/orders", { query: "contract=BTC_USDT" }).json, [])
+    const cancel = () => server.call("DELETE", "/futures/usdt/price_orders/1")
+    assert.deepInclude(cancel().json, { status: "finished", finish_as: "cancelled" })
+    assert.deepStrictEqual(labelOf(cancel()), [400, "ORDER_FINISHED"])
+    const all = server.call("DELETE", "/futures/usdt/price_orders", { query: "contract=BTC_USDT" })
+    assert.strictEqual((all.json as ReadonlyArray<unknown>).length, 1)
+    assert.strictEqual((get(server, "/price_orders", "status=finished").json as ReadonlyArray<unknown>).length, 2)
+  })
+
+  it("refuse what makes no order, and another user's channel", () => {
+    const server = serve()
+    const odd: ReadonlyArray<object> = [
+      { trigger: undefined },
+      { trigger: { price: "0", rule: 1 } },
+      { trigger: { price: "1", rule: 3 } },
+      { initial: undefined },
+      { initial: { ...body().initial, contract: "NO_NE" } },
+      { initial: { ...body().initial, size: "-1000000" } }
+    ]
+    for (const change of odd) assert.strictEqual(begin(server, change).status, 400, JSON.stringify(change))
+    assert.strictEqual(get(server, "/price_orders/9").status, 404)
+    assert.strictEqual(get(server, "/price_orders", "status=new").status, 400)
+    assert.strictEqual(get(server, "/price_orders", "status=open&contract=NO_NE").status, 400)
+    assert.strictEqual(server.call("DELETE", "/futures/usdt/price_orders", { query: "contract=NO_NE" }).status, 400)
+    assert.strictEqual(server.call("DELETE", "/futures/usdt/price_orders/9").status, 404)
+    const client = server.connect()
+    for (const payload of [["10002", "!all"], ["NO_NE"], []]) client.send(server.frame("futures.autoorders", payload))
+    assert.deepStrictEqual(told(client).map((answer) => at(answer, "error.code")), [2, 2, 2])
+  })
+})
+
 // ---- WebSocket API --------------------------------------------------------------------------------------------------
 
 const loggedIn = (server: GateServer) => {

@@ -68,6 +68,8 @@ export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.M
         Account.checkAgreement(known, account, kind)
         assert.isAtLeast(known.fills.length, 2)
         assert.isTrue(known.fills.every(({ pair: of, origin }) => of === pair && origin === "Stream"))
+        // The first comparison may still be on its way when what it tells has been told.
+        yield* websocket.reconcile
         const { decodeFailures, gaps, reconciliation } = yield* websocket.performance
         assert.deepStrictEqual([decodeFailures, gaps], [0, 0])
         assert.isAtLeast(reconciliation.runs, 1)

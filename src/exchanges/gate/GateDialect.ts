@@ -27,6 +27,7 @@ import { spotApiMethods, spotPrivateChannels, spotSignedRoutes } from "./GateSpo
 import { spotChannels, spotRoutes } from "./GateSpotDialect.ts"
 import { data, invalidArgument, marketsOf, pushOf, stamp } from "./GateStreamsDialect.ts"
 import type { Channel, PrivateChannel, Refusal, Stream } from "./GateStreamsDialect.ts"
+import { autoorders, triggerRoutes } from "./GateTriggersDialect.ts"
 
 const isRefusal = (result: ReadonlyArray<Stream> | Refusal): result is Refusal => "code" in result
 
@@ -282,7 +283,7 @@ export const gateFuturesDialect: ExchangeDialect = {
   connect: connect({
     prefix: "futures",
     channels: futuresChannels,
-    privates: futuresPrivateChannels,
+    privates: new Map([...futuresPrivateChannels, ["futures.autoorders", autoorders]]),
     api: makeApi({
       prefix: "futures",
       methods: futuresApiMethods,
@@ -293,5 +294,8 @@ export const gateFuturesDialect: ExchangeDialect = {
     }),
     requestId: false
   }),
-  onHttp: http(signedHttp(futuresSignedRoutes, { trade: 100, byMarket: false }), onHttp("/futures/", futuresRoutes))
+  onHttp: http(
+    signedHttp([...futuresSignedRoutes, ...triggerRoutes], { trade: 100, byMarket: false }),
+    onHttp("/futures/", futuresRoutes)
+  )
 }

@@ -96,7 +96,7 @@ export const restSource = "api"
 
 // ---- what is asked --------------------------------------------------------------------------------------------------
 
-interface Around {
+export interface Around {
   readonly session: Session
   readonly world: World
   readonly decimal: boolean
@@ -106,7 +106,7 @@ interface Around {
 const told = ({ decimal, session, source, world }: Around, order: WorldOrder): Json =>
   orderAnswer(world, session.account.userId, order, decimal, source)
 
-const marketIn = (world: World, name: string): WorldMarket | Failure => {
+export const marketIn = (world: World, name: string): WorldMarket | Failure => {
   if (name === "") return missing("contract")
   return marketsOf(world).get(name) ?? failed(400, "CONTRACT_NOT_FOUND", `contract ${name} not found`)
 }
@@ -156,7 +156,7 @@ const priceIn = (body: Parsed): Pick<WorldPlace, "price" | "type" | "timeInForce
     : invalid("tif", word)
 }
 
-const placeIn = (around: Around, body: Parsed): WorldPlace | Failure => {
+export const placeIn = (around: Around, body: Parsed): WorldPlace | Failure => {
   const market = marketIn(around.world, textIn(body, "contract"))
   if (isFailure(market)) return market
   const iceberg = textIn(body, "iceberg")
@@ -180,7 +180,8 @@ const orderIn = ({ session, world }: Around, id: string): WorldOrder | Failure =
   const byText = id.startsWith("t-")
   const ref: WorldRef = byText ? { clientOrderId: id.slice(2) } : { id: /^\d{1,15}$/.test(id) ? Number(id) : -1 }
   const order = session.account.order(ref)
-  if (order === undefined) return futuresLabels.unknownOrder
+  // What waits for its price is no order yet.
+  if (order === undefined || order.waiting) return futuresLabels.unknownOrder
   const age = order.finish === null || !unfilled(order) ? 0 : world.now() - order.updatedAt
   return age > (byText ? 1 : 10) * minute ? futuresLabels.unknownOrder : order
 }
@@ -250,11 +251,9 @@ const cancelAll = (around: Around, name: string, side: string): Outcome => {
   if (!Object.hasOwn(sidesOf, side)) return invalid("side", side)
   const sides: ReadonlyArray<string> = sidesOf[side as keyof typeof sidesOf]
   const { account } = around.session
-  const { pair } = market
-  const ended = sides.length === 2
-    ? account.cancelAll(pair)
-    : account.orders({ pair, open: true }).filter((order) => sides.includes(order.side))
-      .map(({ id }) => account.cancel({ id })).filter((order): order is WorldOrder => !isRefusal(order))
+  const open = account.orders({ pair: market.pair, open: true })
+  const ended = open.filter(({ side, waiting }) => !waiting && sides.includes(side))
+    .map(({ id }) => account.cancel({ id })).filter((order): order is WorldOrder => !isRefusal(order))
   return done(list(ended.map((order) => told(around, order))))
 }
 
@@ -304,7 +303,7 @@ const windowIn = (get: Get): Window | Failure => {
 const cut = <A>(items: ReadonlyArray<A>, { limit, offset }: Window): ReadonlyArray<A> =>
   items.slice(offset, offset + limit)
 
-const optionalMarket = (world: World, name: string): WorldMarket | null | Failure =>
+export const optionalMarket = (world: World, name: string): WorldMarket | null | Failure =>
   name === "" ? null : marketIn(world, name)
 
 const orderList = (around: Around, get: Get): Outcome => {
@@ -547,7 +546,7 @@ const feeAnswer = (world: World): Outcome =>
 
 // ---- REST -----------------------------------------------------------------------------------------------------------
 
-const restAround = ({ request, session, world }: Asked): Around => ({
+export const restAround = ({ request, session, world }: Asked): Around => ({
   session,
   world,
   decimal: request.headers["x-gate-size-decimal"] === "1",
@@ -561,7 +560,7 @@ const withBody = (asked: Asked, run: (around: Around, body: Parsed) => Outcome):
   return isObject(body) ? run(restAround(asked), body) : invalidBody
 }
 
-const root = "/futures/usdt"
+export const root = "/futures/usdt"
 
 const read = (path: string, answer: (around: Around, get: Get, name: string) => Outcome): SignedRoute => ({
   method: "GET",

@@ -20,11 +20,16 @@ import {
 import type { Outlet, PrivateChannel, Stream } from "./GateStreamsDialect.ts"
 import { data, invalidArgument, pushOf, seconds, sizeOf } from "./GateStreamsDialect.ts"
 
-type Tell = (outlet: Outlet, session: Session, send: (result: Json) => void, meant: (pair: TradingPair) => boolean) => (
+export type Tell = (
+  outlet: Outlet,
+  session: Session,
+  send: (result: Json) => void,
+  meant: (pair: TradingPair) => boolean
+) => (
   event: WorldAccountEvent
 ) => void
 
-const stream = (
+export const stream = (
   channel: string,
   topic: string,
   session: Session,
@@ -123,7 +128,7 @@ const tellOrders: Tell = (outlet, session, send, meant) => {
       const { liquidity, orderId } = event.fill
       known.set(orderId, { ...toldOf(orderId), role: liquidity })
     }
-    if (event._tag !== "Order") return
+    if (event._tag !== "Order" || event.order.waiting) return
     const { id, pair } = event.order
     const before = toldOf(id)
     const told: Told = { ...before, event: event.event === "put" ? "put" : "update", updateId: before.updateId + 1 }
