@@ -1,7 +1,7 @@
 /** Connections that end, look alive, or are about to end. */
 import { Effect } from "effect"
 import type { Fault, World } from "../Fault.ts"
-import { drop, during, inject, sockets, until } from "./Steps.ts"
+import { drop, during, firstDigitsLost, inject, restarted, sockets, startVersion, until } from "./Steps.ts"
 
 /** Both connections carry every topic. */
 const bothJoined = (world: World): boolean => sockets(world) === 2 && world.now() - (lastDial(world) ?? 0) > 1_500
@@ -104,18 +104,28 @@ export const connection: ReadonlyArray<Fault> = [
   {
     name: "drop-while-a-snapshot-is-fetched",
     group: "connection",
-    injects: "the connection is lost while a REST snapshot is on its way",
-    when: "twice in a row",
-    holds: "the snapshot of before is not joined to the updates of after",
+    injects: "the connection is lost while a REST snapshot is on its way; the exchange numbers its books anew",
+    when: "twice in a row, anew the second time",
+    holds: "the snapshot of before is not joined to the updates of after, which would all be older than it",
     fetched: true,
+    simulator: { version: startVersion, rate: 100 },
     from: "running",
     act: (world) =>
       Effect.gen(function*() {
+        const { network, observer } = world
         yield* inject(world, "slow-snapshot:600ms@0s:3s")
-        for (let i = 0; i < 2; i++) {
-          yield* drop(world)
-          yield* Effect.sleep(300 + world.below(300))
-        }
+        yield* drop(world)
+        yield* Effect.sleep(300 + world.below(300))
+        const change = restarted(world)
+        // What was asked for before comes as it was.
+        network.down = (frame, _, pass) => pass(change(frame))
+        network.http = (_, ask) =>
+          Effect.map(ask, (response) => ({ ...response, body: change(response.body) as string }))
+        observer.shift = firstDigitsLost
+        observer.forgets = true
+        yield* drop(world)
+        yield* Effect.sleep(1_500)
+        observer.forgets = false
       }),
     expect: { gaps: ["Reconnected"], within: 5_000 }
   },

@@ -6,7 +6,7 @@ import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { Fault, World } from "../Fault.ts"
 import type { About, Frame } from "../Network.ts"
 import * as Frames from "../Network.ts"
-import { caught, drop, during, inject, until } from "./Steps.ts"
+import { caught, drop, during, firstDigitsLost, inject, restarted, startVersion, until } from "./Steps.ts"
 
 /** A fault of the simulator's for so long. */
 const lasting = (fault: string, millis: number) => (world: World) =>
@@ -32,21 +32,8 @@ const every = (
     })
   )
 
-const versionText = ({ btc, simulator, subject }: World): string =>
-  String(simulator.book(subject.adapter.id, btc, 1)!.version)
-
 const isBookOf = (world: World, pair: World["btc"]) => ({ channel, symbol }: About): boolean =>
   channel === "Book" && symbol === world.subject.adapter.symbol(pair)
-
-/** Every book begins here, so that a version can be made smaller without changing its length. */
-const startVersion = 800_000_000_000
-const firstDigitsLost = 700_000_000_000
-
-/** From 8… to 1…, wherever a version stands. */
-const restarted = (world: World) => {
-  const prefix = versionText(world).slice(0, 6)
-  return (text: Frame): Frame => Frames.replaced(text, prefix, `1${prefix.slice(1)}`)
-}
 
 /** A delta whose first bid stands far above the asks; null when it has none to change. */
 const crossing = (frame: Frame, { events }: About): Frame | null => {

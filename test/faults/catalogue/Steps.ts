@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { World } from "../Fault.ts"
 import type { Frame } from "../Network.ts"
+import * as Frames from "../Network.ts"
 
 export const inject = ({ simulator }: World, fault: string): Effect.Effect<void> =>
   Effect.asVoid(Effect.orDie(simulator.inject(fault)))
@@ -50,3 +51,16 @@ export const caught = (
 /** Sockets of the exchange that are open. */
 export const sockets = ({ simulator, subject }: World): number =>
   simulator.counts().exchanges[subject.adapter.id]!.connections.open
+
+const versionText = ({ btc, simulator, subject }: World): string =>
+  String(simulator.book(subject.adapter.id, btc, 1)!.version)
+
+/** Every book begins here, so that a version can be made smaller without changing its length. */
+export const startVersion = 800_000_000_000
+export const firstDigitsLost = 700_000_000_000
+
+/** From 8… to 1…, wherever a version stands. */
+export const restarted = (world: World) => {
+  const prefix = versionText(world).slice(0, 6)
+  return (text: Frame): Frame => Frames.replaced(text, prefix, `1${prefix.slice(1)}`)
+}
