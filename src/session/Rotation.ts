@@ -1,6 +1,6 @@
 /**
- * Replaces connections without a break: a new one takes up the same topics, each goes over when the new one is known to
- * bring it on, and only then is the old one closed. Until then both are listened to and merged, see `Lanes`.
+ * Replaces connections without a break: a new one takes up the same topics, or others do that have room, each goes over
+ * when the new one is known to bring it on, and only then is the old one closed. Until then both are listened to and merged, see `Lanes`.
  */
 import type { Booking } from "./Booking.ts"
 import type { Link } from "./Link.ts"
@@ -21,6 +21,8 @@ export interface RotationOptions {
 export interface Rotation {
   /** Begins to replace the connection. Nothing happens when that is under way. */
   readonly begin: (link: Link) => void
+  /** Begins to spread its topics over connections that have room, so that it can be closed. */
+  readonly retire: (link: Link) => void
   /** Moves on; to be called every now and then. */
   readonly watch: (link: Link) => void
   /** The old connection ended before the new one was ready: what it carried is the new one's now. */
@@ -80,6 +82,11 @@ export const make = (options: RotationOptions): Rotation => {
       if (bookings.length === 0) return options.close(link)
       const heir = options.replace(link)
       for (const booking of bookings) booking.place(heir)
+    },
+    retire: (link) => {
+      if (link.leaving || !options.isOpen(link)) return
+      link.leaving = true
+      for (const booking of carried(link)) booking.place(options.linkFor(link.group))
     },
     watch: (link) => {
       if (!link.leaving || !options.isOpen(link)) return

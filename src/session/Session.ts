@@ -636,7 +636,22 @@ export const make = Effect.fnUntraced(
       lifetime !== null && openedAt !== null && at - openedAt >= lifetime &&
       (replaces === null || !closers.has(replaces))
 
+    /** Since when a set of connections has been more than its topics need, ms. */
+    const sparseSince = new Map<number, number>()
+
+    /** When most topics have left, those of the emptiest connection go to the others, one connection at a time. */
+    const consolidate = (group: number, at: number): void => {
+      const spare = links.some((link) => link.group === group && link.leaving)
+        ? undefined
+        : Sharding.surplus(shards(group), capacity.limit)
+      if (spare === undefined) return void sparseSince.delete(group)
+      const since = sparseSince.get(group) ?? at
+      sparseSince.set(group, since)
+      if (at - since >= idleTimeout) rotation.retire(spare)
+    }
+
     const watchLinks = (at: number): void => {
+      for (const group of new Set(links.map((link) => link.group))) consolidate(group, at)
       for (const link of [...links]) {
         link.expire(at - answerTimeout)
         if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) close(link)

@@ -29,6 +29,20 @@ export const choose = <S extends Shard>(shards: ReadonlyArray<S>, capacity: numb
     : shards.find((shard) => hasRoom(shard, capacity))
 }
 
+const roomOf = (shard: Shard, capacity: number): number => Math.max(0, Math.min(capacity, shard.capacity) - shard.size)
+
+/**
+ * The connection whose topics the others are to take because there are more connections than the bound for the topics of
+ * now: the one with the fewest. Undefined within the bound, while one is empty anyway, or when the others have no room.
+ */
+export const surplus = <S extends Shard>(shards: ReadonlyArray<S>, capacity: number): S | undefined => {
+  const topics = shards.reduce((sum, { size }) => sum + size, 0)
+  if (shards.length <= mostConnections(topics, capacity)) return undefined
+  const sparsest = shards.reduce((least, shard) => shard.size < least.size ? shard : least)
+  const room = shards.reduce((sum, shard) => shard === sparsest ? sum : sum + roomOf(shard, capacity), 0)
+  return sparsest.size > 0 && sparsest.size <= room ? sparsest : undefined
+}
+
 /**
  * What refusals tell of the exchange's limit when it is lower than documented. One refusal beside n topics may be about
  * the topic itself, so that connection alone is taken to be full; when two tell the same n, it is the limit.

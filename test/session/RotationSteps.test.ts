@@ -189,6 +189,25 @@ describe("a topic of a connection that leaves", () => {
   })
 })
 
+describe("a connection that is not needed any more", () => {
+  it("leaves its topics to others that have room, and is closed when they have them", () => {
+    const { bookings, carriers, closed, old, other, replaced, rotation, shut } = make(["one", "two"])
+    shut.add(old)
+    rotation.retire(old)
+    assert.isFalse(old.leaving)
+    shut.delete(old)
+    rotation.retire(old)
+    rotation.retire(old)
+    assert.deepStrictEqual([old.leaving, replaced, carriers()], [true, [], [[1, 3], [1, 3]]])
+    for (const { state } of bookings) state.confirmed(other.id, 1_000)
+    rotation.watch(old)
+    assert.deepStrictEqual(closed, [])
+    for (const { state } of bookings) state.join(other.id)
+    rotation.watch(old)
+    assert.deepStrictEqual([closed, carriers()], [[1], [[3], [3]]])
+  })
+})
+
 describe("a connection that ends before it is replaced", () => {
   it("hands all over at once, to the new one or to another", () => {
     const { bookings, carriers, clock, closed, heir, old, rotation } = make(["one", "two"])

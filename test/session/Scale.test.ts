@@ -94,6 +94,50 @@ describe("sockets", () => {
       { pairs: pairs(100), limits: "real", ...still }
     ))
 
+  it.effect("MUST be fewer again when most topics have left, without a break", () =>
+    over(
+      mexc,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const all = pairs(100)
+        yield* websocket.initialize(all, ["Trades"])
+        const before = (yield* websocket.performance).sockets.length
+        assert.isAtLeast(before, 4)
+        const ids = new Map<string, Array<number>>()
+        const stayed = all.filter((_, index) => index % 9 === 0)
+        for (const pair of stayed) {
+          const stream = yield* websocket.feed(Channel.trades(pair))
+          yield* Effect.forkScoped(
+            Stream.runForEach(stream, (item) =>
+              Effect.sync(() => {
+                const id = item._tag === "Data" ? parseInt(item.value.id ?? "", 10) : Number.NaN
+                ids.set(pair, [...ids.get(pair) ?? [], id])
+              }))
+          )
+        }
+        const [first, ...others] = all.filter((pair) => !stayed.includes(pair))
+        yield* websocket.unsubscribe([first!, ...others])
+        yield* Effect.sleep("3 seconds")
+        assert.strictEqual((yield* websocket.performance).sockets.length, before)
+        yield* Effect.sleep("40 seconds")
+        const { connections, gaps, progress, reconnects, sockets } = yield* websocket.performance
+        assert.isAtMost(sockets.length, Math.ceil(stayed.length / 30) + 1)
+        assert.strictEqual(connections, sockets.length)
+        assert.deepStrictEqual({ gaps, reconnects, confirmed: progress.confirmed }, {
+          gaps: 0,
+          reconnects: 0,
+          confirmed: stayed.length
+        })
+        assert.strictEqual((yield* Simulator).topics("mexc-spot").size, stayed.length)
+        for (const pair of stayed) {
+          const seen = ids.get(pair) ?? []
+          assert.isAtLeast(seen.length, 40)
+          assert.deepStrictEqual(seen, seen.map((_, index) => seen[0]! + index), pair)
+        }
+      }),
+      { pairs: pairs(100), limits: "real", rate: 0, tradeRate: 2 }
+    ))
+
   it.effect("MUST take up what another refused for want of room, and the lower limit be learned", () =>
     over(
       { ...mexc, dialect: capped(20) },

@@ -4,6 +4,27 @@ import * as Sharding from "../../src/session/Sharding.ts"
 
 const shard = (size: number, capacity = Number.POSITIVE_INFINITY) => ({ size, capacity })
 
+describe("surplus", () => {
+  it("is the emptiest, once there are more than the bound", () => {
+    // Sixteen topics may have two connections.
+    const shards = [shard(9), shard(3), shard(4)]
+    assert.strictEqual(Sharding.surplus(shards, 30), shards[1])
+    assert.isUndefined(Sharding.surplus(shards.slice(1), 30))
+    assert.isUndefined(Sharding.surplus([shard(30), shard(1), shard(1)], 30))
+    assert.isUndefined(Sharding.surplus([], 30))
+  })
+
+  it("is none while one is empty, which is closed anyway", () => {
+    assert.isUndefined(Sharding.surplus([shard(0), shard(3), shard(4)], 30))
+  })
+
+  it("is none when the others were seen to take no more", () => {
+    assert.isUndefined(Sharding.surplus([shard(5, 5), shard(6, 7), shard(2)], 30))
+    const shards = [shard(5, 5), shard(6, 8), shard(2)]
+    assert.strictEqual(Sharding.surplus(shards, 30), shards[2])
+  })
+})
+
 describe("choose", () => {
   it("leaves two places free while another connection may be opened", () => {
     assert.isUndefined(Sharding.choose([], 30))
