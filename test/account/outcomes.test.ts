@@ -278,19 +278,46 @@ describe("the search for what became of a lost order", () => {
 
   it.effect("a question asked at the very end of the expiry proves nothing", () =>
     Effect.gen(function*() {
+      yield* TestClock.setTime(1_780_000_000_000)
       const { commands, desk } = yield* start(({ _tag }) => {
-        if (_tag === "Place") return Effect.andThen(Effect.sleep(550), Effect.fail(refused(500, "retryable")))
+        if (_tag === "Place") return Effect.andThen(Effect.sleep(450), Effect.fail(refused(500, "retryable")))
         return Effect.succeed({ _tag: "Nothing" })
       })
-      // Sent at 0, lost at 550: asked at 550, 600, 700, 900, 1300, 2100, 3100.
-      const { outcome } = yield* within(desk.place(request), 550)
+      // Sent at 0, lost at 450: asked at 450, 500, 600, 800, 1200, 2000, 3000.
+      const { outcome } = yield* within(desk.place(request), 450)
       const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
-      yield* TestClock.adjust(2_549)
+      yield* TestClock.adjust(3_549)
       assert.isUndefined(fiber.pollUnsafe())
+      assert.lengthOf(commands, 8)
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
-      assert.lengthOf(commands, 8)
+      assert.lengthOf(commands, 9)
     }))
+
+  for (const kind of ["Place", "PlaceAll"] as const) {
+    it.effect(`${kind}: the expiry runs from the moment it left, not from the wait for its turn`, () =>
+      Effect.gen(function*() {
+        const uses = ({ _tag }: Command) =>
+          _tag === "Get"
+            ? []
+            : [{ budget: "one", tokens: 1, limit: 1, window: "1500 millis" }] as const
+        const { desk } = yield* start(
+          ({ _tag }) => _tag === "Get" ? Effect.succeed({ _tag: "Nothing" }) : Effect.fail(silent),
+          { protocol: { uses } }
+        )
+        yield* desk.place(request)
+        const second = kind === "Place"
+          ? Effect.map(desk.place({ ...request, clientOrderId: "b" }), (placed) => [placed])
+          : desk.placeAll([{ ...request, clientOrderId: "b" }])
+        const [placed] = yield* within(second, 1_500)
+        const fiber = yield* Effect.forkChild(resolvedOf(placed!.outcome), { startImmediately: true })
+        // Asked at 1500, 1550, 1650, 1850, 2250, 3050, 4050 and 5050; it expires at 4500.
+        yield* TestClock.adjust(3_549)
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
+      }))
+  }
 
   it.effect("does not take a failed question for an answer, however late", () =>
     Effect.gen(function*() {
@@ -359,6 +386,15 @@ describe("a lost cancel", () => {
         assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : resolved._tag, "never-arrived")
       }))
   }
+
+  it.effect("of an order that nobody knows never arrived", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(({ _tag }) =>
+        _tag === "Cancel" ? Effect.fail(silent) : Effect.succeed({ _tag: "Nothing" })
+      )
+      const resolved = yield* within(resolvedOf(yield* desk.cancel(ref)), "10 seconds")
+      assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : resolved._tag, "never-arrived")
+    }))
 
   it.effect("of all is judged by what is still open", () =>
     Effect.gen(function*() {
