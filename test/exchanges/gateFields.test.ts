@@ -923,6 +923,74 @@ describe("fields", () => {
   }
 })
 
+/** A side of best prices: two fields that are judged together. */
+describe("sides", () => {
+  type Row = readonly [price: string, quantity: string, side: readonly [number | null, number | null] | null]
+  const rows: ReadonlyArray<Row> = [
+    ["1", "2", [1, 2]],
+    ["1", "0", [1, 0]],
+    ["", "", [null, null]],
+    ["0", "0", [null, null]],
+    ["", "0", [null, null]],
+    ["0", "", [null, null]],
+    ["0.0", "0.00", [null, null]],
+    ["0", "1", null],
+    ["", "1", null],
+    ["x", "", null],
+    ["x", "0", null],
+    ["x", "1", null],
+    ["1", "", null],
+    ["1", "x", null],
+    ["", "x", null],
+    ["0", "x", null]
+  ]
+  for (const adapter of [gateSpot, gateFutures]) {
+    const subject = tickerOf(adapter)
+    for (const [name, price, quantity] of [["bid", "b", "B"], ["ask", "a", "A"]] as const) {
+      it(`${subject.channel}: ${name}`, () => {
+        for (const [priceText, quantityText, side] of rows) {
+          const values: Readonly<Record<string, string>> = { [price]: text(priceText), [quantity]: text(quantityText) }
+          const members = subject.members.map(({ key, raw }) => [key, values[key] ?? raw] as const)
+          const patch = side === null ? null : { [`${name}Price`]: side[0], [`${name}Quantity`]: side[1] }
+          checkOutcome(
+            codecOf(subject),
+            subject,
+            envelope(subject, objectOf(members)),
+            patch === null ? refused : reads(patch),
+            `${priceText} ${quantityText}`
+          )
+        }
+      })
+    }
+  }
+
+  it("a delta without version is none, also when it begins at 0", () => {
+    for (const adapter of [gateSpot, gateFutures]) {
+      const subject = deltas(adapter, "order_book_update")
+      const members = subject.members.flatMap(({ key, raw }) =>
+        key === "u" ? [] : [[key, key === "U" ? "0" : raw] as const]
+      )
+      checkOutcome(codecOf(subject), subject, envelope(subject, objectOf(members)), refused, "without u")
+    }
+  })
+
+  it("a snapshot without its first version begins at its version", () => {
+    for (const stream of ["obu", "order_book_update"] as const) {
+      const subject = deltas(gateSpot, stream)
+      const full = (flag: string) =>
+        envelope(
+          subject,
+          objectOf(
+            subject.members.flatMap(({ key, raw }) => key === "U" ? [] : [[key, key === "full" ? flag : raw] as const])
+          )
+        )
+      const outcome = reads({ kind: "snapshot", firstVersion: 1_000_000 })
+      checkOutcome(codecOf(subject), subject, full("true"), outcome, "full")
+      checkOutcome(codecOf(subject), subject, full("false"), refused, "not full")
+    }
+  })
+})
+
 // ---- Structure ----
 
 const isJson = (frame: string): boolean => {

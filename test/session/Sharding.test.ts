@@ -32,6 +32,13 @@ describe("choose", () => {
     assert.isUndefined(Sharding.choose([shard(28)], 30))
   })
 
+  it("leaves less free on small connections: a tenth, at most two", () => {
+    for (const [capacity, spacious] of [[5, 4], [10, 8], [19, 17], [20, 17], [100, 97]] as const) {
+      assert.deepStrictEqual(Sharding.choose([shard(spacious)], capacity), shard(spacious), `${capacity}`)
+      assert.isUndefined(Sharding.choose([shard(spacious + 1)], capacity), `${capacity}`)
+    }
+  })
+
   it("fills them before it passes the bound", () => {
     const full = Array.from({ length: 34 }, () => shard(28))
     // 953 topics may have 33 connections; 34 are open.
@@ -93,6 +100,28 @@ describe("Capacity", () => {
     const capacity = new Sharding.Capacity(30)
     capacity.carries(12)
     assert.isFalse(capacity.isDoubtful(0))
+    assert.isFalse(capacity.isDoubtful(11))
+    assert.isTrue(capacity.isDoubtful(12))
+  })
+
+  it("is not lowered by two refusals beside different numbers, nor by the limit itself", () => {
+    const capacity = new Sharding.Capacity(30)
+    assert.isFalse(capacity.wasFull(20))
+    assert.isFalse(capacity.wasFull(21))
+    assert.isFalse(capacity.wasFull(22))
+    assert.strictEqual(capacity.limit, 30)
+    assert.isFalse(capacity.wasFull(30))
+    assert.isFalse(capacity.wasFull(30))
+    assert.isTrue(capacity.wasFull(21))
+    assert.strictEqual(capacity.limit, 21)
+  })
+
+  it("remembers the most that any connection carried", () => {
+    const capacity = new Sharding.Capacity(30)
+    assert.isFalse(capacity.isDoubtful(0), "alone it can only be about the topic")
+    assert.isTrue(capacity.isDoubtful(1))
+    capacity.carries(12)
+    capacity.carries(3)
     assert.isFalse(capacity.isDoubtful(11))
     assert.isTrue(capacity.isDoubtful(12))
   })
