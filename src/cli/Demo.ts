@@ -5,9 +5,14 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import * as OrderBooks from "../composite/OrderBooks.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
 import * as Exchanges from "../Exchanges.ts"
 import type { KnownExchange } from "../Exchanges.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
+import { AccountBoard } from "./account/AccountBoard.ts"
+import * as AccountShow from "./account/AccountShow.ts"
+import * as AccountSource from "./account/AccountSource.ts"
+import type { Quote } from "./account/Trader.ts"
 import { ExchangeBoard } from "./Board.ts"
 import { DemoView, perpetualOf } from "./DemoView.ts"
 import * as Failure from "./Failure.ts"
@@ -71,8 +76,16 @@ const follow = Effect.fnUntraced(function*(board: ExchangeBoard, named: Pairs) {
   return yield* Effect.never
 }, Effect.scoped)
 
+/** Spot pairs, or the perpetuals on them. */
+const pairsOn = (
+  { kind }: Pick<ExchangeBoard, "kind">,
+  named: ReadonlyArray<TradingPair>
+): ReadonlyArray<TradingPair> => kind === "swap" ? named.map(perpetualOf) : named
+
 interface Source {
   readonly layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.Services, Config.ConfigError>
+  /** Null where there is no account to show: a real one is for `exchange account`. */
+  readonly accountOf: ((id: KnownExchange) => Layer.Layer<Exchanges.AccountServices, ExchangeError>) | null
   /** Fails when the source is gone. */
   readonly watch: Effect.Effect<never, Failure.CommandFailed>
 }
@@ -101,16 +114,51 @@ const followAll = Effect.fnUntraced(function*(
   return yield* failures[0]!
 })
 
+/** Of the pairs that are shown. */
+const tradedPairs = 3
+
+const quoteOn = (board: ExchangeBoard) => (pair: TradingPair): Quote | null => {
+  const ticker = board.tickers.get(pair)
+  if (ticker === undefined || ticker.bidPrice === null || ticker.askPrice === null) return null
+  return { bid: ticker.bidPrice, ask: ticker.askPrice }
+}
+
+/** Trades on each account for ever. What fails is told there and touches nothing else. */
+const tradeAll = (prepared: Prepared, named: Pairs, seed: number, { accountOf }: Source): Effect.Effect<void> => {
+  if (accountOf === null) return Effect.void
+  const one = ({ board, market }: Account) => {
+    const trading = AccountSource.tradeWith({
+      pairs: pairsOn(market, named.slice(0, tradedPairs)),
+      quote: quoteOn(market),
+      openOrders: () => [...board.openOrders.values()],
+      seed
+    })
+    return AccountShow.follow(board, undefined, trading).pipe(
+      Effect.scoped,
+      Effect.provide(accountOf(market.id)),
+      Effect.catch((error) => {
+        board.failure = error.message
+        return Effect.logWarning(error.message)
+      })
+    )
+  }
+  return Effect.forEach(prepared.accounts, one, { concurrency: "unbounded", discard: true })
+}
+
 const demoExchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot", "gate-futures"]
 
 const live = Effect.as(
   Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
-  { layerOf: (id) => Exchanges.layerConfig(id), watch: Effect.never } satisfies Source
+  { layerOf: (id) => Exchanges.layerConfig(id), accountOf: null, watch: Effect.never } satisfies Source
 )
 
 const simulated = (options: SimulatorProcess.SimulatorProcessOptions) =>
   Effect.map(SimulatorProcess.start(options), ({ urls, watch }): Source => ({
     layerOf: (id) => Exchanges.layer(id, { url: urls[id]!.ws, restUrl: urls[id]!.rest }),
+    accountOf: (id) => {
+      const { rest, ws } = urls[id]!
+      return AccountSource.simulatedLayer(id, { websocket: ws, rest }, pairsOn(Exchanges.get(id), options.pairs))
+    },
     watch
   }))
 
@@ -120,8 +168,14 @@ const checkPairs = (pairs: Pairs): Effect.Effect<void, Failure.CommandFailed> =>
   return bad === undefined ? Effect.void : Effect.fail(Failure.usage(`${bad} is not a pair of a spot market`))
 }
 
+interface Account {
+  readonly board: AccountBoard
+  readonly market: ExchangeBoard<KnownExchange>
+}
+
 interface Prepared {
   readonly boards: ReadonlyArray<ExchangeBoard<KnownExchange>>
+  readonly accounts: ReadonlyArray<Account>
   readonly view: DemoView
   readonly log: Logging.Held
 }
@@ -137,8 +191,10 @@ const prepare = Effect.fnUntraced(function*(
     const { kind, name } = Exchanges.get(id)
     return new ExchangeBoard(id, name, kind)
   })
+  const accounts = live ? [] : boards.map((market) => ({ market, board: new AccountBoard(market.id, "demo") }))
   const view = new DemoView({
     boards,
+    accounts: accounts.map(({ board, market }) => ({ board, name: market.name })),
     pairs,
     source: live ? "live" : "simulator",
     seed: live ? null : seed,
@@ -146,7 +202,7 @@ const prepare = Effect.fnUntraced(function*(
     style: Style.of(canColor),
     log: log.recent
   })
-  return { boards, view, log }
+  return { boards, accounts, view, log }
 })
 
 /** The last word, unless the demo failed before there was anything to say. */
@@ -178,7 +234,8 @@ export const command = Command.make(
     const { seed, duration, json } = options
     const pairs = Option.getOrElse(options.pairs, () => defaultPairs)
     yield* checkPairs(pairs)
-    const { boards, view, log } = yield* prepare(pairs, options)
+    const prepared = yield* prepare(pairs, options)
+    const { boards, view, log } = prepared
     // Starting the simulator is not part of the time that was asked for.
     const ready = yield* Deferred.make<void>()
     const body = Effect.gen(function*() {
@@ -187,6 +244,7 @@ export const command = Command.make(
         : simulated({ pairs, seed, rate: Option.getOrUndefined(options.rate) })
       view.begin()
       yield* Deferred.succeed(ready, undefined)
+      yield* Effect.forkScoped(tradeAll(prepared, pairs, seed, source))
       yield* Effect.raceFirst(followAll(boards, pairs, source), source.watch)
     })
     const end = yield* (json ? body : Effect.raceFirst(body, Live.show(view))).pipe(
@@ -204,7 +262,8 @@ export const command = Command.make(
 ).pipe(
   Command.withDescription(
     "Show MEXC spot and Gate spot side by side: best bid and ask, the edge between them, update rates, latency and " +
-      "connections; and Gate's perpetuals with mark, index and funding. The prices come from a simulator in a process of its own, over real WebSockets; --live takes the real " +
+      "connections; Gate's perpetuals with mark, index and funding; and a simulated account on each, on which a small " +
+      "strategy trades. The prices come from a simulator in a process of its own, over real WebSockets; --live takes the real " +
       "exchanges. Redraws in place on a terminal, prints lines elsewhere."
   ),
   Command.withShortDescription("Show exchanges side by side"),

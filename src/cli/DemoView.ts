@@ -4,6 +4,8 @@ import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { pairOf, partsOf } from "../domain/Instrument.ts"
 import type { FuturesTicker } from "../domain/Market.ts"
 import type { Percentiles } from "../PublicWebsocket.ts"
+import * as AccountRows from "./account/AccountRows.ts"
+import * as AccountView from "./account/AccountView.ts"
 import * as Board from "./Board.ts"
 import type { ExchangeBoard } from "./Board.ts"
 import type { JsonObject } from "./EventJson.ts"
@@ -14,6 +16,8 @@ import * as Table from "./Table.ts"
 
 export interface DemoViewOptions {
   readonly boards: ReadonlyArray<ExchangeBoard>
+  /** An account of each exchange; none when it is live. */
+  readonly accounts?: ReadonlyArray<AccountRows.Named> | undefined
   readonly pairs: ReadonlyArray<TradingPair>
   readonly source: "simulator" | "live"
   /** Null for the real exchanges. */
@@ -63,6 +67,24 @@ const futuresEntry = ([pair, ticker]: readonly [TradingPair, FuturesTicker]) =>
     nextFundingTime: ticker.nextFundingTime
   }] as const
 
+/** Rows of tables whose length is for the picture to say. */
+interface Room {
+  readonly pairs: number
+  readonly perpetuals: number
+  /** Lines for open orders and fills. */
+  readonly details: number
+}
+
+const everything: Room = {
+  pairs: Number.POSITIVE_INFINITY,
+  perpetuals: Number.POSITIVE_INFINITY,
+  details: Number.POSITIVE_INFINITY
+}
+
+/** Of these so many stay, however few rows there are. */
+const fewestPairs = 4
+const fewPerpetuals = 2
+
 export class DemoView implements View {
   readonly #options: DemoViewOptions
   #startedAt = 0
@@ -82,28 +104,48 @@ export class DemoView implements View {
     this.#exchangeRates = new Map(options.boards.map((board) => [board, new Rate(this.#startedAt)]))
   }
 
-  /** Perpetuals give way where there are too few rows for everything. */
+  /** Perpetuals give way where there are too few rows for everything, then pairs; orders and fills come where there is room. */
   readonly screen = (rows = Number.POSITIVE_INFINITY): ReadonlyArray<string> => {
     const { style, log } = this.#options
     const logged = log(rows < tallFrom ? fewLogLines : logLines).map(style.yellow)
-    const perpetuals = Math.max(1, rows - this.#fixedLines() - logged.length)
-    return [`${this.#title()}  ${style.dim("q ends it")}`, "", ...this.tables(perpetuals), ...logged]
+    const room = this.#roomIn(rows - 2 - logged.length)
+    return [`${this.#title()}  ${style.dim("q ends it")}`, "", ...this.tables(room), ...logged]
   }
 
-  /** Of the picture, without log and perpetuals: titles and blank lines, a row for each pair and each exchange. */
-  #fixedLines(): number {
+  /** How many rows of each kind there is room for in so many lines. */
+  #roomIn(lines: number): Room {
     const { boards, pairs } = this.#options
+    const accounts = this.#accounts
     const swaps = boards.length - this.#spot.length
-    return 2 + (1 + pairs.length) + 1 + 2 * swaps + (1 + boards.length)
+    // Titles and blank lines, and a line for each exchange and each account.
+    const fixed = 1 + 1 + 2 * swaps + (1 + boards.length) + (accounts.length > 0 ? 2 + accounts.length : 0)
+    const left = lines - fixed
+    const shown = accounts.length > 0
+      ? Math.min(pairs.length, Math.max(fewestPairs, left - fewPerpetuals))
+      : pairs.length
+    const perpetuals = Math.max(1, left - shown)
+    return { pairs: shown, perpetuals, details: left - shown - Math.min(perpetuals, pairs.length) }
   }
 
-  /** The tables as they stand now, with at most so many perpetuals. */
-  readonly tables = (perpetuals = Number.POSITIVE_INFINITY): ReadonlyArray<string> => [
-    ...this.#pairTable(),
+  get #accounts(): ReadonlyArray<AccountRows.Named> {
+    return this.#options.accounts ?? []
+  }
+
+  /** The tables as they stand now, with at most so many rows of each. */
+  readonly tables = (room: Room = everything): ReadonlyArray<string> => [
+    ...this.#pairTable(room.pairs),
     "",
-    ...this.#futuresTables(perpetuals),
-    ...this.#exchangeTable()
+    ...this.#futuresTables(room.perpetuals),
+    ...this.#exchangeTable(),
+    ...this.#accountTables(room.details)
   ]
+
+  #accountTables(details: number): ReadonlyArray<string> {
+    const { style } = this.#options
+    const accounts = this.#accounts
+    if (accounts.length === 0) return []
+    return ["", ...AccountRows.table(accounts, style), ...AccountRows.details(accounts, details, style)]
+  }
 
   readonly lines = (): ReadonlyArray<string> => {
     const hasPrices = this.#options.boards.some(({ tickers }) => tickers.size > 0)
@@ -123,7 +165,7 @@ export class DemoView implements View {
     return this.#options.boards.filter(({ kind }) => kind === "spot")
   }
 
-  #pairTable(): ReadonlyArray<string> {
+  #pairTable(most: number): ReadonlyArray<string> {
     const { pairs, style } = this.#options
     const columns: ReadonlyArray<Table.Column> = [
       { title: "PAIR", align: "left", width: 9 },
@@ -135,7 +177,7 @@ export class DemoView implements View {
       { title: "UPD/s", width: 5 },
       { title: "BOOKS", align: "left" }
     ]
-    const [titles = "", ...rows] = Table.format(columns, pairs.map((pair) => this.#pairRow(pair)))
+    const [titles = "", ...rows] = Table.format(columns, pairs.slice(0, most).map((pair) => this.#pairRow(pair)))
     return [style.dim(titles), ...rows]
   }
 
@@ -269,7 +311,8 @@ export class DemoView implements View {
       pairsSeen: this.pairsSeen,
       exchanges: Object.fromEntries(boards.map((board) => [board.id, this.#exchangeSummary(board, durationMs)])),
       spreads: Object.fromEntries(pairs.map((pair) => [pair, this.#spread(pair)])),
-      futures: Object.fromEntries(boards.flatMap(({ futures }) => [...futures].map(futuresEntry)))
+      futures: Object.fromEntries(boards.flatMap(({ futures }) => [...futures].map(futuresEntry))),
+      accounts: Object.fromEntries(this.#accounts.map(({ board }) => [board.exchange, AccountView.summary(board)]))
     }
   }
 

@@ -7,8 +7,8 @@ import { PublicWebsocket } from "../PublicWebsocket.ts"
 const describeRetry = (retryIn: number | null): string =>
   retryIn === null ? "it is not tried again" : `retry in ${Math.round(retryIn)} ms`
 
-const log = (status: ConnectionStatus): Effect.Effect<void> => {
-  const name = `[${status.exchange}] connection ${status.connection}`
+const log = (of: string) => (status: ConnectionStatus): Effect.Effect<void> => {
+  const name = `[${status.exchange}] ${of}connection ${status.connection}`
   switch (status._tag) {
     case "Connecting":
       return Effect.logDebug(`${name}: connecting, attempt ${status.attempt}`)
@@ -21,9 +21,11 @@ const log = (status: ConnectionStatus): Effect.Effect<void> => {
   }
 }
 
-/** Logs every change until the scope closes. */
-export const follow = (status: Stream.Stream<ConnectionStatus>): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.forkScoped(Stream.runForEach(status, log)))
+/** Logs every change until the scope closes; `of` says whose connections they are. */
+export const follow = (
+  status: Stream.Stream<ConnectionStatus>,
+  of = ""
+): Effect.Effect<void, never, Scope.Scope> => Effect.asVoid(Effect.forkScoped(Stream.runForEach(status, log(of))))
 
 /** The same of the market data. */
 export const start = Effect.flatMap(PublicWebsocket, ({ status }) => follow(status))

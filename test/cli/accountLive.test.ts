@@ -8,7 +8,7 @@ import * as SimulatedExchanges from "./SimulatedExchanges.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-const exchanges = ["mexc-spot"] as const
+const exchanges = ["mexc-spot", "gate-spot", "gate-futures"] as const
 
 const jsonLines = (text: string): ReadonlyArray<Json> =>
   text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Json)
@@ -37,7 +37,7 @@ const runner = (simulator: SimulatorService, exchange: string) => {
 for (const exchange of exchanges) {
   const pair = pairOf(exchange)
 
-  describe(`orders on ${exchange}`, () => {
+  describe.concurrent(`orders on ${exchange}`, () => {
     it.live("are shown dry, placed, found, listed and cancelled, from one command to the next", () =>
       Effect.scoped(Effect.gen(function*() {
         const simulator = yield* start
@@ -57,6 +57,10 @@ for (const exchange of exchanges) {
         assert.deepInclude(jsonLines(found.stdout)[0], { orderId: accepted.value["orderId"] })
         const list = yield* order("list", `--pair=${pair}`, "--format=table")
         assert.match(list.stdout, /^ORDER [^]*mine-1\n$/)
+        if (exchange !== "mexc-spot") {
+          const moved = yield* order("amend", `--pair=${pair}`, "--client-order-id=mine-1", "--price=20500")
+          assert.strictEqual(moved.code, 0, moved.stderr)
+        }
         const cancelled = yield* order("cancel", `--pair=${pair}`, `--order-id=${accepted.value["orderId"] as string}`)
         assert.strictEqual(cancelled.code, 0, cancelled.stderr)
         assert.strictEqual((yield* order("list", `--pair=${pair}`)).stdout, "")
@@ -72,7 +76,7 @@ for (const exchange of exchanges) {
       })))
   })
 
-  describe(`the account on ${exchange}`, () => {
+  describe.concurrent(`the account on ${exchange}`, () => {
     it.live("is watched, as events and as tables", () =>
       Effect.scoped(Effect.gen(function*() {
         const simulator = yield* start
@@ -95,7 +99,7 @@ for (const exchange of exchanges) {
   })
 }
 
-describe("an account of one's own", () => {
+describe.concurrent("an account of one's own", () => {
   it.live("trades by itself when it is simulated, with nothing but the command", () =>
     Effect.gen(function*() {
       const { code, stdout } = yield* CommandLine.run(["account", "mexc-spot", "--duration=2500ms", "--format=ndjson"])

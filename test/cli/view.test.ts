@@ -1,5 +1,7 @@
 /** What the pictures say: newest values, never stale ones. */
 import { assert, describe, it } from "@effect/vitest"
+import { AccountBoard } from "../../src/cli/account/AccountBoard.ts"
+import type { Named } from "../../src/cli/account/AccountRows.ts"
 import * as Board from "../../src/cli/Board.ts"
 import { DemoView } from "../../src/cli/DemoView.ts"
 import { Rate } from "../../src/cli/Rate.ts"
@@ -8,6 +10,7 @@ import * as Table from "../../src/cli/Table.ts"
 import { WatchView } from "../../src/cli/WatchView.ts"
 import type { LiveBook } from "../../src/composite/OrderBooks.ts"
 import type { PublicTag } from "../../src/domain/Channel.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
 import type { ConnectionStatus, Gap } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type {
@@ -20,6 +23,7 @@ import type {
   Ticker,
   Trade
 } from "../../src/domain/Market.ts"
+import * as PrivateWebsocketTest from "../../src/PrivateWebsocketTest.ts"
 import type { Percentiles, Performance } from "../../src/PublicWebsocket.ts"
 
 const ticker = (pair: TradingPair | null, bidPrice: number | null, askPrice: number | null): BookTicker => ({
@@ -198,7 +202,13 @@ describe("DemoView", () => {
     }) as unknown as FuturesTicker
 
   const make = (
-    options: { readonly source?: "live"; readonly names?: readonly [string, string]; readonly color?: boolean } = {}
+    options: {
+      readonly source?: "live"
+      readonly names?: readonly [string, string]
+      readonly color?: boolean
+      readonly pairs?: ReadonlyArray<TradingPair>
+      readonly accounts?: ReadonlyArray<Named>
+    } = {}
   ) => {
     const [first, second] = options.names ?? ["A spot", "B spot"]
     const boards = [
@@ -209,7 +219,8 @@ describe("DemoView", () => {
     const clock = { now: 0 }
     const view = new DemoView({
       boards,
-      pairs: ["BTC/USDT", "ETH/USDT"],
+      accounts: options.accounts,
+      pairs: options.pairs ?? ["BTC/USDT", "ETH/USDT"],
       source: options.source ?? "simulator",
       seed: options.source === "live" ? null : 7,
       now: () => clock.now,
@@ -266,6 +277,54 @@ describe("DemoView", () => {
     assert.match(text(), /ETH\/USDT:USDT +- +- +- +- +- +-\n/)
   })
 
+  const accountOf = (exchange: string, name: string) => {
+    const board = new AccountBoard(exchange, "demo")
+    board.handlers.onBalance?.(PrivateWebsocketTest.balance("USDT", { total: Decimal.of("1234.5678") }))
+    board.handlers.onBalance?.(PrivateWebsocketTest.balance("BTC", { total: Decimal.of("0.12345678") }))
+    return { board, name }
+  }
+
+  it("shows an account of each exchange, which takes rows from pairs, and orders and fills where there is room", () => {
+    const pairs = Array.from({ length: 10 }, (_, i): TradingPair => `C${i}/USDT`)
+    const spot = accountOf("a", "A spot")
+    const swap = accountOf("c", "C futures")
+    const { onFill, onOrder } = spot.board.handlers
+    onOrder?.(PrivateWebsocketTest.orderUpdate("BTC/USDT", { price: Decimal.of("80541.08") }))
+    for (const exchangeTime of [1, 2]) {
+      const price = Decimal.of(String(100 + exchangeTime))
+      onFill?.(PrivateWebsocketTest.fill("BTC/USDT", { exchangeTime, price, fee: Decimal.of("0.5"), feeAsset: "USDT" }))
+    }
+    const position = { size: Decimal.of("-3"), contractSize: 1 }
+    swap.board.handlers.onPosition?.(PrivateWebsocketTest.position("BTC/USDT:USDT", position))
+    const idle = { board: new AccountBoard("b", "demo"), name: "B spot" }
+    idle.board.failure = "wrong key"
+    const { boards: [a], view } = make({ pairs, accounts: [spot, idle, swap] })
+    a.onBookTicker(ticker("C0/USDT", 1, 2))
+    const screen = view.screen(24)
+    assert.strictEqual(screen.length, 24)
+    const text = screen.join("\n")
+    assert.match(text, /ACCOUNT +USDT +HOLDS +OPEN +FILLS +LATEST FILL/)
+    assert.match(text, /A spot +1234\.57 +0\.123457 BTC +1 +2 +buy 1 BTC @102\n/)
+    assert.match(text, /B spot +- +- +0 +0 +given up\n/)
+    assert.match(text, /C futures +1234\.57 +-3 BTC +0 +0 +-\n/)
+    assert.include(text, "C3/USDT")
+    assert.notInclude(text, "C7/USDT ")
+    assert.notInclude(text, "OPEN ORDERS")
+    for (const line of screen.slice(screen.findIndex((each) => each.startsWith("ACCOUNT")))) {
+      assert.isAtMost(line.length, 80, line)
+    }
+    const tall = view.screen(60)
+    assert.isAtMost(tall.length, 60)
+    assert.match(tall.join("\n"), /OPEN ORDERS [^]*A spot +BTC\/USDT +buy +80541\.08 +1 +0\n/)
+    assert.match(tall.join("\n"), /FILLS +PAIR [^]* 102 +1 +0\.5 USDT\n[^]* 101 /)
+    const summary = view.summary()["accounts"] as Readonly<Record<string, { readonly failure: string | null }>>
+    assert.deepStrictEqual(Object.entries(summary).map(([id, { failure }]) => [id, failure]), [
+      ["a", null],
+      ["b", "wrong key"],
+      ["c", null]
+    ])
+  })
+
   it("fits a terminal of 80 columns", () => {
     const { boards: [a, b, c], view } = make({ names: ["MEXC spot", "Gate spot"] })
     for (const board of [a, b]) {
@@ -312,6 +371,7 @@ describe("DemoView", () => {
     b.rejected.set("ETH/USDT", "unknown")
     clock.now = 2_500
     assert.deepStrictEqual(JSON.parse(JSON.stringify(view.summary())), {
+      accounts: {},
       source: "simulator",
       seed: 7,
       durationMs: 2_000,

@@ -56,7 +56,7 @@ export const follow = <R>(
   Effect.gen(function*() {
     const websocket = yield* PrivateWebsocket
     yield* websocket.handle(board.handlers)
-    yield* StatusLog.follow(websocket.status)
+    yield* StatusLog.follow(websocket.status, `account ${board.account}, `)
     yield* Effect.addFinalizer(() => refresh(board))
     yield* Effect.forkScoped(Effect.schedule(refresh(board), Schedule.spaced("250 millis")))
     yield* initialize(channels)
