@@ -540,6 +540,101 @@ describe("Gate spot's private channels", () => {
   })
 })
 
+// ---- price-triggered orders -----------------------------------------------------------------------------------------
+
+describe("Gate spot's price-triggered orders", () => {
+  const body = {
+    trigger: { price: "99.5", rule: "<=", expiration: 3_600 },
+    put: {
+      type: "limit",
+      side: "sell",
+      price: "99.9",
+      amount: "1",
+      account: "normal",
+      time_in_force: "gtc",
+      text: "t-a"
+    },
+    market: "BTC_USDT"
+  }
+  const begin = (server: GateServer, change: object = {}) =>
+    server.call("POST", "/spot/price_orders", { body: { ...body, ...change } })
+  const get = (server: GateServer, path: string, query = "") => server.call("GET", `/spot${path}`, { query })
+  const fire = (server: GateServer, price: number) => server.accounts.onTrade(pair, "sell", price, 1, server.fake.clock)
+  const count = (json: unknown) => (json as ReadonlyArray<unknown>).length
+
+  it("wait apart from the orders, and become one when their price has come", () => {
+    const server = serve()
+    const client = server.connect()
+    client.send(server.frame("spot.priceorders", ["BTC_USDT"]))
+    client.send(server.frame("spot.orders", ["!all"]))
+    client.take()
+    assert.deepStrictEqual([begin(server).status, begin(server, { put: { ...body.put, text: "t-b" } }).json], [
+      201,
+      { id: 2 }
+    ])
+    assert.deepStrictEqual(get(server, "/open_orders").json, [])
+    assert.deepStrictEqual(get(server, "/orders", "currency_pair=BTC_USDT&status=open").json, [])
+    assert.strictEqual(get(server, "/orders/t-a", "currency_pair=BTC_USDT").status, 404)
+    assert.deepStrictEqual(server.call("DELETE", "/spot/orders").json, [])
+    const waiting = get(server, "/price_orders/1").json
+    assert.deepInclude(waiting, { status: "open", market: "BTC_USDT", fired_order_id: 0, user: 10_001 })
+    assert.deepInclude(at(waiting, "trigger"), { price: "99.5", rule: "<=" })
+    assert.deepInclude(at(waiting, "put"), { side: "sell", amount: "1", text: "t-a", account: "normal" })
+    assert.strictEqual(count(get(server, "/price_orders", "status=open&market=BTC_USDT").json), 2)
+    assert.deepInclude(server.call("DELETE", "/spot/price_orders/2").json, { status: "cancelled" })
+
+    fire(server, 995)
+    assert.deepInclude(get(server, "/price_orders/1").json, { status: "finish", fired_order_id: 1 })
+    assert.deepInclude(get(server, "/orders/t-a", "currency_pair=BTC_USDT").json, { id: "1", status: "closed" })
+    assert.deepStrictEqual(labelOf(server.call("DELETE", "/spot/price_orders/1")), [400, "ORDER_CANCELLED"])
+    assert.strictEqual(count(get(server, "/price_orders", "status=finished").json), 2)
+    const pushes = told(client)
+    const fired = (
+      push: unknown
+    ) => [at(push, "result.id"), at(push, "result.fired_order_id"), at(push, "result.ftime")]
+    const now = String(server.fake.clock)
+    const never = "-62135596800000"
+    const trigger = pushes.filter((push) => at(push, "channel") === "spot.priceorders")
+    assert.deepStrictEqual(trigger.map(fired), [["1", 0, never], ["2", 0, never], ["2", 0, now], ["1", 1, now]])
+    const orders = pushes.filter((push) => at(push, "channel") === "spot.orders")
+    assert.deepStrictEqual(orders.map((push) => at(push, "result.0.event")), ["put", "finish"])
+    if (!hasShared) return
+    const [sample] = shared<{ readonly raw: string }>("gateio-spot.spot.priceorders.jsonl")
+    assert.deepStrictEqual(keysOf(at(pushes[0], "result")), keysOf(at(JSON.parse(sample!.raw), "result")))
+  })
+
+  it("are cancelled all, of one market or of every one", () => {
+    const server = serve()
+    for (const text of ["t-a", "t-b"]) begin(server, { put: { ...body.put, text } })
+    const all = (query = "") => server.call("DELETE", "/spot/price_orders", { query })
+    assert.strictEqual(count(all("market=BTC_USDT").json), 2)
+    assert.deepStrictEqual(all().json, [])
+    assert.strictEqual(all("market=NO_NE").status, 400)
+    assert.isTrue(server.account.balances().every(({ locked }) => locked === "0"))
+  })
+
+  it("refuse what makes no order, and pairs that are not there", () => {
+    const server = serve()
+    const odd: ReadonlyArray<object> = [
+      { trigger: undefined },
+      { trigger: { price: "x", rule: "<=" } },
+      { trigger: { price: "1", rule: 1 } },
+      { put: undefined },
+      { put: { ...body.put, account: "margin" } },
+      { put: { ...body.put, amount: "1000000" } },
+      { market: "NO_NE" }
+    ]
+    for (const change of odd) assert.strictEqual(begin(server, change).status, 400, JSON.stringify(change))
+    assert.strictEqual(get(server, "/price_orders/9").status, 404)
+    assert.strictEqual(get(server, "/price_orders", "status=new").status, 400)
+    assert.strictEqual(get(server, "/price_orders", "status=open&market=NO_NE").status, 400)
+    assert.strictEqual(server.call("DELETE", "/spot/price_orders/x").status, 404)
+    const client = server.connect()
+    for (const payload of [["NO_NE"], []]) client.send(server.frame("spot.priceorders", payload))
+    assert.deepStrictEqual(told(client).map((answer) => at(answer, "error.code")), [2, 2])
+  })
+})
+
 // ---- WebSocket API --------------------------------------------------------------------------------------------------
 
 const loggedIn = (server: GateServer, options: Parameters<GateServer["connect"]>[0] = { limits: "off" }) => {

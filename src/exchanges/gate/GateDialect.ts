@@ -21,13 +21,14 @@ import { makeApi } from "./GateApiDialect.ts"
 import { futuresApiMethods, futuresFees, futuresSignedRoutes } from "./GateFuturesAccountDialect.ts"
 import { futuresChannels, futuresRoutes } from "./GateFuturesDialect.ts"
 import { futuresPrivateChannels } from "./GateFuturesPushesDialect.ts"
+import { autoorders, futuresTriggerRoutes } from "./GateFuturesTriggersDialect.ts"
 import { onHttp } from "./GateRestDialect.ts"
 import { signedHttp } from "./GateSignedDialect.ts"
 import { spotApiMethods, spotPrivateChannels, spotSignedRoutes } from "./GateSpotAccountDialect.ts"
 import { spotChannels, spotRoutes } from "./GateSpotDialect.ts"
+import { priceOrders, spotTriggerRoutes } from "./GateSpotTriggersDialect.ts"
 import { data, invalidArgument, marketsOf, pushOf, stamp } from "./GateStreamsDialect.ts"
 import type { Channel, PrivateChannel, Refusal, Stream } from "./GateStreamsDialect.ts"
-import { autoorders, triggerRoutes } from "./GateTriggersDialect.ts"
 
 const isRefusal = (result: ReadonlyArray<Stream> | Refusal): result is Refusal => "code" in result
 
@@ -259,7 +260,7 @@ export const gateSpotDialect: ExchangeDialect = {
   connect: connect({
     prefix: "spot",
     channels: spotChannels,
-    privates: spotPrivateChannels,
+    privates: new Map([...spotPrivateChannels, ["spot.priceorders", priceOrders]]),
     api: makeApi({
       prefix: "spot",
       methods: spotApiMethods,
@@ -270,7 +271,10 @@ export const gateSpotDialect: ExchangeDialect = {
     }),
     requestId: true
   }),
-  onHttp: http(signedHttp(spotSignedRoutes, { trade: 10, byMarket: true }), onHttp("/spot/", spotRoutes))
+  onHttp: http(
+    signedHttp([...spotSignedRoutes, ...spotTriggerRoutes], { trade: 10, byMarket: true }),
+    onHttp("/spot/", spotRoutes)
+  )
 }
 
 /** Gate USDT futures, as its server behaves. */
@@ -295,7 +299,7 @@ export const gateFuturesDialect: ExchangeDialect = {
     requestId: false
   }),
   onHttp: http(
-    signedHttp([...futuresSignedRoutes, ...triggerRoutes], { trade: 100, byMarket: false }),
+    signedHttp([...futuresSignedRoutes, ...futuresTriggerRoutes], { trade: 100, byMarket: false }),
     onHttp("/futures/", futuresRoutes)
   )
 }

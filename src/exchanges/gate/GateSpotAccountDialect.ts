@@ -44,7 +44,7 @@ import { data, invalidArgument, pushOf, seconds, unknownPair } from "./GateStrea
 
 const hour = 3_600_000
 
-const symbolOf = (world: World, pair: TradingPair): string => {
+export const symbolOf = (world: World, pair: TradingPair): string => {
   const market = world.markets.get(pair)
   return market === undefined ? pair.replace("/", "_") : nameOf(market)
 }
@@ -159,7 +159,7 @@ const checkKind = (body: Parsed): Failure | null => {
   return iceberg === "" || Number(iceberg) === 0 ? null : invalid("iceberg", iceberg)
 }
 
-const marketIn = (world: World, name: string): WorldMarket | Failure => {
+export const marketIn = (world: World, name: string): WorldMarket | Failure => {
   if (name === "") return missing("currency_pair")
   const market = marketsOf(world).get(name)
   return market ?? failed(400, "INVALID_CURRENCY_PAIR", `Invalid currency pair ${name}`)
@@ -178,7 +178,7 @@ const kindIn = (body: Parsed): Pick<WorldPlace, "side" | "timeInForce" | "type" 
     : { side, type, timeInForce, clientOrderId }
 }
 
-const placeIn = (world: World, body: Parsed): WorldPlace | Failure => {
+export const placeIn = (world: World, body: Parsed): WorldPlace | Failure => {
   const market = marketIn(world, textIn(body, "currency_pair"))
   if (isFailure(market)) return market
   const odd = checkKind(body)
@@ -205,12 +205,13 @@ const orderIn = (session: Session, world: World, id: string, name: string): Worl
   const market = marketIn(world, name)
   if (isFailure(market)) return market
   const order = session.account.order(refIn(session, world, id))
-  return order === undefined || order.pair !== market.pair ? notFound : order
+  // What waits for its price is no order yet.
+  return order === undefined || order.waiting || order.pair !== market.pair ? notFound : order
 }
 
 // ---- commands -------------------------------------------------------------------------------------------------------
 
-interface Around {
+export interface Around {
   readonly session: Session
   readonly world: World
   readonly source: string
@@ -331,12 +332,10 @@ const cancelAll = ({ session, source, world }: Around, name: string, side: strin
   if (market !== null && isFailure(market)) return market
   const sides = sidesOf(side)
   if (sides === null) return invalid("side", side)
-  const pair = market?.pair
-  const open = session.account.orders({ pair, open: true }).filter((order) => sides.includes(order.side))
-  const ended = sides.length === 2
-    ? session.account.cancelAll(pair)
-    : open.map(({ id }) => session.account.cancel({ id })).filter((order) => !isRefusal(order))
-  return done(list(ended.map((order) => orderAnswer(world, order as WorldOrder, source))))
+  const ended = session.account.orders({ pair: market?.pair, open: true })
+    .filter((order) => !order.waiting && sides.includes(order.side))
+    .map(({ id }) => session.account.cancel({ id })).filter((order): order is WorldOrder => !isRefusal(order))
+  return done(list(ended.map((order) => orderAnswer(world, order, source))))
 }
 
 const amend = (around: Around, id: string, name: string, body: Parsed): Outcome => {
@@ -382,6 +381,7 @@ const orderList = ({ session, source, world }: Around, get: (name: string) => st
   const page = pageIn(get, 100)
   if (isFailure(page)) return page
   const orders = session.account.orders({ pair: market.pair, open: status === "open" })
+    .filter(({ waiting }) => !waiting)
   return done(list(cut(orders, page).map((order) => orderAnswer(world, order, source))))
 }
 
@@ -391,6 +391,7 @@ const openOrders = ({ session, source, world }: Around, get: (name: string) => s
   if (isFailure(page)) return page
   const byPair = new Map<TradingPair, Array<WorldOrder>>()
   for (const order of session.account.orders({ open: true })) {
+    if (order.waiting) continue
     byPair.set(order.pair, [...byPair.get(order.pair) ?? [], order])
   }
   const groups = [...byPair].map(([pair, orders]) =>
@@ -457,7 +458,7 @@ const countdown = ({ session, world }: Around, body: Parsed): Outcome => {
 
 // ---- REST -----------------------------------------------------------------------------------------------------------
 
-const restAround = ({ session, world }: Asked): Around => ({ session, world, source: restSource })
+export const restAround = ({ session, world }: Asked): Around => ({ session, world, source: restSource })
 
 const queryOf = ({ request }: Asked) => (name: string): string => request.query.get(name) ?? ""
 
@@ -725,7 +726,7 @@ const byPair = (channel: string, tell: (meant: Meant) => Tell): PrivateChannel =
 
 const tellOrders = (withFees: boolean) => (meant: Meant): Tell => ({ world }, session, send) =>
   session.account.watch((event) => {
-    if (event._tag === "Order" && meant(event.order.pair)) {
+    if (event._tag === "Order" && !event.order.waiting && meant(event.order.pair)) {
       send(orderPush(world, session, event.order, event.event, withFees))
     }
   })

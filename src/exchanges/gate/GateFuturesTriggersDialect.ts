@@ -173,7 +173,7 @@ const cancelOne = (asked: Asked): Outcome => {
   return isFailure(order) ? order : answered(around, cancel(around, order))
 }
 
-export const triggerRoutes: ReadonlyArray<SignedRoute> = [
+export const futuresTriggerRoutes: ReadonlyArray<SignedRoute> = [
   { method: "POST", endpoint: path, needs: "trade", limit: "other", answer: place },
   { method: "GET", endpoint: path, needs: "read", limit: "other", answer: listOf },
   { method: "DELETE", endpoint: path, needs: "trade", limit: "cancel", answer: cancelAll },
