@@ -11,6 +11,7 @@ import * as ListenKeys from "./cases/ListenKeys.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
+import * as Orders from "./cases/Orders.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
 import * as Scale from "./cases/Scale.ts"
@@ -39,5 +40,6 @@ export const cases: ReadonlyArray<Case> = [
   Replay.replay,
   Silence.silence,
   Secrets.secrets,
-  ListenKeys.listenKeys
+  ListenKeys.listenKeys,
+  Orders.orders
 ]

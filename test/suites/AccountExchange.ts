@@ -17,12 +17,23 @@ import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type * as Exchange from "./Exchange.ts"
 
+/** Requests in the fault language. */
+export interface Requests {
+  readonly method?: "POST" | "DELETE"
+  readonly path?: string
+  readonly frame?: string
+}
+
 export interface Subject extends Exchange.Subject {
   readonly pair: TradingPair
   /** A quantity that every order may have, and that the simulated books can fill at once. */
   readonly quantity: string
   /** Which requests place an order, in the fault language. */
-  readonly placing: { readonly method?: "POST"; readonly path?: string; readonly frame?: string }
+  readonly placing: Requests
+  /** Which requests change something. */
+  readonly commands: ReadonlyArray<Requests>
+  /** Whether it is a request that places an order: a frame, or method, URL and body. */
+  readonly isPlacing: (text: string) => boolean
 }
 
 export type Services = PrivateWebsocket | OrderEntry | ExchangeFactory.AccountCore | Simulator.Simulator
@@ -92,12 +103,17 @@ export const layer = (
   mode: Exchange.Mode,
   subject: Subject,
   options: Options = {},
-  simulator: Partial<Simulator.SimulatorOptions> = {}
+  simulator: Partial<Simulator.SimulatorOptions> = {},
+  change?: (network: MemoryNetwork.MemoryNetwork["Service"]) => MemoryNetwork.MemoryNetwork["Service"]
 ): Layer.Layer<Services> => {
   const settings = simulatorOf(subject, simulator)
   const server = mode.name === "memory" ? Simulator.layerMemory(settings) : Simulator.layer(settings)
+  const changed = change === undefined ? network(mode) : Layer.provide(
+    networks.memory,
+    Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, change))
+  ) as Layer.Layer<ExchangeFactory.AccountNeeds>
   return Layer.orDie(
-    account(subject, options).pipe(Layer.provide(network(mode)), Layer.provideMerge(server))
+    account(subject, options).pipe(Layer.provide(changed), Layer.provideMerge(server))
   ) as Layer.Layer<Services>
 }
 
@@ -105,8 +121,9 @@ export const layer = (
 export const run = <A, E>(
   mode: Exchange.Mode,
   layer: Layer.Layer<Services>,
-  body: Effect.Effect<A, E, Services | Scope.Scope>
-): Effect.Effect<A, E> => mode.run(body.pipe(Effect.scoped, Effect.provide(layer)))
+  body: Effect.Effect<A, E, Services | Scope.Scope>,
+  steps?: number
+): Effect.Effect<A, E> => mode.run(body.pipe(Effect.scoped, Effect.provide(layer)), steps)
 
 /** The account as the exchange has it. */
 export const truth = (subject: Subject, user = userId): Effect.Effect<WorldAccount, never, Simulator.Simulator> =>
@@ -166,21 +183,31 @@ export const until = (condition: () => boolean, millis = 20_000): Effect.Effect<
     while (!condition() && (yield* Clock.currentTimeMillis) < deadline) yield* Effect.sleep(20)
   })
 
-export const agrees = (known: Known, account: WorldAccount, kind: "spot" | "swap"): boolean =>
-  differences(known, account, kind).length === 0
+export const agrees = (
+  known: Known,
+  account: WorldAccount,
+  kind: "spot" | "swap",
+  order: "exact" | "any" = "exact"
+): boolean => differences(known, account, kind, order).length === 0
 
 /** What is known against what is: fills in their order, open orders, ended ones, balances and positions, exactly. */
-export const differences = (known: Known, account: WorldAccount, kind: "spot" | "swap"): ReadonlyArray<string> => {
+export const differences = (
+  known: Known,
+  account: WorldAccount,
+  kind: "spot" | "swap",
+  order: "exact" | "any" = "exact"
+): ReadonlyArray<string> => {
   const found: Array<string> = []
   const say = (what: string, ours: unknown, theirs: unknown): void => {
     if (JSON.stringify(ours) !== JSON.stringify(theirs)) {
       found.push(`${what}: ${JSON.stringify(ours)} is ${JSON.stringify(theirs)}`)
     }
   }
+  const arranged = (lines: ReadonlyArray<string>) => order === "exact" ? lines : lines.toSorted()
   say(
     "fills",
-    known.fills.map(describeFill),
-    account.fills({}).map(({ price, quantity, side }) => `${side} ${plain(quantity)} at ${plain(price)}`)
+    arranged(known.fills.map(describeFill)),
+    arranged(account.fills({}).map(({ price, quantity, side }) => `${side} ${plain(quantity)} at ${plain(price)}`))
   )
   const open = [...known.orders.values()].filter(({ status }) => !isFinal(status))
   say(

@@ -10,15 +10,21 @@ export const mexcAccount: Subject = {
   dialect: mexcSpotDialect,
   pair: "BTC/USDT",
   quantity: "0.01",
-  placing: { method: "POST", path: "*/order" }
+  placing: { method: "POST", path: "*/order" },
+  commands: [{ method: "POST", path: "*/order" }, { method: "DELETE", path: "*/order" }],
+  isPlacing: (text) => text.startsWith("POST ") && text.includes("/order?")
 }
+
+const overSocket = [{ frame: "*order_place*" }, { frame: "*order_cancel*" }, { frame: "*order_amend*" }]
 
 export const gateSpotAccount: Subject = {
   adapter: gateSpot,
   dialect: gateSpotDialect,
   pair: "BTC/USDT",
   quantity: "0.01",
-  placing: { frame: "*order_place*" }
+  placing: { frame: "*order_place*" },
+  commands: overSocket,
+  isPlacing: (text) => text.includes("order_place")
 }
 
 export const gateFuturesAccount: Subject = {
@@ -26,5 +32,10 @@ export const gateFuturesAccount: Subject = {
   dialect: gateFuturesDialect,
   pair: "BTC/USDT:USDT",
   quantity: "3",
-  placing: { frame: "*order_place*" }
+  placing: { frame: "*order_place*" },
+  commands: overSocket,
+  isPlacing: (text) => text.includes("order_place")
 }
+
+/** Those whose simulated exchange has accounts. */
+export const accountSubjects: ReadonlyArray<Subject> = [mexcAccount, gateSpotAccount]

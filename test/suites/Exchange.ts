@@ -29,8 +29,11 @@ export interface Mode {
     simulator?: Partial<Simulator.SimulatorOptions>,
     options?: ExchangeFactory.RedundantOptions
   ) => Layer.Layer<Services>
-  /** Runs the effect and lets the time that it needs pass: virtual time is pushed on, real time passes by itself. */
-  readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * Runs the effect and lets the time that it needs pass: virtual time is pushed on, in so many steps of 10 ms at most, real
+   * time passes by itself.
+   */
+  readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>, steps?: number) => Effect.Effect<A, E, R>
 }
 
 /** Over one socket for each topic unless the options say more. */
@@ -56,17 +59,17 @@ const mostSteps = 60_000
 /** 2026-11-25. Times near 0, where a virtual clock begins, are no times of an exchange. */
 const start = 1_795_564_800_000
 
-const push = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const push = <A, E, R>(effect: Effect.Effect<A, E, R>, most = mostSteps): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
     yield* TestClock.setTime(start)
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
-    for (let i = 0; i < mostSteps; i++) {
+    for (let i = 0; i < most; i++) {
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return yield* exit
       yield* TestClock.adjust(step)
     }
     yield* Fiber.interrupt(fiber)
-    return yield* Effect.die(new Error(`nothing came of it in ${mostSteps * step} virtual ms`))
+    return yield* Effect.die(new Error(`nothing came of it in ${most * step} virtual ms`))
   })
 
 export const memory: Mode = {

@@ -1,0 +1,320 @@
+/**
+ * Orders whose requests, answers and pushes are lost, late and doubled at random: none is sent twice, none is forgotten, and
+ * what the client knows at the end is what the exchange knows.
+ */
+import { Clock, Effect, Metric, Random } from "effect"
+import type { Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type { WorldAccount } from "../../../src/AccountWorld.ts"
+import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
+import { isFinal } from "../../../src/domain/Account.ts"
+import type { OrderRequest, Outcome } from "../../../src/OrderEntry.ts"
+import { OrderEntry } from "../../../src/OrderEntry.ts"
+import { PrivateWebsocket } from "../../../src/PrivateWebsocket.ts"
+import * as Simulator from "../../../src/simulator/Simulator.ts"
+import type { Fault } from "../../../src/simulator/Simulator.ts"
+import * as Account from "../../../test/suites/AccountExchange.ts"
+import { accountSubjects } from "../../../test/suites/AccountSubjects.ts"
+import * as Exchange from "../../../test/suites/Exchange.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import * as Virtual from "../Virtual.ts"
+
+const answerMillis = 1_000
+const expiryMillis = 5_000
+const workers = 16
+
+/** Of commands: each that strikes leaves one outcome unknown. */
+const ambiguous = (subject: Account.Subject): ReadonlyArray<Fault> =>
+  subject.commands.flatMap((which): ReadonlyArray<Fault> => [
+    { _tag: "LoseRequest", ...which, share: 0.01 },
+    { _tag: "LoseAnswer", ...which, share: 0.015 },
+    { _tag: "LateAnswer", ...which, share: 0.01, millis: 2_500 },
+    ...("frame" in which ? [] : [{ _tag: "FailAnswer", ...which, share: 0.01, status: 502 } as const])
+  ])
+
+/** Of questions and pushes: they cost time, and leave nothing unknown for good. */
+const disturbing: ReadonlyArray<Fault> = [
+  { _tag: "LoseAnswer", method: "GET", share: 0.01 },
+  { _tag: "HttpError", method: "GET", share: 0.01, status: 503 },
+  { _tag: "Duplicate", share: 0.05 },
+  { _tag: "Reorder", share: 0.02 },
+  { _tag: "LatePush", share: 0.02, millis: 150 },
+  { _tag: "LosePush", share: 0.005 }
+]
+
+interface Lost {
+  readonly kind: string
+  /** From when an answer was to be had to when it was had, ms. */
+  readonly took: number
+}
+
+interface Tally {
+  readonly outcomes: Record<"accepted" | "rejected" | "unknown" | "notSent", number>
+  readonly lost: Array<Lost>
+  /** Requests to place that left, by client id. */
+  readonly placed: Map<string, number>
+  /** What became of each order by its client id. */
+  readonly fates: Map<string, "Accepted" | "Rejected">
+  /** Commands under way when a connection was ended on purpose. */
+  cut: number
+  underWay: number
+  awayUntil: number
+}
+
+/** Every request to place an order is counted on its way, by the id of ours that stands in it. */
+const counting =
+  (tally: Tally, isPlacing: (text: string) => boolean) => (network: MemoryNetwork.MemoryNetwork["Service"]) => {
+    const note = (text: string): void => {
+      if (!isPlacing(text)) return
+      const id = /pv[a-z0-9]{6,}/.exec(text)?.[0]
+      if (id !== undefined) tally.placed.set(id, (tally.placed.get(id) ?? 0) + 1)
+    }
+    return MemoryNetwork.MemoryNetwork.of({
+      connect: (url, client, headers) => {
+        const socket = network.connect(url, client, headers)
+        if (MemoryNetwork.isRefusal(socket)) return socket
+        return {
+          ...socket,
+          send: (frame) => {
+            note(String(frame))
+            socket.send(frame)
+          }
+        }
+      },
+      request: (request) => {
+        note(`${request.method} ${request.url} ${request.body}`)
+        return network.request(request)
+      }
+    })
+  }
+
+/** Waits until it is known, and notes how long that took. */
+const settle = Effect.fnUntraced(function*<A>(tally: Tally, kind: string, outcome: Outcome<A>) {
+  if (outcome._tag !== "Unknown") return outcome
+  tally.outcomes.unknown++
+  const told = yield* Clock.currentTimeMillis
+  const known = yield* Effect.orDie(outcome.resolved)
+  const at = yield* Clock.currentTimeMillis
+  const isLate = known._tag === "Rejected" && known.reason.code === "never-arrived"
+  // That it never arrived cannot be known before it has expired, nor anything while the exchange is away.
+  const from = Math.max(tally.awayUntil, isLate ? told - answerMillis + expiryMillis : told)
+  tally.lost.push({ kind, took: Math.max(0, at - from) })
+  return known
+})
+
+/** A command; null when it was not sent. */
+const command = <A>(tally: Tally, kind: string, run: Effect.Effect<Outcome<A>, unknown>) =>
+  Effect.suspend(() => {
+    tally.underWay++
+    return Effect.ensuring(Effect.option(run), Effect.sync(() => tally.underWay--))
+  }).pipe(Effect.flatMap((sent) => sent._tag === "None" ? Effect.succeed(null) : settle(tally, kind, sent.value)))
+
+const requestOf = ({ pair, quantity }: Account.Subject, draws: Virtual.Draws, clientOrderId: string): OrderRequest => {
+  const side = Virtual.pick(draws, ["buy", "sell"] as const)
+  const far = Virtual.below(draws, 9_000)
+  const resting = { pair, side, quantity, price: side === "buy" ? 1_000 + far : 200_000 + far, clientOrderId } as const
+  const crossing = { ...resting, price: side === "buy" ? 150_000 : 20_000, timeInForce: "ioc" } as const
+  return Virtual.pick(draws, [resting, resting, crossing, { ...resting, timeInForce: "postOnly" } as const])
+}
+
+/** One order, and what is done about it. */
+const life = Effect.fnUntraced(function*(subject: Account.Subject, tally: Tally, draws: Virtual.Draws, number: number) {
+  const entry = yield* OrderEntry
+  const { adapter, pair } = subject
+  const clientOrderId = `pv${adapter.id.replaceAll("-", "").slice(0, 4)}${number.toString(36).padStart(6, "0")}`
+  const request = requestOf(subject, draws, clientOrderId)
+  const placed = yield* command(tally, "place", Effect.map(entry.place(request), ({ outcome }) => outcome))
+  if (placed === null) {
+    tally.outcomes.notSent++
+    return
+  }
+  tally.fates.set(clientOrderId, placed._tag)
+  tally.outcomes[placed._tag === "Accepted" ? "accepted" : "rejected"]++
+  if (placed._tag === "Rejected") return
+  yield* Effect.sleep(Virtual.below(draws, 400))
+  if (draws.nextDoubleUnsafe() < 0.2 && entry.abilities.has("amend")) {
+    const price = request.side === "buy" ? 10_500 : 210_000
+    yield* command(tally, "amend", entry.amend({ pair, clientOrderId }, { price }))
+  }
+  if (draws.nextDoubleUnsafe() < 0.97) yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
+})
+
+/** Connections end now and then, the exchange is away for a while, and keys die. */
+const breaks = Effect.fnUntraced(function*(tally: Tally, draws: Virtual.Draws) {
+  const simulator = yield* Simulator.Simulator
+  while (true) {
+    yield* Effect.sleep(500 + Virtual.below(draws, 3_000))
+    tally.cut += tally.underWay
+    const away = Virtual.pick(draws, [0, 0, 800, 2_000])
+    tally.awayUntil = Math.max(tally.awayUntil, (yield* Clock.currentTimeMillis) + away)
+    if (away > 0) yield* simulator.inject({ _tag: "Refuse", durationMillis: away })
+    yield* simulator.inject({ _tag: "Drop" })
+    if (draws.nextDoubleUnsafe() < 0.3) yield* simulator.inject({ _tag: "ExpireKeys" })
+  }
+})
+
+interface Result {
+  readonly tally: Tally
+  readonly ambiguous: number
+  readonly differences: ReadonlyArray<string>
+  readonly twiceAtExchange: number
+  readonly missing: ReadonlyArray<string>
+  readonly ghosts: ReadonlyArray<string>
+  readonly fills: number
+  readonly recovered: number
+  readonly duplicates: number
+  readonly leftOpen: number
+}
+
+const idsOf = (account: WorldAccount): ReadonlyMap<string, number> => {
+  const ids = new Map<string, number>()
+  const orders = new Map(
+    [...account.orders({ open: false }), ...account.orders({ open: true })].map((one) => [one.id, one])
+  )
+  for (const { clientOrderId } of orders.values()) {
+    if (clientOrderId?.startsWith("pv") === true) ids.set(clientOrderId, (ids.get(clientOrderId) ?? 0) + 1)
+  }
+  return ids
+}
+
+const play = Effect.fnUntraced(function*(
+  subject: Account.Subject,
+  tally: Tally,
+  seed: number,
+  count: number
+): Effect.fn.Return<Result, unknown, Account.Services | Scope.Scope> {
+  const draws = yield* Virtual.draws(seed, `orders ${subject.adapter.id}`)
+  const simulator = yield* Simulator.Simulator
+  const account = yield* Account.truth(subject)
+  const { known, websocket } = yield* Account.open
+  const harmful = yield* Effect.forEach(ambiguous(subject), (fault) => simulator.inject(fault))
+  yield* Effect.forEach(disturbing, (fault) => simulator.inject(fault))
+  yield* Effect.scoped(Effect.gen(function*() {
+    yield* Effect.forkScoped(breaks(tally, draws))
+    yield* Effect.forEach(
+      Array.from({ length: count }, (_, index) => index),
+      (index) => life(subject, tally, draws, index),
+      { concurrency: workers, discard: true }
+    )
+  }))
+  const applied = new Map(simulator.counts().faults.map((fault) => [fault.id, fault.applied]))
+  yield* simulator.clear()
+  yield* Effect.sleep("3 seconds")
+  const { kind } = subject.adapter
+  // A timer reads the account; nobody asks for it here.
+  yield* Account.until(() => Account.agrees(known, account, kind, "any"), 60_000)
+  const ids = idsOf(account)
+  const { duplicates, reconciliation } = yield* (yield* PrivateWebsocket).performance
+  yield* websocket.close
+  return {
+    tally,
+    ambiguous: harmful.reduce((sum, id) => sum + (applied.get(id) ?? 0), 0) + tally.cut,
+    differences: Account.differences(known, account, kind, "any"),
+    twiceAtExchange: [...ids.values()].filter((times) => times > 1).length,
+    missing: [...tally.fates].filter(([id, fate]) => fate === "Accepted" && !ids.has(id)).map(([id]) => id),
+    ghosts: [...tally.fates].filter(([id, fate]) => fate === "Rejected" && ids.has(id)).map(([id]) => id),
+    fills: known.fills.length,
+    recovered: reconciliation.recovered,
+    duplicates,
+    leftOpen: [...known.orders.values()].filter(({ status }) => !isFinal(status)).length
+  }
+})
+
+const run = (subject: Account.Subject, seed: number, count: number): Effect.Effect<Result, unknown> => {
+  const tally: Tally = {
+    outcomes: { accepted: 0, rejected: 0, unknown: 0, notSent: 0 },
+    lost: [],
+    placed: new Map(),
+    fates: new Map(),
+    cut: 0,
+    underWay: 0,
+    awayUntil: 0
+  }
+  const layer = Account.layer(
+    Exchange.memory,
+    subject,
+    {
+      orders: { answerTimeout: answerMillis, queueTimeout: 10_000, expiry: expiryMillis },
+      reconcile: { interval: "20 seconds" }
+    },
+    { seed, rate: 2, tickMillis: 10 },
+    counting(tally, subject.isPlacing)
+  )
+  return Account.run(Exchange.memory, layer, play(subject, tally, seed, count), 1_000_000).pipe(
+    Random.withSeed(seed),
+    Effect.provide(TestClock.layer()),
+    Effect.provideService(Metric.MetricRegistry, new Map())
+  )
+}
+
+const judge = (proof: Proof, id: string, result: Result): void => {
+  const { differences, ghosts, leftOpen, missing, tally, twiceAtExchange } = result
+  const twice = [...tally.placed].filter(([, times]) => times > 1)
+  const took = tally.lost.map((lost) => lost.took)
+  const p99 = Proofs.percentile(took, 0.99)
+  proof.check(
+    `${id}: none is sent twice`,
+    twice.length === 0 && twiceAtExchange === 0,
+    `${tally.placed.size} ids on the wire, ${twice.length} twice${twice.length > 0 ? `, first ${twice[0]![0]}` : ""}`
+  )
+  proof.check(
+    `${id}: none is forgotten, and what is told of each is so`,
+    missing.length === 0 && ghosts.length === 0,
+    `${tally.fates.size} fates, ${missing.length} accepted and not there, ${ghosts.length} refused and there`
+  )
+  proof.check(
+    `${id}: no more unknown than ambiguous faults`,
+    tally.outcomes.unknown <= result.ambiguous,
+    `${tally.outcomes.unknown} unknown, ${result.ambiguous} faults (${tally.cut} of them commands under way when a connection was ended)`
+  )
+  proof.check(
+    `${id}: each is known within 3 s p99 of when it can be`,
+    took.length === 0 || p99 <= 3_000,
+    `${took.length}, p50 ${Proofs.text(Proofs.percentile(took, 0.5))} ms, p99 ${Proofs.text(p99)} ms of virtual time`
+  )
+  proof.check(
+    `${id}: fills, open orders, balances and positions are the exchange's, to the last digit`,
+    differences.length === 0,
+    differences.length === 0 ? `${result.fills} fills, ${leftOpen} open orders` : differences.join("; ").slice(0, 600)
+  )
+}
+
+export const orders: Case = {
+  name: "orders",
+  proves:
+    "Orders under faults at every step: 0 sent twice, 0 forgotten, every outcome found, and the end state is the exchange's",
+  run: Effect.fnUntraced(function*(proof) {
+    const each = Math.ceil(Proofs.sizeOf(proof, 450, 100_000) / accountSubjects.length)
+    const rows: Array<ReadonlyArray<string>> = []
+    for (const subject of accountSubjects) {
+      const result = yield* run(subject, proof.seed, each)
+      const { outcomes } = result.tally
+      rows.push([
+        subject.adapter.id,
+        ...[
+          outcomes.accepted,
+          outcomes.rejected,
+          outcomes.unknown,
+          outcomes.notSent,
+          result.fills,
+          result.recovered,
+          result.duplicates
+        ]
+          .map(String)
+      ])
+      judge(proof, subject.adapter.id, result)
+    }
+    proof.table([
+      "exchange",
+      "accepted",
+      "rejected",
+      "unknown at first",
+      "not sent",
+      "fills",
+      "recovered",
+      "pushed twice"
+    ], rows)
+    proof.figure("orders", each * accountSubjects.length)
+  })
+}
