@@ -4,7 +4,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import { demoAccounts, dialects } from "../../src/SimulatedExchanges.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
-import type { SimulatorService } from "../../src/simulator/Simulator.ts"
+import type { AccountTruth, SimulatorService } from "../../src/simulator/Simulator.ts"
 import * as Judges from "./Judges.ts"
 import * as Trading from "./Trading.ts"
 
@@ -14,7 +14,7 @@ export interface Product {
   readonly open: (simulator: SimulatorService) => ReturnType<typeof Judges.ccxtGate>
   /** Of the resting orders, in base or contracts. */
   readonly amount: number
-  /** Asked for and sold at any price. */
+  /** Asked for and sold at any price; on spot for 500 USDT. */
   readonly bought: number
   readonly sold: number
   /** More than there is money for. */
@@ -22,6 +22,8 @@ export interface Product {
   /** Private topics that it subscribes to. */
   readonly topics: number
   readonly params: object
+  /** Whether there are positions, and leverage to set. */
+  readonly leveraged: boolean
   /** Assets that move. */
   readonly assets: ReadonlyArray<string>
 }
@@ -36,10 +38,28 @@ const spot: Product = {
   tooMuch: 1_000,
   topics: 3,
   params: {},
+  leveraged: false,
   assets: ["USDT", "BTC"]
 }
 
-export const products = [spot]
+const futures: Product = {
+  id: "gate-futures",
+  pair: "BTC/USDT:USDT",
+  open: ({ urls }) => {
+    const [account] = demoAccounts["gate-futures"]!
+    return Judges.ccxtGateFutures(urls, { ...Trading.keysOf("gate-futures"), uid: account!.userId })
+  },
+  amount: 10,
+  bought: 60,
+  sold: 20,
+  tooMuch: 10_000_000,
+  topics: 4,
+  params: { type: "swap" },
+  leveraged: true,
+  assets: ["USDT"]
+}
+
+export const products = [spot, futures]
 
 /** On the machine's clock, whose time the requests carry. */
 const dial = Effect.fnUntraced(function*({ id, open, pair }: Product) {
@@ -67,19 +87,55 @@ const placing = (exchange: Judges.CcxtGate, account: Trading.Account, { pair, pa
   return { rest, socket }
 }
 
+type PositionRow = readonly [contracts: unknown, side: unknown, entryPrice: unknown, leverage: unknown]
+
+interface CcxtPosition {
+  readonly contracts?: unknown
+  readonly side?: unknown
+  readonly entryPrice?: unknown
+  readonly leverage?: unknown
+}
+
+const positionRow = ({ contracts, entryPrice, leverage, side }: CcxtPosition): PositionRow => [
+  contracts,
+  side,
+  entryPrice,
+  leverage
+]
+
+const truePositions = ({ positions }: AccountTruth): ReadonlyArray<PositionRow> =>
+  positions.map(({ entryPrice, leverage, size }) => [
+    Math.abs(+size),
+    size.startsWith("-") ? "short" : "long",
+    +entryPrice,
+    +leverage
+  ])
+
+/** The positions as the stream told them last. */
+const following = (exchange: Judges.CcxtGate, pair: TradingPair) =>
+  Effect.gen(function*() {
+    let last: ReadonlyArray<PositionRow> = []
+    yield* Judges.follow(() => exchange.watchPositions([pair]), (told: ReadonlyArray<CcxtPosition>) => {
+      last = told.map(positionRow)
+    })
+    return () => last
+  })
+
 /**
  * Places, changes, cancels and fills, over REST and the WebSocket, and hears everything; dies when ccxt and the simulator
  * disagree.
  */
 export const course = (product: Product) => {
-  const { amount, assets, bought, id, pair, params, sold, tooMuch, topics } = product
+  const { amount, assets, bought, id, leveraged, pair, params, sold, tooMuch, topics } = product
   return Effect.gen(function*() {
     const { exchange, simulator } = yield* dial(product)
     const account = new Trading.Account()
     const truth = () => Trading.truthOf(simulator, id)
     const call = <A>(run: () => Promise<A>) => Effect.promise(run)
     const heard = yield* Trading.listen(exchange, pair, params)
+    const positions = leveraged ? yield* following(exchange, pair) : () => []
     yield* Judges.settled(() => simulator.topics(id).size === topics, 30_000)
+    if (leveraged) yield* call(() => exchange.setLeverage(20, pair))
     const { rest, socket } = placing(exchange, account, product)
 
     yield* rest("limit", "buy", amount, 70_000, { clientOrderId: "judge-1" })
@@ -92,9 +148,9 @@ export const course = (product: Product) => {
     yield* call(() => exchange.cancelOrder(account.idOf(1), pair))
     yield* call(() => exchange.cancelOrderWs(account.idOf(2), pair))
     const again = yield* call(() => exchange.cancelOrder(account.idOf(1), pair).catch(String))
-    match(String(again), /^InvalidOrder|^OrderNotFound/u)
+    match(String(again), /ORDER_CANCELLED|ORDER_FINISHED/u)
 
-    yield* rest("market", "buy", bought, undefined, { cost: 500 })
+    yield* rest("market", "buy", bought, undefined, leveraged ? {} : { cost: 500 })
     yield* rest("market", "sell", sold)
     yield* socket("limit", "sell", amount, 90_000, { postOnly: true })
     const change = { _tag: "Trade", side: "buy", price: "90000", quantity: String(amount / 2) } as const
@@ -112,6 +168,8 @@ export const course = (product: Product) => {
     const balances = yield* call(() => exchange.fetchBalance(params))
     const trueBalances = Trading.balancesOf(balances, assets)
     for (const asset of assets) deepStrictEqual(trueBalances[asset], Trading.trueBalances(truth())[asset])
+    const read = leveraged ? yield* call(() => exchange.fetchPositions([pair])) : []
+    deepStrictEqual(read.map(positionRow), truePositions(truth()))
     for (const [index, order] of Trading.trueOrders(truth()).entries()) {
       const read = yield* call(() => exchange.fetchOrder(account.idOf(index + 1), pair))
       deepStrictEqual(states([account.orderRow(read)]), states([order]))
@@ -121,10 +179,11 @@ export const course = (product: Product) => {
     deepStrictEqual(heard.fills.map((fill) => account.fillRow(fill)), fillRows)
     const expected = JSON.stringify(states(Trading.trueOrders(truth())))
     yield* Judges.settled(() => JSON.stringify(states(Trading.lastOrders(account, heard))) === expected, 30_000)
-    yield* Judges.settled(
-      () => JSON.stringify(Trading.balancesOf(heard.balances(), assets)) === JSON.stringify(trueBalances),
-      30_000
-    )
+    // Of contracts it hears only how much there is of all.
+    const totals = (balances: object) => JSON.stringify(assets.map((asset) => Trading.totalOf(balances, asset)))
+    yield* Judges.settled(() => totals(heard.balances()) === totals(balances), 30_000)
+    const held = JSON.stringify(truePositions(truth()))
+    yield* Judges.settled(() => JSON.stringify(positions()) === held, 30_000)
     deepStrictEqual(heard.errors().map(String), [])
     deepStrictEqual(simulator.counts().failures, [])
     return { orders: truth().orders.length, fills: truth().fills.length }

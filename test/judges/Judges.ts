@@ -87,7 +87,8 @@ export const ccxtGateFutures = (
   keys: Partial<Keys & { readonly uid: string }> = {}
 ): Effect.Effect<CcxtGate, never, Scope.Scope> => {
   const api = {
-    swap: { usdt: futures!.ws },
+    // By the "fx" of `fx-ws.gateio.ws` it knows that private pushes are about contracts.
+    swap: { usdt: `${futures!.ws}?fx` },
     public: { spot: spot!.rest, futures: futures!.rest },
     private: { futures: futures!.rest, ...beside(futures!.rest) }
   }

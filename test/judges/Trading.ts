@@ -59,7 +59,9 @@ export interface CcxtFill {
   readonly fee?: { readonly cost?: number | undefined; readonly currency?: string | undefined } | undefined
 }
 
-export type CcxtBalances = Readonly<Record<string, { readonly free?: number; readonly used?: number } | undefined>>
+export type CcxtBalances = Readonly<
+  Record<string, { readonly free?: number; readonly used?: number; readonly total?: number } | undefined>
+>
 
 const statusOf = ({ filled, finish, quoteQuantity }: WorldOrder): string => {
   if (finish === null) return "open"
@@ -117,7 +119,8 @@ export class Account {
   orderRow(order: CcxtOrder): OrderRow {
     return [
       this.#ids.indexOf(order.id) + 1,
-      order.status ?? "none",
+      // A word of Gate's that ccxt passes on.
+      order.status === "_update" ? "open" : order.status ?? "none",
       String(order.side),
       order.type ?? "none",
       order.price,
@@ -140,6 +143,9 @@ export const balancesOf = (balances: object, assets: Iterable<string>): Balances
       return [asset, [free, used]]
     })
   )
+
+/** Free and used together. */
+export const totalOf = (balances: object, asset: string): number | undefined => (balances as CcxtBalances)[asset]?.total
 
 /** Listens to everything that a stream of ccxt tells of an account. Orders are numbered when they are read. */
 export interface Heard {
