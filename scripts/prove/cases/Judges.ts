@@ -31,7 +31,8 @@ const courses: ReadonlyArray<readonly [who: string, course: Effect.Effect<Traded
   ...CcxtGateTrading.products.map((product) =>
     [`ccxt trades on ${product.id}`, CcxtGateTrading.course(product)] as const
   ),
-  ["gateio-api trades on gate-spot", GateioApiTrading.course]
+  ["gateio-api trades on gate-spot", GateioApiTrading.course],
+  ["gateio-api trades on gate-futures", GateioApiTrading.futuresCourse]
 ]
 
 const trading = Effect.fnUntraced(function*(proof: Proof) {
