@@ -130,4 +130,9 @@ one event of \`gateio-api\`, which has no other way. Decoding and books: the par
 Tests in [\`test/judges\`](../test/judges) run them against the simulated exchanges and hold that what they receive is the
 truth: markets, trades, best prices, and books where no update overlaps a snapshot and none is lost. What the two sides
 read into the same protocol documents meets there: no line of theirs is ours.
+
+They trade there too, on MEXC spot (ccxt), Gate spot and Gate futures (both): orders over REST and over Gate's WebSocket
+API, and what they read and hear of orders, fills, balances and positions is what the simulator knows. Known to fail, and
+seen failing: \`gateio-api\` takes the receipt of a WebSocket order for its result, so that a refused order looks placed, and
+breaks the timestamp of a request that waited for its login; ccxt calls every fill of MEXC's stream a taker's.
 `
