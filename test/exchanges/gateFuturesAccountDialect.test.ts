@@ -102,6 +102,7 @@ describe("Gate futures' orders over REST", () => {
     ["a market order that waits", { price: "0" }, 400, "INVALID_PARAM_VALUE"],
     ["another time in force", { tif: "day" }, 400, "INVALID_PARAM_VALUE"],
     ["an iceberg", { iceberg: "1" }, 400, "INVALID_PARAM_VALUE"],
+    ["self-trade prevention", { stp_act: "cn" }, 400, "INVALID_PARAM_VALUE"],
     ["a text without prefix", { text: "mine" }, 400, "INVALID_PARAM_VALUE"],
     ["more than there is margin for", { size: "5000" }, 400, "INSUFFICIENT_AVAILABLE"],
     ["a maker that would take", { price: "100.1", tif: "poc" }, 400, "ORDER_POC_IMMEDIATE"],

@@ -210,6 +210,7 @@ describe("Gate spot's orders over REST", () => {
     ["a text with other characters", { text: "t-ü" }, 400, "INVALID_PARAM_VALUE"],
     ["a margin account", { account: "margin" }, 400, "INVALID_PARAM_VALUE"],
     ["an iceberg", { iceberg: "1" }, 400, "INVALID_PARAM_VALUE"],
+    ["self-trade prevention", { stp_act: "cn" }, 400, "INVALID_PARAM_VALUE"],
     ["a maker that would take", { price: "100.1", time_in_force: "poc" }, 400, "POC_FILL_IMMEDIATELY"],
     ["all or nothing without all", { time_in_force: "fok" }, 400, "FOK_NOT_FILL"]
   ]

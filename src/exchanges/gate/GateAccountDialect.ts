@@ -79,6 +79,17 @@ export const bodyOf = (request: DialectRequest): unknown => {
   }
 }
 
+/** What changes how an order trades and is not simulated, when it is asked for: better refused than left undone. */
+export const notSimulated = (body: Parsed): Failure | null => {
+  const iceberg = textIn(body, "iceberg")
+  if (iceberg !== "" && Number(iceberg) !== 0) return invalid("iceberg", iceberg)
+  for (const name of ["stp_act", "auto_size"]) {
+    const value = textIn(body, name)
+    if (value !== "" && value !== "-") return invalid(name, value)
+  }
+  return null
+}
+
 // ---- who asks -------------------------------------------------------------------------------------------------------
 
 const hmac = (secret: string, text: string): string => createHmac("sha512", secret).update(text).digest("hex")

@@ -24,6 +24,7 @@ import {
   list,
   missing,
   negated,
+  notSimulated,
   object,
   placedOr,
   quoted,
@@ -159,8 +160,8 @@ const priceIn = (body: Parsed): Pick<WorldPlace, "price" | "type" | "timeInForce
 export const placeIn = (around: Around, body: Parsed): WorldPlace | Failure => {
   const market = marketIn(around.world, textIn(body, "contract"))
   if (isFailure(market)) return market
-  const iceberg = textIn(body, "iceberg")
-  if (iceberg !== "" && Number(iceberg) !== 0) return invalid("iceberg", iceberg)
+  const odd = notSimulated(body)
+  if (odd !== null) return odd
   const price = priceIn(body)
   if (isFailure(price)) return price
   const size = sizeOrClose(around, body, market.pair)

@@ -22,6 +22,7 @@ import {
   list,
   millisText,
   missing,
+  notSimulated,
   object,
   placedOr,
   quoted,
@@ -151,12 +152,11 @@ const timeIn = (body: Parsed, type: WorldPlace["type"]): WorldPlace["timeInForce
   return type === "market" && time !== "ioc" && time !== "fok" ? null : time
 }
 
-/** Margin accounts and icebergs are not simulated. */
+/** Margin accounts, icebergs and self-trade prevention are not simulated. */
 const checkKind = (body: Parsed): Failure | null => {
   const account = textIn(body, "account")
   if (!["", "spot", "unified"].includes(account)) return invalid("account", account)
-  const iceberg = textIn(body, "iceberg")
-  return iceberg === "" || Number(iceberg) === 0 ? null : invalid("iceberg", iceberg)
+  return notSimulated(body)
 }
 
 export const marketIn = (world: World, name: string): WorldMarket | Failure => {
