@@ -31,7 +31,8 @@ const check = ({ adapter, pairs, channels }: Wanted): Effect.Effect<void, Failur
   }
   const impossible = pairs.filter((pair) => pair !== Channel.everyPair && adapter.symbol(pair) === null)
   if (impossible.length > 0) {
-    return Effect.fail(Failure.usage(`${adapter.name} can have no pair such as ${impossible.join(", ")}`))
+    const hint = `write pairs as ${TopicErrors.examples[adapter.kind]}`
+    return Effect.fail(Failure.usage(`${adapter.name} can have no pair such as ${impossible.join(", ")}; ${hint}`))
   }
   return Effect.forEach(
     channels,

@@ -7,7 +7,8 @@ import type { ExchangeAdapter, Refusal } from "../ExchangeAdapter.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { TopicState } from "./Topics.ts"
 
-const examples = { spot: "BTC/USDT", swap: "BTC/USDT:USDT" } as const
+/** A pair as an exchange of this kind has it. */
+export const examples = { spot: "BTC/USDT", swap: "BTC/USDT:USDT" } as const
 
 /** The topic of a channel, or why there is none. Nothing has been sent yet. */
 export const nameOf = (

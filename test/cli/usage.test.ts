@@ -110,7 +110,14 @@ describe("a wrong command line", () => {
   const cases: ReadonlyArray<readonly [args: string, part: string]> = [
     ["watch kraken --pairs BTC/USDT --channels book", "kraken"],
     ["watch gate-spot --pairs BTCUSDT --channels book", "\"BTCUSDT\" is none"],
-    ["watch gate-spot --pairs BTC/USDT:USDT --channels book", "Gate spot can have no pair such as BTC/USDT:USDT"],
+    [
+      "watch gate-spot --pairs BTC/USDT:USDT --channels book",
+      "Gate spot can have no pair such as BTC/USDT:USDT; write pairs as BTC/USDT"
+    ],
+    [
+      "watch gate-futures --pairs BTC/USDT --channels book",
+      "Gate futures can have no pair such as BTC/USDT; write pairs as BTC/USDT:USDT"
+    ],
     ["watch gate-spot --pairs */* --channels ticker", "Gate spot offers no channel for every pair at once"],
     ["watch gate-spot --pairs BTC/USDT --channels candles", "\"candles\" is none"],
     ["watch gate-spot --pairs BTC/USDT --channels book --duration 5", "a duration above zero"],

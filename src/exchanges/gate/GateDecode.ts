@@ -9,9 +9,9 @@ import type { MarketEvent } from "../../domain/Market.ts"
 import type { Answer, Codec, CodecContext, Sink, Topic } from "../../ExchangeAdapter.ts"
 import * as GateErrors from "./GateErrors.ts"
 import type { Deliver } from "./GateFast.ts"
-import { deliverer, timeOrNull } from "./GateFast.ts"
+import { deliverer } from "./GateFast.ts"
 import type { Read } from "./GateGeneric.ts"
-import { brief, reader, readResult } from "./GateGeneric.ts"
+import { brief, optionalTime, reader, readResult } from "./GateGeneric.ts"
 import { dataEvent, scannedChannels, scannedStreams } from "./GateLayouts.ts"
 import type { Product, Stream } from "./GateProduct.ts"
 import { streamOf } from "./GateProduct.ts"
@@ -81,7 +81,7 @@ const data = (
   receivedAt: number,
   sink: Sink
 ): void => {
-  const sentAt = GateWire.isTime(envelope.time_ms) ? timeOrNull(GateWire.timeOf(envelope.time_ms)) : null
+  const sentAt = optionalTime(envelope.time_ms)
   const decoded = readResult({ product, topics, receivedAt, sentAt }, stream, envelope.result)
   if (Result.isSuccess(decoded) && decoded.success.length === 0) return sink.ignored(`${channel}: an empty list`)
   if (scanned.has(stream)) sink.fallback()

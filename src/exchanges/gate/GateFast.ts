@@ -27,17 +27,16 @@ const sellWord = utf8.encode("sell")
  * A price above 0 with its quantity, or an empty side: texts that are empty (-1) or 0. Spot's documents show no empty
  * side; those for futures give `""` for the price and 0 for the size.
  */
-export const isSide = (price: number, quantity: number): boolean =>
-  price > 0 ? quantity >= 0 : price <= 0 && quantity <= 0
+const isSide = (price: number, quantity: number): boolean => price > 0 ? quantity >= 0 : price <= 0 && quantity <= 0
 
 /** `value` is of a side with this price. */
-export const orNull = (price: number, value: number): number | null => price > 0 ? value : null
+const orNull = (price: number, value: number): number | null => price > 0 ? value : null
 
 /** Also false for NaN. Longer ones are no safe integers. */
 const isTime = (time: number): boolean => time >= 0 && time <= Number.MAX_SAFE_INTEGER
 
 /** 0 says that there is none, as in frames of contracts that do not trade yet. */
-export const timeOrNull = (time: number): number | null => time > 0 ? time : null
+const timeOrNull = (time: number): number | null => time > 0 ? time : null
 
 const topicAt = (table: TopicTable, scanner: Scanner, bytes: Uint8Array): Topic | null =>
   scanner.has(Field.symbol) ? table.find(bytes, scanner.start(Field.symbol), scanner.end(Field.symbol)) : null

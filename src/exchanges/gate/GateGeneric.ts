@@ -10,7 +10,6 @@ import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 import type { Topic } from "../../ExchangeAdapter.ts"
 import * as GateEvents from "./GateEvents.ts"
-import { isSide, orNull, timeOrNull } from "./GateFast.ts"
 import { listed } from "./GateLayouts.ts"
 import type { Product, Stream } from "./GateProduct.ts"
 import type { FeedTables, Topics, TopicTable } from "./GateTopics.ts"
@@ -62,10 +61,13 @@ const fail = (detail: string): Read<never> => Result.fail(brief(detail))
 const noTopic = (name: string): Read<never> =>
   fail(`no topic for ${JSON.stringify(name)}: not the name of a pair or stream, or one of two feeds`)
 
-const optionalTime = (time: unknown): number | null => GateWire.isTime(time) ? timeOrNull(GateWire.timeOf(time)) : null
+/** 0 stands for none. */
+export const optionalTime = (time: unknown, millis = 1): number | null => {
+  const value = GateWire.isTime(time) ? GateWire.timeOf(time) : 0
+  return value === 0 ? null : value * millis
+}
 
-const seconds = (time: unknown): number | null =>
-  GateWire.isTime(time) ? timeOrNull(GateWire.timeOf(time) * 1000) : null
+const seconds = (time: unknown): number | null => optionalTime(time, 1000)
 
 type Fields = ReadonlyArray<readonly [name: string, text: string | null]>
 
@@ -78,16 +80,24 @@ const exactOf = (fields: Fields): ExactText | null => {
 
 // ---- Best prices and trades ----
 
-/** -1 for an empty text, as the scanner has it. */
-const decimalOrEmpty = (text: string): number => text === "" ? -1 : Numeric.fromText(text)
+type Side = readonly [price: number | null, quantity: number | null]
+
+const emptySide: Side = [null, null]
+
+/** Nobody there: no price and nothing of it, as empty texts or 0. Undefined when price and quantity do not go together. */
+const sideOf = (priceText: string, quantityText: string): Side | undefined => {
+  const price = priceText === "" ? 0 : Numeric.fromText(priceText)
+  const quantity = quantityText === "" ? 0 : Numeric.fromText(quantityText)
+  if (Number.isNaN(price) || Number.isNaN(quantity)) return undefined
+  if (price <= 0) return quantity <= 0 ? emptySide : undefined
+  return quantityText === "" || quantity < 0 ? undefined : [price, quantity]
+}
 
 const bookTicker = (frame: Frame, result: typeof GateWire.FuturesBookTickerResult.Type) => {
   const [bidText, askText] = [GateWire.sizeText(result.B), GateWire.sizeText(result.A)]
-  const bidPrice = decimalOrEmpty(result.b)
-  const bidQuantity = decimalOrEmpty(bidText)
-  const askPrice = decimalOrEmpty(result.a)
-  const askQuantity = decimalOrEmpty(askText)
-  if (!isSide(bidPrice, bidQuantity) || !isSide(askPrice, askQuantity)) {
+  const bid = sideOf(result.b, bidText)
+  const ask = sideOf(result.a, askText)
+  if (bid === undefined || ask === undefined) {
     return fail(`not a price with its quantity: b ${result.b} B ${bidText} a ${result.a} A ${askText}`)
   }
   const topic = frame.topics.ticker.findText(result.s)
@@ -102,10 +112,8 @@ const bookTicker = (frame: Frame, result: typeof GateWire.FuturesBookTickerResul
     topic,
     GateEvents.bookTicker(
       topic,
-      orNull(bidPrice, bidPrice),
-      orNull(bidPrice, bidQuantity),
-      orNull(askPrice, askPrice),
-      orNull(askPrice, askQuantity),
+      ...bid,
+      ...ask,
       GateWire.sequenceOf(result.u),
       optionalTime(result.t),
       frame.receivedAt,
