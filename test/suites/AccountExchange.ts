@@ -1,6 +1,6 @@
 /** One account of a simulated exchange to test against: inside the process under a virtual clock, or over real ports. */
 import { assert } from "@effect/vitest"
-import { Clock, Effect, Layer, Redacted } from "effect"
+import { BigDecimal, Clock, Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type { WorldAccount } from "../../src/AccountWorld.ts"
@@ -215,13 +215,14 @@ export const differences = (
     open.map(({ clientOrderId, filledQuantity }) => `${clientOrderId} ${text(filledQuantity)}`).sort(),
     account.orders({ open: true }).map(({ clientOrderId, filled }) => `${clientOrderId} ${plain(filled)}`).sort()
   )
-  if (kind === "spot") {
-    for (const { asset, available, locked } of account.balances()) {
-      const ours = known.balances.get(asset)
-      say(asset, [text(ours?.available ?? Decimal.zero), text(ours?.locked ?? Decimal.zero)], [
-        plain(available),
-        plain(locked)
-      ])
+  for (const { asset, available, locked } of account.balances()) {
+    const ours = known.balances.get(asset)
+    if (kind === "spot") {
+      const both = [text(ours?.available ?? Decimal.zero), text(ours?.locked ?? Decimal.zero)]
+      say(asset, both, [plain(available), plain(locked)])
+    } else {
+      // Pushes of futures tell the whole alone.
+      say(asset, text(ours?.total ?? null), text(BigDecimal.sum(Decimal.of(available), Decimal.of(locked))))
     }
   }
   const sizes = [...known.positions.values()].map(({ pair, size }) => `${pair} ${text(size)}`)

@@ -37,5 +37,4 @@ export const gateFuturesAccount: Subject = {
   isPlacing: (text) => text.includes("order_place")
 }
 
-/** Those whose simulated exchange has accounts. */
-export const accountSubjects: ReadonlyArray<Subject> = [mexcAccount, gateSpotAccount]
+export const accountSubjects: ReadonlyArray<Subject> = [mexcAccount, gateSpotAccount, gateFuturesAccount]

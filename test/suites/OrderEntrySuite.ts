@@ -141,7 +141,7 @@ export const orderEntrySuite = (subject: Account.Subject, mode: Exchange.Mode): 
         quick
       ))
 
-    wire("MUST go on behind a connection that was lost, with nothing sent twice", () =>
+    test("MUST go on behind a connection that was lost, with nothing sent twice", () =>
       run(
         Effect.gen(function*() {
           const entry = yield* OrderEntry
