@@ -1,7 +1,7 @@
 /** The merge of lanes by itself, step by step: what passes, what waits, what joins, and what is told. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Channel from "../../src/domain/Channel.ts"
-import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
+import type { BookUpdate, Liquidation, MarketEvent } from "../../src/domain/Market.ts"
 import type { BookRecipe } from "../../src/ExchangeAdapter.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
@@ -130,6 +130,80 @@ describe("lanes", () => {
     assert.deepStrictEqual(merge.overdue(100 + holdMillis), [b])
   })
 
+  it("keep what waits when they repeat something old once they are joined", () => {
+    const { a, b, delta, merge, take } = make(Channel.book(pair), { recipe: fetched, book: { live: true, last: 5 } })
+    merge.join(a)
+    merge.join(b)
+    delta(a, 8, 9)
+    delta(a, 5, 5)
+    assert.deepStrictEqual(take(), [])
+    delta(b, 6, 7)
+    assert.deepStrictEqual(take(), ["+6-7 by 2", "+8-9 by 1", "-5-5"])
+  })
+
+  it("are joined once, and are as far as the furthest that they brought", () => {
+    const { a, b, merge, trade } = make(trades)
+    merge.join(a)
+    trade(a, 1)
+    trade(a, 2)
+    trade(b, 2)
+    const { reached } = b
+    trade(b, 1)
+    trade(a, 3)
+    merge.join(b)
+    assert.strictEqual(b.reached, reached)
+  })
+
+  it("pass what waits when they are joined", () => {
+    const { a, b, merge, take, trade } = make(trades)
+    merge.join(a)
+    trade(b, 7)
+    merge.join(b)
+    assert.deepStrictEqual(take(), ["+7 by 2"])
+  })
+
+  const liquidation: Liquidation = {
+    _tag: "Liquidation",
+    pair: "BTC/USDT:USDT",
+    symbol: "BTC_USDT",
+    price: 1,
+    quantity: 2,
+    side: "sell",
+    exchangeTime: 9,
+    receivedAt: 0,
+    contractSize: 1,
+    exact: null
+  }
+
+  it("tell two that look the same from one that came twice", () => {
+    const { a, b, merge, send, take } = make(Channel.liquidations(pair))
+    const bring = (lane: Lane, name: string): void => send(lane, name, { ...liquidation })
+    merge.join(a)
+    merge.join(b)
+    bring(a, "one")
+    bring(a, "two")
+    bring(b, "one again")
+    bring(b, "two again")
+    bring(b, "three")
+    assert.deepStrictEqual(take().filter((word) => !word.includes("before")), [
+      "+one by 1",
+      "+two by 1",
+      "-one again",
+      "-two again",
+      "+three by 2"
+    ])
+  })
+
+  it("give up the oldest of more than 8192 that wait", () => {
+    const { a, delta, merge, take } = make(Channel.book(pair), { recipe: fetched, book: { live: true, last: 0 } })
+    merge.join(a)
+    for (let version = 2; version <= 8_193; version++) delta(a, version, version)
+    assert.deepStrictEqual(take(), [])
+    delta(a, 8_194, 8_194)
+    assert.deepStrictEqual(take(), ["-2-2"])
+    assert.strictEqual(a.held.length, 8_192)
+  })
+
   it("keep when they brought something last, and since when it waits", () => {
     const { a, b, merge, send } = make(trades)
     merge.join(a)
@@ -166,6 +240,21 @@ describe("the end of a lane", () => {
     assert.deepStrictEqual([b.live, b.joined, b.memory, b.held.length], [false, false, null, 0])
     assert.deepStrictEqual(take(), ["-5*"])
     assert.isFalse(merge.lose(a))
+  })
+
+  it("leaves what others hold where it is until the break is told, when nobody covers it", () => {
+    const { a, b, merge, take, trade } = make(trades)
+    merge.join(a)
+    trade(a, 1)
+    trade(b, 5)
+    take()
+    assert.isFalse(merge.lose(a))
+    assert.isFalse(a.joined)
+    assert.deepStrictEqual(take(), [])
+    merge.restart()
+    trade(b, 1)
+    // It is still known as long as somebody is live.
+    assert.deepStrictEqual(take(), ["+5 by 2", "-1"])
   })
 
   it("frees what waited for it: a hole that nobody else can fill passes", () => {
@@ -275,6 +364,19 @@ describe("a break", () => {
     assert.deepStrictEqual(take(), ["+1 by 1", "+1 by 1"])
   })
 
+  it("with no lane left forgets versions too", () => {
+    const { a, b, merge, send, take } = make(Channel.bookTicker(pair))
+    const bring = (version: number): void => send(a, version, Test.bookTicker(pair, { version }))
+    merge.join(a)
+    bring(9)
+    b.live = false
+    merge.lose(a)
+    merge.restart()
+    a.live = true
+    bring(3)
+    assert.deepStrictEqual(take(), ["+9 by 1", "+3 by 1"])
+  })
+
   it("does not bring again what was delivered on its other side", () => {
     const { a, b, merge, take, trade } = make(trades)
     merge.join(a)
@@ -348,6 +450,13 @@ describe("a lane that goes on alone", () => {
     assert.deepStrictEqual([b.held.length, c.held.length], [0, 0])
     trade(b, 8)
     assert.deepStrictEqual(take(), ["+8 by 2"])
+  })
+
+  it("takes over also when it holds nothing", () => {
+    const { a, b, merge } = make(trades)
+    merge.join(a)
+    merge.takeOver(b)
+    assert.deepStrictEqual([a.joined, b.joined], [false, true])
   })
 
   it("is forced to what it holds, and that something may be missing is told where nothing else shows it", () => {
