@@ -95,6 +95,23 @@ describe("what only its order tells apart", () => {
     assert.strictEqual(stands(at(9), a), "newer")
   })
 
+  it("keeps what a lane was found to have said, whatever others have said since", () => {
+    const { a, b, pass, stands } = make(Channel.bookTicker(pair, { source: "batch" }))
+    const of = (version: number, bidPrice: number) => ticker(version, { bidPrice, receivedAt: 10 })
+    // What was passed before counts on through the versions.
+    for (const price of [1, 2, 3]) pass(of(1, price), a)
+    pass(of(2, 1), a)
+    const said = of(2, 1)
+    assert.strictEqual(stands(said, b), "old")
+    pass(of(2, 5), a)
+    assert.strictEqual(stands(said, b), "old")
+    // Said again by itself: nothing new.
+    assert.strictEqual(stands(of(2, 1), b), "old")
+    assert.strictEqual(stands(of(2, 3), b), "newer")
+    assert.strictEqual(stands(of(2, 5), b), "old")
+    assert.strictEqual(stands(of(2, 1), b), "newer")
+  })
+
   it("steps over what a lane lacks", () => {
     const { a, b, pass, stands } = make(Channel.bookTicker(pair, { source: "batch" }))
     for (const price of [1, 2, 3, 4]) pass(at(price), a)
@@ -267,6 +284,29 @@ describe("what is told apart by time and content", () => {
     // The same is said again, only later.
     assert.strictEqual(stands(day(100_001, 1)), "old")
     assert.deepStrictEqual([order.needsLog, order.needsLapse], [false, false])
+  })
+
+  it("what is of one moment is followed lane by lane, with a time and without", () => {
+    for (const time of [100, null]) {
+      const { a, b, pass, stands } = make(Channel.ticker(pair))
+      const of = (price: number, at: number | null = time): Ticker => day(at, price)
+      for (const price of [7, 8, 7]) {
+        assert.strictEqual(stands(of(price), a), "newer")
+        pass(of(price), a)
+      }
+      for (const price of [7, 8, 7]) assert.strictEqual(stands(of(price), b), "old", `${time}`)
+      assert.strictEqual(stands(of(8), a), "newer")
+      if (time === null) continue
+      // Of another moment it is another one.
+      pass(of(9), a)
+      assert.strictEqual(stands(of(8, 101), b), "newer")
+    }
+  })
+
+  it("tickers may tell of less volume than before", () => {
+    const { pass, stands } = make(Channel.ticker(pair))
+    pass({ ...day(100, 1), baseVolume: 5 })
+    assert.strictEqual(stands({ ...day(100, 1), baseVolume: 4 }), "newer")
   })
 
   it("without a time only the content tells", () => {
