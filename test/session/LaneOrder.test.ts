@@ -299,7 +299,7 @@ describe("what is told apart by time and content", () => {
       if (time === null) continue
       // Of another moment it is another one.
       pass(of(9), a)
-      assert.strictEqual(stands(of(8, 101), b), "newer")
+      assert.strictEqual(stands(of(8, 101), new Lane(3, 2)), "newer")
     }
   })
 
