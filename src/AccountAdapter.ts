@@ -39,8 +39,14 @@ export interface PreparedOrder {
 }
 
 export type SymbolRef =
-  | { readonly symbol: string; readonly orderId: string }
-  | { readonly symbol: string; readonly clientOrderId: string }
+  & ({ readonly symbol: string; readonly orderId: string } | {
+    readonly symbol: string
+    readonly clientOrderId: string
+  })
+  & {
+    /** Whether it is an order that waits for its price, where those are kept apart; undefined: not known. */
+    readonly trigger?: boolean | undefined
+  }
 
 /** Everything that `OrderEntry` can ask of an exchange. */
 export type Command =
@@ -78,6 +84,8 @@ export type Reply =
 export interface OrderSocket {
   /** Commands that go over it; the others go over REST. */
   readonly commands: ReadonlySet<Command["_tag"]>
+  /** Those of them that go over REST all the same. */
+  readonly excepts?: ((command: Command) => boolean) | undefined
   readonly endpoint: (url: string) => Endpoint
   readonly login: (signer: Signer, stamp: Stamp) => Effect.Effect<{ readonly frame: OutFrame; readonly id: string }>
   readonly request: (command: Command, stamp: Stamp) => { readonly frame: OutFrame; readonly id: string }

@@ -43,8 +43,14 @@ export interface OrderRequest {
 
 /** Which order: by the exchange's id or by ours. */
 export type OrderRef =
-  | { readonly pair: TradingPair; readonly orderId: string }
-  | { readonly pair: TradingPair; readonly clientOrderId: string }
+  & ({ readonly pair: TradingPair; readonly orderId: string } | {
+    readonly pair: TradingPair
+    readonly clientOrderId: string
+  })
+  & {
+    /** It waits for its trigger price: Gate futures keep such orders apart, and cancel them only when told so. */
+    readonly trigger?: boolean | undefined
+  }
 
 export interface Amendment {
   /** Whole quantity, filled part included. */

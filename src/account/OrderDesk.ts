@@ -210,7 +210,8 @@ export const make = Effect.fnUntraced(
       deadline: number,
       sending: () => void
     ): Effect.Effect<Reply, Failure | Throttled> => {
-      if (link === null || protocol.socket?.commands.has(command._tag) !== true) {
+      const { socket } = protocol
+      if (link === null || socket?.commands.has(command._tag) !== true || socket.excepts?.(command) === true) {
         return Effect.tapError(
           Effect.suspend(() => {
             sending()
@@ -319,6 +320,10 @@ export const make = Effect.fnUntraced(
         })
       )
 
+    /** Says whether the order waits for its price, where those are kept apart. */
+    const known = (ref: SymbolRef, trigger: boolean | undefined): SymbolRef =>
+      trigger === undefined || !protocol.abilities.has("trigger") ? ref : { ...ref, trigger }
+
     const look = (ref: SymbolRef): Effect.Effect<Order | null, ExchangeError.ExchangeError> =>
       Effect.map(question({ _tag: "Get", ref }), (reply) => reply._tag === "Order" ? reply.order : null)
 
@@ -326,10 +331,11 @@ export const make = Effect.fnUntraced(
      * An exchange forgets our ids of ended orders before it forgets its own and what was filled (Gate spot after an hour):
      * what it does not find by our id may still stand among the fills.
      */
-    const lookForPlaced = (symbol: string, clientOrderId: string, sentAt: number): Evidence<Order> => (late) =>
+    const lookForPlaced = (order: PreparedOrder, sentAt: number): Evidence<Order> => (late) =>
       Effect.gen(function*() {
-        const found = yield* look({ symbol, clientOrderId })
-        if (found !== null || !late) return found
+        const { clientOrderId, instrument: { symbol }, trigger } = order
+        const found = yield* look(known({ symbol, clientOrderId }, trigger !== null))
+        if (found !== null || !late || trigger !== null) return found
         const fills = yield* calls.fills({ symbol, since: sentAt - 60_000 }).pipe(
           Effect.timeoutOrElse({
             duration: Duration.millis(questionMillis),
@@ -409,11 +415,9 @@ export const make = Effect.fnUntraced(
     }
 
     const placePrepared = (order: PreparedOrder): Effect.Effect<Placed, ExchangeError.ExchangeError> => {
-      const { clientOrderId, instrument: { symbol } } = order
+      const { clientOrderId } = order
       const send = (flight: Flight) =>
-        Effect.suspend(() =>
-          outcomeOf({ _tag: "Place", order }, flight, orderOf, lookForPlaced(symbol, clientOrderId, now()))
-        ).pipe(
+        Effect.suspend(() => outcomeOf({ _tag: "Place", order }, flight, orderOf, lookForPlaced(order, now()))).pipe(
           Effect.tap((result) => Effect.sync(() => settle(order, result))),
           Effect.onError(release([order], flight))
         )
@@ -455,10 +459,10 @@ export const make = Effect.fnUntraced(
             }
             const at = sentAt ?? now()
             return Effect.sync(() =>
-              orders.map(({ clientOrderId, instrument: { symbol } }): Outcome<Order> =>
+              orders.map((order): Outcome<Order> =>
                 failure instanceof Refusal
                   ? outcome<Order>(failure)
-                  : unknown(failure.cause, at, lookForPlaced(symbol, clientOrderId, at))
+                  : unknown(failure.cause, at, lookForPlaced(order, at))
               )
             )
           }
@@ -517,7 +521,8 @@ export const make = Effect.fnUntraced(
         prepared.findIndex((other) => placeKey(other) === placeKey(order)) < index
       )
       if (repeated !== undefined) return yield* usedBefore(repeated.instrument.pair, repeated.clientOrderId)
-      const isBatched = protocol.abilities.has("batch")
+      // Orders that wait for their price go by themselves: batches are of orders that are placed at once.
+      const isBatched = protocol.abilities.has("batch") && prepared.every(({ trigger }) => trigger === null)
       const batches = isBatched ? batchesOf(prepared) : prepared.map((order) => [order])
       const placed = new Map<PreparedOrder, Placed>()
       for (const batch of batches) {
@@ -539,7 +544,10 @@ export const make = Effect.fnUntraced(
       Effect.map(
         options.instrument(ref.pair),
         ({ symbol }) =>
-          "orderId" in ref ? { symbol, orderId: ref.orderId } : { symbol, clientOrderId: ref.clientOrderId }
+          known(
+            "orderId" in ref ? { symbol, orderId: ref.orderId } : { symbol, clientOrderId: ref.clientOrderId },
+            ref.trigger
+          )
       )
 
     const cancel = Effect.fn("OrderEntry.cancel")(function*(ref: OrderRef) {

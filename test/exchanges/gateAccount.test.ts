@@ -7,6 +7,7 @@ import * as Decimal from "../../src/domain/Decimal.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import { expiryMillis } from "../../src/exchanges/gate/GateOrderSocket.ts"
 import * as GateRow from "../../src/exchanges/gate/GateRow.ts"
+import * as GateTriggers from "../../src/exchanges/gate/GateTriggers.ts"
 import type { OrderRequest } from "../../src/OrderEntry.ts"
 import type { Response, Subject } from "./GateAccountHarness.ts"
 import {
@@ -294,6 +295,7 @@ describe("the private stream", () => {
       const swap = yield* frames(futures, "unsubscribe")
       assert.deepStrictEqual(swap.map(({ channel, payload }) => [channel, payload]), [
         ["futures.orders", ["100", "!all"]],
+        ["futures.autoorders", ["!all"]],
         ["futures.usertrades", ["100", "!all"]],
         ["futures.balances", ["100"]],
         ["futures.positions", ["100", "!all"]],
@@ -453,7 +455,9 @@ describe("signed REST", () => {
     Effect.gen(function*() {
       const ref = { symbol: "BTC_USDT", orderId: "12" }
       const asked = Effect.fnUntraced(function*(subject: Subject, command: Command, body: unknown) {
-        const { calls, requests } = yield* callsOf(subject, () => ({ body }))
+        const { calls, requests } = yield* callsOf(subject, ({ url }) => ({
+          body: url.includes("price_orders?") ? [] : body
+        }))
         const reply = yield* calls.run(command)
         return [reply._tag, ...requests.map(({ body, method, url }) => `${method} ${url.slice(7)} ${body}`.trim())]
       })
@@ -477,7 +481,8 @@ describe("signed REST", () => {
       ])
       assert.deepStrictEqual(yield* asked(futures, { _tag: "OpenOrders", symbol: "BTC_USDT" }, [swap]), [
         "Orders",
-        "GET /futures/usdt/orders?contract=BTC_USDT&status=open&offset=0&limit=100"
+        "GET /futures/usdt/orders?contract=BTC_USDT&status=open&offset=0&limit=100",
+        "GET /futures/usdt/price_orders?contract=BTC_USDT&status=open&limit=100&offset=0"
       ])
       assert.deepStrictEqual(yield* asked(spot, { _tag: "CancelAllAfter", afterMs: 1, symbol: null }, {}), [
         "Done",
@@ -636,7 +641,7 @@ describe("signed REST", () => {
   it.effect("an order that is not there is nothing; lists that are none are not read", () =>
     Effect.gen(function*() {
       const missing = yield* callsOf(futures, () => ({ status: 404, body: { label: "ORDER_NOT_FOUND", message: "x" } }))
-      const ref = { symbol: "A_B", clientOrderId: "a" }
+      const ref = { symbol: "A_B", clientOrderId: "a", trigger: false }
       assert.deepStrictEqual(yield* missing.calls.run({ _tag: "Get", ref }), { _tag: "Nothing" })
       const refused = yield* Effect.flip(missing.calls.run({ _tag: "Cancel", ref }))
       assert.deepInclude(refused.reason, { code: "ORDER_NOT_FOUND", class: "item", status: 404 })
@@ -648,6 +653,133 @@ describe("signed REST", () => {
       ]
       for (const call of calls) assert.strictEqual((yield* Effect.flip(call)).reason._tag, "DecodeFailed")
     }))
+})
+
+const waiting = (fields: object = {}, initial: object = {}) => ({
+  initial: { contract: "BTC_USDT", size: "-3", price: "100.5", tif: "gtc", text: "t-id-1", ...initial },
+  trigger: { strategy_type: 0, price_type: 1, price: "99", rule: 2 },
+  id: 9256,
+  status: "open",
+  create_time: 1_746_000_000.25,
+  trade_id: 0,
+  ...fields
+})
+
+describe("orders that wait for their price", () => {
+  const stop: OrderRequest = { ...swapLimit, trigger: { kind: "stop", price: "99", by: "mark" } }
+  const order = () => prepared(futures, stop)
+  const client = { symbol: "BTC_USDT", clientOrderId: "id-1", trigger: true }
+
+  it.effect("go over REST alone, and are told of as they wait", () =>
+    Effect.gen(function*() {
+      const { excepts, request } = futures.account.orders.socket!
+      const place: Command = { _tag: "Place", order: order() }
+      assert.isTrue(excepts!(place))
+      assert.isTrue(excepts!({ _tag: "Cancel", ref: client }))
+      assert.isFalse(excepts!({ _tag: "Place", order: prepared(futures, swapLimit) }))
+      assert.throws(() => request(place, stamps()))
+      const { calls, requests } = yield* callsOf(futures, () => ({ status: 201, body: { id: 9256 } }))
+      const reply = yield* calls.run(place)
+      assert(reply._tag === "Order")
+      assert.deepInclude(reply.order, { orderId: "9256", clientOrderId: "id-1", type: "stop", status: "new" })
+      assert.strictEqual(requests[0]!.url, "/api/v4/futures/usdt/price_orders")
+      assert.deepStrictEqual(JSON.parse(requests[0]!.body), {
+        initial: { contract: "BTC_USDT", size: -3, price: "100.5", tif: "gtc", text: "t-id-1" },
+        trigger: { strategy_type: 0, price_type: 1, price: "99", rule: 2 }
+      })
+    }))
+
+  it("a stop follows the price and a take-profit meets it", () => {
+    const rules = (["buy", "sell"] as const).flatMap((side) =>
+      (["stop", "takeProfit"] as const).map((kind) => {
+        const placed = prepared(futures, { ...stop, side, trigger: { kind, price: "99" } })
+        assert(placed.trigger !== null)
+        const body = GateTriggers.body({ ...placed, trigger: placed.trigger }, { size: "0.5" })
+        const { initial, trigger } = body as { readonly initial: unknown; readonly trigger: { readonly rule: number } }
+        assert.deepStrictEqual(initial, { amount: "0.5" })
+        return [side, kind, trigger.rule]
+      })
+    )
+    assert.deepStrictEqual(rules, [["buy", "stop", 1], ["buy", "takeProfit", 2], ["sell", "stop", 2], [
+      "sell",
+      "takeProfit",
+      1
+    ]])
+  })
+
+  it("wait for gtc and ioc only, and not on spot", () => {
+    const refused = (subject: Subject, request: OrderRequest) => {
+      const symbol = request.pair.split(":")[0]!.replace("/", "_")
+      const result = OrderPreparation.prepare(instrumentOf(subject.kind)(symbol), request, "a", subject.account.orders)
+      return Result.isFailure(result) ? result.failure._tag : null
+    }
+    assert.strictEqual(refused(futures, { ...stop, timeInForce: "fok" }), "UnsupportedOrder")
+    assert.isNull(refused(futures, { ...stop, timeInForce: "ioc" }))
+    assert.strictEqual(refused(spot, { ...spotLimit, trigger: { kind: "stop", price: 1 } }), "UnsupportedOrder")
+  })
+
+  it.effect("are looked up and cancelled by our id through their lists", () =>
+    Effect.gen(function*() {
+      const { calls, requests } = yield* callsOf(futures, ({ method, url }) => {
+        if (url.includes("status=open")) return { body: [waiting({ id: 1 }, { text: "t-other" })] }
+        if (url.includes("status=finished")) return { body: [waiting({ status: "finished", finish_as: "cancelled" })] }
+        return method === "DELETE"
+          ? { body: waiting({ status: "finished", finish_as: "cancelled" }) }
+          : { body: waiting() }
+      })
+      const found = yield* calls.run({ _tag: "Get", ref: client })
+      assert(found._tag === "Order")
+      assert.deepInclude(found.order, { orderId: "9256", status: "canceled", finishedAs: "cancelled", side: "sell" })
+      const cancelled = yield* calls.run({ _tag: "Cancel", ref: client })
+      assert(cancelled._tag === "Order")
+      assert.deepInclude(cancelled.order, { status: "canceled", type: "stop" })
+      assert.strictEqual(requests.at(-1)!.url, "/api/v4/futures/usdt/price_orders/9256")
+      const byId = yield* calls.run({ _tag: "Get", ref: { symbol: "BTC_USDT", orderId: "9256", trigger: true } })
+      assert(byId._tag === "Order")
+      assert.deepInclude(byId.order, { status: "new", createdAt: 1_746_000_000_250 })
+      const none = yield* calls.run({ _tag: "Get", ref: { ...client, clientOrderId: "none" } })
+      assert.strictEqual(none._tag, "Nothing")
+    }))
+
+  it.effect("are found where an order is not among those that were placed, and cancelled with all", () =>
+    Effect.gen(function*() {
+      const { calls, requests } = yield* callsOf(futures, ({ method, url }): Response => {
+        if (!url.includes("price_orders")) {
+          return method === "DELETE" ? { body: [] } : { status: 404, body: { label: "ORDER_NOT_FOUND" } }
+        }
+        return { body: url.includes("?") ? [waiting({ status: "finished", finish_as: "cancelled" })] : waiting() }
+      })
+      const found = yield* calls.run({ _tag: "Get", ref: { symbol: "BTC_USDT", orderId: "9256" } })
+      assert.strictEqual(found._tag, "Order")
+      const all = yield* calls.run({ _tag: "CancelAll", symbol: "BTC_USDT" })
+      assert(all._tag === "Orders")
+      assert.deepStrictEqual(all.orders.map(({ orderId }) => orderId), ["9256"])
+      assert.strictEqual(requests.at(-1)!.url, "/api/v4/futures/usdt/price_orders?contract=BTC_USDT")
+    }))
+
+  it("are pushed as they come and go; what they become is an order of its own", () => {
+    const push = (row: object) =>
+      pushed(
+        futures,
+        JSON.stringify({ time: seconds, channel: "futures.autoorders", event: "update", result: [row] })
+      )[0]!
+    const [open, fired, gone] = [
+      push(waiting()),
+      push(waiting({ status: "finished", finish_as: "succeeded", trade_id: 77 })),
+      push(waiting({ status: "finished", finish_as: "expired" }))
+    ]
+    assert(open.call === "event" && open.event._tag === "OrderUpdate")
+    assert.deepInclude(open.event, { type: "stop", status: "new", reduceOnly: null })
+    assert.strictEqual(fired.call, "ignored")
+    assert(gone.call === "event" && gone.event._tag === "OrderUpdate")
+    assert.deepInclude(gone.event, { status: "canceled", finishedAs: "expired" })
+    const closing = push(waiting({ order_type: "close-short-position" }, { size: 0 }))
+    assert(closing.call === "event" && closing.event._tag === "OrderUpdate")
+    assert.strictEqual(closing.event.side, "buy")
+    for (const odd of [waiting({ status: "asleep" }), waiting({}, { size: 0 }), waiting({ trigger: null })]) {
+      assert.strictEqual(push(odd).call, "failed")
+    }
+  })
 })
 
 describe("limits", () => {

@@ -1,6 +1,6 @@
 /** Captured, documented and constructed private messages of Gate spot and Gate futures, with what they must decode to. */
 import { assert, describe, it } from "@effect/vitest"
-import { BigDecimal, Effect } from "effect"
+import { BigDecimal, Effect, Result } from "effect"
 import type { Command, OrderSocket } from "../../src/AccountAdapter.ts"
 import type {
   AccountEvent,
@@ -13,6 +13,8 @@ import type {
   PositionClose
 } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
+import * as GateRow from "../../src/exchanges/gate/GateRow.ts"
+import * as GateTriggers from "../../src/exchanges/gate/GateTriggers.ts"
 import type { Answered, Subject } from "./GateAccountHarness.ts"
 import { answered, callsOf, futures, instrumentOf, now, pushed, spot } from "./GateAccountHarness.ts"
 import { receivedAt } from "./GateHarness.ts"
@@ -152,6 +154,19 @@ const closeFacts: Read<PositionClose> = {
   tsMs: ({ exchangeTime }) => exchangeTime
 }
 
+const signedSize = ({ quantity, side }: Order): string => `${side === "sell" ? "-" : ""}${text(quantity)}`
+
+const triggerFacts: Read<Order> = {
+  id: ({ orderId }) => orderId,
+  size: signedSize,
+  price: ({ price }) => zeroed(price),
+  triggerPrice: ({ triggerPrice }) => text(triggerPrice),
+  triggerRule: ({ side, type }) => (side === "buy") === (type === "stop") ? ">=" : "<=",
+  status: ({ status }) => status === "new" ? "open" : "finished",
+  reduceOnly: ({ reduceOnly }) => reduceOnly,
+  createdMs: ({ createdAt }) => createdAt
+}
+
 /** What the library does not say of an order, a fill or a position; fees of an order are those of its fills. */
 const unasserted = new Set([
   "symbol",
@@ -234,6 +249,18 @@ const fills = (subject: Subject, fixture: Case): void =>
 const balances = (subject: Subject, fixture: Case): void =>
   check(subject, balanceFacts, eventsOf(subject, fixture, "Balance"), fixture.expect.balances!)
 
+const triggers = (subject: Subject, fixture: Case): void => {
+  const expected = fixture.expect.orders!
+  // One that has fired is told as the order that it became.
+  if (expected[0]!["status"] === "finished") {
+    assert.deepStrictEqual(pushed(subject, fixture.raw).map(({ call }) => call), ["ignored"])
+  }
+  const rows: unknown = JSON.parse(fixture.raw).result
+  const found = GateRow.readAll(GateRow.rowsOf(rows), (row) => GateTriggers.read(row, instrumentOf(subject.kind)))
+  assert(Result.isSuccess(found))
+  check(subject, triggerFacts, found.success, expected, ["expirationSec", "close", "orderType"])
+}
+
 const positions = (subject: Subject, fixture: Case): void =>
   check(subject, positionFacts, eventsOf(subject, fixture, "Position"), fixture.expect.positions!)
 
@@ -250,6 +277,7 @@ const pushes: ReadonlyArray<readonly [Subject, stream: string, (subject: Subject
   [spot, "usertrades_v2", fills],
   [spot, "balances", balances],
   [futures, "orders", orders],
+  [futures, "autoorders", triggers],
   [futures, "usertrades", fills],
   [futures, "balances", balances],
   [futures, "positions", positions],

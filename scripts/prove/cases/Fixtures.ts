@@ -26,7 +26,7 @@ const ownFolder = join(Child.root, "test/fixtures")
 /** Why the cases of a shared file are not compared; the first that fits. */
 const left: ReadonlyArray<readonly [file: RegExp, reason: string]> = [
   [
-    /^gateio-futures\.futures\.(autoorders|liquidates|position_adl_rank|reduce_risk_limits)\./,
+    /^gateio-futures\.futures\.(liquidates|position_adl_rank|reduce_risk_limits)\./,
     "private channel, not offered"
   ],
   [/^gateio-spot\.spot\.((cross|funding|margin)_balances|cross_loan|priceorders)\./, "private channel, not offered"],

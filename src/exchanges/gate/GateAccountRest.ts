@@ -3,7 +3,15 @@
  * "Futures" and "Account".
  */
 import { Clock, Effect, Redacted, Result, Schema } from "effect"
-import type { AccountCalls, AccountRead, AccountRestOptions, Command, Reply } from "../../AccountAdapter.ts"
+import type {
+  AccountCalls,
+  AccountRead,
+  AccountRestOptions,
+  Command,
+  PreparedOrder,
+  Reply,
+  SymbolRef
+} from "../../AccountAdapter.ts"
 import type { Fill, Order } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
@@ -19,6 +27,7 @@ import * as GateReplies from "./GateReplies.ts"
 import { refusals } from "./GateRest.ts"
 import * as GateRow from "./GateRow.ts"
 import * as GateSigning from "./GateSigning.ts"
+import * as GateTriggers from "./GateTriggers.ts"
 
 type Json = unknown
 type Call = (request: RestRequest, expires?: boolean) => Effect.Effect<Json, ExchangeError>
@@ -193,7 +202,7 @@ const ordersOf = (group: unknown): ReadonlyArray<unknown> | null => {
   return Array.isArray(orders) ? orders : null
 }
 
-const openOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> => {
+const placedOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> => {
   const { layout, options } = context
   const rows = layout.prefix === "spot" && symbol === null
     ? groupedOrders(context)
@@ -212,6 +221,96 @@ const openOrders = (context: Context, symbol: string | null): Effect.Effect<Read
     (orders) => unique(orders, ({ orderId }) => orderId)
   )
 }
+
+// ---- orders that wait for their price ----
+
+const hasTriggers = ({ layout }: Context): boolean => layout.abilities.has("trigger")
+
+const triggers = (
+  context: Context,
+  symbol: string | null,
+  status: "open" | "finished"
+): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
+  Effect.flatMap(
+    pages(context, GateTriggers.path, pageSize, (page) => ({
+      ...(symbol === null ? {} : { contract: symbol }),
+      status,
+      limit: String(pageSize),
+      offset: String(page * pageSize)
+    })),
+    (rows) => readList(context, GateTriggers.path, rows, (row) => GateTriggers.read(row, context.options.instrumentOf))
+  )
+
+const readTrigger = (context: Context, answer: unknown): Effect.Effect<Order, ExchangeError> =>
+  Effect.map(
+    readList(context, GateTriggers.path, [answer], (row) => GateTriggers.read(row, context.options.instrumentOf)),
+    (orders) => orders[0]!
+  )
+
+const triggerById = (context: Context, orderId: string): Effect.Effect<Order | null, ExchangeError> =>
+  context.call({ method: "GET", path: `${GateTriggers.path}/${orderId}` }).pipe(
+    Effect.flatMap((answer) => readTrigger(context, answer)),
+    Effect.catchIf(isNoOrder, () => Effect.succeed(null))
+  )
+
+/** They are not looked up by our id: it is searched among those that wait, then among those that have ended. */
+const triggerOf = (context: Context, ref: SymbolRef): Effect.Effect<Order | null, ExchangeError> =>
+  Effect.gen(function*() {
+    if ("orderId" in ref) return yield* triggerById(context, ref.orderId)
+    for (const status of ["open", "finished"] as const) {
+      const found = yield* triggers(context, ref.symbol, status)
+      const ours = found.find(({ clientOrderId }) => clientOrderId === ref.clientOrderId)
+      if (ours !== undefined) return ours
+    }
+    return null
+  })
+
+const placeTrigger = (context: Context, order: PreparedOrder): Effect.Effect<Reply, ExchangeError> =>
+  Effect.gen(function*() {
+    const { trigger } = order
+    if (trigger === null) return yield* context.unreadable(GateTriggers.path, "no trigger")
+    const waiting = { ...order, trigger }
+    const body = GateTriggers.body(waiting, context.layout.place(order))
+    const answer = yield* context.call({ method: "POST", path: GateTriggers.path, body }, true)
+    const [placed] = yield* readList(context, GateTriggers.path, [answer], (row) => GateTriggers.placed(row, waiting))
+    return { _tag: "Order", order: placed! }
+  })
+
+const cancelTrigger = (context: Context, ref: SymbolRef): Effect.Effect<Reply, ExchangeError> =>
+  Effect.gen(function*() {
+    const orderId = "orderId" in ref ? ref.orderId : (yield* triggerOf(context, ref))?.orderId
+    // The exchange says itself that there is none.
+    const path = `${GateTriggers.path}/${orderId ?? "0"}`
+    const answer = yield* context.call({ method: "DELETE", path }, true)
+    return { _tag: "Order", order: yield* readTrigger(context, answer) }
+  })
+
+const runTrigger = (
+  context: Context,
+  command: GateCommands.OrderCommand
+): Effect.Effect<Reply, ExchangeError> | null => {
+  switch (command._tag) {
+    case "Place":
+      return placeTrigger(context, command.order)
+    case "Cancel":
+      return cancelTrigger(context, command.ref)
+    case "Get":
+      return Effect.map(
+        triggerOf(context, command.ref),
+        (order): Reply => order === null ? { _tag: "Nothing" } : { _tag: "Order", order }
+      )
+    default:
+      return null
+  }
+}
+
+const openOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
+  hasTriggers(context)
+    ? Effect.map(
+      Effect.all([placedOrders(context, symbol), triggers(context, symbol, "open")]),
+      ([placed, waiting]) => [...placed, ...waiting]
+    )
+    : placedOrders(context, symbol)
 
 /** Spot counts pages from 1, futures orders from 0. */
 const pageOf = ({ prefix }: OrderLayout, page: number, size = pageSize): Readonly<Record<string, string>> =>
@@ -279,14 +378,26 @@ const readReply = (context: Context, path: string, tag: Reply["_tag"], answer: u
   return Result.isSuccess(reply) ? Effect.succeed(reply.success) : context.unreadable(path, reply.failure)
 }
 
-const runOrder = (context: Context, command: GateCommands.OrderCommand): Effect.Effect<Reply, ExchangeError> => {
+const runOrder = (context: Context, command: GateCommands.OrderCommand): Effect.Effect<Reply, ExchangeError> =>
+  (GateCommands.isOfTrigger(command) ? runTrigger(context, command) : null) ?? runPlaced(context, command)
+
+/** An order that is not among those that were placed may still be waiting, unless it is known not to. */
+const getWaiting = (context: Context, ref: SymbolRef): Effect.Effect<Reply, ExchangeError> =>
+  hasTriggers(context) && ref.trigger !== false
+    ? Effect.map(
+      triggerOf(context, ref),
+      (order): Reply => order === null ? { _tag: "Nothing" } : { _tag: "Order", order }
+    )
+    : Effect.succeed({ _tag: "Nothing" })
+
+const runPlaced = (context: Context, command: GateCommands.OrderCommand): Effect.Effect<Reply, ExchangeError> => {
   const request = GateCommands.restRequest(context.layout, command)
   const run = Effect.flatMap(
     context.call(request, GateCommands.writes(command)),
     (answer) => readReply(context, request.path, replyTag(command), answer)
   )
   return command._tag === "Get"
-    ? Effect.catchIf(run, isNoOrder, () => Effect.succeed<Reply>({ _tag: "Nothing" }))
+    ? Effect.catchIf(run, isNoOrder, () => getWaiting(context, command.ref))
     : run
 }
 
@@ -299,8 +410,28 @@ const cancelOf = (context: Context, symbol: string): Effect.Effect<ReadonlyArray
     const query = { [layout.symbolName]: symbol }
     const answer = yield* context.call({ method: "DELETE", path: layout.orders, query }, true)
     const rows = GateRow.rowsOf(answer).filter((row) => new GateRow.Row(row).flagOr("succeeded") !== false)
-    return yield* readList(context, layout.orders, rows, (row) => layout.readOrder(row, context.options.instrumentOf))
+    const placed = yield* readList(
+      context,
+      layout.orders,
+      rows,
+      (row) => layout.readOrder(row, context.options.instrumentOf)
+    )
+    return [...placed, ...yield* cancelTriggersOf(context, symbol)]
   })
+
+const cancelTriggersOf = (context: Context, symbol: string): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
+  hasTriggers(context)
+    ? Effect.flatMap(
+      context.call({ method: "DELETE", path: GateTriggers.path, query: { contract: symbol } }, true),
+      (answer) =>
+        readList(
+          context,
+          GateTriggers.path,
+          GateRow.rowsOf(answer),
+          (row) => GateTriggers.read(row, context.options.instrumentOf)
+        )
+    )
+    : Effect.succeed([])
 
 /** Both products cancel by market only: without one, those that have open orders. */
 const cancelAll = (context: Context, symbol: string | null): Effect.Effect<Reply, ExchangeError> =>

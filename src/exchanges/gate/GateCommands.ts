@@ -10,6 +10,7 @@ import type { Ability } from "../../OrderEntry.ts"
 import type { Use } from "../../RateLimits.ts"
 import { readFuturesOrder, readSpotOrder, textOf, timeInForceWord } from "./GateOrders.ts"
 import type { Row } from "./GateRow.ts"
+import * as GateTriggers from "./GateTriggers.ts"
 
 /** Commands of one order or one batch: those that go over either way. */
 export type OrderCommand = Extract<Command, { readonly _tag: "Place" | "PlaceAll" | "Cancel" | "Amend" | "Get" }>
@@ -39,6 +40,8 @@ export interface OrderLayout {
   readonly batchSize: number
   /** Why an order cannot be spelled; null when it can. */
   readonly unsupported: (order: PreparedOrder) => string | null
+  /** Whether orders are looked up over the socket. */
+  readonly socketGets: boolean
   readonly limits: {
     readonly orders: number
     /** Whether cancels count like orders. */
@@ -94,6 +97,7 @@ export const spot: OrderLayout = {
     order.type === "market" && order.side === "buy" && order.quoteQuantity === null
       ? "a market buy on Gate spot is given in quote; use quoteQuantity"
       : null,
+  socketGets: true,
   // For each user and market by one document, for each user by another; the narrower one holds in both cases.
   limits: { orders: 10, cancelsCount: false }
 }
@@ -112,9 +116,11 @@ export const futures: OrderLayout = {
   place: futuresOrder,
   amendedQuantity: ({ side }, quantity) => signed(side, quantity),
   readOrder: readFuturesOrder,
-  abilities: new Set(["amend", "batch", "cancelAllAfter", "leverage", "marginMode", "reduceOnly"]),
+  abilities: new Set(["amend", "batch", "cancelAllAfter", "leverage", "marginMode", "reduceOnly", "trigger"]),
   batchSize: 10,
-  unsupported: () => null,
+  unsupported: GateTriggers.unsupported,
+  // A waiting order may be meant, and those are looked up over REST only.
+  socketGets: false,
   limits: { orders: 100, cancelsCount: true }
 }
 
@@ -133,6 +139,12 @@ const changes = (layout: OrderLayout, command: Amend): Readonly<Record<string, s
 /** Whether it writes, so that it must not be carried out long after it was sent. */
 export const writes = ({ _tag }: Command): boolean =>
   _tag === "Place" || _tag === "PlaceAll" || _tag === "Cancel" || _tag === "Amend"
+
+/** Commands about orders that wait for their price go over REST. */
+export const isOfTrigger = (command: Command): boolean =>
+  command._tag === "Place"
+    ? command.order.trigger !== null
+    : "ref" in command && command.ref.trigger === true
 
 export interface ApiRequest {
   readonly channel: string
@@ -214,6 +226,7 @@ const cancelUse = (layout: OrderLayout): Use =>
 
 /** Every order of a batch counts (REST, "Rate limits"). */
 export const uses = (layout: OrderLayout, command: Command): ReadonlyArray<Use> => {
+  if (isOfTrigger(command)) return [endpointUse(`${layout.prefix} price orders`)]
   switch (command._tag) {
     case "Place":
     case "Amend":

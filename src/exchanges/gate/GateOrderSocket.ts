@@ -147,10 +147,11 @@ const isOrderCommand = (command: { readonly _tag: string }): command is OrderCom
 
 export const make = (product: Product, layout: OrderLayout): OrderSocket => ({
   commands,
+  excepts: (command) => GateCommands.isOfTrigger(command) || (command._tag === "Get" && !layout.socketGets),
   endpoint: (url) => Object.keys(product.headers).length === 0 ? { url } : { url, headers: product.headers },
   login: (signer, stamp) => login(layout, signer, stamp),
   request: (command, stamp) => {
-    if (isOrderCommand(command)) return request(layout, command, stamp)
+    if (isOrderCommand(command) && !GateCommands.isOfTrigger(command)) return request(layout, command, stamp)
     // Only what `commands` names is asked of this socket.
     throw new TypeError(`${command._tag} does not go over Gate's WebSocket API`)
   },

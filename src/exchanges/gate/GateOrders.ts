@@ -43,7 +43,7 @@ export const timeInForceWord: Readonly<Record<TimeInForce, string>> = {
   postOnly: "poc"
 }
 
-const timeInForceOf = (word: string | null): TimeInForce | null => timesInForce.get(word ?? "") ?? null
+export const timeInForceOf = (word: string | null): TimeInForce | null => timesInForce.get(word ?? "") ?? null
 
 /** How far an order is: `filled` has nothing left, `ended` was stopped before that. */
 type Phase = "open" | "filled" | "ended"

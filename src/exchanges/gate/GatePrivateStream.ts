@@ -18,6 +18,7 @@ import type { Product } from "./GateProduct.ts"
 import * as GateRequests from "./GateRequests.ts"
 import * as GateRow from "./GateRow.ts"
 import * as GateSigning from "./GateSigning.ts"
+import * as GateTriggers from "./GateTriggers.ts"
 
 /** A channel as it is subscribed. */
 interface Channel {
@@ -28,12 +29,14 @@ interface Channel {
 /** What a push on a wire channel holds. */
 interface Push {
   readonly channel: PrivateTag
+  /** What says nothing new. */
+  readonly skips?: (row: GateRow.Row) => boolean
   readonly read: (row: GateRow.Row, reading: Reading) => AccountEvent
 }
 
 /** What differs between the products. */
 export interface StreamLayout {
-  readonly channels: Readonly<Partial<Record<PrivateTag, Channel>>>
+  readonly channels: Readonly<Partial<Record<PrivateTag, ReadonlyArray<Channel>>>>
   /** Also those that are not subscribed, but say the same. */
   readonly pushes: ReadonlyMap<string, Push>
   readonly needsUserId: boolean
@@ -59,10 +62,10 @@ const spotFill: Push = { channel: "Fills", read: GateAccountEvents.readSpotFill 
 export const spot: StreamLayout = {
   channels: {
     // Of both forms, this one leaves out what orders do not need, the fees.
-    Orders: { wire: "spot.orders_v2", payload: everything },
+    Orders: [{ wire: "spot.orders_v2", payload: everything }],
     // Of both forms, this one has the fees.
-    Fills: { wire: "spot.usertrades", payload: everything },
-    Balances: { wire: "spot.balances", payload: nothing }
+    Fills: [{ wire: "spot.usertrades", payload: everything }],
+    Balances: [{ wire: "spot.balances", payload: nothing }]
   },
   pushes: new Map([
     ["spot.orders", order(readSpotOrder)],
@@ -76,15 +79,20 @@ export const spot: StreamLayout = {
 
 export const futures: StreamLayout = {
   channels: {
-    Orders: { wire: "futures.orders", payload: everythingOfUser },
-    Fills: { wire: "futures.usertrades", payload: everythingOfUser },
-    Balances: { wire: "futures.balances", payload: ofUser },
-    Positions: { wire: "futures.positions", payload: everythingOfUser },
-    AutoDeleverages: { wire: "futures.auto_deleverages", payload: everythingOfUser },
-    PositionCloses: { wire: "futures.position_closes", payload: everythingOfUser }
+    Orders: [
+      { wire: "futures.orders", payload: everythingOfUser },
+      // Of all private channels the one that takes no user.
+      { wire: "futures.autoorders", payload: everything }
+    ],
+    Fills: [{ wire: "futures.usertrades", payload: everythingOfUser }],
+    Balances: [{ wire: "futures.balances", payload: ofUser }],
+    Positions: [{ wire: "futures.positions", payload: everythingOfUser }],
+    AutoDeleverages: [{ wire: "futures.auto_deleverages", payload: everythingOfUser }],
+    PositionCloses: [{ wire: "futures.position_closes", payload: everythingOfUser }]
   },
   pushes: new Map<string, Push>([
     ["futures.orders", order(readFuturesOrder)],
+    ["futures.autoorders", { ...order(GateTriggers.read), skips: GateTriggers.hasFired }],
     ["futures.usertrades", { channel: "Fills", read: GateAccountEvents.readFuturesFill }],
     ["futures.balances", { channel: "Balances", read: GateAccountEvents.readFuturesBalance }],
     ["futures.positions", { channel: "Positions", read: GateAccountEvents.readPosition }],
@@ -170,9 +178,10 @@ const answer = (action: "subscribe" | "unsubscribe", envelope: Envelope, sink: P
 
 /** Of a list of which one entry cannot be read, nothing is delivered. */
 const data = (push: Push, { channel, result }: Envelope, reading: Reading, sink: PrivateSink): void => {
-  const events = GateRow.readAll(GateRow.rowsOf(result), (row) => push.read(row, reading))
+  const rows = GateRow.rowsOf(result).filter((row) => push.skips?.(new GateRow.Row(row)) !== true)
+  const events = GateRow.readAll(rows, (row) => push.read(row, reading))
   if (Result.isFailure(events)) return sink.failed(`${channel}: ${events.failure}`)
-  if (events.success.length === 0) return sink.ignored(`${channel}: an empty list`)
+  if (events.success.length === 0) return sink.ignored(`${channel}: nothing new`)
   for (const event of events.success) sink.event(push.channel, event)
 }
 
@@ -215,8 +224,8 @@ export const make = (product: Product, layout: StreamLayout): PrivateStream => (
     Effect.succeed(Object.keys(product.headers).length === 0 ? { url } : { url, headers: product.headers }),
   needsUserId: layout.needsUserId,
   topics: (channel, userId) => {
-    const known = layout.channels[channel]
-    return known === undefined ? [] : [{ key: keyOf(known.wire, known.payload(userId)), channel }]
+    const known = layout.channels[channel] ?? []
+    return known.map(({ payload, wire }) => ({ key: keyOf(wire, payload(userId)), channel }))
   },
   subscribe: requests("subscribe"),
   unsubscribe: requests("unsubscribe"),

@@ -36,16 +36,24 @@ const earliestMillis = 1e11
 
 export class Row {
   readonly #fields: Readonly<Record<string, unknown>>
+  readonly #around: Row | null
   #problem: string | null = null
 
-  constructor(value: unknown) {
+  constructor(value: unknown, around: Row | null = null) {
     this.#fields = isObject(value) ? value : {}
+    this.#around = around
     if (!isObject(value)) this.problem(`${shown(value)} is no object`)
   }
 
   /** Notes what is odd; only the first counts. */
   problem(detail: string): void {
     this.#problem ??= detail
+    this.#around?.problem(detail)
+  }
+
+  /** An object in a field; what is odd about it is odd about this one. */
+  inside(name: string): Row {
+    return new Row(this.#fields[name], this)
   }
 
   /** What was read, unless something was odd. */
