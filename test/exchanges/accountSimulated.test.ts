@@ -18,6 +18,8 @@ import { OrderEntry } from "../../src/OrderEntry.ts"
 import type { Placed } from "../../src/OrderEntry.ts"
 import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
+import * as AccountExchange from "../suites/AccountExchange.ts"
+import { gateFuturesAccount } from "../suites/AccountSubjects.ts"
 import { memory } from "../suites/Exchange.ts"
 
 const userId = "1001"
@@ -196,3 +198,56 @@ for (const { adapter, dialect } of subjects) {
       ))
   })
 }
+
+describe("gate-futures: orders that wait for a price", () => {
+  const swap = "BTC/USDT:USDT"
+
+  it.effect("wait, are cancelled, and become orders when their price has come", () =>
+    AccountExchange.run(
+      memory,
+      AccountExchange.layer(memory, gateFuturesAccount),
+      Effect.gen(function*() {
+        const entry = yield* OrderEntry
+        const account = yield* AccountExchange.truth(gateFuturesAccount)
+        const { known } = yield* AccountExchange.open
+        const waiting = yield* entry.place({
+          pair: swap,
+          side: "sell",
+          quantity: 3,
+          trigger: { kind: "stop", price: "1000" }
+        })
+        const { clientOrderId } = waiting
+        const { orderId } = valueOf(waiting)
+        const listed = yield* entry.openOrders(swap)
+        assert.deepStrictEqual(listed.map((order) => [order.orderId, order.type, order.status]), [[
+          orderId,
+          "stop",
+          "new"
+        ]])
+        assert.deepInclude((yield* entry.get({ pair: swap, clientOrderId, trigger: true }))!, {
+          orderId,
+          clientOrderId
+        })
+        assert.deepInclude((yield* entry.get({ pair: swap, orderId }))!, { orderId, type: "stop" })
+        yield* settle
+        assert.strictEqual(known.orders.get(orderId)?.type, "stop")
+        const cancelled = yield* entry.cancel({ pair: swap, clientOrderId, trigger: true })
+        assert(cancelled._tag === "Accepted", JSON.stringify(cancelled))
+        assert.strictEqual(cancelled.value.status, "canceled")
+        const many = yield* entry.placeAll([
+          { pair: swap, side: "buy", quantity: 3, trigger: { kind: "stop", price: "1000" } },
+          { pair: swap, side: "buy", quantity: 3, price: "1000" }
+        ])
+        const [fired, resting] = many.map(valueOf)
+        yield* Effect.sleep("20 seconds")
+        assert.strictEqual(known.orders.get(resting!.orderId)?.status, "new")
+        assert.deepStrictEqual(known.fills.map((fill) => [fill.clientOrderId, fill.side, text(fill.quantity)]), [
+          [fired!.clientOrderId, "buy", "3"]
+        ])
+        const all = yield* entry.cancelAll(swap)
+        assert(all._tag === "Accepted")
+        yield* settle
+        AccountExchange.checkAgreement(known, account, "swap")
+      })
+    ))
+})

@@ -83,8 +83,8 @@ export const gateFuturesAccount = make(
   [
     {
       channel: "Orders",
-      wire: "futures.orders",
-      note: "every change of every order, quantities in contracts",
+      wire: "futures.orders and futures.autoorders",
+      note: "every change of every order, those that wait for a price included; quantities in contracts",
       source: "Gate WebSocket v4, futures, Orders API"
     },
     {
@@ -119,7 +119,7 @@ export const gateFuturesAccount = make(
     },
     {
       channel: "OrderEntry",
-      wire: "futures.order_place, order_batch_place, order_cancel, order_amend, order_status; REST for the rest",
+      wire: "futures.order_place, order_batch_place, order_cancel, order_amend; REST for the rest",
       note:
         "limit, market, post-only, IOC, FOK, reduce-only; amend, batches of 10, cancelAllAfter, leverage, margin mode",
       source: "Gate WebSocket v4, futures, Websocket API; Gate REST v4, Futures"
