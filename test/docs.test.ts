@@ -14,6 +14,7 @@ import * as ExchangeFactory from "../src/ExchangeFactory.ts"
 import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
 import * as SessionMetrics from "../src/session/SessionMetrics.ts"
 import { defaultBufferSize } from "../src/session/Subscriber.ts"
+import * as Faults from "../src/simulator/Faults.ts"
 import { toySpot } from "./exchanges/toy/ToyAdapter.ts"
 
 const repository = resolve(import.meta.dirname, "..")
@@ -185,6 +186,15 @@ describe("docs/options.md", () => {
     assert.strictEqual(
       defaultOf("reconnect.stableAfter"),
       String(Reconnect.defaults.stableAfter).replace(" seconds", " s")
+    )
+  })
+})
+
+describe("docs/simulator.md", () => {
+  it("names every kind of fault, and no other", () => {
+    assert.deepStrictEqual(
+      sorted(rowsOf("docs/simulator.md", "kind").flatMap(([cell]) => codesIn(cell!))),
+      sorted(Faults.names)
     )
   })
 })

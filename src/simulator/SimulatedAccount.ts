@@ -318,7 +318,7 @@ export class SimulatedAccount implements WorldAccount {
     const market = this.#around.markets.get(pair)
     if (position === undefined || market === undefined || position.isFlat) return false
     const mark = markPrice()
-    const left = sum(position.margin, position.pnlAt(mark))
+    const left = sum(sum(position.margin, this.#backingOf(position, market)), position.pnlAt(mark))
     const needed = multiply(position.valueAt(mark), position.terms.maintenanceRate)
     if (BigDecimal.isGreaterThan(left, needed)) return false
     this.#takeOver(position, market, mark)
@@ -573,9 +573,12 @@ export class SimulatedAccount implements WorldAccount {
     this.cancelAll(pair)
     const side = BigDecimal.isPositive(size) ? "sell" : "buy"
     const orderId = this.#around.nextOrderId()
-    position.fill(side, BigDecimal.abs(size), mark, time)
-    // The margin is gone; the exchange bears what is missing and keeps what is left.
-    this.#wallet.change(market.quote, Decimal.zero, negate(margin), this.#reason("pnl", orderId, pair))
+    const most = sum(margin, this.#backingOf(position, market))
+    const isCross = isZero(position.leverage)
+    const { pnl } = position.fill(side, BigDecimal.abs(size), mark, time)
+    // The margin is gone, of a cross position what it lost; the exchange bears what is missing and keeps what is left.
+    const change = isCross ? BigDecimal.max(pnl, negate(most)) : negate(margin)
+    this.#wallet.change(market.quote, sum(change, margin), negate(margin), this.#reason("pnl", orderId, pair))
     this.#tell({
       _tag: "Liquidation",
       pair,
@@ -592,9 +595,14 @@ export class SimulatedAccount implements WorldAccount {
       _tag: "PositionClose",
       pair,
       side: side === "sell" ? "long" : "short",
-      pnl: Decimal.toText(negate(margin)),
+      pnl: Decimal.toText(change),
       time
     })
+  }
+
+  /** What a cross position can lose beside its margin. */
+  #backingOf(position: SwapPosition, { quote }: AccountMarket): Amount {
+    return isZero(position.leverage) ? BigDecimal.max(Decimal.zero, this.#wallet.available(quote)) : Decimal.zero
   }
 
   #releverage(position: SwapPosition, leverage: Amount): WorldPosition | WorldRefusal {
@@ -625,7 +633,8 @@ export class SimulatedAccount implements WorldAccount {
   }
 
   #viewOf(position: SwapPosition): WorldPosition {
-    return position.view(this.#around.markets.get(position.terms.pair)!.markPrice())
+    const market = this.#around.markets.get(position.terms.pair)!
+    return position.view(market.markPrice(), this.#backingOf(position, market))
   }
 
   #finish(held: Held, reason: WorldFinish): void {

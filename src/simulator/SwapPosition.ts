@@ -138,9 +138,14 @@ export class SwapPosition {
 
   /** The price at which the margin no longer holds; zero when flat. */
   get liquidationPrice(): Amount {
+    return this.liquidationPriceWith(Decimal.zero)
+  }
+
+  /** The same with so much more behind it: what else a cross position can lose. */
+  liquidationPriceWith(backing: Amount): Amount {
     if (this.isFlat) return Decimal.zero
     const perUnit = share(
-      this.margin,
+      sum(this.margin, backing),
       BigDecimal.fromBigInt(1n),
       multiply(BigDecimal.abs(this.size), this.terms.contractSize)
     )
@@ -151,7 +156,7 @@ export class SwapPosition {
     return BigDecimal.max(Decimal.zero, share(base, one, rate))
   }
 
-  view(mark: Amount): WorldPosition {
+  view(mark: Amount, backing: Amount = Decimal.zero): WorldPosition {
     const text = Decimal.toText
     return {
       pair: this.terms.pair,
@@ -160,7 +165,7 @@ export class SwapPosition {
       leverage: text(this.leverage),
       mode: isZero(this.leverage) ? "cross" : "isolated",
       margin: text(this.margin),
-      liquidationPrice: text(this.liquidationPrice),
+      liquidationPrice: text(this.liquidationPriceWith(backing)),
       realisedPnl: text(this.realisedPnl),
       unrealisedPnl: this.isFlat ? "0" : text(this.pnlAt(mark)),
       lastClosePnl: text(this.#lastClosePnl),

@@ -398,6 +398,7 @@ describe("Gate futures' private channels", () => {
 
   it("tell of positions that are taken: by liquidation, and to cover a loss", () => {
     const { client, server } = listening()
+    server.call("POST", "/futures/usdt/positions/BTC_USDT/leverage", { query: "leverage=10" })
     place(server, { price: "100.1" })
     client.take()
     const [mine] = server.accounts.all

@@ -221,6 +221,30 @@ describe("accounts in a running simulator", () => {
       assert.include(refused.message, "is no swap")
     }).pipe(Effect.provide(manual())))
 
+  it.effect("a cross position has the whole balance behind it", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf("toy-swap")
+      yield* simulator.change("toy-swap", "1", { _tag: "Deposit", asset: "USDT", amount: "-999900" })
+      placed(account, marketOrder({ pair: contract, quantity: "50" }))
+      const total = () => {
+        const { available, locked } = account.balances().find(({ asset }) => asset === "USDT")!
+        return +available + +locked
+      }
+      // 0.005 BTC, of about 403 USDT: its margin of a tenth is gone below 73 000, the balance of 100 at about 60 800.
+      const mark = (price: string) => simulator.publish("toy-swap", contract, { _tag: "Mark", price })
+      yield* mark("65000")
+      const [position] = account.positions()
+      assert.strictEqual(position!.size, "50")
+      assert.closeTo(Number(position!.liquidationPrice), 60_800, 300)
+      const before = total()
+      yield* mark("60700")
+      const [flat] = account.positions()
+      assert.deepStrictEqual([flat!.size, flat!.margin], ["0", "0"])
+      assert.closeTo(total(), before + Number(flat!.realisedPnl), 0.5)
+      assert.isAtLeast(total(), 0)
+    }).pipe(Effect.provide(manual())))
+
   it.effect("a reduce-only order follows its position down, and ends with it", () =>
     Effect.gen(function*() {
       const account = yield* accountOf("toy-swap")
