@@ -4,14 +4,19 @@ import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type { Credentials } from "../connection/Auth.ts"
 import * as FrameSocket from "../connection/FrameSocket.ts"
+import * as NodeHashes from "../connection/NodeHashes.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import type { Addresses, ExchangeAdapter } from "../ExchangeAdapter.ts"
+import * as ExchangeFactory from "../ExchangeFactory.ts"
 import * as Exchanges from "../Exchanges.ts"
-import { dialects } from "../SimulatedExchanges.ts"
+import { demoAccounts, dialects } from "../SimulatedExchanges.ts"
 import type { Fault } from "../simulator/Faults.ts"
 import * as Simulator from "../simulator/Simulator.ts"
+import * as AccountSource from "./account/AccountSource.ts"
+import * as AccountExamination from "./doctor/AccountExamination.ts"
 import * as Captures from "./doctor/Captures.ts"
 import * as Examination from "./doctor/Examination.ts"
 import type { Finding, Status } from "./doctor/Finding.ts"
@@ -45,6 +50,8 @@ interface Asked {
   readonly seed: number
   readonly wsUrl: Option.Option<string>
   readonly restUrl: Option.Option<string>
+  /** Whether the account is examined too. */
+  readonly account: boolean
 }
 
 /** Which pairs the simulator has to have; it names them without the settling asset. */
@@ -64,6 +71,7 @@ const simulated = ({ adapter, faults, pairs, seed }: Asked): Effect.Effect<
     dialects,
     faults,
     seed,
+    accounts: demoAccounts,
     pairs: Option.getOrUndefined(Option.map(pairs, simulatedPairs))
   }).pipe(
     Effect.mapError((error) => Failure.failed(error.message)),
@@ -93,6 +101,39 @@ const targetOf = (asked: Asked): Effect.Effect<Target, Failure.CommandFailed, Sc
     ? Effect.fail(Failure.usage(`${adapter.name} has no test net`))
     : Effect.succeed({ source: "testnet", urls })
 }
+
+// ---- the account ----------------------------------------------------------------------------------------------------
+
+/** The simulator's own account, or that of the environment. Asked for first: without a key nothing is examined. */
+const credentialsOf = (
+  { adapter, wsUrl }: Asked,
+  { source }: Target
+): Effect.Effect<Credentials, Failure.CommandFailed> =>
+  source === "simulator" || Option.exists(wsUrl, AccountSource.isHere)
+    ? Effect.succeed(AccountSource.demoCredentials(adapter.id as Exchanges.KnownExchange))
+    : Effect.mapError(
+      ExchangeFactory.credentials(adapter),
+      (error) => Failure.usage(`configuration: ${error.message}; --account examines the account of this key`)
+    )
+
+/** How long an account's stream is watched. */
+const accountSeconds: Readonly<Record<Source, number>> = { simulator: 2, live: 15, testnet: 15, url: 5 }
+
+const accountFindings = (
+  adapter: ExchangeAdapter,
+  { source, urls }: Target,
+  credentials: Credentials | null,
+  pairs: ReadonlyArray<TradingPair>
+): Effect.Effect<ReadonlyArray<Finding>> =>
+  credentials === null ? Effect.succeed([]) : AccountExamination.run({
+    adapter,
+    urls,
+    credentials,
+    pairs,
+    duration: Duration.seconds(accountSeconds[source])
+  }).pipe(Effect.provide(Layer.merge(platform, NodeHashes.layer)))
+
+const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
 
 // ---- report ---------------------------------------------------------------------------------------------------------
 
@@ -201,6 +242,7 @@ const examine = Effect.fnUntraced(function*(
   const { adapter, pairs } = asked
   const clock = yield* Clock.Clock
   const target = yield* targetOf(asked)
+  const credentials = asked.account ? yield* credentialsOf(asked, target) : null
   const directory = yield* directoryOf(captures)
   if (target.source === "live" || target.source === "testnet") {
     yield* Effect.logWarning(`--${target.source}: proved against the simulator, not yet run against ${adapter.name}`)
@@ -212,12 +254,11 @@ const examine = Effect.fnUntraced(function*(
     pairs: Option.getOrUndefined(pairs),
     duration: Option.getOrElse(duration, () => defaultDurations[target.source])
   }).pipe(Effect.mapError((error) => Failure.nothing(error.message)))
+  const own = yield* accountFindings(adapter, target, credentials, examined.pairs)
   const took = clock.currentTimeMillisUnsafe() - begun
   const saved = yield* saveCaptures(adapter, target.urls.websocket, examined, directory)
-  return { ...examined, adapter, target, took, captures: saved }
+  return { ...examined, findings: [...examined.findings, ...own], adapter, target, took, captures: saved }
 }, Effect.scoped)
-
-const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
 
 export const command = Command.make(
   "doctor",
@@ -229,6 +270,12 @@ export const command = Command.make(
     ),
     testnet: Flag.Boolean("testnet").pipe(
       Flag.withDescription("Examine the exchange's test net, where it has one"),
+      Flag.withDefault(false)
+    ),
+    account: Flag.Boolean("account").pipe(
+      Flag.withDescription(
+        "Examine the account too: it reads, and where it can has an order checked that is not placed"
+      ),
       Flag.withDefault(false)
     ),
     wsUrl: Flags.wsUrl,
@@ -281,6 +328,10 @@ export const command = Command.make(
       description: "The real exchange, for cron"
     },
     { command: "exchange doctor gate-spot --testnet --duration \"2 minutes\"", description: "The test net" },
-    { command: "exchange doctor gate-spot --fault gap:5%", description: "See a check fail" }
+    { command: "exchange doctor gate-spot --fault gap:5%", description: "See a check fail" },
+    {
+      command: "exchange doctor mexc-spot --live --account",
+      description: "Your account too; its key comes from the environment"
+    }
   ])
 )
