@@ -19,7 +19,8 @@ export const dial = Effect.gen(function*() {
     levels: 50,
     accounts: demoAccounts
   })
-  const exchange = yield* Judges.ccxtMexc(simulator.urls[id]!, {}, Trading.keysOf(id))
+  // The longest that MEXC grants a request to arrive: this machine may be busy.
+  const exchange = yield* Judges.ccxtMexc(simulator.urls[id]!, { recvWindow: 60_000 }, Trading.keysOf(id))
   return { simulator, exchange }
 })
 

@@ -21,6 +21,9 @@ export interface Keys {
   readonly secret: string
 }
 
+/** ms. A busy machine answers late. */
+const patienceWithRest = 60_000
+
 /** A peer that no longer answers keeps `close` waiting for half a minute. */
 const patience = 250
 
@@ -45,7 +48,7 @@ export const ccxtMexc = (
 ): Effect.Effect<CcxtMexc, never, Scope.Scope> =>
   open(async () => {
     const api = { spot: { public: rest, private: rest }, ws: { spot: ws } }
-    const exchange = new CcxtMexc({ urls: { api }, options, ...keys })
+    const exchange = new CcxtMexc({ urls: { api }, options, timeout: patienceWithRest, ...keys })
     // What its message asks for when an address begins with ws://.
     await exchange.loadHttpProxyAgent()
     exchange.setMarkets(await exchange.fetchSpotMarkets())
@@ -63,7 +66,7 @@ const gate = (config: object, types: ReadonlyArray<string>): Effect.Effect<CcxtG
       swap: { fetchMarkets: { settlementCurrencies: ["usdt"] } },
       ws: { options: { headers } }
     }
-    const exchange = new CcxtGate({ options, headers, ...config })
+    const exchange = new CcxtGate({ options, headers, timeout: patienceWithRest, ...config })
     await exchange.loadHttpProxyAgent()
     await exchange.loadMarkets()
     return exchange
