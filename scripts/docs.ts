@@ -69,7 +69,35 @@ ${
       ])
     ])
   }
+${account(adapter)}`
+
+const codes = (names: Iterable<string>): string => [...names].map((name) => `\`${name}\``).join(", ")
+
+/** The account half, where there is one. */
+const account = ({ account, name, urls }: ExchangeAdapter): string => {
+  if (account === undefined) return ""
+  const { needsPair, orders } = account
+  return `
+### Accounts on ${name}
+
+${
+    table(
+      ["channel", "on the wire", "what comes", "source"],
+      account.coverage.map(({ channel, note, source, wire }) => [`\`${channel}\``, wire, note, source])
+    )
+  }
+
+Beyond placing, cancelling and looking up: ${
+    codes(orders.abilities)
+  }; at most ${orders.batchSize} orders in one request. Orders go over ${
+    orders.socket === null ? "REST" : "a socket of their own, logged in before anything is sent, and REST for the rest"
+  }. ${
+    needsPair
+      ? "Open orders and fills are looked up by pair: `reconcilePairs` names those that the stream has not told of."
+      : "Open orders and fills are looked up for all pairs at once."
+  } Test net: ${urls.testnet === undefined ? "none" : `\`${urls.testnet.websocket}\`, \`${urls.testnet.rest}\``}.
 `
+}
 
 /** The page for these adapters, in the order of their ids. */
 export const coverage = (list: ReadonlyArray<ExchangeAdapter>): string =>
@@ -80,11 +108,12 @@ exchanges themselves, only against the simulator and captured messages.
 
 ${
     table(
-      ["exchange", "id", "channels"],
-      ordered(list).map(({ channels, id, name }) => [
+      ["exchange", "id", "channels", "of an account"],
+      ordered(list).map(({ account, channels, id, name }) => [
         name,
         `\`${id}\``,
-        [...channels].map((tag) => `\`${tag}\``).join(", ")
+        codes(channels),
+        account === undefined ? "–" : codes([...account.channels, "OrderEntry"])
       ])
     )
   }

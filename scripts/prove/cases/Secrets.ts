@@ -152,6 +152,7 @@ interface Scenario {
 const scenarios: ReadonlyArray<Scenario> = [
   { name: "a good life", key: "full" },
   { name: "lost connections", key: "full", strike: "drop" },
+  { name: "sockets that are refused", key: "full", faults: ["refuse:403"] },
   { name: "an expired listen key", key: "full", strike: "expire-keys" },
   { name: "a revoked key", key: "full", strike: "revoke" },
   { name: "an unknown key", key: "unknown" },
