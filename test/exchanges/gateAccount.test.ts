@@ -1,6 +1,6 @@
 /** Gate's account half: what it sends, signed; what it makes of answers, refusals and pushes that are odd. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result } from "effect"
+import { Arbitrary, Effect, Result, Schema } from "effect"
 import * as OrderPreparation from "../../src/account/OrderPreparation.ts"
 import type { Command, PreparedOrder } from "../../src/AccountAdapter.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -802,13 +802,43 @@ describe("limits", () => {
   })
 })
 
+const digits = Arbitrary.schema(
+  Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: -1e15, maximum: 1e15 })))
+)
+
 describe("numbers", () => {
-  it("stay exact: every number that is no safe whole one is text", () => {
+  it("stay exact: one of more than 15 digits is text", () => {
     assert.deepStrictEqual(
-      GateRow.parse("{\"a\":58828270139457759,\"b\":1.10,\"c\":1.25e-9,\"d\":7,\"e\":-0.1,\"f\":\"x\",\"g\":null}"),
-      { a: "58828270139457759", b: "1.10", c: "1.25e-9", d: 7, e: "-0.1", f: "x", g: null }
+      GateRow.parse(
+        "{\"a\":58828270139457759,\"b\": -1.234567890123456789e-7 ,\"c\":1.5,\"d\":7,\"f\":\"x\",\"g\":null}"
+      ),
+      { a: "58828270139457759", b: "-1.234567890123456789e-7", c: 1.5, d: 7, f: "x", g: null }
     )
+    const inText = { text: "BTC_USDT:36028797827300021", json: "{\"id\":36028797827300021}", list: [] }
+    const withList = JSON.stringify(inText).replace("[]", "[36028797827300021,1.10]")
+    assert.deepStrictEqual(GateRow.parse(withList), { ...inText, list: ["36028797827300021", "1.10"] })
+    const short = "{\"a\":\"43.06583427604872431142\",\"b\":1.10,\"c\":-1.25e-9,\"d\":123456789012345}"
+    const row = new GateRow.Row(GateRow.parse(short))
+    assert.deepStrictEqual(["a", "b", "c", "d"].map((name) => Decimal.toText(row.decimal(name))), [
+      "43.06583427604872431142",
+      "1.1",
+      "-0.00000000125",
+      "123456789012345"
+    ])
   })
+
+  it.prop(
+    "of any number of digits are read as they are written",
+    [digits, Arbitrary.schema(Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 0, maximum: 20 }))))],
+    ([whole, scale]) => {
+      const negative = whole < 0
+      const padded = `${Math.abs(whole)}${Math.abs(whole % 999_999)}`.padStart(scale + 1, "0")
+      const point = padded.length - scale
+      const text = `${negative ? "-" : ""}${padded.slice(0, point)}${scale === 0 ? "" : `.${padded.slice(point)}`}`
+      const row = new GateRow.Row(GateRow.parse(`{"a":[${text}],"b":${text},"c":1}`))
+      assert.strictEqual(Decimal.toText(row.decimal("b")), Decimal.toText(Decimal.of(text)))
+    }
+  )
 
   it("times are ms, of seconds too, fractions cut off", () => {
     const row = new GateRow.Row({ a: "1681195121.754", b: 1_746_000_000_123, c: "1691692159330.475", d: 0, e: "x" })
