@@ -334,6 +334,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     protocol,
     calls,
     link: null,
+    prepare: Effect.void,
     limits: noLimits,
     instrument,
     queueTimeout: "1 minute",

@@ -1,4 +1,5 @@
 /** All proofs, in the order in which `all` runs them. */
+import * as AccountKill from "./cases/AccountKill.ts"
 import * as Books from "./cases/Books.ts"
 import * as Continuity from "./cases/Continuity.ts"
 import * as Demo from "./cases/Demo.ts"
@@ -11,6 +12,7 @@ import * as ListenKeys from "./cases/ListenKeys.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
+import * as OrderLimits from "./cases/OrderLimits.ts"
 import * as Orders from "./cases/Orders.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
@@ -41,5 +43,7 @@ export const cases: ReadonlyArray<Case> = [
   Silence.silence,
   Secrets.secrets,
   ListenKeys.listenKeys,
-  Orders.orders
+  Orders.orders,
+  AccountKill.accountKill,
+  OrderLimits.orderLimits
 ]

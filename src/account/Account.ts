@@ -365,12 +365,13 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
   core: Account["Service"],
   onStatus: (status: ConnectionStatus) => void = () => {}
 ): Effect.fn.Return<OrderEntry["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
-  const { account, adapter, bare, limits, listing, options: { orders = {} }, symbols } = core
+  const { account, adapter, bare, clock, limits, listing, options: { orders = {} }, symbols } = core
   return yield* OrderDesk.make({
     exchange: adapter.id,
     protocol: account.orders,
     calls: bare,
     link: yield* linkOf(core, onStatus),
+    prepare: clock.now,
     limits,
     instrument: (pair) => Effect.tap(listing.instrument(pair), ({ symbol }) => Effect.sync(() => symbols.add(symbol))),
     queueTimeout: orders.queueTimeout ?? defaults.queueTimeout,

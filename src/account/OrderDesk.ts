@@ -62,6 +62,8 @@ export interface DeskOptions {
   readonly limits: RateLimits["Service"]
   /** Fails with `UnknownPair` for what is not listed. */
   readonly instrument: (pair: TradingPair) => Effect.Effect<Instrument, ExchangeError.ExchangeError>
+  /** What a signature needs and may take a while: the exchange's clock. Before a command takes its turn. */
+  readonly prepare: Effect.Effect<unknown, ExchangeError.ExchangeError>
   /** How long a command may wait for its turn and for a connection. */
   readonly queueTimeout: Duration.Input
   /** How long the exchange has to answer; later answers are lost. */
@@ -182,7 +184,12 @@ export const make = Effect.fnUntraced(
             flight.sent = true
             onSend()
           }
-          return Effect.andThen(limits.take(uses, Math.max(0, deadline - now())), ask(command, deadline, sending))
+          // A turn is taken when the command can leave: one that waited on would meet the next turn's at the exchange.
+          return options.prepare.pipe(
+            Effect.andThen(goesOverSocket(command) ? connected(deadline) : Effect.void),
+            Effect.andThen(Effect.suspend(() => limits.take(uses, left(deadline)))),
+            Effect.andThen(ask(command, deadline, sending))
+          )
         }).pipe(Effect.catch((failure) => {
           if (!(failure instanceof Throttled)) return Effect.fail(failure)
           counts.throttled++
@@ -191,6 +198,16 @@ export const make = Effect.fnUntraced(
         }))
         return attempt
       })
+
+    const left = (deadline: number): number => Math.max(0, deadline - now())
+
+    const goesOverSocket = (command: Command): boolean => {
+      const { socket } = protocol
+      return link !== null && socket?.commands.has(command._tag) === true && socket.excepts?.(command) !== true
+    }
+
+    const connected = (deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> =>
+      Effect.suspend(() => link === null ? Effect.void : link.awaitReady(left(deadline)))
 
     const wait = (budget: string, retryAfterMs: number, deadline: number) =>
       Effect.suspend(() =>
@@ -210,8 +227,7 @@ export const make = Effect.fnUntraced(
       deadline: number,
       sending: () => void
     ): Effect.Effect<Reply, Failure | Throttled> => {
-      const { socket } = protocol
-      if (link === null || socket?.commands.has(command._tag) !== true || socket.excepts?.(command) === true) {
+      if (link === null || !goesOverSocket(command)) {
         return Effect.tapError(
           Effect.suspend(() => {
             sending()
@@ -220,7 +236,7 @@ export const make = Effect.fnUntraced(
           (failure) => slowDown(command, failure)
         )
       }
-      return Effect.suspend(() => link.awaitReady(Math.max(0, deadline - now()))).pipe(
+      return Effect.flatMap(link.isReady, (isReady) => isReady ? Effect.void : connected(deadline)).pipe(
         Effect.andThen(Effect.suspend(() => link.ask(command, answerMillis, sending))),
         Effect.mapError(throttled),
         Effect.tapError((failure) => slowDown(command, failure))

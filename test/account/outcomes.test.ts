@@ -114,6 +114,7 @@ const start = (script: Script, { link, openOrders, protocol }: Overrides = {}) =
         name === pair
           ? Effect.succeed(instrument)
           : Effect.fail(error(new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))),
+      prepare: Effect.void,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",
       expiry: "3 seconds",
@@ -766,7 +767,7 @@ describe("over the socket", () => {
       const { commands, counts, desk } = yield* start(() => Effect.succeed(order()), { link, protocol: { socket } })
       assert.strictEqual((yield* desk.place(request)).outcome._tag, "Accepted")
       assert.strictEqual((yield* desk.cancel(ref))._tag, "Accepted")
-      assert.deepStrictEqual([asked, waits, tags(commands)], [[["Place", 1_000]], [2_000], ["Cancel"]])
+      assert.deepStrictEqual([asked, waits, tags(commands)], [[["Place", 1_000]], [2_000, 2_000], ["Cancel"]])
       assert.strictEqual(counts.sent, 2)
       assert.isFalse(yield* desk.isReady)
       const { desk: alone } = yield* start(() => Effect.succeed(order()))
@@ -802,7 +803,8 @@ describe("over the socket", () => {
       })
       yield* desk.place(request)
       yield* within(desk.place({ ...request, clientOrderId: "b" }), 1_500)
-      assert.deepStrictEqual(waits, [2_000, 500])
+      // Before its turn and, where there is none any more, behind it.
+      assert.deepStrictEqual(waits, [2_000, 2_000, 2_000, 500])
     }))
 
   it.effect("a loss is looked for over REST; a refusal is one", () =>

@@ -47,7 +47,7 @@ export const credentials = {
 
 export type Options = Partial<ExchangeFactory.AccountOptions>
 
-const accountsOf = (subject: Subject) => ({
+export const accountsOf = (subject: Exchange.Subject): Simulator.AccountsByExchange => ({
   [subject.adapter.id]: [
     {
       userId,
@@ -190,47 +190,69 @@ export const agrees = (
   order: "exact" | "any" = "exact"
 ): boolean => differences(known, account, kind, order).length === 0
 
-/** What is known against what is: fills in their order, open orders, ended ones, balances and positions, exactly. */
+/** An account in plain lines, by what they are about: of the client and of the exchange, to be compared as text. */
+export type Lines = Readonly<Record<string, ReadonlyArray<string>>>
+
+const isNothing = (line: string): boolean => line.endsWith(" 0")
+
+const linesOf = (
+  fills: ReadonlyArray<string>,
+  open: ReadonlyArray<string>,
+  balances: ReadonlyArray<string>,
+  positions: ReadonlyArray<string>
+): Lines => ({
+  fills,
+  "open orders": open.toSorted(),
+  balances: balances.filter((line) => !isNothing(line)).sort(),
+  positions: positions.filter((line) => !isNothing(line)).sort()
+})
+
+const both = (asset: string, available: string, locked: string): ReadonlyArray<string> => [
+  `${asset} available ${available}`,
+  `${asset} locked ${locked}`
+]
+
+export const linesOfKnown = (known: Known, kind: "spot" | "swap"): Lines =>
+  linesOf(
+    known.fills.map(describeFill),
+    [...known.orders.values()].filter(({ status }) => !isFinal(status)).map(({ clientOrderId, filledQuantity }) =>
+      `${clientOrderId} ${text(filledQuantity)}`
+    ),
+    [...known.balances.values()].flatMap(({ asset, available, locked, total }) =>
+      // Pushes of futures tell the whole alone.
+      kind === "spot" ? both(asset, text(available) ?? "?", text(locked) ?? "?") : [`${asset} ${text(total)}`]
+    ),
+    [...known.positions.values()].map(({ pair, size }) => `${pair} ${text(size)}`)
+  )
+
+export const linesOfTruth = (account: WorldAccount, kind: "spot" | "swap"): Lines =>
+  linesOf(
+    account.fills({}).map(({ price, quantity, side }) => `${side} ${plain(quantity)} at ${plain(price)}`),
+    account.orders({ open: true }).map(({ clientOrderId, filled }) => `${clientOrderId} ${plain(filled)}`),
+    account.balances().flatMap(({ asset, available, locked }) =>
+      kind === "spot"
+        ? both(asset, plain(available), plain(locked))
+        : [`${asset} ${text(BigDecimal.sum(Decimal.of(available), Decimal.of(locked)))}`]
+    ),
+    account.positions().map(({ pair, size }) => `${pair} ${plain(size)}`)
+  )
+
+/** Where they say different things. `any`: fills may have come late. */
+export const compare = (ours: Lines, theirs: Lines, order: "exact" | "any" = "exact"): ReadonlyArray<string> =>
+  Object.keys(theirs).flatMap((what) => {
+    const [left, right] = [ours, theirs].map((lines) => order === "exact" ? lines[what]! : lines[what]!.toSorted())
+    return JSON.stringify(left) === JSON.stringify(right)
+      ? []
+      : [`${what}: ${JSON.stringify(left)} is ${JSON.stringify(right)}`]
+  })
+
+/** What is known against what is: fills in their order, open orders, balances and positions, exactly. */
 export const differences = (
   known: Known,
   account: WorldAccount,
   kind: "spot" | "swap",
   order: "exact" | "any" = "exact"
-): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  const say = (what: string, ours: unknown, theirs: unknown): void => {
-    if (JSON.stringify(ours) !== JSON.stringify(theirs)) {
-      found.push(`${what}: ${JSON.stringify(ours)} is ${JSON.stringify(theirs)}`)
-    }
-  }
-  const arranged = (lines: ReadonlyArray<string>) => order === "exact" ? lines : lines.toSorted()
-  say(
-    "fills",
-    arranged(known.fills.map(describeFill)),
-    arranged(account.fills({}).map(({ price, quantity, side }) => `${side} ${plain(quantity)} at ${plain(price)}`))
-  )
-  const open = [...known.orders.values()].filter(({ status }) => !isFinal(status))
-  say(
-    "open orders",
-    open.map(({ clientOrderId, filledQuantity }) => `${clientOrderId} ${text(filledQuantity)}`).sort(),
-    account.orders({ open: true }).map(({ clientOrderId, filled }) => `${clientOrderId} ${plain(filled)}`).sort()
-  )
-  for (const { asset, available, locked } of account.balances()) {
-    const ours = known.balances.get(asset)
-    if (kind === "spot") {
-      const both = [text(ours?.available ?? Decimal.zero), text(ours?.locked ?? Decimal.zero)]
-      say(asset, both, [plain(available), plain(locked)])
-    } else {
-      // Pushes of futures tell the whole alone.
-      say(asset, text(ours?.total ?? null), text(BigDecimal.sum(Decimal.of(available), Decimal.of(locked))))
-    }
-  }
-  const sizes = [...known.positions.values()].map(({ pair, size }) => `${pair} ${text(size)}`)
-  const held = account.positions().map(({ pair, size }) => `${pair} ${plain(size)}`)
-  const isOpen = (line: string): boolean => !line.endsWith(" 0")
-  say("positions", sizes.filter(isOpen).sort(), held.filter(isOpen).sort())
-  return found
-}
+): ReadonlyArray<string> => compare(linesOfKnown(known, kind), linesOfTruth(account, kind), order)
 
 export const checkAgreement = (known: Known, account: WorldAccount, kind: "spot" | "swap"): void => {
   assert.deepStrictEqual(differences(known, account, kind), [])

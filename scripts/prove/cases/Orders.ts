@@ -143,9 +143,12 @@ const life = Effect.fnUntraced(function*(subject: Account.Subject, tally: Tally,
 /** Connections end now and then, the exchange is away for a while, and keys die. */
 const breaks = Effect.fnUntraced(function*(tally: Tally, draws: Virtual.Draws) {
   const simulator = yield* Simulator.Simulator
-  while (true) {
-    yield* Effect.sleep(500 + Virtual.below(draws, 3_000))
-    tally.cut += tally.underWay
+  const entry = yield* OrderEntry
+  for (let number = 0;; number++) {
+    // The first one soon, so that small runs have some.
+    yield* Effect.sleep(number < 2 ? 500 + Virtual.below(draws, 1_500) : 5_000 + Virtual.below(draws, 15_000))
+    // What waits for a connection has not left.
+    if (yield* entry.isReady) tally.cut += tally.underWay
     const away = Virtual.pick(draws, [0, 0, 800, 2_000])
     tally.awayUntil = Math.max(tally.awayUntil, (yield* Clock.currentTimeMillis) + away)
     if (away > 0) yield* simulator.inject({ _tag: "Refuse", durationMillis: away })
