@@ -64,6 +64,8 @@ export interface Rejection {
   readonly code: string
   readonly detail: string
   readonly class: AnswerClass
+  /** Milliseconds that the exchange asks to wait. */
+  readonly retryAfterMs?: number | undefined
 }
 
 export interface Accepted<A> {

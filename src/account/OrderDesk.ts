@@ -125,7 +125,9 @@ const failureOf = (error: ExchangeError.ExchangeError): Failure | Throttled => {
 }
 
 const throttled = (failure: Failure): Failure | Throttled =>
-  failure._tag === "Refusal" && failure.rejection.class === "rateLimit" ? new Throttled(pauseMillis) : failure
+  failure._tag === "Refusal" && failure.rejection.class === "rateLimit"
+    ? new Throttled(failure.rejection.retryAfterMs ?? pauseMillis)
+    : failure
 
 /** Keeps a bound: the first that were put in go first. */
 const remember = <A>(known: Map<string, A>, key: string, value: A): void => {

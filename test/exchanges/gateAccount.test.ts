@@ -215,6 +215,12 @@ describe("answers over the socket", () => {
       rejection: { code: "TOO_MANY_REQUESTS", detail: rate.message, class: "rateLimit" }
     }])
     assert.deepInclude(answered(spot, response({ data: {} }, { status: "403" }))[0], { call: "refused" })
+    for (const name of ["x_gate_ratelimit_reset_timestamp", "x_gat_ratelimit_reset_timestamp"]) {
+      const header = { status: "429", response_time: "1677816784084", [name]: 1_677_816_784_834 }
+      const [call] = answered(spot, response({ data: { errs: rate } }, header))
+      assert(call?.call === "refused")
+      assert.strictEqual(call.rejection.retryAfterMs, 750)
+    }
   })
 
   it("a failure of the server, and an answer that cannot be read, leave the outcome open", () => {

@@ -59,12 +59,21 @@ interface Response {
   readonly channel: string
   readonly status: number
   readonly acknowledges: boolean
+  /** ms until the window of the limit that was passed ends; null where it is not told. */
+  readonly retryAfterMs: number | null
   readonly errors: unknown
   readonly result: unknown
 }
 
 const field = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined
+
+/** Both times are Gate's. The documents spell the name of the second one both ways. */
+const retryAfter = (header: GateRow.Row): number | null => {
+  const at = header.timeOr("response_time")
+  const reset = header.timeOr("x_gate_ratelimit_reset_timestamp", "x_gat_ratelimit_reset_timestamp")
+  return at === null || reset === null ? null : Math.max(0, reset - at)
+}
 
 const responseOf = (frame: unknown): Response => {
   const header = new GateRow.Row(field(frame, "header"))
@@ -74,13 +83,20 @@ const responseOf = (frame: unknown): Response => {
     channel: header.textOr("channel") ?? "",
     status: Number(header.textOr("status") ?? Number.NaN),
     acknowledges: field(frame, "ack") === true,
+    retryAfterMs: retryAfter(header),
     errors: field(data, "errs"),
     result: field(data, "result")
   }
 }
 
 /** Null when it is an answer that grants. */
-const rejectionOf = ({ channel, errors, status }: Response): Rejection | null => {
+const rejectionOf = (response: Response): Rejection | null => {
+  const rejection = refusalOf(response)
+  const { retryAfterMs } = response
+  return rejection?.class === "rateLimit" && retryAfterMs !== null ? { ...rejection, retryAfterMs } : rejection
+}
+
+const refusalOf = ({ channel, errors, status }: Response): Rejection | null => {
   if (errors === undefined || errors === null) {
     return status >= 200 && status < 300
       ? null
