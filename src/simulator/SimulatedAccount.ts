@@ -81,6 +81,8 @@ export interface Held {
   finish: WorldFinish | null
   /** Oldest first. */
   readonly fills: Array<WorldFill>
+  /** As it is seen since it is finished. */
+  finished: WorldOrder | undefined
 }
 
 /** Fills and finished orders that stay readable. */
@@ -408,7 +410,8 @@ export class SimulatedAccount implements WorldAccount {
       reserved: Decimal.zero,
       waiting: request.trigger !== null,
       finish: null,
-      fills: []
+      fills: [],
+      finished: undefined
     }
   }
 
@@ -711,7 +714,10 @@ const leftOf = (held: Held): Amount =>
     ? subtract(numberOf(held.request.quoteQuantity!)!, held.filledQuote)
     : subtract(held.quantity, held.filled)
 
-const view = (held: Held): WorldOrder => {
+/** A finished order changes no more, and histories are long. */
+const view = (held: Held): WorldOrder => held.finish === null ? viewNow(held) : held.finished ??= viewNow(held)
+
+const viewNow = (held: Held): WorldOrder => {
   const text = Decimal.toText
   const { market, request } = held
   const value = isZero(held.filled)
