@@ -262,6 +262,10 @@ const cancel = Command.make(
     pair: optionalPair,
     orderId,
     clientOrderId,
+    waiting: Flag.Boolean("waiting").pipe(
+      Flag.withDescription("The order waits for its --stop or --take-profit price: Gate futures keep those apart"),
+      Flag.withDefault(false)
+    ),
     all: Flag.Boolean("all").pipe(
       Flag.withDescription("Every open order, of --pair when it is given"),
       Flag.withDefault(false)
@@ -273,7 +277,8 @@ const cancel = Command.make(
       Effect.gen(function*() {
         if (options.all) return yield* cancelAll(options.pair, options.dryRun, opened)
         if (Option.isNone(options.pair)) return yield* Failure.usage("--pair is needed, or --all")
-        const ref = yield* refOf(options.pair.value, options)
+        const named = yield* refOf(options.pair.value, options)
+        const ref = options.waiting ? { ...named, trigger: true } : named
         yield* change(opened, options.dryRun, `cancel ${nameOf(ref)}`, (entry) => entry.cancel(ref), (order) => [order])
       }))
 ).pipe(
