@@ -324,6 +324,42 @@ const filled = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   proof.figure(`${id}_lossy_alone`, found.alone)
 })
 
+/** Ends whatever is open every few hundred ms, in step or not. */
+const hunt = (
+  sockets: ReturnType<typeof Continuity.makeSockets>,
+  draws: Draws,
+  millis: number
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let passed = 0; passed < millis;) {
+      yield* sockets.end(Virtual.below(draws, 2))
+      const pause = 200 + Virtual.below(draws, 1_500)
+      yield* Effect.sleep(pause)
+      passed += pause
+    }
+  })
+
+/** Nobody can be there for them all: what is lost must be told. */
+const hunted = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
+  const { id } = subject.adapter
+  const draws = yield* Virtual.draws(proof.seed, `hunt ${id}`)
+  const found = yield* run({
+    subject,
+    seed: proof.seed,
+    mode: Exchange.memory,
+    strain: { ...behind, simulator: { ...behind.simulator, tradeRate: 20 } },
+    options: { connections: 2 },
+    disturb: (sockets) => hunt(sockets, draws, Proofs.sizeOf(proof, 20, 300) * 1_000)
+  })
+  const { back, books, gaps, missing, repeated, wrongBooks, wrongCandles } = found.tally
+  proof.check(
+    `${id}, 2 sockets, ended whether the other is in step or not: what is lost is told, nothing comes twice`,
+    gaps > 0 && books > 0 && found.unbalanced.length === 0 &&
+      back + missing + repeated + wrongBooks + wrongCandles === 0,
+    say(found)
+  )
+})
+
 export const redundancy: Case = {
   name: "redundancy",
   proves:
@@ -332,6 +368,7 @@ export const redundancy: Case = {
     for (const subject of subjects) {
       for (const killing of killings(proof)) yield* killed(proof, subject, killing)
       yield* filled(proof, subject)
+      yield* hunted(proof, subject)
     }
     const draws = yield* Virtual.draws(proof.seed, "redundancy ports")
     yield* overPorts(proof, (subject) => ({
