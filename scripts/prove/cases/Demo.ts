@@ -35,11 +35,19 @@ interface ExchangeSummary {
   readonly books: { readonly tracked: number; readonly synced: number }
 }
 
+interface AccountSummary {
+  readonly state: string
+  readonly failure: string | null
+  readonly counts: { readonly orders: number; readonly fills: number; readonly gaps: number }
+  readonly balances: ReadonlyArray<unknown>
+}
+
 interface Summary {
   readonly source: string
   readonly pairs: number
   readonly pairsSeen: number
   readonly exchanges: Readonly<Record<string, ExchangeSummary>>
+  readonly accounts: Readonly<Record<string, AccountSummary>>
 }
 
 const summaryOf = ({ lines }: Ended): Summary | null => {
@@ -72,8 +80,12 @@ const firstOutput = Effect.fnUntraced(function*(proof: Proof) {
 const summed = (proof: Proof, duration: string): Effect.Effect<Ended> =>
   Child.node([...command, "--duration", duration, "--json", "--seed", String(proof.seed)])
 
+const isTrading = ({ balances, counts, failure, state }: AccountSummary): boolean =>
+  state === "authenticated" && failure === null && balances.length > 0 && counts.orders > 0 && counts.gaps === 0
+
 const isWhole = (found: Summary | null): found is Summary =>
-  found !== null && found.pairsSeen >= leastPairs && Object.values(found.exchanges).every(isSound)
+  found !== null && found.pairsSeen >= leastPairs && Object.values(found.exchanges).every(isSound) &&
+  Object.values(found.accounts).every(isTrading)
 
 const summary = Effect.fnUntraced(function*(proof: Proof) {
   const short = yield* summed(proof, proof.quick ? "4s" : "30s")
@@ -100,11 +112,26 @@ const summary = Effect.fnUntraced(function*(proof: Proof) {
     )
     proof.figure(`${id}_updates`, one.updates)
   }
+  const accounts = Object.entries(found.accounts)
+  for (const [id, one] of accounts) {
+    const { balances, counts, state } = one
+    proof.check(
+      `${id}: its account is let in, has balances, and trades`,
+      isTrading(one),
+      `${state}, ${balances.length} assets, ${counts.orders} order updates, ${counts.fills} fills, ${counts.gaps} gaps`
+    )
+  }
+  proof.check(
+    "an account of each exchange is in it",
+    accounts.length === exchanges.length,
+    `${accounts.length} accounts`
+  )
 })
 
 export const demonstration: Case = {
   name: "demo",
-  proves: "npm start shows at least 10 pairs with prices of both exchanges within 5 s, and its summary is sound",
+  proves:
+    "npm start shows at least 10 pairs with prices of both exchanges within 5 s, and its summary is sound, accounts included",
   run: Effect.fnUntraced(function*(proof) {
     yield* firstOutput(proof)
     yield* summary(proof)

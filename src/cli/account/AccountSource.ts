@@ -232,6 +232,9 @@ export const open = Effect.fnUntraced(
     const adapter = Exchanges.get(asked.exchange)
     const kind = kindOf(asked)
     const found = yield* kind === "simulator" ? simulated(asked) : elsewhere(asked, kind)
+    if (kind === "live" || kind === "testnet") {
+      yield* Effect.logWarning(`--${kind}: proved against the simulator, not yet run against ${adapter.name}`)
+    }
     const isSimulated = kind === "simulator" || kind === "url"
     return {
       kind,
