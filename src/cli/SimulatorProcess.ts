@@ -20,6 +20,8 @@ export interface SimulatorProcessOptions {
   readonly pairs: ReadonlyArray<TradingPair>
   readonly seed: number
   readonly rate: number | undefined
+  /** Default `real`. */
+  readonly limits?: "real" | "off" | undefined
   /** In the fault language. */
   readonly faults?: ReadonlyArray<string> | undefined
 }
@@ -31,7 +33,7 @@ export interface SimulatorProcess {
   readonly watch: Effect.Effect<never, Failure.CommandFailed>
 }
 
-const args = ({ pairs, seed, rate, faults = [] }: SimulatorProcessOptions): ReadonlyArray<string> => [
+const args = ({ pairs, seed, rate, limits, faults = [] }: SimulatorProcessOptions): ReadonlyArray<string> => [
   main,
   "simulate",
   "--exit-with-parent",
@@ -39,6 +41,7 @@ const args = ({ pairs, seed, rate, faults = [] }: SimulatorProcessOptions): Read
   `--seed=${seed}`,
   `--pairs=${pairs.join(",")}`,
   ...rate === undefined ? [] : [`--rate=${rate}`],
+  ...limits === undefined ? [] : [`--limits=${limits}`],
   ...faults.map((fault) => `--fault=${fault}`)
 ]
 

@@ -1,9 +1,15 @@
 /** A thousand pairs on each exchange: all there, in step, over no more sockets than the limits demand, and back again. */
-import { Clock, Effect } from "effect"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Clock, Effect, Layer } from "effect"
 import type { Scope } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as SimulatorProcess from "../../../src/cli/SimulatorProcess.ts"
 import { OrderBook } from "../../../src/composite/OrderBook.ts"
+import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
+import type { ExchangeAdapter } from "../../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
+import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import { MarketRest } from "../../../src/MarketRest.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { SimulatorService } from "../../../src/simulator/Simulator.ts"
@@ -209,12 +215,76 @@ const scaled = Effect.fnUntraced(function*(proof: Proof, subject: Subject) {
   ]
 })
 
+// ---- as fast as it goes ---------------------------------------------------------------------------------------------
+
+/** No pace but the machine's own. Connections are as many as they are with the limits. */
+const unpaced = ({ adapter }: Subject): ExchangeAdapter => ({
+  ...adapter,
+  limits: {
+    ...adapter.limits,
+    requestsPerSecond: 10_000,
+    dialsPerSecond: 1_000,
+    restPerSecond: 10_000,
+    restConcurrency: 16
+  }
+})
+
+interface Start {
+  /** ms. */
+  readonly took: number
+  /** Processor time of this process within it, ms: what `took` comes to where nothing else runs. */
+  readonly busy: number
+}
+
+const started = (pairs: Pairs): Effect.Effect<Start, ExchangeError, PublicWebsocket | Scope.Scope> =>
+  Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    const clock = yield* Clock.Clock
+    const books = new Books()
+    yield* websocket.handle({
+      onBook: (update) => update.pair !== null && books.take(update.pair, update, clock.currentTimeMillisUnsafe())
+    })
+    const began = yield* millis
+    const before = process.cpuUsage()
+    yield* websocket.initialize(pairs, channels)
+    const took = yield* allSynced(books, pairs.length, began)
+    const { system, user } = process.cpuUsage(before)
+    return { took, busy: (system + user) / 1_000 }
+  })
+
+/** A figure: over real sockets, the simulator in a process of its own, with neither side's limits in force. */
+const fastest = Effect.fnUntraced(function*(proof: Proof) {
+  const count = Proofs.sizeOf(proof, 200, 1_000)
+  const { urls } = yield* SimulatorProcess.start({
+    pairs: Virtual.spotPairs(count),
+    seed: proof.seed,
+    rate: 2,
+    limits: "off"
+  })
+  for (const subject of subjects) {
+    const { id } = subject.adapter
+    const { rest, ws } = urls[id]!
+    const layer = ExchangeFactory.layer(unpaced(subject), { url: ws, restUrl: rest, bufferSize: 16 })
+    const { busy, took } = yield* started(Virtual.pairs(subject, count)).pipe(
+      Effect.scoped,
+      Effect.provide(layer.pipe(Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))))
+    )
+    proof.say(
+      `${id} over loopback, limits off: ${count} pairs, BookTicker and Book, in step after ${seconds(took)}, ` +
+        `${seconds(busy)} of them at work`
+    )
+    proof.figure(`${id}_start_s`, took / 1_000)
+    proof.figure(`${id}_start_work_s`, busy / 1_000)
+  }
+}, Effect.scoped)
+
 export const scale: Case = {
   name: "scale",
   proves:
     "A thousand pairs with BookTicker and Book on each exchange with its limits in force: all acknowledged and in step, the most liquid first, MEXC's books within 60 s, over the fewest sockets; after all connections dropped everything is back and every book right",
   run: Effect.fnUntraced(function*(proof) {
     const rows = yield* Effect.forEach(subjects, (subject) => scaled(proof, subject))
+    yield* Effect.provide(fastest(proof), NodeServices.layer)
     proof.table(["exchange", "pairs", "sockets", "acknowledged", "in step", "back after a drop"], rows)
   })
 }

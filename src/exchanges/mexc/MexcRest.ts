@@ -91,7 +91,7 @@ export const clientOptions = (client: RestOptions["client"], url: string): RestC
 export const make = ({ client, url, instrumentOf: known }: RestOptions): Rest => {
   const { get, readEach, unreadable } = RestClient.make({
     ...clientOptions(client, url),
-    parse: (body) => JSON.parse(body, exactId)
+    parse
   })
   return {
     instruments: get(ExchangeInfo, instrumentsPath).pipe(
@@ -123,6 +123,18 @@ const refusalOf = (json: unknown) =>
     onNone: () => null,
     onSome: ({ code, msg }) => ({ code: String(code), detail: msg ?? "" })
   })
+
+/** A reviver is called for each of a book's ten thousand numbers: only where the version is too long for one. */
+const parse = (body: string): unknown => {
+  const json: unknown = JSON.parse(body)
+  return hasLongVersion(json) ? JSON.parse(body, exactId) : json
+}
+
+const hasLongVersion = (json: unknown): boolean => {
+  if (typeof json !== "object" || json === null || !("lastUpdateId" in json)) return false
+  const { lastUpdateId } = json
+  return typeof lastUpdateId === "number" && !Number.isSafeInteger(lastUpdateId)
+}
 
 /** The third argument of a reviver carries the source text (ES2025); the declarations do not know it yet. */
 const exactId = (key: string, value: unknown, ...rest: ReadonlyArray<unknown>): unknown => {
