@@ -101,12 +101,13 @@ for (const exchange of exchanges) {
 
 describe.concurrent("an account of one's own", () => {
   it.live("trades by itself when it is simulated, with nothing but the command", () =>
-    Effect.gen(function*() {
-      const { code, stdout } = yield* CommandLine.run(["account", "mexc-spot", "--duration=2500ms", "--format=ndjson"])
-      assert.strictEqual(code, 0)
-      const channels = new Set(jsonLines(stdout).map(({ channel }) => channel))
-      assert.isTrue(channels.has("Orders") && channels.has("Balances"), [...channels].join())
-    }))
+    Effect.scoped(Effect.gen(function*() {
+      const running = yield* CommandLine.start(["account", "mexc-spot", "--format=ndjson"])
+      yield* running.shows("\"channel\":\"Balances\"")
+      yield* running.shows("\"channel\":\"Orders\"")
+      yield* running.interrupt
+      assert.strictEqual((yield* running.ended).code, 0)
+    })))
 
   const live = (args: ReadonlyArray<string>, options?: CommandLine.Options) =>
     CommandLine.run(["order", ...args, "--live"], options)

@@ -12,7 +12,7 @@ import * as Exchanges from "../../src/Exchanges.ts"
 import type { KnownExchange } from "../../src/Exchanges.ts"
 import * as PrivateWebsocketTest from "../../src/PrivateWebsocketTest.ts"
 import { demoAccounts } from "../../src/SimulatedExchanges.ts"
-import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
+import type { SimulatorOptions, SimulatorService } from "../../src/simulator/Simulator.ts"
 import * as CommandLine from "./CommandLine.ts"
 import * as SimulatedExchanges from "./SimulatedExchanges.ts"
 
@@ -25,10 +25,12 @@ interface Setup {
   readonly pair?: TradingPair
   readonly key?: { readonly apiKey: string; readonly secret: string }
   readonly simulator?: Partial<SimulatorOptions>
+  /** Runs beside the examination. */
+  readonly meanwhile?: (simulator: SimulatorService) => Effect.Effect<void>
 }
 
 /** With an open order and fills of its own. */
-const examined = ({ exchange, key, pair = "BTC/USDT", simulator: options }: Setup) =>
+const examined = ({ exchange, key, meanwhile, pair = "BTC/USDT", simulator: options }: Setup) =>
   Effect.gen(function*() {
     const simulator = yield* SimulatedExchanges.start({ accounts: demoAccounts, rate: 5, ...options })
     const owner = simulator.account(exchange, "1001")!
@@ -44,6 +46,7 @@ const examined = ({ exchange, key, pair = "BTC/USDT", simulator: options }: Setu
       trigger: null
     } as const
     for (const price of ["20000", "90000"]) owner.place({ ...own, price })
+    if (meanwhile !== undefined) yield* Effect.forkScoped(meanwhile(simulator))
     const { rest, ws } = simulator.urls[exchange]!
     const { apiKey, secret } = key ?? demoAccounts[exchange]![0]!.keys[0]!
     return yield* AccountExamination.run({
@@ -103,7 +106,12 @@ describe.concurrent("the account's examination", () => {
 
   it.live("sees a stream that does not stay", () =>
     Effect.gen(function*() {
-      const findings = yield* examined({ exchange: "gate-spot", simulator: { faults: ["connection-age:200ms"] } })
+      const meanwhile = (simulator: SimulatorService) =>
+        Effect.andThen(
+          simulator.until(() => simulator.topics("gate-spot").size > 0),
+          Effect.asVoid(Effect.orDie(simulator.inject("drop")))
+        )
+      const findings = yield* examined({ exchange: "gate-spot", meanwhile })
       assert.strictEqual(statusOf(findings, "account stream stays"), "FAIL")
     }))
 
