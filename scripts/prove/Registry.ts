@@ -12,6 +12,7 @@ import * as ListenKeys from "./cases/ListenKeys.ts"
 import * as MalformedInput from "./cases/MalformedInput.ts"
 import * as Metrics from "./cases/Metrics.ts"
 import * as Mutants from "./cases/Mutants.ts"
+import * as OrderLatency from "./cases/OrderLatency.ts"
 import * as OrderLimits from "./cases/OrderLimits.ts"
 import * as Orders from "./cases/Orders.ts"
 import * as Recovery from "./cases/Recovery.ts"
@@ -45,5 +46,6 @@ export const cases: ReadonlyArray<Case> = [
   ListenKeys.listenKeys,
   Orders.orders,
   AccountKill.accountKill,
-  OrderLimits.orderLimits
+  OrderLimits.orderLimits,
+  OrderLatency.orderLatency
 ]

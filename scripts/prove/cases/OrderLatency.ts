@@ -1,0 +1,115 @@
+/** How long an order takes over Gate's WebSocket, client and exchange as two processes, and a private frame to a handler. */
+import { Clock, Effect, Layer, Redacted } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
+import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
+import * as Silence from "../../../src/connection/Silence.ts"
+import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
+import { gateSpot } from "../../../src/exchanges/gate/GateSpot.ts"
+import { OrderEntry } from "../../../src/OrderEntry.ts"
+import { PrivateWebsocket } from "../../../src/PrivateWebsocket.ts"
+import type { SimulatorUrls } from "../../../src/simulator/Simulator.ts"
+import { root } from "../Child.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+
+const pair = "BTC/USDT"
+
+type Urls = Readonly<Record<string, SimulatorUrls>>
+
+/** The simulator in a process of its own, ended with the scope. */
+const simulator = Effect.acquireRelease(
+  Effect.callback<readonly [ReturnType<typeof spawn>, Urls], Error>((resume) => {
+    const parameters = [
+      "simulate",
+      "--exit-with-parent",
+      "--limits=off",
+      "--log-level=warn",
+      `--pairs=${pair}`,
+      "--rate=5"
+    ]
+    const child = spawn(process.execPath, ["src/cli/main.ts", ...parameters], {
+      cwd: root,
+      stdio: ["pipe", "pipe", "inherit"]
+    })
+    createInterface({ input: child.stdout }).once("line", (line) => {
+      resume(Effect.succeed([child, JSON.parse(line) as Urls] as const))
+    })
+    child.once("error", (error) => resume(Effect.fail(error)))
+    child.once("exit", (code) => resume(Effect.fail(new Error(`the simulator ended with ${code}`))))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  }),
+  ([child]) => Effect.sync(() => void child.kill("SIGKILL"))
+)
+
+const layerOf = (urls: Urls) => {
+  const { rest, ws } = urls[gateSpot.id]!
+  return ExchangeFactory.layerAccount(gateSpot, {
+    credentials: {
+      account: "demo",
+      key: Redacted.make(`demo-key-${gateSpot.id}`),
+      secret: Redacted.make(`demo-secret-${gateSpot.id}`)
+    },
+    url: ws,
+    restUrl: rest,
+    limits: "off"
+  }).pipe(Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)))
+}
+
+const measure = Effect.fnUntraced(function*(count: number) {
+  const clock = yield* Clock.Clock
+  const entry = yield* OrderEntry
+  const websocket = yield* PrivateWebsocket
+  // The clock that frames are stamped with.
+  const now = (): number => Silence.wallMillis(clock)
+  const handled: Array<number> = []
+  yield* websocket.handle({
+    onOrder: ({ origin, receivedAt }) => void (origin === "Stream" && handled.push(now() - receivedAt))
+  })
+  yield* websocket.initialize()
+  const took: Array<number> = []
+  for (let i = 0; i < count; i++) {
+    const began = now()
+    const { clientOrderId, outcome } = yield* entry.place({
+      pair,
+      side: "buy",
+      quantity: "0.01",
+      price: 1_000 + i % 100
+    })
+    took.push(now() - began)
+    if (outcome._tag !== "Accepted") return yield* Effect.fail(new Error(`an order was ${JSON.stringify(outcome)}`))
+    yield* entry.cancel({ pair, clientOrderId })
+  }
+  return { took, handled }
+})
+
+const warmUp = 300
+
+const judge = (proof: Proof, what: string, all: ReadonlyArray<number>, bounds: readonly [p50: number, p99: number]) => {
+  const [p50, p99] = [Proofs.percentile(all, 0.5), Proofs.percentile(all, 0.99)]
+  const isMet = p50 <= bounds[0] && p99 <= bounds[1]
+  proof.check(
+    `${what}: p50 at most ${bounds[0]} ms, p99 at most ${bounds[1]} ms`,
+    all.length > 0 && (proof.quick || isMet),
+    `${all.length}, p50 ${Proofs.text(p50)} ms, p99 ${Proofs.text(p99)} ms${isMet ? "" : ", late"}`
+  )
+  proof.figure(`${what} p50`, p50)
+  proof.figure(`${what} p99`, p99)
+}
+
+export const orderLatency: Case = {
+  name: "order-latency",
+  proves:
+    "Gate spot's WebSocket, client and exchange as two processes: from place to accepted, and from a private frame to a handler",
+  run: Effect.fnUntraced(function*(proof) {
+    const count = Proofs.sizeOf(proof, 300, 5_000)
+    const { handled, took } = yield* Effect.flatMap(
+      simulator,
+      ([, urls]) => Effect.scoped(Effect.provide(measure(warmUp + count), layerOf(urls)))
+    ).pipe(Effect.scoped)
+    judge(proof, "an order", took.slice(warmUp), [1, 5])
+    judge(proof, "a private frame", handled.slice(warmUp), [0.1, 1])
+  })
+}
