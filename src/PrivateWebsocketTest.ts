@@ -1,12 +1,13 @@
 /**
  * A `PrivateWebsocket` for tests of your own program: no socket, no key, no clock to wait for. You say what happens in the
  * account, what the stream misses and what reconciliation then finds. What you emit is delivered as it is: nothing is
- * merged, dropped as a duplicate or put in order.
+ * merged, dropped as a duplicate or put in order. Who comes later is told open orders, balances and positions first.
  */
 import { Cause, Clock, Context, Effect, Layer, PubSub, Queue, Stream } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { AccountEvent, Balance, Fill, Order, OrderUpdate, Position } from "./domain/Account.ts"
+import { isFinal } from "./domain/Account.ts"
 import * as Decimal from "./domain/Decimal.ts"
 import type { ConnectionStatus } from "./domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
@@ -64,6 +65,20 @@ interface Consumer {
   readonly channel: PrivateTag | null
   readonly take: (item: Item) => void
   readonly end: (cause: End) => void
+}
+
+/** The state that an event leaves, by its name; null where it ends, undefined where there is none. */
+const standing = (event: AccountEvent): readonly [name: string, event: AccountEvent | null] | undefined => {
+  switch (event._tag) {
+    case "OrderUpdate":
+      return [`order ${event.symbol} ${event.orderId}`, isFinal(event.status) ? null : event]
+    case "Balance":
+      return [`balance ${event.asset}`, event]
+    case "Position":
+      return [`position ${event.symbol} ${event.side}`, event.size.value === 0n ? null : event]
+    default:
+      return undefined
+  }
 }
 
 const call = (handlers: PrivateWebsocketHandlers, item: Item): void => {
@@ -143,8 +158,28 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     return taken
   }
 
+  const present = new Map<string, AccountEvent>()
+
+  const stand = (event: AccountEvent): void => {
+    const [name, state] = standing(event) ?? []
+    if (name === undefined) return
+    if (state === null || state === undefined) present.delete(name)
+    else present.set(name, state)
+  }
+
+  /** The state of now, to one that has come. */
+  const greet = (consumer: Consumer): void => {
+    for (const event of present.values()) {
+      const value: AccountEvent = { ...event, origin: "Reconciled" }
+      if (!hears(consumer, tagOf[value._tag])) continue
+      counts.delivered++
+      consumer.take({ _tag: "Data", value, receivedAt: value.receivedAt })
+    }
+  }
+
   const emitOne = (event: AccountEvent): number => {
     counts.events++
+    stand(event)
     return send(tagOf[event._tag], { _tag: "Data", value: event, receivedAt: event.receivedAt })
   }
 
@@ -184,6 +219,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     Effect.acquireRelease(
       Effect.sync(() => {
         consumers.add(consumer)
+        greet(consumer)
         if (consumer.channel !== null) PubSub.publishUnsafe(changes, consumer.channel)
       }),
       () => Effect.sync(() => consumers.delete(consumer))
@@ -222,6 +258,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     if (state === "Open") return yield* invalid("the session is open; close it first")
     state = "Open"
     session = new Set(asked ?? channels)
+    for (const consumer of consumers) if (consumer.channel === null) greet(consumer)
     for (const channel of session) PubSub.publishUnsafe(changes, channel)
   })
 

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import type { Scope } from "effect"
 import type { AccountEvent } from "../src/domain/Account.ts"
+import * as Decimal from "../src/domain/Decimal.ts"
 import type { ConnectionStatus } from "../src/domain/Feed.ts"
 import * as ExchangeError from "../src/ExchangeError.ts"
 import type { AccountFeed } from "../src/PrivateWebsocket.ts"
@@ -89,6 +90,37 @@ describe("PrivateWebsocketTest", () => {
       const { gaps, reconciliation, reconnects } = yield* websocket.performance
       assert.deepStrictEqual({ gaps, reconnects }, { gaps: 2, reconnects: 1 })
       assert.deepInclude(reconciliation, { runs: 2, recovered: 2, lastAt: 0 })
+    })))
+
+  it.effect("who comes later is told the state of now first: what is open, held and owned", () =>
+    run(Effect.gen(function*() {
+      const websocket = yield* PrivateWebsocket
+      const control = yield* Test.TestControl
+      const early: Array<string> = []
+      yield* websocket.handle({ onOrder: ({ orderId }) => early.push(orderId) })
+      const size = Decimal.of("1")
+      yield* control.emit(
+        Test.orderUpdate(btc, { orderId: "ended" }),
+        Test.orderUpdate(btc, { orderId: "ended", status: "canceled" }),
+        Test.orderUpdate(btc, { orderId: "open" }),
+        Test.fill(btc),
+        Test.balance("USDT"),
+        Test.position("ETH/USDT:USDT", { size }),
+        Test.position("BTC/USDT:USDT", { size }),
+        Test.position("BTC/USDT:USDT")
+      )
+      yield* websocket.initialize()
+      assert.deepStrictEqual(early, ["open"])
+      const later: Array<string> = []
+      yield* websocket.handle({
+        onOrder: ({ orderId, origin }) => later.push(`${orderId} ${origin}`),
+        onFill: () => later.push("fill"),
+        onBalance: ({ asset }) => later.push(asset),
+        onPosition: ({ pair }) => later.push(String(pair))
+      })
+      assert.deepStrictEqual(later, ["open Reconciled", "USDT", "ETH/USDT:USDT"])
+      const first = yield* Stream.runHead(yield* websocket.feed("Orders"))
+      assert.strictEqual(Option.getOrThrow(first)._tag, "Data")
     })))
 
   it.effect("what the service refuses, it refuses here too", () =>
