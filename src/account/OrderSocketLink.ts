@@ -61,6 +61,9 @@ export interface LinkOptions {
   readonly onStatus: (status: ConnectionStatus) => void
 }
 
+/** How long commands under way may still be answered once the exchange has announced the end of the connection. */
+const drainFor: Duration.Input = "1 second"
+
 type Answer = Deferred.Deferred<Reply, Refusal | Lost>
 
 export const make = Effect.fnUntraced(
@@ -127,13 +130,22 @@ export const make = Effect.fnUntraced(
         const { frame, id } = yield* socket.login(signer, stamp)
         const done = Deferred.makeUnsafe<void, ExchangeError.ExchangeError>()
         const { closing, sink } = sinkOf({ id, done })
+        const announced = Latch.makeUnsafe(false)
+        const leave = Effect.suspend(() =>
+          open.abort(
+            ExchangeError.make(exchange, new ExchangeError.Disconnected({ code: 1012, detail: closing() ?? "" }))
+          )
+        )
         const onBatch = ({ frames }: Batch): Effect.Effect<void> => {
           for (const frame of frames) socket.decode(frame, instrumentOf, sink)
-          const detail = closing()
-          return detail === null
-            ? Effect.void
-            : open.abort(ExchangeError.make(exchange, new ExchangeError.Disconnected({ code: 1012, detail })))
+          if (closing() === null) return Effect.void
+          // Nothing more leaves on it; what is under way may still be answered.
+          connection = null
+          ready.closeUnsafe()
+          announced.openUnsafe()
+          return pending.size === 0 ? leave : Effect.void
         }
+        const drained = Effect.andThen(Effect.andThen(announced.await, Effect.sleep(drainFor)), leave)
         const read = Effect.forever(Effect.flatMap(open.pull, onBatch), { disableYield: true })
         const login = open.write(frame).pipe(
           Effect.andThen(Deferred.await(done)),
@@ -155,7 +167,7 @@ export const make = Effect.fnUntraced(
           })),
           Effect.andThen(Effect.never)
         )
-        return yield* Effect.raceFirst(read, login)
+        return yield* Effect.raceAllFirst([read, login, Effect.andThen(drained, Effect.never)])
       }).pipe(
         Effect.tapError((error) => Effect.sync(() => lose(error))),
         Effect.ensuring(Effect.sync(() => lose(gone)))
