@@ -72,8 +72,8 @@ export const start = Effect.fnUntraced(
       Effect.flatMap((lines) => Schema.decodeUnknownEffect(Urls)(lines[0] ?? "")),
       Effect.mapError((error) => broken(`did not say where it listens: ${error.message}`)),
       Effect.timeoutOrElse({
-        duration: "10 seconds",
-        orElse: () => Effect.fail(broken("did not listen within 10 seconds"))
+        duration: "30 seconds",
+        orElse: () => Effect.fail(broken("did not listen within 30 seconds"))
       })
     )
     const urls = yield* Effect.raceFirst(first, watch)

@@ -3,7 +3,8 @@ import { Effect, Fiber, Stream } from "effect"
 import type { Scope } from "effect"
 import * as EventJson from "../../src/cli/EventJson.ts"
 import * as Journal from "../../src/connection/Journal.ts"
-import type { ChannelChoice } from "../../src/domain/Channel.ts"
+import type { ChannelChoice, PublicChannel } from "../../src/domain/Channel.ts"
+import type { Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
@@ -23,12 +24,14 @@ export interface Log {
   readonly handled: Array<string>
   /** By the session's stream: events with their origin, and breaks. */
   readonly streamed: Array<string>
+  /** By feeds beside the session. */
+  readonly fed: Array<string>
 }
 
 /** Puts consumers on the session; the effect that it returns waits until the stream has ended. */
 export const consume = Effect.gen(function*() {
   const websocket = yield* PublicWebsocket
-  const log: Log = { handled: [], streamed: [] }
+  const log: Log = { handled: [], streamed: [], fed: [] }
   const event = (event: MarketEvent): void => void log.handled.push(JSON.stringify(EventJson.event(event)))
   yield* websocket.handle({
     onBookTicker: event,
@@ -56,12 +59,29 @@ export const consume = Effect.gen(function*() {
   return { log, reading }
 })
 
+/** Reads feeds beside the session into its log. */
+const read = (log: Log, feeds: ReadonlyArray<PublicChannel>) =>
+  Effect.forEach(feeds, (channel) =>
+    Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const stream: Stream.Stream<Feed<MarketEvent>, ExchangeError> = yield* websocket.feed(channel)
+      yield* Effect.forkScoped(
+        Stream.runForEach(stream, (item) =>
+          Effect.sync(() => {
+            const json = item._tag === "Gap" ? { gap: EventJson.gap(item) } : EventJson.event(item.value)
+            log.fed.push(JSON.stringify(json))
+          })),
+        { startImmediately: true }
+      )
+    }), { discard: true })
+
 export interface Plan {
   readonly subject: Exchange.Subject
   readonly mode?: Exchange.Mode | undefined
   readonly simulator: Partial<SimulatorOptions>
   readonly pairs: Pairs
   readonly channels: Channels
+  readonly feeds?: ReadonlyArray<PublicChannel> | undefined
   readonly millis: number
   readonly options?: ExchangeFactory.RedundantOptions | undefined
 }
@@ -90,10 +110,11 @@ export const record = (
     recorder,
     Effect.gen(function*() {
       const { log } = yield* consume
+      yield* read(log, plan.feeds ?? [])
       const websocket = yield* PublicWebsocket
       yield* websocket.initialize(plan.pairs, plan.channels)
       yield* Effect.sleep(plan.millis)
-      return { handled: [...log.handled], streamed: [...log.streamed] }
+      return { handled: [...log.handled], streamed: [...log.streamed], fed: [...log.fed] }
     })
   )
 
@@ -125,13 +146,15 @@ export const replay = (
   recording: Journal.Recording,
   pairs: Pairs,
   channels: Channels,
-  options: ExchangeFactory.ReplayOptions = {}
+  options: ExchangeFactory.ReplayOptions = {},
+  feeds: ReadonlyArray<PublicChannel> = []
 ): Effect.Effect<Log, Journal.JournalError | ExchangeError> =>
   over(
     adapter,
     recording,
     Effect.gen(function*() {
       const { log, reading } = yield* consume
+      yield* read(log, feeds)
       const websocket = yield* PublicWebsocket
       yield* websocket.initialize(pairs, channels)
       yield* Fiber.join(reading)

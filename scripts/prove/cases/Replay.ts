@@ -51,6 +51,7 @@ const planOf = (subject: Exchange.Subject, seed: number, millis: number, mode: E
   simulator: { seed, faults, limits: "off" },
   pairs: pairsOf(subject),
   channels: channelsOf(subject),
+  feeds: Virtual.ofEveryPair(subject),
   millis
 })
 
@@ -73,7 +74,17 @@ const compare = Effect.fnUntraced(function*(
   const logs = yield* Effect.forEach(
     speeds,
     (speed) =>
-      virtually(1, Recordings.replay(subject.adapter, recording, pairsOf(subject), channelsOf(subject), { speed }))
+      virtually(
+        1,
+        Recordings.replay(
+          subject.adapter,
+          recording,
+          pairsOf(subject),
+          channelsOf(subject),
+          { speed },
+          Virtual.ofEveryPair(subject)
+        )
+      )
   )
   const gaps = log.streamed.filter((line) => line.includes("\"gap\"")).length
   const live = hashOf(log.streamed)
@@ -90,7 +101,15 @@ const compare = Effect.fnUntraced(function*(
     handled.every((hash) => hash === hashOf(log.handled)),
     `${log.handled.length} lines`
   )
-  const whole = new Set(logs.map(({ handled, streamed }) => hashOf([...handled, ...streamed])))
+  const fed = logs.map(({ fed }) => hashOf(fed.slice(0, log.fed.length)))
+  if (log.fed.length > 0) {
+    proof.check(
+      `${name}: so is that of a feed of every pair`,
+      fed.every((hash) => hash === hashOf(log.fed)),
+      `${log.fed.length} lines`
+    )
+  }
+  const whole = new Set(logs.map(({ fed, handled, streamed }) => hashOf([...handled, ...streamed, ...fed])))
   proof.check(`${name}: every replay gives the same log to its end`, whole.size === 1, [...whole].join(", "))
 })
 
