@@ -303,13 +303,13 @@ describe("DemoView", () => {
     const screen = view.screen(24)
     assert.strictEqual(screen.length, 24)
     const text = screen.join("\n")
-    assert.match(text, /ACCOUNT +USDT +HOLDS +OPEN +FILLS +LATEST FILL/)
-    assert.match(text, /A spot +1234\.57 +0\.123457 BTC +1 +2 +buy 1 BTC @102\n/)
-    assert.match(text, /B spot +- +- +0 +0 +given up\n/)
-    assert.match(text, /C futures +1234\.57 +-3 BTC +0 +0 +-\n/)
+    assert.match(text, /ACCOUNT +USDT +HOLDS +OPEN ORDERS +FILLS/)
+    assert.match(text, /A spot +1234\.6 +0\.12346 BTC +1 buy BTC 80541\.08 +2 buy BTC 102\n/)
+    assert.match(text, /B spot +- +- +0 +given up\n/)
+    assert.match(text, /C futures +1234\.6 +-3 BTC +0 +0\n/)
     assert.include(text, "C3/USDT")
     assert.notInclude(text, "C7/USDT ")
-    assert.notInclude(text, "OPEN ORDERS")
+    assert.notInclude(text, "OPEN ORDERS   PAIR")
     for (const line of screen.slice(screen.findIndex((each) => each.startsWith("ACCOUNT")))) {
       assert.isAtMost(line.length, 80, line)
     }

@@ -19,11 +19,10 @@ const quote = "USDT"
 
 const columns: ReadonlyArray<Table.Column> = [
   { title: "ACCOUNT", align: "left", width: 12 },
-  { title: quote, width: 9 },
-  { title: "HOLDS", align: "left", width: 14 },
-  { title: "OPEN", width: 4 },
-  { title: "FILLS", width: 5 },
-  { title: "LATEST FILL", align: "left" }
+  { title: quote, width: 8 },
+  { title: "HOLDS", align: "left", width: 11 },
+  { title: "OPEN ORDERS", align: "left", width: 19 },
+  { title: "FILLS", align: "left" }
 ]
 
 const baseOf = ({ pair, symbol }: { readonly pair: TradingPair | null; readonly symbol: string }): string =>
@@ -34,7 +33,7 @@ const short = (value: Decimal.Decimal, digits: number): string =>
   Decimal.toText(Decimal.of(Decimal.toNumber(value).toPrecision(digits)))
 
 const money = (value: Decimal.Decimal | null | undefined): string =>
-  value === null || value === undefined ? Style.none : Decimal.toNumber(value).toFixed(2)
+  value === null || value === undefined ? Style.none : Decimal.toNumber(value).toFixed(1)
 
 const quoteOf = ({ balances }: AccountBoard): string => {
   const balance = balances.get(quote)
@@ -46,30 +45,31 @@ const holdings = ({ balances, fills, positions }: AccountBoard): string => {
   const [position] = positions.values()
   if (position !== undefined) {
     const sign = BigDecimal.isPositive(position.size) ? "+" : ""
-    return `${sign}${short(position.size, 4)} ${baseOf(position)}${positions.size > 1 ? ", …" : ""}`
+    return `${sign}${short(position.size, 4)} ${baseOf(position)}${positions.size > 1 ? "…" : ""}`
   }
   const [latest] = fills
   const asset = latest === undefined ? [...balances.keys()].find((name) => name !== quote) : baseOf(latest)
   const total = asset === undefined ? null : balances.get(asset)?.total
-  return total === null || total === undefined ? Style.none : `${short(total, 6)} ${asset}`
+  return total === null || total === undefined ? Style.none : `${short(total, 5)} ${asset}`
 }
 
-const told = (fill: Fill): string => {
-  const { liquidity, price, quantity, side } = fill
-  return `${side} ${short(quantity, 3)} ${baseOf(fill)} @${AccountView.amount(price)}${
-    liquidity === "maker" ? " m" : ""
-  }`
-}
+/** How many there are, and the newest: `2 sell BTC 80541.08`. */
+const newest = (
+  count: number,
+  one: { readonly pair: TradingPair | null; readonly symbol: string; readonly side: string } | undefined,
+  price: Decimal.Decimal | null | undefined
+): string => one === undefined ? String(count) : `${count} ${one.side} ${baseOf(one)} ${AccountView.amount(price)}`
 
 const row = ({ board, name }: Named): ReadonlyArray<string> => {
-  const [latest] = board.fills
+  const { counts, failure, fills, openOrders } = board
+  const order = [...openOrders.values()].at(-1)
+  const [fill] = fills
   return [
     name,
     quoteOf(board),
     holdings(board),
-    String(board.openOrders.size),
-    String(board.counts.fills),
-    board.failure === null ? latest === undefined ? Style.none : told(latest) : "given up"
+    newest(openOrders.size, order, order?.price),
+    failure === null ? newest(counts.fills, fill, fill?.price) : "given up"
   ]
 }
 
