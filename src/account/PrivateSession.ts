@@ -58,6 +58,9 @@ const overlap: Duration.Input = "2 seconds"
 /** What an exchange shows late over REST is looked for once more behind a break. */
 const secondLook: Duration.Input = "5 seconds"
 
+/** From the end of one comparison to the next. */
+const apart: Duration.Input = "500 millis"
+
 interface Open {
   readonly link: PrivateLink
   readonly fiber: Fiber.Fiber<void>
@@ -342,7 +345,8 @@ export const make = Effect.fnUntraced(function*(
   })
   const { interval } = options.reconcile
   const turn = interval === null ? due.await : Effect.asVoid(Effect.timeoutOption(due.await, interval))
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(turn, round)))
+  // Whatever asks for them, comparisons keep apart: a stream that cannot be read must not spend the budget of orders.
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(turn, Effect.andThen(round, Effect.sleep(apart)))))
 
   // -- the service --
 

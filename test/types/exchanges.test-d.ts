@@ -153,3 +153,20 @@ type Private = Extract<
   `${string}${"rivate" | "ccount" | "alance" | "rder" | "osition" | "uthenticat" | "ogin" | "redential"}${string}`
 >
 equal<Private, never>(true)
+
+// ---- accounts -------------------------------------------------------------------------------------------------------
+
+declare const mexcAccount: Success<ReturnType<typeof Exchanges.privateOf<"mexc-spot">>>
+declare const futuresAccount: Success<ReturnType<typeof Exchanges.privateOf<"gate-futures">>>
+
+export const fills = mexcAccount.feed("Fills")
+export const positions = futuresAccount.feed("Positions")
+
+// @ts-expect-error spot has no positions
+export const spotPositions = mexcAccount.feed("Positions")
+
+// @ts-expect-error nothing of an account takes a symbol
+export const bySymbol = mexcAccount.feed("Fills", "BTCUSDT")
+
+// @ts-expect-error an account needs its keys
+export const withoutKeys = Exchanges.layerAccount("gate-spot", {})
