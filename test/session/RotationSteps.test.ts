@@ -97,8 +97,9 @@ describe("a connection that is to be replaced", () => {
 
   it("carries what it wants and is not booked on it for nobody", () => {
     const { bookings, closed, old, replaced, rotation } = make()
-    // Off its wire soon, and wanted by nobody there.
+    // Off its wire soon, and wanted by nobody there, or anywhere.
     bookings[0]!.forget(old)
+    old.subscriptions.retain({ ...bookings[0]!.state.topic, key: "of before" })
     rotation.begin(old)
     assert.deepStrictEqual([closed, replaced], [[1], []])
   })
