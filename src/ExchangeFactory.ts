@@ -511,6 +511,27 @@ export const layerAccount = (
 ): Layer.Layer<PrivateWebsocket | OrderEntry | AccountCore, ExchangeError, AccountNeeds> =>
   Layer.merge(privateOver(coreFor(adapter, options)), ordersOver(coreFor(adapter, options)))
 
+/**
+ * Everything of one exchange, the market and one account, over one set of public REST calls: their budget is not split. The
+ * market's addresses are those of the account's environment unless `market` names others.
+ */
+export const layerAll = (
+  adapter: ExchangeAdapter,
+  options: Account.AccountOptions,
+  market: RedundantOptions = {}
+): Layer.Layer<PublicWebsocket | PrivateWebsocket | OrderEntry | AccountCore, ExchangeError, AccountNeeds> => {
+  const core = coreFor(adapter, options)
+  const websocket = Effect.gen(function*() {
+    const { url } = yield* Account.addresses(adapter, options)
+    return yield* makePublic(adapter, yield* MarketRest.MarketRest, { url, ...given(market) })
+  })
+  return Layer.mergeAll(
+    Layer.provideMerge(Layer.effect(PublicWebsocket, websocket), core),
+    privateOver(core),
+    ordersOver(core)
+  )
+}
+
 /** Keys are the exchange's, not the market's: Gate's spot and futures share theirs. `GATE_` for `gate-spot`. */
 export const credentialPrefixOf = (adapter: ExchangeAdapter, account?: string): string => {
   const exchange = adapter.id.split("-")[0]!.toUpperCase()

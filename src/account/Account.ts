@@ -24,6 +24,7 @@ import type { MarketRest } from "../MarketRest.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
 import type { PrivateWebsocket } from "../PrivateWebsocket.ts"
 import * as RateLimits from "../RateLimits.ts"
+import * as AccountMetrics from "./AccountMetrics.ts"
 import * as Listing from "./Listing.ts"
 import * as OrderDesk from "./OrderDesk.ts"
 import * as OrderSocketLink from "./OrderSocketLink.ts"
@@ -365,7 +366,9 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
   core: Account["Service"],
   onStatus: (status: ConnectionStatus) => void = () => {}
 ): Effect.fn.Return<OrderEntry["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
-  const { account, adapter, bare, clock, limits, listing, options: { orders = {} }, symbols } = core
+  const { account, adapter, bare, clock, limits, listing, options: { orders = {} }, signer, symbols } = core
+  const counts = OrderDesk.noCounts()
+  yield* AccountMetrics.ofOrders(adapter.id, signer.account, counts)
   return yield* OrderDesk.make({
     exchange: adapter.id,
     protocol: account.orders,
@@ -377,6 +380,6 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
     queueTimeout: orders.queueTimeout ?? defaults.queueTimeout,
     answerTimeout: orders.answerTimeout ?? defaults.orderAnswerTimeout,
     expiry: account.orders.expiry ?? orders.expiry ?? defaults.expiry,
-    counts: OrderDesk.noCounts()
+    counts
   })
 })

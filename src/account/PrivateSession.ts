@@ -18,6 +18,7 @@ import { PrivateWebsocket } from "../PrivateWebsocket.ts"
 import * as StatusBoard from "../session/StatusBoard.ts"
 import type { Consumer, Ended } from "./AccountConsumers.ts"
 import { BufferConsumer, defaultBufferSize, HandlerConsumer } from "./AccountConsumers.ts"
+import * as AccountMetrics from "./AccountMetrics.ts"
 import { PrivateCounters } from "./PrivateCounters.ts"
 import { PrivateLink } from "./PrivateLink.ts"
 import * as Reconciler from "./Reconciler.ts"
@@ -80,6 +81,7 @@ export const make = Effect.fnUntraced(function*(
   const context = yield* Effect.context<never>()
   const fork = yield* FiberSet.makeRuntime<never>()
   const counters = new PrivateCounters()
+  yield* AccountMetrics.ofStream(exchange, signer.account, counters)
   const consumers = new Set<Consumer>()
   const wanted = new Map<PrivateTag, number>()
   const confirmations = new Map<PrivateTag, Deferred.Deferred<void, ExchangeError.ExchangeError>>()

@@ -8,8 +8,10 @@ import { ExchangeClock } from "../../src/ExchangeClock.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot, mexcSpot } from "../../src/exchanges/index.ts"
+import { MarketRest } from "../../src/MarketRest.ts"
 import { OrderEntry } from "../../src/OrderEntry.ts"
 import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
+import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import { RateLimits } from "../../src/RateLimits.ts"
 import { Bank, credentials } from "./Bank.ts"
 
@@ -63,6 +65,16 @@ describe("the Layers of an account", () => {
       )
       assert.strictEqual(Context.get(context, OrderEntry).exchange, "bank")
       assert.strictEqual(Context.get(context, AccountRest).account, "main")
+    }))
+
+  it.effect("and those of the market share the public calls when they are built together", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(
+        Layer.provide(ExchangeFactory.layerAll(mexcSpot, { credentials }), nowhere)
+      )
+      assert.strictEqual(Context.get(context, PublicWebsocket).exchange, "mexc-spot")
+      assert.strictEqual(Context.get(context, PrivateWebsocket).exchange, "mexc-spot")
+      assert.strictEqual(Context.get(context, MarketRest).exchange, "mexc-spot")
     }))
 
   it.effect("say what cannot be: a test net that there is none of, a pair that cannot be, market data only", () =>

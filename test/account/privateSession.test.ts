@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as AccountMetrics from "../../src/account/AccountMetrics.ts"
 import type { AccountEvent } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
-import { balance, Bank, failed, fill, open, order, position } from "./Bank.ts"
+import { balance, Bank, credentials, failed, fill, open, order, position } from "./Bank.ts"
 
 /** What the handlers were told, in words. */
 const words = (event: AccountEvent): string => {
@@ -211,6 +212,25 @@ describe("PrivateSession", () => {
       yield* TestClock.adjust("8 seconds")
       yield* Fiber.join(fiber)
       assert.isTrue((yield* websocket.performance).errors["SubscriptionTimeout"]! >= 1)
+    }))
+
+  it.effect("what is counted goes into the metrics of the account", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      const websocket = yield* open(bank, { credentials: { ...credentials, account: "counted" } })
+      yield* websocket.initialize(["Fills"])
+      yield* TestClock.adjust("1 second")
+      bank.happen(fill(1, 1_000))
+      bank.push(fill(1, 1_000))
+      yield* TestClock.adjust("10 seconds")
+      const value = (metric: typeof AccountMetrics.events, outcome: Readonly<Record<string, string>> = {}) =>
+        Effect.map(
+          Metric.value(Metric.withAttributes(metric, { exchange: "bank", account: "counted", ...outcome })),
+          ({ count }) => Number(count)
+        )
+      assert.strictEqual(yield* value(AccountMetrics.events), 2)
+      assert.strictEqual(yield* value(AccountMetrics.duplicates), 1)
+      assert.isAtLeast(yield* value(AccountMetrics.reconciliations, { outcome: "done" }), 2)
     }))
 
   it.effect("a peer that is gone although the socket is open is found, and told as silence", () =>
