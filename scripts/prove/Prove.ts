@@ -3,6 +3,7 @@ import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Failure from "../../src/cli/Failure.ts"
 import * as Flags from "../../src/cli/Flags.ts"
+import { node } from "./Child.ts"
 import type { Case, Finding, Outcome, Settings } from "./Proof.ts"
 import * as Proof from "./Proof.ts"
 import { cases } from "./Registry.ts"
@@ -60,42 +61,87 @@ const runCase = Effect.fnUntraced(function*(one: Case, settings: Settings): Effe
   return outcome
 })
 
-const figuresLine = ({ figures, findings, name }: Outcome): string =>
-  [
-    `${name}: ${findings.filter(({ holds }) => holds).length}/${findings.length} promises kept`,
-    ...Object.entries(figures).map(([key, value]) => `${key} ${value}`)
-  ].join(", ")
+/** What is said of a proof as JSON, by this process or by one of its own. */
+interface Verdict {
+  readonly case: string
+  readonly ok: boolean
+  readonly seed: string | number
+  readonly quick: boolean
+  readonly seconds: number
+  readonly promises: number
+  readonly broken: ReadonlyArray<Finding>
+  readonly figures: Outcome["figures"]
+}
 
-const jsonOf = (outcome: Outcome, settings: Settings): Record<string, unknown> => ({
+const verdictOf = (outcome: Outcome, { quick, seed }: Settings): Verdict => ({
   case: outcome.name,
   ok: Proof.isKept(outcome),
-  seed: settings.seed,
-  quick: settings.quick,
+  seed,
+  quick,
   seconds: Number(outcome.seconds.toFixed(3)),
   promises: outcome.findings.length,
   broken: outcome.findings.filter(({ holds }) => !holds),
   figures: outcome.figures
 })
 
-const lastLine = (outcomes: ReadonlyArray<Outcome>, settings: Settings, json: boolean, isAll: boolean): string => {
-  if (!isAll) {
-    const outcome = outcomes[0]!
-    return json ? JSON.stringify(jsonOf(outcome, settings)) : figuresLine(outcome)
-  }
-  const broken = outcomes.filter((outcome) => !Proof.isKept(outcome)).map(({ name }) => name)
-  const total = outcomes.reduce((sum, outcome) => sum + outcome.seconds, 0)
+const figuresLine = ({ broken, case: name, figures, promises }: Verdict): string =>
+  [
+    `${name}: ${promises - broken.length}/${promises} promises kept`,
+    ...Object.entries(figures).map(([key, value]) => `${key} ${value}`)
+  ].join(", ")
+
+const lastLine = (verdicts: ReadonlyArray<Verdict>, seconds: number, json: boolean, isAll: boolean): string => {
+  if (!isAll) return json ? JSON.stringify(verdicts[0]) : figuresLine(verdicts[0]!)
+  const broken = verdicts.filter(({ ok }) => !ok).map((verdict) => verdict.case)
   if (!json) {
     const verdict = broken.length === 0 ? "all kept" : `BROKEN: ${broken.join(", ")}`
-    return `all: ${outcomes.length} proofs in ${total.toFixed(1)} s, ${verdict}`
+    return `all: ${verdicts.length} proofs in ${seconds.toFixed(1)} s, ${verdict}`
   }
   return JSON.stringify({
     case: "all",
     ok: broken.length === 0,
-    seconds: Number(total.toFixed(3)),
+    seconds: Number(seconds.toFixed(3)),
     broken,
-    cases: outcomes.map((outcome) => jsonOf(outcome, settings))
+    cases: verdicts
   })
 }
+
+// ---- processes of their own -----------------------------------------------------------------------------------------
+
+const parametersOf = (name: string, { quick, scale, seed }: Settings): ReadonlyArray<string> => [
+  "scripts/prove/main.ts",
+  name,
+  "--json",
+  "--seed",
+  String(seed),
+  "--scale",
+  String(scale),
+  ...quick ? ["--quick"] : []
+]
+
+const lost = (name: string, found: string, settings: Settings, took: number): Verdict =>
+  verdictOf({
+    name,
+    findings: [{ promise: "the proof runs to its end", holds: false, found }],
+    figures: {},
+    seconds: took / 1_000
+  }, settings)
+
+const readVerdict = (line: string | undefined): Verdict | null => {
+  try {
+    return JSON.parse(line ?? "") as Verdict
+  } catch {
+    return null
+  }
+}
+
+/** One proof in a process of its own; what it prints comes when it has ended. */
+const runApart = Effect.fnUntraced(function*({ name }: Case, settings: Settings) {
+  const { code, errors, lines, took } = yield* node(parametersOf(name, settings))
+  const verdict = readVerdict(lines.at(-1)?.text)
+  for (const { text } of verdict === null ? lines : lines.slice(0, -1)) yield* Console.log(text)
+  return verdict ?? lost(name, `exit code ${code}: ${errors.slice(-2_000)}`, settings, took)
+})
 
 const list = Effect.gen(function*() {
   const width = Math.max(...cases.map(({ name }) => name.length))
@@ -104,12 +150,20 @@ const list = Effect.gen(function*() {
 
 const names = [...cases.map(({ name }) => name), "all"]
 
-const prove = Effect.fnUntraced(function*(name: string, settings: Settings, json: boolean) {
+const prove = Effect.fnUntraced(function*(name: string, settings: Settings, json: boolean, jobs: number) {
   const chosen = name === "all" ? cases : cases.filter((one) => one.name === name)
-  const outcomes = yield* Effect.forEach(chosen, (one) => runCase(one, settings))
-  yield* Console.log(lastLine(outcomes, settings, json, name === "all"))
-  const broken = outcomes.filter((outcome) => !Proof.isKept(outcome))
-  if (broken.length > 0) yield* Failure.failed(`promises broken in ${broken.map(({ name }) => name).join(", ")}`)
+  const began = process.hrtime.bigint()
+  const verdicts = yield* Effect.forEach(
+    chosen,
+    (one) =>
+      jobs > 1
+        ? runApart(one, settings)
+        : Effect.map(runCase(one, settings), (outcome) => verdictOf(outcome, settings)),
+    { concurrency: jobs }
+  )
+  yield* Console.log(lastLine(verdicts, seconds(began), json, name === "all"))
+  const broken = verdicts.filter(({ ok }) => !ok).map((verdict) => verdict.case)
+  if (broken.length > 0) yield* Failure.failed(`promises broken in ${broken.join(", ")}`)
 })
 
 export const command = Command.make(
@@ -131,16 +185,22 @@ export const command = Command.make(
       Flag.filter((scale) => scale > 0, (scale) => `a number above zero; ${scale} is none`),
       Flag.withDefault(1)
     ),
+    jobs: Flag.Int("jobs").pipe(
+      Flag.withMetavar("N"),
+      Flag.withDescription("So many proofs at once, each in a process of its own (default 1)"),
+      Flag.filter((jobs) => jobs > 0, (jobs) => `a number above zero; ${jobs} is none`),
+      Flag.withDefault(1)
+    ),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("Print the figures as one line of JSON at the end"),
       Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function*({ json, list: wantsList, name, quick, scale, seed }) {
+  Effect.fnUntraced(function*({ jobs, json, list: wantsList, name, quick, scale, seed }) {
     if (wantsList) return yield* list
     if (Option.isNone(name)) return yield* Failure.usage(`name a proof: ${names.join(", ")}`)
     yield* watchProcess
-    yield* prove(name.value, { seed, quick, scale }, json)
+    yield* prove(name.value, { seed, quick, scale }, json, jobs)
   }, Effect.scoped)
 ).pipe(
   Command.withDescription("Prove the library's promises against the simulator. A broken promise is a non-zero exit.")
