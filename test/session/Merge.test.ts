@@ -372,6 +372,7 @@ describe("a break", () => {
     b.live = false
     merge.lose(a)
     merge.restart()
+    assert.deepStrictEqual([a.joined, b.joined], [false, false])
     a.live = true
     bring(3)
     assert.deepStrictEqual(take(), ["+9 by 1", "+3 by 1"])
