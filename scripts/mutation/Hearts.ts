@@ -140,8 +140,13 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "matching",
-    files: ["src/simulator/OrderMatching.ts", "src/simulator/Wallet.ts", "src/simulator/SwapPosition.ts"],
-    tests: ["test/simulator/matching.test.ts", "test/simulator/accounts.test.ts"]
+    files: ["src/simulator/OrderMatching.ts"],
+    tests: ["test/simulator/matching.test.ts"]
+  },
+  {
+    name: "wallets and positions",
+    files: ["src/simulator/Wallet.ts", "src/simulator/SwapPosition.ts"],
+    tests: ["test/simulator/matching.test.ts"]
   },
   {
     name: "simulated account",
