@@ -2,11 +2,13 @@
  * Our exchanges, simulated: real adapters over simulated markets, for tests and experiments. A sub-path of the package
  * (`effect-exchange/simulator`), which the main entry never loads.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as MemoryNetwork from "./connection/MemoryNetwork.ts"
+import * as NodeHashes from "./connection/NodeHashes.ts"
 import type { ExchangeDialect } from "./ExchangeDialect.ts"
+import type { ExchangeError } from "./ExchangeError.ts"
 import * as ExchangeFactory from "./ExchangeFactory.ts"
 import * as Exchanges from "./Exchanges.ts"
 import * as byName from "./exchanges/dialects.ts"
@@ -67,4 +69,39 @@ export const layerMemoryOf = (
   over(id, websocket).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
     Layer.provideMerge(Simulator.layerMemory({ ...options, dialects }))
+  )
+
+/** What the simulator's Layers of an account give: the market, the account and the exchange itself. */
+export type AccountServices = Exchanges.Services | Exchanges.AccountServices | Simulator.Simulator
+
+/** Everything of the demo account. */
+const accountOver = (id: Exchanges.KnownExchange, options: Partial<ExchangeFactory.AccountOptions>) =>
+  Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
+    const { rest, ws } = urls[id]!
+    const key = Redacted.make(`demo-key-${id}`)
+    const secret = Redacted.make(`demo-secret-${id}`)
+    const credentials = { account: "demo", key, secret }
+    return ExchangeFactory.layerAll(Exchanges.get(id), { credentials, url: ws, restUrl: rest, ...options })
+  }))
+
+/** All services of one exchange with an account (`demoAccounts`), over real sockets to a simulator of their own. */
+export const layerAccountOf = (
+  id: Exchanges.KnownExchange,
+  options: Options = {},
+  account: Partial<ExchangeFactory.AccountOptions> = {}
+): Layer.Layer<AccountServices, Errors | ExchangeError> =>
+  accountOver(id, account).pipe(
+    Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)),
+    Layer.provideMerge(layer({ accounts: demoAccounts, ...options }))
+  )
+
+/** The same inside the process, under `TestClock`. */
+export const layerAccountMemoryOf = (
+  id: Exchanges.KnownExchange,
+  options: Options = {},
+  account: Partial<ExchangeFactory.AccountOptions> = {}
+): Layer.Layer<AccountServices | MemoryNetwork.MemoryNetwork, Errors | ExchangeError> =>
+  accountOver(id, account).pipe(
+    Layer.provide(Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient, NodeHashes.layer)),
+    Layer.provideMerge(Simulator.layerMemory({ accounts: demoAccounts, ...options, dialects }))
   )
