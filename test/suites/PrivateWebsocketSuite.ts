@@ -95,7 +95,7 @@ export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.M
           yield* settled(known, account)
           Account.checkAgreement(known, account, kind)
           assert.include(known.gaps, "Fills Reconnected")
-          assert.isAtLeast(known.fills.filter(({ origin }) => origin === "Reconciled").length, 3)
+          assert.isAtLeast(known.fills.filter(({ origin }) => origin === "Reconciled").length, 2)
         }))
     )
 
