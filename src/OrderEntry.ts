@@ -123,6 +123,7 @@ export class OrderEntry extends Context.Service<OrderEntry, {
   readonly amend: (order: OrderRef, amendment: Amendment) => Effect.Effect<Outcome<Order>, ExchangeError>
   /** Null when the exchange has no such order. */
   readonly get: (order: OrderRef) => Effect.Effect<Order | null, ExchangeError>
+  /** Those of one pair or of all; MEXC lists one pair's only and fails with `InvalidUse` without it. */
   readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
   /** The exchange's dead man's switch: cancels everything unless called again within `afterMs`; null disarms it. */
   readonly cancelAllAfter: (afterMs: number | null, pair?: TradingPair) => Effect.Effect<void, ExchangeError>

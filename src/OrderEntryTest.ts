@@ -337,6 +337,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     prepare: Effect.void,
     limits: noLimits,
     instrument,
+    listed: Effect.void,
     queueTimeout: "1 minute",
     answerTimeout: "1 minute",
     // What the test lost has expired at once: the first question settles it.

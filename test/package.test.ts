@@ -129,6 +129,7 @@ describe("exports", () => {
   for (
     const inside of [
       "session/Session",
+      "account/OrderDesk",
       "connection/Connection",
       "exchanges/mexc/MexcSpot",
       "simulator/Faults",

@@ -377,6 +377,7 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
     prepare: clock.now,
     limits,
     instrument: (pair) => Effect.tap(listing.instrument(pair), ({ symbol }) => Effect.sync(() => symbols.add(symbol))),
+    listed: listing.read,
     queueTimeout: orders.queueTimeout ?? defaults.queueTimeout,
     answerTimeout: orders.answerTimeout ?? defaults.orderAnswerTimeout,
     expiry: account.orders.expiry ?? orders.expiry ?? defaults.expiry,

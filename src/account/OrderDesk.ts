@@ -62,6 +62,8 @@ export interface DeskOptions {
   readonly limits: RateLimits["Service"]
   /** Fails with `UnknownPair` for what is not listed. */
   readonly instrument: (pair: TradingPair) => Effect.Effect<Instrument, ExchangeError.ExchangeError>
+  /** Before orders are told that only their symbol names: what the exchange lists has their pairs. */
+  readonly listed: Effect.Effect<void, ExchangeError.ExchangeError>
   /** What a signature needs and may take a while: the exchange's clock. Before a command takes its turn. */
   readonly prepare: Effect.Effect<unknown, ExchangeError.ExchangeError>
   /** How long a command may wait for its turn and for a connection. */
@@ -712,6 +714,7 @@ export const make = Effect.fnUntraced(
         return reply._tag === "Order" ? reply.order : null
       }),
       openOrders: Effect.fn("OrderEntry.openOrders")(function*(pair?: TradingPair) {
+        yield* options.listed
         const symbol = pair === undefined ? null : (yield* options.instrument(pair)).symbol
         const reply = yield* plain({ _tag: "OpenOrders", symbol })
         return reply._tag === "Orders" ? reply.orders : []

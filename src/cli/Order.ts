@@ -77,7 +77,10 @@ const instrumentOf = (
   Effect.gen(function*() {
     const { instruments } = yield* MarketRest
     const listed = (yield* Effect.mapError(instruments, Refusal.failure)).find((each) => each.pair === pair)
-    return listed ?? (yield* Failure.usage(`${adapter.id} does not list ${pair}`))
+    return listed ??
+      (yield* Failure.usage(
+        `${adapter.id} does not list ${pair}; \`exchange instruments ${adapter.id}\` shows what it does`
+      ))
   })
 
 const protocolOf = ({ adapter }: AccountSource.Source): Effect.Effect<OrderProtocol, Failure.CommandFailed> =>
@@ -158,6 +161,9 @@ const place = Command.make(
   (options) =>
     withAccount(options, (opened) =>
       Effect.gen(function*() {
+        if (Option.isSome(options.stop) && Option.isSome(options.takeProfit)) {
+          return yield* Failure.usage("--stop excludes --take-profit: an order waits for one price")
+        }
         const trigger = Option.map(options.stop, (price) => ({ kind: "stop" as const, price })).pipe(
           Option.orElse(() => Option.map(options.takeProfit, (price) => ({ kind: "takeProfit" as const, price })))
         )
@@ -275,6 +281,9 @@ const cancel = Command.make(
   (options) =>
     withAccount(options, (opened) =>
       Effect.gen(function*() {
+        if (options.all && (options.waiting || [options.orderId, options.clientOrderId].some(Option.isSome))) {
+          return yield* Failure.usage("--all excludes --order-id, --client-order-id and --waiting")
+        }
         if (options.all) return yield* cancelAll(options.pair, options.dryRun, opened)
         if (Option.isNone(options.pair)) return yield* Failure.usage("--pair is needed, or --all")
         const named = yield* refOf(options.pair.value, options)
@@ -286,7 +295,7 @@ const cancel = Command.make(
   Command.withShortDescription("Cancel orders"),
   Command.withExamples([
     { command: "exchange order cancel gate-spot --pair BTC/USDT --order-id 123", description: "One order" },
-    { command: "exchange order cancel gate-spot --all --dry-run", description: "Say what would be cancelled" }
+    { command: "exchange order cancel gate-spot --all --dry-run", description: "Only say what would be sent" }
   ])
 )
 
@@ -372,7 +381,11 @@ const list = Command.make(
       Effect.gen(function*() {
         const open = Effect.flatMap(
           OrderEntry,
-          (entry) => Effect.mapError(entry.openOrders(Option.getOrUndefined(options.pair)), Refusal.failure)
+          (entry) =>
+            Effect.mapError(entry.openOrders(Option.getOrUndefined(options.pair)), (error) =>
+              error.reason._tag === "InvalidUse" && Option.isNone(options.pair)
+                ? Failure.usage(`${source.adapter.name} lists the open orders of one pair: --pair is needed`)
+                : Refusal.failure(error))
         )
         yield* Outcome.printOrders(yield* provided(source, open), printing)
       }))

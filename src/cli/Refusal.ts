@@ -9,6 +9,7 @@ const kinds: Readonly<Partial<Record<ExchangeError["reason"]["_tag"], Kind>>> = 
   UnsupportedChannel: "usage",
   InvalidOrder: "usage",
   UnsupportedOrder: "usage",
+  InvalidUse: "usage",
   AuthRejected: "auth",
   ClockUnusable: "auth",
   SubscriptionTimeout: "nothing"

@@ -106,6 +106,7 @@ const start = (
           : Effect.fail(
             ExchangeError.make("toy", new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))
           ),
+      listed: Effect.void,
       prepare: Effect.void,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",

@@ -114,6 +114,7 @@ const start = (script: Script, { link, openOrders, protocol }: Overrides = {}) =
         name === pair
           ? Effect.succeed(instrument)
           : Effect.fail(error(new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))),
+      listed: Effect.void,
       prepare: Effect.void,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",

@@ -55,6 +55,11 @@ for (const exchange of exchanges) {
         assert.strictEqual(again.code, 5, again.stdout)
         const found = yield* order("get", `--pair=${pair}`, "--client-order-id=mine-1")
         assert.deepInclude(jsonLines(found.stdout)[0], { orderId: accepted.value["orderId"] })
+        const everything = yield* order("list")
+        if (exchange === "mexc-spot") {
+          assert.strictEqual(everything.code, 2)
+          assert.include(everything.stderr, "--pair is needed")
+        } else assert.deepInclude(jsonLines(everything.stdout)[0], { clientOrderId: "mine-1", pair })
         const list = yield* order("list", `--pair=${pair}`, "--format=table")
         assert.match(list.stdout, /^ORDER [^]*mine-1\n$/)
         if (exchange !== "mexc-spot") {

@@ -146,6 +146,11 @@ describe("a wrong command line", () => {
     ["instruments", "exchange-id"],
     ["decode", "exchange-id"],
     ["decode mexc-spot --instruments /nowhere/at/all", "/nowhere/at/all"],
+    ["order cancel gate-spot --pair BTC/USDT --order-id 1 --all", "--all excludes --order-id"],
+    [
+      "order place gate-futures --pair BTC/USDT:USDT --side sell --quantity 1 --stop 1 --take-profit 2",
+      "--stop excludes --take-profit"
+    ],
     ["watchh", "watch"]
   ]
 

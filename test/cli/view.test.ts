@@ -294,7 +294,7 @@ describe("DemoView", () => {
       const price = Decimal.of(String(100 + exchangeTime))
       onFill?.(PrivateWebsocketTest.fill("BTC/USDT", { exchangeTime, price, fee: Decimal.of("0.5"), feeAsset: "USDT" }))
     }
-    const position = { size: Decimal.of("-3"), contractSize: 1 }
+    const position = { size: Decimal.of("-3"), contractSize: 0.01 }
     swap.board.handlers.onPosition?.(PrivateWebsocketTest.position("BTC/USDT:USDT", position))
     const idle = { board: new AccountBoard("b", "demo"), name: "B spot" }
     idle.board.failure = "wrong key"
@@ -306,7 +306,7 @@ describe("DemoView", () => {
     assert.match(text, /ACCOUNT +USDT +HOLDS +OPEN ORDERS +FILLS/)
     assert.match(text, /A spot +1234\.6 +0\.12346 BTC +1 buy BTC 80541\.08 +2 buy BTC 102\n/)
     assert.match(text, /B spot +- +- +0 +given up\n/)
-    assert.match(text, /C futures +1234\.6 +-3 BTC +0 +0\n/)
+    assert.match(text, /C futures +1234\.6 +-0\.03 BTC +0 +0\n/)
     assert.include(text, "C3/USDT")
     assert.notInclude(text, "C7/USDT ")
     assert.notInclude(text, "OPEN ORDERS   PAIR")

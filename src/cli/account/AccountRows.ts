@@ -1,6 +1,6 @@
 /** Several accounts side by side: a line for each, and below them what is open and what was filled. */
 import { BigDecimal } from "effect"
-import type { Fill, Order } from "../../domain/Account.ts"
+import type { Fill, Order, Position } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
 import { partsOf } from "../../domain/Instrument.ts"
@@ -40,13 +40,18 @@ const quoteOf = ({ balances }: AccountBoard): string => {
   return money(balance?.total ?? balance?.available)
 }
 
+/** Contracts as base, like the assets of spot. */
+const sizeOf = (position: Position): string => {
+  const { contractSize, size } = position
+  const sign = BigDecimal.isPositive(size) ? "+" : ""
+  if (contractSize === null) return `${sign}${short(size, 4)} contracts`
+  return `${sign}${short(Decimal.of((Decimal.toNumber(size) * contractSize).toPrecision(12)), 4)} ${baseOf(position)}`
+}
+
 /** A position, and whether there are more, else the asset that was traded last. */
 const holdings = ({ balances, fills, positions }: AccountBoard): string => {
   const [position] = positions.values()
-  if (position !== undefined) {
-    const sign = BigDecimal.isPositive(position.size) ? "+" : ""
-    return `${sign}${short(position.size, 4)} ${baseOf(position)}${positions.size > 1 ? "…" : ""}`
-  }
+  if (position !== undefined) return `${sizeOf(position)}${positions.size > 1 ? "…" : ""}`
   const [latest] = fills
   const asset = latest === undefined ? [...balances.keys()].find((name) => name !== quote) : baseOf(latest)
   const total = asset === undefined ? null : balances.get(asset)?.total
