@@ -173,8 +173,9 @@ export const open = Effect.gen(function*() {
 const plain = (amount: string): string => Decimal.toText(Decimal.of(amount))
 const text = (amount: Decimal.Decimal | null): string | null => amount === null ? null : Decimal.toText(amount)
 
-/** The last digits of an id are the exchange's own number, whatever a dialect puts around it. */
-const describeFill = (fill: Fill): string => `${fill.side} ${text(fill.quantity)} at ${text(fill.price)}`
+/** The first digits of an id are the exchange's own number, whatever a dialect puts behind it. */
+const describeFill = ({ fee, feeAsset, liquidity, price, quantity, side, tradeId }: Fill): string =>
+  `${Number.parseInt(tradeId, 10)} ${side} ${text(quantity)} at ${text(price)} ${liquidity} ${text(fee)} ${feeAsset}`
 
 /** Waits, at most so long, until the condition holds. */
 export const until = (condition: () => boolean, millis = 20_000): Effect.Effect<void> =>
@@ -227,7 +228,9 @@ export const linesOfKnown = (known: Known, kind: "spot" | "swap"): Lines =>
 
 export const linesOfTruth = (account: WorldAccount, kind: "spot" | "swap"): Lines =>
   linesOf(
-    account.fills({}).map(({ price, quantity, side }) => `${side} ${plain(quantity)} at ${plain(price)}`),
+    account.fills({}).map(({ fee, feeAsset, id, liquidity, price, quantity, side }) =>
+      `${id} ${side} ${plain(quantity)} at ${plain(price)} ${liquidity} ${plain(fee)} ${feeAsset}`
+    ),
     account.orders({ open: true }).map(({ clientOrderId, filled }) => `${clientOrderId} ${plain(filled)}`),
     account.balances().flatMap(({ asset, available, locked }) =>
       kind === "spot"
