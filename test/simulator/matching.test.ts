@@ -284,6 +284,25 @@ describe("trades of others", () => {
     ])
   })
 
+  it("that are larger than what is at their price leave the worse alone", () => {
+    const { entry, matching, taken } = start()
+    for (const limit of [98, 97]) matching.submit(entry("buy", limit, 5), 1)
+    matching.onTrade("sell", 98, 40, 2)
+    assert.deepStrictEqual(taken(), ["others takes 5 at 98 of #1, told (2)"])
+    for (const limit of [102, 103]) matching.submit(entry("sell", limit, 5), 3)
+    matching.onTrade("buy", 102, 40, 4)
+    assert.deepStrictEqual(taken(), ["others takes 5 at 102 of #3, told (4)"])
+  })
+
+  it("at a worse price have gone through whoever was ahead of ours", () => {
+    const { entry, matching, taken } = start()
+    const order = entry("buy", 99, 8)
+    matching.submit(order, 1)
+    assert.strictEqual(order.ahead, 10)
+    matching.onTrade("sell", 98, 5, 2)
+    assert.deepStrictEqual(taken(), ["others takes 5 at 99 of #1, told (2)"])
+  })
+
   it("that are used up fill no more", () => {
     const { entry, matching, taken } = start()
     for (const limit of [100, 100]) matching.submit(entry("buy", limit, 5), 1)
