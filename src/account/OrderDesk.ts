@@ -96,7 +96,7 @@ type Evidence<A> = (late: boolean) => Effect.Effect<A | Refusal | null, Exchange
 const askAgain = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5))
 
 /** A question about a lost command that is not answered within this is asked again, ms. */
-const questionMillis = 1_500
+const questionMillis = 1_000
 
 /** So many orders are remembered by the exchange's id, and so many ids of ours as used. */
 const remembered = 100_000
@@ -318,7 +318,8 @@ export const make = Effect.fnUntraced(
       Effect.gen(function*() {
         for (let attempt = 0;; attempt++) {
           // Only an answer to a question asked after the expiry proves that nothing can follow.
-          const late = now() - sentAt > expiryMillis
+          const asked = now()
+          const late = asked - sentAt > expiryMillis
           const found = yield* evidence(late).pipe(
             Effect.catchIf((error) => error.isTransient, () => Effect.succeed(undefined))
           )
@@ -326,7 +327,11 @@ export const make = Effect.fnUntraced(
             counts.resolved++
             return outcome<A>(found ?? new Refusal(neverArrived))
           }
-          yield* Effect.sleep(askAgain(attempt))
+          const elapsed = now() - sentAt
+          // Right behind the expiry an answer says everything; and who has waited for one in vain need not wait again.
+          const untilExpiry = elapsed > expiryMillis ? Number.POSITIVE_INFINITY : expiryMillis - elapsed + 1
+          const again = now() - asked >= questionMillis ? askAgain(0) : askAgain(attempt)
+          yield* Effect.sleep(Math.min(again, untilExpiry))
         }
       })
 

@@ -2,7 +2,7 @@
  * Orders whose requests, answers and pushes are lost, late and doubled at random: none is sent twice, none is forgotten, and
  * what the client knows at the end is what the exchange knows.
  */
-import { Clock, Effect, Metric, Random } from "effect"
+import { Clock, Duration, Effect, Metric, Random } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorldAccount } from "../../../src/AccountWorld.ts"
@@ -60,6 +60,8 @@ interface Tally {
   cut: number
   underWay: number
   awayUntil: number
+  /** The exchange refuses a command that comes later than this. */
+  readonly expiryMillis: number
 }
 
 /** Every request to place an order is counted on its way, by the id of ours that stands in it. */
@@ -98,7 +100,8 @@ const settle = Effect.fnUntraced(function*<A>(tally: Tally, kind: string, outcom
   const at = yield* Clock.currentTimeMillis
   const isLate = known._tag === "Rejected" && known.reason.code === "never-arrived"
   // That it never arrived cannot be known before it has expired, nor anything while the exchange is away.
-  const from = Math.max(tally.awayUntil, isLate ? told - answerMillis + expiryMillis : told)
+  const sent = outcome.cause.reason._tag === "Silent" ? told - answerMillis : told
+  const from = Math.max(tally.awayUntil, isLate ? sent + tally.expiryMillis : told)
   tally.lost.push({ kind, took: Math.max(0, at - from) })
   return known
 })
@@ -232,7 +235,8 @@ const run = (subject: Account.Subject, seed: number, count: number): Effect.Effe
     fates: new Map(),
     cut: 0,
     underWay: 0,
-    awayUntil: 0
+    awayUntil: 0,
+    expiryMillis: Duration.toMillis(subject.adapter.account?.orders.expiry ?? expiryMillis)
   }
   const layer = Account.layer(
     Exchange.memory,
