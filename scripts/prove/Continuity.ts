@@ -64,10 +64,13 @@ type Fault = "gaps" | "repeated" | "back" | "late" | "missing" | "wrongBooks" | 
 const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((value, index) => value === b[index])
 
-/** Longest silence of a channel that is at work, with a second for what waits for another connection, ms. */
+/**
+ * Longest silence of a channel that is at work, with a second for what waits for another connection, ms. Trades come at
+ * random, one a second at the least.
+ */
 const longestSilence: Readonly<Record<Channel.PublicChannel["_tag"], number>> = {
   BookTicker: 2_000,
-  Trades: 3_000,
+  Trades: 20_000,
   Book: 2_000,
   Ticker: 5_000,
   Kline: 4_000,
