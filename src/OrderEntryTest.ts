@@ -342,6 +342,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     answerTimeout: "1 minute",
     // What the test lost has expired at once: the first question settles it.
     expiry: -1,
+    looks: 1,
     counts: OrderDesk.noCounts()
   })
 

@@ -72,6 +72,8 @@ export interface DeskOptions {
   readonly answerTimeout: Duration.Input
   /** A request that reaches the exchange later than this is refused there (MEXC `recvWindow`, Gate `x-gate-exptime`). */
   readonly expiry: Duration.Input
+  /** How many questions behind the expiry must find nothing before a command counts as never arrived. Default 2. */
+  readonly looks?: number | undefined
   readonly counts: DeskCounts
 }
 
@@ -94,6 +96,12 @@ type Evidence<A> = (late: boolean) => Effect.Effect<A | Refusal | null, Exchange
 
 /** Milliseconds between two questions about a lost command. */
 const askAgain = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5))
+
+/**
+ * What an exchange does not know behind the expiry is asked once more after so many ms: a look-up may come from a copy that
+ * lags behind the orders.
+ */
+const secondLookMillis = 500
 
 /** A question about a lost command that is not answered within this is asked again, ms. */
 const questionMillis = 1_000
@@ -141,15 +149,19 @@ const remember = <A>(known: Map<string, A>, key: string, value: A): void => {
   }
 }
 
-const withoutOrder = ({ _tag }: Reply): Refusal =>
-  new Refusal({ code: _tag, detail: "the exchange answered without an order", class: "bug" })
+/** Whether all answers of a batch stand where their orders stood: else nobody knows which is whose. */
+const isInPlace = (results: ReadonlyArray<Order | Rejection>, orders: ReadonlyArray<PreparedOrder>): boolean =>
+  results.length === orders.length &&
+  results.every((result, index) =>
+    !("orderId" in result) || result.clientOrderId === null || result.clientOrderId === orders[index]!.clientOrderId
+  )
 
 const openQuestion = (result: Outcome<unknown>): Effect.Effect<unknown, unknown> | null =>
   result._tag === "Unknown" ? result.resolved : null
 
 export const make = Effect.fnUntraced(
   function*(options: DeskOptions): Effect.fn.Return<OrderEntry["Service"], never, Scope.Scope> {
-    const { calls, counts, exchange, limits, link, protocol } = options
+    const { calls, counts, exchange, limits, link, looks = 2, protocol } = options
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const queueMillis = Duration.toMillis(options.queueTimeout)
@@ -268,7 +280,7 @@ export const make = Effect.fnUntraced(
     const outcomeOf = <A>(
       command: Command,
       flight: Flight,
-      read: (reply: Reply) => A | Refusal,
+      read: (reply: Reply) => A | Refusal | Lost,
       evidence: Evidence<A>
     ): Effect.Effect<Outcome<A>, ExchangeError.ExchangeError> =>
       Effect.suspend(() => {
@@ -278,7 +290,7 @@ export const make = Effect.fnUntraced(
           sentAt = now()
         }
         return Effect.matchEffect(send(command, flight, onSend), {
-          onSuccess: (reply) => Effect.succeed<Outcome<A>>(outcome(read(reply))),
+          onSuccess: (reply) => Effect.sync(() => judged(read(reply), sentAt ?? now(), evidence)),
           onFailure: (failure): Effect.Effect<Outcome<A>, ExchangeError.ExchangeError> => {
             if (failure instanceof ExchangeError.ExchangeError) {
               if (sentAt !== null) counts.sent--
@@ -289,6 +301,9 @@ export const make = Effect.fnUntraced(
           }
         })
       })
+
+    const judged = <A>(result: A | Refusal | Lost, sentAt: number, evidence: Evidence<A>): Outcome<A> =>
+      result instanceof Lost ? unknown(result.cause, sentAt, evidence) : outcome<A>(result)
 
     const outcome = <A>(result: A | Refusal): Accepted<A> | Rejected => {
       if (result instanceof Refusal) {
@@ -316,34 +331,43 @@ export const make = Effect.fnUntraced(
       evidence: Evidence<A>
     ): Effect.Effect<Accepted<A> | Rejected, ExchangeError.ExchangeError> =>
       Effect.gen(function*() {
-        for (let attempt = 0;; attempt++) {
+        for (let attempt = 0, absent = 0;; attempt++) {
           // Only an answer to a question asked after the expiry proves that nothing can follow.
           const asked = now()
           const late = asked - sentAt > expiryMillis
-          const found = yield* evidence(late).pipe(
-            Effect.catchIf((error) => error.isTransient, () => Effect.succeed(undefined))
-          )
-          if (found !== undefined && (found !== null || late)) {
+          const found = yield* Effect.catchIf(evidence(late), passes, () => Effect.succeed(undefined))
+          if (late && found === null) absent++
+          if ((found !== undefined && found !== null) || absent === looks) {
             counts.resolved++
             return outcome<A>(found ?? new Refusal(neverArrived))
           }
-          const elapsed = now() - sentAt
-          // Right behind the expiry an answer says everything; and who has waited for one in vain need not wait again.
-          const untilExpiry = elapsed > expiryMillis ? Number.POSITIVE_INFINITY : expiryMillis - elapsed + 1
+          // Who has waited for an answer in vain need not wait again.
           const again = now() - asked >= questionMillis ? askAgain(0) : askAgain(attempt)
-          yield* Effect.sleep(Math.min(again, untilExpiry))
+          yield* Effect.sleep(late && found === null ? secondLookMillis : Math.min(again, untilExpired(sentAt)))
         }
       })
+
+    /** Right behind the expiry an answer says most. */
+    const untilExpired = (sentAt: number): number => {
+      const elapsed = now() - sentAt
+      return elapsed > expiryMillis ? Number.POSITIVE_INFINITY : expiryMillis - elapsed + 1
+    }
+
+    /** A clock that is not known well enough now is measured again. */
+    const passes = (error: ExchangeError.ExchangeError): boolean =>
+      error.isTransient || error.reason._tag === "ClockUnusable"
 
     /** A question is within the limits too, and not waited for longer than it takes to ask again. */
     const question = (command: Command): Effect.Effect<Reply, ExchangeError.ExchangeError> =>
       Effect.andThen(
         limits.take(protocol.uses(command), queueMillis),
-        Effect.timeoutOrElse(calls.run(command), {
-          duration: Duration.millis(questionMillis),
-          orElse: () => Effect.fail(silent(command._tag, questionMillis))
-        })
-      )
+        Effect.suspend(() =>
+          Effect.timeoutOrElse(calls.run(command), {
+            duration: Duration.millis(questionMillis),
+            orElse: () => Effect.fail(silent(command._tag, questionMillis))
+          })
+        )
+      ).pipe(Effect.tapError((error) => slowDown(command, failureOf(error))))
 
     /** Says whether the order waits for its price, where those are kept apart. */
     const known = (ref: SymbolRef, trigger: boolean | undefined): SymbolRef =>
@@ -371,10 +395,13 @@ export const make = Effect.fnUntraced(
         return ours === undefined ? null : yield* look({ symbol, orderId: ours.orderId })
       })
 
-    const orderOf = (reply: Reply): Order | Refusal =>
-      reply._tag === "Order"
-        ? reply.order
-        : withoutOrder(reply)
+    /** It was answered, and not with what became of it: only the exchange knows. */
+    const withoutOrder = ({ _tag }: Reply): Lost =>
+      new Lost(
+        invalid(new ExchangeError.DecodeFailed({ detail: `the exchange answered with ${_tag} and without an order` }))
+      )
+
+    const orderOf = (reply: Reply): Order | Lost => reply._tag === "Order" ? reply.order : withoutOrder(reply)
 
     const keyOf = (ref: SymbolRef): string => {
       if ("clientOrderId" in ref) return `${ref.symbol} ${ref.clientOrderId}`
@@ -429,7 +456,7 @@ export const make = Effect.fnUntraced(
     const release =
       (orders: ReadonlyArray<PreparedOrder>, flight: Flight) => (cause: Cause.Cause<ExchangeError.ExchangeError>) =>
         Effect.sync(() => {
-          if (flight.sent && Cause.hasInterrupts(cause)) return
+          if (flight.sent && (Cause.hasInterrupts(cause) || Cause.hasDies(cause))) return
           for (const order of orders) used.delete(placeKey(order))
         })
 
@@ -456,14 +483,17 @@ export const make = Effect.fnUntraced(
 
     type Outcomes = ReadonlyArray<Outcome<Order>>
 
-    const placedOf = (orders: ReadonlyArray<PreparedOrder>, reply: Reply): Outcomes =>
-      orders.map((_, index) => {
-        const result = reply._tag === "Placed" ? reply.results[index] : undefined
-        if (result === undefined) {
-          return outcome<Order>(withoutOrder(reply))
-        }
-        return outcome("orderId" in result ? result : new Refusal(result))
+    const placedOf = (orders: ReadonlyArray<PreparedOrder>, reply: Reply, sentAt: number): Outcomes => {
+      const results = reply._tag === "Placed" && isInPlace(reply.results, orders) ? reply.results : null
+      return orders.map((order, index) => {
+        const result = results?.[index] ?? withoutOrder(reply)
+        return judged(
+          result instanceof Lost || "orderId" in result ? result : new Refusal(result),
+          sentAt,
+          lookForPlaced(order, sentAt)
+        )
       })
+    }
 
     const sendBatch = (
       orders: ReadonlyArray<PreparedOrder>,
@@ -476,7 +506,7 @@ export const make = Effect.fnUntraced(
           sentAt = now()
         }
         return Effect.matchEffect(send({ _tag: "PlaceAll", orders }, flight, onSend), {
-          onSuccess: (reply) => Effect.sync(() => placedOf(orders, reply)),
+          onSuccess: (reply) => Effect.sync(() => placedOf(orders, reply, sentAt ?? now())),
           onFailure: (failure) => {
             if (failure instanceof ExchangeError.ExchangeError) {
               if (sentAt !== null) counts.sent -= orders.length

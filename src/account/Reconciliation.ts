@@ -3,7 +3,7 @@
  * and in the exchange's order, every order only goes forward, every balance and position is the newest. Pure but for its
  * own state: no clock, no sockets.
  *
- * Fills are told apart by trade id. Orders go forward by (filled quantity, final). Positions by the exchange's update id,
+ * Fills are told apart by symbol, trade id and side. Orders go forward by (filled quantity, final). Positions by the exchange's update id,
  * where it counts them, else by time. Readings say nothing of what was pushed while they were under way.
  */
 import { Array as Arr, BigDecimal } from "effect"
@@ -48,7 +48,8 @@ const same = (a: Decimal.Decimal | null, b: Decimal.Decimal | null): boolean =>
   a === null || b === null ? a === b : Decimal.equals(a, b)
 
 const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
-const fillKey = ({ symbol, tradeId }: Fill): string => `${symbol} ${tradeId}`
+/** A trade of the account with itself is two fills of one id, and an id may come again on another symbol. */
+const fillKey = ({ side, symbol, tradeId }: Fill): string => `${symbol} ${tradeId} ${side}`
 const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`
 
 // ---- orders ---------------------------------------------------------------------------------------------------------

@@ -453,7 +453,10 @@ describe("OrderDesk", () => {
         const script: Script = (command, call) => {
           if (call === 2) return Effect.fail(failed(401, "auth"))
           return command._tag === "PlaceAll"
-            ? Effect.succeed({ _tag: "Placed", results: [orderOf("x")] })
+            ? Effect.succeed({
+              _tag: "Placed",
+              results: command.orders.map(({ clientOrderId }) => orderOf(clientOrderId))
+            })
             : Effect.succeed({ _tag: "Order", order: orderOf("x") })
         }
         const { desk } = yield* start(script, { abilities: new Set(abilities), batchSize: 1 })

@@ -78,10 +78,11 @@ type Script = (command: Command, call: number) => Effect.Effect<Reply, ExchangeE
 interface Overrides {
   readonly protocol?: Partial<OrderProtocol>
   readonly link?: OrderSocketLink
+  readonly prepare?: Effect.Effect<unknown, ExchangeError.ExchangeError>
   readonly openOrders?: Effect.Effect<ReadonlyArray<Order>, ExchangeError.ExchangeError>
 }
 
-const start = (script: Script, { link, openOrders, protocol }: Overrides = {}) =>
+const start = (script: Script, { link, openOrders, prepare, protocol }: Overrides = {}) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
     const listed: Array<string | null> = []
@@ -115,7 +116,7 @@ const start = (script: Script, { link, openOrders, protocol }: Overrides = {}) =
           ? Effect.succeed(instrument)
           : Effect.fail(error(new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))),
       listed: Effect.void,
-      prepare: Effect.void,
+      prepare: prepare ?? Effect.void,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",
       expiry: "3 seconds",
@@ -192,14 +193,29 @@ describe("an answer over REST", () => {
       }))
   }
 
-  it.effect("that holds no order is a refusal that says so", () =>
+  it.effect("that holds no order says nothing of it: it is looked for", () =>
     Effect.gen(function*() {
-      const { desk } = yield* start(() => Effect.succeed({ _tag: "Done" }))
+      const { counts, desk } = yield* start(({ _tag }) => Effect.succeed(_tag === "Get" ? order() : { _tag: "Done" }))
       const { outcome } = yield* desk.place(request)
-      assert.deepStrictEqual(outcome, {
-        _tag: "Rejected",
-        reason: { code: "Done", detail: "the exchange answered without an order", class: "bug" }
-      })
+      assert(outcome._tag === "Unknown")
+      assert.include(outcome.cause.message, "answered with Done and without an order")
+      assert.deepStrictEqual(yield* outcome.resolved, { _tag: "Accepted", value: orderOf("a") })
+      assert.deepInclude(counts, { sent: 1, unknown: 1, resolved: 1, accepted: 1, rejected: 0 })
+    }))
+
+  it.effect("that a request waits for the exchange's clock is before it counts as sent", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(
+        ({ _tag }) => _tag === "Get" ? Effect.succeed({ _tag: "Nothing" }) : Effect.fail(silent),
+        { prepare: Effect.sleep(1_500) }
+      )
+      const { outcome } = yield* within(desk.place(request), 1_500)
+      const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+      // It left at 1500 and expires at 4500: nothing can be known by 4500.
+      yield* TestClock.adjust(3_000)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(600)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
     }))
 
   it.effect("that does not come within the time for it is lost, not a moment before", () =>
@@ -267,7 +283,7 @@ describe("the search for what became of a lost order", () => {
       )
       const { outcome } = yield* desk.place(request)
       const resolved = yield* within(resolvedOf(outcome), "10 seconds")
-      assert.deepStrictEqual(times, [0, 50, 150, 350, 750, 1_550, 2_550, 3_001])
+      assert.deepStrictEqual(times, [0, 50, 150, 350, 750, 1_550, 2_550, 3_001, 3_501])
       assert.deepStrictEqual(resolved, {
         _tag: "Rejected",
         reason: {
@@ -285,15 +301,56 @@ describe("the search for what became of a lost order", () => {
         if (_tag === "Place") return Effect.andThen(Effect.sleep(450), Effect.fail(refused(500, "retryable")))
         return Effect.succeed({ _tag: "Nothing" })
       })
-      // Sent at 0, lost at 450: asked at 450, 500, 600, 800, 1200, 2000, 3000 and 3001.
+      // Sent at 0, lost at 450: asked at 450, 500, 600, 800, 1200, 2000, 3000, then at 3001 and once more at 3501.
       const { outcome } = yield* within(desk.place(request), 450)
       const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
       yield* TestClock.adjust(2_550)
-      assert.isUndefined(fiber.pollUnsafe())
       assert.lengthOf(commands, 8)
+      yield* TestClock.adjust(500)
+      assert.isUndefined(fiber.pollUnsafe())
+      assert.lengthOf(commands, 9)
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
-      assert.lengthOf(commands, 9)
+      assert.lengthOf(commands, 10)
+    }))
+
+  it.effect("finds an order that a look-up behind the expiry did not show yet", () =>
+    Effect.gen(function*() {
+      let late = 0
+      const { desk } = yield* start(({ _tag }) =>
+        Effect.clockWith((clock) => {
+          if (_tag === "Place") return Effect.fail(refused(500, "retryable"))
+          if (clock.currentTimeMillisUnsafe() > 3_000) late++
+          return Effect.succeed<Reply>(late > 1 ? order() : { _tag: "Nothing" })
+        })
+      )
+      const { outcome } = yield* desk.place(request)
+      assert.strictEqual((yield* within(resolvedOf(outcome), "10 seconds"))._tag, "Accepted")
+    }))
+
+  it.effect("waits as long as the exchange asks when there are too many questions", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(({ _tag }, call) => {
+        if (_tag === "Place") return Effect.fail(refused(500, "retryable"))
+        return call === 2 ? Effect.fail(refused(429, "rateLimit", 30_000)) : Effect.succeed(order())
+      })
+      const { outcome } = yield* desk.place(request)
+      const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+      yield* TestClock.adjust(29_999)
+      assert.lengthOf(commands, 2)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Accepted")
+    }))
+
+  it.effect("outlives a clock that cannot be used for a while", () =>
+    Effect.gen(function*() {
+      const unusable = error(new ExchangeError.ClockUnusable({ offsetMs: 1, errorMs: 900, detail: "too slow" }))
+      const { desk } = yield* start(({ _tag }, call) => {
+        if (_tag === "Place") return Effect.fail(refused(500, "retryable"))
+        return call < 5 ? Effect.fail(unusable) : Effect.succeed(order())
+      })
+      const { outcome } = yield* desk.place(request)
+      assert.strictEqual((yield* within(resolvedOf(outcome), "5 seconds"))._tag, "Accepted")
     }))
 
   for (const kind of ["Place", "PlaceAll"] as const) {
@@ -313,8 +370,8 @@ describe("the search for what became of a lost order", () => {
           : desk.placeAll([{ ...request, clientOrderId: "b" }])
         const [placed] = yield* within(second, 1_500)
         const fiber = yield* Effect.forkChild(resolvedOf(placed!.outcome), { startImmediately: true })
-        // Asked at 1500, 1550, 1650, 1850, 2250, 3050, 4050 and 4501; it expires at 4500.
-        yield* TestClock.adjust(3_000)
+        // Asked at 1500, 1550, 1650, 1850, 2250, 3050 and 4050; it expires at 4500: asked at 4501 and 5001.
+        yield* TestClock.adjust(3_500)
         assert.isUndefined(fiber.pollUnsafe())
         yield* TestClock.adjust(1)
         assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
@@ -702,22 +759,31 @@ describe("several at once", () => {
       assert.deepInclude(counts, { sent: 2, unknown: 2, resolved: 2, accepted: 1, rejected: 1 })
     }))
 
-  it.effect("that the answer says nothing of are refused in words", () =>
-    Effect.gen(function*() {
-      for (
-        const [reply, code] of [[{ _tag: "Done" }, "Done"], [
-          { _tag: "Placed", results: [orderOf("a")] },
-          "Placed"
-        ]] as const
-      ) {
-        const { desk } = yield* start(() => Effect.succeed(reply as Reply))
+  for (
+    const [name, reply] of [
+      ["nothing of", { _tag: "Done" }],
+      ["too little of", { _tag: "Placed", results: [orderOf("a")] }],
+      ["in another order", { _tag: "Placed", results: [orderOf("b"), orderOf("a")] }],
+      ["of others", { _tag: "Placed", results: [orderOf("a"), orderOf("c")] }]
+    ] as const
+  ) {
+    it.effect(`that the answer tells ${name} are looked for, each by its own id`, () =>
+      Effect.gen(function*() {
+        const { counts, desk } = yield* start((command) =>
+          Effect.succeed(
+            command._tag === "Get" && "clientOrderId" in command.ref
+              ? { _tag: "Order", order: orderOf(command.ref.clientOrderId) }
+              : reply
+          )
+        )
         const placed = yield* desk.placeAll(requests("a", "b"))
-        assert.deepStrictEqual(placed[1]?.outcome, {
-          _tag: "Rejected",
-          reason: { code, detail: "the exchange answered without an order", class: "bug" }
-        })
-      }
-    }))
+        for (const { clientOrderId, outcome } of placed) {
+          assert(outcome._tag === "Unknown")
+          assert.deepStrictEqual(yield* outcome.resolved, { _tag: "Accepted", value: orderOf(clientOrderId) })
+        }
+        assert.deepInclude(counts, { sent: 2, unknown: 2, resolved: 2, accepted: 2, rejected: 0 })
+      }))
+  }
 })
 
 describe("names of orders", () => {

@@ -278,6 +278,20 @@ describe("fills", () => {
     assert.deepStrictEqual(texts([]), [])
   })
 
+  it("of one trade with oneself are two, and so are those of two symbols whose ids are the same", () => {
+    const model = new Model()
+    const { counts, ledger } = model
+    const both = [fill(7, 1), fill(7, 1, { side: "sell", orderId: "2" }), fill(7, 1, { symbol: "ETHUSDT" })]
+    for (const one of both) ledger.push(one)
+    ledger.readFills(ledger.begin(), both)
+    assert.deepStrictEqual(model.of("Fill").map(({ side, symbol }) => `${side} ${symbol}`), [
+      "buy BTCUSDT",
+      "sell BTCUSDT",
+      "buy ETHUSDT"
+    ])
+    assert.strictEqual(counts.duplicates, 0)
+  })
+
   it("that were missed before a reading began do not end the wait for those of a later break", () => {
     const model = new Model()
     model.drop()

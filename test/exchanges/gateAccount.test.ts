@@ -585,6 +585,29 @@ describe("signed REST", () => {
       )
     }))
 
+  it.effect("fills of several pairs whose ids are the same, and both sides of a trade with oneself, are all there", () =>
+    Effect.gen(function*() {
+      const trade = (currency_pair: string, side: string) => ({
+        id: "7",
+        order_id: side === "buy" ? "1" : "2",
+        currency_pair,
+        side,
+        role: "maker",
+        price: "1",
+        amount: "1",
+        create_time_ms: `${now - 5}.123`
+      })
+      const { calls } = yield* callsOf(spot, () => ({
+        body: [trade("BTC_USDT", "buy"), trade("BTC_USDT", "sell"), trade("ETH_USDT", "buy"), trade("BTC_USDT", "buy")]
+      }))
+      const fills = yield* calls.fills({ symbol: null, since: now - 10 })
+      assert.deepStrictEqual(fills.map(({ side, symbol }) => `${side} ${symbol}`), [
+        "buy BTC_USDT",
+        "sell BTC_USDT",
+        "buy ETH_USDT"
+      ])
+    }))
+
   it.effect("fills of longer than a month are asked for in ranges, on futures by time", () =>
     Effect.gen(function*() {
       const { calls, requests } = yield* callsOf(futures, () => ({ body: [] }))

@@ -702,6 +702,17 @@ describe("MEXC account, answers", () => {
       assert.strictEqual((yield* reasonOf(calls.run({ _tag: "Cancel", ref })))._tag, "DecodeFailed")
     }))
 
+  for (const [status, code] of [[400, -2013], [429, 429], [401, 10072]] as const) {
+    it.effect(`a cancelled order whose look-up is refused with ${code} is no refusal of the cancel`, () =>
+      Effect.gen(function*() {
+        const { asked, calls } = yield* callsOf(({ method }) =>
+          method === "DELETE" ? { body: orderBody({ status: "NEW" }) } : { status, body: { code, msg: "no" } }
+        )
+        assert.strictEqual((yield* reasonOf(calls.run({ _tag: "Cancel", ref })))._tag, "DecodeFailed")
+        assert.deepStrictEqual(asked.map(({ method }) => method), ["DELETE", "GET"])
+      }))
+  }
+
   it.effect("all cancelled orders of a pair", () =>
     Effect.gen(function*() {
       const { asked, calls } = yield* answering([orderBody({ status: "PARTIALLY_CANCELED" })])

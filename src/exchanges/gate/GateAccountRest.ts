@@ -366,7 +366,8 @@ const fills = (
     const reading = yield* readingNow(context)
     const found = yield* readList(context, path, all, (row) => read(row, reading))
     const wanted = found.filter(({ exchangeTime }) => since === null || (exchangeTime ?? since) >= since)
-    return [...unique(wanted, ({ tradeId }) => tradeId)].sort(byTime)
+    // Ids may be those of a market, and both sides of a trade with oneself have the same.
+    return [...unique(wanted, ({ side, symbol, tradeId }) => `${symbol} ${tradeId} ${side}`)].sort(byTime)
   })
 
 // ---- commands ----

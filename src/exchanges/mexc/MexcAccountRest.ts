@@ -159,10 +159,23 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
       orderOf
     )
 
-  /** What has become of a cancelled order, asked for where the answer does not say; still open is no answer. */
+  /**
+   * What has become of a cancelled order, asked for where the answer does not say; still open is no answer. Neither is a
+   * question that fails: the cancel was taken, so nothing that befalls the question may pass for its refusal.
+   */
   const ended = Effect.fnUntraced(function*(row: MexcOrders.OrderRow) {
     if (MexcOrders.isSettled(row)) return yield* orderOf(row)
-    const order = yield* get({ symbol: row.symbol, orderId: String(row.orderId) })
+    const order = yield* Effect.mapError(
+      get({ symbol: row.symbol, orderId: String(row.orderId) }),
+      (error) =>
+        ExchangeError.make(
+          MexcErrors.exchange,
+          new ExchangeError.DecodeFailed({
+            symbol: row.symbol,
+            detail: `DELETE ${orderPath}: what became of order ${row.orderId} cannot be read: ${error.message}`
+          })
+        )
+    )
     if (isFinal(order.status)) return order
     return yield* failing(
       new ExchangeError.DecodeFailed({
@@ -201,7 +214,7 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     const found = new Map<string, Fill>()
     const add = (fills: ReadonlyArray<Fill>): boolean => {
       const before = found.size
-      for (const fill of fills) found.set(fill.tradeId, fill)
+      for (const fill of fills) found.set(`${fill.tradeId} ${fill.side}`, fill)
       return fills.length >= fillsLimit && found.size > before
     }
     const edge = (pick: (...times: ReadonlyArray<number>) => number): string =>
