@@ -337,20 +337,20 @@ export const make = Effect.fnUntraced(
           const late = asked - sentAt > expiryMillis
           const found = yield* Effect.catchIf(evidence(late), passes, () => Effect.succeed(undefined))
           if (late && found === null) absent++
-          if ((found !== undefined && found !== null) || absent === looks) {
+          const known = found ?? (absent === looks ? new Refusal(neverArrived) : null)
+          if (known !== null) {
             counts.resolved++
-            return outcome<A>(found ?? new Refusal(neverArrived))
+            return outcome<A>(known)
           }
-          // Who has waited for an answer in vain need not wait again.
-          const again = now() - asked >= questionMillis ? askAgain(0) : askAgain(attempt)
-          yield* Effect.sleep(late && found === null ? secondLookMillis : Math.min(again, untilExpired(sentAt)))
+          yield* Effect.sleep(absent > 0 ? secondLookMillis : nextQuestion(attempt, asked, sentAt))
         }
       })
 
-    /** Right behind the expiry an answer says most. */
-    const untilExpired = (sentAt: number): number => {
+    /** Right behind the expiry an answer says most; and who has waited for one in vain need not wait again. */
+    const nextQuestion = (attempt: number, asked: number, sentAt: number): number => {
       const elapsed = now() - sentAt
-      return elapsed > expiryMillis ? Number.POSITIVE_INFINITY : expiryMillis - elapsed + 1
+      const again = now() - asked >= questionMillis ? askAgain(0) : askAgain(attempt)
+      return elapsed > expiryMillis ? again : Math.min(again, expiryMillis - elapsed + 1)
     }
 
     /** A clock that is not known well enough now is measured again. */
