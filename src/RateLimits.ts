@@ -96,7 +96,7 @@ export const make = (exchange: ExchangeId): Effect.Effect<RateLimits["Service"]>
       const turn: Effect.Effect<void, ExchangeError.ExchangeError> = Effect.suspend(() => {
         const at = now()
         const wait = budget.wait(use.tokens, at)
-        if (wait === 0) return Effect.sync(() => budget.use(use.tokens, at))
+        if (wait === 0 && at <= deadline) return Effect.sync(() => budget.use(use.tokens, at))
         return at + wait > deadline
           ? Effect.fail(refused(use, wait, `it would have been sent ${Math.ceil(at + wait - deadline)} ms too late`))
           : Effect.andThen(Effect.sleep(wait), turn)

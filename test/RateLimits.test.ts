@@ -74,6 +74,19 @@ describe("RateLimits", () => {
       assert.deepStrictEqual(yield* limits.state, [{ budget: "orders", used: 1, limit: 3, waiting: 0 }])
     }))
 
+  it.effect("who has waited behind another beyond its own deadline does not leave late", () =>
+    Effect.gen(function*() {
+      const limits = yield* RateLimits.make("toy")
+      yield* limits.take([use({ tokens: 3 })], 0)
+      yield* TestClock.adjust(900)
+      yield* limits.pause([use()], 8_000)
+      const patient = yield* Effect.forkChild(limits.take([use()], 10_000), { startImmediately: true })
+      const hasty = yield* Effect.forkChild(Effect.flip(limits.take([use()], 1_000)), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(patient)
+      assert.strictEqual((yield* Fiber.join(hasty)).reason._tag, "RateLimited")
+    }))
+
   const small = (minimum: number, maximum: number) =>
     Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum, maximum })))
 
