@@ -66,12 +66,16 @@ export const make = Effect.fnUntraced(function*(
     })
   })
 
+  const isSlow = ({ errorMs }: ClockReading): boolean => errorMs > options.maxErrorMs
+
   const measure = Effect.gen(function*() {
     let best = yield* sample
     for (let i = 1; i < options.samples; i++) {
       const next = yield* sample
       if (next.errorMs < best.errorMs) best = next
     }
+    // What is slow for a while says less than what was measured before: clocks drift by milliseconds in that time.
+    if (reading !== null && isSlow(best) && !isSlow(reading)) return reading
     reading = best
     yield* Metric.update(Metric.withAttributes(offset, { exchange }), best.offsetMs / 1000)
     yield* Metric.update(Metric.withAttributes(uncertainty, { exchange }), best.errorMs / 1000)
@@ -82,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
     ExchangeError.make(exchange, new ExchangeError.ClockUnusable({ offsetMs, errorMs, detail }))
 
   const check = (found: ClockReading): Effect.Effect<ClockReading, ExchangeError.ExchangeError> => {
-    if (found.errorMs > options.maxErrorMs) {
+    if (isSlow(found)) {
       return Effect.fail(unusable(found, `the error is above ${options.maxErrorMs} ms: the connection is too slow`))
     }
     return Math.abs(found.offsetMs) > options.maxOffsetMs
@@ -93,7 +97,7 @@ export const make = Effect.fnUntraced(function*(
   const gate = yield* Semaphore.make(1)
   /** Whoever comes while it is measured waits for that; a failure is not kept. */
   const known = gate.withPermits(1)(
-    Effect.suspend(() => reading === null ? measure : Effect.succeed(reading))
+    Effect.suspend(() => reading === null || isSlow(reading) ? measure : Effect.succeed(reading))
   )
 
   const again = measure.pipe(Effect.asVoid, Effect.catch((error) => Effect.logWarning(error.message)))

@@ -1,0 +1,44 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
+import * as ExchangeClock from "../src/ExchangeClock.ts"
+
+/** An exchange's clock that is 40 ms behind ours and whose answers take `tripMillis`. */
+const start = (trip: { millis: number }) =>
+  ExchangeClock.make(
+    "toy",
+    Effect.suspend(() => {
+      const half = Effect.sleep(trip.millis / 2)
+      return half.pipe(Effect.andThen(Clock.currentTimeMillis), Effect.map((now) => now - 40), Effect.tap(half))
+    })
+  )
+
+const within = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust("20 seconds")
+    return yield* fiber.pollUnsafe() ?? Effect.die("it does not end")
+  })
+
+describe("ExchangeClock", () => {
+  it.effect("a slow measurement does not spoil a good one", () =>
+    Effect.gen(function*() {
+      const trip = { millis: 20 }
+      const clock = yield* start(trip)
+      yield* within(clock.now)
+      trip.millis = 2_000
+      yield* TestClock.adjust("6 minutes")
+      assert.deepInclude(yield* clock.reading, { offsetMs: 40, errorMs: 10 })
+      const ours = yield* Clock.currentTimeMillis
+      assert.strictEqual(yield* clock.now, ours - 40)
+    }))
+
+  it.effect("a slow first measurement refuses to sign, and the next use measures again", () =>
+    Effect.gen(function*() {
+      const trip = { millis: 2_000 }
+      const clock = yield* start(trip)
+      assert.strictEqual((yield* within(Effect.flip(clock.now))).reason._tag, "ClockUnusable")
+      trip.millis = 20
+      assert.isNumber(yield* within(clock.now))
+    }))
+})
