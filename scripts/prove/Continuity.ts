@@ -103,15 +103,20 @@ const nothing = (): void => {}
 const ofTrades = ({ found }: Place): Judge => {
   let first = 0
   let newest = 0
-  let seen = new Set<number>()
+  let isNew = true
+  // Also before a gap: what a slower connection had still to bring then comes behind it, without what is known already.
+  const seen = new Set<number>()
   const end = (): void => {
-    if (seen.size > 0) found("missing", `of the trades ${first} to ${newest}`, newest - first + 1 - seen.size)
-    seen = new Set()
+    let missing = 0
+    for (let id = first; !isNew && id <= newest; id++) if (!seen.has(id)) missing++
+    found("missing", `of the trades ${first} to ${newest}`, missing)
+    isNew = true
   }
   return {
     take: (event) => {
       const id = event._tag === "Trade" ? parseInt(event.id ?? "", 10) : Number.NaN
-      if (seen.size === 0) first = newest = id
+      if (isNew) first = newest = id
+      isNew = false
       if (seen.has(id)) found("repeated", `trade ${id}`)
       else if (id < newest) found("late", `trade ${id} behind ${newest}`)
       seen.add(id)
