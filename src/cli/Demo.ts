@@ -102,7 +102,7 @@ const followAll = Effect.fnUntraced(function*(
       follow(board, pairs).pipe(
         Effect.mapError(Refusal.failure),
         Effect.provide(layerOf(board.id)),
-        Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
+        Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.configuration(error))),
         Effect.flip,
         Effect.tap((failure) => {
           board.failure = failure.message

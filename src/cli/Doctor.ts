@@ -113,7 +113,7 @@ const credentialsOf = (
     ? Effect.succeed(AccountSource.demoCredentials(adapter.id as Exchanges.KnownExchange))
     : Effect.mapError(
       ExchangeFactory.credentials(adapter),
-      (error) => Failure.usage(`configuration: ${error.message}; --account examines the account of this key`)
+      (error) => Failure.configuration(error, "; --account examines the account of this key")
     )
 
 /** How long an account's stream is watched. */

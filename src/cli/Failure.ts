@@ -1,5 +1,6 @@
 /** How a command fails and what the shell gets to see of it. `docs/cli.md` lists the exit codes. */
-import { Cause, Exit, Schema } from "effect"
+import { Cause, Exit, Schema, SchemaIssue } from "effect"
+import type { Config } from "effect"
 import { CliError } from "effect/cli"
 
 /**
@@ -33,6 +34,20 @@ export const usage = (message: string): CommandFailed => new CommandFailed({ kin
 export const nothing = (message: string): CommandFailed => new CommandFailed({ kind: "nothing", message })
 export const rejected = (message: string): CommandFailed => new CommandFailed({ kind: "rejected", message })
 export const unknown = (message: string): CommandFailed => new CommandFailed({ kind: "unknown", message })
+
+const issues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** Names the variables of the environment that are missing or malformed, never what they hold. */
+export const configuration = ({ cause, message }: Config.ConfigError, hint = ""): CommandFailed =>
+  usage(
+    `configuration: ${
+      Schema.isSchemaError(cause)
+        ? issues(cause.issue).issues.map(({ message, path = [] }) =>
+          `${path.join("_")} is missing or wrong: ${message}`
+        ).join("; ")
+        : message
+    }${hint}`
+  )
 
 const codeOf = (error: unknown): number => {
   if (error instanceof CommandFailed) return exitCodes[error.kind]

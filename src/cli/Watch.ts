@@ -144,7 +144,7 @@ const watchMarket = Effect.fnUntraced(function*(options: Options, tags: NonEmpty
     yield* Effect.provide(shown, Exchanges.layerConfig(exchange, { ...overrides, journal }))
   })
   const end = yield* Effect.scoped(recorded).pipe(
-    Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.usage(`configuration: ${error.message}`))),
+    Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.configuration(error))),
     Effect.provide(Telemetry.layer(options)),
     Effect.provide(log.layer),
     (running) => Lifetime.run(running, { duration }),

@@ -114,6 +114,14 @@ describe.concurrent("an account of one's own", () => {
       assert.strictEqual((yield* running.ended).code, 0)
     })))
 
+  it.live("may be silent when nothing happens in it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const flags = SimulatedExchanges.flags(yield* start, "gate-futures")
+      const args = ["watch", "gate-futures", "--channels=orders", "--duration=4s", ...flags]
+      const { code, stdout } = yield* CommandLine.run(args)
+      assert.deepStrictEqual([code, stdout], [0, ""])
+    })))
+
   const live = (args: ReadonlyArray<string>, options?: CommandLine.Options) =>
     CommandLine.run(["order", ...args, "--live"], options)
 
@@ -161,7 +169,7 @@ describe.concurrent("an account of one's own", () => {
           [["watch", "gate-spot", "--channels=orders,trades"], "watched apart"],
           [["watch", "gate-spot", "--channels=trades"], "--pairs is needed"],
           [["watch", "gate-spot", "--channels=orders", "--depth=5"], "--depth belongs to channels of the market"],
-          [["watch", "gate-spot", "--channels=orders"], "GATE_API_KEY"]
+          [["watch", "gate-spot", "--channels=orders"], "GATE_API_KEY is missing or wrong"]
         ] as const
       ) {
         const { code, stderr } = yield* CommandLine.run(args)

@@ -24,6 +24,8 @@ export class AccountBoard {
   notice: string | null = null
   status: ConnectionStatus | null = null
   isAuthenticated = false
+  /** The exchange has accepted the channels; an account in which nothing happens is silent from then on. */
+  isAccepted = false
   /** From the session, as of the last picture. */
   performance: PrivatePerformance | undefined
   /** Why nothing more comes of this account; null while it runs. */
@@ -54,12 +56,6 @@ export class AccountBoard {
     onStatus: (status) => {
       this.status = status
     }
-  }
-
-  /** Events of any kind since the start. */
-  get events(): number {
-    const { balances, fills, orders, positions } = this.counts
-    return balances + fills + orders + positions
   }
 
   #count({ origin }: AccountEvent): void {

@@ -28,10 +28,11 @@ import { AccountView } from "./AccountView.ts"
 /** Undefined: all that the exchange has. */
 export type Channels = NonEmptyReadonlyArray<PrivateTag> | undefined
 
-const initialize = (channels: Channels) =>
+const initialize = (board: AccountBoard, channels: Channels) =>
   Effect.gen(function*() {
     const websocket = yield* PrivateWebsocket
     yield* Effect.mapError(websocket.initialize(channels), Refusal.failure)
+    board.isAccepted = true
   })
 
 const itemJson = (exchange: string, account: string, item: AccountFeed<AccountEvent>): JsonObject =>
@@ -59,7 +60,7 @@ export const follow = <R>(
     yield* StatusLog.follow(websocket.status, `account ${board.account}, `)
     yield* Effect.addFinalizer(() => refresh(board))
     yield* Effect.forkScoped(Effect.schedule(refresh(board), Schedule.spaced("250 millis")))
-    yield* initialize(channels)
+    yield* initialize(board, channels)
     yield* Effect.forkScoped(meanwhile)
     // Ends only when the session does.
     yield* Stream.runDrain(websocket.events)
@@ -73,7 +74,6 @@ export const follow = <R>(
 export const ndjson = <R>(
   board: AccountBoard,
   channels: Channels,
-  onEvents: (count: number) => void,
   meanwhile: Effect.Effect<void, never, R>
 ) =>
   Effect.gen(function*() {
@@ -85,12 +85,9 @@ export const ndjson = <R>(
     const lines = websocket.events.pipe(
       Stream.mapError(Refusal.failure),
       Stream.chunks,
-      Stream.map((items) => {
-        onEvents(items.filter(({ _tag }) => _tag === "Data").length)
-        return items.map((item) => `${JSON.stringify(itemJson(exchange, account, item))}\n`).join("")
-      })
+      Stream.map((items) => items.map((item) => `${JSON.stringify(itemJson(exchange, account, item))}\n`).join(""))
     )
-    const running = Effect.andThen(initialize(channels), Effect.andThen(meanwhile, Effect.never))
+    const running = Effect.andThen(initialize(board, channels), Effect.andThen(meanwhile, Effect.never))
     yield* Effect.raceFirst(Stdout.write(lines), running)
   }).pipe(Effect.scoped)
 
@@ -133,7 +130,7 @@ export interface RunOptions extends Telemetry.TelemetryOptions {
 /** Shows an account until it is ended. */
 export const run = Effect.fnUntraced(function*(options: RunOptions) {
   const isTable = yield* Show.isTable(options.format)
-  let events = 0
+  let isAccepted = false
   let exchange = ""
   const body = Effect.gen(function*() {
     const source = yield* options.source
@@ -142,14 +139,14 @@ export const run = Effect.fnUntraced(function*(options: RunOptions) {
     const trading = options.trades ? source.trade(() => [...board.openOrders.values()]) : Effect.void
     const shown = isTable
       ? table(board, view, options.channels, trading)
-      : ndjson(board, options.channels, (count) => void (events += count), trading)
+      : ndjson(board, options.channels, trading)
     yield* AccountSource.provided(source, shown).pipe(
       Effect.provide(Telemetry.layer(options)),
       Effect.provide(log.layer),
-      Effect.ensuring(Effect.sync(() => void (events += board.events))),
+      Effect.ensuring(Effect.sync(() => void (isAccepted = board.isAccepted))),
       Effect.ensuring(log.release)
     )
   }).pipe(Effect.scoped)
   const end = yield* Lifetime.run(body, options)
-  if (end === "Elapsed" && events === 0) return yield* Failure.nothing(`nothing was received from ${exchange}`)
+  if (end === "Elapsed" && !isAccepted) return yield* Failure.nothing(`nothing was received from ${exchange}`)
 })

@@ -126,9 +126,7 @@ export const simulatedLayer = (
 /** Names the variables that are missing or malformed, never what they hold. */
 const unconfigured = (exchange: KnownExchange, account: string | undefined) => (error: Config.ConfigError) => {
   const prefix = ExchangeFactory.credentialPrefixOf(Exchanges.get(exchange), account)
-  return Failure.usage(
-    `configuration: ${error.message}. The key of the account belongs in ${prefix}API_KEY and ${prefix}API_SECRET`
-  )
+  return Failure.configuration(error, `. The key of the account belongs in ${prefix}API_KEY and ${prefix}API_SECRET`)
 }
 
 /** Runs with the account's services. Wrong or missing variables are the caller's to correct. */
