@@ -334,7 +334,8 @@ export const make = Effect.fnUntraced(function*(
     Effect.catch((error) =>
       Effect.suspend(() => {
         counters.error(error.reason._tag)
-        ledger.release()
+        // Without a connection nothing is pushed that could wait too long: the next one begins with a reading.
+        if (isReady() || !error.isTransient) ledger.release()
         flush()
         return Effect.logWarning(`[${exchange}] the account ${signer.account} is not reconciled: ${error.message}`)
       })

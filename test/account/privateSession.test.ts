@@ -98,6 +98,28 @@ describe("PrivateSession", () => {
       assert.strictEqual((yield* websocket.performance).reconciliation.recovered, 3)
     }))
 
+  it.effect("a second break while the first is not closed yet lets nothing pass before what was missed", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      const websocket = yield* open(bank)
+      const told = yield* listen(websocket)
+      yield* websocket.initialize(["Fills"])
+      yield* settle
+      bank.refuse.set("fills", failed("retryable"))
+      bank.drop()
+      bank.occur(fill(10, 1))
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(yield* websocket.isAuthenticated)
+      bank.refusesDials = true
+      bank.drop()
+      yield* TestClock.adjust("20 seconds")
+      bank.duringRead = () => Effect.andThen(Effect.sync(() => bank.happen(fill(12, 3))), Effect.sleep(10))
+      bank.refuse.clear()
+      bank.refusesDials = false
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(take(told).slice(0, 3), ["gap Fills Reconnected", "fill 10R", "fill 12"])
+    }))
+
   it.effect("a reading does not set back what was pushed while it was under way", () =>
     Effect.gen(function*() {
       const bank = new Bank()
