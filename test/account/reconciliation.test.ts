@@ -404,6 +404,16 @@ describe("a balance", () => {
     )
   })
 
+  it("does not go back in time", () => {
+    const { counts, delivered, ledger } = new Model()
+    ledger.push(balance("USDT", "7", { exchangeTime: 5 }))
+    ledger.push(balance("USDT", "9", { exchangeTime: 4 }))
+    assert.strictEqual(counts.stale, 1)
+    assert.lengthOf(delivered, 1)
+    ledger.push(balance("USDT", "8", { exchangeTime: 5 }))
+    assert.lengthOf(delivered, 2)
+  })
+
   it("whose push says only a part is read again when the push overtook the reading", () => {
     const model = new Model()
     const began = model.ledger.begin()
