@@ -320,9 +320,16 @@ export const make = Effect.fnUntraced(function*(
     if (!ledger.isHolding) return reconcileNow
     const again = Effect.retry(reconcileNow, {
       schedule: Reconnect.backoff,
-      while: ({ isTransient }: ExchangeError.ExchangeError) => isTransient && isReady()
+      // What cannot be read is read again on the timer, unless fills wait for it.
+      while: ({ isTransient, reason }: ExchangeError.ExchangeError) =>
+        isTransient && isReady() && (ledger.isHolding || reason._tag !== "DecodeFailed")
     })
     const giveUp = Effect.suspend(() => {
+      if (!ledger.isHolding) {
+        return Effect.logWarning(
+          `[${exchange}] the account ${signer.account} is not reconciled: the exchange does not answer`
+        )
+      }
       ledger.release()
       flush()
       return Effect.logWarning(

@@ -123,7 +123,7 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     const missing = ledger.readOpenOrders(reading, open, covered)
     const keys = new Set(missing.map(keyOf))
     for (const key of vanished.keys()) if (!keys.has(key)) vanished.delete(key)
-    yield* Effect.forEach(missing, (known) => ask(known, now), { concurrency: 4, discard: true })
+    yield* byThemselves(missing.map((known) => ask(known, now)), 4)
   })
 
   /** It is not among the open ones: what became of it? */
@@ -156,16 +156,41 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     ledger.readPositions({ ...began, receivedAt: millis() }, positions)
   })
 
+  /**
+   * What cannot be read, or is refused for good, must not keep the others from being read, and fails at the end. Where the
+   * exchange does not answer, the others would not be answered either.
+   */
+  const byThemselves = Effect.fnUntraced(function*(
+    readings: ReadonlyArray<Effect.Effect<void, ExchangeError>>,
+    concurrency: number
+  ) {
+    const failures: Array<ExchangeError> = []
+    const one = (reading: Effect.Effect<void, ExchangeError>) =>
+      Effect.catchIf(reading, isOfItself, (error) => Effect.sync(() => void failures.push(error)))
+    yield* Effect.forEach(readings, one, { concurrency, discard: true })
+    const worst = failures.find(({ isTransient }) => !isTransient) ?? failures[0]
+    if (worst === undefined) return
+    for (const other of failures) {
+      if (other === worst) continue
+      counters.error(other.reason._tag)
+      yield* Effect.logWarning(`${other.message}; it is not reconciled`)
+    }
+    return yield* worst
+  })
+
   const run = Effect.gen(function*() {
     yield* start
     const now = yield* options.now
     const wanted = options.wanted()
+    if (!wanted.has("Fills")) ledger.release()
     // Fills first: those that are pushed meanwhile wait for them.
-    if (wanted.has("Fills")) yield* readFills(now)
-    else ledger.release()
-    if (wanted.has("Orders")) yield* readOrders(now)
-    if (wanted.has("Balances")) yield* readBalances
-    if (wanted.has("Positions")) yield* readPositions
+    const kinds: ReadonlyArray<readonly [PrivateTag, Effect.Effect<void, ExchangeError>]> = [
+      ["Fills", readFills(now)],
+      ["Orders", readOrders(now)],
+      ["Balances", readBalances],
+      ["Positions", readPositions]
+    ]
+    yield* byThemselves(kinds.flatMap(([kind, reading]) => wanted.has(kind) ? [reading] : []), 1)
     lastAt = millis()
   }).pipe(
     Effect.onExit((exit) =>
@@ -193,6 +218,9 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 }
 
 const keyOf = ({ orderId, symbol }: Order): string => `${symbol} ${orderId}`
+
+/** Whether it says nothing of whether other readings would fail. */
+const isOfItself = ({ isTransient, reason }: ExchangeError): boolean => !isTransient || reason._tag === "DecodeFailed"
 
 const isAboutSymbol = (reason: ExchangeError["reason"]): boolean =>
   reason._tag === "UnknownPair" || (reason._tag === "RequestFailed" && reason.class === "item")

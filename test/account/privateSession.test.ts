@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as AccountMetrics from "../../src/account/AccountMetrics.ts"
 import type { AccountEvent } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import { balance, Bank, credentials, failed, fill, open, order, position } from "./Bank.ts"
 
@@ -118,6 +119,36 @@ describe("PrivateSession", () => {
       bank.refusesDials = false
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(take(told).slice(0, 3), ["gap Fills Reconnected", "fill 10R", "fill 12"])
+    }))
+
+  it.effect("orders that cannot be read keep nothing else from being reconciled, and are told", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      bank.balances = [balance("USDT", "1000")]
+      const websocket = yield* open(bank)
+      const told = yield* listen(websocket)
+      yield* websocket.initialize(["Orders", "Fills", "Balances", "Positions"])
+      yield* settle
+      take(told)
+      const detail = "an order's status is 99"
+      bank.refuse.set("openOrders", ExchangeError.make("bank", new ExchangeError.DecodeFailed({ detail })))
+      bank.refuse.set("positions", failed("auth", 403))
+      bank.occur(fill(10, 1))
+      bank.occur(balance("USDT", "900"))
+      const error = yield* Effect.flip(websocket.reconcile)
+      assert.strictEqual(error.reason._tag, "RequestFailed")
+      yield* settle
+      assert.deepStrictEqual(take(told), ["fill 10R", "balance USDT 900R"])
+      assert.deepStrictEqual((yield* websocket.performance).errors, { DecodeFailed: 1 })
+      bank.refuse.delete("positions")
+      bank.drop()
+      bank.occur(fill(11, 2))
+      bank.occur(balance("USDT", "800"))
+      yield* TestClock.adjust("5 seconds")
+      assert.includeMembers([...take(told)], ["fill 11R", "balance USDT 800R"])
+      const { errors, reconciliation } = yield* websocket.performance
+      assert.isAtLeast(errors["DecodeFailed"] ?? 0, 2)
+      assert.isAtLeast(reconciliation.failures, 2)
     }))
 
   it.effect("a reading does not set back what was pushed while it was under way", () =>
