@@ -28,7 +28,7 @@ export class RateLimits extends Context.Service<RateLimits, {
    * `withinMs`; nothing is used up then.
    */
   readonly take: (uses: ReadonlyArray<Use>, withinMs: number) => Effect.Effect<void, ExchangeError.ExchangeError>
-  /** The exchange asked to wait: nobody takes from these budgets for so long. */
+  /** The exchange asked to wait: nobody takes from these budgets for so long; from none, where all are throttled together. */
   readonly pause: (uses: ReadonlyArray<Use>, forMs: number) => Effect.Effect<void>
   readonly state: Effect.Effect<ReadonlyArray<BudgetState>>
 }>()("effect-exchange/RateLimits") {}
@@ -72,10 +72,16 @@ class Budget {
   }
 }
 
-export const make = (exchange: ExchangeId): Effect.Effect<RateLimits["Service"]> =>
+/** `pausesAll`: the exchange throttles the address or the user, so a pause of one budget is one of all. */
+export const make = (
+  exchange: ExchangeId,
+  { pausesAll = false }: { readonly pausesAll?: boolean } = {}
+): Effect.Effect<RateLimits["Service"]> =>
   Effect.map(Clock.Clock, (clock) => {
     const budgets = new Map<string, Budget>()
     const now = () => clock.currentTimeMillisUnsafe()
+    /** Of every budget, those that nobody has used yet included. */
+    let allPausedUntil = 0
 
     const budgetOf = ({ budget: name, limit, window }: Use): Budget => {
       let budget = budgets.get(name)
@@ -95,7 +101,7 @@ export const make = (exchange: ExchangeId): Effect.Effect<RateLimits["Service"]>
       }
       const turn: Effect.Effect<void, ExchangeError.ExchangeError> = Effect.suspend(() => {
         const at = now()
-        const wait = budget.wait(use.tokens, at)
+        const wait = Math.max(allPausedUntil - at, budget.wait(use.tokens, at))
         if (wait === 0 && at <= deadline) return Effect.sync(() => budget.use(use.tokens, at))
         return at + wait > deadline
           ? Effect.fail(refused(use, wait, `it would have been sent ${Math.ceil(at + wait - deadline)} ms too late`))
@@ -115,6 +121,7 @@ export const make = (exchange: ExchangeId): Effect.Effect<RateLimits["Service"]>
         }),
       pause: (uses, forMs) =>
         Effect.sync(() => {
+          if (pausesAll) allPausedUntil = Math.max(allPausedUntil, now() + forMs)
           for (const use of uses) {
             const budget = budgetOf(use)
             budget.pausedUntil = Math.max(budget.pausedUntil, now() + forMs)

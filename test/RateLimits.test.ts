@@ -62,6 +62,21 @@ describe("RateLimits", () => {
       yield* Fiber.join(fiber)
     }))
 
+  it.effect("where the exchange throttles the address or the user, a pause is one of every budget", () =>
+    Effect.gen(function*() {
+      const others = [use({ budget: "used" })]
+      for (const pausesAll of [true, false]) {
+        const limits = yield* RateLimits.make("toy", { pausesAll })
+        yield* limits.take(others, 0)
+        yield* limits.pause([use()], 5_000)
+        const takes = [limits.take(others, 4_999), limits.take([use({ budget: "new" })], 4_999)]
+        const results = yield* Effect.forEach(takes, (take) => Effect.isSuccess(take))
+        assert.deepStrictEqual(results, [!pausesAll, !pausesAll])
+        yield* TestClock.adjust("5 seconds")
+        yield* limits.take(others, 0)
+      }
+    }))
+
   it.effect("who gives up waiting leaves no hole", () =>
     Effect.gen(function*() {
       const limits = yield* RateLimits.make("toy")

@@ -257,7 +257,9 @@ export const make = Effect.fnUntraced(function*(
     ...ExchangeClock.defaults,
     ...options.clock
   })
-  const limits = options.limits === "off" ? noLimits : yield* RateLimits.make(adapter.id)
+  const limits = options.limits === "off" ? noLimits : yield* RateLimits.make(adapter.id, {
+    pausesAll: account.throttlesAll ?? false
+  })
   const listing = Listing.make(market)
   const bare = account.makeCalls({ client, url: restUrl, signer, now: clock.now, instrumentOf: listing.instrumentOf })
   const timeout = Duration.toMillis(options.requestTimeout ?? defaults.requestTimeout)

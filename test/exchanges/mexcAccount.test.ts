@@ -1034,5 +1034,6 @@ describe("MEXC account, rules and limits", () => {
     const reads = ["balances", "fills", "listenKey", "openOrders", "positions", "userId"] as const
     assert.deepStrictEqual(reads.map((read) => mexcSpotAccount.uses(read).length), [1, 1, 1, 1, 0, 1])
     assert.deepInclude(mexcSpotAccount.uses("fills")[0], { tokens: 10, limit: 500 })
+    assert.isTrue(mexcSpotAccount.throttlesAll)
   })
 })

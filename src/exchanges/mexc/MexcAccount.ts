@@ -220,6 +220,8 @@ export const mexcSpotAccount = {
   ],
   makeCalls: MexcAccountRest.make,
   uses: (read: AccountRead) => reads[read],
+  // "General Info, Limits": a 429 is of the address or the user, and who goes on is banned (418).
+  throttlesAll: true,
   needsPair: true,
   stream,
   orders: protocol
