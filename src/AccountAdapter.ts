@@ -147,7 +147,7 @@ export interface AccountRestOptions {
 
 /**
  * Signed REST calls of one account. A request that the exchange refused fails with `RequestFailed` and a status below
- * 500; one whose answer was lost has status null or 5xx, so that whoever wrote knows that the outcome is unknown.
+ * 500; one whose answer was lost has status null, 408, 499 or 5xx, so that whoever wrote knows that the outcome is unknown.
  */
 export interface AccountCalls {
   readonly userId: Effect.Effect<string, ExchangeError>

@@ -80,8 +80,10 @@ export interface Rejected {
 }
 
 /**
- * It was sent and its answer was lost: a timeout, a lost connection, HTTP 5xx. The library asks the exchange by client
- * order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too.
+ * It was sent and its answer was lost: a timeout, a lost connection, HTTP 408, 499 or 5xx. The library asks the exchange by
+ * client order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too.
+ * `never-arrived` is said of nothing that the exchange has acknowledged (Gate's socket): a placement is asked for until it
+ * shows, and a cancel or an amendment that shows nothing is `not-carried-out`.
  */
 export interface Unknown<A> {
   readonly _tag: "Unknown"

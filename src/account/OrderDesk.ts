@@ -118,17 +118,32 @@ const neverArrived: Rejection = {
   class: "item"
 }
 
+/** Of a cancel or an amendment: asking for ever would keep the order closed to the next one. */
+const notCarriedOut: Rejection = {
+  code: "not-carried-out",
+  detail:
+    "the exchange has acknowledged it, its answer was lost, and the order is as it was after the request has expired",
+  class: "item"
+}
+
+/** Longest wait between two questions about what the exchange has acknowledged and does not show behind the expiry, ms. */
+const acknowledgedMillis = 10_000
+
 /** Too many requests, as the exchange says it when nothing else stands in the answer, ms. */
 const pauseMillis = 1_000
 
-/** REST says by its status whether the exchange has decided: below 500 it has. */
+/** Below 500 the exchange has decided; but 408 and 499 are what a proxy says that gave up between us and the exchange. */
+const isUndecided = (status: number | null): boolean =>
+  status === null || status >= 500 || status === 408 || status === 499
+
+/** REST says by its status whether the exchange has decided. */
 const failureOf = (error: ExchangeError.ExchangeError): Failure | Throttled => {
   const { reason } = error
   if (reason._tag === "DecodeFailed" || reason._tag === "Silent" || reason._tag === "Disconnected") {
     return new Lost(error)
   }
   if (reason._tag !== "RequestFailed") return error
-  if (reason.status === null || reason.status >= 500) return new Lost(error)
+  if (isUndecided(reason.status)) return new Lost(error)
   if (reason.class === "rateLimit") return new Throttled(reason.retryAfterMs ?? pauseMillis)
   if (reason.class === "auth") return error
   return new Refusal({ code: reason.code, detail: reason.detail, class: reason.class })
@@ -297,7 +312,8 @@ export const make = Effect.fnUntraced(
               return Effect.fail(failure)
             }
             if (failure instanceof Refusal) return Effect.succeed(outcome<A>(failure))
-            return Effect.sync(() => unknown(failure.cause, sentAt ?? now(), evidence))
+            const absence = absenceOf(command, failure)
+            return Effect.sync(() => unknown(failure.cause, sentAt ?? now(), evidence, absence))
           }
         })
       })
@@ -314,10 +330,22 @@ export const make = Effect.fnUntraced(
       return accepted(result)
     }
 
-    const unknown = <A>(cause: ExchangeError.ExchangeError, sentAt: number, evidence: Evidence<A>): Unknown<A> => {
+    /** An order that has arrived may still come to light: its absence proves nothing. */
+    const absenceOf = ({ _tag }: Command, { isAcknowledged }: Lost): Rejection | null => {
+      if (!isAcknowledged) return neverArrived
+      return _tag === "Place" || _tag === "PlaceAll" ? null : notCarriedOut
+    }
+
+    /** `absence`: what it means that nothing shows behind the expiry; null: nothing. */
+    const unknown = <A>(
+      cause: ExchangeError.ExchangeError,
+      sentAt: number,
+      evidence: Evidence<A>,
+      absence: Rejection | null = neverArrived
+    ): Unknown<A> => {
       counts.unknown++
       const answer = Deferred.makeUnsafe<Accepted<A> | Rejected, ExchangeError.ExchangeError>()
-      flights.fork(Effect.exit(Effect.onExit(investigate(sentAt, evidence), (exit) =>
+      flights.fork(Effect.exit(Effect.onExit(investigate(sentAt, evidence, absence), (exit) =>
         Effect.sync(() => {
           const isCut = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
           Deferred.doneUnsafe(answer, isCut ? Exit.fail(closed) : exit)
@@ -328,7 +356,8 @@ export const make = Effect.fnUntraced(
     /** Asks until the exchange shows what the command did, or cannot have got it any more. */
     const investigate = <A>(
       sentAt: number,
-      evidence: Evidence<A>
+      evidence: Evidence<A>,
+      absence: Rejection | null
     ): Effect.Effect<Accepted<A> | Rejected, ExchangeError.ExchangeError> =>
       Effect.gen(function*() {
         for (let attempt = 0, absent = 0;; attempt++) {
@@ -337,14 +366,18 @@ export const make = Effect.fnUntraced(
           const late = asked - sentAt > expiryMillis
           const found = yield* Effect.catchIf(evidence(late), passes, () => Effect.succeed(undefined))
           if (late && found === null) absent++
-          const known = found ?? (absent === looks ? new Refusal(neverArrived) : null)
+          const known = found ?? (absent === looks && absence !== null ? new Refusal(absence) : null)
           if (known !== null) {
             counts.resolved++
             return outcome<A>(known)
           }
-          yield* Effect.sleep(absent > 0 ? secondLookMillis : nextQuestion(attempt, asked, sentAt))
+          yield* Effect.sleep(absent > 0 ? nextLook(absent) : nextQuestion(attempt, asked, sentAt))
         }
       })
+
+    /** Less and less often: what has arrived shows soon, or was refused, which nobody tells again. */
+    const nextLook = (absent: number): number =>
+      Math.min(acknowledgedMillis, secondLookMillis * 2 ** Math.min(absent - 1, 5))
 
     /** Right behind the expiry an answer says most; and who has waited for one in vain need not wait again. */
     const nextQuestion = (attempt: number, asked: number, sentAt: number): number => {
@@ -353,9 +386,9 @@ export const make = Effect.fnUntraced(
       return elapsed > expiryMillis ? again : Math.min(again, expiryMillis - elapsed + 1)
     }
 
-    /** A clock that is not known well enough now is measured again. */
+    /** A clock that is not known well enough now is measured again, and what a proxy says is no answer of the exchange. */
     const passes = (error: ExchangeError.ExchangeError): boolean =>
-      error.isTransient || error.reason._tag === "ClockUnusable"
+      error.isTransient || error.reason._tag === "ClockUnusable" || failureOf(error)._tag === "Lost"
 
     /** A question is within the limits too, and not waited for longer than it takes to ask again. */
     const question = (command: Command): Effect.Effect<Reply, ExchangeError.ExchangeError> =>
@@ -517,7 +550,12 @@ export const make = Effect.fnUntraced(
               orders.map((order): Outcome<Order> =>
                 failure instanceof Refusal
                   ? outcome<Order>(failure)
-                  : unknown(failure.cause, at, lookForPlaced(order, at))
+                  : unknown(
+                    failure.cause,
+                    at,
+                    lookForPlaced(order, at),
+                    absenceOf({ _tag: "PlaceAll", orders }, failure)
+                  )
               )
             )
           }

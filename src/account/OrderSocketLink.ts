@@ -28,8 +28,11 @@ export class Refusal {
 export class Lost {
   readonly _tag = "Lost"
   readonly cause: ExchangeError.ExchangeError
-  constructor(cause: ExchangeError.ExchangeError) {
+  /** Whether the exchange has said that the request has come, though not what became of it. */
+  readonly isAcknowledged: boolean
+  constructor(cause: ExchangeError.ExchangeError, isAcknowledged = false) {
     this.cause = cause
+    this.isAcknowledged = isAcknowledged
   }
 }
 
@@ -64,7 +67,10 @@ export interface LinkOptions {
 /** How long commands under way may still be answered once the exchange has announced the end of the connection. */
 const drainFor: Duration.Input = "1 second"
 
-type Answer = Deferred.Deferred<Reply, Refusal | Lost>
+interface Request {
+  readonly answer: Deferred.Deferred<Reply, Refusal | Lost>
+  isAcknowledged: boolean
+}
 
 export const make = Effect.fnUntraced(
   function*(options: LinkOptions): Effect.fn.Return<OrderSocketLink, never, Scope.Scope> {
@@ -72,7 +78,7 @@ export const make = Effect.fnUntraced(
     const clean = Auth.cleaner(signer)
     const clock = yield* Clock.Clock
     const ready = Latch.makeUnsafe(false)
-    const pending = new Map<string, Answer>()
+    const pending = new Map<string, Request>()
     let connection: Connection | null = null
     let failure: ExchangeError.ExchangeError | null = null
     let nextId = 0
@@ -80,17 +86,20 @@ export const make = Effect.fnUntraced(
     const stampAt = (nowMillis: number): Stamp => ({ nowMillis, nextId: () => nextId = (nextId % 2_147_483_647) + 1 })
 
     const settle = (id: string, exit: Exit.Exit<Reply, Refusal | Lost>): void => {
-      const answer = pending.get(id)
-      if (answer === undefined) return
+      const request = pending.get(id)
+      if (request === undefined) return
       pending.delete(id)
-      Deferred.doneUnsafe(answer, exit)
+      Deferred.doneUnsafe(request.answer, exit)
     }
+
+    const settleLost = (id: string, cause: ExchangeError.ExchangeError): void =>
+      settle(id, Exit.fail(new Lost(cause, pending.get(id)?.isAcknowledged)))
 
     /** Nothing written for a connection that has ended can leave on another: what is open is lost. */
     const lose = (cause: ExchangeError.ExchangeError): void => {
       connection = null
       ready.closeUnsafe()
-      for (const id of [...pending.keys()]) settle(id, Exit.fail(new Lost(cause)))
+      for (const id of [...pending.keys()]) settleLost(id, cause)
     }
 
     const sinkOf = (
@@ -98,11 +107,14 @@ export const make = Effect.fnUntraced(
     ) => {
       let closing: string | null = null
       const sink: OrderSink = {
-        received: () => {},
+        received: (id) => {
+          const request = pending.get(id)
+          if (request !== undefined) request.isAcknowledged = true
+        },
         answered: (id, reply) => settle(id, Exit.succeed(reply)),
         refused: (id, rejection) =>
           settle(id, Exit.fail(new Refusal({ ...rejection, detail: clean(rejection.detail) }))),
-        lost: (id, detail) => settle(id, Exit.fail(new Lost(undecided(clean(detail))))),
+        lost: (id, detail) => settleLost(id, undecided(clean(detail))),
         loggedIn: (id) => {
           if (id === login.id) Deferred.doneUnsafe(login.done, Exit.void)
         },
@@ -214,19 +226,22 @@ export const make = Effect.fnUntraced(
           const { frame, id } = socket.request(command, stampAt(nowMillis))
           const open = connection
           if (open === null) return yield* notReady()
-          const answer = Deferred.makeUnsafe<Reply, Refusal | Lost>()
-          pending.set(id, answer)
+          const request: Request = { answer: Deferred.makeUnsafe<Reply, Refusal | Lost>(), isAcknowledged: false }
+          pending.set(id, request)
           sending()
           return yield* Effect.mapError(open.write(frame), (error) => new Lost(error)).pipe(
-            Effect.andThen(Deferred.await(answer)),
+            Effect.andThen(Deferred.await(request.answer)),
             Effect.timeoutOrElse({
               duration: Duration.millis(withinMs),
               orElse: () =>
                 Effect.fail(
-                  new Lost(ExchangeError.make(
-                    exchange,
-                    new ExchangeError.Silent({ silentForMs: withinMs, detail: `${command._tag} was not answered` })
-                  ))
+                  new Lost(
+                    ExchangeError.make(
+                      exchange,
+                      new ExchangeError.Silent({ silentForMs: withinMs, detail: `${command._tag} was not answered` })
+                    ),
+                    request.isAcknowledged
+                  )
                 )
             }),
             Effect.ensuring(Effect.sync(() => pending.delete(id)))

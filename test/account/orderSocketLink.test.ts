@@ -106,6 +106,26 @@ describe("the socket of order entry", () => {
       assert.strictEqual(late instanceof Lost ? late.cause.reason._tag : "", "Silent")
     }))
 
+  it.effect("of what is lost it is known whether the exchange has acknowledged it", () =>
+    Effect.gen(function*() {
+      const { ask, connections } = yield* start
+      const peer = connections[0]!
+      peer.receive("loggedIn")
+      yield* TestClock.adjust(1)
+      const isAcknowledged = (fiber: Fiber.Fiber<unknown, unknown>) =>
+        Effect.map(outcome(fiber), (lost) => lost instanceof Lost ? lost.isAcknowledged : null)
+      const first = yield* Effect.forEach([1, 2, 3, 4], () => Effect.forkChild(ask, { startImmediately: true }))
+      for (const frame of ["ack 1", "ack 3", "lost 3", "lost 4", "ack 9"]) peer.receive(frame)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Effect.forEach(first, isAcknowledged), [true, false, true, false])
+      const second = yield* Effect.forEach([5, 6], () => Effect.forkChild(ask, { startImmediately: true }))
+      peer.receive("ack 6")
+      yield* TestClock.adjust(1)
+      peer.end(disconnected)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* Effect.forEach(second, isAcknowledged), [false, true])
+    }))
+
   it.effect("what is open when the connection ends is lost, and leaves on no other", () =>
     Effect.gen(function*() {
       const { ask, connections, link } = yield* start

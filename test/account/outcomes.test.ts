@@ -150,7 +150,9 @@ describe("an answer over REST", () => {
     "HTTP 503 that calls itself final": [refused(503, "item"), "Unknown"],
     "no status": [refused(null, "item"), "Unknown"],
     "HTTP 400": [refused(400, "item"), "Rejected"],
-    "HTTP 499": [refused(499, "retryable"), "Rejected"],
+    "HTTP 498": [refused(498, "retryable"), "Rejected"],
+    "HTTP 408 of a proxy": [refused(408, "bug"), "Unknown"],
+    "HTTP 499 of a proxy": [refused(499, "bug"), "Unknown"],
     "HTTP 401": [refused(401, "auth"), "error"],
     "HTTP 502 by a limiter": [refused(502, "rateLimit"), "Unknown"],
     "HTTP 502 of a gate": [refused(502, "auth"), "Unknown"],
@@ -340,6 +342,16 @@ describe("the search for what became of a lost order", () => {
       assert.lengthOf(commands, 2)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "Accepted")
+    }))
+
+  it.effect("outlives a proxy that does not reach the exchange", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(({ _tag }, call) => {
+        if (_tag === "Place") return Effect.fail(refused(408, "bug"))
+        return call < 5 ? Effect.fail(refused(call % 2 === 0 ? 408 : 499, "bug")) : Effect.succeed(order())
+      })
+      const { outcome } = yield* desk.place(request)
+      assert.strictEqual((yield* within(resolvedOf(outcome), "5 seconds"))._tag, "Accepted")
     }))
 
   it.effect("outlives a clock that cannot be used for a while", () =>
@@ -890,6 +902,48 @@ describe("over the socket", () => {
       assert.deepStrictEqual(tags(commands), ["Get"])
       const other = yield* desk.place({ ...request, clientOrderId: "b" })
       assert.deepStrictEqual(other.outcome, { _tag: "Rejected", reason: no })
+    }))
+})
+
+describe("what the exchange has acknowledged", () => {
+  const acknowledging = (...commands: ReadonlyArray<Command["_tag"]>) => ({
+    link: {
+      isReady: Effect.succeed(true),
+      awaitReady: () => Effect.void,
+      ask: (_command: Command, _withinMs: number, sending: () => void) =>
+        Effect.suspend(() => {
+          sending()
+          return Effect.fail(new Lost(silent, true))
+        })
+    } satisfies OrderSocketLink,
+    protocol: { socket: { commands: new Set(commands) } as unknown as OrderSocket }
+  })
+
+  for (const kind of ["Place", "PlaceAll"] as const) {
+    it.effect(`${kind}: has arrived, and is asked for until it shows`, () =>
+      Effect.gen(function*() {
+        let shows = false
+        const { desk } = yield* start(
+          () => Effect.sync(() => shows ? order() : { _tag: "Nothing" }),
+          acknowledging(kind)
+        )
+        const [placed] = kind === "Place"
+          ? [yield* desk.place(request)]
+          : yield* desk.placeAll([request])
+        const fiber = yield* Effect.forkChild(resolvedOf(placed!.outcome), { startImmediately: true })
+        yield* TestClock.adjust("5 minutes")
+        assert.isUndefined(fiber.pollUnsafe())
+        shows = true
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Accepted", value: orderOf("a") })
+      }))
+  }
+
+  it.effect("a cancel that shows nothing was not carried out; it did not get lost", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(() => Effect.succeed(order()), acknowledging("Cancel"))
+      const resolved = yield* within(resolvedOf(yield* desk.cancel(ref)), "10 seconds")
+      assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : resolved._tag, "not-carried-out")
     }))
 })
 
