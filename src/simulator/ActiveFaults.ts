@@ -129,7 +129,7 @@ const frameTags = ["Silence", "Gap", "LosePush", "Corrupt", "Reorder", "Duplicat
 export type FrameFault = FaultOf<(typeof frameTags)[number]>
 
 /** What may become of a request, in the order in which it meets them; one is enough. */
-const fateTags = ["LoseRequest", "FailAnswer", "LoseAnswer", "LateAnswer"] as const
+const fateTags = ["LoseRequest", "LateRequest", "FailAnswer", "LoseAnswer", "LateAnswer"] as const
 export type Fate = FaultOf<(typeof fateTags)[number]>
 
 const noRequest: Chosen = { method: "", path: "", query: new Map<string, string>(), body: "" }

@@ -76,6 +76,8 @@ export interface ExchangeCounts {
     unanswered: number
     /** Those that a fault lost before they were read. */
     lost: number
+    /** Those that a fault held back before they were read. */
+    late: number
     /** Pings of the WebSocket protocol; not counted in `frames`. */
     protocolPings: number
   }
@@ -114,6 +116,8 @@ export interface ExchangeCounts {
     garbled: number
     /** Requests that a fault lost before anything was done about them. */
     lost: number
+    /** Requests that a fault held back before anything was done about them. */
+    late: number
     /** Requests that were done and whose answer a fault lost. */
     unanswered: number
     /** Requests that were done and whose answer a fault replaced by a failure. */
@@ -166,7 +170,7 @@ export const makeExchange = (): ExchangeCounts => ({
   topics: {},
   control: { ack: 0, reject: 0, pong: 0, notice: 0, error: 0 },
   controlLost: 0,
-  client: { frames: 0, pings: 0, requests: 0, errors: 0, unanswered: 0, lost: 0, protocolPings: 0 },
+  client: { frames: 0, pings: 0, requests: 0, errors: 0, unanswered: 0, lost: 0, late: 0, protocolPings: 0 },
   connections: {
     accepted: 0,
     refused: 0,
@@ -188,6 +192,7 @@ export const makeExchange = (): ExchangeCounts => ({
     delayed: 0,
     garbled: 0,
     lost: 0,
+    late: 0,
     unanswered: 0,
     replaced: 0
   },

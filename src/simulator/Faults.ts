@@ -190,6 +190,17 @@ export const LoseRequest = Schema.TaggedStruct("LoseRequest", {
   ...amount,
   durationMillis
 })
+/**
+ * Requests reach the exchange so much later, and are answered then. Over a socket those behind it overtake it, and it is
+ * lost with the connection; over REST it arrives whether or not anyone still waits for the answer.
+ */
+export const LateRequest = Schema.TaggedStruct("LateRequest", {
+  ...always,
+  ...anyRequests,
+  ...amount,
+  durationMillis,
+  millis: PositiveMillis
+})
 /** Requests are done; no answer ever comes. */
 export const LoseAnswer = Schema.TaggedStruct("LoseAnswer", { ...always, ...anyRequests, ...amount, durationMillis })
 /** Requests are done; the answers come so much later, what they cause does not wait for them. */
@@ -277,6 +288,7 @@ export const Fault = Schema.Union([
   Skew,
   UpgradeNotice,
   LoseRequest,
+  LateRequest,
   LoseAnswer,
   LateAnswer,
   FailAnswer,
@@ -429,6 +441,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   skew: { tag: "Skew", value: offset, options: ["on"], lasts: true },
   "upgrade-notice": { tag: "UpgradeNotice", value: pause, options: connectionOptions, lasts: false },
   "lose-request": { tag: "LoseRequest", value: frames, options: anyRequestOptions, lasts: true },
+  "late-request": { tag: "LateRequest", value: time, options: anyRequestOptions, lasts: true },
   "lose-answer": { tag: "LoseAnswer", value: frames, options: anyRequestOptions, lasts: true },
   "late-answer": { tag: "LateAnswer", value: time, options: anyRequestOptions, lasts: true },
   "fail-answer": { tag: "FailAnswer", value: failure, options: anyRequestOptions, lasts: true },

@@ -138,6 +138,16 @@ export class SimulatedConnection implements Owner {
       client.lost++
       return this.#host.changed()
     }
+    if (fate?._tag !== "LateRequest") return this.#read(frame, fate)
+    client.late++
+    this.#peer.after(fate.millis, () => {
+      if (!this.#halfOpen) this.#read(frame, null)
+    })
+    this.#host.changed()
+  }
+
+  #read(frame: Frame, fate: Fate | null): void {
+    const { client } = this.#host.counts
     this.#answer = null
     this.#fate = fate
     this.#run(() => this.#dialect.onFrame(frame))

@@ -175,7 +175,7 @@ export class SimulatedExchange implements Host {
     return connection
   }
 
-  /** Answers at once, or later when a fault holds the answer back. */
+  /** Answers at once, or later when a fault holds the request or the answer back. */
   request(request: DialectRequest, respond: (response: DialectResponse) => void): void {
     const { rest } = this.counts
     rest.requests++
@@ -188,6 +188,20 @@ export class SimulatedExchange implements Host {
     const error = this.faults.strikeHttp(now, request)
     if (error !== null) rest.failed++
     const fate = error === null ? this.faults.strikeRequest(now, request) : null
+    if (fate?._tag !== "LateRequest") return this.#serve(request, error, fate, answer)
+    rest.late++
+    this.after(fate.millis, () => this.#serve(request, null, null, answer))
+    this.changed()
+  }
+
+  #serve(
+    request: DialectRequest,
+    error: FaultOf<"HttpError"> | null,
+    fate: Fate | null,
+    answer: (response: DialectResponse) => void
+  ): void {
+    const { rest } = this.counts
+    const now = this.elapsed()
     this.#bookAsked = false
     const response = this.#respond(request, error, fate)
     // The client waits for ever.

@@ -368,6 +368,7 @@ const ordersOf = Effect.map(Simulator.Simulator, (simulator) => simulator.accoun
 describe("faults at the steps of a request", () => {
   const steps: ReadonlyArray<readonly [fault: string, outcome: string, done: boolean]> = [
     ["lose-request:1,method=POST", "waiting", false],
+    ["late-request:50ms,method=POST", "waiting", false],
     ["http-error:503,method=POST", "status 503", false],
     ["http-error:reset,method=POST", "failed", false],
     ["lose-answer:1,path=/orders", "waiting", true],
@@ -394,18 +395,20 @@ describe("faults at the steps of a request", () => {
         assert.strictEqual(outcome(fiber), fault.startsWith("late") ? "status 200" : expected, fault)
         const struck = simulator.counts().faults[0]!.applied
         assert.strictEqual(struck, expected === "status 200" ? 0 : 1, fault)
-        const { lost, replaced, unanswered } = simulator.counts().exchanges["toy"]!.rest
+        assert.strictEqual(yield* ordersOf, done || fault.startsWith("late") ? 1 : 0, fault)
+        const { late, lost, replaced, unanswered } = simulator.counts().exchanges["toy"]!.rest
         const kind = fault.slice(0, fault.search(/[:,]/u))
         const ofKind = (name: string) => expected !== "status 200" && kind === name ? 1 : 0
         assert.deepStrictEqual(
-          [lost, unanswered, replaced],
-          ["lose-request", "lose-answer", "fail-answer"].map(ofKind),
+          [lost, late, unanswered, replaced],
+          ["lose-request", "late-request", "lose-answer", "fail-answer"].map(ofKind),
           fault
         )
       }).pipe(Effect.scoped, Effect.provide(manual()))))
 
   const overSocket: ReadonlyArray<readonly [fault: string, seen: ReadonlyArray<string>, done: boolean]> = [
     ["lose-request:1,frame=*buy*", [], false],
+    ["late-request:50ms,frame=*buy*", [], false],
     ["lose-answer:1,frame=*buy*", [], true],
     ["lose-ack:1,frame=*result*", [], true],
     ["late-answer:50ms,frame=*buy*", [], true],
@@ -426,6 +429,7 @@ describe("faults at the steps of a request", () => {
         assert.strictEqual(yield* ordersOf, done ? 1 : 0, fault)
         yield* simulator.tick(6)
         assert.deepStrictEqual(now(), fault.startsWith("late") ? ["result"] : seen, fault)
+        assert.strictEqual(yield* ordersOf, done || fault.startsWith("late") ? 1 : 0, fault)
       }).pipe(Effect.provide(manual()))))
 
   it.effect("pushes are lost, late, doubled and in another order, and the ledger knows each", () =>

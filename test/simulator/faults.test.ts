@@ -67,6 +67,12 @@ describe("the fault language", () => {
         method: "POST",
         path: "/orders"
       }],
+      ["late-request:9s,share=2%,frame=*order_place*", {
+        _tag: "LateRequest",
+        millis: 9_000,
+        share: 0.02,
+        frame: "*order_place*"
+      }],
       ["lose-answer:3,frame=*order_place*", { _tag: "LoseAnswer", count: 3, frame: "*order_place*" }],
       ["late-answer:200ms,pair=BTC/USDT", { _tag: "LateAnswer", millis: 200, pair: "BTC/USDT" }],
       ["fail-answer:reset,count=1", { _tag: "FailAnswer", status: 0, count: 1 }],

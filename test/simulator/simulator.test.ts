@@ -498,6 +498,7 @@ describe("connections", () => {
         errors: 1,
         unanswered: 2,
         lost: 0,
+        late: 0,
         protocolPings: 0
       })
       assert.deepStrictEqual(control, { ack: 1, reject: 2, pong: 2, notice: 0, error: 1 })

@@ -24,14 +24,24 @@ const answerMillis = 1_000
 const expiryMillis = 5_000
 const workers = 16
 
+/**
+ * How late requests reach the exchange, ms: behind the look-ups that would take them for lost if they did not wait for the
+ * expiry, and behind those at the expiry, when the exchange must refuse them.
+ */
+const lateMillis = [1_800, 7_000]
+
 /** Of commands: each that strikes leaves one outcome unknown. */
-const ambiguous = (subject: Account.Subject): ReadonlyArray<Fault> =>
-  subject.commands.flatMap((which): ReadonlyArray<Fault> => [
+const ambiguous = (subject: Account.Subject): ReadonlyArray<Fault> => [
+  // So that small runs have some.
+  ...lateMillis.map((millis): Fault => ({ _tag: "LateRequest", ...subject.placing, share: 0.05, count: 4, millis })),
+  ...subject.commands.flatMap((which): ReadonlyArray<Fault> => [
     { _tag: "LoseRequest", ...which, share: 0.01 },
+    ...lateMillis.map((millis): Fault => ({ _tag: "LateRequest", ...which, share: 0.01, millis })),
     { _tag: "LoseAnswer", ...which, share: 0.015 },
     { _tag: "LateAnswer", ...which, share: 0.01, millis: 2_500 },
     ...("frame" in which ? [] : [{ _tag: "FailAnswer", ...which, share: 0.01, status: 502 } as const])
   ])
+]
 
 /** Of questions and pushes: they cost time, and leave nothing unknown for good. */
 const disturbing: ReadonlyArray<Fault> = [
