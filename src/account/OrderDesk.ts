@@ -183,6 +183,8 @@ export const make = Effect.fnUntraced(
     const answerMillis = Duration.toMillis(options.answerTimeout)
     const expiryMillis = Duration.toMillis(options.expiry)
     const clientIds = new Map<string, string>()
+    /** Placements whose outcome is not known, with their symbols. */
+    const inDoubt = new Map<string, string>()
     const used = new Map<string, true>()
     let sequence = 0
 
@@ -407,7 +409,13 @@ export const make = Effect.fnUntraced(
       trigger === undefined || !protocol.abilities.has("trigger") ? ref : { ...ref, trigger }
 
     const look = (ref: SymbolRef): Effect.Effect<Order | null, ExchangeError.ExchangeError> =>
-      Effect.map(question({ _tag: "Get", ref }), (reply) => reply._tag === "Order" ? reply.order : null)
+      Effect.map(question({ _tag: "Get", ref }), (reply) => orderIn(reply))
+
+    const orderIn = (reply: Reply): Order | null => {
+      if (reply._tag !== "Order") return null
+      learn(reply.order)
+      return reply.order
+    }
 
     /**
      * An exchange forgets our ids of ended orders before it forgets its own and what was filled (Gate spot after an hour):
@@ -436,19 +444,46 @@ export const make = Effect.fnUntraced(
 
     const orderOf = (reply: Reply): Order | Lost => reply._tag === "Order" ? reply.order : withoutOrder(reply)
 
+    /** Whichever of its names an order is called by, it is the same order. */
+    const learn = ({ clientOrderId, orderId, symbol }: Order): void => {
+      if (clientOrderId !== null) remember(clientIds, `${symbol} ${orderId}`, clientOrderId)
+    }
+
+    const learnAll = (orders: ReadonlyArray<Order>): ReadonlyArray<Order> => {
+      orders.forEach(learn)
+      return orders
+    }
+
     const keyOf = (ref: SymbolRef): string => {
       if ("clientOrderId" in ref) return `${ref.symbol} ${ref.clientOrderId}`
       return `${ref.symbol} ${clientIds.get(`${ref.symbol} ${ref.orderId}`) ?? `#${ref.orderId}`}`
     }
 
-    /** Runs with one order to itself, until its outcome is known. */
+    /**
+     * What an order is held by. Where the exchange's id could be of a placement whose outcome is not known, the exchange is
+     * asked whose it is; and while it cannot tell, the command waits for all that it could be.
+     */
+    const keysOf = (ref: SymbolRef): Effect.Effect<NonEmptyReadonlyArray<string>> =>
+      Effect.suspend(() => {
+        const doubts = (): ReadonlyArray<string> =>
+          [...inDoubt].flatMap(([placement, symbol]) => symbol === ref.symbol ? [placement] : [])
+        const isKnown = "clientOrderId" in ref || clientIds.has(`${ref.symbol} ${ref.orderId}`)
+        if (isKnown || doubts().length === 0) return Effect.succeed([keyOf(ref)])
+        return Effect.match(look(ref), {
+          onSuccess: (): NonEmptyReadonlyArray<string> => [keyOf(ref)],
+          onFailure: (): NonEmptyReadonlyArray<string> => Arr.dedupe([keyOf(ref), ...doubts()] as const)
+        })
+      })
+
+    /** Runs with one order to itself, until its outcome is known. `name`: which of the keys turned out to be its own. */
     const alone = <A>(
-      key: string,
-      command: (flight: Flight) => Effect.Effect<Outcome<A>, ExchangeError.ExchangeError>
+      keys: NonEmptyReadonlyArray<string>,
+      command: (flight: Flight) => Effect.Effect<Outcome<A>, ExchangeError.ExchangeError>,
+      name: () => string = () => keys[0]
     ): Effect.Effect<Outcome<A>, ExchangeError.ExchangeError> =>
-      flights.run<Outcome<A>>([key], command, (result) => {
+      flights.run<Outcome<A>>(keys, command, (result) => {
         const open = openQuestion(result)
-        return new Map(open === null ? [] : [[key, open]])
+        return new Map(open === null ? [] : [[keys.find((key) => key === name()) ?? keys[0], open]])
       }, cut)
 
     // -- placing --
@@ -494,9 +529,20 @@ export const make = Effect.fnUntraced(
         })
 
     const settle = (order: PreparedOrder, result: Outcome<Order>): void => {
+      const key = placeKey(order)
       const { clientOrderId, instrument: { symbol } } = order
-      if (result._tag === "Rejected") used.delete(placeKey(order))
-      if (result._tag === "Accepted") remember(clientIds, `${symbol} ${result.value.orderId}`, clientOrderId)
+      if (result._tag === "Rejected") used.delete(key)
+      // By our id, which an answer need not repeat.
+      if (result._tag === "Accepted") learn({ ...result.value, symbol, clientOrderId })
+      if (result._tag !== "Unknown") return
+      inDoubt.set(key, symbol)
+      flights.fork(Effect.match(result.resolved, {
+        onFailure: () => {},
+        onSuccess: (resolved) => {
+          inDoubt.delete(key)
+          if (resolved._tag === "Accepted") learn({ ...resolved.value, symbol, clientOrderId })
+        }
+      }))
     }
 
     const placePrepared = (order: PreparedOrder): Effect.Effect<Placed, ExchangeError.ExchangeError> => {
@@ -506,7 +552,7 @@ export const make = Effect.fnUntraced(
           Effect.tap((result) => Effect.sync(() => settle(order, result))),
           Effect.onError(release([order], flight))
         )
-      const run = alone(placeKey(order), (flight) => Effect.andThen(claim([order]), send(flight)))
+      const run = alone([placeKey(order)], (flight) => Effect.andThen(claim([order]), send(flight)))
       return Effect.map(run, (outcome) => ({ clientOrderId, outcome }))
     }
 
@@ -653,8 +699,9 @@ export const make = Effect.fnUntraced(
             : new Refusal({ code: order.status, detail: "the order had ended before", class: "item" })
         })
       return yield* alone<Order>(
-        keyOf(target),
-        (flight) => outcomeOf({ _tag: "Cancel", ref: target }, flight, orderOf, evidence)
+        yield* keysOf(target),
+        (flight) => outcomeOf({ _tag: "Cancel", ref: target }, flight, orderOf, evidence),
+        () => keyOf(target)
       )
     })
 
@@ -676,6 +723,9 @@ export const make = Effect.fnUntraced(
     }
 
     const cancelAll = Effect.fn("OrderEntry.cancelAll")(function*(pair?: TradingPair) {
+      // Without a pair the instruments may not have been read, and orders would come without theirs. An exchange that does
+      // not list them now cancels all the same.
+      if (pair === undefined) yield* Effect.ignore(Effect.timeoutOption(options.listed, queueMillis))
       const symbol = pair === undefined ? null : (yield* options.instrument(pair)).symbol
       return yield* flights.run<Outcome<ReadonlyArray<Order>>>(
         [],
@@ -737,7 +787,7 @@ export const make = Effect.fnUntraced(
       }
       const target = yield* refOf(ref)
       return yield* alone<Order>(
-        keyOf(target),
+        yield* keysOf(target),
         Effect.fnUntraced(function*(flight) {
           const before = yield* look(target)
           if (before === null) {
@@ -752,7 +802,8 @@ export const make = Effect.fnUntraced(
             quantity: change.quantity === null ? null : Decimal.toText(change.quantity)
           }
           return yield* outcomeOf(command, flight, orderOf, amended(target, change))
-        })
+        }),
+        () => keyOf(target)
       )
     })
 
@@ -784,13 +835,13 @@ export const make = Effect.fnUntraced(
       amend,
       get: Effect.fn("OrderEntry.get")(function*(ref: OrderRef) {
         const reply = yield* plain({ _tag: "Get", ref: yield* refOf(ref) })
-        return reply._tag === "Order" ? reply.order : null
+        return orderIn(reply)
       }),
       openOrders: Effect.fn("OrderEntry.openOrders")(function*(pair?: TradingPair) {
         yield* options.listed
         const symbol = pair === undefined ? null : (yield* options.instrument(pair)).symbol
         const reply = yield* plain({ _tag: "OpenOrders", symbol })
-        return reply._tag === "Orders" ? reply.orders : []
+        return reply._tag === "Orders" ? learnAll(reply.orders) : []
       }),
       cancelAllAfter: Effect.fn("OrderEntry.cancelAllAfter")(function*(afterMs: number | null, pair?: TradingPair) {
         yield* needs("cancelAllAfter", "dead man's switch", pair)

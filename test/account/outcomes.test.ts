@@ -80,9 +80,10 @@ interface Overrides {
   readonly link?: OrderSocketLink
   readonly prepare?: Effect.Effect<unknown, ExchangeError.ExchangeError>
   readonly openOrders?: Effect.Effect<ReadonlyArray<Order>, ExchangeError.ExchangeError>
+  readonly instruments?: Effect.Effect<void, ExchangeError.ExchangeError>
 }
 
-const start = (script: Script, { link, openOrders, prepare, protocol }: Overrides = {}) =>
+const start = (script: Script, { instruments, link, openOrders, prepare, protocol }: Overrides = {}) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
     const listed: Array<string | null> = []
@@ -115,7 +116,7 @@ const start = (script: Script, { link, openOrders, prepare, protocol }: Override
         name === pair
           ? Effect.succeed(instrument)
           : Effect.fail(error(new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))),
-      listed: Effect.void,
+      listed: instruments ?? Effect.void,
       prepare: prepare ?? Effect.void,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",
@@ -497,6 +498,33 @@ describe("cancelling all", () => {
       assert.strictEqual((yield* Effect.flip(desk.cancelAll("NO/PAIR"))).reason._tag, "UnknownPair")
     }))
 
+  it.effect("of all pairs reads the instruments first, which have the pairs of the orders, and goes on without", () =>
+    Effect.gen(function*() {
+      for (const instruments of [Effect.void, Effect.fail(silent), Effect.never]) {
+        const steps: Array<string> = []
+        const { desk } = yield* start(({ _tag }) => {
+          steps.push(_tag)
+          return Effect.succeed({ _tag: "Orders", orders: [] })
+        }, {
+          instruments: Effect.suspend(() => {
+            steps.push("listed")
+            return instruments
+          })
+        })
+        yield* within(desk.cancelAll(), "2 seconds")
+        assert.deepStrictEqual(steps, ["listed", "CancelAll"])
+      }
+    }))
+
+  it.effect("waits for no placement whose outcome is not known", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(({ _tag }) =>
+        _tag === "CancelAll" ? Effect.succeed({ _tag: "Orders", orders: [] }) : Effect.fail(silent)
+      )
+      assert.strictEqual((yield* desk.place(request)).outcome._tag, "Unknown")
+      assert.strictEqual((yield* desk.cancelAll(pair))._tag, "Accepted")
+    }))
+
   it.effect("of an exchange that does not tell which is accepted all the same", () =>
     Effect.gen(function*() {
       const { desk } = yield* start(() => Effect.succeed({ _tag: "Done" }))
@@ -689,6 +717,78 @@ describe("one command for an order at a time", () => {
       known = true
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+    }))
+
+  /** A placement is lost, and by our id it is not found until told to. */
+  const lostPlacement = (whose: () => Effect.Effect<Reply, ExchangeError.ExchangeError>) =>
+    Effect.gen(function*() {
+      const state = { isFound: false }
+      const started = yield* start((command) => {
+        if (command._tag === "Place") return Effect.fail(silent)
+        if (command._tag === "OpenOrders") return Effect.succeed({ _tag: "Orders", orders: [orderOf("a")] })
+        if (command._tag !== "Get") return Effect.succeed(order({ status: "canceled" }))
+        if ("orderId" in command.ref) return whose()
+        return state.isFound ? Effect.succeed(order()) : Effect.fail(refused(503, "retryable"))
+      })
+      const { outcome } = yield* started.desk.place(request)
+      assert.strictEqual(outcome._tag, "Unknown")
+      return { ...started, outcome, state }
+    })
+  const cancelled = (desk: Desk, orderId = "id-a") =>
+    Effect.forkChild(desk.cancel({ pair, orderId }), { startImmediately: true })
+
+  const others = {
+    "the exchange says whose it is": Effect.succeed(order()),
+    "the exchange cannot say whose it is": Effect.fail(refused(503, "retryable"))
+  }
+  for (const [name, whose] of Object.entries(others)) {
+    it.effect(`a lost placement keeps those waiting that call it by the exchange's id: ${name}`, () =>
+      Effect.gen(function*() {
+        const { commands, desk, state } = yield* lostPlacement(() => whose)
+        const cancelling = yield* cancelled(desk)
+        yield* TestClock.adjust("1 minute")
+        assert.notInclude(tags(commands), "Cancel")
+        state.isFound = true
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+      }))
+  }
+
+  it.effect("a lost placement keeps them waiting, its ids once seen together are not asked for again", () =>
+    Effect.gen(function*() {
+      const { commands, desk, state } = yield* lostPlacement(() => Effect.die("is known"))
+      yield* desk.openOrders()
+      const cancelling = yield* cancelled(desk)
+      yield* TestClock.adjust("1 minute")
+      assert.notInclude(tags(commands), "Cancel")
+      state.isFound = true
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+    }))
+
+  it.effect("a lost placement keeps no other order waiting", () =>
+    Effect.gen(function*() {
+      for (const whose of [order({ orderId: "9", clientOrderId: "z" }), { _tag: "Nothing" }] as const) {
+        const { desk } = yield* lostPlacement(() => Effect.succeed(whose))
+        const cancelling = yield* cancelled(desk, "9")
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
+      }
+    }))
+
+  it.effect("the ids of an order that was lost and found are known together", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { commands, desk, outcome, state } = yield* lostPlacement(() => {
+        asked++
+        return Effect.succeed(order())
+      })
+      state.isFound = true
+      yield* within(resolvedOf(outcome), "2 seconds")
+      const first = yield* Effect.forkChild(desk.amend(ref, { price: "101" }), { startImmediately: true })
+      yield* Fiber.join(first)
+      yield* Fiber.join(yield* cancelled(desk))
+      assert.deepStrictEqual([asked, commands.at(-1)?._tag], [0, "Cancel"])
     }))
 })
 
