@@ -86,6 +86,8 @@ export const make = Effect.fnUntraced(function*(
   const wanted = new Map<PrivateTag, number>()
   const confirmations = new Map<PrivateTag, Deferred.Deferred<void, ExchangeError.ExchangeError>>()
   const links = new Map<PrivateLink, Open>()
+  /** Asked for while a connection stands, and not confirmed yet. */
+  const added = new Set<PrivateTag>()
   /** Those whose place another one is taking. */
   const leaving = new WeakSet<PrivateLink>()
   const due = Latch.makeUnsafe(false)
@@ -156,7 +158,7 @@ export const make = Effect.fnUntraced(function*(
       counters,
       listener: {
         onStatus: board.publish,
-        onConfirmed: (channel) => void Deferred.doneUnsafe(confirmationOf(channel), Exit.void),
+        onConfirmed: confirmed,
         onRefused: refused,
         onReady: becameReady,
         onDown: wentDown,
@@ -167,7 +169,10 @@ export const make = Effect.fnUntraced(function*(
       }
     })
     link.replaces = replaces
-    const run = link.run.pipe(Effect.catch((error) => Effect.sync(() => failed(error))))
+    // Channels that are asked for together are subscribed together.
+    const run = Effect.andThen(Effect.yieldNow, link.run).pipe(
+      Effect.catch((error) => Effect.sync(() => failed(error)))
+    )
     links.set(link, { link, fiber: fork(Effect.asVoid(run)) })
   }
 
@@ -186,11 +191,26 @@ export const make = Effect.fnUntraced(function*(
 
   const closeAll = Effect.suspend(() => Effect.forEach([...links.keys()], close, { concurrency: "unbounded" }))
 
-  const becameReady = (link: PrivateLink): void => {
+  /** What came before is read, and once more, for it may be shown late. */
+  const readTwice = (): void => {
     // A reading that began before has not seen what was missed until now.
     if (ledger.isHolding) ledger.hold()
     due.openUnsafe()
     fork(Effect.andThen(Effect.sleep(secondLook), Effect.sync(() => due.openUnsafe())))
+  }
+
+  /** A channel that comes onto an open connection begins as on a new one: what came before is read first. */
+  const confirmed = (channel: PrivateTag): void => {
+    if (added.delete(channel) && isReady()) {
+      if (channel === "Fills") ledger.hold()
+      readTwice()
+    }
+    Deferred.doneUnsafe(confirmationOf(channel), Exit.void)
+  }
+
+  const becameReady = (link: PrivateLink): void => {
+    for (const channel of added) if (link.has(channel)) added.delete(channel)
+    readTwice()
     const old = link.replaces
     link.replaces = null
     if (old !== null) fork(Effect.andThen(Effect.sleep(overlap), close(old)))
@@ -223,6 +243,7 @@ export const make = Effect.fnUntraced(function*(
 
   const refused = (channel: PrivateTag, error: ExchangeError.ExchangeError): void => {
     counters.error(error.reason._tag)
+    added.delete(channel)
     Deferred.doneUnsafe(confirmationOf(channel), Exit.fail(error))
   }
 
@@ -256,6 +277,8 @@ export const make = Effect.fnUntraced(function*(
         open(null)
       } else if ([...links.keys()].some((link) => link.has(channel))) {
         Deferred.doneUnsafe(confirmationOf(channel), Exit.void)
+      } else if (wanted.get(channel) === 1) {
+        added.add(channel)
       }
       changed()
     })
@@ -264,6 +287,7 @@ export const make = Effect.fnUntraced(function*(
       if (left > 0) wanted.set(channel, left)
       else {
         wanted.delete(channel)
+        added.delete(channel)
         confirmations.delete(channel)
       }
       changed()

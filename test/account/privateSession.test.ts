@@ -253,6 +253,24 @@ describe("PrivateSession", () => {
       assert.strictEqual((yield* Effect.flip(websocket.initialize())).reason._tag, "Closed")
     }))
 
+  it.effect("fills that are asked for on an open connection begin with those that came before, in order", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      const websocket = yield* open(bank)
+      yield* websocket.initialize(["Orders"])
+      yield* TestClock.adjust("10 seconds")
+      bank.occur(fill(10, 1))
+      bank.duringRead = (what) =>
+        what === "fills" ? Effect.andThen(Effect.sync(() => bank.happen(fill(12, 3))), Effect.sleep(10)) : Effect.void
+      const stream = yield* websocket.feed("Fills")
+      bank.happen(fill(11, 2))
+      yield* TestClock.adjust("1 second")
+      const collected = yield* Stream.runCollect(Stream.take(stream, 3))
+      const told = collected.map((item) => item._tag === "Gap" ? `gap ${item.cause}` : words(item.value))
+      assert.deepStrictEqual(told, ["fill 10R", "fill 11", "fill 12"])
+      assert.strictEqual(bank.dials, 1)
+    }))
+
   it.effect("an exchange that does not answer a subscription is dialled again", () =>
     Effect.gen(function*() {
       const bank = new Bank()
