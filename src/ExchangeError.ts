@@ -132,6 +132,15 @@ export class ClockUnusable extends Schema.TaggedError<ClockUnusable>()("ClockUnu
   detail: Schema.String
 }) {}
 
+/**
+ * An order is held back from commands: what became of the last one is not known, and asking has failed for good. `order`: its
+ * symbol and client order id, or `#` and the exchange's id.
+ */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
+  order: Schema.String,
+  detail: Schema.String
+}) {}
+
 /** The service was closed; build its Layer anew. */
 export class Closed extends Schema.TaggedError<Closed>()("Closed", { detail: Schema.String }) {}
 
@@ -154,6 +163,7 @@ export const Reason = Schema.Union([
   UnsupportedOrder,
   RateLimited,
   ClockUnusable,
+  OutcomeUnknown,
   Closed,
   InvalidUse
 ])
@@ -200,6 +210,7 @@ const isTransient = (reason: Reason): boolean => {
     case "InvalidOrder":
     case "UnsupportedOrder":
     case "ClockUnusable":
+    case "OutcomeUnknown":
     case "Closed":
     case "InvalidUse":
       return false
@@ -250,6 +261,9 @@ const describers: { readonly [K in Reason["_tag"]]: (reason: Extract<Reason, { r
     `our clock cannot sign for this exchange (${
       r.offsetMs === null ? "offset unknown" : `offset ${r.offsetMs} ms ± ${r.errorMs} ms`
     }): ${r.detail}`,
+  OutcomeUnknown: (r) =>
+    `nothing was sent: what became of the last command for the order ${r.order} is not known, and asking has failed (${r.detail}); ` +
+    "correct that and build the Layer anew, then look the order up; cancelAll is not held back",
   Closed: (r) => `closed: ${r.detail}`,
   InvalidUse: (r) => r.detail
 }

@@ -81,7 +81,8 @@ export interface Rejected {
 
 /**
  * It was sent and its answer was lost: a timeout, a lost connection, HTTP 408, 499 or 5xx. The library asks the exchange by
- * client order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too.
+ * client order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too;
+ * once `resolved` has failed for good they fail with `OutcomeUnknown`, and nothing is sent.
  * `never-arrived` is said of nothing that the exchange has acknowledged (Gate's socket): a placement is asked for until it
  * shows, and a cancel or an amendment that shows nothing is `not-carried-out`.
  */

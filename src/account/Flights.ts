@@ -19,13 +19,14 @@ interface Gate {
 export interface Flights {
   /**
    * Runs with these orders to itself. Interrupting the caller before the command has left takes it back; afterwards the
-   * flight goes on without the caller. `open`: questions that keep an order closed to others until they are answered.
+   * flight goes on without the caller. `open`: questions that keep an order closed to others until they are answered; one
+   * that fails closes it for good.
    * `cut`: the result of a flight that the end of the scope has cut short.
    */
   readonly run: <A>(
     keys: ReadonlyArray<string>,
     command: (flight: Flight) => Effect.Effect<A, ExchangeError>,
-    open: (result: A) => ReadonlyMap<string, Effect.Effect<unknown, unknown>>,
+    open: (result: A) => ReadonlyMap<string, Effect.Effect<unknown, ExchangeError>>,
     cut: () => A
   ) => Effect.Effect<A, ExchangeError>
   /** Runs beside everything, to its end or that of the scope. */
@@ -35,8 +36,12 @@ export interface Flights {
 }
 
 export const make = Effect.fnUntraced(
-  function*(closed: ExchangeError): Effect.fn.Return<Flights, never, Scope.Scope> {
+  function*(
+    closed: ExchangeError,
+    unknown: (key: string, cause: ExchangeError) => ExchangeError
+  ): Effect.fn.Return<Flights, never, Scope.Scope> {
     const gates = new Map<string, Gate>()
+    const shut = new Map<string, ExchangeError>()
     const fork = yield* FiberSet.makeRuntime<never>()
     let isClosed = false
     yield* Effect.addFinalizer(() =>
@@ -64,6 +69,21 @@ export const make = Effect.fnUntraced(
         )
       })
 
+    /** Waits for the answer: without one nobody may touch the order again. */
+    const answered = (key: string, question: Effect.Effect<unknown, ExchangeError>): Effect.Effect<void> =>
+      Effect.match(question, {
+        onSuccess: () => {},
+        onFailure: (cause) => {
+          shut.set(key, unknown(key, cause))
+        }
+      })
+
+    const isShut = (keys: ReadonlyArray<string>): Effect.Effect<void, ExchangeError> =>
+      Effect.suspend(() => {
+        const error = keys.flatMap((key) => shut.get(key) ?? [])[0]
+        return error === undefined ? Effect.void : Effect.fail(error)
+      })
+
     const all = (leaves: ReadonlyMap<string, Effect.Effect<void>>): Effect.Effect<void> =>
       Effect.forEach(leaves.values(), (leave) => leave, { discard: true })
 
@@ -78,6 +98,7 @@ export const make = Effect.fnUntraced(
             const leave = yield* restore(enter(key)).pipe(Effect.onInterrupt(() => all(leaves)))
             leaves.set(key, leave)
           }
+          yield* isShut(keys).pipe(Effect.onError(() => all(leaves)))
           const flight: Flight = { sent: false }
           const result = Deferred.makeUnsafe<A, ExchangeError>()
           const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
@@ -88,7 +109,7 @@ export const make = Effect.fnUntraced(
               return Effect.forEach(leaves, ([key, leave]) => {
                 const question = questions.get(key)
                 if (question === undefined) return leave
-                return Effect.sync(() => fork(Effect.ensuring(Effect.exit(question), leave)))
+                return Effect.sync(() => fork(Effect.ensuring(answered(key, question), leave)))
               }, { discard: true })
             })
           const fiber = fork(Effect.exit(Effect.onExit(command(flight), land)))

@@ -171,7 +171,7 @@ const isInPlace = (results: ReadonlyArray<Order | Rejection>, orders: ReadonlyAr
     !("orderId" in result) || result.clientOrderId === null || result.clientOrderId === orders[index]!.clientOrderId
   )
 
-const openQuestion = (result: Outcome<unknown>): Effect.Effect<unknown, unknown> | null =>
+const openQuestion = (result: Outcome<unknown>): Effect.Effect<unknown, ExchangeError.ExchangeError> | null =>
   result._tag === "Unknown" ? result.resolved : null
 
 export const make = Effect.fnUntraced(
@@ -195,7 +195,10 @@ export const make = Effect.fnUntraced(
     const closed = invalid(
       new ExchangeError.Closed({ detail: "order entry was closed; ask the exchange what became of commands under way" })
     )
-    const flights = yield* Flights.make(closed)
+    const flights = yield* Flights.make(
+      closed,
+      (order, { message }) => invalid(new ExchangeError.OutcomeUnknown({ order, detail: message }))
+    )
 
     /** What the end of the Layer has cut short may have been carried out, and nobody here will find out. */
     const cut = (): Unknown<never> => ({ _tag: "Unknown", cause: closed, resolved: Effect.fail(closed) })

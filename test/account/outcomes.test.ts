@@ -719,6 +719,28 @@ describe("one command for an order at a time", () => {
       assert.strictEqual((yield* Fiber.join(cancelling))._tag, "Accepted")
     }))
 
+  it.effect("a question that the exchange will never answer closes the order to all of them, and to no other", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start((command) => {
+        if (command._tag === "CancelAll") return Effect.succeed({ _tag: "Orders", orders: [] })
+        if (command._tag === "Cancel") return Effect.succeed(order({ status: "canceled" }))
+        return Effect.fail(command._tag === "Get" ? refused(401, "auth") : silent)
+      })
+      const { outcome } = yield* desk.place(request)
+      const waiting = yield* Effect.forkChild(Effect.flip(desk.cancel(ref)), { startImmediately: true })
+      assert.strictEqual((yield* Effect.flip(resolvedOf(outcome))).reason._tag, "RequestFailed")
+      for (const failed of [yield* Fiber.join(waiting), yield* Effect.flip(desk.amend(ref, { price: "101" }))]) {
+        assert(failed.reason._tag === "OutcomeUnknown")
+        assert.strictEqual(failed.reason.order, "BTCUSDT a")
+        assert.include(failed.message, "what became of the last command for the order BTCUSDT a is not known")
+        assert.include(failed.message, "HTTP 401")
+      }
+      assert.notInclude(tags(commands), "Cancel")
+      assert.strictEqual((yield* Effect.flip(desk.place(request))).reason._tag, "InvalidOrder")
+      assert.strictEqual((yield* desk.cancel({ pair, clientOrderId: "b" }))._tag, "Accepted")
+      assert.strictEqual((yield* desk.cancelAll(pair))._tag, "Accepted")
+    }))
+
   /** A placement is lost, and by our id it is not found until told to. */
   const lostPlacement = (whose: () => Effect.Effect<Reply, ExchangeError.ExchangeError>) =>
     Effect.gen(function*() {
