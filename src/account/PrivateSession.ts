@@ -163,7 +163,7 @@ export const make = Effect.fnUntraced(function*(
         onReady: becameReady,
         onDown: wentDown,
         onReplace: replace,
-        onEvent: (_, event) => ledger.push(event),
+        onEvent: (_, event) => ledger.push(event, link.id),
         onUnreadable: () => interrupted("Unreadable"),
         onBatch: flush
       }

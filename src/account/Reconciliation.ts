@@ -137,6 +137,33 @@ const repeatsBalance = (a: Balance, b: Balance): boolean =>
   a.exchangeTime === b.exchangeTime && same(a.available, b.available) && same(a.locked, b.locked) &&
   same(a.total, b.total) && same(a.change, b.change) && a.cause === b.cause
 
+/**
+ * What was pushed of one asset within one millisecond. Every connection brings the same in the same order, but one may
+ * begin later or lag: what it brings is looked for behind what it has brought already.
+ */
+class Moment {
+  readonly time: number | null
+  readonly #told: Array<Balance> = []
+  /** By connection: so many of those that were told has it brought, or passed. */
+  readonly #reached = new Map<number, number>()
+
+  constructor(time: number | null) {
+    this.time = time
+  }
+
+  /** Whether another connection has brought it. */
+  repeats(next: Balance, connection: number): boolean {
+    const from = this.#reached.get(connection) ?? 0
+    const found = this.#told.findIndex((told, index) => index >= from && repeatsBalance(told, next))
+    if (found >= 0) this.#reached.set(connection, found + 1)
+    return found >= 0
+  }
+
+  tell(next: Balance, connection: number): void {
+    this.#reached.set(connection, this.#told.push(next))
+  }
+}
+
 /** What a push leaves out stands as it was known, unless the push says that it has changed. */
 const hasAll = ({ available, locked }: Balance): boolean => available !== null && locked !== null
 
@@ -177,6 +204,8 @@ export class Ledger {
   readonly #orders = new Map<string, Known<OrderUpdate>>()
   readonly #open = new Map<string, Known<OrderUpdate>>()
   readonly #balances = new Map<string, Known<Balance>>()
+  /** By asset. */
+  readonly #moments = new Map<string, Moment>()
   readonly #positions = new Map<string, Known<Position>>()
   readonly #notices = new Set<string>()
   /** Fills that only a reading has brought so far. */
@@ -192,12 +221,12 @@ export class Ledger {
 
   // -- pushes --
 
-  /** One event of the stream. */
-  push(event: AccountEvent): void {
+  /** One event of the stream. Two connections may bring the same while one takes the other's place. */
+  push(event: AccountEvent, connection = 0): void {
     this.#tick++
     if (event._tag === "Fill") this.#pushFill(event)
     else if (event._tag === "OrderUpdate") this.#mergeOrder(event)
-    else if (event._tag === "Balance") this.#pushBalance(event)
+    else if (event._tag === "Balance") this.#pushBalance(event, connection)
     else if (event._tag === "Position") this.#mergePosition(event)
     else this.#pushNotice(event)
   }
@@ -214,24 +243,36 @@ export class Ledger {
     else this.#held.push(fill)
   }
 
-  #pushBalance(next: Balance): void {
+  #pushBalance(next: Balance, connection: number): void {
     const known = this.#balances.get(next.asset)
-    if (known === undefined) {
-      this.#balances.set(next.asset, { value: next, tick: this.#tick })
-      return this.#deliver("Balances", next)
+    if (known !== undefined) {
+      const { exchangeTime } = known.value
+      if (this.#isRepeated(known.value, next, connection)) {
+        this.#counts.duplicates++
+        return
+      }
+      if (exchangeTime !== null && next.exchangeTime !== null && next.exchangeTime < exchangeTime) {
+        this.#counts.stale++
+        return
+      }
     }
-    const { exchangeTime } = known.value
-    if (repeatsBalance(known.value, next)) {
-      this.#counts.duplicates++
-      return
-    }
-    if (exchangeTime !== null && next.exchangeTime !== null && next.exchangeTime < exchangeTime) {
-      this.#counts.stale++
-      return
-    }
-    known.value = next
-    known.tick = this.#tick
+    this.#balances.set(next.asset, { value: next, tick: this.#tick })
+    this.#momentOf(next).tell(next, connection)
     this.#deliver("Balances", next)
+  }
+
+  #isRepeated(known: Balance, next: Balance, connection: number): boolean {
+    const moment = this.#moments.get(next.asset)
+    const isOfMoment = moment !== undefined && moment.time !== null && moment.time === next.exchangeTime
+    return (isOfMoment && moment.repeats(next, connection)) || repeatsBalance(known, next)
+  }
+
+  #momentOf({ asset, exchangeTime }: Balance): Moment {
+    const known = this.#moments.get(asset)
+    if (known !== undefined && exchangeTime !== null && known.time === exchangeTime) return known
+    const moment = new Moment(exchangeTime)
+    this.#moments.set(asset, moment)
+    return moment
   }
 
   /** Notices carry no ids: one that says the same as another of the same time is the same. */

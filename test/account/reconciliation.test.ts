@@ -414,6 +414,24 @@ describe("a balance", () => {
     assert.lengthOf(delivered, 2)
   })
 
+  it("that comes again over another connection within its millisecond does not go back in time", () => {
+    const { counts, delivered, ledger } = new Model()
+    const told = (available: string) => balance("USDT", available, { exchangeTime: 5 })
+    // Placed, cancelled and placed again, then over a connection that lags and has come in between.
+    for (const available of ["9", "10", "9", "10", "8"]) ledger.push(told(available), 0)
+    assert.lengthOf(delivered, 5)
+    for (const available of ["10", "9", "10", "8"]) ledger.push(told(available), 1)
+    assert.lengthOf(delivered, 5)
+    assert.strictEqual(counts.duplicates, 4)
+    ledger.push(told("7"), 1)
+    ledger.push(told("7"), 0)
+    assert.lengthOf(delivered, 6)
+    ledger.push(balance("USDT", "9", { exchangeTime: 6 }), 1)
+    ledger.push(told("7"), 0)
+    assert.lengthOf(delivered, 7)
+    assert.strictEqual(counts.stale, 1)
+  })
+
   it("whose push says only a part is read again when the push overtook the reading", () => {
     const model = new Model()
     const began = model.ledger.begin()
