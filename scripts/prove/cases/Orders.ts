@@ -7,7 +7,9 @@ import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorldAccount } from "../../../src/AccountWorld.ts"
 import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
+import type { AccountEvent } from "../../../src/domain/Account.ts"
 import { isFinal } from "../../../src/domain/Account.ts"
+import * as Decimal from "../../../src/domain/Decimal.ts"
 import type { OrderRequest, Outcome } from "../../../src/OrderEntry.ts"
 import { OrderEntry } from "../../../src/OrderEntry.ts"
 import { PrivateWebsocket } from "../../../src/PrivateWebsocket.ts"
@@ -47,7 +49,14 @@ const ambiguous = (subject: Account.Subject): ReadonlyArray<Fault> => [
 const disturbing: ReadonlyArray<Fault> = [
   { _tag: "LoseAnswer", method: "GET", share: 0.01 },
   { _tag: "HttpError", method: "GET", share: 0.01, status: 503 },
-  { _tag: "Duplicate", share: 0.05 },
+  { _tag: "Duplicate", share: 0.05 }
+]
+
+/** Until then readings of fills are slow: what is filled meanwhile must wait for what was missed. */
+const slowFills: Fault = { _tag: "SlowHttp", method: "GET", path: "*rades*", millis: 300 }
+
+/** Of pushes: nobody can tell their order from what comes. They begin when half of the orders are placed. */
+const disordering: ReadonlyArray<Fault> = [
   { _tag: "Reorder", share: 0.02 },
   { _tag: "LatePush", share: 0.02, millis: 150 },
   { _tag: "LosePush", share: 0.005 }
@@ -153,6 +162,43 @@ const life = Effect.fnUntraced(function*(subject: Account.Subject, tally: Tally,
   if (draws.nextDoubleUnsafe() < 0.97) yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
 })
 
+/** What must only rise: the exchange's count or time of an event, of what it tells of; null where it says nothing. */
+const standing = (event: AccountEvent): readonly [of: string, at: number] | null => {
+  switch (event._tag) {
+    case "OrderUpdate":
+      return [
+        `order ${event.orderId}`,
+        Number(Decimal.toText(event.filledQuantity)) + (isFinal(event.status) ? 1e9 : 0)
+      ]
+    case "Balance":
+      return event.exchangeTime === null ? null : [`balance of ${event.asset}`, event.exchangeTime]
+    case "Position":
+      return event.updateId === null ? null : [`position in ${event.symbol}`, Number(event.updateId)]
+    default:
+      return null
+  }
+}
+
+/** Fills of a symbol, while the pushes come in order and none is lost: whatever connections do, each comes behind those before it. */
+const fillsInOrder = (event: AccountEvent): readonly [of: string, at: number] | null =>
+  event._tag === "Fill" ? [`fill of ${event.symbol}`, Number.parseInt(event.tradeId, 10)] : null
+
+/** What was told behind something later. */
+const backwards = (
+  events: ReadonlyArray<AccountEvent>,
+  place: (event: AccountEvent) => readonly [of: string, at: number] | null
+): ReadonlyArray<string> => {
+  const latest = new Map<string, number>()
+  return events.flatMap((event) => {
+    const placed = place(event)
+    if (placed === null) return []
+    const [of, at] = placed
+    const before = latest.get(of) ?? -Infinity
+    latest.set(of, Math.max(before, at))
+    return at < before ? [`${of} (${"origin" in event ? event.origin : ""}): ${at} behind ${before}`] : []
+  })
+}
+
 /** Connections end now and then, the exchange is away for a while, and keys die. */
 const breaks = Effect.fnUntraced(function*(tally: Tally, draws: Virtual.Draws) {
   const simulator = yield* Simulator.Simulator
@@ -162,10 +208,12 @@ const breaks = Effect.fnUntraced(function*(tally: Tally, draws: Virtual.Draws) {
     yield* Effect.sleep(number < 2 ? 500 + Virtual.below(draws, 1_500) : 5_000 + Virtual.below(draws, 15_000))
     // What waits for a connection has not left.
     if (yield* entry.isReady) tally.cut += tally.underWay
-    const away = Virtual.pick(draws, [0, 0, 800, 2_000])
+    const away = number === 0 ? 500 : Virtual.pick(draws, [0, 0, 800, 2_000])
     tally.awayUntil = Math.max(tally.awayUntil, (yield* Clock.currentTimeMillis) + away)
     if (away > 0) yield* simulator.inject({ _tag: "Refuse", durationMillis: away })
-    yield* simulator.inject({ _tag: "Drop" })
+    // Sometimes that of the pushes alone: orders go on meanwhile, and are filled.
+    const dropped = number === 0 ? { topic: "*" } : Virtual.pick(draws, [{}, { topic: "*" }])
+    yield* simulator.inject({ _tag: "Drop", ...dropped })
     if (draws.nextDoubleUnsafe() < 0.3) yield* simulator.inject({ _tag: "ExpireKeys" })
   }
 })
@@ -174,6 +222,9 @@ interface Result {
   readonly tally: Tally
   readonly ambiguous: number
   readonly differences: ReadonlyArray<string>
+  /** What was told behind something later, and how many fills were looked at. */
+  readonly backwards: ReadonlyArray<string>
+  readonly fillsInOrder: number
   readonly twiceAtExchange: number
   readonly missing: ReadonlyArray<string>
   readonly ghosts: ReadonlyArray<string>
@@ -206,11 +257,21 @@ const play = Effect.fnUntraced(function*(
   const { known, websocket } = yield* Account.open
   const harmful = yield* Effect.forEach(ambiguous(subject), (fault) => simulator.inject(fault))
   yield* Effect.forEach(disturbing, (fault) => simulator.inject(fault))
+  const slow = yield* simulator.inject(slowFills)
+  const half = Math.floor(count / 2)
+  let ordered: ReadonlyArray<AccountEvent> = []
+  const disorder = Effect.suspend(() => {
+    ordered = [...known.events]
+    return Effect.andThen(
+      simulator.clear(slow),
+      Effect.forEach(disordering, (fault) => simulator.inject(fault), { discard: true })
+    )
+  })
   yield* Effect.scoped(Effect.gen(function*() {
     yield* Effect.forkScoped(breaks(tally, draws))
     yield* Effect.forEach(
       Array.from({ length: count }, (_, index) => index),
-      (index) => life(subject, tally, draws, index),
+      (index) => Effect.andThen(index === half ? disorder : Effect.void, life(subject, tally, draws, index)),
       { concurrency: workers, discard: true }
     )
   }))
@@ -227,6 +288,8 @@ const play = Effect.fnUntraced(function*(
     tally,
     ambiguous: harmful.reduce((sum, id) => sum + (applied.get(id) ?? 0), 0) + tally.cut,
     differences: Account.differences(known, account, kind, "any"),
+    backwards: [...backwards(ordered, fillsInOrder), ...backwards(known.events, standing)],
+    fillsInOrder: ordered.filter(({ _tag }) => _tag === "Fill").length,
     twiceAtExchange: [...ids.values()].filter((times) => times > 1).length,
     missing: [...tally.fates].filter(([id, fate]) => fate === "Accepted" && !ids.has(id)).map(([id]) => id),
     ghosts: [...tally.fates].filter(([id, fate]) => fate === "Rejected" && ids.has(id)).map(([id]) => id),
@@ -289,6 +352,13 @@ const judge = (proof: Proof, id: string, result: Result): void => {
     `${id}: each is known within 3 s p99 of when it can be`,
     took.length === 0 || p99 <= 3_000,
     `${took.length}, p50 ${Proofs.text(Proofs.percentile(took, 0.5))} ms, p99 ${Proofs.text(p99)} ms of virtual time`
+  )
+  proof.check(
+    `${id}: what is told only goes forward: fills while no push is late or lost, orders, balances and positions always`,
+    result.backwards.length === 0,
+    result.backwards.length === 0
+      ? `${result.fillsInOrder} fills before the pushes are disturbed`
+      : `${result.backwards.length} times; ${result.backwards.join("; ")}`.slice(0, 600)
   )
   proof.check(
     `${id}: fills, open orders, balances and positions are the exchange's, to the last digit`,
