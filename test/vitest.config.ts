@@ -6,6 +6,8 @@ export default defineConfig({
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts"],
     reporters: ["default", closingLine],
+    // Of two cores, vitest would leave one idle.
+    maxWorkers: "100%",
     testTimeout: 30_000,
     // Folders to make and to remove, on a machine that may be busy.
     hookTimeout: 60_000,
