@@ -241,6 +241,8 @@ export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag> {
   readonly makeCalls: (options: AccountRestOptions) => AccountCalls
   /** What a reading uses of the exchange's limits for this account; nothing when left out. */
   readonly uses?: ((read: AccountRead) => ReadonlyArray<Use>) | undefined
+  /** Whether a refusal says that the stamp of the request was off, so that the exchange's clock has to be measured anew. */
+  readonly isStampOff?: ((code: string, detail: string) => boolean) | undefined
   /** Whether "too many requests" is said of the address or the user, so that everything has to wait (MEXC); else the endpoint. */
   readonly throttlesAll?: boolean | undefined
   /** Whether fills and open orders are looked up by pair only, so that what is not named is not covered (MEXC). */

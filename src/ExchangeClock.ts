@@ -35,6 +35,8 @@ export class ExchangeClock extends Context.Service<ExchangeClock, {
   readonly now: Effect.Effect<number, ExchangeError.ExchangeError>
   /** The last measurement; null before the first has succeeded. */
   readonly reading: Effect.Effect<ClockReading | null>
+  /** The exchange says that a stamp was off: whoever signs next measures first. */
+  readonly doubt: () => void
   /** Measures now. */
   readonly measure: Effect.Effect<ClockReading, ExchangeError.ExchangeError>
 }>()("effect-exchange/ExchangeClock") {}
@@ -57,6 +59,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ExchangeClock["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
   let reading: ClockReading | null = null
+  let isDoubted = false
 
   const sample = Effect.suspend(() => {
     const before = clock.currentTimeMillisUnsafe()
@@ -74,6 +77,7 @@ export const make = Effect.fnUntraced(function*(
       const next = yield* sample
       if (next.errorMs < best.errorMs) best = next
     }
+    isDoubted = false
     // What is slow for a while says less than what was measured before: clocks drift by milliseconds in that time.
     if (reading !== null && isSlow(best) && !isSlow(reading)) return reading
     reading = best
@@ -97,8 +101,15 @@ export const make = Effect.fnUntraced(function*(
   const gate = yield* Semaphore.make(1)
   /** Whoever comes while it is measured waits for that; a failure is not kept. */
   const known = gate.withPermits(1)(
-    Effect.suspend(() => reading === null || isSlow(reading) ? measure : Effect.succeed(reading))
+    Effect.suspend(() => {
+      if (reading === null || isSlow(reading)) return measure
+      return isDoubted ? measuredAgain(reading) : Effect.succeed(reading)
+    })
   )
+
+  /** What is doubted is better than nothing. */
+  const measuredAgain = (old: ClockReading) =>
+    measure.pipe(Effect.catch((error) => Effect.as(Effect.logWarning(error.message), old)))
 
   const again = measure.pipe(Effect.asVoid, Effect.catch((error) => Effect.logWarning(error.message)))
   yield* Effect.forkScoped(Effect.delay(Effect.repeat(again, Schedule.spaced(options.interval)), options.interval))
@@ -107,6 +118,9 @@ export const make = Effect.fnUntraced(function*(
     exchange,
     now: Effect.map(Effect.flatMap(known, check), ({ offsetMs }) => clock.currentTimeMillisUnsafe() - offsetMs),
     reading: Effect.sync(() => reading),
+    doubt: () => {
+      isDoubted = true
+    },
     measure
   })
 })

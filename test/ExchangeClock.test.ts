@@ -41,4 +41,20 @@ describe("ExchangeClock", () => {
       trip.millis = 20
       assert.isNumber(yield* within(clock.now))
     }))
+
+  it.effect("what the exchange doubts is measured again before the next use", () =>
+    Effect.gen(function*() {
+      const ours = { aheadMillis: 40 }
+      const clock = yield* ExchangeClock.make(
+        "toy",
+        Effect.map(Clock.currentTimeMillis, (now) => now - ours.aheadMillis)
+      )
+      yield* clock.now
+      ours.aheadMillis = 3_000
+      assert.deepInclude(yield* clock.reading, { offsetMs: 40 })
+      clock.doubt()
+      assert.strictEqual(yield* clock.now, (yield* Clock.currentTimeMillis) - 3_000)
+      ours.aheadMillis = 0
+      assert.strictEqual(yield* clock.now, (yield* Clock.currentTimeMillis) - 3_000)
+    }))
 })

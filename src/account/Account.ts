@@ -150,6 +150,36 @@ const isTooMuch = ({ reason }: ExchangeError.ExchangeError): number | null =>
     ? reason.retryAfterMs ?? 1_000
     : null
 
+/** A refusal may say that our stamp was off. */
+const doubtOf =
+  ({ isStampOff }: AccountAdapter, clock: ExchangeClock.ExchangeClock["Service"]) =>
+  (code: string, detail: string): void => {
+    if (isStampOff?.(code, detail) === true) clock.doubt()
+  }
+
+/** Every call, with its failures seen. */
+const watched = (
+  calls: AccountCalls,
+  onFailure: (error: ExchangeError.ExchangeError) => Effect.Effect<void>
+): AccountCalls => {
+  const seen = <A>(call: Effect.Effect<A, ExchangeError.ExchangeError>) => Effect.tapError(call, onFailure)
+  const { listenKeys, test } = calls
+  return {
+    userId: seen(calls.userId),
+    balances: seen(calls.balances),
+    positions: seen(calls.positions),
+    openOrders: (symbol) => seen(calls.openOrders(symbol)),
+    fills: (query) => seen(calls.fills(query)),
+    run: (command) => seen(calls.run(command)),
+    test: test === undefined ? undefined : (order) => seen(test(order)),
+    listenKeys: listenKeys === undefined ? undefined : {
+      make: seen(listenKeys.make),
+      renew: (key) => seen(listenKeys.renew(key)),
+      remove: (key) => seen(listenKeys.remove(key))
+    }
+  }
+}
+
 /** The calls within the limits, each with a deadline. */
 const paced = (
   exchange: string,
@@ -261,7 +291,11 @@ export const make = Effect.fnUntraced(function*(
     pausesAll: account.throttlesAll ?? false
   })
   const listing = Listing.make(market)
-  const bare = account.makeCalls({ client, url: restUrl, signer, now: clock.now, instrumentOf: listing.instrumentOf })
+  const doubt = doubtOf(account, clock)
+  const bare = watched(
+    account.makeCalls({ client, url: restUrl, signer, now: clock.now, instrumentOf: listing.instrumentOf }),
+    ({ reason }) => reason._tag === "RequestFailed" ? Effect.sync(() => doubt(reason.code, reason.detail)) : Effect.void
+  )
   const timeout = Duration.toMillis(options.requestTimeout ?? defaults.requestTimeout)
   const calls = paced(adapter.id, account, bare, limits, timeout)
   const symbols = yield* Effect.forEach(options.reconcilePairs ?? [], (pair) => {
@@ -359,6 +393,7 @@ const linkOf = Effect.fnUntraced(function*(core: Account["Service"], onStatus: (
     instrumentOf: listing.instrumentOf,
     now: clock.now,
     loginTimeout: options.answerTimeout ?? defaults.answerTimeout,
+    onRefused: doubtOf(account, clock),
     onStatus
   })
 })

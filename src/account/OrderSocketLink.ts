@@ -61,6 +61,8 @@ export interface LinkOptions {
   /** The exchange's clock, ms. */
   readonly now: Effect.Effect<number, ExchangeError.ExchangeError>
   readonly loginTimeout: Duration.Input
+  /** A login or a command was refused. */
+  readonly onRefused?: ((code: string, detail: string) => void) | undefined
   readonly onStatus: (status: ConnectionStatus) => void
 }
 
@@ -112,8 +114,10 @@ export const make = Effect.fnUntraced(
           if (request !== undefined) request.isAcknowledged = true
         },
         answered: (id, reply) => settle(id, Exit.succeed(reply)),
-        refused: (id, rejection) =>
-          settle(id, Exit.fail(new Refusal({ ...rejection, detail: clean(rejection.detail) }))),
+        refused: (id, rejection) => {
+          options.onRefused?.(rejection.code, rejection.detail)
+          settle(id, Exit.fail(new Refusal({ ...rejection, detail: clean(rejection.detail) })))
+        },
         lost: (id, detail) => settleLost(id, undecided(clean(detail))),
         loggedIn: (id) => {
           if (id === login.id) Deferred.doneUnsafe(login.done, Exit.void)
@@ -121,6 +125,7 @@ export const make = Effect.fnUntraced(
         loginRefused: (id, { class: kind, code, detail: words }) => {
           const detail = clean(words)
           if (id !== login.id) return
+          options.onRefused?.(code, detail)
           const error = kind === "auth" || kind === "item" || kind === "bug"
             ? new ExchangeError.AuthRejected({ code, detail })
             : new ExchangeError.Disconnected({ code: 4000, detail: `login refused for now (${code}: ${detail})` })

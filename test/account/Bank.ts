@@ -320,6 +320,7 @@ export class Bank {
       coverage: [],
       makeCalls: () => calls,
       needsPair,
+      isStampOff: (code) => code === "STAMP",
       stream: {
         endpoint: (url, { listenKeys }) =>
           !withKeys ? Effect.succeed({ url }) : Effect.gen(function*() {

@@ -39,6 +39,7 @@ const start = Effect.gen(function*() {
   const clock = yield* Clock.Clock
   const connections: Array<Fake.FakeConnection> = []
   const states: Array<string> = []
+  const refusals: Array<string> = []
   const link = yield* make({
     exchange: "toy",
     socket,
@@ -57,12 +58,13 @@ const start = Effect.gen(function*() {
     instrumentOf: () => undefined,
     now: Clock.currentTimeMillis,
     loginTimeout: "5 seconds",
+    onRefused: (code, detail) => void refusals.push(`${code} ${detail}`),
     onStatus: ({ _tag }) => void states.push(_tag)
   })
   yield* TestClock.adjust(1)
   const sent: Array<string> = []
   const ask = Effect.suspend(() => link.ask(command, 1_000, () => void sent.push("left")))
-  return { link, connections, states, ask, sent }
+  return { link, connections, states, refusals, ask, sent }
 })
 
 const disconnected = ExchangeError.make("toy", new ExchangeError.Disconnected({ code: 1006, detail: "gone" }))
@@ -176,10 +178,11 @@ describe("the socket of order entry", () => {
   it.effect("a login that is refused for the key is refused for good; others are tried again", () =>
     Effect.gen(function*() {
       for (const [kind, dials] of [["auth", 1], ["retryable", 2]] as const) {
-        const { connections, link } = yield* start
+        const { connections, link, refusals } = yield* start
         const waiting = yield* Effect.forkChild(Effect.exit(link.awaitReady(3_000)), { startImmediately: true })
         connections[0]!.receive(`noLogin ${kind}`)
         yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(refusals, ["N no"])
         assert.lengthOf(connections, dials)
         yield* TestClock.adjust("10 seconds")
         const exit = yield* Fiber.join(waiting)

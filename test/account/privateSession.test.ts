@@ -215,6 +215,29 @@ describe("PrivateSession", () => {
       assert.strictEqual(bank.dials, 0)
     }))
 
+  it.effect("a refusal that says that the stamp is off has the clock measured before the next signature", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      let asked = 0
+      const serverTime = Effect.clockWith((clock) => {
+        asked++
+        return clock.currentTimeMillis
+      })
+      const websocket = yield* open(bank, { serverTime })
+      yield* websocket.initialize(["Balances"])
+      yield* settle
+      assert.strictEqual(asked, 5)
+      const reason = { request: "GET", status: 400, detail: "late", class: "retryable" } as const
+      for (const [code, times] of [["OTHER", 5], ["STAMP", 10]] as const) {
+        bank.refuse.set("balances", ExchangeError.make("bank", new ExchangeError.RequestFailed({ ...reason, code })))
+        yield* Effect.flip(websocket.reconcile)
+        bank.refuse.clear()
+        yield* websocket.reconcile
+        yield* websocket.reconcile
+        assert.strictEqual(asked, times)
+      }
+    }))
+
   it.effect("one channel that is refused fails alone", () =>
     Effect.gen(function*() {
       const bank = new Bank()

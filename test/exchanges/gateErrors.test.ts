@@ -134,3 +134,12 @@ describe("duplicates", () => {
     assert.strictEqual(GateErrors.duplicateOf(code, message), stream)
   })
 })
+
+it.each([
+  ["REQUEST_EXPIRED", "", true],
+  ["4", "REQUEST_EXPIRED: gap between request Timestamp and server time exceeds 60 seconds", true],
+  ["INVALID_PARAM_VALUE", "Invalid timestamp", true],
+  ["INVALID_SIGNATURE", "Signature mismatch", false]
+])("%s %s: whether the stamp was off", (code, detail, isOff) => {
+  assert.strictEqual(GateErrors.isStampOff(code, detail), isOff)
+})

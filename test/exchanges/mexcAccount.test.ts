@@ -1035,5 +1035,10 @@ describe("MEXC account, rules and limits", () => {
     assert.deepStrictEqual(reads.map((read) => mexcSpotAccount.uses(read).length), [1, 1, 1, 1, 0, 1])
     assert.deepInclude(mexcSpotAccount.uses("fills")[0], { tokens: 10, limit: 500 })
     assert.isTrue(mexcSpotAccount.throttlesAll)
+    assert.deepStrictEqual(["700003", "10073", "700002"].map((code) => mexcSpotAccount.isStampOff(code)), [
+      true,
+      true,
+      false
+    ])
   })
 })

@@ -9,6 +9,7 @@ import type { PrivateTag } from "../../domain/PrivateChannel.ts"
 import * as GateAccountRest from "./GateAccountRest.ts"
 import type { OrderLayout } from "./GateCommands.ts"
 import * as GateCommands from "./GateCommands.ts"
+import * as GateErrors from "./GateErrors.ts"
 import { clientOrderIds } from "./GateOrders.ts"
 import * as GateOrderSocket from "./GateOrderSocket.ts"
 import type { StreamLayout } from "./GatePrivateStream.ts"
@@ -28,6 +29,7 @@ const make = <Tags extends PrivateTag>(
   coverage,
   makeCalls: (options) => GateAccountRest.make(product, layout, options),
   uses: GateAccountRest.uses(layout),
+  isStampOff: GateErrors.isStampOff,
   needsPair: false,
   stream: GatePrivateStream.make(product, stream),
   orders: {

@@ -74,6 +74,10 @@ const classifyStatus = (label: string | null, status: number): AnswerClass => {
   return status >= 500 ? "retryable" : "bug"
 }
 
+/** Signed too long ago or ahead of its time; on a WebSocket the label may stand in the words. */
+export const isStampOff = (code: string, detail: string): boolean =>
+  code === "REQUEST_EXPIRED" || /REQUEST_EXPIRED|(invalid|request) timestamp/i.test(detail)
+
 /** Code 4 wraps a label into its message: `{"label":"INVALID_KEY","message":"Invalid key provided"}\n`. */
 const decodeWrapped = Schema.decodeUnknownOption(
   Schema.fromJsonString(Schema.Struct({ label: Schema.String, message: Schema.String }))

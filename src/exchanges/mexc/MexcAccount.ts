@@ -222,6 +222,7 @@ export const mexcSpotAccount = {
   uses: (read: AccountRead) => reads[read],
   // "General Info, Limits": a 429 is of the address or the user, and who goes on is banned (418).
   throttlesAll: true,
+  isStampOff: MexcErrors.isStampOff,
   needsPair: true,
   stream,
   orders: protocol

@@ -60,6 +60,11 @@ const open: ReadonlySet<string> = new Set(["500", "503", "504", "20002", "730000
 
 export const leavesOpen = (code: string): boolean => open.has(code)
 
+/** Stamp outside `recvWindow`, invalid Request-Time. */
+const stampOff: ReadonlySet<string> = new Set(["700003", "10073"])
+
+export const isStampOff = (code: string): boolean => stampOff.has(code)
+
 /** There is no such order. */
 const unknownOrder: ReadonlySet<string> = new Set(["-2011", "-2013", "22222", "30026"])
 
