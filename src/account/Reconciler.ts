@@ -53,10 +53,14 @@ const underwayMillis = 10_000
 /** How often an order must be unknown before it counts as ended: a reading may come from a copy that lags. */
 const vanishedAfter = 2
 
+/** A symbol that the exchange refuses is left out for so long, ms, and then tried again. */
+const brokenMillis = 10 * 60_000
+
 export const make = (options: ReconcilerOptions): Reconciler => {
   const { calls, clock, counters, ledger, symbols } = options
   const vanished = new Map<string, number>()
-  const broken = new Set<string>()
+  /** Refused symbols, and until when they are left out, ms. */
+  const broken = new Map<string, number>()
   let floor: number | null = null
   let coveredUntil: number | null = null
   let lastAt: number | null = null
@@ -74,6 +78,8 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     })
   })
 
+  const isRead = (symbol: string): boolean => millis() >= (broken.get(symbol) ?? 0)
+
   /** One symbol that the exchange refuses must not keep the others from being read. */
   const each = <A>(
     read: (symbol: string | null) => Effect.Effect<ReadonlyArray<A>, ExchangeError>
@@ -81,12 +87,13 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     if (symbols === null) return read(null)
     const one = (symbol: string) =>
       Effect.catchIf(read(symbol), ({ reason }) => isAboutSymbol(reason), (error) => {
-        const isNew = !broken.has(symbol)
-        broken.add(symbol)
-        return Effect.as(isNew ? Effect.logWarning(`${error.message}; ${symbol} is not reconciled`) : Effect.void, [])
+        broken.set(symbol, millis() + brokenMillis)
+        const words =
+          `${error.message}; ${symbol} is not reconciled for 10 minutes, what is missed until then is not told`
+        return Effect.as(Effect.logWarning(words), [])
       })
     return Effect.map(
-      Effect.forEach(symbols.all.filter((symbol) => !broken.has(symbol)), one, { concurrency: 4 }),
+      Effect.forEach(symbols.all.filter(isRead), one, { concurrency: 4 }),
       (lists) => lists.flat()
     )
   }
@@ -116,9 +123,11 @@ export const make = (options: ReconcilerOptions): Reconciler => {
   })
 
   const readOrders = Effect.fnUntraced(function*(now: number) {
-    const covered = symbols === null ? null : new Set(symbols.all.filter((symbol) => !broken.has(symbol)))
+    const asked = symbols?.all.filter(isRead)
     const began = ledger.begin()
     const open = yield* each((symbol) => calls.openOrders(symbol))
+    // What was refused just now says nothing of its orders.
+    const covered = asked === undefined ? null : new Set(asked.filter(isRead))
     const reading: Reading = { ...began, receivedAt: millis() }
     const missing = ledger.readOpenOrders(reading, open, covered)
     const keys = new Set(missing.map(keyOf))
@@ -207,7 +216,7 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     coverage: () => ({
       pairs: symbols === null ? null : symbols.all.flatMap((symbol): ReadonlyArray<TradingPair> => {
         const pair = options.instrumentOf(symbol)?.pair
-        return pair === undefined || broken.has(symbol) ? [] : [pair]
+        return pair === undefined || !isRead(symbol) ? [] : [pair]
       }),
       lastAt,
       runs: counters.reconciliations,

@@ -156,6 +156,13 @@ describe("reconciliation", () => {
       bank.happen(fill(2, 0))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(told, ["1", "2"])
+      const reads = bank.reads.length
+      yield* TestClock.adjust("5 minutes")
+      assert.lengthOf(bank.reads, reads)
+      bank.refuse.clear()
+      yield* TestClock.adjust("10 minutes")
+      assert.isAbove(bank.reads.length, reads)
+      assert.deepStrictEqual((yield* websocket.performance).reconciliation.pairs, ["BTC/USDT"])
     }))
 
   it.effect("fills wait for those that were missed, but not for ever", () =>
