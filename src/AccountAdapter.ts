@@ -129,6 +129,8 @@ export interface OrderProtocol {
   readonly batchSize: number
   /** Whether all orders of a `PlaceAll` have to be of one symbol (MEXC); not so when left out. */
   readonly batchOfOneSymbol?: boolean | undefined
+  /** Shortest time of `cancelAllAfter`; 1 ms when left out. */
+  readonly leastCancelAllAfter?: Duration.Input | undefined
   /** What a command uses of the exchange's limits for this account. */
   readonly uses: (command: Command) => ReadonlyArray<Use>
 }

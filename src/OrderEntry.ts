@@ -131,7 +131,10 @@ export class OrderEntry extends Context.Service<OrderEntry, {
   readonly get: (order: OrderRef) => Effect.Effect<Order | null, ExchangeError>
   /** Those of one pair or of all; MEXC lists one pair's only and fails with `InvalidUse` without it. */
   readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
-  /** The exchange's dead man's switch: cancels everything unless called again within `afterMs`; null disarms it. */
+  /**
+   * The exchange's dead man's switch: cancels everything unless called again within `afterMs`; null disarms it. Gate takes
+   * whole seconds, so it is rounded up, and no less than 5 s: `UnsupportedOrder`, nothing is sent.
+   */
   readonly cancelAllAfter: (afterMs: number | null, pair?: TradingPair) => Effect.Effect<void, ExchangeError>
   /** Null: cross margin without a leverage of its own. */
   readonly leverage: (

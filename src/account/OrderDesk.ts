@@ -182,6 +182,7 @@ export const make = Effect.fnUntraced(
     const queueMillis = Duration.toMillis(options.queueTimeout)
     const answerMillis = Duration.toMillis(options.answerTimeout)
     const expiryMillis = Duration.toMillis(options.expiry)
+    const leastCancelAfter = Duration.toMillis(protocol.leastCancelAllAfter ?? Duration.millis(1))
     const clientIds = new Map<string, string>()
     /** Placements whose outcome is not known, with their symbols. */
     const inDoubt = new Map<string, string>()
@@ -848,6 +849,11 @@ export const make = Effect.fnUntraced(
       }),
       cancelAllAfter: Effect.fn("OrderEntry.cancelAllAfter")(function*(afterMs: number | null, pair?: TradingPair) {
         yield* needs("cancelAllAfter", "dead man's switch", pair)
+        if (afterMs !== null && !(afterMs >= leastCancelAfter)) {
+          const detail =
+            `the dead man's switch of this exchange takes ${leastCancelAfter} ms at the least, not ${afterMs}`
+          return yield* invalid(new ExchangeError.UnsupportedOrder({ symbol: pair, detail }))
+        }
         const symbol = pair === undefined ? null : (yield* options.instrument(pair)).symbol
         yield* plain({ _tag: "CancelAllAfter", afterMs, symbol })
       }),

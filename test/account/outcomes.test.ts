@@ -1117,6 +1117,25 @@ describe("what only reads, or may be sent again", () => {
       }))
   }
 
+  it.effect("cancelAllAfter of less than the exchange takes is refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(() => Effect.succeed({ _tag: "Done" }), {
+        protocol: { leastCancelAllAfter: "5 seconds" }
+      })
+      for (const wrong of [4_999, 1, 0, -1, Number.NaN]) {
+        const failed = yield* Effect.flip(desk.cancelAllAfter(wrong, pair))
+        assert.strictEqual(failed.reason._tag, "UnsupportedOrder")
+        assert.include(failed.message, `takes 5000 ms at the least, not ${wrong}`)
+      }
+      assert.deepStrictEqual(commands, [])
+      yield* desk.cancelAllAfter(5_000, pair)
+      yield* desk.cancelAllAfter(null, pair)
+      const { desk: other } = yield* start(() => Effect.succeed({ _tag: "Done" }))
+      yield* other.cancelAllAfter(1, pair)
+      assert.strictEqual((yield* Effect.flip(other.cancelAllAfter(0, pair))).reason._tag, "UnsupportedOrder")
+      assert.lengthOf(commands, 2)
+    }))
+
   it.effect("an order, or none; orders, or none", () =>
     Effect.gen(function*() {
       const { desk } = yield* start(({ _tag }) =>

@@ -490,7 +490,7 @@ describe("signed REST", () => {
         "GET /futures/usdt/orders?contract=BTC_USDT&status=open&offset=0&limit=100",
         "GET /futures/usdt/price_orders?contract=BTC_USDT&status=open&limit=100&offset=0"
       ])
-      assert.deepStrictEqual(yield* asked(spot, { _tag: "CancelAllAfter", afterMs: 1, symbol: null }, {}), [
+      assert.deepStrictEqual(yield* asked(spot, { _tag: "CancelAllAfter", afterMs: 5_000, symbol: null }, {}), [
         "Done",
         "POST /spot/countdown_cancel_all {\"timeout\":5}"
       ])

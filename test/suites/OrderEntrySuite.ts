@@ -237,6 +237,9 @@ export const orderEntrySuite = (subject: Account.Subject, mode: Exchange.Mode): 
           const entry = yield* OrderEntry
           const account = yield* Account.truth(subject)
           yield* entry.place(resting())
+          // Less than the exchanges take is not made longer in silence.
+          const short = yield* Effect.flip(entry.cancelAllAfter(4_999))
+          assert.strictEqual(short.reason._tag, "UnsupportedOrder")
           yield* entry.cancelAllAfter(5_000)
           assert.lengthOf(account.orders({ open: true }), 1)
           yield* Account.until(() => account.orders({ open: true }).length === 0)

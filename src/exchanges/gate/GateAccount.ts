@@ -40,6 +40,8 @@ const make = <Tags extends PrivateTag>(
     // A second more than a request may be on its way, for the error of our clock.
     expiry: Duration.millis(GateOrderSocket.expiryMillis + 1_000),
     batchSize: layout.batchSize,
+    // Gate REST v4, Countdown cancel orders: whole seconds, at least 5.
+    leastCancelAllAfter: "5 seconds",
     uses: (command) => GateCommands.uses(layout, command)
   }
 })

@@ -444,12 +444,12 @@ const cancelAll = (context: Context, symbol: string | null): Effect.Effect<Reply
     return { _tag: "Orders", orders: orders.flat() }
   })
 
-/** Seconds, at least 5; 0 disarms it. */
+/** Whole seconds, rounded up; 0 disarms it. Below 5 is refused, by the desk before it gets here. */
 const countdown = (
   context: Context,
   { afterMs, symbol }: Extract<Command, { readonly _tag: "CancelAllAfter" }>
 ): Effect.Effect<Reply, ExchangeError> => {
-  const timeout = afterMs === null ? 0 : Math.max(5, Math.ceil(afterMs / 1000))
+  const timeout = afterMs === null ? 0 : Math.ceil(afterMs / 1000)
   const body = { timeout, ...(symbol === null ? {} : { [context.layout.symbolName]: symbol }) }
   return Effect.as(
     context.call({ method: "POST", path: context.layout.countdown, body }),
