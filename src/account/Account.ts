@@ -413,6 +413,7 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
     link: yield* linkOf(core, onStatus),
     prepare: clock.now,
     limits,
+    readUses: (read) => account.uses?.(read) ?? [],
     instrument: (pair) => Effect.tap(listing.instrument(pair), ({ symbol }) => Effect.sync(() => symbols.add(symbol))),
     listed: listing.read,
     queueTimeout: orders.queueTimeout ?? defaults.queueTimeout,

@@ -24,7 +24,7 @@ import type {
   Unknown
 } from "../OrderEntry.ts"
 import { OrderEntry } from "../OrderEntry.ts"
-import type { RateLimits } from "../RateLimits.ts"
+import type { RateLimits, Use } from "../RateLimits.ts"
 import type { Flight } from "./Flights.ts"
 import * as Flights from "./Flights.ts"
 import * as OrderPreparation from "./OrderPreparation.ts"
@@ -60,6 +60,8 @@ export interface DeskOptions {
   /** Null where everything goes over REST. */
   readonly link: OrderSocketLink | null
   readonly limits: RateLimits["Service"]
+  /** What a reading that looks for a lost command uses of the limits; nothing when left out. */
+  readonly readUses?: ((read: "fills" | "openOrders") => ReadonlyArray<Use>) | undefined
   /** Fails with `UnknownPair` for what is not listed. */
   readonly instrument: (pair: TradingPair) => Effect.Effect<Instrument, ExchangeError.ExchangeError>
   /** Before orders are told that only their symbol names: what the exchange lists has their pairs. */
@@ -270,13 +272,13 @@ export const make = Effect.fnUntraced(
             sending()
             return overRest(command, answerMillis)
           }),
-          (failure) => slowDown(command, failure)
+          (failure) => slowDown(protocol.uses(command), failure)
         )
       }
       return Effect.flatMap(link.isReady, (isReady) => isReady ? Effect.void : connected(deadline)).pipe(
         Effect.andThen(Effect.suspend(() => link.ask(command, answerMillis, sending))),
         Effect.mapError(throttled),
-        Effect.tapError((failure) => slowDown(command, failure))
+        Effect.tapError((failure) => slowDown(protocol.uses(command), failure))
       )
     }
 
@@ -292,8 +294,8 @@ export const make = Effect.fnUntraced(
       invalid(new ExchangeError.Silent({ silentForMs, detail: `${what} was not answered` }))
 
     /** The exchange counts more than we do: everybody waits as long as it asks. */
-    const slowDown = (command: Command, failure: Failure | Throttled): Effect.Effect<void> =>
-      failure instanceof Throttled ? limits.pause(protocol.uses(command), failure.retryAfterMs) : Effect.void
+    const slowDown = (uses: ReadonlyArray<Use>, failure: Failure | Throttled): Effect.Effect<void> =>
+      failure instanceof Throttled ? limits.pause(uses, failure.retryAfterMs) : Effect.void
 
     // -- outcomes --
 
@@ -397,23 +399,30 @@ export const make = Effect.fnUntraced(
       error.isTransient || error.reason._tag === "ClockUnusable" || failureOf(error)._tag === "Lost"
 
     /** A question is within the limits too, and not waited for longer than it takes to ask again. */
-    const question = (command: Command): Effect.Effect<Reply, ExchangeError.ExchangeError> =>
+    const question = <A>(
+      what: string,
+      uses: ReadonlyArray<Use>,
+      call: () => Effect.Effect<A, ExchangeError.ExchangeError>
+    ): Effect.Effect<A, ExchangeError.ExchangeError> =>
       Effect.andThen(
-        limits.take(protocol.uses(command), queueMillis),
-        Effect.suspend(() =>
-          Effect.timeoutOrElse(calls.run(command), {
-            duration: Duration.millis(questionMillis),
-            orElse: () => Effect.fail(silent(command._tag, questionMillis))
-          })
-        )
-      ).pipe(Effect.tapError((error) => slowDown(command, failureOf(error))))
+        limits.take(uses, queueMillis),
+        Effect.timeoutOrElse(Effect.suspend(call), {
+          duration: Duration.millis(questionMillis),
+          orElse: () => Effect.fail(silent(what, questionMillis))
+        })
+      ).pipe(Effect.tapError((error) => slowDown(uses, failureOf(error))))
+
+    const readUses = (read: "fills" | "openOrders"): ReadonlyArray<Use> => options.readUses?.(read) ?? []
 
     /** Says whether the order waits for its price, where those are kept apart. */
     const known = (ref: SymbolRef, trigger: boolean | undefined): SymbolRef =>
       trigger === undefined || !protocol.abilities.has("trigger") ? ref : { ...ref, trigger }
 
     const look = (ref: SymbolRef): Effect.Effect<Order | null, ExchangeError.ExchangeError> =>
-      Effect.map(question({ _tag: "Get", ref }), (reply) => orderIn(reply))
+      Effect.suspend(() => {
+        const command: Command = { _tag: "Get", ref }
+        return Effect.map(question("Get", protocol.uses(command), () => calls.run(command)), orderIn)
+      })
 
     const orderIn = (reply: Reply): Order | null => {
       if (reply._tag !== "Order") return null
@@ -430,12 +439,8 @@ export const make = Effect.fnUntraced(
         const { clientOrderId, instrument: { symbol }, trigger } = order
         const found = yield* look(known({ symbol, clientOrderId }, trigger !== null))
         if (found !== null || !late || trigger !== null) return found
-        const fills = yield* calls.fills({ symbol, since: sentAt - 60_000 }).pipe(
-          Effect.timeoutOrElse({
-            duration: Duration.millis(questionMillis),
-            orElse: () => Effect.fail(silent("the fills", questionMillis))
-          })
-        )
+        const reading = () => calls.fills({ symbol, since: sentAt - 60_000 })
+        const fills = yield* question("the fills", readUses("fills"), reading)
         const ours = fills.find((fill) => fill.clientOrderId === clientOrderId)
         return ours === undefined ? null : yield* look({ symbol, orderId: ours.orderId })
       })
@@ -713,17 +718,11 @@ export const make = Effect.fnUntraced(
     const noneLeft = (symbol: string | null): Evidence<ReadonlyArray<Order>> => {
       let before: ReadonlySet<string> | null = null
       return () =>
-        calls.openOrders(symbol).pipe(
-          Effect.timeoutOrElse({
-            duration: Duration.millis(questionMillis),
-            orElse: () => Effect.fail(silent("the open orders", questionMillis))
-          }),
-          Effect.map((open) => {
-            before ??= new Set(open.map(({ orderId }) => orderId))
-            const known = before
-            return open.some(({ orderId }) => known.has(orderId)) ? null : []
-          })
-        )
+        Effect.map(question("the open orders", readUses("openOrders"), () => calls.openOrders(symbol)), (open) => {
+          before ??= new Set(open.map(({ orderId }) => orderId))
+          const known = before
+          return open.some(({ orderId }) => known.has(orderId)) ? null : []
+        })
     }
 
     const cancelAll = Effect.fn("OrderEntry.cancelAll")(function*(pair?: TradingPair) {

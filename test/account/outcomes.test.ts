@@ -6,7 +6,7 @@ import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { OrderSocketLink } from "../../src/account/OrderSocketLink.ts"
 import { Lost, Refusal } from "../../src/account/OrderSocketLink.ts"
 import type { AccountCalls, Command, OrderProtocol, OrderSocket, Reply } from "../../src/AccountAdapter.ts"
-import type { Order } from "../../src/domain/Account.ts"
+import type { Fill, Order } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
@@ -81,9 +81,14 @@ interface Overrides {
   readonly prepare?: Effect.Effect<unknown, ExchangeError.ExchangeError>
   readonly openOrders?: Effect.Effect<ReadonlyArray<Order>, ExchangeError.ExchangeError>
   readonly instruments?: Effect.Effect<void, ExchangeError.ExchangeError>
+  readonly readLimit?: number
+  readonly fills?: Effect.Effect<ReadonlyArray<Fill>, ExchangeError.ExchangeError>
 }
 
-const start = (script: Script, { instruments, link, openOrders, prepare, protocol }: Overrides = {}) =>
+const start = (
+  script: Script,
+  { fills, instruments, link, openOrders, prepare, protocol, readLimit = 10_000 }: Overrides = {}
+) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
     const listed: Array<string | null> = []
@@ -92,7 +97,7 @@ const start = (script: Script, { instruments, link, openOrders, prepare, protoco
         commands.push(command)
         return script(command, commands.length)
       },
-      fills: () => Effect.succeed([]),
+      fills: () => fills ?? Effect.succeed([]),
       openOrders: (symbol: string | null) => {
         listed.push(symbol)
         return openOrders ?? Effect.succeed([])
@@ -112,6 +117,7 @@ const start = (script: Script, { instruments, link, openOrders, prepare, protoco
       calls,
       link: link ?? null,
       limits: yield* RateLimits.make("toy"),
+      readUses: (read) => [{ budget: read, tokens: 1, limit: readLimit, window: "1 minute" }],
       instrument: (name) =>
         name === pair
           ? Effect.succeed(instrument)
@@ -344,6 +350,42 @@ describe("the search for what became of a lost order", () => {
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "Accepted")
     }))
+
+  const readings = ["fills", "openOrders"] as const
+  for (const reading of readings) {
+    const lose = (desk: Desk): Effect.Effect<Outcome<unknown>, ExchangeError.ExchangeError> =>
+      reading === "fills" ? Effect.map(desk.place(request), ({ outcome }) => outcome) : desk.cancelAll(pair)
+    const calls = (result: Effect.Effect<ReadonlyArray<never>, ExchangeError.ExchangeError>) =>
+      Effect.gen(function*() {
+        const times: Array<number> = []
+        const call = Effect.clockWith((clock) => {
+          times.push(clock.currentTimeMillisUnsafe())
+          return result
+        })
+        const { desk } = yield* start(
+          ({ _tag }) => _tag === "Get" ? Effect.succeed({ _tag: "Nothing" }) : Effect.fail(silent),
+          {
+            readLimit: 2,
+            fills: call,
+            openOrders: Effect.as(call, [orderOf("a")])
+          }
+        )
+        const outcome = yield* lose(desk)
+        yield* Effect.forkChild(Effect.exit(resolvedOf(outcome)), { startImmediately: true })
+        yield* TestClock.adjust("50 seconds")
+        return times
+      })
+
+    it.effect(`${reading}: looks within the limits`, () =>
+      Effect.gen(function*() {
+        assert.isAtMost((yield* calls(Effect.fail(silent))).length, 2)
+      }))
+
+    it.effect(`${reading}: waits as long as the exchange asks`, () =>
+      Effect.gen(function*() {
+        assert.lengthOf(yield* calls(Effect.fail(refused(429, "rateLimit", 60_000))), 1)
+      }))
+  }
 
   it.effect("outlives a proxy that does not reach the exchange", () =>
     Effect.gen(function*() {
