@@ -11,6 +11,8 @@ export interface AccountGateOptions {
   readonly counts: OrderCounts
   /** What a key of the user lacks now: a permission, or everything; undefined when nothing. */
   readonly lacks: (userId: string) => "read" | "trade" | "key" | undefined
+  /** What is younger is not shown to whoever reads now, ms since the epoch. */
+  readonly shownUntil: () => number
   /** Makes the listener one of whoever runs now. Returns it, and what to do with its stop. */
   readonly own: (
     listener: (event: WorldAccountEvent) => void,
@@ -38,7 +40,7 @@ export const accountGate = (accounts: Accounts, options: AccountGateOptions): Ac
   }
 }
 
-const viewOf = (account: WorldAccount, { counts, own }: AccountGateOptions): WorldAccount => {
+const viewOf = (account: WorldAccount, { counts, own, shownUntil }: AccountGateOptions): WorldAccount => {
   const counted = <A>(result: A | WorldRefusal): A | WorldRefusal => {
     if (isRefusal(result)) counts.refused[result] = (counts.refused[result] ?? 0) + 1
     return result
@@ -62,6 +64,20 @@ const viewOf = (account: WorldAccount, { counts, own }: AccountGateOptions): Wor
     amend: (ref, change) => {
       counts.amends++
       return counted(account.amend(ref, change))
+    },
+    order: (ref) => {
+      const order = account.order(ref)
+      return order === undefined || order.createdAt > shownUntil() ? undefined : order
+    },
+    orders: (query) => {
+      const until = shownUntil()
+      return until === Infinity
+        ? account.orders(query)
+        : account.orders(query).filter((order) => order.createdAt <= until)
+    },
+    fills: (query) => {
+      const until = shownUntil()
+      return until === Infinity ? account.fills(query) : account.fills(query).filter((fill) => fill.time <= until)
     },
     watch: (listener) => own(listener, account.watch)
   }

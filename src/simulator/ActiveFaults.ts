@@ -153,6 +153,7 @@ export class ExchangeFaults {
   http: ReadonlyArray<ActiveFault<FaultOf<"HttpError">>> = []
   slowHttp: ReadonlyArray<ActiveFault<FaultOf<"SlowHttp">>> = []
   garbled: ReadonlyArray<ActiveFault<FaultOf<"GarbleHttp">>> = []
+  lags: ReadonlyArray<ActiveFault<FaultOf<"LagRead">>> = []
   fates: ReadonlyArray<ActiveFault<Fate>> = []
   cuts: ReadonlyArray<ActiveFault<FaultOf<"Cut">>> = []
   revocations: ReadonlyArray<ActiveFault<FaultOf<"Revoke">>> = []
@@ -176,6 +177,7 @@ export class ExchangeFaults {
     this.http = of("HttpError")
     this.slowHttp = of("SlowHttp")
     this.garbled = of("GarbleHttp")
+    this.lags = of("LagRead")
     this.fates = fateTags.flatMap((tag): ReadonlyArray<ActiveFault<Fate>> => of(tag))
     this.cuts = of("Cut")
     this.revocations = of("Revoke")
@@ -236,7 +238,7 @@ export class ExchangeFaults {
 }
 
 /** The one with the longest time of those at work on a request; null when none is. */
-export const longest = <F extends FaultOf<"Delay" | "StaleSnapshot" | "SlowSnapshot" | "Skew">>(
+export const longest = <F extends FaultOf<"Delay" | "StaleSnapshot" | "SlowSnapshot" | "Skew" | "LagRead">>(
   faults: ReadonlyArray<ActiveFault<F>>,
   now: number,
   request: Chosen = noRequest

@@ -181,6 +181,14 @@ export const SlowHttp = Schema.TaggedStruct("SlowHttp", {
   durationMillis,
   millis: PositiveMillis
 })
+/** Readings over REST do not show orders and fills that are younger than so much. */
+export const LagRead = Schema.TaggedStruct("LagRead", {
+  ...always,
+  pair: requests.pair,
+  path: requests.path,
+  durationMillis,
+  millis: PositiveMillis
+})
 /** REST answers are cut short. */
 export const GarbleHttp = Schema.TaggedStruct("GarbleHttp", { ...always, ...requests, ...amount, durationMillis })
 /** Requests are lost before anything is done about them; no answer ever comes. */
@@ -284,6 +292,7 @@ export const Fault = Schema.Union([
   SlowSnapshot,
   HttpError,
   SlowHttp,
+  LagRead,
   GarbleHttp,
   Skew,
   UpgradeNotice,
@@ -437,6 +446,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   "slow-snapshot": { tag: "SlowSnapshot", value: time, options: ["on", "pair"], lasts: true },
   "http-error": { tag: "HttpError", value: status, options: [...requestOptions, "retry-after"], lasts: true },
   "slow-http": { tag: "SlowHttp", value: time, options: requestOptions, lasts: true },
+  "lag-read": { tag: "LagRead", value: time, options: ["on", "pair", "path"], lasts: true },
   "garble-http": { tag: "GarbleHttp", value: frames, options: requestOptions, lasts: true },
   skew: { tag: "Skew", value: offset, options: ["on"], lasts: true },
   "upgrade-notice": { tag: "UpgradeNotice", value: pause, options: connectionOptions, lasts: false },

@@ -122,6 +122,7 @@ export class SimulatedExchange implements Host {
         seeds: options.accounts,
         fees: options.dialect.fees ?? usualFees,
         counts: this.counts.orders,
+        lag: () => this.#readLag(),
         lacks: (userId) => this.faults.strikeKey(this.elapsed(), userId)
       }
     })
@@ -296,6 +297,14 @@ export class SimulatedExchange implements Host {
       }
     }
     return null
+  }
+
+  /** How young orders and fills are that the reading does not show, ms. */
+  #readLag(): number {
+    if (this.#request?.method !== "GET") return 0
+    const lag = longest(this.faults.lags, this.elapsed(), this.#request)
+    lag?.strikes()
+    return lag?.fault.millis ?? 0
   }
 
   #bookAge(): number {

@@ -48,10 +48,16 @@ export interface WorldOptions {
   readonly refuses: (topic: string) => string | null
   /** Called for every REST book; the age it is to have, ms. */
   readonly bookAge: () => number
-  readonly accounts: {
-    readonly seeds: ReadonlyArray<AccountSeed>
-    readonly fees: { readonly maker: string; readonly taker: string }
-  } & Pick<AccountGateOptions, "counts" | "lacks">
+  readonly accounts:
+    & {
+      readonly seeds: ReadonlyArray<AccountSeed>
+      readonly fees: { readonly maker: string; readonly taker: string }
+    }
+    & Pick<AccountGateOptions, "counts" | "lacks">
+    & {
+      /** How young orders and fills are that whoever reads now is not shown, ms. */
+      readonly lag: () => number
+    }
 }
 
 const accountSource: Source = { channel: "Account", pair: null }
@@ -172,8 +178,13 @@ export class ExchangeWorld {
   }
 
   #accountWorld(): AccountWorld {
-    const { accounts: { counts, lacks } } = this.#options
-    return this.accounts === null ? noAccounts : accountGate(this.accounts, { counts, lacks, own: this.#watchAccount })
+    const { accounts: { counts, lacks, lag } } = this.#options
+    if (this.accounts === null) return noAccounts
+    const shownUntil = (): number => {
+      const millis = lag()
+      return millis === 0 ? Infinity : this.#now() - millis
+    }
+    return accountGate(this.accounts, { counts, lacks, shownUntil, own: this.#watchAccount })
   }
 
   readonly #watchAccount: AccountGateOptions["own"] = (listener, watch) => {

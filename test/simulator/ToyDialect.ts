@@ -194,7 +194,14 @@ const book = ({ query }: DialectRequest, world: World): DialectResponse => {
   return market === undefined ? json(400, { error: "pair" }) : json(200, market.book(Number(query.get("limit") ?? 5)))
 }
 
-/** `GET /book?pair=BTC/USDT&limit=5`, `GET /pairs`, `GET /time`, `POST /echo`, and `GET /throw`. */
+const account = ({ query }: DialectRequest, world: World): DialectResponse => {
+  const found = world.accounts.find(query.get("key") ?? "")
+  if (found === null) return json(401, {})
+  const { fills, order, orders } = found.account
+  return json(200, [orders({ open: true }).length, order({ id: 1 }) === undefined ? 0 : 1, fills({}).length])
+}
+
+/** `GET /account?key=key1`, `GET /book?pair=BTC/USDT&limit=5`, `GET /pairs`, `GET /time`, `POST /echo`, and `GET /throw`. */
 const onHttp = (request: DialectRequest, world: World): DialectResponse => {
   switch (`${request.method} ${request.path}`) {
     case "GET /book":
@@ -211,6 +218,8 @@ const onHttp = (request: DialectRequest, world: World): DialectResponse => {
       )
     case "GET /time":
       return json(200, { time: world.now() })
+    case "GET /account":
+      return account(request, world)
     case "POST /orders":
       return json(200, buy(world, request.body))
     case "POST /echo":

@@ -406,6 +406,27 @@ describe("faults at the steps of a request", () => {
         )
       }).pipe(Effect.scoped, Effect.provide(manual()))))
 
+  it.effect("readings that lag do not show what is young", () =>
+    Effect.gen(function*() {
+      const simulator = yield* Simulator.Simulator
+      const account = yield* accountOf()
+      const shown = HttpClient.get(`${simulator.urls["toy"]!.rest}/account?key=key1`).pipe(
+        Effect.flatMap(({ json }) => json)
+      )
+      yield* simulator.inject("lag-read:50ms,path=*/account")
+      placed(account, order({ price: "1000" }))
+      placed(account, order({ price: "200000", timeInForce: "ioc" }))
+      const { length } = account.fills({})
+      assert.isAbove(length, 0)
+      assert.deepStrictEqual(yield* shown, [0, 0, 0])
+      yield* simulator.tick(6)
+      assert.deepStrictEqual(yield* shown, [1, 1, length])
+      placed(account, order({ price: "1000" }))
+      assert.deepStrictEqual(yield* shown, [1, 1, length])
+      yield* simulator.clear()
+      assert.deepStrictEqual(yield* shown, [2, 1, length])
+    }).pipe(Effect.provide(manual())))
+
   const overSocket: ReadonlyArray<readonly [fault: string, seen: ReadonlyArray<string>, done: boolean]> = [
     ["lose-request:1,frame=*buy*", [], false],
     ["late-request:50ms,frame=*buy*", [], false],

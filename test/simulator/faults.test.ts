@@ -73,6 +73,7 @@ describe("the fault language", () => {
         share: 0.02,
         frame: "*order_place*"
       }],
+      ["lag-read:300ms,path=*rades*", { _tag: "LagRead", millis: 300, path: "*rades*" }],
       ["lose-answer:3,frame=*order_place*", { _tag: "LoseAnswer", count: 3, frame: "*order_place*" }],
       ["late-answer:200ms,pair=BTC/USDT", { _tag: "LateAnswer", millis: 200, pair: "BTC/USDT" }],
       ["fail-answer:reset,count=1", { _tag: "FailAnswer", status: 0, count: 1 }],

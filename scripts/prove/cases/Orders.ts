@@ -59,7 +59,8 @@ const slowFills: Fault = { _tag: "SlowHttp", method: "GET", path: "*rades*", mil
 const disordering: ReadonlyArray<Fault> = [
   { _tag: "Reorder", share: 0.02 },
   { _tag: "LatePush", share: 0.02, millis: 150 },
-  { _tag: "LosePush", share: 0.005 }
+  { _tag: "LosePush", share: 0.005 },
+  { _tag: "LagRead", millis: 250 }
 ]
 
 interface Lost {
