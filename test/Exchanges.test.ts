@@ -145,11 +145,11 @@ describe("Exchanges", () => {
     simulated(Effect.gen(function*() {
       const door = Exchanges.make({ toySpot })
       yield* Effect.gen(function*() {
-        const error = yield* Effect.flip(Stream.runDrain(Public.stream(Channel.trades(btc))))
+        const error = yield* Effect.flip(Stream.runDrain(Public.stream(Channel.ticker(btc))))
         assert.strictEqual(error.reason._tag, "UnsupportedChannel")
-        assert.include(error.message, "BookTicker, Book")
+        assert.include(error.message, "BookTicker, Trades, Book")
         assert.isFalse(error.isTransient)
-        assert.isFalse((yield* PublicWebsocket).channels.has("Trades"))
+        assert.isFalse((yield* PublicWebsocket).channels.has("Ticker"))
         assert.strictEqual((yield* PublicWebsocket.use(({ performance }) => performance)).connections, 0)
       }).pipe(Effect.provide(door.layerConfig("toy")))
     })))

@@ -599,13 +599,13 @@ describe("a book whose snapshot is fetched", () => {
 describe("what cannot be asked for", () => {
   for (
     const [channel, detail] of [
-      [Channel.trades(btc), "offers BookTicker, Book"],
+      [Channel.ticker(btc), "BookTicker, Trades, Book"],
       [Channel.bookTicker("BTC/USDT:USDT"), "has no such pair"],
       [Channel.bookTicker("BTC/" as TradingPair), "has no such pair"],
       [Channel.bookTicker(btc, { speed: "10ms" }), "speed 10ms is not offered; 20ms is"]
     ] as const
   ) {
-    it.effect(`MUST be said before anything is sent: ${channel._tag} ${channel.pair} ${channel.speed ?? ""}`, () =>
+    it.effect(`MUST be said before anything is sent: ${channel._tag} ${channel.pair}, ${detail}`, () =>
       over(
         made,
         Effect.gen(function*() {
