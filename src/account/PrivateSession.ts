@@ -218,9 +218,10 @@ export const make = Effect.fnUntraced(function*(
 
   const wentDown = (link: PrivateLink, error: ExchangeError.ExchangeError): void => {
     counters.error(error.reason._tag)
-    if (links.has(link) && !isReady() && !ledger.isHolding) {
-      interrupted(error.reason._tag === "Silent" ? "Silent" : "Reconnected")
-    }
+    if (!links.has(link) || isReady()) return
+    // What is being read of the break before has not seen what is missed from now on.
+    if (ledger.isHolding) ledger.hold()
+    else interrupted(error.reason._tag === "Silent" ? "Silent" : "Reconnected")
   }
 
   const replace = (link: PrivateLink, detail: string): void => {
