@@ -4,12 +4,12 @@ import { TestClock } from "effect/testing"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/AccountAdapter.ts"
 import type { Fill, Order } from "../../src/domain/Account.ts"
-import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { Ability, OrderEntry } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 import { fill } from "./Bank.ts"
+import { orderOf } from "./Orders.ts"
 
 const pair = "BTC/USDT"
 
@@ -30,29 +30,6 @@ const instrument: Instrument = {
 }
 
 const other = "ETH/USDT"
-
-const orderOf = (clientOrderId: string, fields: Partial<Order> = {}): Order => ({
-  pair,
-  symbol: "BTCUSDT",
-  orderId: `id-${clientOrderId}`,
-  clientOrderId,
-  side: "buy",
-  type: "limit",
-  timeInForce: "gtc",
-  price: Decimal.of("100"),
-  quantity: Decimal.of("1"),
-  quoteQuantity: null,
-  filledQuantity: Decimal.zero,
-  filledQuote: null,
-  averagePrice: null,
-  status: "new",
-  finishedAs: null,
-  reduceOnly: null,
-  triggerPrice: null,
-  createdAt: 0,
-  updatedAt: 0,
-  ...fields
-})
 
 const failed = (status: number | null, kind: ExchangeError.AnswerClass, retryAfterMs?: number) =>
   ExchangeError.make(

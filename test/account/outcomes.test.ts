@@ -12,6 +12,7 @@ import type { Instrument } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderEntry, OrderRef, Outcome } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
+import { orderOf } from "./Orders.ts"
 
 const pair = "BTC/USDT"
 
@@ -30,29 +31,6 @@ const instrument: Instrument = {
   minNotional: 1,
   contractSize: 1
 }
-
-const orderOf = (clientOrderId: string | null, fields: Partial<Order> = {}): Order => ({
-  pair,
-  symbol: "BTCUSDT",
-  orderId: `id-${clientOrderId}`,
-  clientOrderId,
-  side: "buy",
-  type: "limit",
-  timeInForce: "gtc",
-  price: Decimal.of("100"),
-  quantity: Decimal.of("1"),
-  quoteQuantity: null,
-  filledQuantity: Decimal.zero,
-  filledQuote: null,
-  averagePrice: null,
-  status: "new",
-  finishedAs: null,
-  reduceOnly: null,
-  triggerPrice: null,
-  createdAt: 0,
-  updatedAt: 0,
-  ...fields
-})
 
 const order = (fields: Partial<Order> = {}): Reply => ({ _tag: "Order", order: orderOf("a", fields) })
 
