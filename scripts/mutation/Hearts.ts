@@ -135,7 +135,12 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "reconciliation",
-    files: ["src/account/Reconciliation.ts"],
+    files: [
+      "src/account/Ledger.ts",
+      "src/account/Succession.ts",
+      "src/account/FillOrder.ts",
+      "src/account/BalanceMoment.ts"
+    ],
     tests: ["test/account/reconciliation.test.ts"]
   },
   {

@@ -1,5 +1,5 @@
 /** Plain counters of a private stream: written as events pass, read by `performance` and by the metrics flush. */
-import type { LedgerCounts } from "./Reconciliation.ts"
+import type { LedgerCounts } from "./Ledger.ts"
 
 export class PrivateCounters implements LedgerCounts {
   frames = 0

@@ -19,10 +19,10 @@ import * as StatusBoard from "../session/StatusBoard.ts"
 import type { Consumer, Ended } from "./AccountConsumers.ts"
 import { BufferConsumer, defaultBufferSize, HandlerConsumer } from "./AccountConsumers.ts"
 import * as AccountMetrics from "./AccountMetrics.ts"
+import { Ledger } from "./Ledger.ts"
 import { PrivateCounters } from "./PrivateCounters.ts"
 import { PrivateLink } from "./PrivateLink.ts"
 import * as Reconciler from "./Reconciler.ts"
-import { Ledger } from "./Reconciliation.ts"
 import type { Symbols } from "./Symbols.ts"
 
 export interface PrivateSessionOptions {

@@ -7,8 +7,8 @@ import type { ExchangeId, InstrumentOf, TradingPair } from "../domain/Instrument
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { ReconcileCoverage } from "../PrivateWebsocket.ts"
+import type { Ledger, Reading } from "./Ledger.ts"
 import type { PrivateCounters } from "./PrivateCounters.ts"
-import type { Ledger, Reading } from "./Reconciliation.ts"
 import type { Symbols } from "./Symbols.ts"
 
 export interface ReconcilerOptions {

@@ -16,6 +16,7 @@ import type { PrivateTag } from "../../src/domain/PrivateChannel.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import * as MarketRest from "../../src/MarketRest.ts"
+import { orderOf } from "./Orders.ts"
 
 export const pair = "BTC/USDT"
 export const symbol = "BTCUSDT"
@@ -39,28 +40,9 @@ export const instrument: Instrument = {
 const received = { receivedAt: 0, origin: "Stream" } as const
 
 export const order = (orderId: string, fields: Partial<Order> = {}): OrderUpdate => ({
+  ...orderOf(`c${orderId}`, { orderId, updatedAt: null, ...fields }),
   ...received,
-  _tag: "OrderUpdate",
-  pair,
-  symbol,
-  orderId,
-  clientOrderId: `c${orderId}`,
-  side: "buy",
-  type: "limit",
-  timeInForce: "gtc",
-  price: Decimal.of("100"),
-  quantity: Decimal.of("1"),
-  quoteQuantity: null,
-  filledQuantity: Decimal.zero,
-  filledQuote: null,
-  averagePrice: null,
-  status: "new",
-  finishedAs: null,
-  reduceOnly: null,
-  triggerPrice: null,
-  createdAt: 0,
-  updatedAt: null,
-  ...fields
+  _tag: "OrderUpdate"
 })
 
 export const fill = (tradeId: number | string, exchangeTime: number | null, fields: Partial<Fill> = {}): Fill => ({

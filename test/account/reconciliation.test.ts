@@ -2,8 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Schema } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
-import type { Began } from "../../src/account/Reconciliation.ts"
-import { inOrder, judgeOrder, judgePosition, Ledger } from "../../src/account/Reconciliation.ts"
+import { inOrder } from "../../src/account/FillOrder.ts"
+import type { Began } from "../../src/account/Ledger.ts"
+import { Ledger } from "../../src/account/Ledger.ts"
+import { judgeOrder, judgePosition } from "../../src/account/Succession.ts"
 import type { AccountEvent, Balance, Fill, OrderUpdate, Position } from "../../src/domain/Account.ts"
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -388,6 +390,47 @@ describe("a position", () => {
       ["Stream", "3"],
       ["Reconciled", "0"]
     ])
+  })
+
+  it("that a reading found flat does not come back with a push from before, and is closed once", () => {
+    const model = new Model()
+    const { counts, ledger } = model
+    const sizes = () => model.of("Position").map(({ size }) => Decimal.toText(size))
+    const closed = { entryPrice: null, margin: null } as const
+    ledger.push(position("3", "7", { exchangeTime: 20 }))
+    ledger.readPositions({ ...ledger.begin(), receivedAt: 9 }, [])
+    ledger.push(position("2", "6", { exchangeTime: 10 }))
+    assert.deepStrictEqual(sizes(), ["3", "0"])
+    assert.strictEqual(counts.stale, 1)
+    // The push of what the reading has told.
+    ledger.push(position("0", "8", { exchangeTime: 30, ...closed }))
+    assert.deepStrictEqual(sizes(), ["3", "0"])
+    ledger.push(position("1", "7", { exchangeTime: 25 }))
+    assert.deepStrictEqual(sizes(), ["3", "0"])
+    ledger.push(position("1", "9", { exchangeTime: 40 }))
+    assert.deepStrictEqual(sizes(), ["3", "0", "1"])
+  })
+
+  it("that one reading leaves out and the next one lists is there again", () => {
+    const model = new Model()
+    const { ledger } = model
+    const held = position("3", "7", { exchangeTime: 20 })
+    ledger.push(held)
+    ledger.readPositions({ ...ledger.begin(), receivedAt: 9 }, [])
+    ledger.readPositions({ ...ledger.begin(), receivedAt: 10 }, [held])
+    ledger.readPositions({ ...ledger.begin(), receivedAt: 11 }, [held])
+    assert.deepStrictEqual(model.of("Position").map(({ size }) => Decimal.toText(size)), ["3", "0", "3"])
+    // Its next push is news.
+    ledger.push(position("4", "8", { exchangeTime: 30 }))
+    assert.lengthOf(model.of("Position"), 4)
+  })
+
+  it("that a reading found flat does not come back by time where nothing counts", () => {
+    const model = new Model()
+    model.ledger.push(position("3", null, { exchangeTime: 20 }))
+    model.ledger.readPositions({ ...model.ledger.begin(), receivedAt: 9 }, [])
+    model.ledger.push(position("2", null, { exchangeTime: 10 }))
+    assert.deepStrictEqual(model.of("Position").map(({ size }) => Decimal.toText(size)), ["3", "0"])
   })
 })
 

@@ -6,12 +6,16 @@
  * Fills are told apart by symbol, trade id and side. Orders go forward by (filled quantity, final). Positions by the exchange's update id,
  * where it counts them, else by time. Readings say nothing of what was pushed while they were under way.
  */
-import { Array as Arr, BigDecimal } from "effect"
+import { BigDecimal } from "effect"
 import type { AccountEvent, Balance, Fill, LeverageChange, Order, OrderUpdate, Position } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import { tagOf } from "../domain/PrivateChannel.ts"
+import { Moment, repeatsBalance } from "./BalanceMoment.ts"
+import { fillKey, inOrder, timeOf } from "./FillOrder.ts"
+import type { Verdict } from "./Succession.ts"
+import { hasAll, isEmpty, isReleveraged, judgeOrder, judgePosition, same, sameBalance } from "./Succession.ts"
 
 export interface LedgerCounts {
   /** Pushed again, and not delivered again. */
@@ -44,158 +48,12 @@ interface Known<A> {
 /** So many fills, ended orders and notices are remembered, beyond those of the window that is read again. */
 const remembered = 20_000
 
-const same = (a: Decimal.Decimal | null, b: Decimal.Decimal | null): boolean =>
-  a === null || b === null ? a === b : Decimal.equals(a, b)
-
 const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
-/** A trade of the account with itself is two fills of one id, and an id may come again on another symbol. */
-const fillKey = ({ side, symbol, tradeId }: Fill): string => `${symbol} ${tradeId} ${side}`
 const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`
-
-// ---- orders ---------------------------------------------------------------------------------------------------------
-
-type Verdict = "newer" | "same" | "older"
-
-const sameOrder = (a: Order, b: Order): boolean =>
-  a.status === b.status && same(a.filledQuantity, b.filledQuantity) && same(a.price, b.price) &&
-  same(a.quantity, b.quantity) && same(a.triggerPrice, b.triggerPrice)
-
-/** Neither has ended and as much is filled: what differs was amended, or triggered. */
-const judgeChange = (known: Order, next: Order): Verdict => {
-  if (sameOrder(known, next)) return "same"
-  return known.updatedAt === null || next.updatedAt === null || next.updatedAt >= known.updatedAt ? "newer" : "older"
-}
-
-/** Whether an order's state follows what is known of it: more is filled, or it has ended. */
-export const judgeOrder = (known: Order, next: Order): Verdict => {
-  const filled = BigDecimal.Order(next.filledQuantity, known.filledQuantity)
-  if (isFinal(known.status)) {
-    if (isFinal(next.status) && filled > 0) return "newer"
-    return sameOrder(known, next) ? "same" : "older"
-  }
-  if (filled !== 0) return filled > 0 ? "newer" : "older"
-  return isFinal(next.status) ? "newer" : judgeChange(known, next)
-}
-
-// ---- fills ----------------------------------------------------------------------------------------------------------
-
-const countedId = /^(\d+)(\D.*)?$/
-
-const compareText = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
-
-/** Digits of any length as the number that they are. */
-const byCount = (a: string, b: string): number => a.length - b.length || compareText(a, b)
-
-const partsOf = ({ tradeId }: Fill): readonly [string, string] => {
-  const [, count = "", rest = ""] = countedId.exec(tradeId) ?? []
-  return [count, rest]
-}
-
-/** Ids that count up are compared as numbers. */
-const byId = (a: Fill, b: Fill): number => {
-  const [left, leftRest] = partsOf(a)
-  const [right, rightRest] = partsOf(b)
-  return byCount(left, right) || compareText(leftRest, rightRest)
-}
-
-const timeOf = ({ exchangeTime, receivedAt }: Fill): number => exchangeTime ?? receivedAt
-
-const byTime = (a: Fill, b: Fill): number => timeOf(a) - timeOf(b)
-
-interface Head {
-  readonly list: ReadonlyArray<Fill>
-  next: number
-}
-
-const earliest = (heads: ReadonlyArray<Head>): Head =>
-  heads.reduce((first, head) => byTime(head.list[head.next]!, first.list[first.next]!) < 0 ? head : first)
-
-/** In the exchange's order: by id within a symbol where ids count up, by time between symbols. */
-export const inOrder = (fills: ReadonlyArray<Fill>): ReadonlyArray<Fill> => {
-  const lists = Object.values(Arr.groupBy(fills, ({ symbol }) => symbol))
-  for (const list of lists) list.sort(list.every(({ tradeId }) => countedId.test(tradeId)) ? byId : byTime)
-  const merged: Array<Fill> = []
-  for (let heads: Array<Head> = lists.map((list) => ({ list, next: 0 })); heads.length > 0;) {
-    const head = earliest(heads)
-    merged.push(head.list[head.next++]!)
-    if (head.next === head.list.length) heads = heads.filter((other) => other !== head)
-  }
-  return merged
-}
-
-// ---- balances and positions -----------------------------------------------------------------------------------------
-
-/** Null in either says nothing. */
-const agrees = (a: Decimal.Decimal | null, b: Decimal.Decimal | null): boolean =>
-  a === null || b === null || Decimal.equals(a, b)
-
-const sameBalance = (a: Balance, b: Balance): boolean =>
-  agrees(a.available, b.available) && agrees(a.locked, b.locked) && agrees(a.total, b.total)
-
-/** Said twice, word by word. */
-const repeatsBalance = (a: Balance, b: Balance): boolean =>
-  a.exchangeTime === b.exchangeTime && same(a.available, b.available) && same(a.locked, b.locked) &&
-  same(a.total, b.total) && same(a.change, b.change) && a.cause === b.cause
-
-/**
- * What was pushed of one asset within one millisecond. Every connection brings the same in the same order, but one may
- * begin later or lag: what it brings is looked for behind what it has brought already.
- */
-class Moment {
-  readonly time: number | null
-  readonly #told: Array<Balance> = []
-  /** By connection: so many of those that were told has it brought, or passed. */
-  readonly #reached = new Map<number, number>()
-
-  constructor(time: number | null) {
-    this.time = time
-  }
-
-  /** Whether another connection has brought it. */
-  repeats(next: Balance, connection: number): boolean {
-    const from = this.#reached.get(connection) ?? 0
-    const found = this.#told.findIndex((told, index) => index >= from && repeatsBalance(told, next))
-    if (found >= 0) this.#reached.set(connection, found + 1)
-    return found >= 0
-  }
-
-  tell(next: Balance, connection: number): void {
-    this.#reached.set(connection, this.#told.push(next))
-  }
-}
-
-/** What a push leaves out stands as it was known, unless the push says that it has changed. */
-const hasAll = ({ available, locked }: Balance): boolean => available !== null && locked !== null
-
-const samePosition = (a: Position, b: Position): boolean =>
-  same(a.size, b.size) && agrees(a.entryPrice, b.entryPrice) && agrees(a.leverage, b.leverage) &&
-  a.marginMode === b.marginMode && agrees(a.margin, b.margin)
-
-export const judgePosition = (known: Position, next: Position): Verdict => {
-  if (known.updateId !== null && next.updateId !== null) {
-    const count = byCount(next.updateId, known.updateId)
-    if (count !== 0) return count > 0 ? "newer" : "older"
-    return "same"
-  }
-  if (known.exchangeTime !== null && next.exchangeTime !== null && next.exchangeTime < known.exchangeTime) {
-    return "older"
-  }
-  return samePosition(known, next) ? "same" : "newer"
-}
-
-const isNothing = (value: Decimal.Decimal | null): boolean => value === null || BigDecimal.isZero(value)
-
-const isEmpty = ({ available, locked, total }: Balance): boolean =>
-  isNothing(available) && isNothing(locked) && isNothing(total)
-
-const isReleveraged = (before: Position, next: Position): boolean =>
-  !agrees(before.leverage, next.leverage) || before.marginMode !== next.marginMode
 
 /** As much is filled and it is open in both: the push behind the reading says more of it. */
 const isOvertaken = ({ tick, value }: Known<OrderUpdate>, next: Order, reading: Reading): boolean =>
   tick > reading.tick && same(value.filledQuantity, next.filledQuantity) && !isFinal(next.status)
-
-// ---- the ledger -----------------------------------------------------------------------------------------------------
 
 export class Ledger {
   readonly #deliver: Deliver
@@ -207,6 +65,8 @@ export class Ledger {
   /** By asset. */
   readonly #moments = new Map<string, Moment>()
   readonly #positions = new Map<string, Known<Position>>()
+  /** Those that are flat because a reading did not list them. */
+  readonly #unlisted = new Set<string>()
   readonly #notices = new Set<string>()
   /** Fills that only a reading has brought so far. */
   readonly #unpushed = new Set<string>()
@@ -328,13 +188,26 @@ export class Ledger {
     const key = positionKey(next)
     const known = this.#positions.get(key)
     if (known !== undefined) {
-      const verdict = judgePosition(known.value, next)
+      const verdict = this.#judgePosition(key, known.value, next, reading)
       if (verdict !== "newer") return this.#refuse(verdict, reading)
     }
+    const isTold = this.#unlisted.delete(key) && BigDecimal.isZero(next.size)
     this.#positions.set(key, { value: next, tick: reading === null ? this.#tick : known?.tick ?? 0 })
+    // The push of what a reading has told is no news.
+    return !isTold && this.#tellPosition(known?.value, next)
+  }
+
+  #tellPosition(before: Position | undefined, next: Position): true {
     this.#deliver("Positions", next)
-    if (known !== undefined && isReleveraged(known.value, next)) this.#deliver("Positions", leverageChange(next))
+    if (before !== undefined && isReleveraged(before, next)) this.#deliver("Positions", leverageChange(next))
     return true
+  }
+
+  #judgePosition(key: string, known: Position, next: Position, reading: Reading | null): Verdict {
+    const verdict = judgePosition(known, next)
+    // Left out by one reading and listed by the next, it was there all along.
+    const isBack = reading !== null && this.#unlisted.has(key) && !BigDecimal.isZero(next.size)
+    return verdict === "same" && isBack ? "newer" : verdict
   }
 
   // -- breaks --
@@ -486,9 +359,17 @@ export class Ledger {
     }
     for (const [key, { tick, value }] of this.#positions) {
       if (!listed.has(key) && tick <= reading.tick && !BigDecimal.isZero(value.size)) {
-        this.#readPosition(reading, { ...value, ...flat })
+        this.#readUnlisted(key, value, reading)
       }
     }
+  }
+
+  /** It is flat; what was pushed before stays older than that. */
+  #readUnlisted(key: string, before: Position, reading: Reading): void {
+    this.#readPosition(reading, { ...before, ...flat })
+    const known = this.#positions.get(key)!
+    known.value = { ...known.value, updateId: before.updateId, exchangeTime: before.exchangeTime }
+    this.#unlisted.add(key)
   }
 
   #readPosition(reading: Reading, position: Position): void {
