@@ -44,6 +44,19 @@ export interface PublicWebsocketHandlers {
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
 }
 
+/**
+ * Who takes one channel in the socket's own turn. What is thrown is counted and logged. Gaps come as they do in the
+ * stream of a feed; nothing can overflow, since nothing is held.
+ */
+export interface FeedHandlers<E> {
+  readonly onEvent: (event: E) => void
+  readonly onGap: (gap: Gap) => void
+  /** All that was read together has been handed over: called once behind events, not behind gaps. */
+  readonly onTurn?: (() => void) | undefined
+  /** Nothing comes any more: where the stream of a feed would fail or end. Not called when the own scope closes. */
+  readonly onEnd?: ((error: ExchangeError) => void) | undefined
+}
+
 export interface FeedOptions {
   /** Events held for this subscriber. Default 1024. */
   readonly bufferSize?: number | undefined
@@ -223,6 +236,11 @@ export class PublicWebsocket extends Context.Service<PublicWebsocket, {
     channel: C,
     options?: FeedOptions
   ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
+  /** The same for a synchronous consumer: returns once the exchange has accepted, calls until the scope closes. */
+  readonly handleFeed: <const C extends PublicChannel>(
+    channel: C,
+    handlers: FeedHandlers<EventOf<C>>
+  ) => Effect.Effect<void, ExchangeError, Scope.Scope>
 }>()("effect-exchange/PublicWebsocket") {}
 
 /** One channel of one pair as a stream that subscribes when it is run. */

@@ -1,5 +1,5 @@
 /**
- * Live order books by pair, from the `Book` feed of a `PublicWebsocket`. Whether a book may be used is in its type:
+ * Live order books by pair, from the `Book` channel of a `PublicWebsocket`, kept in the socket's own turn. Whether a book may be used is in its type:
  * only `Synced` has prices, `Stale` says why there are none.
  */
 import {
@@ -19,13 +19,13 @@ import {
 } from "effect"
 import type { Scope, Take } from "effect"
 import * as Channel from "../domain/Channel.ts"
-import type { Feed, Gap, GapCause } from "../domain/Feed.ts"
+import type { Gap, GapCause } from "../domain/Feed.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { BookUpdate } from "../domain/Market.ts"
 import type { Sequence } from "../domain/Sequence.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
-import type { FeedOptions } from "../PublicWebsocket.ts"
+import type { FeedHandlers } from "../PublicWebsocket.ts"
 import { OrderBook } from "./OrderBook.ts"
 import type { BookFault, BookView, Outcome } from "./OrderBook.ts"
 
@@ -155,6 +155,8 @@ export class BookFollower {
   /** When the present state began, on the monotonic clock. */
   #enteredAt: bigint
   #deltaReported = false
+  /** Changed since the listeners were told. */
+  #isNew = false
   #isClosed = false
 
   constructor(
@@ -203,23 +205,22 @@ export class BookFollower {
     this.#becomeStale(gap.cause, null)
   }
 
-  /** Takes a batch of the feed. False when an update cannot be right: the rest is void, subscribe anew. */
-  onBatch(batch: ReadonlyArray<Feed<BookUpdate>>): boolean {
+  /**
+   * As `onBook`, but the listeners are told by `onTurn`, once for all that came together. False when the update cannot be
+   * right: what follows of this feed is void, subscribe anew.
+   */
+  take(update: BookUpdate): boolean {
     if (this.#isClosed) return true
-    let changed = false
-    for (let i = 0; i < batch.length; i++) {
-      const element = batch[i]!
-      if (element._tag === "Gap") {
-        this.onGap(element)
-        changed = false
-        continue
-      }
-      const outcome = this.#apply(element.value)
-      if (outcome === "Faulty") return false
-      if (outcome === "Applied") changed = true
-    }
-    if (changed) this.#notify()
-    return true
+    const outcome = this.#apply(update)
+    if (outcome === "Applied") this.#isNew = true
+    return outcome !== "Faulty"
+  }
+
+  /** Tells the listeners the newest state, when `take` has changed it. */
+  onTurn(): void {
+    if (!this.#isNew) return
+    this.#isNew = false
+    this.#notify()
   }
 
   /** The feed is being asked for, for the first time or again after it was given up. */
@@ -285,6 +286,7 @@ export class BookFollower {
 
   #becomeStale(cause: StaleCause, error: ExchangeError.ExchangeError | null): void {
     this.#book.end()
+    this.#isNew = false
     if (this.#live._tag === "Synced") {
       this.#enteredAt = this.#clock.monotonicTimeNanosUnsafe()
       this.#deltaReported = false
@@ -317,8 +319,8 @@ export class BookFollower {
   }
 }
 
-/** Which book of the exchange (depth, speed, source), and how much the feed may buffer. */
-export interface OrderBooksOptions extends Omit<Channel.BookChannel, "_tag" | "pair">, FeedOptions {}
+/** Which book of the exchange: depth, speed, source. */
+export interface OrderBooksOptions extends Omit<Channel.BookChannel, "_tag" | "pair"> {}
 
 export class OrderBooks extends Context.Service<OrderBooks, {
   readonly exchange: ExchangeId
@@ -368,6 +370,37 @@ class Resubscribe {
 
 const resubscribe = new Resubscribe()
 
+/** One subscription of a pair: what it brings goes from the socket's turn into the follower, with nothing between. */
+class BookFeed implements FeedHandlers<BookUpdate> {
+  readonly #follower: BookFollower
+  /** What was read behind an update that cannot be right is void, a snapshot included: it may not be newer. */
+  #isVoid = false
+  /** Why it has ended. */
+  readonly end = Deferred.makeUnsafe<ExchangeError.ExchangeError | Resubscribe>()
+
+  constructor(follower: BookFollower) {
+    this.#follower = follower
+  }
+
+  onEvent(update: BookUpdate): void {
+    if (!this.#isVoid && !this.#follower.take(update)) this.#isVoid = true
+  }
+
+  onGap(gap: Gap): void {
+    if (!this.#isVoid) this.#follower.onGap(gap)
+  }
+
+  onTurn(): void {
+    // Not before: who waits for the end leaves the topic, which is in the midst of delivering.
+    if (this.#isVoid) Deferred.doneUnsafe(this.end, Effect.succeed(resubscribe))
+    else this.#follower.onTurn()
+  }
+
+  onEnd(error: ExchangeError.ExchangeError): void {
+    Deferred.doneUnsafe(this.end, Effect.succeed(error))
+  }
+}
+
 /** The first new subscription after a fault follows at once, later ones after 1, 2, 4 … 30 s. */
 const firstPauseMs = 1_000
 const longestPauseMs = 30_000
@@ -411,7 +444,6 @@ export const make = Effect.fnUntraced(function*(
   const websocket = yield* PublicWebsocket
   const clock = yield* Clock.Clock
   const { exchange } = websocket
-  const { bufferSize, overflow, ...request } = options
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)<never>()
   const hub = yield* PubSub.sliding<Take.Take<BookFailure>>({ capacity: 256, replay: 64 })
@@ -424,8 +456,10 @@ export const make = Effect.fnUntraced(function*(
   const closedError = (detail: string) => ExchangeError.make(exchange, new ExchangeError.Closed({ detail }))
   const serviceClosed = closedError("the order books have been closed; build their Layer anew")
 
+  /** Also called in a socket's turn: what is reported there is told behind it. */
   const report = (failure: BookFailure): void => {
     unpublished.push(failure)
+    if (unpublished.length === 1 && !isClosed) run(Effect.andThen(Effect.yieldNow, publish))
   }
 
   const publish: Effect.Effect<void> = Effect.suspend(() => {
@@ -437,25 +471,25 @@ export const make = Effect.fnUntraced(function*(
     )
   })
 
-  /** Reads one feed to its end. Succeeds with why it ended. */
+  /** Follows one feed to its end. Succeeds with why it ended. */
   const readFeed = (entry: Entry): Effect.Effect<ExchangeError.ExchangeError | Resubscribe> =>
-    websocket.feed(Channel.book(entry.follower.pair, request), { bufferSize, overflow }).pipe(
-      Effect.tap(() => Deferred.succeed(entry.accepted, undefined)),
-      Effect.flatMap((feed) =>
-        Stream.runForEachArray(feed, (batch) => {
-          const goOn = entry.follower.onBatch(batch)
-          if (!goOn) return Effect.andThen(publish, Effect.fail(resubscribe))
-          return unpublished.length === 0 ? Effect.void : publish
+    Effect.suspend(() => {
+      const feed = new BookFeed(entry.follower)
+      return Effect.andThen(
+        websocket.handleFeed(Channel.book(entry.follower.pair, options), feed),
+        Effect.suspend(() => {
+          Deferred.doneUnsafe(entry.accepted, Effect.void)
+          return Deferred.await(feed.end)
         })
-      ),
-      Effect.andThen(Effect.fail(closedError("the book's feed ended"))),
+      )
+    }).pipe(
       Effect.scoped,
       Effect.catchCause((cause) => Effect.succeed(reasonOf(cause)))
     )
 
   const reasonOf = (
-    cause: Cause.Cause<ExchangeError.ExchangeError | Resubscribe>
-  ): ExchangeError.ExchangeError | Resubscribe =>
+    cause: Cause.Cause<ExchangeError.ExchangeError>
+  ): ExchangeError.ExchangeError =>
     Result.getOrElse(Cause.findError(cause), () => closedError(`the book's feed broke: ${Cause.pretty(cause)}`))
 
   const follow = Effect.fnUntraced(function*(entry: Entry): Effect.fn.Return<void> {

@@ -5,11 +5,13 @@ import type { ChannelChoice, EventOf, PublicChannel } from "../domain/Channel.ts
 import { forPair } from "../domain/Channel.ts"
 import type { Feed } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
+import type { MarketEvent } from "../domain/Market.ts"
 import * as ExchangeError from "../ExchangeError.ts"
-import type { FeedOptions, PublicWebsocketHandlers, Subscribed } from "../PublicWebsocket.ts"
+import type { FeedHandlers, FeedOptions, PublicWebsocketHandlers, Subscribed } from "../PublicWebsocket.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
+import { FeedSubscriber, HandlerSubscriber } from "./Handlers.ts"
 import type { Held, Session } from "./Session.ts"
-import { BufferSubscriber, defaultBufferSize, HandlerSubscriber } from "./Subscriber.ts"
+import { BufferSubscriber, defaultBufferSize } from "./Subscriber.ts"
 import type { Subscriber } from "./Topics.ts"
 
 export interface PublicSessionOptions {
@@ -32,6 +34,12 @@ interface Consumer {
   readonly end: (exit: Ended) => void
 }
 
+/** A feed of its own. */
+interface Single {
+  readonly end: (exit: Ended) => void
+  readonly close: Effect.Effect<void>
+}
+
 /** How streams end: done after `close`, with `Closed` when the Layer goes. */
 type Ended = Exit.Exit<never, ExchangeError.ExchangeError | Cause.Done>
 
@@ -50,8 +58,7 @@ export const make = Effect.fnUntraced(function*(
   const bufferSize = options.bufferSize ?? defaultBufferSize
   const members = new Map<TradingPair, Member>()
   const consumers = new Set<Consumer>()
-  /** The feeds of their own, and what ends each. */
-  const feeds = new Map<BufferSubscriber, Effect.Effect<void>>()
+  const feeds = new Set<Single>()
   let state: State = { _tag: "Idle" }
 
   const invalid = (detail: string) => ExchangeError.make(adapter.id, new ExchangeError.InvalidUse({ detail }))
@@ -219,10 +226,11 @@ export const make = Effect.fnUntraced(function*(
     return subscriber.stream
   }))
 
+  const report = (error: unknown): void => {
+    Effect.runForkWith(context)(Effect.logError(`[${adapter.id}] a handler failed; the others go on`, error))
+  }
+
   const handle = Effect.fnUntraced(function*(handlers: PublicWebsocketHandlers) {
-    const report = (error: unknown): void => {
-      Effect.runForkWith(context)(Effect.logError(`[${adapter.id}] a handler failed; the others go on`, error))
-    }
     yield* consume(new HandlerSubscriber(handlers, counters, report), () => {})
     const { onStatus } = handlers
     if (onStatus !== undefined) {
@@ -234,26 +242,42 @@ export const make = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       state = { _tag: "Closed" }
       for (const consumer of consumers) consumer.end(exit)
-      for (const subscriber of feeds.keys()) subscriber.end(exit)
-      return Effect.andThen(dropPairs, Effect.forEach([...feeds.values()], (end) => end, { discard: true }))
+      for (const { end } of feeds) end(exit)
+      return Effect.andThen(dropPairs, Effect.forEach([...feeds], (single) => single.close, { discard: true }))
     })
 
   const close = shutDown(Exit.fail(Cause.Done()))
 
-  const feed = Effect.fnUntraced(function*(channel: PublicChannel, feedOptions?: FeedOptions) {
+  /** One topic for one subscriber, until the caller's scope closes or `close` is called, whichever comes first. */
+  const single = Effect.fnUntraced(function*(
+    channel: PublicChannel,
+    subscriber: Subscriber & { readonly leave: () => void },
+    end: Single["end"]
+  ) {
     if (state._tag === "Closed") return yield* closed
-    const subscriber = buffer(feedOptions, "end")
-    // Ends with the caller's scope or with `close`, whichever comes first.
     const scope = yield* Scope.make()
-    const end = Effect.suspend(() => {
-      feeds.delete(subscriber)
-      return Scope.close(scope, Exit.void)
-    })
-    feeds.set(subscriber, end)
-    yield* Effect.addFinalizer(() => end)
+    const self: Single = {
+      end,
+      close: Effect.suspend(() => {
+        feeds.delete(self)
+        return Scope.close(scope, Exit.void)
+      })
+    }
+    feeds.add(self)
+    yield* Effect.addFinalizer(() => self.close)
     yield* Scope.addFinalizer(scope, Effect.sync(() => subscriber.leave()))
     yield* Scope.provide(session.acquire(channel, (held) => held.add(subscriber)), scope)
+  })
+
+  const feed = Effect.fnUntraced(function*(channel: PublicChannel, feedOptions?: FeedOptions) {
+    const subscriber = buffer(feedOptions, "end")
+    yield* single(channel, subscriber, (exit) => subscriber.end(exit))
     return subscriber.stream
+  })
+
+  const handleFeed = Effect.fnUntraced(function*(channel: PublicChannel, handlers: FeedHandlers<MarketEvent>) {
+    const subscriber = new FeedSubscriber({ handlers, wakeups, counters, report })
+    yield* single(channel, subscriber, () => subscriber.end(closed))
   })
 
   // Whoever reads on after the Layer has gone did not ask for the end: it is told.
@@ -271,7 +295,7 @@ export const make = Effect.fnUntraced(function*(
     isConnected: session.isConnected,
     status: session.status,
     performance: session.performance,
-    // The one place where the union of all events becomes the event of this channel: the topic carries nothing else.
+    // The two places where the union of all events becomes the event of this channel: the topic carries nothing else.
     feed: feed as <const C extends PublicChannel>(
       channel: C,
       options?: FeedOptions
@@ -279,6 +303,10 @@ export const make = Effect.fnUntraced(function*(
       Stream.Stream<Feed<EventOf<C>>, ExchangeError.ExchangeError>,
       ExchangeError.ExchangeError,
       Scope.Scope
-    >
+    >,
+    handleFeed: handleFeed as <const C extends PublicChannel>(
+      channel: C,
+      handlers: FeedHandlers<EventOf<C>>
+    ) => Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope>
   })
 })

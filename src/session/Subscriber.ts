@@ -1,12 +1,11 @@
-/** The two kinds of subscriber: a bounded buffer that a stream pulls from, and handlers called in the socket's turn. */
+/** The subscriber that a stream pulls from: a bounded buffer. */
 import { Cause, Effect, Exit, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Kind } from "../domain/Channel.ts"
 import type { Feed, Gap } from "../domain/Feed.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
-import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../domain/Market.ts"
+import type { MarketEvent } from "../domain/Market.ts"
 import * as ExchangeError from "../ExchangeError.ts"
-import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import type { Counters } from "./Counters.ts"
 import type { Route, Subscriber } from "./Topics.ts"
 import { originOf } from "./Topics.ts"
@@ -18,15 +17,20 @@ type Resume = (effect: Effect.Effect<Chunk, End>) => void
 
 export const defaultBufferSize = 1024
 
+/** Who is to be told that a batch is through. */
+export interface Waiting {
+  readonly wake: () => void
+}
+
 /** Subscribers that wait for what a batch brings; woken once, when the batch is through. */
 export class Wakeups {
-  #waiting: Array<BufferSubscriber> = []
+  #waiting: Array<Waiting> = []
   /** Subscribers that asked to hold up reading and are full. */
   readonly full = new Set<BufferSubscriber>()
   /** Every buffer that has not been left. */
   readonly buffers = new Set<BufferSubscriber>()
 
-  add(subscriber: BufferSubscriber): void {
+  add(subscriber: Waiting): void {
     this.#waiting.push(subscriber)
   }
 
@@ -382,64 +386,4 @@ const settle = (plan: Plan, index: number): void => {
   plan.toDiscard = cut
   plan.gapsFrom = plan.events[cut - 1]!
   plan.keepFrom = kept === 0 ? index + 1 : plan.events[cut]!
-}
-
-export class HandlerSubscriber implements Subscriber {
-  readonly #handlers: PublicWebsocketHandlers
-  readonly #counters: Counters
-  readonly #report: (error: unknown) => void
-
-  constructor(handlers: PublicWebsocketHandlers, counters: Counters, report: (error: unknown) => void) {
-    this.#handlers = handlers
-    this.#counters = counters
-    this.#report = report
-  }
-
-  push(route: Route, event: MarketEvent): void {
-    route.state.delivered++
-    this.#counters.delivered++
-    try {
-      if (event._tag === "BookTicker") this.#watch(this.#handlers.onBookTicker?.(event))
-      else if (event._tag === "BookUpdate") this.#watch(this.#handlers.onBook?.(event))
-      else if (event._tag === "Trade") this.#watch(this.#handlers.onTrade?.(event))
-      else this.#watch(this.#rarer(event))
-    } catch (error) {
-      this.#failed(error)
-    }
-  }
-
-  #rarer(event: Exclude<MarketEvent, BookTicker | BookUpdate | Trade>): unknown {
-    const { onContractStats, onFuturesTicker, onKline, onLiquidation, onTicker } = this.#handlers
-    const handlers = {
-      Ticker: onTicker,
-      Kline: onKline,
-      FuturesTicker: onFuturesTicker,
-      Liquidation: onLiquidation,
-      ContractStats: onContractStats
-    }
-    // Each tag's handler takes that tag's event.
-    return (handlers[event._tag] as ((event: MarketEvent) => unknown) | undefined)?.(event)
-  }
-
-  gap(_route: Route, gap: Gap): void {
-    try {
-      this.#watch(this.#handlers.onGap?.(gap))
-    } catch (error) {
-      this.#failed(error)
-    }
-  }
-
-  /** The types let an `async` handler pass; its rejection must not end the process. */
-  #watch(result: unknown): void {
-    if (result instanceof Promise) result.catch((error: unknown) => this.#failed(error))
-  }
-
-  fail(route: Route): void {
-    route.state.emitGap(route, route.state.makeGap("Rejected"))
-  }
-
-  #failed(error: unknown): void {
-    this.#counters.handlerFailures++
-    this.#report(error)
-  }
 }

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
-  Cause,
   Clock,
   Context,
   Deferred,
@@ -24,7 +23,7 @@ import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { BookUpdate, Levels } from "../../src/domain/Market.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
-import type { FeedOptions } from "../../src/PublicWebsocket.ts"
+import type { FeedHandlers } from "../../src/PublicWebsocket.ts"
 
 const pair = "BTC/USDT"
 const exchange = "test-spot"
@@ -71,14 +70,13 @@ const crossing = (version: number): Feed<BookUpdate> => delta(version, [102, 1])
 const refused = ExchangeError.make(exchange, new ExchangeError.UnknownPair({ symbol: pair, detail: "not listed" }))
 const passing = ExchangeError.make(exchange, new ExchangeError.Disconnected({ code: 1006, detail: "" }))
 
-/** One call of `feed`: what was asked for, and the test's end of the stream. */
+/** One call of `handleFeed`: what was asked for, and the test's end of it. */
 interface OpenFeed {
   readonly channel: BookChannel
-  readonly options: FeedOptions | undefined
   readonly closed: Deferred.Deferred<void>
-  /** Delivered as one batch. */
+  /** Delivered as one turn. */
   readonly send: (...batch: ReadonlyArray<Feed<BookUpdate>>) => Effect.Effect<void>
-  readonly end: (exit: Exit.Exit<never, ExchangeError.ExchangeError | Cause.Done>) => Effect.Effect<void>
+  readonly end: (error: ExchangeError.ExchangeError) => Effect.Effect<void>
 }
 
 /** A `PublicWebsocket` that does what the test says. */
@@ -93,19 +91,28 @@ class Exchange extends Context.Service<Exchange, {
 const makeExchange = Effect.gen(function*() {
   const opened = yield* Queue.unbounded<OpenFeed>()
   const answers: Array<Effect.Effect<void, ExchangeError.ExchangeError>> = []
-  const feed = Effect.fnUntraced(function*(channel: BookChannel, options?: FeedOptions) {
-    const batches = yield* Queue.unbounded<ReadonlyArray<Feed<BookUpdate>>, ExchangeError.ExchangeError | Cause.Done>()
+  const handleFeed = Effect.fnUntraced(function*(channel: BookChannel, handlers: FeedHandlers<BookUpdate>) {
     const closed = yield* Deferred.make<void>()
-    yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
+    let isOpen = true
+    yield* Effect.addFinalizer(() => {
+      isOpen = false
+      return Deferred.succeed(closed, undefined)
+    })
     yield* answers.shift() ?? Effect.void
     yield* Queue.offer(opened, {
       channel,
-      options,
       closed,
-      send: (...batch) => Queue.offer(batches, batch),
-      end: (exit) => Exit.isFailure(exit) ? Queue.failCause(batches, exit.cause) : Effect.void
+      send: (...batch) =>
+        Effect.sync(() => {
+          if (!isOpen) return
+          for (const element of batch) {
+            if (element._tag === "Gap") handlers.onGap(element)
+            else handlers.onEvent(element.value)
+          }
+          handlers.onTurn?.()
+        }),
+      end: (error) => Effect.sync(() => handlers.onEnd?.(error))
     })
-    return Stream.fromQueue(batches).pipe(Stream.flatMap((batch) => Stream.fromArray(batch)))
   })
   const control = Exchange.of({
     opened: Queue.take(opened),
@@ -115,7 +122,7 @@ const makeExchange = Effect.gen(function*() {
   const websocket = Layer.mock(PublicWebsocket, {
     exchange,
     channels: new Set(["Book"] as const),
-    feed: feed as never
+    handleFeed: handleFeed as never
   })
   return Layer.merge(websocket, Layer.succeed(Exchange, control))
 })
@@ -188,14 +195,11 @@ describe("sync", () => {
       assert.strictEqual(live.book.version, 9)
     }).pipe(Effect.provide(layer([pair]))))
 
-  it.effect("passes depth, speed, source and buffer on to the feed", () =>
+  it.effect("passes depth, speed and source on to the feed", () =>
     Effect.gen(function*() {
       const feed = yield* (yield* Exchange).opened
       assert.deepStrictEqual(feed.channel, { _tag: "Book", pair, depth: 50, speed: "10ms", source: "obu" })
-      assert.deepStrictEqual(feed.options, { bufferSize: 64, overflow: "block" })
-    }).pipe(
-      Effect.provide(layer([pair], { depth: 50, speed: "10ms", source: "obu", bufferSize: 64, overflow: "block" }))
-    ))
+    }).pipe(Effect.provide(layer([pair], { depth: 50, speed: "10ms", source: "obu" }))))
 
   it.effect("takes a snapshot at any time instead of the book, without a break", () =>
     Effect.gen(function*() {
@@ -395,7 +399,7 @@ describe("a feed that fails", () => {
       yield* feed.send(snapshot(5))
       yield* told
       const { book } = yield* synced()
-      yield* feed.end(Exit.fail(refused))
+      yield* feed.end(refused)
       assert.strictEqual(yield* told, "Failed after 5")
       assert.strictEqual((yield* stale()).error, refused)
       assert.isFalse(book.isCurrent)
@@ -421,7 +425,7 @@ describe("a feed that fails", () => {
       yield* feed.send(snapshot(5))
       yield* told
       yield* exchanges.answer(Effect.fail(passing))
-      yield* feed.end(Exit.fail(passing))
+      yield* feed.end(passing)
       assert.strictEqual(yield* told, "Retrying after 5")
       assert.strictEqual((yield* stale()).error, passing)
       const waiter = yield* Effect.forkChild(books.awaitSynced(pair))
@@ -440,22 +444,37 @@ describe("a feed that fails", () => {
       ])
     }).pipe(Effect.provide(layer([pair]))))
 
+  it.effect("because the session is closed does not leave its last state standing", () =>
+    Effect.gen(function*() {
+      const feed = yield* (yield* Exchange).opened
+      const told = yield* watch()
+      yield* told
+      yield* feed.send(snapshot(5))
+      yield* told
+      yield* feed.end(ExchangeError.make(exchange, new ExchangeError.Closed({ detail: "closed" })))
+      assert.strictEqual(yield* told, "Failed after 5")
+      assert.strictEqual((yield* stale()).error?.reason._tag, "Closed")
+    }).pipe(Effect.provide(layer([pair]))))
+
   const silentEnds = [
-    { name: "ends", exit: Exit.fail<ExchangeError.ExchangeError | Cause.Done>(Cause.Done()), detail: "feed ended" },
-    { name: "dies", exit: Exit.die(new Error("a bug")), detail: "a bug" },
-    { name: "is interrupted from within", exit: Exit.interrupt(7), detail: "feed broke" }
+    { name: "dies", answer: Effect.die(new Error("a bug")), detail: "a bug" },
+    { name: "is interrupted from within", answer: Effect.interrupt, detail: "feed broke" }
   ]
 
   it.effect.each(silentEnds)(
-    "because it $name does not leave its last state standing",
-    ({ detail, exit }) =>
+    "because it $name is given up, with what happened",
+    ({ answer, detail }) =>
       Effect.gen(function*() {
-        const feed = yield* (yield* Exchange).opened
+        const exchanges = yield* Exchange
+        const feed = yield* exchanges.opened
         const told = yield* watch()
         yield* told
         yield* feed.send(snapshot(5))
         yield* told
-        yield* feed.end(exit as Exit.Exit<never, ExchangeError.ExchangeError>)
+        yield* exchanges.answer(answer)
+        yield* feed.send(crossing(6))
+        assert.strictEqual(yield* told, "Crossed after 5")
+        yield* TestClock.adjust(0)
         assert.strictEqual(yield* told, "Failed after 5")
         const { error } = yield* stale()
         assert.strictEqual(error?.reason._tag, "Closed")
@@ -592,7 +611,7 @@ describe("awaitSynced", () => {
       const feed = yield* (yield* Exchange).opened
       const waiter = yield* Effect.forkChild(books.awaitSynced(pair))
       yield* Effect.yieldNow
-      yield* feed.end(Exit.fail(refused))
+      yield* feed.end(refused)
       assert.strictEqual(yield* Effect.flip(Fiber.join(waiter)), refused)
     }).pipe(Effect.provide(layer([pair]))))
 })
@@ -825,7 +844,8 @@ describe("BookFollower", () => {
       follower.close()
       follower.close()
       follower.onBook(bookUpdate("snapshot", 2, [99, 1], [101, 1]))
-      assert.isTrue(follower.onBatch([snapshot(3)]))
+      assert.isTrue(follower.take(bookUpdate("snapshot", 3, [99, 1], [101, 1])))
+      follower.onTurn()
       follower.onGap(gap())
       follower.connect()
       follower.fail(refused, null)

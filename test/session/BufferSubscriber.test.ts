@@ -6,10 +6,12 @@ import type { Feed, Gap } from "../../src/domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
 import type { BookRecipe, Topic } from "../../src/ExchangeAdapter.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { PublicWebsocketHandlers } from "../../src/PublicWebsocket.ts"
+import type { FeedHandlers, PublicWebsocketHandlers } from "../../src/PublicWebsocket.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
 import { Counters } from "../../src/session/Counters.ts"
-import { BufferSubscriber, defaultBufferSize, HandlerSubscriber, Wakeups } from "../../src/session/Subscriber.ts"
+import { FeedSubscriber, HandlerSubscriber } from "../../src/session/Handlers.ts"
+import type { Waiting } from "../../src/session/Subscriber.ts"
+import { BufferSubscriber, defaultBufferSize, Wakeups } from "../../src/session/Subscriber.ts"
 import type { Subscriber, TopicOwner } from "../../src/session/Topics.ts"
 import { TopicState } from "../../src/session/Topics.ts"
 
@@ -131,7 +133,7 @@ describe("BufferSubscriber", () => {
   it("is not put into the list of those to wake while nobody waits, and only once while somebody does", () => {
     const { route, subscriber, wakeups } = make()
     const trades = route("Trades")
-    const added: Array<BufferSubscriber> = []
+    const added: Array<Waiting> = []
     const add = wakeups.add.bind(wakeups)
     wakeups.add = (one) => {
       added.push(one)
@@ -158,7 +160,7 @@ describe("BufferSubscriber", () => {
     const trades = route("Trades")
     const { fiber } = pulling(subscriber)
     await Effect.runPromise(Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), Effect.yieldNow))
-    const added: Array<BufferSubscriber> = []
+    const added: Array<Waiting> = []
     wakeups.add = (one) => void added.push(one)
     subscriber.push(trades, trade(1))
     assert.deepStrictEqual(added, [])
@@ -567,5 +569,103 @@ describe("HandlerSubscriber", () => {
     deaf.subscriber.gap(deaf.trades, gap("Silent"))
     deaf.subscriber.push(deaf.trades, trade(1))
     assert.deepStrictEqual(deaf.failures, [])
+  })
+})
+
+describe("FeedSubscriber", () => {
+  const feeding = (handlers: Partial<FeedHandlers<MarketEvent>>) => {
+    const world = make()
+    const seen: Array<string> = []
+    const failures: Array<unknown> = []
+    const subscriber = new FeedSubscriber({
+      handlers: {
+        onEvent: (event) => void seen.push((event as { id?: string }).id ?? "book"),
+        onGap: ({ cause }) => void seen.push(cause),
+        onTurn: () => void seen.push("turn"),
+        onEnd: (error) => void seen.push(error.reason._tag),
+        ...handlers
+      },
+      wakeups: world.wakeups,
+      counters: world.counters,
+      report: (error) => void failures.push(error)
+    })
+    return { ...world, failures, seen, subscriber, trades: world.route("Trades", "A/USDT", subscriber) }
+  }
+
+  it("hands over what comes as it comes, and tells once that the turn is over", () => {
+    const { counters, seen, subscriber, trades, wakeups } = feeding({})
+    subscriber.push(trades, trade(1))
+    subscriber.gap(trades, gap("Silent"))
+    subscriber.push(trades, trade(2))
+    wakeups.flush()
+    wakeups.flush()
+    subscriber.gap(trades, gap("Sequence"))
+    wakeups.flush()
+    subscriber.push(trades, trade(3))
+    wakeups.flush()
+    assert.deepStrictEqual(seen, ["1", "Silent", "2", "turn", "Sequence", "3", "turn"])
+    assert.deepStrictEqual([trades.state.delivered, counters.delivered, counters.abandoned], [3, 3, 0])
+  })
+
+  it("ends once, with the error of whatever ends it, and is called no more", () => {
+    const { counters, seen, subscriber, trades, wakeups } = feeding({})
+    subscriber.push(trades, trade(1))
+    subscriber.fail(trades, failure)
+    subscriber.end(failure)
+    subscriber.push(trades, trade(2))
+    subscriber.gap(trades, gap("Silent"))
+    wakeups.flush()
+    assert.deepStrictEqual(seen, ["1", failure.reason._tag])
+    assert.deepStrictEqual([trades.state.delivered, trades.state.abandoned, counters.abandoned], [1, 1, 1])
+  })
+
+  it("that has left is not told of the end either", () => {
+    const { seen, subscriber, trades, wakeups } = feeding({})
+    subscriber.push(trades, trade(1))
+    subscriber.leave()
+    subscriber.end(failure)
+    wakeups.flush()
+    assert.deepStrictEqual(seen, ["1"])
+  })
+
+  it("counts and reports whatever throws or rejects, and goes on", async () => {
+    const thrown = new Error("thrown")
+    const rejected = new Error("rejected")
+    const fails = (): never => {
+      throw thrown
+    }
+    const { counters, failures, subscriber, trades, wakeups } = feeding({
+      onEvent: fails,
+      onGap: (() => Promise.reject(rejected)) as unknown as () => void,
+      onTurn: fails,
+      onEnd: fails
+    })
+    subscriber.push(trades, trade(1))
+    subscriber.gap(trades, gap("Silent"))
+    await Promise.resolve()
+    await Promise.resolve()
+    wakeups.flush()
+    subscriber.end(failure)
+    assert.deepStrictEqual(failures, [thrown, rejected, thrown, thrown])
+    assert.strictEqual(counters.handlerFailures, 4)
+  })
+
+  it("needs neither a turn's end nor an end", () => {
+    const { failures, subscriber, trades, wakeups } = feeding({ onTurn: undefined, onEnd: undefined })
+    subscriber.push(trades, trade(1))
+    wakeups.flush()
+    subscriber.end(failure)
+    assert.deepStrictEqual(failures, [])
+  })
+
+  it("throwing at a break is counted", () => {
+    const thrown = new Error("thrown")
+    const { failures, subscriber, trades } = feeding({
+      onGap: () => {
+        throw thrown
+      }
+    })
+    subscriber.gap(trades, gap("Silent"))
+    assert.deepStrictEqual(failures, [thrown])
   })
 })

@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed, Gap } from "../../src/domain/Feed.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
+import type { FeedHandlers } from "../../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
 
@@ -177,5 +178,50 @@ describe("a subscriber that falls behind", () => {
       const items = yield* Stream.runCollect(Stream.take(stream, 9))
       assert.strictEqual(values(items).length, 9)
       assert.deepStrictEqual(gaps(items), [])
+    }).pipe(Effect.scoped, Effect.provide(Test.layer())))
+})
+
+describe("handleFeed", () => {
+  const handlers = () => {
+    const seen: Array<string> = []
+    const fails: FeedHandlers<MarketEvent> = {
+      onEvent: (event) => void seen.push((event as { readonly id: string }).id),
+      onGap: ({ cause }) => void seen.push(cause),
+      onTurn: () => void seen.push("turn"),
+      onEnd: ({ reason }) => void seen.push(reason._tag)
+    }
+    return { seen, handlers: fails }
+  }
+
+  it.effect("calls in the turn of the events, until its scope closes", () =>
+    Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      const { handlers: one, seen } = handlers()
+      const scope = yield* Scope.make()
+      yield* websocket.handleFeed(Channel.trades(pair), one).pipe(Scope.provide(scope))
+      yield* control.emit(Test.trade(pair, { id: "1" }), Test.trade(pair, { id: "2" }))
+      yield* control.gap(Channel.trades(pair), "Silent")
+      assert.deepStrictEqual(seen, ["1", "2", "turn", "Silent"])
+      yield* Scope.close(scope, Exit.void)
+      yield* control.emit(Test.trade(pair))
+      yield* websocket.close
+      assert.lengthOf(seen, 4)
+      assert.deepStrictEqual(yield* control.subscriptions, [])
+    }).pipe(Effect.scoped, Effect.provide(Test.layer())))
+
+  it.effect("fails as a feed does when the exchange refuses, and when the session is closed", () =>
+    Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      yield* control.reject("X/USDT")
+      const refused = yield* Effect.flip(websocket.handleFeed(Channel.trades("X/USDT"), handlers().handlers))
+      assert.strictEqual(refused.reason._tag, "SubscriptionRejected")
+      const { handlers: one, seen } = handlers()
+      yield* websocket.handleFeed(Channel.trades(pair), one)
+      yield* websocket.close
+      assert.deepStrictEqual(seen, ["Closed"])
+      const closed = yield* Effect.flip(websocket.handleFeed(Channel.trades(pair), one))
+      assert.strictEqual(closed.reason._tag, "Closed")
     }).pipe(Effect.scoped, Effect.provide(Test.layer())))
 })
