@@ -108,8 +108,8 @@ export interface OrderSink {
   readonly failed: (detail: string) => void
 }
 
-export interface OrderProtocol {
-  readonly abilities: ReadonlySet<Ability>
+export interface OrderProtocol<out Can extends Ability = Ability> {
+  readonly abilities: ReadonlySet<Can>
   /** Null: everything goes over REST (MEXC). */
   readonly socket: OrderSocket | null
   readonly clientOrderIds: {
@@ -236,7 +236,7 @@ export interface AccountCoverage {
 /** The signed readings that are no commands. */
 export type AccountRead = "balances" | "fills" | "listenKey" | "openOrders" | "positions" | "userId"
 
-export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag> {
+export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag, out Can extends Ability = Ability> {
   readonly algorithm: Algorithm
   readonly channels: ReadonlySet<Tags>
   readonly coverage: ReadonlyArray<AccountCoverage>
@@ -250,7 +250,7 @@ export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag> {
   /** Whether fills and open orders are looked up by pair only, so that what is not named is not covered (MEXC). */
   readonly needsPair: boolean
   readonly stream: PrivateStream
-  readonly orders: OrderProtocol
+  readonly orders: OrderProtocol<Can>
 }
 
 /** Pair of a symbol, where it is known. */

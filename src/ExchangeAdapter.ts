@@ -13,6 +13,7 @@ import type { PrivateTag } from "./domain/PrivateChannel.ts"
 import * as Sequence from "./domain/Sequence.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 import type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeProtocol.ts"
+import type { Ability } from "./OrderEntry.ts"
 
 export type { Answer, Heartbeat, Refusal, Stamp } from "./ExchangeProtocol.ts"
 
@@ -173,7 +174,8 @@ export interface Addresses {
 export interface ExchangeAdapter<
   out Id extends ExchangeId = ExchangeId,
   out Tags extends PublicTag = PublicTag,
-  out PrivateTags extends PrivateTag = PrivateTag
+  out PrivateTags extends PrivateTag = PrivateTag,
+  out Can extends Ability = Ability
 > {
   readonly id: Id
   /** For people: "MEXC spot". */
@@ -203,17 +205,18 @@ export interface ExchangeAdapter<
   readonly limits: Limits
   readonly makeRest: (options: RestOptions) => Rest
   /** Private stream and order entry; left out by an exchange of market data only. */
-  readonly account?: AccountAdapter<PrivateTags> | undefined
+  readonly account?: AccountAdapter<PrivateTags, Can> | undefined
 }
 
-/** Keeps the literal id and tags of an adapter and checks it at the field. */
+/** Keeps the literal id, tags and abilities of an adapter and checks it at the field. */
 export const make = <
   const Id extends ExchangeId,
   const Tags extends PublicTag,
-  const PrivateTags extends PrivateTag = never
+  const PrivateTags extends PrivateTag = never,
+  const Can extends Ability = never
 >(
-  adapter: ExchangeAdapter<Id, Tags, PrivateTags>
-): ExchangeAdapter<Id, Tags, PrivateTags> => adapter
+  adapter: ExchangeAdapter<Id, Tags, PrivateTags, Can>
+): ExchangeAdapter<Id, Tags, PrivateTags, Can> => adapter
 
 export const named = (key: string): TopicName => ({ _tag: "Topic", key })
 

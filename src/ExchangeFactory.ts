@@ -23,7 +23,7 @@ import type { PublicTag } from "./domain/Channel.ts"
 import { publicTags } from "./domain/Channel.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
 import type { ExchangeAdapter, Limits, Rest, RestOptions, SilenceBound, SilenceBounds } from "./ExchangeAdapter.ts"
-import { ExchangeClock } from "./ExchangeClock.ts"
+import * as ExchangeClock from "./ExchangeClock.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 import * as MarketRest from "./MarketRest.ts"
 import { OrderEntry } from "./OrderEntry.ts"
@@ -212,28 +212,37 @@ export const makePublic = Effect.fnUntraced(function*(
   return yield* PublicSession.make(session, { bufferSize: options.bufferSize })
 })
 
-type PublicLayer = Layer.Layer<
-  PublicWebsocket | MarketRest.MarketRest,
-  never,
-  FrameSocket.FrameSocket | HttpClient.HttpClient
->
+/** What the market Layers of an exchange give. */
+export type MarketServices = PublicWebsocket | MarketRest.MarketRest | ExchangeClock.ExchangeClock
 
-const layerOf = (adapter: ExchangeAdapter, options: RedundantOptions): PublicLayer =>
+type PublicLayer = Layer.Layer<MarketServices, never, FrameSocket.FrameSocket | HttpClient.HttpClient>
+
+/** Measures when it is first asked. */
+const clockOf = (adapter: ExchangeAdapter) =>
+  Layer.effect(
+    ExchangeClock.ExchangeClock,
+    Effect.flatMap(MarketRest.MarketRest, ({ serverTime }) => ExchangeClock.make(adapter.id, serverTime))
+  )
+
+const publicOver = (adapter: ExchangeAdapter, options: RedundantOptions): PublicLayer =>
   Layer.effect(
     PublicWebsocket,
     Effect.flatMap(MarketRest.MarketRest, (rest) => makePublic(adapter, rest, options))
-  ).pipe(Layer.provideMerge(Layer.effect(MarketRest.MarketRest, makeRest(adapter, options))))
+  ).pipe(
+    Layer.merge(clockOf(adapter)),
+    Layer.provideMerge(Layer.effect(MarketRest.MarketRest, makeRest(adapter, options)))
+  )
 
-/** All public services of one exchange. What opens sockets and what speaks HTTP is injected. */
-export const layer = (adapter: ExchangeAdapter, options: WebsocketOptions = {}): PublicLayer =>
-  layerOf(adapter, options)
+/** The market services of one exchange. What opens sockets and what speaks HTTP is injected. */
+export const layerPublic = (adapter: ExchangeAdapter, options: WebsocketOptions = {}): PublicLayer =>
+  publicOver(adapter, options)
 
 /**
  * The same with every topic on several sockets at once: the first arrival of each event is delivered, and losing all but
  * one of them is not to be noticed. `PublicWebsocket.performance` tells what it gained.
  */
 export const layerRedundant = (adapter: ExchangeAdapter, options: RedundantOptions = {}): PublicLayer =>
-  layerOf(adapter, { connections: 2, ...given(options) })
+  publicOver(adapter, { connections: 2, ...given(options) })
 
 export interface ReplayOptions {
   /** `1`: in the time that the recording took; `10`: ten times faster; `max`, the default: as its readers read. */
@@ -426,14 +435,11 @@ const given = <A extends object>(fields: A | undefined): Given<A> =>
   Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as Given<A>
 
 /** The same Layer with its options from the configuration; `overrides` win. */
-export const layerConfig = (
+export const layerPublicConfig = (
   adapter: ExchangeAdapter,
   overrides: WebsocketOptions = {}
-): Layer.Layer<
-  PublicWebsocket | MarketRest.MarketRest,
-  Config.ConfigError,
-  FrameSocket.FrameSocket | HttpClient.HttpClient
-> => Layer.unwrap(Effect.map(config(adapter), (options) => layer(adapter, merge(options, overrides))))
+): Layer.Layer<MarketServices, Config.ConfigError, FrameSocket.FrameSocket | HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(config(adapter), (options) => layerPublic(adapter, merge(options, overrides))))
 
 // ---- the account ----------------------------------------------------------------------------------------------------
 
@@ -441,7 +447,7 @@ export type { AccountOptions, Environment } from "./account/Account.ts"
 export type { Credentials } from "./connection/Auth.ts"
 
 /** What every Layer of an account gives beside its own service: all of them share it. */
-export type AccountCore = AccountRest | ExchangeClock | RateLimits | MarketRest.MarketRest
+export type AccountCore = AccountRest | ExchangeClock.ExchangeClock | RateLimits | MarketRest.MarketRest
 
 /** What the Layers of an account are given: sockets, HTTP and keyed hashes, see `Auth.layer`. */
 export type AccountNeeds = FrameSocket.FrameSocket | HttpClient.HttpClient | Mac.Mac | Digest.Digest
@@ -463,7 +469,10 @@ const coreOf = (adapter: ExchangeAdapter, options: Account.AccountOptions) => {
     Effect.map(
       Account.Account,
       ({ clock, limits, rest }) =>
-        Context.make(AccountRest, rest).pipe(Context.add(ExchangeClock, clock), Context.add(RateLimits, limits))
+        Context.make(AccountRest, rest).pipe(
+          Context.add(ExchangeClock.ExchangeClock, clock),
+          Context.add(RateLimits, limits)
+        )
     )
   )
   return services.pipe(Layer.provideMerge(account), Layer.provideMerge(market))
@@ -511,15 +520,20 @@ export const layerAccount = (
 ): Layer.Layer<PrivateWebsocket | OrderEntry | AccountCore, ExchangeError, AccountNeeds> =>
   Layer.merge(privateOver(coreFor(adapter, options)), ordersOver(coreFor(adapter, options)))
 
-/**
- * Everything of one exchange, the market and one account, over one set of public REST calls: their budget is not split. The
- * market's addresses are those of the account's environment unless `market` names others.
- */
-export const layerAll = (
+/** What the Layer of a whole exchange gives. */
+export type Services = MarketServices | PrivateWebsocket | OrderEntry | AccountCore
+
+/** What the Layer of a whole exchange is told. */
+export interface ExchangeOptions extends Account.AccountOptions {
+  /** Of the market alone. Its addresses are those of the account's environment unless it names others. */
+  readonly market?: RedundantOptions | undefined
+}
+
+/** Everything of one exchange, the market and one account, over one set of public REST calls: their budget is not split. */
+export const layer = (
   adapter: ExchangeAdapter,
-  options: Account.AccountOptions,
-  market: RedundantOptions = {}
-): Layer.Layer<PublicWebsocket | PrivateWebsocket | OrderEntry | AccountCore, ExchangeError, AccountNeeds> => {
+  { market, ...options }: ExchangeOptions
+): Layer.Layer<Services, ExchangeError, AccountNeeds> => {
   const core = coreFor(adapter, options)
   const websocket = Effect.gen(function*() {
     const { url } = yield* Account.addresses(adapter, options)
@@ -531,6 +545,18 @@ export const layerAll = (
     ordersOver(core)
   )
 }
+
+/** The same with its keys and options from the configuration; `overrides` win. See `layerAccountConfig` and `config`. */
+export const layerConfig = (
+  adapter: ExchangeAdapter,
+  { market, ...overrides }: ExchangeConfigOptions = {}
+): Layer.Layer<Services, ExchangeError | Config.ConfigError, AccountNeeds> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const options = yield* accountOptions(adapter, overrides)
+    // Addresses and the environment are the account's to say: the market follows.
+    const { restUrl: _rest, url: _url, ...found } = yield* config(adapter)
+    return layer(adapter, { ...options, market: merge(found, market ?? {}) })
+  }))
 
 /** Keys are the exchange's, not the market's: Gate's spot and futures share theirs. `GATE_` for `gate-spot`. */
 export const credentialPrefixOf = (adapter: ExchangeAdapter, account?: string): string => {
@@ -555,22 +581,33 @@ export interface AccountConfigOptions extends Omit<Account.AccountOptions, "cred
   readonly account?: string | undefined
 }
 
+/** The options of a whole exchange that come from the configuration where they are left out. */
+export interface ExchangeConfigOptions extends AccountConfigOptions {
+  /** As in `ExchangeOptions`. */
+  readonly market?: RedundantOptions | undefined
+}
+
+const accountOptions = Effect.fnUntraced(function*(
+  adapter: ExchangeAdapter,
+  { account, ...overrides }: AccountConfigOptions
+): Effect.fn.Return<Account.AccountOptions, Config.ConfigError> {
+  const prefix = prefixOf(adapter)
+  const optional = <A>(config: Config.Config<A>) => Config.map(Config.option(config), Option.getOrUndefined)
+  const found = yield* Config.all({
+    url: optional(Config.NonEmptyString(`${prefix}WS_URL`)),
+    restUrl: optional(Config.NonEmptyString(`${prefix}REST_URL`)),
+    environment: optional(Config.Literals(["live", "testnet"], `${prefix}ENVIRONMENT`))
+  })
+  const keys = overrides.credentials ?? (yield* credentials(adapter, account))
+  return { ...found, ...given(overrides), credentials: keys }
+})
+
 /**
  * `layerAccount` with its keys from the configuration, and `<PREFIX>WS_URL`, `<PREFIX>REST_URL` and `<PREFIX>ENVIRONMENT`
  * (`live` or `testnet`), where `<PREFIX>` is that of `prefixOf`.
  */
 export const layerAccountConfig = (
   adapter: ExchangeAdapter,
-  { account, ...overrides }: AccountConfigOptions = {}
+  overrides: AccountConfigOptions = {}
 ): Layer.Layer<PrivateWebsocket | OrderEntry | AccountCore, ExchangeError | Config.ConfigError, AccountNeeds> =>
-  Layer.unwrap(Effect.gen(function*() {
-    const prefix = prefixOf(adapter)
-    const optional = <A>(config: Config.Config<A>) => Config.map(Config.option(config), Option.getOrUndefined)
-    const found = yield* Config.all({
-      url: optional(Config.NonEmptyString(`${prefix}WS_URL`)),
-      restUrl: optional(Config.NonEmptyString(`${prefix}REST_URL`)),
-      environment: optional(Config.Literals(["live", "testnet"], `${prefix}ENVIRONMENT`))
-    })
-    const keys = overrides.credentials ?? (yield* credentials(adapter, account))
-    return layerAccount(adapter, { ...found, ...given(overrides), credentials: keys })
-  }))
+  Layer.unwrap(Effect.map(accountOptions(adapter, overrides), (options) => layerAccount(adapter, options)))

@@ -4,6 +4,7 @@
  */
 import { Layer, LayerMap } from "effect"
 import type { Config, Effect, Scope, Stream } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as NodeHashes from "./connection/NodeHashes.ts"
@@ -14,23 +15,31 @@ import type { ExchangeAdapter } from "./ExchangeAdapter.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 import * as ExchangeFactory from "./ExchangeFactory.ts"
 import * as adapters from "./exchanges/index.ts"
-import type { MarketRest } from "./MarketRest.ts"
-import type { OrderEntry } from "./OrderEntry.ts"
+import type { Ability, OrderRequest, Placed } from "./OrderEntry.ts"
+import { OrderEntry } from "./OrderEntry.ts"
 import type { AccountFeed } from "./PrivateWebsocket.ts"
 import { PrivateWebsocket } from "./PrivateWebsocket.ts"
 import type { FeedOptions } from "./PublicWebsocket.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 
-type Adapters = Readonly<Record<string, ExchangeAdapter<string, PublicTag, PrivateTag>>>
+type Adapters = Readonly<Record<string, ExchangeAdapter<string, PublicTag, PrivateTag, Ability>>>
 
 type ById<A extends Adapters> = { readonly [K in keyof A as A[K]["id"]]: A[K] }
 
-type PrivateTagsOf<A> = A extends ExchangeAdapter<string, PublicTag, infer Tags> ? Tags : never
-
 type TagsOf<A> = A extends ExchangeAdapter<string, infer Tags> ? Tags : never
 
-/** What a Layer from the front door gives. */
-export type Services = PublicWebsocket | MarketRest
+type PrivateTagsOf<A> = A extends ExchangeAdapter<string, PublicTag, infer Tags> ? Tags : never
+
+type AbilitiesOf<A> = A extends ExchangeAdapter<string, PublicTag, PrivateTag, infer Can> ? Can : never
+
+/** What a Layer of a market from the front door gives. */
+export type MarketServices = ExchangeFactory.MarketServices
+
+/** What a Layer of an account from the front door gives. */
+export type AccountServices = PrivateWebsocket | OrderEntry | ExchangeFactory.AccountCore
+
+/** What the Layer of a whole exchange from the front door gives. */
+export type Services = ExchangeFactory.Services
 
 /** `PublicWebsocket` whose `feed` takes only the channels that the exchange has. */
 export type Narrowed<Tags extends PublicTag> = Omit<PublicWebsocket["Service"], "feed"> & {
@@ -40,9 +49,6 @@ export type Narrowed<Tags extends PublicTag> = Omit<PublicWebsocket["Service"], 
   ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
 }
 
-/** What a Layer of an account from the front door gives. */
-export type AccountServices = PrivateWebsocket | OrderEntry | ExchangeFactory.AccountCore
-
 /** `PrivateWebsocket` whose `feed` takes only the channels that the account has. */
 export type NarrowedPrivate<Tags extends PrivateTag> = Omit<PrivateWebsocket["Service"], "feed"> & {
   readonly feed: <const Tag extends Tags>(
@@ -50,7 +56,34 @@ export type NarrowedPrivate<Tags extends PrivateTag> = Omit<PrivateWebsocket["Se
   ) => Effect.Effect<Stream.Stream<AccountFeed<AccountEventOf<Tag>>, ExchangeError>, ExchangeError, Scope.Scope>
 }
 
-/** Sockets on `ws` and HTTP on `fetch`: what Node needs. For other runtimes use `ExchangeFactory.layer`. */
+/** What each ability adds to order entry, and to an order. */
+interface Added {
+  readonly amend: "amend"
+  readonly cancelAllAfter: "cancelAllAfter"
+  readonly leverage: "leverage" | "setLeverage"
+  readonly marginMode: "setMarginMode"
+}
+
+type AddedBy<Can extends Ability> = Added[Extract<Can, keyof Added>]
+
+/** An order that uses only what the exchange has. */
+export type OrderOf<Can extends Ability> =
+  & Omit<OrderRequest, "quoteQuantity" | "reduceOnly" | "trigger">
+  & Pick<OrderRequest, Extract<Can, "quoteQuantity" | "reduceOnly" | "trigger">>
+  & { readonly [K in Exclude<"quoteQuantity" | "reduceOnly" | "trigger", Can>]?: undefined }
+
+/** `OrderEntry` with only those commands and fields of orders that the exchange has. */
+export type NarrowedOrders<Can extends Ability> =
+  & Omit<OrderEntry["Service"], Added[keyof Added] | "place" | "placeAll">
+  & Pick<OrderEntry["Service"], AddedBy<Can>>
+  & {
+    readonly place: (order: OrderOf<Can>) => Effect.Effect<Placed, ExchangeError>
+    readonly placeAll: (
+      orders: NonEmptyReadonlyArray<OrderOf<Can>>
+    ) => Effect.Effect<ReadonlyArray<Placed>, ExchangeError>
+  }
+
+/** Sockets on `ws` and HTTP on `fetch`: what Node needs. For other runtimes use `ExchangeFactory`. */
 const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
 
 /** The same with Node's own hashes, for signatures. */
@@ -61,21 +94,30 @@ export interface FrontDoor<A extends Adapters> {
   readonly isKnown: (id: string) => id is keyof ById<A> & string
   /** The adapter of an id. */
   readonly get: <Id extends keyof ById<A> & string>(id: Id) => ById<A>[Id]
-  /** The public services of one exchange, sockets and HTTP included. */
+  /**
+   * Everything of one exchange: the market and an account, sockets and HTTP included, over one clock and one set of limits.
+   * Keys and options come from the configuration (`MEXC_API_KEY`, or `MEXC_<ACCOUNT>_API_KEY` of a named account; see
+   * `ExchangeFactory.config`); `options` win. A market alone needs no keys: `layerPublic`.
+   */
   readonly layer: (
     id: keyof ById<A> & string,
+    options?: ExchangeFactory.ExchangeConfigOptions
+  ) => Layer.Layer<Services, ExchangeError | Config.ConfigError>
+  /** The market of one exchange. */
+  readonly layerPublic: (
+    id: keyof ById<A> & string,
     options?: ExchangeFactory.WebsocketOptions
-  ) => Layer.Layer<Services>
+  ) => Layer.Layer<MarketServices>
   /** The same with every topic on several sockets at once, see `ExchangeFactory.layerRedundant`. */
   readonly layerRedundant: (
     id: keyof ById<A> & string,
     options?: ExchangeFactory.RedundantOptions
-  ) => Layer.Layer<Services>
-  /** The same with its options from the configuration; `overrides` win. */
-  readonly layerConfig: (
+  ) => Layer.Layer<MarketServices>
+  /** The market with its options from the configuration; `overrides` win. */
+  readonly layerPublicConfig: (
     id: keyof ById<A> & string,
     overrides?: ExchangeFactory.WebsocketOptions
-  ) => Layer.Layer<Services, Config.ConfigError>
+  ) => Layer.Layer<MarketServices, Config.ConfigError>
   /** The service of the context, narrowed to the channels of this exchange: asking for what it lacks does not compile. */
   readonly publicOf: <Id extends keyof ById<A> & string>(
     id: Id
@@ -104,6 +146,10 @@ export interface FrontDoor<A extends Adapters> {
   readonly privateOf: <Id extends keyof ById<A> & string>(
     id: Id
   ) => Effect.Effect<NarrowedPrivate<PrivateTagsOf<ById<A>[Id]>>, never, PrivateWebsocket>
+  /** The service of the context, narrowed to what this exchange's order entry can. */
+  readonly ordersOf: <Id extends keyof ById<A> & string>(
+    id: Id
+  ) => Effect.Effect<NarrowedOrders<AbilitiesOf<ById<A>[Id]>>, never, OrderEntry>
 }
 
 /** Ids of the list, each once: a second adapter would replace the first in silence. */
@@ -128,12 +174,14 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
     ids: [...byId.keys()],
     isKnown: (id: string) => byId.has(id),
     get,
-    layer: (id: string, options?: ExchangeFactory.WebsocketOptions) =>
-      Layer.provide(ExchangeFactory.layer(get(id), options), platform),
+    layer: (id: string, options?: ExchangeFactory.ExchangeConfigOptions) =>
+      Layer.provide(ExchangeFactory.layerConfig(get(id), options), signingPlatform),
+    layerPublic: (id: string, options?: ExchangeFactory.WebsocketOptions) =>
+      Layer.provide(ExchangeFactory.layerPublic(get(id), options), platform),
     layerRedundant: (id: string, options?: ExchangeFactory.RedundantOptions) =>
       Layer.provide(ExchangeFactory.layerRedundant(get(id), options), platform),
-    layerConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
-      Layer.provide(ExchangeFactory.layerConfig(get(id), overrides), platform),
+    layerPublicConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
+      Layer.provide(ExchangeFactory.layerPublicConfig(get(id), overrides), platform),
     publicOf: (id: string) => {
       get(id)
       return PublicWebsocket
@@ -149,6 +197,10 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
     privateOf: (id: string) => {
       get(id)
       return PrivateWebsocket
+    },
+    ordersOf: (id: string) => {
+      get(id)
+      return OrderEntry
     }
   }
   return door as unknown as FrontDoor<A>
@@ -161,10 +213,12 @@ export const {
   layer,
   layerAccount,
   layerAccountConfig,
-  layerConfig,
   layerOrderEntry,
   layerPrivate,
+  layerPublic,
+  layerPublicConfig,
   layerRedundant,
+  ordersOf,
   privateOf,
   publicOf
 } = make(adapters)
@@ -177,7 +231,7 @@ export type KnownExchange = (typeof ids)[number]
  * Options come from the configuration, see `ExchangeFactory.config`.
  */
 export class PublicWebsockets extends LayerMap.Service<PublicWebsockets>()("effect-exchange/PublicWebsockets", {
-  lookup: (id: KnownExchange) => layerConfig(id)
+  lookup: (id: KnownExchange) => layerPublicConfig(id)
 }) {}
 
 /** One account of one exchange. Left out: the account without a name, whose keys are `MEXC_API_KEY` or `GATE_API_KEY`. */
@@ -193,4 +247,12 @@ export interface AccountKey {
  */
 export class Accounts extends LayerMap.Service<Accounts>()("effect-exchange/Accounts", {
   lookup: ({ account, exchange }: AccountKey) => layerAccountConfig(exchange, { account })
+}) {}
+
+/**
+ * Everything of several exchanges in one program, with one account each, built on first use and shared:
+ * `WholeExchanges.get({ exchange: "gate-futures" })`. See `layer`.
+ */
+export class WholeExchanges extends LayerMap.Service<WholeExchanges>()("effect-exchange/WholeExchanges", {
+  lookup: ({ account, exchange }: AccountKey) => layer(exchange, { account })
 }) {}

@@ -46,7 +46,7 @@ export const layer = (options: Options = {}): Layer.Layer<Simulator.Simulator, E
 const over = (id: Exchanges.KnownExchange, options: ExchangeFactory.WebsocketOptions) =>
   Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
     const { rest, ws } = urls[id]!
-    return ExchangeFactory.layer(Exchanges.get(id), { url: ws, restUrl: rest, ...options })
+    return ExchangeFactory.layerPublic(Exchanges.get(id), { url: ws, restUrl: rest, ...options })
   }))
 
 /** The services of one exchange over real sockets to a simulator of their own, and that simulator. */
@@ -54,7 +54,7 @@ export const layerOf = (
   id: Exchanges.KnownExchange,
   options: Options = {},
   websocket: ExchangeFactory.WebsocketOptions = {}
-): Layer.Layer<Exchanges.Services | Simulator.Simulator, Errors> =>
+): Layer.Layer<Exchanges.MarketServices | Simulator.Simulator, Errors> =>
   over(id, websocket).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
     Layer.provideMerge(layer(options))
@@ -65,14 +65,14 @@ export const layerMemoryOf = (
   id: Exchanges.KnownExchange,
   options: Options = {},
   websocket: ExchangeFactory.WebsocketOptions = {}
-): Layer.Layer<Exchanges.Services | Simulator.Simulator | MemoryNetwork.MemoryNetwork, Errors> =>
+): Layer.Layer<Exchanges.MarketServices | Simulator.Simulator | MemoryNetwork.MemoryNetwork, Errors> =>
   over(id, websocket).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
     Layer.provideMerge(Simulator.layerMemory({ ...options, dialects }))
   )
 
 /** What the simulator's Layers of an account give: the market, the account and the exchange itself. */
-export type AccountServices = Exchanges.Services | Exchanges.AccountServices | Simulator.Simulator
+export type AccountServices = Exchanges.Services | Simulator.Simulator
 
 /** Everything of the demo account. */
 const accountOver = (id: Exchanges.KnownExchange, options: Partial<ExchangeFactory.AccountOptions>) =>
@@ -81,7 +81,7 @@ const accountOver = (id: Exchanges.KnownExchange, options: Partial<ExchangeFacto
     const key = Redacted.make(`demo-key-${id}`)
     const secret = Redacted.make(`demo-secret-${id}`)
     const credentials = { account: "demo", key, secret }
-    return ExchangeFactory.layerAll(Exchanges.get(id), { credentials, url: ws, restUrl: rest, ...options })
+    return ExchangeFactory.layer(Exchanges.get(id), { credentials, url: ws, restUrl: rest, ...options })
   }))
 
 /** All services of one exchange with an account (`demoAccounts`), over real sockets to a simulator of their own. */

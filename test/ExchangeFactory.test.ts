@@ -132,7 +132,7 @@ describe("config", () => {
         assert.instanceOf(error, Config.ConfigError)
         assert.include(error.message, `GATE_SPOT_${name}`)
         assert.match(error.message, /Expected .*(?:Duration|"true"|finite|integer|number|int)/i)
-        const built = Layer.build(ExchangeFactory.layerConfig(gateSpot)).pipe(
+        const built = Layer.build(ExchangeFactory.layerPublicConfig(gateSpot)).pipe(
           Effect.scoped,
           Effect.provide([
             ConfigProvider.layer(ConfigProvider.fromEnv({ env })),
@@ -189,7 +189,7 @@ const configured = <A, E>(setting: Setting, body: Effect.Effect<A, E, Services>)
     const named = Object.entries({ WS_URL: ws, REST_URL: rest, ...env })
       .filter(([, text]) => text !== "")
       .map(([name, text]) => [ExchangeFactory.prefixOf(adapter) + name, text])
-    return ExchangeFactory.layerConfig(adapter, overrides).pipe(
+    return ExchangeFactory.layerPublicConfig(adapter, overrides).pipe(
       Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: Object.fromEntries(named) })))
     )
   }))
@@ -603,7 +603,7 @@ describe("several Layers", () => {
         const build = (bufferSize: number) =>
           Effect.map(
             Layer.build(
-              ExchangeFactory.layer(gateSpot, { url: ws, restUrl: rest, bufferSize, idleTimeout: "1 second" })
+              ExchangeFactory.layerPublic(gateSpot, { url: ws, restUrl: rest, bufferSize, idleTimeout: "1 second" })
             ),
             Context.get(PublicWebsocket)
           )
@@ -636,7 +636,7 @@ describe("several Layers", () => {
         const websockets = yield* Effect.forEach([mexcSpot, gateSpot], (adapter) => {
           const { rest, ws } = urls[adapter.id]!
           return Effect.map(
-            Layer.build(ExchangeFactory.layer(adapter, { url: ws, restUrl: rest })),
+            Layer.build(ExchangeFactory.layerPublic(adapter, { url: ws, restUrl: rest })),
             Context.get(PublicWebsocket)
           )
         })
@@ -688,7 +688,7 @@ const listening = (onSocket: (socket: Socket) => void) =>
   )
 
 const overPorts = (env: Record<string, string>) =>
-  ExchangeFactory.layerConfig(gateSpot).pipe(
+  ExchangeFactory.layerPublicConfig(gateSpot).pipe(
     Layer.provide([
       FrameSocket.layerWs,
       FetchHttpClient.layer,

@@ -3,17 +3,22 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Context, Effect, Layer, Stream } from "effect"
 import type { Scope } from "effect"
 import { readFileSync } from "node:fs"
+import { AccountRest } from "../src/AccountRest.ts"
 import * as Channel from "../src/domain/Channel.ts"
 import type * as Feed from "../src/domain/Feed.ts"
 import type { Trade } from "../src/domain/Market.ts"
+import { ExchangeClock } from "../src/ExchangeClock.ts"
 import * as Exchanges from "../src/Exchanges.ts"
 import { gateFuturesDialect, gateSpotDialect } from "../src/exchanges/gate/GateDialect.ts"
 import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
 import { mexcSpotDialect } from "../src/exchanges/mexc/MexcDialect.ts"
 import { MarketRest } from "../src/MarketRest.ts"
+import { OrderEntry } from "../src/OrderEntry.ts"
+import { PrivateWebsocket } from "../src/PrivateWebsocket.ts"
 import * as Public from "../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../src/PublicWebsocket.ts"
 import * as Test from "../src/PublicWebsocketTest.ts"
+import { demoAccounts } from "../src/SimulatedExchanges.ts"
 import * as Simulator from "../src/simulator/Simulator.ts"
 import { toySpot } from "./exchanges/toy/ToyAdapter.ts"
 import { toy } from "./simulator/ToyDialect.ts"
@@ -24,13 +29,27 @@ const perpetual = "BTC/USDT:USDT"
 const simulator = Layer.orDie(Simulator.layer({
   dialects: [mexcSpotDialect, gateSpotDialect, gateFuturesDialect, toy],
   pairs: [btc, perpetual],
-  limits: "off"
+  limits: "off",
+  accounts: demoAccounts
 }))
+
+/** The demo account's keys. Gate's two products are two accounts of the simulator, so they are named. */
+const keys = {
+  MEXC_API_KEY: "demo-key-mexc-spot",
+  MEXC_API_SECRET: "demo-secret-mexc-spot",
+  GATE_API_KEY: "demo-key-gate-spot",
+  GATE_API_SECRET: "demo-secret-gate-spot",
+  GATE_SWAPS_API_KEY: "demo-key-gate-futures",
+  GATE_SWAPS_API_SECRET: "demo-secret-gate-futures"
+}
+
+const accountOf = (id: Exchanges.KnownExchange) => id === "gate-futures" ? "swaps" : undefined
 
 /** What a user of these addresses writes into the environment. */
 const environment = Effect.map(Simulator.Simulator, ({ urls }) =>
   ConfigProvider.fromEnv({
     env: {
+      ...keys,
       MEXC_SPOT_WS_URL: urls["mexc-spot"]!.ws,
       MEXC_SPOT_REST_URL: urls["mexc-spot"]!.rest,
       GATE_SPOT_WS_URL: urls["gate-spot"]!.ws,
@@ -73,8 +92,8 @@ describe("Exchanges", () => {
     for (
       const call of [
         () => Exchanges.get(untyped),
-        () => Exchanges.layer(untyped),
-        () => Exchanges.layerConfig(untyped),
+        () => Exchanges.layerPublic(untyped),
+        () => Exchanges.layerPublicConfig(untyped),
         () => Exchanges.publicOf(untyped)
       ]
     ) {
@@ -94,7 +113,7 @@ describe("Exchanges", () => {
         const exchange = yield* Effect.gen(function*() {
           assert.isAbove(yield* Effect.flatMap(MarketRest, ({ serverTime }) => serverTime), 0)
           return yield* firstTicker
-        }).pipe(Effect.scoped, Effect.provide(Exchanges.layer(id, { url: ws, restUrl: rest })))
+        }).pipe(Effect.scoped, Effect.provide(Exchanges.layerPublic(id, { url: ws, restUrl: rest })))
         assert.strictEqual(exchange, id)
       }
     })))
@@ -102,9 +121,42 @@ describe("Exchanges", () => {
   it.live("gives every exchange by its id, with options from the environment", () =>
     simulated(Effect.forEach(Exchanges.ids, (id) =>
       Effect.map(
-        firstTicker.pipe(Effect.scoped, Effect.provide(Exchanges.layerConfig(id))),
+        firstTicker.pipe(Effect.scoped, Effect.provide(Exchanges.layerPublicConfig(id))),
         (exchange) => assert.strictEqual(exchange, id)
       ))))
+
+  it.live("gives everything of an exchange by its id, with keys and addresses from the environment", () =>
+    simulated(Effect.forEach(Exchanges.ids, (id) =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* firstTicker, id)
+        const rest = yield* AccountRest
+        const entry = yield* OrderEntry
+        const account = yield* PrivateWebsocket
+        assert.deepStrictEqual([rest.exchange, entry.exchange, account.exchange], [id, id, id])
+        assert.strictEqual(account.account, accountOf(id) ?? "main")
+        assert.isNotEmpty(yield* rest.balances)
+        yield* account.initialize()
+        assert.isTrue(yield* account.isAuthenticated)
+        assert.isAbove(yield* Effect.flatMap(ExchangeClock, ({ now }) => now), 0)
+      }).pipe(Effect.scoped, Effect.provide(Exchanges.layer(id, { account: accountOf(id) }))))))
+
+  it.live("does not build what needs keys without them, and says which", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Exchanges.layer("mexc-spot", { account: "hedge" }))))
+      assert.include(String(error), "MEXC_HEDGE_API_KEY")
+    }).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} })))))
+
+  it.live("gives everything of several exchanges in one program, each built once", () =>
+    simulated(
+      Effect.gen(function*() {
+        const whole = yield* Exchanges.WholeExchanges
+        const orderEntryOf = (exchange: "mexc-spot" | "gate-spot") =>
+          Effect.map(whole.contextEffect({ exchange }), (context) => Context.get(context, OrderEntry))
+        const entries = yield* Effect.forEach(["mexc-spot", "gate-spot", "mexc-spot"] as const, orderEntryOf)
+        assert.deepStrictEqual(entries.map(({ exchange }) => exchange), ["mexc-spot", "gate-spot", "mexc-spot"])
+        assert.strictEqual(entries[0], entries[2])
+      }).pipe(Effect.scoped, Effect.provide(Exchanges.WholeExchanges.layer))
+    ))
 
   it.live("runs both exchanges in one program, and shares what is asked for twice", () =>
     simulated(Effect.gen(function*() {
@@ -137,7 +189,7 @@ describe("Exchanges", () => {
         const [item] = yield* Stream.runCollect(Stream.take(stream, 1))
         assert.strictEqual(item?._tag === "Data" ? item.value.kind : null, "snapshot")
         return yield* firstTicker
-      }).pipe(Effect.scoped, Effect.provide(door.layerConfig("toy")))
+      }).pipe(Effect.scoped, Effect.provide(door.layerPublicConfig("toy")))
       assert.strictEqual(exchange, "toy")
     })))
 
@@ -151,7 +203,7 @@ describe("Exchanges", () => {
         assert.isFalse(error.isTransient)
         assert.isFalse((yield* PublicWebsocket).channels.has("Ticker"))
         assert.strictEqual((yield* PublicWebsocket.use(({ performance }) => performance)).connections, 0)
-      }).pipe(Effect.provide(door.layerConfig("toy")))
+      }).pipe(Effect.provide(door.layerPublicConfig("toy")))
     })))
 
   it.effect("types the events by the channel", () =>

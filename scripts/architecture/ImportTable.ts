@@ -48,7 +48,10 @@ export const table: Readonly<Record<string, Row>> = {
   connection: { may: ["self", "domain", "ExchangeError"] },
   ExchangeProtocol: { may: ["domain", "ExchangeError"], mayTypes: ["connection"] },
   AccountAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeProtocol", "services"] },
-  ExchangeAdapter: { may: ["domain", "ExchangeError"], mayTypes: ["connection", "ExchangeProtocol", "AccountAdapter"] },
+  ExchangeAdapter: {
+    may: ["domain", "ExchangeError"],
+    mayTypes: ["connection", "ExchangeProtocol", "AccountAdapter", "services"]
+  },
   session: { may: ["self", "domain", "ExchangeError", "services", "connection", "ExchangeAdapter"] },
   account: {
     may: ["self", ...consumers, "connection", "ExchangeProtocol", "ExchangeAdapter", "AccountAdapter", "session"]

@@ -407,7 +407,7 @@ const product = Effect.gen(function*() {
 }).pipe(
   Effect.scoped,
   Effect.provide(
-    ExchangeFactory.layer(adapter, { url, restUrl: http + of.dialect.restPath }).pipe(
+    ExchangeFactory.layerPublic(adapter, { url, restUrl: http + of.dialect.restPath }).pipe(
       Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
     )
   )

@@ -103,7 +103,7 @@ export const connect = (
   options: ExchangeFactory.WebsocketOptions = {}
 ): Effect.Effect<Client, ExchangeError, Scope.Scope> => {
   const { rest, ws } = simulator.urls[adapter.id]!
-  const layer = ExchangeFactory.layer(adapter, { url: ws, restUrl: rest, ...options }).pipe(
+  const layer = ExchangeFactory.layerPublic(adapter, { url: ws, restUrl: rest, ...options }).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
   )
   return Effect.flatMap(Layer.build(layer), (context) => Effect.provide(observe(pairs), context))

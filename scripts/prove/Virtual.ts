@@ -62,7 +62,7 @@ export const layerThrough = (
 ): Layer.Layer<Exchange.Services> =>
   Layer.unwrap(Effect.map(Simulator.Simulator, ({ urls }) => {
     const { rest, ws } = urls[adapter.id]!
-    return ExchangeFactory.layer(adapter, { url: ws, restUrl: rest, ...options })
+    return ExchangeFactory.layerPublic(adapter, { url: ws, restUrl: rest, ...options })
   })).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient)),
     Layer.provide(Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, change))),

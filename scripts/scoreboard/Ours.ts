@@ -14,7 +14,7 @@ export const websocket = (
   id: Exchanges.KnownExchange,
   { rest, ws }: SimulatorUrls
 ): Effect.Effect<PublicWebsocket["Service"], never, Scope.Scope> => {
-  const layer = ExchangeFactory.layer(Exchanges.get(id), { url: ws, restUrl: rest }).pipe(
+  const layer = ExchangeFactory.layerPublic(Exchanges.get(id), { url: ws, restUrl: rest }).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
   )
   return Effect.flatMap(Layer.build(layer), (context) => Effect.provide(PublicWebsocket, context))

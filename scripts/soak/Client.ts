@@ -204,7 +204,7 @@ export const start = Effect.fnUntraced(function*(
   { rest, ws }: SimulatorUrls,
   pairs: NonEmptyReadonlyArray<TradingPair>
 ): Effect.fn.Return<Client, ExchangeError, Scope.Scope> {
-  const context = yield* Layer.build(Exchanges.layer(exchange, { url: ws, restUrl: rest }))
+  const context = yield* Layer.build(Exchanges.layerPublic(exchange, { url: ws, restUrl: rest }))
   return yield* Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     const books = yield* OrderBooks.make(pairs)

@@ -83,7 +83,7 @@ const pairsOn = (
 ): ReadonlyArray<TradingPair> => kind === "swap" ? named.map(perpetualOf) : named
 
 interface Source {
-  readonly layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.Services, Config.ConfigError>
+  readonly layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.MarketServices, Config.ConfigError>
   /** Null where there is no account to show: a real one is for `exchange account`. */
   readonly accountOf: ((id: KnownExchange) => Layer.Layer<Exchanges.AccountServices, ExchangeError>) | null
   /** Fails when the source is gone. */
@@ -149,12 +149,12 @@ const demoExchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot", "
 
 const live = Effect.as(
   Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
-  { layerOf: (id) => Exchanges.layerConfig(id), accountOf: null, watch: Effect.never } satisfies Source
+  { layerOf: (id) => Exchanges.layerPublicConfig(id), accountOf: null, watch: Effect.never } satisfies Source
 )
 
 const simulated = (options: SimulatorProcess.SimulatorProcessOptions) =>
   Effect.map(SimulatorProcess.start(options), ({ urls, watch }): Source => ({
-    layerOf: (id) => Exchanges.layer(id, { url: urls[id]!.ws, restUrl: urls[id]!.rest }),
+    layerOf: (id) => Exchanges.layerPublic(id, { url: urls[id]!.ws, restUrl: urls[id]!.rest }),
     accountOf: (id) => {
       const { rest, ws } = urls[id]!
       return AccountSource.simulatedLayer(id, { websocket: ws, rest }, pairsOn(Exchanges.get(id), options.pairs))

@@ -71,7 +71,7 @@ export const command = Command.make(
       const rest = yield* MarketRest
       return yield* Effect.retry(rest.instruments, again)
     }).pipe(
-      Effect.provide(Exchanges.layerConfig(exchange, overrides)),
+      Effect.provide(Exchanges.layerPublicConfig(exchange, overrides)),
       Effect.mapError((error) => Failure.failed(error.message))
     )
     const wanted = Option.map(pairs, (list): ReadonlySet<string> => new Set(list))

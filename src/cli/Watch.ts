@@ -141,7 +141,7 @@ const watchMarket = Effect.fnUntraced(function*(options: Options, tags: NonEmpty
   // The recorder outlives the session, so that its end is recorded too.
   const recorded = Effect.gen(function*() {
     const journal = yield* recorderOf(wanted, options.record)
-    yield* Effect.provide(shown, Exchanges.layerConfig(exchange, { ...overrides, journal }))
+    yield* Effect.provide(shown, Exchanges.layerPublicConfig(exchange, { ...overrides, journal }))
   })
   const end = yield* Effect.scoped(recorded).pipe(
     Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.configuration(error))),

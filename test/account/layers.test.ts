@@ -70,7 +70,7 @@ describe("the Layers of an account", () => {
   it.effect("and those of the market share the public calls when they are built together", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(
-        Layer.provide(ExchangeFactory.layerAll(mexcSpot, { credentials }), nowhere)
+        Layer.provide(ExchangeFactory.layer(mexcSpot, { credentials }), nowhere)
       )
       assert.strictEqual(Context.get(context, PublicWebsocket).exchange, "mexc-spot")
       assert.strictEqual(Context.get(context, PrivateWebsocket).exchange, "mexc-spot")

@@ -50,7 +50,9 @@ export const simulation = (options: Partial<Simulator.SimulatorOptions> = {}): S
 export const client = Effect.fnUntraced(function*(subject: Subject, options: ExchangeFactory.WebsocketOptions = {}) {
   const { urls } = yield* Simulator.Simulator
   const { rest, ws } = urls[subject.adapter.id]!
-  const context = yield* Layer.build(ExchangeFactory.layer(subject.adapter, { url: ws, restUrl: rest, ...options }))
+  const context = yield* Layer.build(
+    ExchangeFactory.layerPublic(subject.adapter, { url: ws, restUrl: rest, ...options })
+  )
   const made: Client = {
     subject,
     id: subject.adapter.id,

@@ -86,7 +86,7 @@ for (const subject of World.subjects) {
             [`${prefix}BUFFER_SIZE`]: "8"
           })
         )
-        const layer = ExchangeFactory.layerConfig(subject.adapter).pipe(
+        const layer = ExchangeFactory.layerPublicConfig(subject.adapter).pipe(
           Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, config))
         )
         const items = yield* Effect.provide(program, layer)

@@ -11,6 +11,7 @@ import type {
   Ticker,
   Trade
 } from "../../src/domain/Market.ts"
+import type { ExchangeClock } from "../../src/ExchangeClock.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot } from "../../src/exchanges/index.ts"
@@ -28,10 +29,10 @@ equal<Exchanges.KnownExchange, "mexc-spot" | "gate-spot" | "gate-futures">(true)
 equal<typeof Exchanges.ids, ReadonlyArray<"mexc-spot" | "gate-spot" | "gate-futures">>(true)
 
 // @ts-expect-error there is no such exchange
-export const unknownId = Exchanges.layer("gate")
+export const unknownId = Exchanges.layerPublic("gate")
 
 // @ts-expect-error there is no such exchange
-export const unknownConfig = Exchanges.layerConfig("gate")
+export const unknownConfig = Exchanges.layerPublicConfig("gate")
 
 // @ts-expect-error there is no such exchange
 export const unknownAdapter = Exchanges.get("gate")
@@ -42,12 +43,15 @@ export const unknownPublic = Exchanges.publicOf("gate")
 declare const text: string
 
 // @ts-expect-error any text may be an unknown exchange
-export const unchecked = Exchanges.layer(text)
+export const unchecked = Exchanges.layerPublic(text)
 
-export const checked = Exchanges.isKnown(text) ? Exchanges.layer(text) : null
+export const checked = Exchanges.isKnown(text) ? Exchanges.layerPublic(text) : null
 
-equal<ReturnType<typeof Exchanges.layer>, Layer.Layer<PublicWebsocket | MarketRest>>(true)
-equal<ReturnType<typeof Exchanges.layerConfig>, Layer.Layer<PublicWebsocket | MarketRest, Config.ConfigError>>(true)
+equal<ReturnType<typeof Exchanges.layerPublic>, Layer.Layer<PublicWebsocket | MarketRest | ExchangeClock>>(true)
+equal<
+  ReturnType<typeof Exchanges.layerPublicConfig>,
+  Layer.Layer<PublicWebsocket | MarketRest | ExchangeClock, Config.ConfigError>
+>(true)
 
 // ---- channels -------------------------------------------------------------------------------------------------------
 
@@ -170,3 +174,35 @@ export const bySymbol = mexcAccount.feed("Fills", "BTCUSDT")
 
 // @ts-expect-error an account needs its keys
 export const withoutKeys = Exchanges.layerAccount("gate-spot", {})
+
+// ---- orders ---------------------------------------------------------------------------------------------------------
+
+declare const mexcOrders: Success<ReturnType<typeof Exchanges.ordersOf<"mexc-spot">>>
+declare const spotOrders: Success<ReturnType<typeof Exchanges.ordersOf<"gate-spot">>>
+declare const swapOrders: Success<ReturnType<typeof Exchanges.ordersOf<"gate-futures">>>
+
+export const inQuote = mexcOrders.place({ pair: "BTC/USDT", side: "buy", type: "market", quoteQuantity: "10" })
+export const amended = spotOrders.amend({ pair: "BTC/USDT", orderId: "1" }, { price: "2" })
+export const reduced = swapOrders.place({ pair: "BTC/USDT:USDT", side: "sell", quantity: 1, reduceOnly: true })
+export const geared = swapOrders.setLeverage("BTC/USDT:USDT", 5)
+
+// @ts-expect-error MEXC has no amendments
+export const mexcAmended = mexcOrders.amend
+
+// @ts-expect-error MEXC has no dead man's switch
+export const mexcSwitch = mexcOrders.cancelAllAfter
+
+// @ts-expect-error spot has no leverage
+export const spotLeverage = spotOrders.leverage
+
+// @ts-expect-error spot has no leverage to set
+export const spotGeared = spotOrders.setLeverage
+
+// @ts-expect-error spot has no margin mode
+export const spotMargin = mexcOrders.setMarginMode
+
+// @ts-expect-error on spot there is nothing to reduce
+export const spotReduced = spotOrders.place({ pair: "BTC/USDT", side: "sell", quantity: 1, reduceOnly: true })
+
+// @ts-expect-error a perpetual is not bought in quote
+export const swapInQuote = swapOrders.place({ pair: "BTC/USDT:USDT", side: "buy", quoteQuantity: "10" })

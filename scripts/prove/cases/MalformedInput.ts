@@ -135,7 +135,7 @@ const sockets = (
     const { urls } = yield* Simulator.Simulator
     const { rest, ws } = urls[subject.adapter.id]!
     const url = yield* proxy(ws, spoiler)
-    return ExchangeFactory.layer(spoiler.account.watch(subject.adapter), { url, restUrl: rest, ...options })
+    return ExchangeFactory.layerPublic(spoiler.account.watch(subject.adapter), { url, restUrl: rest, ...options })
   })).pipe(
     Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
     Layer.provideMerge(Layer.orDie(Simulator.layer(simulation(subject, seed))))

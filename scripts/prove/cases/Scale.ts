@@ -264,7 +264,7 @@ const fastest = Effect.fnUntraced(function*(proof: Proof) {
   for (const subject of subjects) {
     const { id } = subject.adapter
     const { rest, ws } = urls[id]!
-    const layer = ExchangeFactory.layer(unpaced(subject), { url: ws, restUrl: rest, bufferSize: 16 })
+    const layer = ExchangeFactory.layerPublic(unpaced(subject), { url: ws, restUrl: rest, bufferSize: 16 })
     const { busy, took } = yield* started(Virtual.pairs(subject, count)).pipe(
       Effect.scoped,
       Effect.provide(layer.pipe(Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))))

@@ -35,7 +35,7 @@ export interface Source {
   readonly origin: string
   readonly layer: Layer.Layer<Services, Config.ConfigError | ExchangeError>
   /** The same exchange's market data: instruments, for which no key is needed. */
-  readonly market: Layer.Layer<Exchanges.Services>
+  readonly market: Layer.Layer<Exchanges.MarketServices>
   /** Trades on an account that is simulated, for ever; on any other it does nothing. */
   readonly trade: (openOrders: () => ReadonlyArray<Order>) => Effect.Effect<void, never, OrderEntry | MarketRest>
 }
@@ -239,7 +239,7 @@ export const open = Effect.fnUntraced(
       adapter,
       account: isSimulated ? "demo" : Option.getOrElse(asked.account, () => "main"),
       origin: origins[kind](asked.seed),
-      market: Exchanges.layer(asked.exchange, { url: found.urls.websocket, restUrl: found.urls.rest }),
+      market: Exchanges.layerPublic(asked.exchange, { url: found.urls.websocket, restUrl: found.urls.rest }),
       ...found
     }
   }

@@ -6,6 +6,7 @@
 import { Duration } from "effect"
 import type { AccountAdapter, AccountCoverage } from "../../AccountAdapter.ts"
 import type { PrivateTag } from "../../domain/PrivateChannel.ts"
+import type { Ability } from "../../OrderEntry.ts"
 import * as GateAccountRest from "./GateAccountRest.ts"
 import type { OrderLayout } from "./GateCommands.ts"
 import * as GateCommands from "./GateCommands.ts"
@@ -17,13 +18,13 @@ import * as GatePrivateStream from "./GatePrivateStream.ts"
 import type { Product } from "./GateProduct.ts"
 import * as GateProduct from "./GateProduct.ts"
 
-const make = <Tags extends PrivateTag>(
+const make = <Tags extends PrivateTag, Can extends Ability>(
   product: Product,
   channels: ReadonlySet<Tags>,
-  layout: OrderLayout,
+  layout: OrderLayout<Can>,
   stream: StreamLayout,
   coverage: ReadonlyArray<AccountCoverage>
-): AccountAdapter<Tags> => ({
+): AccountAdapter<Tags, Can> => ({
   algorithm: "hmacSha512",
   channels,
   coverage,

@@ -18,7 +18,7 @@ export type OrderCommand = Extract<Command, { readonly _tag: "Place" | "PlaceAll
 type Amend = Extract<Command, { readonly _tag: "Amend" }>
 
 /** What differs between the products. */
-export interface OrderLayout {
+export interface OrderLayout<out Can extends Ability = Ability> {
   readonly prefix: "spot" | "futures"
   /** REST path of orders. */
   readonly orders: string
@@ -35,7 +35,7 @@ export interface OrderLayout {
   readonly place: (order: PreparedOrder) => Readonly<Record<string, unknown>>
   readonly amendedQuantity: (command: Amend, quantity: string) => string
   readonly readOrder: (row: Row, instrumentOf: InstrumentOf) => Order
-  readonly abilities: ReadonlySet<Ability>
+  readonly abilities: ReadonlySet<Can>
   /** Orders in a batch. */
   readonly batchSize: number
   /** Why an order cannot be spelled; null when it can. */
@@ -76,7 +76,7 @@ const futuresOrder = (order: PreparedOrder): Readonly<Record<string, unknown>> =
   ...(order.reduceOnly ? { reduce_only: true } : {})
 })
 
-export const spot: OrderLayout = {
+export const spot: OrderLayout<"amend" | "batch" | "cancelAllAfter" | "quoteQuantity"> = {
   prefix: "spot",
   orders: "/spot/orders",
   batchOrders: "/spot/batch_orders",
@@ -90,7 +90,7 @@ export const spot: OrderLayout = {
   place: spotOrder,
   amendedQuantity: (_command, quantity) => quantity,
   readOrder: readSpotOrder,
-  abilities: new Set(["amend", "batch", "cancelAllAfter", "quoteQuantity"]),
+  abilities: new Set(["amend", "batch", "cancelAllAfter", "quoteQuantity"] as const),
   // 10 of a pair are allowed, but of no more than 4 pairs: so any 4 are.
   batchSize: 4,
   unsupported: (order) =>
@@ -102,7 +102,7 @@ export const spot: OrderLayout = {
   limits: { orders: 10, cancelsCount: false }
 }
 
-export const futures: OrderLayout = {
+export const futures: OrderLayout<Exclude<Ability, "quoteQuantity">> = {
   prefix: "futures",
   orders: "/futures/usdt/orders",
   batchOrders: "/futures/usdt/batch_orders",
@@ -116,7 +116,7 @@ export const futures: OrderLayout = {
   place: futuresOrder,
   amendedQuantity: ({ side }, quantity) => signed(side, quantity),
   readOrder: readFuturesOrder,
-  abilities: new Set(["amend", "batch", "cancelAllAfter", "leverage", "marginMode", "reduceOnly", "trigger"]),
+  abilities: new Set(["amend", "batch", "cancelAllAfter", "leverage", "marginMode", "reduceOnly", "trigger"] as const),
   batchSize: 10,
   unsupported: GateTriggers.unsupported,
   // A waiting order may be meant, and those are looked up over REST only.

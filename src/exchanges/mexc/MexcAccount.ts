@@ -169,8 +169,8 @@ const reads: Readonly<Record<AccountRead, ReadonlyArray<Use>>> = {
 /** MEXC documents no rule; clients keep to 32 characters, and these need no escaping anywhere. */
 const idPattern = /^[A-Za-z0-9_-]{1,32}$/
 
-const protocol: OrderProtocol = {
-  abilities: new Set(["batch", "quoteQuantity"]),
+const protocol: OrderProtocol<"batch" | "quoteQuantity"> = {
+  abilities: new Set(["batch", "quoteQuantity"] as const),
   socket: null,
   clientOrderIds: {
     // What is unique stands at the end.
