@@ -114,6 +114,8 @@ export class OrderEntry extends Context.Service<OrderEntry, {
   readonly exchange: ExchangeId
   /** What this exchange has beyond placing, cancelling and looking up. Asking for the rest is `UnsupportedOrder`. */
   readonly abilities: ReadonlySet<Ability>
+  /** A new one, unique and valid by the exchange's rules: for who has to know an order's name before it leaves. */
+  readonly makeClientOrderId: Effect.Effect<string>
   readonly place: (order: OrderRequest) => Effect.Effect<Placed, ExchangeError>
   /** In the order of the requests. Fails only when nothing was sent. */
   readonly placeAll: (

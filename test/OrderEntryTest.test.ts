@@ -27,6 +27,15 @@ const resolved = <A>(outcome: Outcome<A>) =>
   outcome._tag === "Unknown" ? outcome.resolved : Effect.die(`it is ${outcome._tag}`)
 
 describe("OrderEntryTest", () => {
+  it.effect("names an order before it is placed, each name once", () =>
+    run(Effect.gen(function*() {
+      const entry = yield* OrderEntry
+      const names = yield* Effect.forEach(Array.from({ length: 100 }), () => entry.makeClientOrderId)
+      assert.strictEqual(new Set(names).size, 100)
+      const placed = yield* place(names[0]!)
+      assert.strictEqual(placed.clientOrderId, names[0])
+    })))
+
   it.effect("orders leave on their steps, rest, are amended, filled and cancelled", () =>
     run(Effect.gen(function*() {
       const entry = yield* OrderEntry

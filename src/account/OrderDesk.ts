@@ -831,6 +831,7 @@ export const make = Effect.fnUntraced(
     return OrderEntry.of({
       exchange,
       abilities: protocol.abilities,
+      makeClientOrderId: Effect.sync(newClientOrderId),
       place,
       placeAll,
       cancel,
