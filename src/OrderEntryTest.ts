@@ -4,6 +4,7 @@
  * you have scripted. Its orders rest, market orders too, until you `fill` them.
  */
 import { BigDecimal, Clock, Context, Effect, Latch, Layer } from "effect"
+import * as DeskCounts from "./account/DeskCounts.ts"
 import * as OrderDesk from "./account/OrderDesk.ts"
 import type { AccountCalls, Command, OrderProtocol, PreparedOrder, Reply, SymbolRef } from "./AccountAdapter.ts"
 import type { MarginMode, Order } from "./domain/Account.ts"
@@ -343,7 +344,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     // What the test lost has expired at once: the first question settles it.
     expiry: -1,
     looks: 1,
-    counts: OrderDesk.noCounts()
+    counts: DeskCounts.noCounts()
   })
 
   const control = TestControl.of({

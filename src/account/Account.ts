@@ -25,6 +25,7 @@ import type { OrderEntry } from "../OrderEntry.ts"
 import type { PrivateWebsocket } from "../PrivateWebsocket.ts"
 import * as RateLimits from "../RateLimits.ts"
 import * as AccountMetrics from "./AccountMetrics.ts"
+import * as DeskCounts from "./DeskCounts.ts"
 import * as Listing from "./Listing.ts"
 import * as OrderDesk from "./OrderDesk.ts"
 import * as OrderSocketLink from "./OrderSocketLink.ts"
@@ -404,7 +405,7 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
   onStatus: (status: ConnectionStatus) => void = () => {}
 ): Effect.fn.Return<OrderEntry["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
   const { account, adapter, bare, clock, limits, listing, options: { orders = {} }, signer, symbols } = core
-  const counts = OrderDesk.noCounts()
+  const counts = DeskCounts.noCounts()
   yield* AccountMetrics.ofOrders(adapter.id, signer.account, counts)
   return yield* OrderDesk.make({
     exchange: adapter.id,

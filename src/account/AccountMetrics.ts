@@ -7,7 +7,7 @@
 import { Effect, Metric } from "effect"
 import type { Scope } from "effect"
 import type { ExchangeId } from "../domain/Instrument.ts"
-import type { DeskCounts } from "./OrderDesk.ts"
+import type { DeskCounts } from "./DeskCounts.ts"
 import type { PrivateCounters } from "./PrivateCounters.ts"
 
 const counter = (name: string, description: string, unit: string) =>

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as DeskCounts from "../../src/account/DeskCounts.ts"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/AccountAdapter.ts"
 import type { Fill, Order } from "../../src/domain/Account.ts"
@@ -70,7 +71,7 @@ const start = (
       openOrders: () => Effect.sync(open),
       fills: () => Effect.succeed(fills)
     } as unknown as AccountCalls
-    const counts = OrderDesk.noCounts()
+    const counts = DeskCounts.noCounts()
     const desk = yield* OrderDesk.make({
       exchange: "toy",
       protocol: { ...protocol, ...overrides },
@@ -117,7 +118,7 @@ describe("OrderDesk", () => {
       assert.strictEqual(outcome._tag, "Accepted")
       const refused = yield* place(desk, "b")
       assert.deepStrictEqual(refused.outcome, { _tag: "Rejected", reason: { code: "X", detail: "no", class: "item" } })
-      assert.deepStrictEqual(counts, { ...OrderDesk.noCounts(), sent: 2, accepted: 1, rejected: 1 })
+      assert.deepStrictEqual(counts, { ...DeskCounts.noCounts(), sent: 2, accepted: 1, rejected: 1 })
     }))
 
   for (
@@ -200,7 +201,7 @@ describe("OrderDesk", () => {
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(first)).outcome._tag, "Accepted")
       assert.strictEqual((yield* Fiber.join(second)).outcome._tag, "Accepted")
-      assert.deepStrictEqual(counts, { ...OrderDesk.noCounts(), sent: 2, accepted: 2, throttled: 1 })
+      assert.deepStrictEqual(counts, { ...DeskCounts.noCounts(), sent: 2, accepted: 2, throttled: 1 })
     }))
 
   it.effect("too many requests for longer than a command may wait: nothing is in force, and the error says so", () =>
@@ -208,7 +209,7 @@ describe("OrderDesk", () => {
       const { counts, desk } = yield* start(() => Effect.fail(failed(429, "rateLimit", 60_000)))
       const error = yield* Effect.flip(place(desk))
       assert.strictEqual(error.reason._tag, "RateLimited")
-      assert.deepStrictEqual(counts, { ...OrderDesk.noCounts(), throttled: 1 })
+      assert.deepStrictEqual(counts, { ...DeskCounts.noCounts(), throttled: 1 })
     }))
 
   it.effect("interrupted before it leaves: taken back, and its id is free", () =>

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import * as DeskCounts from "../../src/account/DeskCounts.ts"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { OrderSocketLink } from "../../src/account/OrderSocketLink.ts"
 import { Lost, Refusal } from "../../src/account/OrderSocketLink.ts"
@@ -81,7 +82,7 @@ const start = (
         return openOrders ?? Effect.succeed([])
       }
     } as unknown as AccountCalls
-    const counts = OrderDesk.noCounts()
+    const counts = DeskCounts.noCounts()
     const desk = yield* OrderDesk.make({
       exchange: "toy",
       protocol: {
@@ -160,7 +161,7 @@ describe("an answer over REST", () => {
         )
         if (becomes === "error") {
           assert.strictEqual(yield* Effect.flip(desk.place(request)), failure)
-          assert.deepStrictEqual(counts, OrderDesk.noCounts())
+          assert.deepStrictEqual(counts, DeskCounts.noCounts())
           return
         }
         const { clientOrderId, outcome } = yield* desk.place(request)

@@ -1,0 +1,151 @@
+/** How a command leaves: when it is its turn within the limits, over the socket or over REST, once. */
+import { Duration, Effect } from "effect"
+import type { Clock } from "effect"
+import type { AccountCalls, Command, OrderProtocol, Reply } from "../AccountAdapter.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { RateLimits, Use } from "../RateLimits.ts"
+import type { DeskCounts } from "./DeskCounts.ts"
+import type { Flight } from "./Flights.ts"
+import type { Failure } from "./OrderFailure.ts"
+import { failureOf, Throttled, throttled } from "./OrderFailure.ts"
+import type { OrderSocketLink } from "./OrderSocketLink.ts"
+import { Lost } from "./OrderSocketLink.ts"
+
+export interface DispatchOptions {
+  readonly exchange: ExchangeId
+  readonly protocol: OrderProtocol
+  /** As they are: what is sent here is taken from the limits here. */
+  readonly calls: AccountCalls
+  /** Null where everything goes over REST. */
+  readonly link: OrderSocketLink | null
+  readonly limits: RateLimits["Service"]
+  /** What a signature needs and may take a while: the exchange's clock. Before a command takes its turn. */
+  readonly prepare: Effect.Effect<unknown, ExchangeError.ExchangeError>
+  /** How long a command may wait for its turn and for a connection. */
+  readonly queueTimeout: Duration.Input
+  /** How long the exchange has to answer; later answers are lost. */
+  readonly answerTimeout: Duration.Input
+  readonly counts: DeskCounts
+}
+
+export interface Dispatch {
+  /**
+   * Leaves once there is room within the limits and a connection; what was refused as too much is sent again. `onSend` is
+   * called right before it leaves. An `ExchangeError` says that nothing has reached the exchange.
+   */
+  readonly send: (command: Command, flight: Flight, onSend: () => void) => Effect.Effect<Reply, Failure>
+  /** A reading that looks for a command: within the limits too, and not waited for longer than it takes to ask again. */
+  readonly question: <A>(
+    what: string,
+    uses: ReadonlyArray<Use>,
+    call: () => Effect.Effect<A, ExchangeError.ExchangeError>
+  ) => Effect.Effect<A, ExchangeError.ExchangeError>
+}
+
+/** A question about a lost command that is not answered within this is asked again, ms. */
+export const questionMillis = 1_000
+
+export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => {
+  const { calls, counts, exchange, limits, link, protocol } = options
+  const queueMillis = Duration.toMillis(options.queueTimeout)
+  const answerMillis = Duration.toMillis(options.answerTimeout)
+
+  const now = (): number => clock.currentTimeMillisUnsafe()
+
+  const left = (deadline: number): number => Math.max(0, deadline - now())
+
+  const goesOverSocket = (command: Command): boolean => {
+    const { socket } = protocol
+    return link !== null && socket?.commands.has(command._tag) === true && socket.excepts?.(command) !== true
+  }
+
+  const connected = (deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> =>
+    Effect.suspend(() => link === null ? Effect.void : link.awaitReady(left(deadline)))
+
+  const wait = (budget: string, retryAfterMs: number, deadline: number) =>
+    Effect.suspend(() =>
+      now() + retryAfterMs > deadline
+        ? Effect.fail(ExchangeError.make(
+          exchange,
+          new ExchangeError.RateLimited({
+            budget,
+            retryAfterMs,
+            detail: "the exchange has refused it for too many requests"
+          })
+        ))
+        : Effect.sleep(retryAfterMs)
+    )
+
+  const silent = (what: string, silentForMs: number) =>
+    ExchangeError.make(exchange, new ExchangeError.Silent({ silentForMs, detail: `${what} was not answered` }))
+
+  /** The exchange counts more than we do: everybody waits as long as it asks. */
+  const slowDown = (uses: ReadonlyArray<Use>, failure: Failure | Throttled): Effect.Effect<void> =>
+    failure instanceof Throttled ? limits.pause(uses, failure.retryAfterMs) : Effect.void
+
+  const overRest = (command: Command): Effect.Effect<Reply, Failure | Throttled> =>
+    Effect.mapError(calls.run(command), failureOf).pipe(
+      Effect.timeoutOrElse({
+        duration: Duration.millis(answerMillis),
+        orElse: () => Effect.fail(new Lost(silent(command._tag, answerMillis)))
+      })
+    )
+
+  const ask = (
+    command: Command,
+    deadline: number,
+    sending: () => void
+  ): Effect.Effect<Reply, Failure | Throttled> => {
+    if (link === null || !goesOverSocket(command)) {
+      return Effect.tapError(
+        Effect.suspend(() => {
+          sending()
+          return overRest(command)
+        }),
+        (failure) => slowDown(protocol.uses(command), failure)
+      )
+    }
+    return Effect.flatMap(link.isReady, (isReady) => isReady ? Effect.void : connected(deadline)).pipe(
+      Effect.andThen(Effect.suspend(() => link.ask(command, answerMillis, sending))),
+      Effect.mapError(throttled),
+      Effect.tapError((failure) => slowDown(protocol.uses(command), failure))
+    )
+  }
+
+  const send: Dispatch["send"] = (command, flight, onSend) =>
+    Effect.suspend(() => {
+      const deadline = now() + queueMillis
+      const uses = protocol.uses(command)
+      const attempt: Effect.Effect<Reply, Failure> = Effect.suspend(() => {
+        const sending = (): void => {
+          flight.sent = true
+          onSend()
+        }
+        // A turn is taken when the command can leave: one that waited on would meet the next turn's at the exchange.
+        return options.prepare.pipe(
+          Effect.andThen(goesOverSocket(command) ? connected(deadline) : Effect.void),
+          Effect.andThen(Effect.suspend(() => limits.take(uses, left(deadline)))),
+          Effect.andThen(ask(command, deadline, sending))
+        )
+      }).pipe(Effect.catch((failure) => {
+        if (!(failure instanceof Throttled)) return Effect.fail(failure)
+        counts.throttled++
+        flight.sent = false
+        return Effect.andThen(wait(uses[0]?.budget ?? command._tag, failure.retryAfterMs, deadline), attempt)
+      }))
+      return attempt
+    })
+
+  return {
+    send,
+    question: (what, uses, call) =>
+      Effect.andThen(
+        limits.take(uses, queueMillis),
+        Effect.timeoutOrElse(Effect.suspend(call), {
+          duration: Duration.millis(questionMillis),
+          orElse: () => Effect.fail(silent(what, questionMillis))
+        })
+      ).pipe(Effect.tapError((error) => slowDown(uses, failureOf(error))))
+  }
+}

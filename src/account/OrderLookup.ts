@@ -1,0 +1,105 @@
+/** Questions to the exchange about orders, and what their answers prove of a command whose own answer was lost. */
+import { Effect } from "effect"
+import type { AccountCalls, Command, OrderProtocol, PreparedOrder, Reply, SymbolRef } from "../AccountAdapter.ts"
+import type { Order } from "../domain/Account.ts"
+import { isFinal } from "../domain/Account.ts"
+import * as Decimal from "../domain/Decimal.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
+import type { Use } from "../RateLimits.ts"
+import type { Dispatch } from "./OrderDispatch.ts"
+import type { OrderNames } from "./OrderNames.ts"
+import type { Evidence } from "./OrderOutcomes.ts"
+import { Refusal } from "./OrderSocketLink.ts"
+
+/** Null: as it is. */
+export interface Change {
+  readonly price: Decimal.Decimal | null
+  readonly quantity: Decimal.Decimal | null
+}
+
+export interface LookupOptions {
+  readonly protocol: OrderProtocol
+  readonly calls: AccountCalls
+  readonly question: Dispatch["question"]
+  /** What a reading that looks for a lost command uses of the limits; nothing when left out. */
+  readonly readUses?: ((read: "fills" | "openOrders") => ReadonlyArray<Use>) | undefined
+  readonly names: OrderNames
+}
+
+export interface Lookup {
+  /** Null when the exchange has no such order. */
+  readonly look: (ref: SymbolRef) => Effect.Effect<Order | null, ExchangeError>
+  /** The order of an answer; null when it holds none. */
+  readonly orderIn: (reply: Reply) => Order | null
+  /** Says whether the order waits for its price, where those are kept apart. */
+  readonly withTrigger: (ref: SymbolRef, trigger: boolean | undefined) => SymbolRef
+  /** `sentAt` in ms of our clock. */
+  readonly placed: (order: PreparedOrder, sentAt: number) => Evidence<Order>
+  readonly cancelled: (ref: SymbolRef) => Evidence<Order>
+  readonly noneLeft: (symbol: string | null) => Evidence<ReadonlyArray<Order>>
+  readonly amended: (ref: SymbolRef, change: Change) => Evidence<Order>
+}
+
+const hasEnded = ({ status }: Order): Refusal =>
+  new Refusal({ code: status, detail: "the order had ended before", class: "item" })
+
+const has = (wanted: Decimal.Decimal | null, found: Decimal.Decimal | null): boolean =>
+  wanted === null || (found !== null && Decimal.equals(wanted, found))
+
+export const make = ({ calls, names, protocol, question, readUses = () => [] }: LookupOptions): Lookup => {
+  const orderIn = (reply: Reply): Order | null => {
+    if (reply._tag !== "Order") return null
+    names.learn(reply.order)
+    return reply.order
+  }
+
+  const look: Lookup["look"] = (ref) =>
+    Effect.suspend(() => {
+      const command: Command = { _tag: "Get", ref }
+      return Effect.map(question("Get", protocol.uses(command), () => calls.run(command)), orderIn)
+    })
+
+  const withTrigger: Lookup["withTrigger"] = (ref, trigger) =>
+    trigger === undefined || !protocol.abilities.has("trigger") ? ref : { ...ref, trigger }
+
+  return {
+    look,
+    orderIn,
+    withTrigger,
+    /**
+     * An exchange forgets our ids of ended orders before it forgets its own and what was filled (Gate spot after an hour):
+     * what it does not find by our id may still stand among the fills.
+     */
+    placed: (order, sentAt) => (late) =>
+      Effect.gen(function*() {
+        const { clientOrderId, instrument: { symbol }, trigger } = order
+        const found = yield* look(withTrigger({ symbol, clientOrderId }, trigger !== null))
+        if (found !== null || !late || trigger !== null) return found
+        const reading = () => calls.fills({ symbol, since: sentAt - 60_000 })
+        const fills = yield* question("the fills", readUses("fills"), reading)
+        const ours = fills.find((fill) => fill.clientOrderId === clientOrderId)
+        return ours === undefined ? null : yield* look({ symbol, orderId: ours.orderId })
+      }),
+    cancelled: (ref) => () =>
+      Effect.map(look(ref), (order) => {
+        if (order === null || !isFinal(order.status)) return null
+        return order.status === "canceled" || order.status === "partiallyCanceled" ? order : hasEnded(order)
+      }),
+    /** Done when none is left of those that were open when it was first asked; orders that came later are others. */
+    noneLeft: (symbol) => {
+      let before: ReadonlySet<string> | null = null
+      return () =>
+        Effect.map(question("the open orders", readUses("openOrders"), () => calls.openOrders(symbol)), (open) => {
+          before ??= new Set(open.map(({ orderId }) => orderId))
+          const known = before
+          return open.some(({ orderId }) => known.has(orderId)) ? null : []
+        })
+    },
+    amended: (ref, { price, quantity }) => () =>
+      Effect.map(look(ref), (order) => {
+        if (order === null) return null
+        if (has(price, order.price) && has(quantity, order.quantity)) return order
+        return isFinal(order.status) ? hasEnded(order) : null
+      })
+  }
+}

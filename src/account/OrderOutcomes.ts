@@ -1,0 +1,216 @@
+/**
+ * From an answer, or from none, to an outcome: what was lost becomes `Unknown`, with a question that runs on until the
+ * exchange has answered it.
+ */
+import { Deferred, Duration, Effect, Exit } from "effect"
+import type { Clock } from "effect"
+import type { Command, Reply } from "../AccountAdapter.ts"
+import type { Order } from "../domain/Account.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { Accepted, Outcome, Rejected, Rejection, Unknown } from "../OrderEntry.ts"
+import type { DeskCounts } from "./DeskCounts.ts"
+import type { Flight, Flights } from "./Flights.ts"
+import type { Dispatch } from "./OrderDispatch.ts"
+import { questionMillis } from "./OrderDispatch.ts"
+import { failureOf } from "./OrderFailure.ts"
+import { Lost, Refusal } from "./OrderSocketLink.ts"
+
+/**
+ * What a lost command did, as far as the exchange shows it. Null: nothing yet. `late`: the request cannot arrive any more,
+ * so what shows nothing now has to be looked for everywhere.
+ */
+export type Evidence<A> = (late: boolean) => Effect.Effect<A | Refusal | null, ExchangeError.ExchangeError>
+
+export interface OutcomesOptions {
+  readonly exchange: ExchangeId
+  readonly send: Dispatch["send"]
+  readonly flights: Flights
+  /** What open questions end with when the scope does. */
+  readonly closed: ExchangeError.ExchangeError
+  /** A request that reaches the exchange later than this is refused there (MEXC `recvWindow`, Gate `x-gate-exptime`). */
+  readonly expiry: Duration.Input
+  /** How many questions behind the expiry must find nothing before a command counts as never arrived. */
+  readonly looks: number
+  readonly counts: DeskCounts
+}
+
+export interface Outcomes {
+  /** Sends once. One result for each evidence: those of a batch, or the only one. */
+  readonly ofAll: <A>(
+    command: Command,
+    flight: Flight,
+    read: (reply: Reply) => ReadonlyArray<A | Refusal | Lost>,
+    evidence: ReadonlyArray<Evidence<A>>
+  ) => Effect.Effect<ReadonlyArray<Outcome<A>>, ExchangeError.ExchangeError>
+  readonly of: <A>(
+    command: Command,
+    flight: Flight,
+    read: (reply: Reply) => A | Refusal | Lost,
+    evidence: Evidence<A>
+  ) => Effect.Effect<Outcome<A>, ExchangeError.ExchangeError>
+  /** What the end of the Layer has cut short may have been carried out, and nobody here will find out. */
+  readonly cut: () => Unknown<never>
+  readonly orderOf: (reply: Reply) => Order | Lost
+  /** It was answered, and not with what became of it: only the exchange knows. */
+  readonly withoutOrder: (reply: Reply) => Lost
+}
+
+export const openQuestion = (result: Outcome<unknown>): Effect.Effect<unknown, ExchangeError.ExchangeError> | null =>
+  result._tag === "Unknown" ? result.resolved : null
+
+/** Milliseconds between two questions about a lost command. */
+const askAgain = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5))
+
+/**
+ * What an exchange does not know behind the expiry is asked once more after so many ms: a look-up may come from a copy that
+ * lags behind the orders.
+ */
+const secondLookMillis = 500
+
+/** Longest wait between two questions about what the exchange has acknowledged and does not show behind the expiry, ms. */
+const acknowledgedMillis = 10_000
+
+export const rejected = (reason: Rejection): Rejected => ({ _tag: "Rejected", reason })
+
+const neverArrived: Rejection = {
+  code: "never-arrived",
+  detail: "its answer was lost, and the exchange knows nothing of it after the request has expired",
+  class: "item"
+}
+
+/** Of a cancel or an amendment: asking for ever would keep the order closed to the next one. */
+const notCarriedOut: Rejection = {
+  code: "not-carried-out",
+  detail:
+    "the exchange has acknowledged it, its answer was lost, and the order is as it was after the request has expired",
+  class: "item"
+}
+
+/** An order that has arrived may still come to light: its absence proves nothing. */
+const absenceOf = ({ _tag }: Command, { isAcknowledged }: Lost): Rejection | null => {
+  if (!isAcknowledged) return neverArrived
+  return _tag === "Place" || _tag === "PlaceAll" ? null : notCarriedOut
+}
+
+/** A clock that is not known well enough now is measured again, and what a proxy says is no answer of the exchange. */
+const passes = (error: ExchangeError.ExchangeError): boolean =>
+  error.isTransient || error.reason._tag === "ClockUnusable" || failureOf(error)._tag === "Lost"
+
+/** Less and less often: what has arrived shows soon, or was refused, which nobody tells again. */
+const nextLook = (absent: number): number =>
+  Math.min(acknowledgedMillis, secondLookMillis * 2 ** Math.min(absent - 1, 5))
+
+export const make = (
+  { closed, counts, exchange, expiry, flights, looks, send }: OutcomesOptions,
+  clock: Clock.Clock
+): Outcomes => {
+  const expiryMillis = Duration.toMillis(expiry)
+
+  const now = (): number => clock.currentTimeMillisUnsafe()
+
+  const outcome = <A>(result: A | Refusal): Accepted<A> | Rejected => {
+    if (result instanceof Refusal) {
+      counts.rejected++
+      return rejected(result.rejection)
+    }
+    counts.accepted++
+    return { _tag: "Accepted", value: result }
+  }
+
+  const judged = <A>(result: A | Refusal | Lost, sentAt: number, evidence: Evidence<A>): Outcome<A> =>
+    result instanceof Lost ? unknown(result.cause, sentAt, evidence) : outcome<A>(result)
+
+  /** `absence`: what it means that nothing shows behind the expiry; null: nothing. */
+  const unknown = <A>(
+    cause: ExchangeError.ExchangeError,
+    sentAt: number,
+    evidence: Evidence<A>,
+    absence: Rejection | null = neverArrived
+  ): Unknown<A> => {
+    counts.unknown++
+    const answer = Deferred.makeUnsafe<Accepted<A> | Rejected, ExchangeError.ExchangeError>()
+    flights.fork(Effect.exit(Effect.onExit(investigate(sentAt, evidence, absence), (exit) =>
+      Effect.sync(() => {
+        const isCut = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
+        Deferred.doneUnsafe(answer, isCut ? Exit.fail(closed) : exit)
+      }))))
+    return { _tag: "Unknown", cause, resolved: Deferred.await(answer) }
+  }
+
+  /** Asks until the exchange shows what the command did, or cannot have got it any more. */
+  const investigate = <A>(
+    sentAt: number,
+    evidence: Evidence<A>,
+    absence: Rejection | null
+  ): Effect.Effect<Accepted<A> | Rejected, ExchangeError.ExchangeError> =>
+    Effect.gen(function*() {
+      for (let attempt = 0, absent = 0;; attempt++) {
+        // Only an answer to a question asked after the expiry proves that nothing can follow.
+        const asked = now()
+        const late = asked - sentAt > expiryMillis
+        const found = yield* Effect.catchIf(evidence(late), passes, () => Effect.succeed(undefined))
+        if (late && found === null) absent++
+        const known = found ?? (absent === looks && absence !== null ? new Refusal(absence) : null)
+        if (known !== null) {
+          counts.resolved++
+          return outcome<A>(known)
+        }
+        yield* Effect.sleep(absent > 0 ? nextLook(absent) : nextQuestion(attempt, asked, sentAt))
+      }
+    })
+
+  /** Right behind the expiry an answer says most; and who has waited for one in vain need not wait again. */
+  const nextQuestion = (attempt: number, asked: number, sentAt: number): number => {
+    const elapsed = now() - sentAt
+    const again = now() - asked >= questionMillis ? askAgain(0) : askAgain(attempt)
+    return elapsed > expiryMillis ? again : Math.min(again, expiryMillis - elapsed + 1)
+  }
+
+  const ofAll: Outcomes["ofAll"] = <A>(
+    command: Command,
+    flight: Flight,
+    read: (reply: Reply) => ReadonlyArray<A | Refusal | Lost>,
+    evidence: ReadonlyArray<Evidence<A>>
+  ) =>
+    Effect.suspend(() => {
+      let sentAt: number | null = null
+      const onSend = (): void => {
+        if (sentAt === null) counts.sent += evidence.length
+        sentAt = now()
+      }
+      return Effect.matchEffect(send(command, flight, onSend), {
+        onSuccess: (reply) =>
+          Effect.sync(() => {
+            const results = read(reply)
+            return evidence.map((one, index) => judged(results[index]!, sentAt ?? now(), one))
+          }),
+        onFailure: (failure): Effect.Effect<ReadonlyArray<Outcome<A>>, ExchangeError.ExchangeError> => {
+          if (failure instanceof ExchangeError.ExchangeError) {
+            if (sentAt !== null) counts.sent -= evidence.length
+            return Effect.fail(failure)
+          }
+          if (failure instanceof Refusal) return Effect.sync(() => evidence.map(() => outcome<A>(failure)))
+          const absence = absenceOf(command, failure)
+          return Effect.sync(() => evidence.map((one) => unknown(failure.cause, sentAt ?? now(), one, absence)))
+        }
+      })
+    })
+
+  const withoutOrder: Outcomes["withoutOrder"] = ({ _tag }) =>
+    new Lost(
+      ExchangeError.make(
+        exchange,
+        new ExchangeError.DecodeFailed({ detail: `the exchange answered with ${_tag} and without an order` })
+      )
+    )
+
+  return {
+    ofAll,
+    cut: () => ({ _tag: "Unknown", cause: closed, resolved: Effect.fail(closed) }),
+    orderOf: (reply) => reply._tag === "Order" ? reply.order : withoutOrder(reply),
+    withoutOrder,
+    of: (command, flight, read, evidence) =>
+      Effect.map(ofAll(command, flight, (reply) => [read(reply)], [evidence]), ([only]) => only!)
+  }
+}
