@@ -150,7 +150,7 @@ export const hearts: ReadonlyArray<Heart> = [
       "src/account/FillOrder.ts",
       "src/account/BalanceMoment.ts"
     ],
-    tests: ["test/account/reconciliation.test.ts"]
+    tests: ["test/account/ledger.test.ts", "test/account/reconciliation.test.ts"]
   },
   {
     name: "matching",
