@@ -1,13 +1,30 @@
 /**
- * Several exchanges in one program, each an island: one that fails, hangs or floods leaves the others alone, is built anew
- * by itself, and is reconciled before it may trade again.
+ * Several exchanges in one program, each an island: one that fails or hangs leaves the others alone, is built anew by
+ * itself, and is reconciled before it may trade again.
  */
-import { Context } from "effect"
-import type { Effect, Stream } from "effect"
-import type { ExchangeId } from "../domain/Instrument.ts"
-import type { ExchangeError } from "../ExchangeError.ts"
-import type { PrivateExchange } from "./PrivateExchange.ts"
-import type { PublicExchange } from "./PublicExchange.ts"
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  FiberMap,
+  Layer,
+  PubSub,
+  Random,
+  Stream
+} from "effect"
+import type { Config, Scope } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import type { TrackedOrder } from "./OrderTracker.ts"
+import type { PrivateHealth } from "./PrivateExchange.ts"
+import { PrivateExchange } from "./PrivateExchange.ts"
+import type { PublicHealth } from "./PublicExchange.ts"
+import { PublicExchange } from "./PublicExchange.ts"
 
 /** One exchange of the program. */
 export interface Island {
@@ -22,6 +39,7 @@ export interface Island {
  * - `Ready`: market data comes, and the account, where there is one, is reconciled.
  * - `Recovering`: it was ready, and its account or market is down or not reconciled since: nothing may be traded.
  * - `Failed`: its Layers ended or could not be built; tried again in `retryIn` ms, or given up when that is null.
+ * - `Stopped`: the program is shutting down.
  */
 export type IslandState =
   | { readonly _tag: "Starting"; readonly exchange: ExchangeId; readonly at: number }
@@ -36,21 +54,404 @@ export type IslandState =
     readonly _tag: "Failed"
     readonly exchange: ExchangeId
     readonly at: number
-    readonly error: ExchangeError
+    readonly error: ExchangeError.ExchangeError
     readonly retryIn: number | null
   }
+  | { readonly _tag: "Stopped"; readonly exchange: ExchangeId; readonly at: number }
+
+/** What is to become of open orders when the program ends. */
+export type StopPolicy = "cancel" | "keep"
+
+/** What was left on an exchange when the program ended. */
+export interface Left {
+  readonly exchange: ExchangeId
+  /** Orders that this stop cancelled. */
+  readonly canceled: number
+  /** Still open, or not known: `state` of each says which. */
+  readonly open: ReadonlyArray<TrackedOrder>
+  /** Why they could not be cancelled; null when nothing went wrong. */
+  readonly problem: string | null
+}
+
+/** How an exchange of the program is built: what gives its market and, where it trades, its account. */
+export interface Definition<R = never> {
+  readonly layer: Layer.Layer<PublicExchange, ExchangeError.ExchangeError | Config.ConfigError, R>
+  /** Followed from the start. Built anew, it follows those that it followed last. */
+  readonly pairs: NonEmptyReadonlyArray<TradingPair>
+}
+
+export interface MarketsOptions {
+  /** The first pause before an island is built anew; doubles up to `longestPause`. Default 1 s. */
+  readonly pause?: Duration.Input | undefined
+  /** Default 1 minute. */
+  readonly longestPause?: Duration.Input | undefined
+  /** How long building, subscribing and reconciling may take. Default 1 minute. */
+  readonly startTimeout?: Duration.Input | undefined
+  /** How long `stop` waits for an exchange. Default 4 s. */
+  readonly stopTimeout?: Duration.Input | undefined
+}
 
 export class Markets extends Context.Service<Markets, {
   readonly ids: ReadonlyArray<ExchangeId>
-  /** Waits until the island has been built. Fails with its error when it was given up, and with `InvalidUse` for an id that is not here. */
-  readonly get: (id: ExchangeId) => Effect.Effect<Island, ExchangeError>
-  /** The island as it stands, without waiting; undefined while it is not built. */
+  /** Waits until the island is there. Fails with its error when it was given up, with `InvalidUse` for an id that is not here. */
+  readonly get: (id: ExchangeId) => Effect.Effect<Island, ExchangeError.ExchangeError>
+  /** The island as it stands, without waiting; undefined while it is not there. */
   readonly current: (id: ExchangeId) => Island | undefined
   readonly state: (id: ExchangeId) => IslandState | undefined
-  /** Whether orders may leave for it: `Ready`, and not shutting down. */
+  /** Whether orders may leave for it: it has an account, is `Ready`, and the program is not shutting down. */
   readonly mayTrade: (id: ExchangeId) => boolean
-  /** Every change, beginning with the present states. */
+  /** Every change, beginning with the present states. A reader that is 256 changes behind skips the oldest. */
   readonly changes: Stream.Stream<IslandState>
-  /** An island is there, or has been built anew: called with each, first with those that are there. For consumers that attach to books. */
-  readonly islands: Stream.Stream<Island>
+  /** Runs `use` with every island as long as it stands, anew each time it is built anew, until the scope closes. */
+  readonly each: (
+    use: (island: Island) => Effect.Effect<void, never, Scope.Scope>
+  ) => Effect.Effect<void, never, Scope.Scope>
+  /** Builds an island anew at once, one that was given up too. An id that is not here is no error. */
+  readonly restart: (id: ExchangeId) => Effect.Effect<void>
+  /**
+   * Ends it all: nothing may be traded any more, open orders are cancelled or kept, and the sockets are closed. Tells what
+   * was left on each exchange with an account. The second call does nothing.
+   */
+  readonly stop: (policy: StopPolicy) => Effect.Effect<ReadonlyArray<Left>>
 }>()("effect-exchange/Markets") {}
+
+interface Slot {
+  readonly exchange: ExchangeId
+  readonly definition: Definition
+  state: IslandState
+  island: Island | undefined
+  /** Done with the island, failed when it is given up; a new one when an island ends. */
+  ready: Deferred.Deferred<Island, ExchangeError.ExchangeError>
+  pairs: NonEmptyReadonlyArray<TradingPair>
+  failures: number
+}
+
+/** Behind so long a life the pauses begin anew. */
+const stableMillis = 60_000
+
+const defaults = { pause: "1 second", longestPause: "1 minute", startTimeout: "1 minute", stopTimeout: "4 seconds" }
+
+const millis = (given: Duration.Input | undefined, fallback: string): number =>
+  Duration.toMillis(given ?? (fallback as Duration.Input))
+
+const invalid = (exchange: ExchangeId, detail: string): ExchangeError.ExchangeError =>
+  ExchangeError.make(exchange, new ExchangeError.InvalidUse({ detail }))
+
+/** Whatever ended an island, as an error of its exchange. A defect may pass when everything is built anew. */
+const errorOf = (
+  exchange: ExchangeId,
+  cause: Cause.Cause<ExchangeError.ExchangeError | Config.ConfigError>
+): { readonly error: ExchangeError.ExchangeError; readonly mayPass: boolean } => {
+  const error = Cause.findErrorOption(cause)
+  if (error._tag === "None") {
+    return { error: invalid(exchange, `the island broke: ${Cause.pretty(cause)}`), mayPass: true }
+  }
+  if (error.value._tag === "ConfigError") return { error: invalid(exchange, error.value.message), mayPass: false }
+  return { error: error.value, mayPass: error.value.isTransient || error.value.reason._tag === "Closed" }
+}
+
+const marketProblems = (health: PublicHealth | null): ReadonlyArray<string> => {
+  if (health === null || health.state === "starting") return ["no market data yet"]
+  return health.state === "down" || health.state === "closed" ? [...health.problems, "no market data"] : []
+}
+
+const accountProblems = (health: PrivateHealth | null): ReadonlyArray<string> => {
+  if (health === null || health.state !== "healthy") return [...health?.problems ?? [], "the account is not ready"]
+  return health.reconciledAt === null ? ["the account is not reconciled"] : []
+}
+
+class Machine {
+  readonly slots: ReadonlyMap<ExchangeId, Slot>
+  readonly #clock: Clock.Clock
+  readonly #changes: PubSub.PubSub<IslandState>
+  readonly #options: MarketsOptions
+  /** Called when an island is there, and when it is there no more. */
+  readonly listeners = new Set<(slot: Slot) => void>()
+  isStopping = false
+
+  constructor(
+    slots: ReadonlyMap<ExchangeId, Slot>,
+    clock: Clock.Clock,
+    changes: PubSub.PubSub<IslandState>,
+    options: MarketsOptions
+  ) {
+    this.slots = slots
+    this.#clock = clock
+    this.#changes = changes
+    this.#options = options
+  }
+
+  get now(): number {
+    return this.#clock.currentTimeMillisUnsafe()
+  }
+
+  enter(slot: Slot, state: IslandState): void {
+    slot.state = state
+    PubSub.publishUnsafe(this.#changes, state)
+  }
+
+  place(slot: Slot, island: Island | undefined): void {
+    slot.island = island
+    if (island === undefined) slot.ready = Deferred.makeUnsafe()
+    else Deferred.doneUnsafe(slot.ready, Effect.succeed(island))
+    for (const listener of this.listeners) listener(slot)
+  }
+
+  /** Where the island stands by what its market and its account say. */
+  judge(slot: Slot, problems: ReadonlyArray<string>): void {
+    if (this.isStopping) return
+    const { _tag } = slot.state
+    const head = { exchange: slot.exchange, at: this.now }
+    if (problems.length === 0) {
+      if (_tag !== "Ready") this.enter(slot, { _tag: "Ready", ...head })
+    } else if (_tag === "Ready" || (_tag === "Recovering" && slot.state.problems.join() !== problems.join())) {
+      this.enter(slot, { _tag: "Recovering", ...head, problems })
+    }
+  }
+
+  /** One life of an island: until its market or its account ends. */
+  readonly life = (slot: Slot): Effect.Effect<never, ExchangeError.ExchangeError | Config.ConfigError> =>
+    Effect.scoped(Effect.gen({ self: this }, function*() {
+      this.enter(slot, { _tag: "Starting", exchange: slot.exchange, at: this.now })
+      const island = yield* this.start(slot)
+      yield* Effect.addFinalizer(() => this.end(slot, island))
+      this.place(slot, island)
+      return yield* this.watch(slot, island)
+    }))
+
+  readonly start = Effect.fnUntraced({ self: this }, function*(
+    this: Machine,
+    { definition, exchange, pairs }: Slot
+  ): Effect.fn.Return<Island, ExchangeError.ExchangeError | Config.ConfigError, Scope.Scope> {
+    const scope = yield* Effect.scope
+    const timeout = millis(this.#options.startTimeout, defaults.startTimeout)
+    const late = ExchangeError.make(
+      exchange,
+      new ExchangeError.Silent({ silentForMs: timeout, detail: "the exchange was not ready in time" })
+    )
+    // Its own memory of built Layers: what an earlier life built is gone, and other islands share nothing with it.
+    const building = Layer.buildWithMemoMap(definition.layer, Layer.makeMemoMapUnsafe(), scope)
+    return yield* Effect.gen(function*() {
+      const context = yield* building
+      const market = Context.get(context, PublicExchange)
+      const account = Context.getOrUndefined(context as Context.Context<unknown>, PrivateExchange) ?? null
+      yield* Effect.all([market.initialize(pairs), account === null ? Effect.void : account.initialize], {
+        concurrency: "unbounded",
+        discard: true
+      })
+      return { exchange, market, account }
+    }).pipe(Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) }))
+  })
+
+  readonly watch = (slot: Slot, { account, exchange, market }: Island) => {
+    let ofMarket: PublicHealth | null = null
+    let ofAccount: PrivateHealth | null = null
+    const closed = ExchangeError.make(exchange, new ExchangeError.Closed({ detail: "its market or account has ended" }))
+    const judge = Effect.suspend(() => {
+      if (ofMarket?.state === "closed" || ofAccount?.state === "closed") return Effect.fail(closed)
+      this.judge(slot, [...marketProblems(ofMarket), ...account === null ? [] : accountProblems(ofAccount)])
+      return Effect.void
+    })
+    const market$ = Stream.runForEach(market.healthChanges, (health) => {
+      ofMarket = health
+      return judge
+    })
+    const account$ = account === null ? Effect.never : Stream.runForEach(account.healthChanges, (health) => {
+      ofAccount = health
+      return judge
+    })
+    return Effect.raceFirst(market$, account$).pipe(Effect.andThen(Effect.fail(closed)))
+  }
+
+  readonly end = (slot: Slot, { account, market }: Island) =>
+    Effect.suspend(() => {
+      const [first, ...rest] = market.pairs()
+      if (first !== undefined) slot.pairs = [first, ...rest]
+      this.place(slot, undefined)
+      return Effect.all([market.close, account === null ? Effect.void : account.close], { discard: true })
+    })
+
+  /** Lives one after the other, until it is given up. */
+  readonly run = (slot: Slot): Effect.Effect<void> =>
+    Effect.gen({ self: this }, function*() {
+      while (true) {
+        const began = this.now
+        const exit = yield* Effect.exit(this.life(slot))
+        if (!Exit.isFailure(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+        if (this.now - began > stableMillis) slot.failures = 0
+        const retryIn = yield* this.failed(slot, exit.cause)
+        if (retryIn === null) return
+        yield* Effect.sleep(retryIn)
+      }
+    })
+
+  readonly failed = Effect.fnUntraced({ self: this }, function*(
+    this: Machine,
+    slot: Slot,
+    cause: Cause.Cause<ExchangeError.ExchangeError | Config.ConfigError>
+  ) {
+    const { error, mayPass } = errorOf(slot.exchange, cause)
+    const pause = Math.min(
+      millis(this.#options.pause, defaults.pause) * 2 ** slot.failures++,
+      millis(this.#options.longestPause, defaults.longestPause)
+    )
+    const retryIn = mayPass ? Math.round(pause * (0.5 + 0.5 * (yield* Random.next))) : null
+    this.enter(slot, { _tag: "Failed", exchange: slot.exchange, at: this.now, error, retryIn })
+    if (retryIn === null) Deferred.doneUnsafe(slot.ready, Effect.fail(error))
+    yield* Effect.logWarning(
+      retryIn === null
+        ? `given up: ${error.message}`
+        : `built anew in ${retryIn} ms: ${error.message}`
+    ).pipe(Effect.annotateLogs({ exchange: slot.exchange }))
+    return retryIn
+  })
+
+  /** Cancels what is open and says what is left. */
+  readonly leave = Effect.fnUntraced({ self: this }, function*(
+    this: Machine,
+    { account, exchange }: { readonly account: PrivateExchange["Service"]; readonly exchange: ExchangeId },
+    policy: StopPolicy
+  ): Effect.fn.Return<Left> {
+    const before = account.openOrders()
+    if (policy === "keep" || before.length === 0) return { exchange, canceled: 0, open: before, problem: null }
+    const pairs = [...new Set(before.flatMap(({ pair }) => pair === null ? [] : [pair]))]
+    // One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too.
+    const cancelling = Effect.forEach(pairs, (pair) => account.orders.cancelAll(pair), { concurrency: 4 }).pipe(
+      Effect.flatMap((outcomes) =>
+        Effect.forEach(outcomes, (outcome) => outcome._tag === "Unknown" ? outcome.resolved : Effect.succeed(outcome))
+      ),
+      Effect.map((outcomes) =>
+        outcomes.flatMap((outcome) => outcome._tag === "Rejected" ? [outcome.reason.detail] : [])
+      ),
+      Effect.map((refused) => refused.length === 0 ? null : refused.join("; "))
+    )
+    // What a cancel has ended is told by its answer or by the stream.
+    const gone: Effect.Effect<void> = Effect.suspend(() =>
+      account.openOrders().length === 0 ? Effect.void : Effect.andThen(Effect.sleep(20), gone)
+    )
+    const problem = yield* cancelling.pipe(
+      Effect.tap((found) => found === null ? gone : Effect.void),
+      Effect.timeoutOrElse({
+        duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
+        orElse: () => Effect.succeed("the exchange did not answer in time")
+      }),
+      Effect.catch((error) => Effect.succeed(error.message))
+    )
+    const open = account.openOrders()
+    return { exchange, canceled: Math.max(0, before.length - open.length), open, problem }
+  })
+}
+
+/** Requirements of every definition together. */
+type Needs<D> = D extends Readonly<Record<string, Definition<infer R>>> ? R : never
+
+/** Starts every island at once and keeps it until the scope closes. Never fails: an island that cannot be built is `Failed`. */
+export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<ExchangeId, Definition<never>>>>(
+  definitions: D,
+  options: MarketsOptions = {}
+): Effect.fn.Return<Markets["Service"], never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const changes = yield* PubSub.sliding<IslandState>({ capacity: 256 })
+  const slots = new Map<ExchangeId, Slot>(
+    Object.entries(definitions).map(([exchange, definition]) => [exchange, {
+      exchange,
+      definition,
+      state: { _tag: "Starting", exchange, at: clock.currentTimeMillisUnsafe() },
+      island: undefined,
+      ready: Deferred.makeUnsafe(),
+      pairs: definition.pairs,
+      failures: 0
+    }])
+  )
+  const machine = new Machine(slots, clock, changes, options)
+  const fibers = yield* FiberMap.make<ExchangeId>()
+  for (const slot of slots.values()) yield* FiberMap.run(fibers, slot.exchange, machine.run(slot))
+
+  const get = (id: ExchangeId): Effect.Effect<Island, ExchangeError.ExchangeError> => {
+    const slot = slots.get(id)
+    if (slot === undefined) {
+      return Effect.fail(invalid(id, `${id} is not in this program; there are ${[...slots.keys()].join(", ")}`))
+    }
+    return Effect.suspend(() => machine.isStopping ? Effect.fail(stopped(id)) : Deferred.await(slot.ready))
+  }
+
+  const stream = Stream.unwrap(Effect.gen(function*() {
+    const subscription = yield* PubSub.subscribe(changes)
+    const present = [...slots.values()].map(({ state }) => state)
+    return Stream.concat(Stream.fromIterable(present), Stream.fromSubscription(subscription))
+  }))
+
+  const each: Markets["Service"]["each"] = Effect.fnUntraced(function*(use) {
+    const users = yield* FiberMap.make<ExchangeId>()
+    const run = yield* FiberMap.runtime(users)<never>()
+    // A new run takes the place of the one before it.
+    const follow = ({ exchange, island }: Slot): void => {
+      run(exchange, island === undefined ? Effect.void : Effect.scoped(Effect.andThen(use(island), Effect.never)))
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        machine.listeners.add(follow)
+        for (const slot of slots.values()) if (slot.island !== undefined) follow(slot)
+      }),
+      () => Effect.sync(() => machine.listeners.delete(follow))
+    )
+  })
+
+  const restart = Effect.fnUntraced(function*(id: ExchangeId) {
+    const slot = slots.get(id)
+    if (slot === undefined || machine.isStopping) return
+    yield* FiberMap.remove(fibers, id)
+    slot.failures = 0
+    slot.ready = Deferred.makeUnsafe()
+    yield* FiberMap.run(fibers, id, machine.run(slot))
+  })
+
+  const stop = Effect.fnUntraced(function*(policy: StopPolicy) {
+    if (machine.isStopping) return []
+    machine.isStopping = true
+    const traders = [...slots.values()].flatMap(({ island }) =>
+      island === undefined || island.account === null ? [] : [{ account: island.account, exchange: island.exchange }]
+    )
+    const left = yield* Effect.forEach(traders, (trader) => machine.leave(trader, policy), { concurrency: "unbounded" })
+    yield* FiberMap.clear(fibers)
+    for (const slot of slots.values()) {
+      machine.enter(slot, { _tag: "Stopped", exchange: slot.exchange, at: machine.now })
+      Deferred.doneUnsafe(slot.ready, Effect.fail(stopped(slot.exchange)))
+    }
+    return left
+  })
+
+  return Markets.of({
+    ids: [...slots.keys()],
+    get,
+    current: (id) => slots.get(id)?.island,
+    state: (id) => slots.get(id)?.state,
+    mayTrade: (id) => {
+      const slot = slots.get(id)
+      return !machine.isStopping && slot?.state._tag === "Ready" && (slot.island?.account ?? null) !== null
+    },
+    changes: stream,
+    each,
+    restart,
+    stop
+  })
+})
+
+const stopped = (exchange: ExchangeId): ExchangeError.ExchangeError =>
+  ExchangeError.make(exchange, new ExchangeError.Closed({ detail: "the program is shutting down" }))
+
+/** `Markets` of these exchanges, by id. */
+export const layer = <const D extends Readonly<Record<ExchangeId, Definition<unknown>>>>(
+  definitions: D,
+  options?: MarketsOptions
+): Layer.Layer<Markets, never, Needs<D>> =>
+  Layer.effect(
+    Markets,
+    Effect.contextWith((context: Context.Context<Needs<D>>) => {
+      const given = Layer.succeedContext(context)
+      const closed = Object.fromEntries(
+        Object.entries(definitions).map(([id, { layer, pairs }]) => [id, { layer: Layer.provide(layer, given), pairs }])
+      )
+      return make(closed as Readonly<Record<ExchangeId, Definition>>, options)
+    })
+  )

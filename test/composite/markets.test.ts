@@ -1,0 +1,343 @@
+/** Islands: built apart, judged by their health, built anew, and ended with what was left. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Stream, SubscriptionRef } from "effect"
+import { TestClock } from "effect/testing"
+import { Markets } from "../../src/composite/Markets.ts"
+import * as MarketsModule from "../../src/composite/Markets.ts"
+import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
+import { PrivateExchange } from "../../src/composite/PrivateExchange.ts"
+import type { PrivateHealth } from "../../src/composite/PrivateExchange.ts"
+import { PublicExchange } from "../../src/composite/PublicExchange.ts"
+import type { PublicHealth } from "../../src/composite/PublicExchange.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import type { OrderEntry } from "../../src/OrderEntry.ts"
+
+const btc = "BTC/USDT"
+
+const publicHealth = (exchange: string): PublicHealth => ({
+  exchange,
+  state: "healthy",
+  problems: [],
+  isConnected: true,
+  pairs: 1,
+  booksSynced: 1,
+  stale: [],
+  refused: new Map(),
+  lastDataAt: 0,
+  instrumentsAt: 0,
+  clock: null
+})
+
+const privateHealth = (exchange: string): PrivateHealth => ({
+  exchange,
+  account: "main",
+  state: "healthy",
+  problems: [],
+  isConnected: true,
+  isAuthenticated: true,
+  canTrade: true,
+  reconciledAt: 0,
+  unknown: 0
+})
+
+const refused = (exchange: string, code: string) =>
+  ExchangeError.make(exchange, new ExchangeError.AuthRejected({ code, detail: "no such key" }))
+
+const gone = (exchange: string) =>
+  ExchangeError.make(exchange, new ExchangeError.Disconnected({ code: 1006, detail: "gone" }))
+
+const order = (exchange: string, key: string, tag: "Open" | "Unknown" = "Open"): TrackedOrder => ({
+  exchange,
+  account: "main",
+  key,
+  pair: btc,
+  state: { _tag: tag, at: 0 },
+  order: null,
+  fills: [],
+  filledQuantity: Decimal.zero,
+  filledQuote: Decimal.zero
+})
+
+/** An exchange whose every life is scripted. */
+class World {
+  readonly exchange: string
+  builds = 0
+  closes = 0
+  /** Pairs of each life. */
+  readonly initialized: Array<ReadonlyArray<TradingPair>> = []
+  /** What the next lives fail with, in order. */
+  readonly failures: Array<ExchangeError.ExchangeError> = []
+  pairs: ReadonlyArray<TradingPair> = []
+  open: Array<TrackedOrder> = []
+  readonly canceled: Array<TradingPair | undefined> = []
+  cancel: OrderEntry["Service"]["cancelAll"] = (pair) =>
+    Effect.sync(() => {
+      this.canceled.push(pair)
+      this.open = this.open.filter(({ state }) => state._tag === "Unknown")
+      return { _tag: "Accepted", value: [] }
+    })
+  market!: SubscriptionRef.SubscriptionRef<PublicHealth>
+  account!: SubscriptionRef.SubscriptionRef<PrivateHealth>
+
+  constructor(exchange: string) {
+    this.exchange = exchange
+  }
+
+  #publicExchange(): PublicExchange["Service"] {
+    const scripted: Partial<PublicExchange["Service"]> = {
+      exchange: this.exchange,
+      initialize: (pairs) =>
+        Effect.sync(() => {
+          this.initialized.push(pairs)
+          this.pairs = pairs
+          return { accepted: pairs, rejected: new Map() }
+        }),
+      pairs: () => this.pairs,
+      healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.market)),
+      close: Effect.sync(() => {
+        this.closes++
+      })
+    }
+    return scripted as PublicExchange["Service"]
+  }
+
+  #privateExchange(): PrivateExchange["Service"] {
+    const scripted: Partial<PrivateExchange["Service"]> = {
+      exchange: this.exchange,
+      initialize: Effect.void,
+      openOrders: () => this.open,
+      orders: { cancelAll: (pair?: TradingPair) => this.cancel(pair) } as OrderEntry["Service"],
+      healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.account)),
+      close: Effect.void
+    }
+    return scripted as PrivateExchange["Service"]
+  }
+
+  readonly layer = Layer.unwrap(Effect.gen({ self: this }, function*() {
+    this.builds++
+    const failure = this.failures.shift()
+    if (failure !== undefined) return yield* failure
+    this.market = yield* SubscriptionRef.make(publicHealth(this.exchange))
+    this.account = yield* SubscriptionRef.make(privateHealth(this.exchange))
+    return Layer.merge(
+      Layer.succeed(PublicExchange, this.#publicExchange()),
+      Layer.succeed(PrivateExchange, this.#privateExchange())
+    )
+  }))
+
+  definition(layer: MarketsModule.Definition["layer"] = this.layer): MarketsModule.Definition {
+    return { layer, pairs: [btc] }
+  }
+
+  setMarket = (change: Partial<PublicHealth>) =>
+    Effect.andThen(SubscriptionRef.update(this.market, (now) => ({ ...now, ...change })), settle)
+
+  setAccount = (change: Partial<PrivateHealth>) =>
+    Effect.andThen(SubscriptionRef.update(this.account, (now) => ({ ...now, ...change })), settle)
+}
+
+/** Everything that is ready to run has run. */
+const settle = TestClock.adjust(0)
+
+const start = (worlds: ReadonlyArray<World>, options?: MarketsModule.MarketsOptions) =>
+  Effect.tap(
+    MarketsModule.make(Object.fromEntries(worlds.map((world) => [world.exchange, world.definition()])), options),
+    () => settle
+  )
+
+const tags = (markets: Markets["Service"]) => markets.ids.map((id) => markets.state(id)?._tag)
+
+describe("Markets", () => {
+  it.effect("gives each island once it is there, and lets it trade when market and account are ready", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      const markets = yield* start([a, b])
+      const island = yield* markets.get("a")
+      assert.strictEqual(island.exchange, "a")
+      assert.strictEqual(markets.current("a"), island)
+      assert.deepStrictEqual(tags(markets), ["Ready", "Ready"])
+      assert.isTrue(markets.mayTrade("a"))
+      assert.isFalse(markets.mayTrade("c"))
+      assert.strictEqual(markets.current("c"), undefined)
+      const error = yield* Effect.flip(markets.get("c"))
+      assert.strictEqual(error.message, "[c] c is not in this program; there are a, b")
+    }))
+
+  it.effect("trades only while the market comes and the account is reconciled, and leaves the others alone", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      const markets = yield* start([a, b])
+      yield* a.setAccount({ state: "down", problems: ["not connected"], reconciledAt: null })
+      assert.deepStrictEqual(tags(markets), ["Recovering", "Ready"])
+      assert.deepStrictEqual([markets.mayTrade("a"), markets.mayTrade("b")], [false, true])
+      const state = markets.state("a")
+      assert.deepStrictEqual(state?._tag === "Recovering" ? state.problems : null, [
+        "not connected",
+        "the account is not ready"
+      ])
+      yield* a.setAccount({ state: "healthy", problems: [] })
+      assert.isFalse(markets.mayTrade("a"), "connected again, not reconciled yet")
+      yield* a.setAccount({ reconciledAt: 5 })
+      assert.isTrue(markets.mayTrade("a"))
+      yield* a.setMarket({ state: "degraded", problems: ["one book is stale"] })
+      assert.isTrue(markets.mayTrade("a"), "some books are stale, the others can be traded")
+      yield* a.setMarket({ state: "down" })
+      assert.isFalse(markets.mayTrade("a"))
+      assert.strictEqual(a.builds, 1)
+    }))
+
+  it.effect("without an account nothing may be traded", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const market = Layer.effect(PublicExchange, Effect.map(Layer.build(a.layer), Context.get(PublicExchange)))
+      const markets = yield* MarketsModule.make({ a: a.definition(market) })
+      yield* settle
+      assert.strictEqual((yield* markets.get("a")).account, null)
+      assert.deepStrictEqual(tags(markets), ["Ready"])
+      assert.isFalse(markets.mayTrade("a"))
+      assert.deepStrictEqual(yield* markets.stop("cancel"), [])
+    }))
+
+  it.effect("builds an island anew with growing pauses, and gives up what cannot pass", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      a.failures.push(gone("a"), gone("a"))
+      b.failures.push(refused("b", "INVALID_KEY"))
+      const markets = yield* start([a, b], { pause: "1 second" })
+      assert.deepStrictEqual(tags(markets), ["Failed", "Failed"])
+      const waiting = yield* Effect.forkChild(markets.get("a"))
+      const ofA = markets.state("a")
+      const ofB = markets.state("b")
+      assert.isTrue(ofA?._tag === "Failed" && ofA.retryIn !== null && ofA.retryIn >= 500 && ofA.retryIn <= 1_000)
+      assert.isTrue(ofB?._tag === "Failed" && ofB.retryIn === null)
+      assert.strictEqual((yield* Effect.flip(markets.get("b"))).reason._tag, "AuthRejected")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(a.builds, 2)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(a.builds, 3)
+      assert.strictEqual((yield* Fiber.join(waiting)).exchange, "a")
+      assert.deepStrictEqual(tags(markets), ["Ready", "Failed"])
+      assert.strictEqual(b.builds, 1)
+      yield* markets.restart("b")
+      yield* settle
+      assert.deepStrictEqual(tags(markets), ["Ready", "Ready"])
+      assert.strictEqual((yield* markets.get("b")).exchange, "b")
+      yield* markets.restart("nobody")
+    }))
+
+  it.effect("an island that ends is closed, built anew, and follows the pairs that it followed last", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const markets = yield* start([a])
+      const first = yield* markets.get("a")
+      a.pairs = [btc, "ETH/USDT"]
+      yield* a.setMarket({ state: "closed" })
+      assert.strictEqual(markets.state("a")?._tag, "Failed")
+      assert.strictEqual(markets.current("a"), undefined)
+      assert.strictEqual(a.closes, 1)
+      yield* TestClock.adjust("1 second")
+      const second = yield* markets.get("a")
+      assert.notStrictEqual(first, second)
+      assert.deepStrictEqual(a.initialized, [[btc], [btc, "ETH/USDT"]])
+    }))
+
+  it.effect("an island that hangs or breaks is built anew", () =>
+    Effect.gen(function*() {
+      const world = new World("a")
+      let lives = 0
+      const layer = Layer.unwrap(Effect.suspend(() => {
+        lives++
+        if (lives === 1) return Effect.never
+        return lives === 2 ? Effect.die(new Error("a defect")) : Effect.succeed(world.layer)
+      }))
+      const markets = yield* MarketsModule.make({ a: world.definition(layer) }, { startTimeout: "10 seconds" })
+      yield* TestClock.adjust("10 seconds")
+      const hung = markets.state("a")
+      assert.strictEqual(hung?._tag === "Failed" ? hung.error.reason._tag : null, "Silent")
+      yield* TestClock.adjust("1 second")
+      const broken = markets.state("a")
+      assert.include(broken?._tag === "Failed" ? broken.error.message : "", "a defect")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(markets.state("a")?._tag, "Ready")
+    }))
+
+  it.effect("tells every change, beginning with the present states, and runs users with each life", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const markets = yield* start([a])
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(Stream.runForEach(markets.changes, ({ _tag }) => Effect.sync(() => seen.push(_tag))))
+      const used: Array<string> = []
+      yield* markets.each(({ exchange }) =>
+        Effect.acquireRelease(
+          Effect.sync(() => used.push(`+${exchange}`)),
+          () => Effect.sync(() => used.push(`-${exchange}`))
+        )
+      )
+      yield* settle
+      assert.deepStrictEqual(used, ["+a"])
+      yield* a.setAccount({ state: "closed" })
+      assert.deepStrictEqual(used, ["+a", "-a"])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(used, ["+a", "-a", "+a"])
+      assert.deepStrictEqual(seen, ["Ready", "Failed", "Starting", "Ready"])
+    }))
+
+  it.effect("stops: no more trading, open orders cancelled, and what is left is told", () =>
+    Effect.gen(function*() {
+      const [a, b, c] = [new World("a"), new World("b"), new World("c")]
+      a.open = [order("a", "1"), order("a", "2")]
+      b.open = [order("b", "3"), order("b", "4", "Unknown")]
+      c.open = [order("c", "5")]
+      c.cancel = () => Effect.fail(gone("c"))
+      const markets = yield* start([a, b, c], { stopTimeout: "3 seconds" })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* settle
+      assert.isFalse(markets.mayTrade("a"))
+      yield* TestClock.adjust("3 seconds")
+      const left = yield* Fiber.join(stopping)
+      assert.deepStrictEqual(
+        left.map(({ canceled, exchange, open, problem }) => [exchange, canceled, open.map(({ key }) => key), problem]),
+        [
+          ["a", 2, [], null],
+          ["b", 1, ["4"], "the exchange did not answer in time"],
+          ["c", 0, ["5"], gone("c").message]
+        ]
+      )
+      assert.deepStrictEqual(a.canceled, [btc])
+      assert.deepStrictEqual(tags(markets), ["Stopped", "Stopped", "Stopped"])
+      assert.deepStrictEqual([a.closes, b.closes, c.closes], [1, 1, 1])
+      assert.deepStrictEqual(yield* markets.stop("cancel"), [])
+      assert.strictEqual((yield* Effect.flip(markets.get("a"))).reason._tag, "Closed")
+      yield* markets.restart("a")
+      assert.strictEqual(a.builds, 1)
+    }))
+
+  it.effect("keeps open orders when asked to, waits for an Unknown and tells a refusal", () =>
+    Effect.gen(function*() {
+      const [a, b, c] = [new World("a"), new World("b"), new World("c")]
+      a.open = [order("a", "1")]
+      const kept = yield* Effect.scoped(Effect.flatMap(start([a]), (markets) => markets.stop("keep")))
+      assert.deepStrictEqual(kept.map(({ canceled, open }) => [canceled, open.length]), [[0, 1]])
+      assert.deepStrictEqual(a.canceled, [])
+      b.open = [order("b", "1")]
+      const accepted = Effect.sync(() => {
+        b.open = []
+        return { _tag: "Accepted", value: [] } as const
+      })
+      b.cancel = () => Effect.succeed({ _tag: "Unknown", cause: gone("b"), resolved: accepted })
+      c.open = [order("c", "1")]
+      c.cancel = () => Effect.succeed({ _tag: "Rejected", reason: { code: "1", detail: "not now", class: "item" } })
+      const left = yield* Effect.scoped(Effect.flatMap(start([b, c]), (markets) => markets.stop("cancel")))
+      assert.deepStrictEqual(left.map(({ canceled, problem }) => [canceled, problem]), [[1, null], [0, "not now"]])
+    }))
+
+  it.effect("is a Layer over what the islands need", () =>
+    Effect.gen(function*() {
+      const markets = yield* Markets
+      assert.deepStrictEqual(markets.ids, ["a"])
+      assert.strictEqual((yield* markets.get("a")).exchange, "a")
+    }).pipe(Effect.provide(MarketsModule.layer({ a: new World("a").definition() }))))
+})
