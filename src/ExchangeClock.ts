@@ -27,6 +27,12 @@ export interface ClockOptions {
   readonly maxOffsetMs: number
 }
 
+/** Clocks drift apart by no more than this, ms in each ms: ten times what a machine's clock does. */
+const drift = 1e-4
+
+/** Beyond so many ms in either direction the machine's clock was set, or the machine has slept. */
+const setMillis = 500
+
 export const defaults: ClockOptions = { samples: 5, interval: "5 minutes", maxErrorMs: 500, maxOffsetMs: 30_000 }
 
 export class ExchangeClock extends Context.Service<ExchangeClock, {
@@ -58,18 +64,32 @@ export const make = Effect.fnUntraced(function*(
   options: ClockOptions = defaults
 ): Effect.fn.Return<ExchangeClock["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
+  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   let reading: ClockReading | null = null
+  /** When that was, on a clock that nobody sets. */
+  let readAt = 0
   let isDoubted = false
 
   const sample = Effect.suspend(() => {
-    const before = clock.currentTimeMillisUnsafe()
+    const before = monotonic()
     return Effect.map(serverTime, (theirs): ClockReading => {
-      const after = clock.currentTimeMillisUnsafe()
-      return { offsetMs: (before + after) / 2 - theirs, errorMs: Math.max(1, (after - before) / 2), at: after }
+      const at = clock.currentTimeMillisUnsafe()
+      const trip = monotonic() - before
+      return { offsetMs: at - trip / 2 - theirs, errorMs: Math.max(1, trip / 2), at }
     })
   })
 
   const isSlow = ({ errorMs }: ClockReading): boolean => errorMs > options.maxErrorMs
+
+  /** What is old is right to within less. */
+  const aged = (old: ClockReading): ClockReading => ({
+    ...old,
+    errorMs: old.errorMs + (monotonic() - readAt) * drift
+  })
+
+  /** Then an older measurement says nothing. */
+  const isSet = ({ at }: ClockReading): boolean =>
+    Math.abs(clock.currentTimeMillisUnsafe() - at - (monotonic() - readAt)) > setMillis
 
   const measure = Effect.gen(function*() {
     let best = yield* sample
@@ -79,8 +99,9 @@ export const make = Effect.fnUntraced(function*(
     }
     isDoubted = false
     // What is slow for a while says less than what was measured before: clocks drift by milliseconds in that time.
-    if (reading !== null && isSlow(best) && !isSlow(reading)) return reading
+    if (reading !== null && isSlow(best) && !isSlow(aged(reading)) && !isSet(reading)) return reading
     reading = best
+    readAt = monotonic()
     yield* Metric.update(Metric.withAttributes(offset, { exchange }), best.offsetMs / 1000)
     yield* Metric.update(Metric.withAttributes(uncertainty, { exchange }), best.errorMs / 1000)
     return best
@@ -102,8 +123,8 @@ export const make = Effect.fnUntraced(function*(
   /** Whoever comes while it is measured waits for that; a failure is not kept. */
   const known = gate.withPermits(1)(
     Effect.suspend(() => {
-      if (reading === null || isSlow(reading)) return measure
-      return isDoubted ? measuredAgain(reading) : Effect.succeed(reading)
+      if (reading === null || isSlow(aged(reading))) return measure
+      return isDoubted || isSet(reading) ? measuredAgain(reading) : Effect.succeed(reading)
     })
   )
 

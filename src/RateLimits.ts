@@ -79,7 +79,8 @@ export const make = (
 ): Effect.Effect<RateLimits["Service"]> =>
   Effect.map(Clock.Clock, (clock) => {
     const budgets = new Map<string, Budget>()
-    const now = () => clock.currentTimeMillisUnsafe()
+    /** A machine's clock that is set opens no window and closes none. */
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     /** Of every budget, those that nobody has used yet included. */
     let allPausedUntil = 0
 
@@ -92,32 +93,56 @@ export const make = (
     const refused = (use: Use, retryAfterMs: number, detail: string) =>
       ExchangeError.make(exchange, new ExchangeError.RateLimited({ budget: use.budget, retryAfterMs, detail }))
 
-    const takeOne = (use: Use, deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> => {
-      const budget = budgetOf(use)
-      if (use.tokens > budget.limit) {
-        return Effect.fail(
-          refused(use, budget.windowMillis, `one request of ${use.tokens} can never fit ${budget.limit}`)
-        )
+    /** What a request uses of each budget, in one order for everybody, so that two requests cannot wait for each other. */
+    const sharesOf = (uses: ReadonlyArray<Use>): ReadonlyArray<Use> => {
+      const shares = new Map<string, Use>()
+      for (const use of uses) {
+        const { tokens = 0 } = shares.get(use.budget) ?? {}
+        shares.set(use.budget, { ...use, tokens: tokens + use.tokens })
       }
-      const turn: Effect.Effect<void, ExchangeError.ExchangeError> = Effect.suspend(() => {
-        const at = now()
-        const wait = Math.max(allPausedUntil - at, budget.wait(use.tokens, at))
-        if (wait === 0 && at <= deadline) return Effect.sync(() => budget.use(use.tokens, at))
-        return at + wait > deadline
-          ? Effect.fail(refused(use, wait, `it would have been sent ${Math.ceil(at + wait - deadline)} ms too late`))
-          : Effect.andThen(Effect.sleep(wait), turn)
-      })
-      return Effect.suspend(() => {
-        budget.waiting++
-        return Effect.ensuring(budget.gate.withPermits(1)(turn), Effect.sync(() => budget.waiting--))
-      })
+      return [...shares.values()].sort((one, other) => one.budget < other.budget ? -1 : 1)
     }
+
+    interface Share {
+      readonly use: Use
+      readonly budget: Budget
+    }
+
+    /** All at once, when every budget has room. */
+    const turnOf = (shares: ReadonlyArray<Share>, deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> =>
+      Effect.suspend(() => {
+        const at = now()
+        const waits = shares.map(({ budget, use }) => Math.max(allPausedUntil - at, budget.wait(use.tokens, at)))
+        const wait = Math.max(0, ...waits)
+        if (wait === 0 && at <= deadline) {
+          return Effect.sync(() => {
+            for (const { budget, use } of shares) budget.use(use.tokens, at)
+          })
+        }
+        if (at + wait <= deadline) return Effect.andThen(Effect.sleep(wait), turnOf(shares, deadline))
+        const { use } = shares[waits.indexOf(wait)]!
+        return Effect.fail(refused(use, wait, `it would have been sent ${Math.ceil(at + wait - deadline)} ms too late`))
+      })
+
+    /** Waits behind those who came before, then runs. */
+    const behind = (budget: Budget, run: Effect.Effect<void, ExchangeError.ExchangeError>) =>
+      Effect.suspend(() => {
+        budget.waiting++
+        return Effect.ensuring(budget.gate.withPermits(1)(run), Effect.sync(() => budget.waiting--))
+      })
 
     return RateLimits.of({
       take: (uses, withinMs) =>
         Effect.suspend(() => {
           const deadline = now() + withinMs
-          return Effect.forEach(uses, (use) => takeOne(use, deadline), { discard: true })
+          const shares = sharesOf(uses).map((use): Share => ({ use, budget: budgetOf(use) }))
+          const tooBig = shares.find(({ budget, use }) => use.tokens > budget.limit)
+          if (tooBig !== undefined) {
+            const { budget: { limit, windowMillis }, use } = tooBig
+            return Effect.fail(refused(use, windowMillis, `one request of ${use.tokens} can never fit ${limit}`))
+          }
+          if (shares.length === 0) return Effect.void
+          return shares.reduceRight((run, { budget }) => behind(budget, run), turnOf(shares, deadline))
         }),
       pause: (uses, forMs) =>
         Effect.sync(() => {

@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as ExchangeClock from "../src/ExchangeClock.ts"
+import * as ExchangeError from "../src/ExchangeError.ts"
+import * as SteppedClock from "./SteppedClock.ts"
 
 /** An exchange's clock that is 40 ms behind ours and whose answers take `tripMillis`. */
 const start = (trip: { millis: number }) =>
@@ -56,5 +58,62 @@ describe("ExchangeClock", () => {
       assert.strictEqual(yield* clock.now, (yield* Clock.currentTimeMillis) - 3_000)
       ours.aheadMillis = 0
       assert.strictEqual(yield* clock.now, (yield* Clock.currentTimeMillis) - 3_000)
+    }))
+
+  it.effect("a machine's clock that is set is measured again before the next use", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const theirs = Effect.map(Clock.currentTimeMillis, (now) => now - 40)
+      const made = yield* ExchangeClock.make("toy", theirs).pipe(Effect.provideService(Clock.Clock, clock))
+      const now = made.now
+      const exchange = yield* Clock.currentTimeMillis
+      assert.strictEqual(yield* now, exchange - 40)
+      step(5_000)
+      assert.strictEqual(yield* now, exchange - 40)
+      assert.deepInclude(yield* made.reading, { offsetMs: 5_040 })
+      step(-6_000)
+      assert.strictEqual(yield* now, exchange - 40)
+      // What clocks are apart by themselves is no reason.
+      step(400)
+      assert.strictEqual(yield* now, exchange + 360)
+    }))
+
+  it.effect("after the machine's clock was set a slow measurement is worth more than the one from before", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const trip = { millis: 20 }
+      const made = yield* start(trip).pipe(Effect.provideService(Clock.Clock, clock))
+      yield* within(made.now)
+      step(5_000)
+      trip.millis = 2_000
+      assert.strictEqual((yield* within(Effect.flip(made.now))).reason._tag, "ClockUnusable")
+      trip.millis = 20
+      yield* within(made.now)
+      assert.deepInclude(yield* made.reading, { offsetMs: 5_040, errorMs: 10 })
+    }))
+
+  it.effect("an old measurement is worth less, and is made anew before it is worth nothing", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      let fails = false
+      const theirs = Effect.suspend(() => {
+        asked++
+        return fails
+          ? Effect.fail(ExchangeError.make("toy", new ExchangeError.Silent({ silentForMs: 1, detail: "" })))
+          : Clock.currentTimeMillis
+      })
+      const clock = yield* ExchangeClock.make("toy", theirs)
+      yield* clock.now
+      fails = true
+      yield* TestClock.adjust("80 minutes")
+      asked = 0
+      yield* clock.now
+      assert.strictEqual(asked, 0)
+      yield* TestClock.adjust("5 minutes")
+      asked = 0
+      assert.strictEqual((yield* Effect.flip(clock.now)).reason._tag, "Silent")
+      fails = false
+      yield* clock.now
+      assert.strictEqual(asked, 1 + 5)
     }))
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Clock, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as RateLimits from "../src/RateLimits.ts"
+import * as SteppedClock from "./SteppedClock.ts"
 
 const use = (fields: Partial<RateLimits.Use> = {}): RateLimits.Use => ({
   budget: "orders",
@@ -75,6 +76,52 @@ describe("RateLimits", () => {
         yield* TestClock.adjust("5 seconds")
         yield* limits.take(others, 0)
       }
+    }))
+
+  it.effect("a request of two budgets uses up neither when one of them refuses", () =>
+    Effect.gen(function*() {
+      const limits = yield* RateLimits.make("toy")
+      const [one, two] = [use({ budget: "one", limit: 1 }), use({ budget: "two", limit: 1, window: "1 minute" })]
+      yield* limits.take([two], 0)
+      const refused = yield* Effect.flip(limits.take([one, two], 100))
+      assert.deepInclude(refused.reason, { budget: "two", retryAfterMs: 60_000 })
+      yield* limits.take([one], 0)
+    }))
+
+  it.effect("a request of two budgets counts in both from when it leaves", () =>
+    Effect.gen(function*() {
+      const limits = yield* RateLimits.make("toy")
+      const [one, two] = [use({ budget: "one", limit: 1 }), use({ budget: "two", limit: 1, window: "5 seconds" })]
+      yield* limits.take([two], 0)
+      const leave = (uses: ReadonlyArray<RateLimits.Use>) =>
+        Effect.forkChild(Effect.andThen(limits.take(uses, 60_000), Clock.currentTimeMillis), { startImmediately: true })
+      const both = yield* leave([one, two])
+      yield* TestClock.adjust("5 seconds")
+      const next = yield* leave([one])
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual([yield* Fiber.join(both), yield* Fiber.join(next)], [5_000, 6_000])
+    }))
+
+  it.effect("one budget that is named twice is used twice", () =>
+    Effect.gen(function*() {
+      const limits = yield* RateLimits.make("toy")
+      yield* limits.take([use({ limit: 3 }), use({ limit: 3, tokens: 2 })], 0)
+      assert.deepInclude(yield* limits.state, { budget: "orders", used: 3, limit: 3, waiting: 0 })
+      const never = yield* Effect.flip(limits.take([use({ tokens: 2 }), use({ tokens: 2 })], 60_000))
+      assert.include(never.message, "one request of 4 can never fit 3")
+    }))
+
+  it.effect("a machine's clock that is set opens no window and closes none", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const limits = yield* Effect.provideService(RateLimits.make("toy"), Clock.Clock, clock)
+      yield* limits.take([use({ tokens: 3 })], 0)
+      step(3_600_000)
+      assert.strictEqual((yield* Effect.flip(limits.take([use()], 999))).reason._tag, "RateLimited")
+      step(-7_200_000)
+      const fiber = yield* Effect.forkChild(limits.take([use()], 1_000), { startImmediately: true })
+      yield* TestClock.adjust(1_000)
+      yield* Fiber.join(fiber)
     }))
 
   it.effect("who gives up waiting leaves no hole", () =>

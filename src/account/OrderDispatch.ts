@@ -2,6 +2,7 @@
 import { Duration, Effect } from "effect"
 import type { Clock } from "effect"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../AccountAdapter.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { RateLimits, Use } from "../RateLimits.ts"
@@ -51,7 +52,7 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
   const queueMillis = Duration.toMillis(options.queueTimeout)
   const answerMillis = Duration.toMillis(options.answerTimeout)
 
-  const now = (): number => clock.currentTimeMillisUnsafe()
+  const now = (): number => monotonicMillis(clock)
 
   const left = (deadline: number): number => Math.max(0, deadline - now())
 

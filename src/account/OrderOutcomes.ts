@@ -5,6 +5,7 @@
 import { Deferred, Duration, Effect, Exit } from "effect"
 import type { Clock } from "effect"
 import type { Command, Reply } from "../AccountAdapter.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { Order } from "../domain/Account.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
@@ -107,7 +108,8 @@ export const make = (
 ): Outcomes => {
   const expiryMillis = Duration.toMillis(expiry)
 
-  const now = (): number => clock.currentTimeMillisUnsafe()
+  /** What is measured here a machine's clock that is set must not change. */
+  const now = (): number => monotonicMillis(clock)
 
   const outcome = <A>(result: A | Refusal): Accepted<A> | Rejected => {
     if (result instanceof Refusal) {

@@ -1,6 +1,6 @@
 /** What became of each command: every answer, every loss, over REST and over the socket, one command for an order at a time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as DeskCounts from "../../src/account/DeskCounts.ts"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
@@ -13,6 +13,7 @@ import type { Instrument } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderEntry, OrderRef, Outcome } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 import { orderOf } from "./Orders.ts"
 
 const pair = "BTC/USDT"
@@ -409,6 +410,26 @@ describe("the search for what became of a lost order", () => {
         assert.isUndefined(fiber.pollUnsafe())
         yield* TestClock.adjust(1)
         assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
+      }))
+  }
+
+  for (const [name, millis] of [["forward", 3_600_000], ["back", -3_600_000]] as const) {
+    it.effect(`waits for the expiry although the machine's clock is set ${name}, and no longer`, () =>
+      Effect.gen(function*() {
+        const { clock, step } = yield* SteppedClock.make
+        const { commands, desk } = yield* start(({ _tag }) =>
+          _tag === "Place" ? Effect.fail(silent) : Effect.succeed({ _tag: "Nothing" })
+        ).pipe(Effect.provideService(Clock.Clock, clock))
+        const { outcome } = yield* desk.place(request)
+        const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+        step(millis)
+        yield* TestClock.adjust(3_500)
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
+        // The next one finds its turn at once.
+        yield* within(desk.get(ref), 1)
+        assert.strictEqual(commands.at(-1)?._tag, "Get")
       }))
   }
 
