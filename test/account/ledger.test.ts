@@ -356,7 +356,7 @@ describe("a balance", () => {
 
   it("of nothing that nobody knew is no news; of something it is", () => {
     const { counts, events, ledger, read } = begin()
-    ledger.readBalances(read(), [balance("USDT", "0"), balance("BTC", "1")])
+    assert.isFalse(ledger.readBalances(read(), [balance("USDT", "0"), balance("BTC", "1")]))
     assert.deepStrictEqual(events().map((event) => event._tag === "Balance" && event.asset), ["BTC"])
     assert.strictEqual(counts.recovered, 1)
     // It was taken down all the same: what is found later is a change.
@@ -461,6 +461,10 @@ describe("a balance", () => {
     assert.isTrue(moment.repeats(two, 2))
     assert.isFalse(moment.repeats(two, 2))
     assert.isFalse(moment.repeats(three, 2))
+    // The first of them is passed like any other.
+    assert.isTrue(moment.repeats(one, 3))
+    assert.isTrue(moment.repeats(one, 3))
+    assert.isFalse(moment.repeats(one, 3))
     assert.isTrue(moment.repeats(one, 2))
   })
 })
@@ -541,6 +545,9 @@ describe("a position", () => {
       origin: "Reconciled"
     }])
     ledger.readPositions(read(), [])
+    assert.deepStrictEqual(events(), [])
+    // A reading that lags further still does not bring back what was before.
+    ledger.readPositions(read(), [position("2", "4")])
     assert.deepStrictEqual(events(), [])
   })
 
