@@ -1,6 +1,8 @@
 /** The public surface. The simulator and the command line are sub-paths: nothing here loads them. */
 export * as AccountAdapter from "./AccountAdapter.ts"
 export * as AccountRest from "./AccountRest.ts"
+export * as Opportunity from "./arbitrage/Opportunity.ts"
+export * as Routes from "./arbitrage/Routes.ts"
 export * as OrderBook from "./composite/OrderBook.ts"
 export * as OrderBooks from "./composite/OrderBooks.ts"
 export * as Auth from "./connection/Auth.ts"
