@@ -381,6 +381,16 @@ export class OrderBook {
     return this.#content.version
   }
 
+  /** The exchange's time of that update, ms; null when it sends none. */
+  get exchangeTime(): number | null {
+    return this.#content.exchangeTime
+  }
+
+  /** When the bytes of that update were read, ms with fractions; NaN when there was none. */
+  get receivedAt(): number {
+    return this.#content.receivedAt
+  }
+
   /**
    * A snapshot replaces everything; its levels may come in any order, and entries with quantity 0 are no levels. A
    * delta sets absolute quantities: 0 removes, and 0 for a level that is not there is no error. Of several entries for

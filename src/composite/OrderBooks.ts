@@ -125,6 +125,26 @@ export interface OrderBooksStatus extends Readonly<Omit<Counters, "staleNanos">>
   readonly staleMs: number
 }
 
+/** Where one book stands, whether it may be used or not. */
+export interface BookStatus {
+  readonly pair: TradingPair
+  readonly state: "Synced" | StaleCause
+  /** Since when, ms. */
+  readonly since: number
+  /** Of the last update that was applied, as what follows here; null before the first. */
+  readonly version: Sequence | null
+  /** The exchange's time, ms; null when it sends none. */
+  readonly exchangeTime: number | null
+  /** When its bytes were read from the socket, ms with fractions. */
+  readonly receivedAt: number | null
+  /** How long ago that was, ms. A market in which nothing happens grows old too. */
+  readonly ageMs: number | null
+  /** How long ago the exchange made it by our clock, ms; includes the difference of the clocks, see `ExchangeClock`. */
+  readonly exchangeAgeMs: number | null
+  /** The feed's error, in the states `Retrying` and `Failed`. */
+  readonly error: ExchangeError.ExchangeError | null
+}
+
 /**
  * Called synchronously in the turn that applied the update: at once with every turn to `Stale`, and once for each batch
  * of updates with the newest state. Keep it short, and do not keep the book. One that throws is counted and reported,
@@ -178,6 +198,25 @@ export class BookFollower {
 
   get live(): LiveBook {
     return this.#live
+  }
+
+  get status(): BookStatus {
+    const live = this.#live
+    const { exchangeTime, receivedAt, version } = this.#book
+    const now = this.#now()
+    const isNever = version === null
+    return {
+      pair: this.pair,
+      state: live._tag === "Synced" ? "Synced" : live.cause,
+      since: live.since,
+      version,
+      exchangeTime,
+      receivedAt: isNever ? null : receivedAt,
+      // The stamp has fractions of a millisecond, the clock has none.
+      ageMs: isNever ? null : Math.max(0, now - receivedAt),
+      exchangeAgeMs: exchangeTime === null ? null : now - exchangeTime,
+      error: live._tag === "Synced" ? null : live.error
+    }
   }
 
   /** How long the book has been stale without a break, ns; 0 while it is in sync. */
@@ -328,6 +367,8 @@ export class OrderBooks extends Context.Service<OrderBooks, {
   readonly get: (pair: TradingPair) => LiveBook | undefined
   /** The pairs tracked now. */
   readonly pairs: () => ReadonlyArray<TradingPair>
+  /** State, version and age of a book, synced or not; undefined when the pair is not tracked. */
+  readonly bookStatus: (pair: TradingPair) => BookStatus | undefined
   /**
    * Follows a pair until the scope closes; the last holder's end unsubscribes. Returns once the exchange has accepted
    * (the book may still be `Connecting`), and fails when it refuses for good. While the feed fails with an error that
@@ -644,6 +685,7 @@ export const make = Effect.fnUntraced(function*(
     exchange,
     get: (pair) => entries.get(pair)?.follower.live,
     pairs: () => [...entries.keys()],
+    bookStatus: (pair) => entries.get(pair)?.follower.status,
     track,
     untrack,
     changes,

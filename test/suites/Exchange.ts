@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
+import type { ExchangeClock } from "../../src/ExchangeClock.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { MarketRest } from "../../src/MarketRest.ts"
@@ -20,7 +21,7 @@ export interface Subject {
   readonly dialect: ExchangeDialect
 }
 
-export type Services = PublicWebsocket | MarketRest | Simulator.Simulator
+export type Services = PublicWebsocket | MarketRest | ExchangeClock | Simulator.Simulator
 
 export interface Mode {
   readonly name: "memory" | "ports"
