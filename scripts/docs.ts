@@ -1,6 +1,6 @@
 /**
- * Writes the documentation that follows from the code: `docs/coverage.md` from the adapters, the tree and the import
- * table in `docs/architecture.md` from the files. A test fails while either is out of date.
+ * Writes what follows from the code: `docs/coverage.md` from the adapters, the tree and the import table in
+ * `docs/architecture.md` from the files, and the list of dialects from that of the adapters. A test fails while either is out of date.
  */
 import { Duration } from "effect"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -88,7 +88,7 @@ ${
   }
 
 Beyond placing, cancelling and looking up: ${
-    codes(orders.abilities)
+    orders.abilities.size === 0 ? "nothing" : codes(orders.abilities)
   }; at most ${orders.batchSize} orders in one request. Orders go over ${
     orders.socket === null ? "REST" : "a socket of their own, logged in before anything is sent, and REST for the rest"
   }. ${
@@ -189,8 +189,27 @@ const architecture = (): string => {
   return between(between(page, "tree", tree()), "imports", importTable())
 }
 
+// ---- dialects -------------------------------------------------------------------------------------------------------
+
+export const dialectsFile = "src/exchanges/dialects.ts"
+
+/** From the lines that name the adapters: `gateSpot` of `./gate/…` has `gateSpotDialect` in `./gate/GateDialect.ts`. */
+export const dialects = (index: string): string => {
+  const byFolder = new Map<string, Array<string>>()
+  for (const [, names = "", folder = ""] of index.matchAll(/^export \{ ([^}]+) \} from "\.\/(\w+)\//gm)) {
+    const known = byFolder.get(folder) ?? []
+    byFolder.set(folder, [...known, ...names.split(", ").map((name) => `${name}Dialect`)])
+  }
+  const lines = [...byFolder].map(([folder, names]) => {
+    const file = `${folder[0]!.toUpperCase()}${folder.slice(1)}Dialect.ts`
+    return `export { ${names.sort().join(", ")} } from "./${folder}/${file}"`
+  })
+  return `// Written by \`npm run docs\` from the adapters in index.ts.\n${lines.join("\n")}\n`
+}
+
 /** Every file with generated parts and what must be in it. */
 export const generated = (): Readonly<Record<string, string>> => ({
+  [dialectsFile]: dialects(readFileSync(join(root, "src/exchanges/index.ts"), "utf8")),
   [coverageFile]: coverage(Object.values(adapters)),
   [architectureFile]: architecture(),
   [FaultPage.file]: FaultPage.page()

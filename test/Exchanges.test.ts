@@ -20,17 +20,21 @@ import { PublicWebsocket } from "../src/PublicWebsocket.ts"
 import * as Test from "../src/PublicWebsocketTest.ts"
 import { demoAccounts } from "../src/SimulatedExchanges.ts"
 import * as Simulator from "../src/simulator/Simulator.ts"
+import { toyTrading } from "./exchanges/toy/ToyAccount.ts"
+import { toyTrader } from "./exchanges/toy/ToyAccountDialect.ts"
 import { toySpot } from "./exchanges/toy/ToyAdapter.ts"
-import { toy } from "./simulator/ToyDialect.ts"
 
 const btc = "BTC/USDT"
 const perpetual = "BTC/USDT:USDT"
 
 const simulator = Layer.orDie(Simulator.layer({
-  dialects: [mexcSpotDialect, gateSpotDialect, gateFuturesDialect, toy],
+  dialects: [mexcSpotDialect, gateSpotDialect, gateFuturesDialect, toyTrader],
   pairs: [btc, perpetual],
   limits: "off",
-  accounts: demoAccounts
+  accounts: {
+    ...demoAccounts,
+    toy: [{ userId: "7", keys: [{ apiKey: "toy-key", secret: "toy-secret" }], balances: { USDT: "1000" } }]
+  }
 }))
 
 /** The demo account's keys. Gate's two products are two accounts of the simulator, so they are named. */
@@ -40,7 +44,9 @@ const keys = {
   GATE_API_KEY: "demo-key-gate-spot",
   GATE_API_SECRET: "demo-secret-gate-spot",
   GATE_SWAPS_API_KEY: "demo-key-gate-futures",
-  GATE_SWAPS_API_SECRET: "demo-secret-gate-futures"
+  GATE_SWAPS_API_SECRET: "demo-secret-gate-futures",
+  TOY_API_KEY: "toy-key",
+  TOY_API_SECRET: "toy-secret"
 }
 
 const accountOf = (id: Exchanges.KnownExchange) => id === "gate-futures" ? "swaps" : undefined
@@ -191,6 +197,20 @@ describe("Exchanges", () => {
         return yield* firstTicker
       }).pipe(Effect.scoped, Effect.provide(door.layerPublicConfig("toy")))
       assert.strictEqual(exchange, "toy")
+    })))
+
+  it.live("gives everything of an exchange of one's own, and only the orders that it can", () =>
+    simulated(Effect.gen(function*() {
+      const door = Exchanges.make({ toyTrading })
+      yield* Effect.gen(function*() {
+        const orders = yield* door.ordersOf("toy")
+        const { outcome } = yield* orders.place({ pair: btc, side: "buy", quantity: "0.001", price: "1000" })
+        assert.strictEqual(outcome._tag, "Accepted")
+        const lacking = yield* Effect.flip((yield* OrderEntry).leverage(btc))
+        assert.strictEqual(lacking.reason._tag, "UnsupportedOrder")
+        const noPositions = yield* Effect.flip((yield* PrivateWebsocket).feed("Positions"))
+        assert.strictEqual(noPositions.reason._tag, "UnsupportedChannel")
+      }).pipe(Effect.scoped, Effect.provide(door.layer("toy")))
     })))
 
   it.live("answers a channel that the exchange lacks with a typed error that names those it has", () =>

@@ -4,7 +4,7 @@ import { ConfigProvider, Effect } from "effect"
 import type { Config } from "effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
-import { coverage, generated } from "../scripts/docs.ts"
+import { coverage, dialects, generated } from "../scripts/docs.ts"
 import * as ConnectionMetrics from "../src/connection/ConnectionMetrics.ts"
 import * as Reconnect from "../src/connection/Reconnect.ts"
 import * as SocketOptions from "../src/connection/SocketOptions.ts"
@@ -43,6 +43,19 @@ describe("generated pages", () => {
       assert.strictEqual(textOf(path), text)
     })
   }
+
+  it("lists a dialect for every adapter, by the folder it is in", () => {
+    const index = [
+      "export { gateSpot, gateFutures } from \"./gate/GateSpot.ts\"",
+      "export { krakenSpot } from \"./kraken/KrakenSpot.ts\"",
+      ""
+    ].join("\n")
+    assert.deepStrictEqual(dialects(index).split("\n").slice(1), [
+      "export { gateFuturesDialect, gateSpotDialect } from \"./gate/GateDialect.ts\"",
+      "export { krakenSpotDialect } from \"./kraken/KrakenDialect.ts\"",
+      ""
+    ])
+  })
 
   it("the coverage names every channel, limit and bound of an adapter", () => {
     const page = coverage([toySpot])
@@ -201,16 +214,22 @@ describe("docs/simulator.md", () => {
 
 describe("docs/adding-an-exchange.md", () => {
   /** Names of the members of an interface, as its source has them. */
-  const membersOf = (name: string): ReadonlyArray<string> => {
-    const [, body = ""] =
-      new RegExp(`export interface ${name}\\b[^{]*\\{\n([^]*?)\n\\}`).exec(textOf("src/ExchangeAdapter.ts")) ?? []
+  const membersOf = (name: string, file = "src/ExchangeAdapter.ts"): ReadonlyArray<string> => {
+    const [, body = ""] = new RegExp(`export interface ${name}\\b[^{]*\\{\n([^]*?)\n\\}`).exec(textOf(file)) ?? []
     return Array.from(body.matchAll(/^ {2}readonly (\w+)\??:/gm), ([, member]) => member!)
   }
   const fields = rowsOf("docs/adding-an-exchange.md", "field").flatMap(([cell]) => codesIn(cell!))
 
   it("explains every field of an adapter and of a recipe, and no other", () => {
     assert.deepStrictEqual(sorted(membersOf("ExchangeAdapter")), sorted(Object.keys({ ...gateSpot, ...mexcSpot })))
-    assert.deepStrictEqual(sorted(fields), sorted([...membersOf("ExchangeAdapter"), ...membersOf("BookRecipe")]))
+    assert.deepStrictEqual(
+      sorted(fields),
+      sorted([
+        ...membersOf("ExchangeAdapter"),
+        ...membersOf("BookRecipe"),
+        ...membersOf("AccountAdapter", "src/AccountAdapter.ts")
+      ])
+    )
   })
 
   it("names every call of a sink", () => {

@@ -17,6 +17,7 @@ import * as Exchanges from "../../src/Exchanges.ts"
 import { gateSpot } from "../../src/exchanges/index.ts"
 import type { MarketRest } from "../../src/MarketRest.ts"
 import type { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import { toyTrading } from "../exchanges/toy/ToyAccount.ts"
 import { toySpot } from "../exchanges/toy/ToyAdapter.ts"
 
 type Success<E> = E extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
@@ -206,3 +207,19 @@ export const spotReduced = spotOrders.place({ pair: "BTC/USDT", side: "sell", qu
 
 // @ts-expect-error a perpetual is not bought in quote
 export const swapInQuote = swapOrders.place({ pair: "BTC/USDT:USDT", side: "buy", quoteQuantity: "10" })
+
+const tradingDoor = Exchanges.make({ toyTrading })
+declare const toyOrders: Success<ReturnType<typeof tradingDoor.ordersOf<"toy">>>
+declare const toyEvents: Success<ReturnType<typeof tradingDoor.privateOf<"toy">>>
+
+export const toyPlaced = toyOrders.place({ pair: "BTC/USDT", side: "buy", quantity: 1, price: 2 })
+export const toyFills = toyEvents.feed("Fills")
+
+// @ts-expect-error the toy exchange amends nothing
+export const toyAmended = toyOrders.amend
+
+// @ts-expect-error the toy exchange sells nothing in quote
+export const toyInQuote = toyOrders.place({ pair: "BTC/USDT", side: "buy", quoteQuantity: 1 })
+
+// @ts-expect-error the toy exchange has no positions
+export const toyPositions = toyEvents.feed("Positions")
