@@ -133,8 +133,8 @@ export class ClockUnusable extends Schema.TaggedError<ClockUnusable>()("ClockUnu
 }) {}
 
 /**
- * An order is held back from commands: what became of the last one is not known, and asking has failed for good. `order`: its
- * symbol and client order id, or `#` and the exchange's id.
+ * What became of the last command for an order is not known, and asking has failed: it is held back from others until asking
+ * again tells. `order`: its symbol and client order id, or `#` and the exchange's id.
  */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
   order: Schema.String,
@@ -262,8 +262,8 @@ const describers: { readonly [K in Reason["_tag"]]: (reason: Extract<Reason, { r
       r.offsetMs === null ? "offset unknown" : `offset ${r.offsetMs} ms ± ${r.errorMs} ms`
     }): ${r.detail}`,
   OutcomeUnknown: (r) =>
-    `nothing was sent: what became of the last command for the order ${r.order} is not known, and asking has failed (${r.detail}); ` +
-    "correct that and build the Layer anew, then look the order up; cancelAll is not held back",
+    `what became of the last command for the order ${r.order} is not known (${r.detail}); nothing more is sent for it until ` +
+    "it is: get and every later command for it ask again; cancelAll is not held back",
   Closed: (r) => `closed: ${r.detail}`,
   InvalidUse: (r) => r.detail
 }

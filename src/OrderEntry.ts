@@ -81,10 +81,11 @@ export interface Rejected {
 
 /**
  * It was sent and its answer was lost: a timeout, a lost connection, HTTP 408, 499 or 5xx. The library asks the exchange by
- * client order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too;
- * once `resolved` has failed for good they fail with `OutcomeUnknown`, and nothing is sent.
- * `never-arrived` is said of nothing that the exchange has acknowledged (Gate's socket): a placement is asked for until it
- * shows, and a cancel or an amendment that shows nothing is `not-carried-out`.
+ * client order id until it knows; `resolved` waits for that. Until then every other command for the same order waits too.
+ * Where `resolved` fails the order stays closed; run once more it asks again, as `get` and every later command for the order
+ * do, which fail with `OutcomeUnknown` and send nothing while that fails.
+ * `never-arrived` is said of nothing that the exchange has acknowledged (Gate's socket): a placement that shows nothing for
+ * a minute ends as `OutcomeUnknown`, and a cancel or an amendment is `not-carried-out`.
  */
 export interface Unknown<A> {
   readonly _tag: "Unknown"
@@ -129,7 +130,10 @@ export class OrderEntry extends Context.Service<OrderEntry, {
    */
   readonly cancelAll: (pair?: TradingPair) => Effect.Effect<Outcome<ReadonlyArray<Order>>, ExchangeError>
   readonly amend: (order: OrderRef, amendment: Amendment) => Effect.Effect<Outcome<Order>, ExchangeError>
-  /** Null when the exchange has no such order. */
+  /**
+   * Null when the exchange has no such order. Of one whose last command ended as `OutcomeUnknown` it is asked first what became
+   * of that.
+   */
   readonly get: (order: OrderRef) => Effect.Effect<Order | null, ExchangeError>
   /** Those of one pair or of all; MEXC lists one pair's only and fails with `InvalidUse` without it. */
   readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>

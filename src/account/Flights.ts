@@ -20,7 +20,7 @@ export interface Flights {
   /**
    * Runs with these orders to itself. Interrupting the caller before the command has left takes it back; afterwards the
    * flight goes on without the caller. `open`: questions that keep an order closed to others until they are answered; one
-   * that fails closes it for good.
+   * that fails is asked again by whoever comes next, and as long as it fails nobody gets through.
    * `cut`: the result of a flight that the end of the scope has cut short.
    */
   readonly run: <A>(
@@ -29,6 +29,8 @@ export interface Flights {
     open: (result: A) => ReadonlyMap<string, Effect.Effect<unknown, ExchangeError>>,
     cut: () => A
   ) => Effect.Effect<A, ExchangeError>
+  /** Asks what has closed an order once more, if it is closed; it opens if that is answered. */
+  readonly askAgain: (key: string) => Effect.Effect<void, ExchangeError>
   /** Runs beside everything, to its end or that of the scope. */
   readonly fork: <A>(effect: Effect.Effect<A, never>) => Fiber.Fiber<A>
   /** Orders that somebody has to himself. */
@@ -41,7 +43,8 @@ export const make = Effect.fnUntraced(
     unknown: (key: string, cause: ExchangeError) => ExchangeError
   ): Effect.fn.Return<Flights, never, Scope.Scope> {
     const gates = new Map<string, Gate>()
-    const shut = new Map<string, ExchangeError>()
+    /** Questions that were not answered. */
+    const shut = new Map<string, Effect.Effect<unknown, ExchangeError>>()
     const fork = yield* FiberSet.makeRuntime<never>()
     let isClosed = false
     yield* Effect.addFinalizer(() =>
@@ -69,19 +72,23 @@ export const make = Effect.fnUntraced(
         )
       })
 
-    /** Waits for the answer: without one nobody may touch the order again. */
+    /** Waits for the answer: without one nobody may touch the order. */
     const answered = (key: string, question: Effect.Effect<unknown, ExchangeError>): Effect.Effect<void> =>
       Effect.match(question, {
         onSuccess: () => {},
-        onFailure: (cause) => {
-          shut.set(key, unknown(key, cause))
+        onFailure: () => {
+          shut.set(key, question)
         }
       })
 
-    const isShut = (keys: ReadonlyArray<string>): Effect.Effect<void, ExchangeError> =>
+    const askAgain: Flights["askAgain"] = (key) =>
       Effect.suspend(() => {
-        const error = keys.flatMap((key) => shut.get(key) ?? [])[0]
-        return error === undefined ? Effect.void : Effect.fail(error)
+        const question = shut.get(key)
+        if (question === undefined) return Effect.void
+        return question.pipe(
+          Effect.mapError((cause) => unknown(key, cause)),
+          Effect.andThen(Effect.sync(() => void shut.delete(key)))
+        )
       })
 
     const all = (leaves: ReadonlyMap<string, Effect.Effect<void>>): Effect.Effect<void> =>
@@ -98,7 +105,7 @@ export const make = Effect.fnUntraced(
             const leave = yield* restore(enter(key)).pipe(Effect.onInterrupt(() => all(leaves)))
             leaves.set(key, leave)
           }
-          yield* isShut(keys).pipe(Effect.onError(() => all(leaves)))
+          yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))
           const flight: Flight = { sent: false }
           const result = Deferred.makeUnsafe<A, ExchangeError>()
           const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
@@ -119,6 +126,6 @@ export const make = Effect.fnUntraced(
         })
       )
 
-    return { run, fork, busy: () => gates.size }
+    return { run, askAgain, fork, busy: () => gates.size }
   }
 )

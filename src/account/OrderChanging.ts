@@ -104,7 +104,11 @@ export const make = (
       const target = yield* refOf(ref)
       return yield* alone(
         target,
-        (flight) => outcomes.of({ _tag: "Cancel", ref: target }, flight, outcomes.orderOf, lookup.cancelled(target))
+        (flight) =>
+          outcomes.of({ _tag: "Cancel", ref: target }, flight, outcomes.orderOf, {
+            name: names.keyOf(target),
+            evidence: lookup.cancelled(target)
+          })
       )
     }),
     cancelAll: Effect.fn("OrderEntry.cancelAll")(function*(pair?: TradingPair) {
@@ -119,7 +123,7 @@ export const make = (
             { _tag: "CancelAll", symbol },
             flight,
             (reply) => reply._tag === "Orders" ? reply.orders : [],
-            lookup.noneLeft(symbol)
+            { name: symbol ?? "all", evidence: lookup.noneLeft(symbol) }
           ),
         () => new Map(),
         outcomes.cut
@@ -148,7 +152,10 @@ export const make = (
             price: change.price === null ? null : Decimal.toText(change.price),
             quantity: change.quantity === null ? null : Decimal.toText(change.quantity)
           }
-          return yield* outcomes.of(command, flight, outcomes.orderOf, lookup.amended(target, change))
+          return yield* outcomes.of(command, flight, outcomes.orderOf, {
+            name: names.keyOf(target),
+            evidence: lookup.amended(target, change)
+          })
         })
       )
     })

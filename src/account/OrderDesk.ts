@@ -53,7 +53,10 @@ export const make = Effect.fnUntraced(
     )
     const flights = yield* Flights.make(
       closed,
-      (order, { message }) => invalid(new ExchangeError.OutcomeUnknown({ order, detail: message }))
+      (order, error) =>
+        error.reason._tag === "OutcomeUnknown" ? error : invalid(
+          new ExchangeError.OutcomeUnknown({ order, detail: error.message })
+        )
     )
 
     const newClientOrderId = (): string => {
@@ -104,7 +107,10 @@ export const make = Effect.fnUntraced(
       cancelAll: changing.cancelAll,
       amend: changing.amend,
       get: Effect.fn("OrderEntry.get")(function*(ref: OrderRef) {
-        const reply = yield* plain({ _tag: "Get", ref: yield* changing.refOf(ref) })
+        const target = yield* changing.refOf(ref)
+        // What became of its last command may be found now; if not, the order is told as it stands all the same.
+        yield* Effect.ignore(Effect.timeoutOption(flights.askAgain(names.keyOf(target)), queueTimeout))
+        const reply = yield* plain({ _tag: "Get", ref: target })
         return lookup.orderIn(reply)
       }),
       openOrders: Effect.fn("OrderEntry.openOrders")(function*(pair?: TradingPair) {

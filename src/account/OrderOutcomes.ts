@@ -23,6 +23,15 @@ import { Lost, Refusal } from "./OrderSocketLink.ts"
  */
 export type Evidence<A> = (late: boolean) => Effect.Effect<A | Refusal | null, ExchangeError.ExchangeError>
 
+/** One order, or all of them, that a command is about. */
+export interface Subject<A> {
+  /** As errors name it. */
+  readonly name: string
+  readonly evidence: Evidence<A>
+  /** What was `Unknown` is known: called once. */
+  readonly onKnown?: ((known: Accepted<A> | Rejected) => void) | undefined
+}
+
 export interface OutcomesOptions {
   readonly exchange: ExchangeId
   readonly send: Dispatch["send"]
@@ -37,18 +46,18 @@ export interface OutcomesOptions {
 }
 
 export interface Outcomes {
-  /** Sends once. One result for each evidence: those of a batch, or the only one. */
+  /** Sends once. One result for each subject: those of a batch, or the only one. */
   readonly ofAll: <A>(
     command: Command,
     flight: Flight,
     read: (reply: Reply) => ReadonlyArray<A | Refusal | Lost>,
-    evidence: ReadonlyArray<Evidence<A>>
+    subjects: ReadonlyArray<Subject<A>>
   ) => Effect.Effect<ReadonlyArray<Outcome<A>>, ExchangeError.ExchangeError>
   readonly of: <A>(
     command: Command,
     flight: Flight,
     read: (reply: Reply) => A | Refusal | Lost,
-    evidence: Evidence<A>
+    subject: Subject<A>
   ) => Effect.Effect<Outcome<A>, ExchangeError.ExchangeError>
   /** What the end of the Layer has cut short may have been carried out, and nobody here will find out. */
   readonly cut: () => Unknown<never>
@@ -71,6 +80,13 @@ const secondLookMillis = 500
 
 /** Longest wait between two questions about what the exchange has acknowledged and does not show behind the expiry, ms. */
 const acknowledgedMillis = 10_000
+
+/**
+ * A placement that the exchange has acknowledged and that nothing shows of is asked for by itself for so long, ms. It may
+ * have been refused, and nobody tells that again; or a look-up fails to show it. Neither can be told from the other, so
+ * the question then ends with an error, and whoever wants to know asks again.
+ */
+const acknowledgedForMillis = 60_000
 
 export const rejected = (reason: Rejection): Rejected => ({ _tag: "Rejected", reason })
 
@@ -120,30 +136,46 @@ export const make = (
     return { _tag: "Accepted", value: result }
   }
 
-  const judged = <A>(result: A | Refusal | Lost, sentAt: number, evidence: Evidence<A>): Outcome<A> =>
-    result instanceof Lost ? unknown(result.cause, sentAt, evidence) : outcome<A>(result)
+  const judged = <A>(result: A | Refusal | Lost, sentAt: number, subject: Subject<A>): Outcome<A> =>
+    result instanceof Lost ? unknown(result.cause, sentAt, subject) : outcome<A>(result)
 
   /** `absence`: what it means that nothing shows behind the expiry; null: nothing. */
   const unknown = <A>(
     cause: ExchangeError.ExchangeError,
     sentAt: number,
-    evidence: Evidence<A>,
+    subject: Subject<A>,
     absence: Rejection | null = neverArrived
   ): Unknown<A> => {
     counts.unknown++
-    const answer = Deferred.makeUnsafe<Accepted<A> | Rejected, ExchangeError.ExchangeError>()
-    flights.fork(Effect.exit(Effect.onExit(investigate(sentAt, evidence, absence), (exit) =>
-      Effect.sync(() => {
-        const isCut = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
-        Deferred.doneUnsafe(answer, isCut ? Exit.fail(closed) : exit)
-      }))))
-    return { _tag: "Unknown", cause, resolved: Deferred.await(answer) }
+    let hasFailed = false
+    const ask = () => {
+      const answer = Deferred.makeUnsafe<Accepted<A> | Rejected, ExchangeError.ExchangeError>()
+      hasFailed = false
+      flights.fork(Effect.exit(Effect.onExit(investigate(sentAt, subject, absence), (exit) =>
+        Effect.sync(() => {
+          const isCut = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
+          hasFailed = Exit.isFailure(exit) && !isCut
+          if (Exit.isSuccess(exit)) subject.onKnown?.(exit.value)
+          Deferred.doneUnsafe(answer, isCut ? Exit.fail(closed) : exit)
+        }))))
+      return answer
+    }
+    let answer = ask()
+    return {
+      _tag: "Unknown",
+      cause,
+      resolved: Effect.suspend(() => {
+        // The exchange would not tell: whoever wants to know all the same asks again.
+        if (hasFailed) answer = ask()
+        return Deferred.await(answer)
+      })
+    }
   }
 
   /** Asks until the exchange shows what the command did, or cannot have got it any more. */
   const investigate = <A>(
     sentAt: number,
-    evidence: Evidence<A>,
+    { evidence, name }: Subject<A>,
     absence: Rejection | null
   ): Effect.Effect<Accepted<A> | Rejected, ExchangeError.ExchangeError> =>
     Effect.gen(function*() {
@@ -158,9 +190,20 @@ export const make = (
           counts.resolved++
           return outcome<A>(known)
         }
+        if (absent >= looks && now() - sentAt >= acknowledgedForMillis) return yield* unshown(name, now() - sentAt)
         yield* Effect.sleep(absent > 0 ? nextLook(absent) : nextQuestion(attempt, asked, sentAt))
       }
     })
+
+  const unshown = (order: string, forMillis: number): ExchangeError.ExchangeError =>
+    ExchangeError.make(
+      exchange,
+      new ExchangeError.OutcomeUnknown({
+        order,
+        detail: `the exchange has acknowledged it, its answer was lost, and after ${Math.round(forMillis / 1000)} s ` +
+          "nothing shows of it: it was refused, or it does not show yet"
+      })
+    )
 
   /** Right behind the expiry an answer says most; and who has waited for one in vain need not wait again. */
   const nextQuestion = (attempt: number, asked: number, sentAt: number): number => {
@@ -173,28 +216,28 @@ export const make = (
     command: Command,
     flight: Flight,
     read: (reply: Reply) => ReadonlyArray<A | Refusal | Lost>,
-    evidence: ReadonlyArray<Evidence<A>>
+    subjects: ReadonlyArray<Subject<A>>
   ) =>
     Effect.suspend(() => {
       let sentAt: number | null = null
       const onSend = (): void => {
-        if (sentAt === null) counts.sent += evidence.length
+        if (sentAt === null) counts.sent += subjects.length
         sentAt = now()
       }
       return Effect.matchEffect(send(command, flight, onSend), {
         onSuccess: (reply) =>
           Effect.sync(() => {
             const results = read(reply)
-            return evidence.map((one, index) => judged(results[index]!, sentAt ?? now(), one))
+            return subjects.map((one, index) => judged(results[index]!, sentAt ?? now(), one))
           }),
         onFailure: (failure): Effect.Effect<ReadonlyArray<Outcome<A>>, ExchangeError.ExchangeError> => {
           if (failure instanceof ExchangeError.ExchangeError) {
-            if (sentAt !== null) counts.sent -= evidence.length
+            if (sentAt !== null) counts.sent -= subjects.length
             return Effect.fail(failure)
           }
-          if (failure instanceof Refusal) return Effect.sync(() => evidence.map(() => outcome<A>(failure)))
+          if (failure instanceof Refusal) return Effect.sync(() => subjects.map(() => outcome<A>(failure)))
           const absence = absenceOf(command, failure)
-          return Effect.sync(() => evidence.map((one) => unknown(failure.cause, sentAt ?? now(), one, absence)))
+          return Effect.sync(() => subjects.map((one) => unknown(failure.cause, sentAt ?? now(), one, absence)))
         }
       })
     })
@@ -212,7 +255,7 @@ export const make = (
     cut: () => ({ _tag: "Unknown", cause: closed, resolved: Effect.fail(closed) }),
     orderOf: (reply) => reply._tag === "Order" ? reply.order : withoutOrder(reply),
     withoutOrder,
-    of: (command, flight, read, evidence) =>
-      Effect.map(ofAll(command, flight, (reply) => [read(reply)], [evidence]), ([only]) => only!)
+    of: (command, flight, read, subject) =>
+      Effect.map(ofAll(command, flight, (reply) => [read(reply)], [subject]), ([only]) => only!)
   }
 }

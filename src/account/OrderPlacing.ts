@@ -6,7 +6,7 @@ import type { OrderProtocol, PreparedOrder, Reply } from "../AccountAdapter.ts"
 import type { Order } from "../domain/Account.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
-import type { OrderRequest, Outcome, Placed, Rejection } from "../OrderEntry.ts"
+import type { Accepted, OrderRequest, Outcome, Placed, Rejected, Rejection } from "../OrderEntry.ts"
 import type { Flight, Flights } from "./Flights.ts"
 import type { Lookup } from "./OrderLookup.ts"
 import type { OrderNames } from "./OrderNames.ts"
@@ -97,20 +97,19 @@ export const make = (
         for (const order of orders) names.free(order)
       })
 
+  /** By our id, which an answer need not repeat. */
+  const learn = ({ clientOrderId, instrument: { symbol } }: PreparedOrder, { orderId }: Order): void =>
+    names.learn({ symbol, orderId, clientOrderId })
+
   const settle = (order: PreparedOrder, result: Outcome<Order>): void => {
-    const { clientOrderId, instrument: { symbol } } = order
     if (result._tag === "Rejected") names.free(order)
-    // By our id, which an answer need not repeat.
-    if (result._tag === "Accepted") names.learn({ ...result.value, symbol, clientOrderId })
-    if (result._tag !== "Unknown") return
-    names.doubt(order)
-    flights.fork(Effect.match(result.resolved, {
-      onFailure: () => {},
-      onSuccess: (resolved) => {
-        names.settle(order)
-        if (resolved._tag === "Accepted") names.learn({ ...resolved.value, symbol, clientOrderId })
-      }
-    }))
+    if (result._tag === "Accepted") learn(order, result.value)
+    if (result._tag === "Unknown") names.doubt(order)
+  }
+
+  const known = (order: PreparedOrder, result: Accepted<Order> | Rejected): void => {
+    names.settle(order)
+    if (result._tag === "Accepted") learn(order, result.value)
   }
 
   type Read = (reply: Reply) => ReadonlyArray<Order | Refusal | Lost>
@@ -125,7 +124,12 @@ export const make = (
     const send = (flight: Flight) =>
       Effect.suspend(() => {
         const at = clock.currentTimeMillisUnsafe()
-        return outcomes.ofAll(command, flight, read, orders.map((order) => lookup.placed(order, at)))
+        const subjects = orders.map((order) => ({
+          name: placeKey(order),
+          evidence: lookup.placed(order, at),
+          onKnown: (result: Accepted<Order> | Rejected) => known(order, result)
+        }))
+        return outcomes.ofAll(command, flight, read, subjects)
       }).pipe(
         Effect.tap((results) =>
           Effect.sync(() => {

@@ -783,6 +783,57 @@ describe("one command for an order at a time", () => {
       assert.strictEqual((yield* desk.cancelAll(pair))._tag, "Accepted")
     }))
 
+  const ways: Readonly<Record<string, (desk: Desk) => Effect.Effect<unknown, ExchangeError.ExchangeError>>> = {
+    "get": (desk) => desk.get(ref),
+    "get by the exchange's id, once it is known": (desk) =>
+      Effect.andThen(desk.openOrders(), desk.get({ pair, orderId: "id-a" })),
+    "the next command": (desk) => desk.cancel(ref)
+  }
+  for (const [name, way] of Object.entries(ways)) {
+    it.effect(`${name} asks again what the exchange would not answer, and opens the order`, () =>
+      Effect.gen(function*() {
+        let isRefused = true
+        const { commands, counts, desk } = yield* start((command) => {
+          if (command._tag === "Cancel") return Effect.succeed(order({ status: "canceled" }))
+          if (command._tag === "OpenOrders") return Effect.succeed({ _tag: "Orders", orders: [orderOf("a")] })
+          if (command._tag === "Place") return Effect.fail(silent)
+          return isRefused ? Effect.fail(refused(401, "auth")) : Effect.succeed(order())
+        })
+        const { outcome } = yield* desk.place(request)
+        yield* Effect.flip(resolvedOf(outcome))
+        assert.strictEqual((yield* Effect.flip(desk.cancel(ref))).reason._tag, "OutcomeUnknown")
+        isRefused = false
+        yield* way(desk)
+        assert.deepInclude(counts, { unknown: 1, resolved: 1 })
+        assert.strictEqual((yield* resolvedOf(outcome))._tag, "Accepted")
+        assert.strictEqual((yield* desk.cancel(ref))._tag, "Accepted")
+        assert.strictEqual(commands.at(-1)?._tag, "Cancel")
+      }))
+  }
+
+  it.effect("who gives up waiting for what is asked again leaves the order to the next", () =>
+    Effect.gen(function*() {
+      const state = { answer: "refused" as "refused" | "silent" | "order" }
+      const { desk } = yield* start((command) => {
+        if (command._tag === "Cancel") return Effect.succeed(order({ status: "canceled" }))
+        if (command._tag === "Place") return Effect.fail(silent)
+        if (state.answer === "refused") return Effect.fail(refused(401, "auth"))
+        return state.answer === "silent" ? Effect.fail(refused(503, "retryable")) : Effect.succeed(order())
+      })
+      const { outcome } = yield* desk.place(request)
+      yield* Effect.flip(resolvedOf(outcome))
+      state.answer = "silent"
+      const waiting = yield* Effect.forkChild(desk.cancel(ref), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      // Neither does a get wait for it without an end.
+      const failed = yield* Effect.flip(within(desk.get(ref), "3 seconds"))
+      assert.strictEqual(failed.reason._tag, "RequestFailed")
+      yield* Fiber.interrupt(waiting)
+      state.answer = "order"
+      assert.strictEqual((yield* within(desk.cancel(ref), "2 seconds"))._tag, "Accepted")
+    }))
+
   /** A placement is lost, and by our id it is not found until told to. */
   const lostPlacement = (whose: () => Effect.Effect<Reply, ExchangeError.ExchangeError>) =>
     Effect.gen(function*() {
@@ -1084,22 +1135,61 @@ describe("what the exchange has acknowledged", () => {
   })
 
   for (const kind of ["Place", "PlaceAll"] as const) {
-    it.effect(`${kind}: has arrived, and is asked for until it shows`, () =>
+    const lost = (isShown: () => boolean) =>
       Effect.gen(function*() {
-        let shows = false
-        const { desk } = yield* start(
-          () => Effect.sync(() => shows ? order() : { _tag: "Nothing" }),
+        const started = yield* start(
+          ({ _tag }) =>
+            Effect.sync(() => {
+              if (_tag === "Cancel") return order({ status: "canceled" })
+              return isShown() ? order() : { _tag: "Nothing" }
+            }),
           acknowledging(kind)
         )
         const [placed] = kind === "Place"
-          ? [yield* desk.place(request)]
-          : yield* desk.placeAll([request])
-        const fiber = yield* Effect.forkChild(resolvedOf(placed!.outcome), { startImmediately: true })
-        yield* TestClock.adjust("5 minutes")
+          ? [yield* started.desk.place(request)]
+          : yield* started.desk.placeAll([request])
+        const { outcome } = placed!
+        const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+        return { ...started, outcome, fiber }
+      })
+
+    it.effect(`${kind}: has arrived, and is asked for when the request has long expired`, () =>
+      Effect.gen(function*() {
+        let shows = false
+        const { fiber } = yield* lost(() => shows)
+        yield* TestClock.adjust("50 seconds")
         assert.isUndefined(fiber.pollUnsafe())
         shows = true
         yield* TestClock.adjust("10 seconds")
         assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Accepted", value: orderOf("a") })
+      }))
+
+    it.effect(`${kind}: what does not show within a minute is an error that says so, and whoever asks again may find it`, () =>
+      Effect.gen(function*() {
+        let shows = false
+        const { commands, counts, desk, fiber, outcome } = yield* lost(() => shows)
+        yield* TestClock.adjust("59 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("11 seconds")
+        const failed = yield* Effect.flip(Fiber.join(fiber))
+        assert(failed.reason._tag === "OutcomeUnknown")
+        assert.strictEqual(failed.reason.order, "BTCUSDT a")
+        assert.include(failed.message, "nothing shows of it")
+        assert.include(failed.message, "get and every later command for it ask again")
+        const asked = commands.length
+        yield* TestClock.adjust("10 minutes")
+        assert.lengthOf(commands, asked)
+        // Neither a get that finds nothing nor a command lets others through.
+        assert.isNull(yield* within(desk.get(ref), "2 seconds"))
+        const held = yield* Effect.flip(within(desk.cancel(ref), "2 seconds"))
+        assert.strictEqual(held.reason._tag, "OutcomeUnknown")
+        assert.notInclude(tags(commands), "Cancel")
+        assert.deepInclude(counts, { unknown: 1, resolved: 0 })
+        shows = true
+        assert.deepStrictEqual(yield* within(desk.get(ref), "2 seconds"), orderOf("a"))
+        assert.deepStrictEqual(yield* within(resolvedOf(outcome), 1), { _tag: "Accepted", value: orderOf("a") })
+        assert.deepInclude(counts, { unknown: 1, resolved: 1, accepted: 1 })
+        assert.strictEqual((yield* within(desk.cancel({ pair, orderId: "id-a" }), 1))._tag, "Accepted")
       }))
   }
 

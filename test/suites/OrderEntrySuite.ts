@@ -207,6 +207,40 @@ export const orderEntrySuite = (subject: Account.Subject, mode: Exchange.Mode): 
         assert.lengthOf(account.orders({ open: true }), 0)
       })))
 
+    test("MUST work on orders of an earlier run, and tell them, by either of their names", () =>
+      run(Effect.gen(function*() {
+        const account = yield* Account.truth(subject)
+        const earlier = yield* Effect.flatMap(
+          OrderEntry,
+          (entry) => Effect.forEach(["1000", "1001", "1002"], (price) => entry.place(resting(price)))
+        )
+        const ids = earlier.map(({ clientOrderId }) => clientOrderId)
+        const orders = earlier.map(({ outcome }) => valueOf(outcome))
+        const later = Account.account(subject).pipe(Layer.provide(Account.network(mode)), Layer.orDie)
+        yield* Effect.provide(
+          Effect.gen(function*() {
+            const entry = yield* OrderEntry
+            const { known } = yield* Account.open
+            // What is open is told without a push, with the names that it was given.
+            yield* Account.until(() => known.orders.size === 3)
+            assert.sameMembers([...known.orders.values()].map(({ clientOrderId }) => clientOrderId), ids)
+            assert.isTrue([...known.orders.values()].every(({ origin }) => origin === "Reconciled"))
+            const first = { pair, clientOrderId: ids[0]! }
+            assert.strictEqual((yield* entry.get(first))?.orderId, orders[0]!.orderId)
+            assert.strictEqual(valueOf(yield* entry.cancel(first)).status, "canceled")
+            const second = { pair, orderId: orders[1]!.orderId }
+            assert.strictEqual((yield* entry.get(second))?.clientOrderId, ids[1])
+            assert.strictEqual(valueOf(yield* entry.cancel(second)).status, "canceled")
+            if (abilities.has("amend")) {
+              const amended = yield* entry.amend({ pair, clientOrderId: ids[2]! }, { price: "1003" })
+              assert.strictEqual(Decimal.toText(valueOf(amended).price!), "1003")
+            }
+            assert.lengthOf(account.orders({ open: true }), 1)
+          }),
+          Layer.fresh(later)
+        )
+      })))
+
     wire("SHOULD place and cancel several at once", () =>
       run(Effect.gen(function*() {
         const entry = yield* OrderEntry
