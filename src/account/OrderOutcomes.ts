@@ -185,25 +185,29 @@ export const make = (
         const late = asked - sentAt > expiryMillis
         const found = yield* Effect.catchIf(evidence(late), passes, () => Effect.succeed(undefined))
         if (late && found === null) absent++
-        const known = found ?? (absent === looks && absence !== null ? new Refusal(absence) : null)
+        const known = found ?? (absent >= looks ? yield* missing(name, sentAt, absence) : null)
         if (known !== null) {
           counts.resolved++
           return outcome<A>(known)
         }
-        if (absent >= looks && now() - sentAt >= acknowledgedForMillis) return yield* unshown(name, now() - sentAt)
         yield* Effect.sleep(absent > 0 ? nextLook(absent) : nextQuestion(attempt, asked, sentAt))
       }
     })
 
-  const unshown = (order: string, forMillis: number): ExchangeError.ExchangeError =>
-    ExchangeError.make(
-      exchange,
-      new ExchangeError.OutcomeUnknown({
-        order,
-        detail: `the exchange has acknowledged it, its answer was lost, and after ${Math.round(forMillis / 1000)} s ` +
-          "nothing shows of it: it was refused, or it does not show yet"
-      })
-    )
+  /** What it means that nothing shows; null: not enough has been asked. */
+  const missing = (
+    order: string,
+    sentAt: number,
+    absence: Rejection | null
+  ): Effect.Effect<Refusal | null, ExchangeError.ExchangeError> => {
+    if (absence !== null) return Effect.succeed(new Refusal(absence))
+    const forMillis = now() - sentAt
+    if (forMillis < acknowledgedForMillis) return Effect.succeed(null)
+    const detail =
+      `the exchange has acknowledged it, its answer was lost, and after ${Math.round(forMillis / 1000)} s ` +
+      "nothing shows of it: it was refused, or it does not show yet"
+    return Effect.fail(ExchangeError.make(exchange, new ExchangeError.OutcomeUnknown({ order, detail })))
+  }
 
   /** Right behind the expiry an answer says most; and who has waited for one in vain need not wait again. */
   const nextQuestion = (attempt: number, asked: number, sentAt: number): number => {
