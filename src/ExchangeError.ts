@@ -141,6 +141,19 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
   detail: Schema.String
 }) {}
 
+/** A risk guard did not let the order pass. Nothing was sent. */
+export class RiskRefused extends Schema.TaggedError<RiskRefused>()("RiskRefused", {
+  symbol: Schema.String,
+  /**
+   * Which limit: `killSwitch`, `maxNotional`, `maxLoss`, `maxPosition`, `maxOpenOrders`, `maxOrderNotional`; or what is
+   * missing: `balance`, `quantity` (below the least that can be ordered), `notReady`.
+   */
+  limit: Schema.String,
+  /** `global`, or the exchange. */
+  of: Schema.String,
+  detail: Schema.String
+}) {}
+
 /** The service was closed; build its Layer anew. */
 export class Closed extends Schema.TaggedError<Closed>()("Closed", { detail: Schema.String }) {}
 
@@ -164,6 +177,7 @@ export const Reason = Schema.Union([
   RateLimited,
   ClockUnusable,
   OutcomeUnknown,
+  RiskRefused,
   Closed,
   InvalidUse
 ])
@@ -211,6 +225,7 @@ const isTransient = (reason: Reason): boolean => {
     case "UnsupportedOrder":
     case "ClockUnusable":
     case "OutcomeUnknown":
+    case "RiskRefused":
     case "Closed":
     case "InvalidUse":
       return false
@@ -264,6 +279,7 @@ const describers: { readonly [K in Reason["_tag"]]: (reason: Extract<Reason, { r
   OutcomeUnknown: (r) =>
     `what became of the last command for the order ${r.order} is not known (${r.detail}); nothing more is sent for it until ` +
     "it is: get and every later command for it ask again; cancelAll is not held back",
+  RiskRefused: (r) => `${r.symbol}: nothing was sent, the risk guard refused it: ${r.limit} (${r.of}): ${r.detail}`,
   Closed: (r) => `closed: ${r.detail}`,
   InvalidUse: (r) => r.detail
 }

@@ -1,7 +1,9 @@
 /** The public surface. The simulator and the command line are sub-paths: nothing here loads them. */
 export * as AccountAdapter from "./AccountAdapter.ts"
 export * as AccountRest from "./AccountRest.ts"
+export * as ArbitrageExecutor from "./arbitrage/ArbitrageExecutor.ts"
 export * as Opportunity from "./arbitrage/Opportunity.ts"
+export * as RiskGuard from "./arbitrage/RiskGuard.ts"
 export * as Routes from "./arbitrage/Routes.ts"
 export * as OrderBook from "./composite/OrderBook.ts"
 export * as OrderBooks from "./composite/OrderBooks.ts"

@@ -8,7 +8,6 @@ import type * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { Opportunity } from "./Opportunity.ts"
-import type { RiskRefused } from "./RiskGuard.ts"
 
 /** What became of one leg. */
 export interface LegResult {
@@ -70,7 +69,7 @@ export interface ExecutorPerformance {
 
 export class ArbitrageExecutor extends Context.Service<ArbitrageExecutor, {
   /** Trades one opportunity to its end. */
-  readonly execute: (opportunity: Opportunity) => Effect.Effect<Execution, RiskRefused | ExchangeError>
+  readonly execute: (opportunity: Opportunity) => Effect.Effect<Execution, ExchangeError>
   /** Trades what the monitor finds, one execution a route at a time, until it is interrupted. */
   readonly run: Effect.Effect<never, ExchangeError>
   /** Each execution, from now on. */

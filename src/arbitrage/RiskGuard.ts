@@ -3,83 +3,359 @@
  * switch. Every order that opens or grows exposure passes through it; one that only reduces passes unless the switch is
  * thrown for good.
  */
-import { Context, Schema } from "effect"
-import type { Effect, Scope, Stream } from "effect"
-import type * as Decimal from "../domain/Decimal.ts"
+import { BigDecimal, Clock, Context, Effect, FiberSet, Layer, PubSub, Result, Stream } from "effect"
+import type { Duration, Scope } from "effect"
+import type { Island } from "../composite/Markets.ts"
+import type { Fill, OrderUpdate } from "../domain/Account.ts"
+import { isFinal } from "../domain/Account.ts"
+import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { partsOf } from "../domain/Instrument.ts"
+import * as ExchangeError from "../ExchangeError.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
+import type { Gate, Source } from "./GuardedEntry.ts"
+import * as GuardedEntry from "./GuardedEntry.ts"
+import type { Intent, Refusal, RiskLimits, Traded } from "./RiskBook.ts"
+import { one, parseLimits, RiskBook } from "./RiskBook.ts"
 
-/** Each may be left out: then it does not limit. */
-export interface RiskLimits {
-  /** Quote: value of the open orders and of the exposure together. */
-  readonly maxNotional?: Decimal.Input | undefined
-  /** Quote: realised and unrealised since the start, fees included, as a positive number. */
-  readonly maxLoss?: Decimal.Input | undefined
-  /** Base, of one pair, long or short. */
-  readonly maxPosition?: Readonly<Record<TradingPair, Decimal.Input>> | undefined
-  readonly maxOpenOrders?: number | undefined
-  /** Quote: of one order. */
-  readonly maxOrderNotional?: Decimal.Input | undefined
+export type { Intent, RiskLimits, Traded } from "./RiskBook.ts"
+
+export interface RiskOptions {
+  /** Of all exchanges together. Exposure nets out between them. */
+  readonly global?: RiskLimits | undefined
+  /** Of each by itself. */
+  readonly exchanges?: Readonly<Record<ExchangeId, RiskLimits>> | undefined
+  /** How often what is held is marked anew and the loss judged between orders and fills. Default 1 s. */
+  readonly markInterval?: Duration.Input | undefined
+  /** An order whose caller was interrupted and that the exchange does not know after this has never arrived. Default 15 s. */
+  readonly forgetAfter?: Duration.Input | undefined
 }
 
-/** An order as the guard sees it. */
-export interface Intent {
-  readonly exchange: ExchangeId
-  readonly pair: TradingPair
-  readonly side: "buy" | "sell"
-  /** Base. */
-  readonly quantity: Decimal.Decimal
-  /** Quote: its limit, or what a market order is expected to pay at worst. */
-  readonly price: Decimal.Decimal
-  /** Reduces exposure that is there. */
-  readonly reduces: boolean
+/** The switch is thrown. */
+export interface Killed {
+  readonly reason: string
+  readonly at: number
+  /** `growing`: what reduces exposure still leaves. `everything`: only cancels do. */
+  readonly stops: "growing" | "everything"
+  /** `global`, or the exchange it was thrown for. */
+  readonly of: string
 }
 
-/** The order was not sent. */
-export class RiskRefused extends Schema.TaggedError<RiskRefused>()("RiskRefused", {
-  exchange: Schema.String,
-  symbol: Schema.String,
-  /** Which limit: `killSwitch`, `maxNotional`, `maxLoss`, `maxPosition`, `maxOpenOrders`, `maxOrderNotional`, `notReady`. */
-  limit: Schema.String,
-  /** `global`, or the exchange. */
-  of: Schema.String,
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `[${this.exchange}] ${this.symbol}: not sent, ${this.limit} (${this.of}): ${this.detail}`
-  }
+export interface KillOptions {
+  /** Default `growing`. */
+  readonly stops?: Killed["stops"] | undefined
+  /** All of them when left out. */
+  readonly exchange?: ExchangeId | undefined
 }
 
 export interface RiskState {
   readonly isKilled: boolean
-  /** Why and when; null while it is not. */
-  readonly killed: { readonly reason: string; readonly at: number } | null
-  /** Quote. */
+  /** Null while it is not thrown. */
+  readonly killed: Killed | null
+  /** Quote: value of the open orders and of the exposure together. */
   readonly notional: Decimal.Decimal
+  /** Quote: the part of it that is what is not flat, by base asset, at its mark. */
+  readonly exposure: Decimal.Decimal
   /** Quote, since the start: realised and unrealised. */
   readonly pnl: Decimal.Decimal
   readonly openOrders: number
   readonly refused: number
+  /** Fees by their asset that are neither in base nor in quote: `pnl` is without them. */
+  readonly unvaluedFees: ReadonlyMap<string, Decimal.Decimal>
 }
 
 export class RiskGuard extends Context.Service<RiskGuard, {
-  /** Room for these orders, all or none, held until the scope closes or `settle` gives it back. */
-  readonly reserve: (intents: ReadonlyArray<Intent>) => Effect.Effect<void, RiskRefused, Scope.Scope>
-  /** Tells what was traded, so that exposure and profit are known. Base; quote. */
-  readonly filled: (fill: {
-    readonly exchange: ExchangeId
-    readonly pair: TradingPair
-    readonly side: "buy" | "sell"
-    readonly quantity: Decimal.Decimal
-    readonly price: Decimal.Decimal
-    readonly fee: Decimal.Decimal
-  }) => void
-  /** The order entry of an exchange whose every order passes through this guard: the same service, to be used in its place. */
+  /** Room for these orders, all or none, held until the scope closes; what is filled of them meanwhile becomes exposure. */
+  readonly reserve: (intents: ReadonlyArray<Intent>) => Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope>
+  /**
+   * Counts the fills of an island's account, each once, and the ends of its orders, and takes marks from its market, until
+   * the scope closes. Orders that somebody else has opened there take room too.
+   */
+  readonly follow: (island: Island) => Effect.Effect<void, never, Scope.Scope>
+  /** Whether this very island is followed. */
+  readonly isFollowing: (island: Island) => boolean
+  /** Tells what was traded on an exchange that is not followed, so that exposure and profit are known. */
+  readonly filled: (fill: Traded) => void
+  /** Values what is held of the pair's base asset, quote. Where an island is followed, its best prices do. */
+  readonly mark: (exchange: ExchangeId, pair: TradingPair, price: Decimal.Decimal) => void
+  /**
+   * The order entry of an exchange whose every order passes through this guard: the same service, to be used in its place.
+   * Refusals are `RiskRefused`, nothing is sent. Orders that `reserve` has room for by their client order id pass with it.
+   */
   readonly guarded: (entry: OrderEntry["Service"]) => OrderEntry["Service"]
-  /** Nothing that grows exposure leaves any more. */
-  readonly kill: (reason: string) => Effect.Effect<void>
+  /** Nothing that grows exposure leaves any more, or nothing at all. Thrown again it stops more, never less. */
+  readonly kill: (reason: string, options?: KillOptions) => Effect.Effect<void>
+  /** Lets orders pass again, everywhere. The loss that had been made then no longer counts towards `maxLoss`. */
   readonly revive: Effect.Effect<void>
+  /** Of one exchange; of all together when left out. */
   readonly state: (exchange?: ExchangeId) => RiskState
-  /** Each time the switch is thrown, by hand or by a limit. */
-  readonly kills: Stream.Stream<{ readonly reason: string; readonly at: number }>
+  /** Each time the switch is thrown, by hand or by a limit; the last one first. */
+  readonly kills: Stream.Stream<Killed>
 }>()("effect-exchange/RiskGuard") {}
+
+const global = "global"
+
+/** Trade ids that are remembered, so that a fill told by two sessions counts once. */
+const remembered = 100_000
+
+const invalid = (detail: string): ExchangeError.ExchangeError =>
+  ExchangeError.make(global, new ExchangeError.InvalidUse({ detail }))
+
+const bookOf = (options: RiskOptions): Result.Result<RiskBook, string> =>
+  Result.gen(function*() {
+    const exchanges = new Map()
+    for (const [id, limits] of Object.entries(options.exchanges ?? {})) {
+      exchanges.set(id, yield* parseLimits(id, limits))
+    }
+    return new RiskBook(yield* parseLimits(global, options.global ?? {}), exchanges)
+  })
+
+/** Switches by what they were thrown for. */
+class Switches {
+  readonly #thrown = new Map<string, Killed>()
+
+  /** False when nothing changes by it. */
+  throw(killed: Killed): boolean {
+    const before = this.#thrown.get(killed.of)
+    if (before !== undefined && (before.stops === "everything" || killed.stops === "growing")) return false
+    this.#thrown.set(killed.of, killed)
+    return true
+  }
+
+  clear(): void {
+    this.#thrown.clear()
+  }
+
+  /** What stops an exchange; the one that stops more. */
+  of(exchange?: ExchangeId): Killed | null {
+    const all = [this.#thrown.get(global), exchange === undefined ? undefined : this.#thrown.get(exchange)]
+    const found = all.filter((killed) => killed !== undefined)
+    return found.find(({ stops }) => stops === "everything") ?? found[0] ?? null
+  }
+}
+
+const spotOnly = (exchange: ExchangeId): Source => ({
+  unit: (pair) =>
+    partsOf(pair).settle === undefined ? Effect.succeed(one) : Effect.fail(
+      notReady(exchange, pair, "the size of its contracts is not known; follow the exchange's island first")
+    ),
+  price: () => null
+})
+
+const notReady = (exchange: ExchangeId, symbol: TradingPair, detail: string): ExchangeError.ExchangeError =>
+  ExchangeError.make(exchange, new ExchangeError.RiskRefused({ symbol, limit: "notReady", of: exchange, detail }))
+
+const decimalOf = (value: number): Decimal.Decimal => Decimal.of(String(value))
+
+const sourceOf = ({ market }: Island): Source => ({
+  unit: (pair) => Effect.map(market.instruments.get(pair), ({ contractSize }) => decimalOf(contractSize)),
+  price: (pair, side) => {
+    const best = market.bestPrice(pair)
+    return best === null ? null : decimalOf(side === "buy" ? best.askPrice : best.bidPrice)
+  }
+})
+
+/** Half way between bid and ask. */
+const midOf = (source: Source, pair: TradingPair): Decimal.Decimal | null => {
+  const [bid, ask] = [source.price(pair, "sell"), source.price(pair, "buy")]
+  return bid === null || ask === null
+    ? null
+    : BigDecimal.divideUnsafe(BigDecimal.sum(bid, ask), BigDecimal.fromBigInt(2n))
+}
+
+export const make = Effect.fnUntraced(
+  function*(options: RiskOptions): Effect.fn.Return<RiskGuard["Service"], ExchangeError.ExchangeError, Scope.Scope> {
+    const clock = yield* Clock.Clock
+    const book = yield* Effect.mapError(Effect.fromResult(bookOf(options)), invalid)
+    const hub = yield* PubSub.sliding<Killed>({ capacity: 64, replay: 1 })
+    const fork = yield* FiberSet.makeRuntime<never>()
+    const switches = new Switches()
+    const islands = new Map<ExchangeId, { readonly island: Island; readonly source: Source }>()
+    const traded = new Map<ExchangeId, Set<TradingPair>>()
+    const told = new Set<string>()
+    const refusals = new Map<string, number>()
+
+    const kill = (reason: string, of: string, stops: Killed["stops"]): void => {
+      const killed: Killed = { reason, at: clock.currentTimeMillisUnsafe(), stops, of }
+      if (!switches.throw(killed)) return
+      PubSub.publishUnsafe(hub, killed)
+      fork(Effect.logError(`kill switch thrown (${of}, ${stops}): ${reason}`))
+    }
+
+    const judgeLosses = (): void => {
+      for (const { loss, of } of book.lost) kill(`maxLoss: a loss of ${Decimal.toText(loss)} is reached`, of, "growing")
+    }
+
+    const refused = ({ detail, exchange, limit, of, symbol }: Refusal): ExchangeError.ExchangeError => {
+      for (const name of [global, exchange]) refusals.set(name, (refusals.get(name) ?? 0) + 1)
+      return ExchangeError.make(exchange, new ExchangeError.RiskRefused({ symbol, limit, of, detail }))
+    }
+
+    /** What the switch stops of these; null: nothing. */
+    const stopped = (intents: ReadonlyArray<Intent>): Refusal | null => {
+      for (const { exchange, pair, reduces } of intents) {
+        const killed = switches.of(exchange)
+        if (killed === null || (reduces && killed.stops === "growing")) continue
+        return { exchange, symbol: pair, limit: "killSwitch", of: killed.of, detail: killed.reason }
+      }
+      return null
+    }
+
+    const refuse = (intents: ReadonlyArray<Intent>): ExchangeError.ExchangeError | null => {
+      judgeLosses()
+      const problem = stopped(intents) ?? book.check(intents)
+      return problem === null ? null : refused(problem)
+    }
+
+    const filled = (fill: Traded): void => {
+      const pairs = traded.get(fill.exchange) ?? new Set()
+      traded.set(fill.exchange, pairs.add(fill.pair))
+      book.book(fill)
+      judgeLosses()
+    }
+
+    const isNew = (exchange: ExchangeId, { symbol, tradeId }: Fill): boolean => {
+      const key = `${exchange} ${symbol} ${tradeId}`
+      if (told.has(key)) return false
+      told.add(key)
+      if (told.size > remembered) told.delete(told.values().next().value!)
+      return true
+    }
+
+    const count = (exchange: ExchangeId, pair: TradingPair, unit: Decimal.Decimal, fill: Fill): void =>
+      filled({
+        exchange,
+        pair,
+        side: fill.side,
+        quantity: BigDecimal.multiply(fill.quantity, unit),
+        price: fill.price,
+        fee: fill.fee ?? Decimal.zero,
+        feeAsset: fill.feeAsset ?? undefined,
+        clientOrderId: fill.clientOrderId
+      })
+
+    /** A trade that cannot be counted: what is at risk is no longer known. */
+    const lostCount = (exchange: ExchangeId, what: string, detail: string): void =>
+      kill(`${what} cannot be counted: ${detail}`, exchange, "growing")
+
+    /** With the size of the pair's unit at once where it is known, else as soon as it is. */
+    const withUnit = (
+      island: Island,
+      units: Map<TradingPair, Decimal.Decimal>,
+      { pair, symbol }: Fill | OrderUpdate,
+      then: (pair: TradingPair, unit: Decimal.Decimal) => void
+    ): void => {
+      if (pair === null) return lostCount(island.exchange, symbol, "no instrument is known for it")
+      const known = units.get(pair)
+      if (known !== undefined) return then(pair, known)
+      fork(Effect.match(sourceOf(island).unit(pair), {
+        onFailure: ({ message }) => lostCount(island.exchange, pair, message),
+        onSuccess: (unit) => {
+          units.set(pair, unit)
+          then(pair, unit)
+        }
+      }))
+    }
+
+    const follow: RiskGuard["Service"]["follow"] = Effect.fnUntraced(function*(island) {
+      const { account, exchange, market } = island
+      const source = sourceOf(island)
+      const units = new Map<TradingPair, Decimal.Decimal>()
+      const onOrder = (order: OrderUpdate): void => {
+        const held = book.find(exchange, order.clientOrderId, order.orderId)
+        if (held !== undefined) return GuardedEntry.note(gate, exchange, held, order)
+        if (isFinal(order.status)) return
+        withUnit(island, units, order, (pair, unit) => {
+          GuardedEntry.note(gate, exchange, GuardedEntry.adopt(gate, exchange, pair, order, unit), order)
+        })
+      }
+      if (account !== null) {
+        yield* account.onEvent((event) => {
+          if (event._tag === "OrderUpdate") onOrder(event)
+          if (event._tag !== "Fill" || !isNew(exchange, event)) return
+          withUnit(island, units, event, (pair, unit) => count(exchange, pair, unit, event))
+        })
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => islands.set(exchange, { island, source })),
+        () => Effect.sync(() => islands.get(exchange)?.island === island && islands.delete(exchange))
+      )
+      // What is not known by then is asked for when it is traded.
+      yield* Effect.forkScoped(Effect.map(Effect.option(market.instruments.all), (listed) => {
+        if (listed._tag === "None") return
+        for (const [pair, { contractSize }] of listed.value) units.set(pair, decimalOf(contractSize))
+      }))
+    })
+
+    const remark = Effect.sync(() => {
+      for (const [exchange, pairs] of traded) {
+        const source = islands.get(exchange)?.source
+        if (source === undefined) continue
+        for (const pair of pairs) {
+          const mid = midOf(source, pair)
+          if (mid !== null) book.mark(exchange, pair, mid)
+        }
+      }
+      judgeLosses()
+    })
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(options.markInterval ?? "1 second"), remark)))
+
+    const gate: Gate = {
+      book,
+      refuse,
+      source: (exchange) => ({
+        unit: (pair) => Effect.suspend(() => (islands.get(exchange)?.source ?? spotOnly(exchange)).unit(pair)),
+        price: (pair, side) => islands.get(exchange)?.source.price(pair, side) ?? null
+      }),
+      isFollowed: (exchange) => (islands.get(exchange)?.island.account ?? null) !== null,
+      notReady,
+      fork: (effect) => void fork(effect),
+      forgetAfter: options.forgetAfter ?? "15 seconds"
+    }
+
+    return RiskGuard.of({
+      reserve: (intents) =>
+        Effect.asVoid(Effect.acquireRelease(
+          Effect.suspend(() => {
+            const problem = refuse(intents)
+            return problem === null ? Effect.succeed(intents.map((intent) => book.hold(intent))) : Effect.fail(problem)
+          }),
+          (held) =>
+            Effect.sync(() => {
+              for (const one of held) book.release(one)
+            })
+        )),
+      follow,
+      isFollowing: (island) => islands.get(island.exchange)?.island === island,
+      filled,
+      mark: (exchange, pair, price) => {
+        book.mark(exchange, pair, price)
+        judgeLosses()
+      },
+      guarded: (entry) => GuardedEntry.guard(gate, entry),
+      kill: (reason, { exchange = global, stops = "growing" } = {}) => Effect.sync(() => kill(reason, exchange, stops)),
+      revive: Effect.sync(() => {
+        book.forgiveLosses()
+        switches.clear()
+      }),
+      state: (exchange) => {
+        const { exposure, open, pnl, reserved } = book.ledger(exchange)
+        const killed = switches.of(exchange)
+        return {
+          isKilled: killed !== null,
+          killed,
+          notional: BigDecimal.normalize(BigDecimal.sum(reserved, exposure)),
+          exposure: BigDecimal.normalize(exposure),
+          pnl: BigDecimal.normalize(pnl),
+          openOrders: open,
+          refused: refusals.get(exchange ?? global) ?? 0,
+          unvaluedFees: new Map(book.unvaluedFees)
+        }
+      },
+      kills: Stream.fromPubSub(hub)
+    })
+  }
+)
+
+export const layer = (options: RiskOptions = {}): Layer.Layer<RiskGuard, ExchangeError.ExchangeError> =>
+  Layer.effect(RiskGuard, make(options))

@@ -1,0 +1,314 @@
+/** An order entry whose every order passes a risk guard first. What is refused fails with `RiskRefused`, and nothing is sent. */
+import { BigDecimal, Clock, Duration, Effect, Exit, Result } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { Order } from "../domain/Account.ts"
+import { isFinal } from "../domain/Account.ts"
+import * as Decimal from "../domain/Decimal.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
+import type { Amendment, OrderEntry, OrderRef, OrderRequest, Outcome, Placed } from "../OrderEntry.ts"
+import type { Held, Intent, RiskBook } from "./RiskBook.ts"
+
+type Amount = Decimal.Decimal
+
+/** What an exchange's market tells of a pair; null while it does not know. */
+export interface Source {
+  /** Base units in one contract; 1 on spot. */
+  readonly unit: (pair: TradingPair) => Effect.Effect<Amount, ExchangeError>
+  readonly price: (pair: TradingPair, side: "buy" | "sell") => Amount | null
+}
+
+/** The guard as an order entry needs it. */
+export interface Gate {
+  readonly book: RiskBook
+  /** Why these may not leave; null when they may. */
+  readonly refuse: (intents: ReadonlyArray<Intent>) => ExchangeError | null
+  readonly source: (exchange: ExchangeId) => Source
+  /** Whether the account's fills are told: else they are taken from what is known of its orders, without fees. */
+  readonly isFollowed: (exchange: ExchangeId) => boolean
+  readonly notReady: (exchange: ExchangeId, pair: TradingPair, detail: string) => ExchangeError
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** An order that was interrupted and that the exchange does not know after this has never arrived. */
+  readonly forgetAfter: Duration.Input
+}
+
+/** How much worse than the best price a market order is expected to buy. */
+const slack = Decimal.of("1.05")
+
+/** How often an order that was interrupted is asked for. */
+const askAgain = Duration.seconds(1)
+
+const amountOf = (input: Decimal.Input | undefined): Amount | null => {
+  const read = input === undefined ? null : Decimal.fromInput(input)
+  return read !== null && Result.isSuccess(read) && BigDecimal.isPositive(read.success) ? read.success : null
+}
+
+/** Base. */
+const filledBase = ({ filledQuantity }: Order, { unit }: Held): Amount => BigDecimal.multiply(filledQuantity, unit)
+
+/** What an order tells becomes known to the guard. */
+export const note = (gate: Gate, exchange: ExchangeId, held: Held, order: Order): void => {
+  const { book } = gate
+  book.name(held, order.clientOrderId, order.orderId)
+  if (!gate.isFollowed(exchange)) bookUntold(gate, held, order)
+  if (isFinal(order.status)) return book.end(held, filledBase(order, held))
+  if (order.quantity === null) return
+  const whole = BigDecimal.multiply(order.quantity, held.unit)
+  // What it has filled gives room back when the fill is told.
+  book.resize(held, BigDecimal.subtract(whole, held.filled), order.price ?? held.price)
+}
+
+/** Nobody tells the fills of this account: what the order has filled since is taken at its mean price. */
+const bookUntold = ({ book }: Gate, held: Held, order: Order): void => {
+  const quantity = BigDecimal.subtract(filledBase(order, held), held.filled)
+  if (!BigDecimal.isPositive(quantity)) return
+  const { exchange, pair, side } = held
+  const price = order.averagePrice ?? order.price ?? held.price
+  const known = held.clientOrderId ?? `#${order.orderId}`
+  if (held.clientOrderId === null) book.name(held, known, order.orderId)
+  book.book({ exchange, pair, side, quantity, price, fee: Decimal.zero, clientOrderId: known })
+}
+
+/** An open order that the guard does not know: others have placed it. */
+export const adopt = (gate: Gate, exchange: ExchangeId, pair: TradingPair, order: Order, unit: Amount): Held => {
+  const price = order.price ?? order.triggerPrice ?? gate.source(exchange).price(pair, order.side) ?? Decimal.zero
+  const quantity = BigDecimal.multiply(order.quantity ?? Decimal.zero, unit)
+  const held = gate.book.hold({ exchange, pair, side: order.side, quantity, price, reduces: false, unit })
+  gate.book.name(held, order.clientOrderId, order.orderId)
+  // What it had filled before takes no room.
+  held.filled = filledBase(order, held)
+  return held
+}
+
+export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Service"] => {
+  const { book } = gate
+  const { exchange } = entry
+  const source = gate.source(exchange)
+
+  const noPrice = (pair: TradingPair): ExchangeError =>
+    gate.notReady(
+      exchange,
+      pair,
+      "what the order will pay is not known: no price of the pair has come, and it names none"
+    )
+
+  const priceOf = ({ pair, price, side, trigger }: OrderRequest): Amount | null => {
+    const named = amountOf(price) ?? amountOf(trigger?.price)
+    if (named !== null) return named
+    const best = source.price(pair, side)
+    return best === null || side === "sell" ? best : BigDecimal.multiply(best, slack)
+  }
+
+  const quantityOf = (request: OrderRequest, price: Amount, unit: Amount): Amount | null => {
+    const quantity = amountOf(request.quantity)
+    if (quantity !== null) return BigDecimal.multiply(quantity, unit)
+    const spent = amountOf(request.quoteQuantity)
+    return spent === null ? null : BigDecimal.divideUnsafe(spent, price)
+  }
+
+  const reduces = ({ pair, reduceOnly, side }: OrderRequest, quantity: Amount): boolean => {
+    if (reduceOnly === true) return true
+    const { buys, position, sells } = book.standing(exchange, pair)
+    const [there, taken] = side === "sell" ? [position, sells] : [BigDecimal.negate(position), buys]
+    return BigDecimal.isLessThanOrEqualTo(BigDecimal.sum(quantity, taken), there)
+  }
+
+  /** Null for what cannot be read: the order entry refuses it, and says why. */
+  const asked = (request: OrderRequest): Effect.Effect<Intent | null, ExchangeError> =>
+    Effect.flatMap(source.unit(request.pair), (unit) => {
+      if (amountOf(request.quantity) === null && amountOf(request.quoteQuantity) === null) return Effect.succeed(null)
+      const price = priceOf(request)
+      if (price === null) return Effect.fail(noPrice(request.pair))
+      const quantity = quantityOf(request, price, unit)
+      if (quantity === null) return Effect.succeed(null)
+      const { clientOrderId, pair, side } = request
+      return Effect.succeed({
+        exchange,
+        pair,
+        side,
+        quantity,
+        price,
+        reduces: reduces(request, quantity),
+        unit,
+        clientOrderId
+      })
+    })
+
+  /** Room that somebody has reserved for this very order. */
+  const reserved = ({ clientOrderId }: OrderRequest): Held | undefined =>
+    clientOrderId === undefined ? undefined : book.find(exchange, clientOrderId, null)
+
+  /** What has room passes unless nothing may leave at all. */
+  const stopped = ({ pair, price, quantity, side }: Held): ExchangeError | null =>
+    gate.refuse([{ exchange, pair, side, quantity, price, reduces: true }])
+
+  const settle = (held: Held, outcome: Outcome<Order>): void => {
+    if (outcome._tag === "Rejected") return book.release(held)
+    if (outcome._tag === "Accepted") return note(gate, exchange, held, outcome.value)
+    gate.fork(Effect.match(outcome.resolved, {
+      // It may be in force: its room stays taken until the exchange tells of it.
+      onFailure: () => {},
+      onSuccess: (known) => settle(held, known)
+    }))
+  }
+
+  /** Its caller has gone, and it may have left before: the exchange is asked. */
+  const seek = (held: Held): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const since = yield* Clock.currentTimeMillis
+      const limit = Duration.toMillis(gate.forgetAfter)
+      for (;;) {
+        yield* Effect.sleep(askAgain)
+        const { clientOrderId, pair } = held
+        if (!held.isHeld) return
+        if (clientOrderId === null) return
+        const found = yield* Effect.option(entry.get({ pair, clientOrderId }))
+        // Only an answer says that it is not there.
+        if (found._tag === "None") continue
+        if (found.value !== null) return note(gate, exchange, held, found.value)
+        if ((yield* Clock.currentTimeMillis) - since > limit) return book.release(held)
+      }
+    })
+
+  /** Runs what places these, with their room taken; gives it back when nothing was sent. */
+  const holding = <A>(
+    all: ReadonlyArray<Intent>,
+    send: Effect.Effect<A, ExchangeError>,
+    settled: (held: ReadonlyArray<Held>, result: A) => void
+  ): Effect.Effect<A, ExchangeError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const problem = gate.refuse(all)
+        if (problem !== null) return Effect.fail(problem)
+        const held = all.map((intent) => book.hold(intent))
+        return Effect.onExit(restore(send), (exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit)) return settled(held, exit.value)
+            for (const one of held) {
+              if (Exit.hasInterrupts(exit)) gate.fork(seek(one))
+              else book.release(one)
+            }
+          }))
+      })
+    )
+
+  /** Every order has a name before it leaves, by which what is told of it is known. */
+  const named = (request: OrderRequest): Effect.Effect<OrderRequest> =>
+    request.clientOrderId === undefined
+      ? Effect.map(entry.makeClientOrderId, (clientOrderId) => ({ ...request, clientOrderId }))
+      : Effect.succeed(request)
+
+  const place = (request: OrderRequest): Effect.Effect<Placed, ExchangeError> =>
+    Effect.suspend(() => {
+      const held = reserved(request)
+      if (held === undefined) return Effect.flatMap(named(request), placeNew)
+      const problem = stopped(held)
+      return problem === null ? entry.place(request) : Effect.fail(problem)
+    })
+
+  const placeNew = (request: OrderRequest): Effect.Effect<Placed, ExchangeError> =>
+    Effect.flatMap(asked(request), (intent) =>
+      intent === null
+        ? entry.place(request)
+        : holding([intent], entry.place(request), ([held], { outcome }) => settle(held!, outcome)))
+
+  const placeAll = (
+    requests: NonEmptyReadonlyArray<OrderRequest>
+  ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError> =>
+    Effect.gen(function*() {
+      const all = yield* Effect.forEach(requests, named)
+      const intents = yield* Effect.forEach(
+        all,
+        (one) => reserved(one) === undefined ? asked(one) : Effect.succeed(null)
+      )
+      const indexes = intents.flatMap((intent, index) => intent === null ? [] : [index])
+      return yield* holding(intents.filter((intent) => intent !== null), entry.placeAll(all), (held, placed) => {
+        for (const [at, index] of indexes.entries()) settle(held[at]!, placed[index]!.outcome)
+      })
+    })
+
+  const heldOf = (ref: OrderRef): Held | undefined =>
+    "clientOrderId" in ref ? book.find(exchange, ref.clientOrderId, null) : book.find(exchange, null, ref.orderId)
+
+  const noteOf = (ref: OrderRef, order: Order): void => {
+    const held = heldOf(ref) ?? book.find(exchange, order.clientOrderId, order.orderId)
+    if (held !== undefined) note(gate, exchange, held, order)
+  }
+
+  const noteOutcome = (ref: OrderRef, outcome: Outcome<Order>): void => {
+    if (outcome._tag === "Accepted") return noteOf(ref, outcome.value)
+    if (outcome._tag === "Unknown") {
+      gate.fork(Effect.match(outcome.resolved, { onFailure: () => {}, onSuccess: (known) => noteOutcome(ref, known) }))
+    }
+  }
+
+  /** The order that is to change; undefined when the exchange has none that is open. */
+  const known = (ref: OrderRef): Effect.Effect<Held | undefined, ExchangeError> =>
+    Effect.suspend(() => {
+      const held = heldOf(ref)
+      if (held !== undefined) return Effect.succeed(held)
+      return Effect.flatMap(Effect.all([entry.get(ref), source.unit(ref.pair)]), ([order, unit]) => {
+        if (order === null || isFinal(order.status)) return Effect.succeed(undefined)
+        const adopted = adopt(gate, exchange, ref.pair, order, unit)
+        return Effect.as(Effect.sync(() => note(gate, exchange, adopted, order)), adopted)
+      })
+    })
+
+  const amend = (ref: OrderRef, amendment: Amendment): Effect.Effect<Outcome<Order>, ExchangeError> =>
+    Effect.flatMap(known(ref), (held) => {
+      const send = entry.amend(ref, amendment)
+      return held === undefined ? send : amendHeld(ref, held, amendment, send)
+    })
+
+  const amendHeld = (
+    ref: OrderRef,
+    held: Held,
+    amendment: Amendment,
+    send: Effect.Effect<Outcome<Order>, ExchangeError>
+  ): Effect.Effect<Outcome<Order>, ExchangeError> =>
+    Effect.suspend(() => {
+      const before = { quantity: held.quantity, price: held.price }
+      const whole = amountOf(amendment.quantity)
+      const quantity = whole === null
+        ? before.quantity
+        : BigDecimal.subtract(BigDecimal.multiply(whole, held.unit), held.filled)
+      const price = amountOf(amendment.price) ?? before.price
+      const grows = BigDecimal.isGreaterThan(
+        BigDecimal.multiply(quantity, price),
+        BigDecimal.multiply(before.quantity, before.price)
+      ) ||
+        BigDecimal.isGreaterThan(quantity, before.quantity)
+      const noted = Effect.tap(send, (outcome) => Effect.sync(() => noteOutcome(ref, outcome)))
+      if (!grows) return noted
+      const { pair, side } = held
+      // Judged without the room it has, as what it will be.
+      book.release(held)
+      const problem = gate.refuse([{ exchange, pair, side, quantity, price, reduces: false }])
+      book.restore(held, problem === null ? { quantity, price } : before)
+      if (problem !== null) return Effect.fail(problem)
+      const back = (): void => book.resize(held, before.quantity, before.price)
+      return noted.pipe(
+        Effect.tap((outcome) => Effect.sync(() => outcome._tag === "Rejected" ? back() : undefined)),
+        Effect.tapError(() => Effect.sync(back))
+      )
+    })
+
+  return {
+    ...entry,
+    place,
+    placeAll,
+    amend,
+    cancel: (ref) => Effect.tap(entry.cancel(ref), (outcome) => Effect.sync(() => noteOutcome(ref, outcome))),
+    cancelAll: (pair) =>
+      Effect.tap(entry.cancelAll(pair), (outcome) =>
+        Effect.sync(() => {
+          if (outcome._tag !== "Accepted") return
+          for (const order of outcome.value) {
+            const held = book.find(exchange, order.clientOrderId, order.orderId)
+            if (held !== undefined) note(gate, exchange, held, order)
+          }
+        })),
+    get: (ref) =>
+      Effect.tap(entry.get(ref), (order) => Effect.sync(() => order === null ? undefined : noteOf(ref, order)))
+  }
+}

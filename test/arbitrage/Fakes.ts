@@ -1,0 +1,426 @@
+/** Small exchanges inside a test: orders fill as scripted, and events tell of it. No socket, no matching. */
+import { BigDecimal, Effect, Result, Stream } from "effect"
+import type { Island } from "../../src/composite/Markets.ts"
+import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
+import type { AccountEvent, Balance, Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
+import { isFinal } from "../../src/domain/Account.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
+import { partsOf } from "../../src/domain/Instrument.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import type { OrderRequest, Outcome, Placed } from "../../src/OrderEntry.ts"
+import type { OrderEntry } from "../../src/OrderEntry.ts"
+
+/** What becomes of one placement. */
+export interface Script {
+  /** Part of the quantity that is filled. Default 1. */
+  readonly fill?: number
+  /** Quote. Default: the order's limit. */
+  readonly price?: number
+  /**
+   * Default `accept`. `new`: answered before anything is filled. `loseRequest`, `loseAnswer`: unknown at first, resolved
+   * later. `never`, `neverDone`: resolving fails; done, or not. `notSent`: fails. `rest`: open, nothing filled.
+   */
+  readonly answer?:
+    | "accept"
+    | "new"
+    | "reject"
+    | "loseRequest"
+    | "loseAnswer"
+    | "never"
+    | "neverDone"
+    | "notSent"
+    | "rest"
+    | "die"
+  /** ms until it reaches the exchange. Default 1. */
+  readonly delay?: number
+  /** ms until what was lost is known. Default 500. */
+  readonly resolveAfter?: number
+  /** ms by which events come late; null: they are lost until a refresh. Default 0. */
+  readonly late?: number | null
+}
+
+export interface VenueOptions {
+  readonly exchange: string
+  readonly pair?: TradingPair
+  readonly bid?: number
+  readonly ask?: number
+  readonly fee?: string
+  readonly contractSize?: number
+  readonly quantityStep?: number
+  readonly minQuantity?: number | null
+  readonly minNotional?: number | null
+  readonly balances?: Readonly<Record<string, string>>
+}
+
+const received = { receivedAt: 0, origin: "Stream" as const }
+
+const amountOf = (input: Decimal.Input): Decimal.Decimal => Result.getOrThrow(Decimal.fromInput(input))
+
+const unsupported = Effect.die(new Error("the fake has no such thing"))
+
+const defaults = {
+  pair: "BTC/USDT" as TradingPair,
+  bid: 100,
+  ask: 100.1,
+  fee: "0.001",
+  contractSize: 1,
+  minQuantity: null as number | null,
+  minNotional: null as number | null,
+  balances: { USDT: "100000", BTC: "1000" } as Readonly<Record<string, string>>
+}
+
+const instrumentOf = (options: typeof defaults & VenueOptions): Instrument => {
+  const { contractSize, exchange, minNotional, minQuantity, pair } = { ...defaults, ...options }
+  const { base, quote, settle } = partsOf(pair)
+  return {
+    exchange,
+    pair,
+    symbol: pair,
+    kind: settle === undefined ? "spot" : "swap",
+    base,
+    quote,
+    settle: settle ?? null,
+    status: "trading",
+    priceStep: 0.1,
+    quantityStep: options.quantityStep ?? (settle === undefined ? 0.001 : 1),
+    minQuantity,
+    minNotional,
+    contractSize
+  }
+}
+
+const sumOf = (fills: ReadonlyArray<Fill>): Decimal.Decimal => BigDecimal.sumAll(fills.map(({ quantity }) => quantity))
+
+const filledOf = (fills: ReadonlyArray<Fill>, order: OrderUpdate | null): Decimal.Decimal =>
+  order === null ? sumOf(fills) : BigDecimal.max(sumOf(fills), order.filledQuantity)
+
+const statusOf = (
+  order: { readonly filled: Decimal.Decimal; readonly quantity: Decimal.Decimal; readonly isOpen: boolean }
+): Order["status"] => {
+  if (order.isOpen) return "new"
+  if (Decimal.equals(order.filled, order.quantity)) return "filled"
+  return BigDecimal.isZero(order.filled) ? "canceled" : "partiallyCanceled"
+}
+
+const isLost = (answer: Script["answer"]): boolean =>
+  answer === "reject" || answer === "loseRequest" || answer === "neverDone"
+
+export class FakeVenue {
+  readonly exchange: string
+  readonly pair: TradingPair
+  readonly instrument: Instrument
+  bid: number
+  ask: number
+  hasPrice = true
+  /** What becomes of the next placements; then they are accepted and filled. */
+  readonly scripts: Array<Script> = []
+  readonly placed: Array<OrderRequest> = []
+  readonly orders = new Map<string, Order>()
+  readonly fills: Array<Fill> = []
+  readonly balances = new Map<string, Decimal.Decimal>()
+  readonly consumers = new Set<(event: AccountEvent) => void>()
+  readonly tracked = new Map<string, TrackedOrder>()
+  refreshes = 0
+  isAnswering = true
+  readonly entry: OrderEntry["Service"]
+  readonly #fee: Decimal.Decimal
+  #made = 0
+  #missed: Array<AccountEvent> = []
+
+  constructor(options: VenueOptions) {
+    const all = { ...defaults, ...options }
+    this.exchange = all.exchange
+    this.pair = all.pair
+    this.bid = all.bid
+    this.ask = all.ask
+    this.#fee = Decimal.of(all.fee)
+    this.instrument = instrumentOf(all)
+    for (const [asset, amount] of Object.entries(all.balances)) this.balances.set(asset, Decimal.of(amount))
+    this.entry = this.#makeEntry()
+  }
+
+  emit(event: AccountEvent): void {
+    if (event._tag === "Fill" || event._tag === "OrderUpdate") this.#track(event)
+    for (const consumer of [...this.consumers]) consumer(event)
+  }
+
+  #track(event: Fill | OrderUpdate): void {
+    const key = event.clientOrderId!
+    const before = this.tracked.get(key)
+    const told = before?.fills ?? []
+    const fills = event._tag === "Fill" ? [...told, event] : told
+    const order = event._tag === "OrderUpdate" ? event : (before?.order ?? null) as OrderUpdate | null
+    this.tracked.set(key, {
+      exchange: this.exchange,
+      account: "main",
+      key,
+      pair: this.pair,
+      state: order !== null && isFinal(order.status)
+        ? { _tag: "Final", at: 0, status: order.status as "filled", rejection: null }
+        : { _tag: "Open", at: 0 },
+      order,
+      fills,
+      filledQuantity: filledOf(fills, order),
+      filledQuote: BigDecimal.sumAll(fills.map(({ price, quantity }) => BigDecimal.multiply(price, quantity)))
+    })
+  }
+
+  #orderOf(request: OrderRequest, filled: Decimal.Decimal, price: Decimal.Decimal, isOpen: boolean): Order {
+    const quantity = amountOf(request.quantity!)
+    const quote = BigDecimal.multiply(
+      BigDecimal.multiply(filled, price),
+      Decimal.of(String(this.instrument.contractSize))
+    )
+    return {
+      pair: this.pair,
+      symbol: this.pair,
+      orderId: `${this.orders.size + 1}`,
+      clientOrderId: request.clientOrderId!,
+      side: request.side,
+      type: "limit",
+      timeInForce: request.timeInForce ?? "gtc",
+      price,
+      quantity,
+      quoteQuantity: null,
+      filledQuantity: filled,
+      filledQuote: quote,
+      averagePrice: BigDecimal.isZero(filled) ? null : price,
+      status: statusOf({ filled, quantity, isOpen }),
+      finishedAs: null,
+      reduceOnly: null,
+      triggerPrice: null,
+      createdAt: 0,
+      updatedAt: 0
+    }
+  }
+
+  #balance(asset: string, change: Decimal.Decimal): Balance {
+    const total = BigDecimal.sum(this.balances.get(asset) ?? Decimal.zero, change)
+    this.balances.set(asset, total)
+    return {
+      _tag: "Balance",
+      asset,
+      available: total,
+      locked: Decimal.zero,
+      total,
+      change,
+      cause: null,
+      exchangeTime: 0,
+      ...received
+    }
+  }
+
+  /** The order happens. */
+  #execute(
+    request: OrderRequest,
+    script: Script
+  ): { readonly order: Order; readonly events: ReadonlyArray<AccountEvent> } {
+    const asked = amountOf(request.quantity!)
+    const step = amountOf(this.instrument.quantityStep)
+    const part = BigDecimal.multiply(asked, amountOf(script.fill ?? 1))
+    const filled = script.answer === "rest" ? Decimal.zero : Decimal.toStep(part, step, "down")
+    const price = amountOf(script.price ?? request.price ?? (request.side === "buy" ? this.ask : this.bid))
+    const order = this.#orderOf(request, filled, price, script.answer === "rest")
+    this.orders.set(order.clientOrderId!, order)
+    const fill = BigDecimal.isPositive(filled) ? this.#fillOf(order, filled, price) : []
+    return { order, events: [...fill, { _tag: "OrderUpdate", ...order, ...received }] }
+  }
+
+  #fillOf(order: Order, filled: Decimal.Decimal, price: Decimal.Decimal): ReadonlyArray<AccountEvent> {
+    const { base, kind, quote } = this.instrument
+    const isBuy = order.side === "buy"
+    const feeInBase = kind === "spot" && isBuy
+    const value = order.filledQuote!
+    const fee = BigDecimal.multiply(feeInBase ? filled : value, this.#fee)
+    const fill: Fill = {
+      _tag: "Fill",
+      pair: this.pair,
+      symbol: this.pair,
+      tradeId: `${this.fills.length + 1}`,
+      orderId: order.orderId,
+      clientOrderId: order.clientOrderId,
+      side: order.side,
+      price,
+      quantity: filled,
+      liquidity: "taker",
+      fee,
+      feeAsset: feeInBase ? base : quote,
+      exchangeTime: 0,
+      ...received
+    }
+    this.fills.push(fill)
+    if (kind === "swap") return [fill]
+    return [
+      fill,
+      this.#balance(base, isBuy ? BigDecimal.subtract(filled, fee) : BigDecimal.negate(filled)),
+      this.#balance(quote, isBuy ? BigDecimal.negate(value) : BigDecimal.subtract(value, fee))
+    ]
+  }
+
+  #tell(events: ReadonlyArray<AccountEvent>, late: number | null): Effect.Effect<void> {
+    const tell = Effect.sync(() => events.forEach((event) => this.emit(event)))
+    if (late === null) return Effect.sync(() => void this.#missed.push(...events))
+    return late === 0 ? tell : Effect.asVoid(Effect.forkDetach(Effect.andThen(Effect.sleep(late), tell)))
+  }
+
+  readonly #place = (request: OrderRequest): Effect.Effect<Placed, ExchangeError.ExchangeError> =>
+    Effect.suspend(() => {
+      const script = this.scripts.shift() ?? {}
+      const clientOrderId = request.clientOrderId ?? `made-${this.placed.length}`
+      const named = { ...request, clientOrderId }
+      const answer = script.answer ?? "accept"
+      const lost = ExchangeError.make(
+        this.exchange,
+        new ExchangeError.Silent({ silentForMs: 1, detail: "the test lost it" })
+      )
+      if (answer === "die") return Effect.die(new Error("the test killed it"))
+      if (answer === "notSent") {
+        return Effect.fail(
+          ExchangeError.make(this.exchange, new ExchangeError.Closed({ detail: "the test closed it" }))
+        )
+      }
+      // What has left happens, whoever waits for it.
+      const arrive = Effect.gen({ self: this }, function*() {
+        this.placed.push(named)
+        yield* Effect.sleep(script.delay ?? 1)
+        if (isLost(answer)) return null
+        const { events, order } = this.#execute(named, script)
+        yield* this.#tell(events, script.late === undefined ? 0 : script.late)
+        return order
+      })
+      return Effect.flatMap(
+        Effect.uninterruptible(arrive),
+        (order) => Effect.succeed({ clientOrderId, outcome: this.#answer(script, order, lost) })
+      )
+    })
+
+  #answer(
+    { answer = "accept", resolveAfter = 500 }: Script,
+    order: Order | null,
+    lost: ExchangeError.ExchangeError
+  ): Outcome<Order> {
+    const rejected = {
+      _tag: "Rejected",
+      reason: { code: "test", detail: "the test refused it", class: "item" }
+    } as const
+    if (answer === "reject") return rejected
+    const later = <A>(value: A) => Effect.as(Effect.sleep(resolveAfter), value)
+    if (answer === "loseRequest") return { _tag: "Unknown", cause: lost, resolved: later(rejected) }
+    if (answer === "loseAnswer") {
+      return { _tag: "Unknown", cause: lost, resolved: later({ _tag: "Accepted", value: order! } as const) }
+    }
+    if (answer === "never" || answer === "neverDone") {
+      return { _tag: "Unknown", cause: lost, resolved: Effect.andThen(Effect.sleep(resolveAfter), Effect.fail(lost)) }
+    }
+    return {
+      _tag: "Accepted",
+      value: answer === "new"
+        ? { ...order!, status: "new", filledQuantity: Decimal.zero, filledQuote: Decimal.zero, averagePrice: null }
+        : order!
+    }
+  }
+
+  #makeEntry(): OrderEntry["Service"] {
+    return {
+      exchange: this.exchange,
+      abilities: new Set(),
+      makeClientOrderId: Effect.sync(() => `made-${++this.#made}`),
+      place: this.#place,
+      placeAll: (requests) => Effect.forEach(requests, this.#place),
+      cancel: ({ pair: _, ...ref }) =>
+        Effect.sync(() => {
+          const order = "clientOrderId" in ref ? this.orders.get(ref.clientOrderId) : undefined
+          if (order === undefined || isFinal(order.status)) {
+            return {
+              _tag: "Rejected",
+              reason: { code: "none", detail: "there is no such order", class: "item" }
+            } as const
+          }
+          const ended: Order = {
+            ...order,
+            status: BigDecimal.isZero(order.filledQuantity) ? "canceled" : "partiallyCanceled"
+          }
+          this.orders.set(order.clientOrderId!, ended)
+          this.emit({ _tag: "OrderUpdate", ...ended, ...received })
+          return { _tag: "Accepted", value: ended } as const
+        }),
+      cancelAll: () => unsupported,
+      amend: () => unsupported,
+      get: (ref) =>
+        Effect.suspend(() =>
+          this.isAnswering
+            ? Effect.succeed("clientOrderId" in ref ? this.orders.get(ref.clientOrderId) ?? null : null)
+            : Effect.fail(
+              ExchangeError.make(this.exchange, new ExchangeError.Silent({ silentForMs: 1, detail: "away" }))
+            )
+        ),
+      openOrders: () => unsupported,
+      cancelAllAfter: () => unsupported,
+      leverage: () => unsupported,
+      setLeverage: () => unsupported,
+      setMarginMode: () => unsupported,
+      isReady: Effect.succeed(true)
+    }
+  }
+
+  readonly onEvent = (consumer: (event: AccountEvent) => void) =>
+    Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => this.consumers.add(consumer)),
+      () => Effect.sync(() => this.consumers.delete(consumer))
+    ))
+
+  /** A new one each time, as when it was built anew. */
+  island(): Island {
+    const market = {
+      exchange: this.exchange,
+      instruments: {
+        all: Effect.succeed(new Map([[this.pair, this.instrument]])),
+        get: (pair: TradingPair) =>
+          pair === this.pair ? Effect.succeed(this.instrument) : Effect.fail(
+            ExchangeError.make(this.exchange, new ExchangeError.UnknownPair({ symbol: pair, detail: "not listed" }))
+          ),
+        refresh: unsupported,
+        changes: Stream.empty
+      },
+      bestPrice: (pair: TradingPair) =>
+        pair !== this.pair || !this.hasPrice ? null : {
+          pair,
+          bidPrice: this.bid,
+          bidQuantity: 1_000,
+          askPrice: this.ask,
+          askQuantity: 1_000,
+          source: "book" as const,
+          exchangeTime: null,
+          receivedAt: 0
+        }
+    }
+    const account = {
+      exchange: this.exchange,
+      account: "main",
+      balances: () =>
+        new Map([...this.balances].map(([asset, total]): [string, Balance] => [asset, {
+          _tag: "Balance",
+          asset,
+          available: total,
+          locked: Decimal.zero,
+          total,
+          change: null,
+          cause: null,
+          exchangeTime: null,
+          ...received
+        }])),
+      order: (key: string) => this.tracked.get(key),
+      openOrders: () => [...this.tracked.values()].filter(({ state }) => state._tag !== "Final"),
+      onEvent: this.onEvent,
+      orders: this.entry,
+      refresh: Effect.sync(() => {
+        this.refreshes++
+        const missed = this.#missed
+        this.#missed = []
+        for (const event of missed) this.emit(event)
+      })
+    }
+    return { exchange: this.exchange, market, account } as unknown as Island
+  }
+}
