@@ -1,0 +1,6 @@
+import { gateFuturesAccount } from "../suites/AccountSubjects.ts"
+import * as Exchange from "../suites/Exchange.ts"
+import { privateExchangeSuite } from "../suites/PrivateExchangeSuite.ts"
+
+privateExchangeSuite(gateFuturesAccount, Exchange.memory)
+privateExchangeSuite(gateFuturesAccount, Exchange.ports)
