@@ -2,7 +2,8 @@
  * The account half of an exchange, as data. Like the public half it opens nothing, times nothing and retries nothing: it
  * says how requests are signed and spelled, how frames and answers read, and what the limits are.
  */
-import type { Duration, Effect, Scope } from "effect"
+import type { Duration, Scope } from "effect"
+import { Context, Effect } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { Algorithm, Signer } from "./connection/Auth.ts"
 import type { Endpoint, OutFrame } from "./connection/Connection.ts"
@@ -148,7 +149,17 @@ export interface AccountRestOptions {
 }
 
 /**
- * Signed REST calls of one account. A request that the exchange refused fails with `RequestFailed` and a status below
+ * What a call runs before each request behind its first: the next page of a list, or the same of another list. Whoever
+ * calls has it wait there for its turn within the limits, and gives it as long again as one request may take; a call that
+ * does not run it has to be done in the time of one request.
+ */
+export const NextPage = Context.Reference<Effect.Effect<void, ExchangeError>>(
+  "effect-exchange/AccountAdapter/NextPage",
+  { defaultValue: () => Effect.void }
+)
+
+/**
+ * Signed REST calls of one account. Lists come whole, by way of `NextPage`. A request that the exchange refused fails with `RequestFailed` and a status below
  * 500; one whose answer was lost has status null, 408, 499 or 5xx, so that whoever wrote knows that the outcome is unknown.
  */
 export interface AccountCalls {

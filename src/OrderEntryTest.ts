@@ -335,7 +335,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     protocol,
     calls,
     link: null,
-    prepare: Effect.void,
+    exchangeNow: Clock.currentTimeMillis,
     limits: noLimits,
     instrument,
     listed: Effect.void,

@@ -29,6 +29,7 @@ import * as DeskCounts from "./DeskCounts.ts"
 import * as Listing from "./Listing.ts"
 import * as OrderDesk from "./OrderDesk.ts"
 import * as OrderSocketLink from "./OrderSocketLink.ts"
+import * as Pages from "./Pages.ts"
 import * as PrivateSession from "./PrivateSession.ts"
 import { Symbols } from "./Symbols.ts"
 
@@ -181,7 +182,7 @@ const watched = (
   }
 }
 
-/** The calls within the limits, each with a deadline. */
+/** The calls within the limits, each request with a deadline. */
 const paced = (
   exchange: string,
   account: AccountAdapter,
@@ -190,7 +191,7 @@ const paced = (
   timeout: number
 ): AccountCalls => {
   const late = (request: string) =>
-    ExchangeError.make(
+    Effect.fail(ExchangeError.make(
       exchange,
       new ExchangeError.RequestFailed({
         request,
@@ -199,7 +200,7 @@ const paced = (
         detail: `no answer within ${timeout} ms`,
         class: "retryable"
       })
-    )
+    ))
   const within = <A>(
     name: string,
     uses: ReadonlyArray<RateLimits.Use>,
@@ -207,7 +208,7 @@ const paced = (
   ): Effect.Effect<A, ExchangeError.ExchangeError> =>
     Effect.andThen(
       limits.take(uses, timeout),
-      Effect.timeoutOrElse(call, { duration: Duration.millis(timeout), orElse: () => Effect.fail(late(name)) })
+      Pages.within(call, { withinMs: timeout, turn: limits.take(uses, timeout) }, Effect.suspend(() => late(name)))
     ).pipe(
       Effect.tapError((error) => {
         const wait = isTooMuch(error)
@@ -412,7 +413,7 @@ export const makeOrderEntry = Effect.fnUntraced(function*(
     protocol: account.orders,
     calls: bare,
     link: yield* linkOf(core, onStatus),
-    prepare: clock.now,
+    exchangeNow: clock.now,
     limits,
     readUses: (read) => account.uses?.(read) ?? [],
     instrument: (pair) => Effect.tap(listing.instrument(pair), ({ symbol }) => Effect.sync(() => symbols.add(symbol))),

@@ -67,8 +67,8 @@ export const make = Effect.fnUntraced(
 
     const names = new OrderNames()
     const { question, send } = OrderDispatch.make(options, clock)
-    const { calls, expiry, looks = 2, readUses } = options
-    const lookup = OrderLookup.make({ calls, names, protocol, question, readUses })
+    const { calls, exchangeNow, expiry, looks = 2, readUses } = options
+    const lookup = OrderLookup.make({ calls, exchangeNow, names, protocol, question, readUses }, clock)
     const outcomes = OrderOutcomes.make({ closed, counts, exchange, expiry, flights, looks, send }, clock)
     const shared = { exchange, flights, instrument, lookup, names, outcomes, protocol }
     const placing = OrderPlacing.make({ ...shared, newClientOrderId }, clock)

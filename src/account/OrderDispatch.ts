@@ -12,6 +12,7 @@ import type { Failure } from "./OrderFailure.ts"
 import { failureOf, Throttled, throttled } from "./OrderFailure.ts"
 import type { OrderSocketLink } from "./OrderSocketLink.ts"
 import { Lost } from "./OrderSocketLink.ts"
+import * as Pages from "./Pages.ts"
 
 export interface DispatchOptions {
   readonly exchange: ExchangeId
@@ -21,8 +22,11 @@ export interface DispatchOptions {
   /** Null where everything goes over REST. */
   readonly link: OrderSocketLink | null
   readonly limits: RateLimits["Service"]
-  /** What a signature needs and may take a while: the exchange's clock. Before a command takes its turn. */
-  readonly prepare: Effect.Effect<unknown, ExchangeError.ExchangeError>
+  /**
+   * The exchange's clock, ms, right to within seconds. Signatures need it, and it may take a while to be known, so it is
+   * asked before a command takes its turn.
+   */
+  readonly exchangeNow: Effect.Effect<number, ExchangeError.ExchangeError>
   /** How long a command may wait for its turn and for a connection. */
   readonly queueTimeout: Duration.Input
   /** How long the exchange has to answer; later answers are lost. */
@@ -36,7 +40,7 @@ export interface Dispatch {
    * called right before it leaves. An `ExchangeError` says that nothing has reached the exchange.
    */
   readonly send: (command: Command, flight: Flight, onSend: () => void) => Effect.Effect<Reply, Failure>
-  /** A reading that looks for a command: within the limits too, and not waited for longer than it takes to ask again. */
+  /** A reading that looks for a command: within the limits too, and no answer waited for longer than it takes to ask again. */
   readonly question: <A>(
     what: string,
     uses: ReadonlyArray<Use>,
@@ -86,11 +90,10 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     failure instanceof Throttled ? limits.pause(uses, failure.retryAfterMs) : Effect.void
 
   const overRest = (command: Command): Effect.Effect<Reply, Failure | Throttled> =>
-    Effect.mapError(calls.run(command), failureOf).pipe(
-      Effect.timeoutOrElse({
-        duration: Duration.millis(answerMillis),
-        orElse: () => Effect.fail(new Lost(silent(command._tag, answerMillis)))
-      })
+    Pages.within(
+      Effect.mapError(calls.run(command), failureOf),
+      { withinMs: answerMillis, turn: limits.take(protocol.uses(command), queueMillis) },
+      Effect.suspend(() => Effect.fail(new Lost(silent(command._tag, answerMillis))))
     )
 
   const ask = (
@@ -124,7 +127,7 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
           onSend()
         }
         // A turn is taken when the command can leave: one that waited on would meet the next turn's at the exchange.
-        return options.prepare.pipe(
+        return options.exchangeNow.pipe(
           Effect.andThen(goesOverSocket(command) ? connected(deadline) : Effect.void),
           Effect.andThen(Effect.suspend(() => limits.take(uses, left(deadline)))),
           Effect.andThen(ask(command, deadline, sending))
@@ -143,10 +146,11 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     question: (what, uses, call) =>
       Effect.andThen(
         limits.take(uses, queueMillis),
-        Effect.timeoutOrElse(Effect.suspend(call), {
-          duration: Duration.millis(questionMillis),
-          orElse: () => Effect.fail(silent(what, questionMillis))
-        })
+        Pages.within(
+          Effect.suspend(call),
+          { withinMs: questionMillis, turn: limits.take(uses, queueMillis) },
+          Effect.suspend(() => Effect.fail(silent(what, questionMillis)))
+        )
       ).pipe(Effect.tapError((error) => slowDown(uses, failureOf(error))))
   }
 }

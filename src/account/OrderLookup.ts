@@ -1,5 +1,6 @@
 /** Questions to the exchange about orders, and what their answers prove of a command whose own answer was lost. */
 import { Effect } from "effect"
+import type { Clock } from "effect"
 import type { AccountCalls, Command, OrderProtocol, PreparedOrder, Reply, SymbolRef } from "../AccountAdapter.ts"
 import type { Order } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
@@ -24,6 +25,8 @@ export interface LookupOptions {
   /** What a reading that looks for a lost command uses of the limits; nothing when left out. */
   readonly readUses?: ((read: "fills" | "openOrders") => ReadonlyArray<Use>) | undefined
   readonly names: OrderNames
+  /** The exchange's clock, ms, right to within seconds. */
+  readonly exchangeNow: Effect.Effect<number, ExchangeError>
 }
 
 export interface Lookup {
@@ -46,7 +49,13 @@ const hasEnded = ({ status }: Order): Refusal =>
 const has = (wanted: Decimal.Decimal | null, found: Decimal.Decimal | null): boolean =>
   wanted === null || (found !== null && Decimal.equals(wanted, found))
 
-export const make = ({ calls, names, protocol, question, readUses = () => [] }: LookupOptions): Lookup => {
+/** Beyond what is known of how far the exchange's clock is from ours, ms. */
+const clockMillis = 5_000
+
+export const make = (
+  { calls, exchangeNow, names, protocol, question, readUses = () => [] }: LookupOptions,
+  clock: Clock.Clock
+): Lookup => {
   const orderIn = (reply: Reply): Order | null => {
     if (reply._tag !== "Order") return null
     names.learn(reply.order)
@@ -75,7 +84,11 @@ export const make = ({ calls, names, protocol, question, readUses = () => [] }: 
         const { clientOrderId, instrument: { symbol }, trigger } = order
         const found = yield* look(withTrigger({ symbol, clientOrderId }, trigger !== null))
         if (found !== null || !late || trigger !== null) return found
-        const reading = () => calls.fills({ symbol, since: sentAt - 60_000 })
+        const reading = () =>
+          Effect.flatMap(exchangeNow, (theirs) => {
+            const ago = clock.currentTimeMillisUnsafe() - sentAt
+            return calls.fills({ symbol, since: theirs - ago - clockMillis })
+          })
         const fills = yield* question("the fills", readUses("fills"), reading)
         const ours = fills.find((fill) => fill.clientOrderId === clientOrderId)
         return ours === undefined ? null : yield* look({ symbol, orderId: ours.orderId })

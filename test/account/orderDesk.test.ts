@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as DeskCounts from "../../src/account/DeskCounts.ts"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
@@ -85,7 +85,7 @@ const start = (
             ExchangeError.make("toy", new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))
           ),
       listed: Effect.void,
-      prepare: Effect.void,
+      exchangeNow: Clock.currentTimeMillis,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",
       expiry: "2 seconds",

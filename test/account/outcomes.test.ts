@@ -7,13 +7,15 @@ import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { OrderSocketLink } from "../../src/account/OrderSocketLink.ts"
 import { Lost, Refusal } from "../../src/account/OrderSocketLink.ts"
 import type { AccountCalls, Command, OrderProtocol, OrderSocket, Reply } from "../../src/AccountAdapter.ts"
-import type { Fill, Order } from "../../src/domain/Account.ts"
+import { NextPage } from "../../src/AccountAdapter.ts"
+import type { Order } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderEntry, OrderRef, Outcome } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 import * as SteppedClock from "../SteppedClock.ts"
+import { fill } from "./Bank.ts"
 import { orderOf } from "./Orders.ts"
 
 const pair = "BTC/USDT"
@@ -58,16 +60,16 @@ type Script = (command: Command, call: number) => Effect.Effect<Reply, ExchangeE
 interface Overrides {
   readonly protocol?: Partial<OrderProtocol>
   readonly link?: OrderSocketLink
-  readonly prepare?: Effect.Effect<unknown, ExchangeError.ExchangeError>
+  readonly exchangeNow?: Effect.Effect<number, ExchangeError.ExchangeError>
   readonly openOrders?: Effect.Effect<ReadonlyArray<Order>, ExchangeError.ExchangeError>
   readonly instruments?: Effect.Effect<void, ExchangeError.ExchangeError>
   readonly readLimit?: number
-  readonly fills?: Effect.Effect<ReadonlyArray<Fill>, ExchangeError.ExchangeError>
+  readonly fills?: AccountCalls["fills"]
 }
 
 const start = (
   script: Script,
-  { fills, instruments, link, openOrders, prepare, protocol, readLimit = 10_000 }: Overrides = {}
+  { exchangeNow, fills, instruments, link, openOrders, protocol, readLimit = 10_000 }: Overrides = {}
 ) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
@@ -77,7 +79,7 @@ const start = (
         commands.push(command)
         return script(command, commands.length)
       },
-      fills: () => fills ?? Effect.succeed([]),
+      fills: fills ?? (() => Effect.succeed([])),
       openOrders: (symbol: string | null) => {
         listed.push(symbol)
         return openOrders ?? Effect.succeed([])
@@ -103,7 +105,7 @@ const start = (
           ? Effect.succeed(instrument)
           : Effect.fail(error(new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))),
       listed: instruments ?? Effect.void,
-      prepare: prepare ?? Effect.void,
+      exchangeNow: exchangeNow ?? Clock.currentTimeMillis,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",
       expiry: "3 seconds",
@@ -194,9 +196,10 @@ describe("an answer over REST", () => {
 
   it.effect("that a request waits for the exchange's clock is before it counts as sent", () =>
     Effect.gen(function*() {
+      const measured = yield* Effect.cached(Effect.delay(Clock.currentTimeMillis, 1_500))
       const { desk } = yield* start(
         ({ _tag }) => _tag === "Get" ? Effect.succeed({ _tag: "Nothing" }) : Effect.fail(silent),
-        { prepare: Effect.sleep(1_500) }
+        { exchangeNow: Effect.andThen(measured, Clock.currentTimeMillis) }
       )
       const { outcome } = yield* within(desk.place(request), 1_500)
       const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
@@ -317,6 +320,42 @@ describe("the search for what became of a lost order", () => {
       assert.strictEqual((yield* within(resolvedOf(outcome), "10 seconds"))._tag, "Accepted")
     }))
 
+  /** The exchange finds nothing by our id and shows our order among its fills. */
+  const amongFills = (fills: AccountCalls["fills"], exchangeNow?: Overrides["exchangeNow"]) =>
+    Effect.gen(function*() {
+      const { desk } = yield* start((command) => {
+        if (command._tag === "Place") return Effect.fail(silent)
+        const isFound = command._tag === "Get" && "orderId" in command.ref
+        return Effect.succeed<Reply>(isFound ? order({ status: "filled" }) : { _tag: "Nothing" })
+      }, { fills, ...(exchangeNow === undefined ? {} : { exchangeNow }) })
+      const { outcome } = yield* desk.place(request)
+      return yield* within(resolvedOf(outcome), "1 minute")
+    })
+
+  it.effect("finds an order among fills that come page by page, each later than the last", () =>
+    Effect.gen(function*() {
+      const pages = Effect.forEach(
+        [1, 2, 3, 4, 5],
+        (page) => Effect.andThen(page === 1 ? Effect.void : Effect.flatten(NextPage), Effect.sleep(600))
+      )
+      const found = yield* amongFills(() => Effect.as(pages, [fill(1, 0, { clientOrderId: "a", orderId: "id-a" })]))
+      assert.strictEqual(found._tag, "Accepted")
+    }))
+
+  it.effect("looks no further back among the fills than where the order can be, by the exchange's clock", () =>
+    Effect.gen(function*() {
+      const asked: Array<number | null> = []
+      const behind = Effect.map(Clock.currentTimeMillis, (now) => now - 20_000)
+      yield* TestClock.setTime(1_000_000)
+      const found = yield* amongFills(({ since }) => {
+        asked.push(since)
+        return Effect.succeed([])
+      }, behind)
+      assert.strictEqual(found._tag, "Rejected")
+      // It left at 1 000 000 of our clock; five seconds are for what is not known of theirs.
+      assert.deepStrictEqual([...new Set(asked)], [1_000_000 - 20_000 - 5_000])
+    }))
+
   it.effect("waits as long as the exchange asks when there are too many questions", () =>
     Effect.gen(function*() {
       const { commands, desk } = yield* start(({ _tag }, call) => {
@@ -346,7 +385,7 @@ describe("the search for what became of a lost order", () => {
           ({ _tag }) => _tag === "Get" ? Effect.succeed({ _tag: "Nothing" }) : Effect.fail(silent),
           {
             readLimit: 2,
-            fills: call,
+            fills: () => call,
             openOrders: Effect.as(call, [orderOf("a")])
           }
         )

@@ -5,6 +5,7 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { TestClock } from "effect/testing"
 import type { AccountCalls, Command, PreparedOrder, PrivateSink, Reply } from "../../src/AccountAdapter.ts"
+import { NextPage } from "../../src/AccountAdapter.ts"
 import * as Auth from "../../src/connection/Auth.ts"
 import type { AccountEvent, Balance, Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -788,6 +789,34 @@ describe("MEXC account, fills since a moment", () => {
         assert.deepInclude(fills[0], { side: "sell", liquidity: "maker", feeAsset: "BTC", clientOrderId: null })
       }))
   }
+
+  it.effect("lack none of those that share the millisecond where an answer ends, though the exchange counts finer", () =>
+    Effect.gen(function*() {
+      const fine = all.slice(0, -1).map((row, index) => ({ row, time: row.time + (index % 2 === 0 ? 0.2 : -999.6) }))
+      const { calls } = yield* callsOf(({ parameters }) => {
+        const { endTime = "Infinity", startTime = "0" } = parameters
+        const within = fine.filter(({ time }) => time >= Number(startTime) && time <= Number(endTime))
+        const told = within.slice(-100).toReversed()
+        return { body: told.map(({ row, time }) => ({ ...row, time: Math.floor(time) })) }
+      })
+      const fills = yield* calls.fills({ symbol: "BTCUSDT", since: all[0]!.time })
+      assert.strictEqual(fills.length, fine.length)
+    }))
+
+  it.effect("each page but the first is asked for when its caller lets it", () =>
+    Effect.gen(function*() {
+      const { asked, calls } = yield* callsOf(({ parameters: { endTime = "Infinity", startTime = "0" } }) => ({
+        body: all.filter(({ time }) => time >= Number(startTime) && time <= Number(endTime)).slice(0, 100)
+      }))
+      const before: Array<number> = []
+      yield* Effect.provideService(
+        calls.fills({ symbol: "BTCUSDT", since: all[0]!.time }),
+        NextPage,
+        Effect.sync(() => void before.push(asked.length))
+      )
+      assert.isAbove(asked.length, 2)
+      assert.deepStrictEqual(before, asked.slice(1).map((_, index) => index + 1))
+    }))
 
   it.effect("ends when more of one moment than an answer holds brings nothing new", () =>
     Effect.gen(function*() {

@@ -240,13 +240,30 @@ export const linesOfTruth = (account: WorldAccount, kind: "spot" | "swap"): Line
     account.positions().map(({ pair, size }) => `${pair} ${plain(size)}`)
   )
 
+/** Those of the first that the second lacks; each counts as often as it stands there. */
+const without = (lines: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const left = new Map<string, number>()
+  for (const line of others) left.set(line, (left.get(line) ?? 0) + 1)
+  return lines.filter((line) => {
+    const times = left.get(line) ?? 0
+    left.set(line, times - 1)
+    return times <= 0
+  })
+}
+
+/** Accounts are long: where the same lines stand on both sides, it is the first that is out of place. */
+const describe = (what: string, ours: ReadonlyArray<string>, theirs: ReadonlyArray<string>): string => {
+  const [more, missing] = [without(ours, theirs), without(theirs, ours)].map((lines) => JSON.stringify(lines))
+  if (more !== missing) return `${what}: ${more} in place of ${missing}`
+  const at = ours.findIndex((line, index) => line !== theirs[index])
+  return `${what}: ${ours[at]} in the place of ${theirs[at]}, number ${at} of ${ours.length}`
+}
+
 /** Where they say different things. `any`: fills may have come late. */
 export const compare = (ours: Lines, theirs: Lines, order: "exact" | "any" = "exact"): ReadonlyArray<string> =>
   Object.keys(theirs).flatMap((what) => {
     const [left, right] = [ours, theirs].map((lines) => order === "exact" ? lines[what]! : lines[what]!.toSorted())
-    return JSON.stringify(left) === JSON.stringify(right)
-      ? []
-      : [`${what}: ${JSON.stringify(left)} is ${JSON.stringify(right)}`]
+    return JSON.stringify(left) === JSON.stringify(right) ? [] : [describe(what, left!, right!)]
   })
 
 /** What is known against what is: fills in their order, open orders, balances and positions, exactly. */

@@ -12,6 +12,7 @@ import type {
   Reply,
   SymbolRef
 } from "../../AccountAdapter.ts"
+import { NextPage } from "../../AccountAdapter.ts"
 import type { Fill, Order } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
@@ -100,6 +101,9 @@ const readList = <A>(
   return Result.isSuccess(found) ? Effect.succeed(found.success) : context.unreadable(path, found.failure)
 }
 
+/** Before every request of a call but its first. */
+const nextPage = Effect.flatten(NextPage)
+
 /** All pages of a list, told apart by a number that rises from page to page; the last one is not full. */
 const pages = (
   context: Context,
@@ -110,6 +114,7 @@ const pages = (
   Effect.gen(function*() {
     const all: Array<unknown> = []
     for (let page = 0;; page++) {
+      if (page > 0) yield* nextPage
       const answer = yield* context.call({ method: "GET", path, query: queryOf(page) })
       if (!Array.isArray(answer)) return yield* context.unreadable(path, "no list")
       all.push(...answer)
@@ -188,6 +193,7 @@ const groupedOrders = (context: Context): Effect.Effect<ReadonlyArray<unknown>, 
     const path = "/spot/open_orders"
     const all: Array<unknown> = []
     for (let page = 1;; page++) {
+      if (page > 1) yield* nextPage
       const query = { page: String(page), limit: String(pageSize) }
       const answer = yield* context.call({ method: "GET", path, query })
       const groups = GateRow.rowsOf(answer).map(ordersOf)
@@ -258,6 +264,7 @@ const triggerOf = (context: Context, ref: SymbolRef): Effect.Effect<Order | null
   Effect.gen(function*() {
     if ("orderId" in ref) return yield* triggerById(context, ref.orderId)
     for (const status of ["open", "finished"] as const) {
+      if (status === "finished") yield* nextPage
       const found = yield* triggers(context, ref.symbol, status)
       const ours = found.find(({ clientOrderId }) => clientOrderId === ref.clientOrderId)
       if (ours !== undefined) return ours
@@ -307,7 +314,7 @@ const runTrigger = (
 const openOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
   hasTriggers(context)
     ? Effect.map(
-      Effect.all([placedOrders(context, symbol), triggers(context, symbol, "open")]),
+      Effect.all([placedOrders(context, symbol), Effect.andThen(nextPage, triggers(context, symbol, "open"))]),
       ([placed, waiting]) => [...placed, ...waiting]
     )
     : placedOrders(context, symbol)
@@ -353,7 +360,8 @@ const fills = (
     const path = ranged ? `${layout.myTrades}_timerange` : layout.myTrades
     const read = layout.prefix === "spot" ? GateAccountEvents.readSpotFill : GateAccountEvents.readFuturesFill
     const all: Array<unknown> = []
-    for (const range of rangesOf(since, yield* options.now)) {
+    for (const [index, range] of rangesOf(since, yield* options.now).entries()) {
+      if (index > 0) yield* nextPage
       all.push(
         ...yield* pages(context, path, fillsPageSize, (page) => ({
           ...(symbol === null ? {} : { [layout.symbolName]: symbol }),
@@ -386,7 +394,7 @@ const runOrder = (context: Context, command: GateCommands.OrderCommand): Effect.
 const getWaiting = (context: Context, ref: SymbolRef): Effect.Effect<Reply, ExchangeError> =>
   hasTriggers(context) && ref.trigger !== false
     ? Effect.map(
-      triggerOf(context, ref),
+      Effect.andThen(nextPage, triggerOf(context, ref)),
       (order): Reply => order === null ? { _tag: "Nothing" } : { _tag: "Order", order }
     )
     : Effect.succeed({ _tag: "Nothing" })

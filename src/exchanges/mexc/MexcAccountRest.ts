@@ -8,6 +8,7 @@ import type {
   Reply,
   SymbolRef
 } from "../../AccountAdapter.ts"
+import { NextPage } from "../../AccountAdapter.ts"
 import type { Fill, Order } from "../../domain/Account.ts"
 import { isFinal } from "../../domain/Account.ts"
 import * as ExchangeError from "../../ExchangeError.ts"
@@ -212,16 +213,22 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
    */
   const fillsSince = Effect.fnUntraced(function*(symbol: string, since: number) {
     const found = new Map<string, Fill>()
+    let [oldest, newest] = [Infinity, -Infinity]
     const add = (fills: ReadonlyArray<Fill>): boolean => {
       const before = found.size
-      for (const fill of fills) found.set(`${fill.tradeId} ${fill.side}`, fill)
+      for (const fill of fills) {
+        const time = fill.exchangeTime ?? since
+        oldest = Math.min(oldest, time)
+        newest = Math.max(newest, time)
+        found.set(`${fill.tradeId} ${fill.side}`, fill)
+      }
       return fills.length >= fillsLimit && found.size > before
     }
-    const edge = (pick: (...times: ReadonlyArray<number>) => number): string =>
-      String(pick(...[...found.values()].map(({ exchangeTime }) => exchangeTime ?? since)))
+    const next = (times: Parameters) => Effect.andThen(Effect.flatten(NextPage), page(symbol, times))
     if (add(yield* page(symbol, { startTime: String(since) }))) {
-      while (add(yield* page(symbol, { startTime: edge(Math.max) })));
-      while (add(yield* page(symbol, { startTime: String(since), endTime: edge(Math.min) })));
+      while (add(yield* next({ startTime: String(newest) })));
+      // The next millisecond, should the exchange count finer than it tells.
+      while (add(yield* next({ startTime: String(since), endTime: String(oldest + 1) })));
     }
     return [...found.values()]
   })
