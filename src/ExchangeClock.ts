@@ -2,7 +2,7 @@
  * How far our clock is from the exchange's, with an error bound, shared by everything that signs. The exchange's time is
  * asked several times; the answer of the shortest round trip says most, and is right to within half of that round trip.
  */
-import { Clock, Context, Effect, Metric, Schedule, Semaphore } from "effect"
+import { Clock, Context, Effect, Metric, Option, Schedule, Semaphore } from "effect"
 import type { Duration, Scope } from "effect"
 import type { ExchangeId } from "./domain/Instrument.ts"
 import * as ExchangeError from "./ExchangeError.ts"
@@ -91,11 +91,20 @@ export const make = Effect.fnUntraced(function*(
   const isSet = ({ at }: ClockReading): boolean =>
     Math.abs(clock.currentTimeMillisUnsafe() - at - (monotonic() - readAt)) > setMillis
 
+  /** An answer that comes later than this says too little to be used, ms. */
+  const usefulMillis = 2 * options.maxErrorMs
+
+  /** A request that may be lost is sent again beside the first. */
+  const first: typeof sample = Effect.suspend(() => Effect.raceFirst(sample, Effect.delay(first, usefulMillis)))
+
+  /** One of several may be lost or refused. */
+  const another = Effect.option(Effect.flatMap(Effect.timeoutOption(sample, usefulMillis), Effect.fromOption))
+
   const measure = Effect.gen(function*() {
-    let best = yield* sample
+    let best = yield* first
     for (let i = 1; i < options.samples; i++) {
-      const next = yield* sample
-      if (next.errorMs < best.errorMs) best = next
+      const next = yield* another
+      if (Option.isSome(next) && next.value.errorMs < best.errorMs) best = next.value
     }
     isDoubted = false
     // What is slow for a while says less than what was measured before: clocks drift by milliseconds in that time.
@@ -128,9 +137,12 @@ export const make = Effect.fnUntraced(function*(
     })
   )
 
-  /** What is doubted is better than nothing. */
+  /** What is doubted is better than nothing; the exchange says it again when it still is in the way. */
   const measuredAgain = (old: ClockReading) =>
-    measure.pipe(Effect.catch((error) => Effect.as(Effect.logWarning(error.message), old)))
+    measure.pipe(Effect.catch((error) => {
+      isDoubted = false
+      return Effect.as(Effect.logWarning(error.message), old)
+    }))
 
   const again = measure.pipe(Effect.asVoid, Effect.catch((error) => Effect.logWarning(error.message)))
   yield* Effect.forkScoped(Effect.delay(Effect.repeat(again, Schedule.spaced(options.interval)), options.interval))

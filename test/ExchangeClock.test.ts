@@ -4,6 +4,8 @@ import { TestClock } from "effect/testing"
 import * as ExchangeClock from "../src/ExchangeClock.ts"
 import * as ExchangeError from "../src/ExchangeError.ts"
 import * as SteppedClock from "./SteppedClock.ts"
+    }))
+
 
 /** An exchange's clock that is 40 ms behind ours and whose answers take `tripMillis`. */
 const start = (trip: { millis: number }) =>
@@ -115,5 +117,61 @@ describe("ExchangeClock", () => {
       fails = false
       yield* clock.now
       assert.strictEqual(asked, 1 + 5)
+    }))
+
+  const lost = Effect.delay(
+    Effect.fail(ExchangeError.make("toy", new ExchangeError.Silent({ silentForMs: 10_000, detail: "lost" }))),
+    "10 seconds"
+  )
+
+  for (const which of [0, 1, 4]) {
+    it.effect(`an answer that is lost holds up nobody for longer than one that could be used (number ${which})`, () =>
+      Effect.gen(function*() {
+        let asked = 0
+        const clock = yield* ExchangeClock.make(
+          "toy",
+          Effect.suspend(() => asked++ === which ? lost : Effect.map(Clock.currentTimeMillis, (now) => now - 40))
+        )
+        const began = yield* Clock.currentTimeMillis
+        const took = yield* within(Effect.andThen(clock.now, Clock.currentTimeMillis))
+        assert.strictEqual(took - began, 1_000)
+        assert.deepInclude(yield* clock.reading, { offsetMs: 40, errorMs: 1 })
+      }))
+  }
+
+  it.effect("a refusal of all but the first answer costs nothing", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const refused = ExchangeError.make("toy", new ExchangeError.Silent({ silentForMs: 0, detail: "refused" }))
+      const clock = yield* ExchangeClock.make(
+        "toy",
+        Effect.suspend(() => asked++ === 0 ? Clock.currentTimeMillis : Effect.fail(refused))
+      )
+      assert.strictEqual(yield* clock.now, yield* Clock.currentTimeMillis)
+    }))
+
+  it.effect("while it cannot be measured, what is doubted is asked for once and not by everybody", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      let away = false
+      const clock = yield* ExchangeClock.make(
+        "toy",
+        Effect.suspend(() => {
+          asked++
+          return away ? lost : Effect.map(Clock.currentTimeMillis, (now) => now - 40)
+        })
+      )
+      yield* clock.now
+      away = true
+      clock.doubt()
+      const began = yield* Clock.currentTimeMillis
+      const all = Effect.forEach([1, 2, 3], () => clock.now, { concurrency: "unbounded" })
+      const took = yield* within(Effect.andThen(all, Clock.currentTimeMillis))
+      assert.strictEqual(took - began, 10_000)
+      clock.doubt()
+      away = false
+      const before = asked
+      yield* clock.now
+      assert.strictEqual(asked - before, 5)
     }))
 })
