@@ -50,14 +50,15 @@ const overlapMillis = 60_000
 /** A push may be under way for so long, ms; what is missing for longer was not sent. */
 const underwayMillis = 10_000
 
-/** How often an order must be unknown before it counts as ended: a reading may come from a copy that lags. */
-const vanishedAfter = 2
+/** How long an order must be unknown before it counts as ended, ms: a reading may come from a copy that lags. */
+const vanishedMillis = 5_000
 
 /** A symbol that the exchange refuses is left out for so long, ms, and then tried again. */
 const brokenMillis = 10 * 60_000
 
 export const make = (options: ReconcilerOptions): Reconciler => {
   const { calls, clock, counters, ledger, symbols } = options
+  /** Orders that the exchange does not know, and since when, ms. */
   const vanished = new Map<string, number>()
   /** Refused symbols, and until when they are left out, ms. */
   const broken = new Map<string, number>()
@@ -146,9 +147,9 @@ export const make = (options: ReconcilerOptions): Reconciler => {
       if (isExpected(updatedAt, now) && updatedAt < now - underwayMillis) options.onLapse("Orders", now - updatedAt)
       return ledger.readOrder(reading, known, reply.order)
     }
-    const times = (vanished.get(keyOf(known)) ?? 0) + 1
-    vanished.set(keyOf(known), times)
-    if (times >= vanishedAfter) ledger.readOrder(reading, known, null)
+    const since = vanished.get(keyOf(known)) ?? millis()
+    vanished.set(keyOf(known), since)
+    if (millis() - since >= vanishedMillis) ledger.readOrder(reading, known, null)
   })
 
   const readBalances: Effect.Effect<void, ExchangeError> = Effect.gen(function*() {

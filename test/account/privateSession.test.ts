@@ -151,6 +151,26 @@ describe("PrivateSession", () => {
       assert.isAtLeast(reconciliation.failures, 2)
     }))
 
+  it.effect("an order that is unknown has ended only when it still is seconds later: what is read may lag behind", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      const websocket = yield* open(bank)
+      const told = yield* listen(websocket)
+      yield* websocket.initialize(["Orders"])
+      bank.push(order("1"))
+      bank.push(order("2"))
+      yield* settle
+      yield* websocket.reconcile
+      yield* websocket.reconcile
+      bank.occur(order("1"))
+      yield* TestClock.adjust("4 seconds")
+      yield* websocket.reconcile
+      assert.deepStrictEqual(take(told), ["order 1 new", "order 2 new"])
+      yield* TestClock.adjust("1 second")
+      yield* websocket.reconcile
+      assert.deepStrictEqual(take(told), ["order 2 canceledR"])
+    }))
+
   it.effect("a reading does not set back what was pushed while it was under way", () =>
     Effect.gen(function*() {
       const bank = new Bank()
