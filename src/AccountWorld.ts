@@ -92,7 +92,7 @@ export interface WorldOrder {
 }
 
 export interface WorldFill {
-  /** Rises from fill to fill, over all accounts of the exchange. */
+  /** Rises from trade to trade, over all accounts of the exchange; both sides of a trade between accounts share it. */
   readonly id: number
   readonly orderId: number
   readonly clientOrderId: string | null

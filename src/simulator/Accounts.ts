@@ -64,7 +64,7 @@ export class Accounts implements AccountWorld {
   readonly #now: () => number
   readonly #byKey = new Map<string, { readonly key: WorldKey; readonly account: SimulatedAccount }>()
   #orders = 0
-  #fills = 0
+  #trades = 0
 
   constructor(options: AccountsOptions) {
     this.#now = options.now
@@ -78,7 +78,6 @@ export class Accounts implements AccountWorld {
       now: options.now,
       marketTime: options.marketTime ?? options.now,
       nextOrderId: () => ++this.#orders,
-      nextFillId: () => ++this.#fills,
       register: (entry: Entry, held: Held, account: SimulatedAccount) =>
         void this.#owners.set(entry, { held, account }),
       makePosition: (market: AccountMarket) =>
@@ -160,17 +159,18 @@ export class Accounts implements AccountWorld {
       const takerSide = taker?.side ?? (maker!.side === "buy" ? "sell" : "buy")
       source.print(takerSide, price, quantity, time)
     }
+    const id = ++this.#trades
     // The resting side first, as exchanges report it.
-    this.#fill(maker, price, quantity, "maker")
-    this.#fill(taker, price, quantity, "taker")
+    this.#fill(maker, id, price, quantity, "maker")
+    this.#fill(taker, id, price, quantity, "taker")
     for (const entry of [maker, taker]) {
       const owned = entry === null ? undefined : this.#owners.get(entry)
       owned?.account.followPosition(owned.held.market)
     }
   }
 
-  #fill(entry: Entry | null, price: number, quantity: number, liquidity: "maker" | "taker"): void {
+  #fill(entry: Entry | null, id: number, price: number, quantity: number, liquidity: "maker" | "taker"): void {
     const owned = entry === null ? undefined : this.#owners.get(entry)
-    owned?.account.onFill(owned.held, price, quantity, liquidity, this.#now())
+    owned?.account.onFill(owned.held, id, price, quantity, liquidity, this.#now())
   }
 }

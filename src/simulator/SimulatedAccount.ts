@@ -55,7 +55,6 @@ export interface Surroundings {
   /** Time of the markets, ms. */
   readonly marketTime: () => number
   readonly nextOrderId: () => number
-  readonly nextFillId: () => number
   /** Matching tells whose entry it was by this. */
   readonly register: (entry: Entry, held: Held, account: SimulatedAccount) => void
   readonly makePosition: (market: AccountMarket) => SwapPosition
@@ -262,8 +261,15 @@ export class SimulatedAccount implements WorldAccount {
     }
   }
 
-  /** One of its orders was filled. Price and quantity in units of the market. */
-  onFill(held: Held, priceUnits: number, quantityUnits: number, liquidity: "maker" | "taker", time: number): void {
+  /** One of its orders was filled in trade `id`. Price and quantity in units of the market. */
+  onFill(
+    held: Held,
+    id: number,
+    priceUnits: number,
+    quantityUnits: number,
+    liquidity: "maker" | "taker",
+    time: number
+  ): void {
     const { market } = held
     const price = ofUnits(priceUnits, market.priceDecimals)
     const quantity = ofUnits(quantityUnits, market.quantityDecimals)
@@ -277,7 +283,7 @@ export class SimulatedAccount implements WorldAccount {
     held.fee = sum(held.fee, fee)
     held.updatedAt = time
     const fill: WorldFill = {
-      id: this.#around.nextFillId(),
+      id,
       orderId: held.id,
       clientOrderId: held.request.clientOrderId,
       pair: market.pair,

@@ -83,6 +83,17 @@ describe("orders of a spot account", () => {
     )
   })
 
+  it("an account trades with itself: two fills of one trade, the resting one first", () => {
+    const { events, one } = make()
+    const resting = placed(one.place(order({ side: "sell", price: "100", quantity: "1" })))
+    const taking = placed(one.place(order({ price: "100", quantity: "1" })))
+    assert.deepStrictEqual(
+      one.fills({}).map(({ id, liquidity, orderId, side }) => [id, orderId, side, liquidity]),
+      [[1, resting.id, "sell", "maker"], [1, taking.id, "buy", "taker"]]
+    )
+    assert.strictEqual(events.filter(({ _tag }) => _tag === "Fill").length, 2)
+  })
+
   it("amending down keeps the place in the queue, anything else goes behind the others", () => {
     const { accounts, one } = make()
     const { id } = placed(one.place(order({ price: "99.9", quantity: "1" })))

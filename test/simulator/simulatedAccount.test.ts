@@ -132,7 +132,7 @@ describe("an order of a spot account", () => {
         fee,
         feeAsset
       ]),
-      [[2, 2, null, "buy", "0.0008", "BTC"]]
+      [[1, 2, null, "buy", "0.0008", "BTC"]]
     )
     assert.strictEqual(one.order({ id: 1 })!.updatedAt, 1_007)
   })
