@@ -4,8 +4,6 @@ import { TestClock } from "effect/testing"
 import * as ExchangeClock from "../src/ExchangeClock.ts"
 import * as ExchangeError from "../src/ExchangeError.ts"
 import * as SteppedClock from "./SteppedClock.ts"
-    }))
-
 
 /** An exchange's clock that is 40 ms behind ours and whose answers take `tripMillis`. */
 const start = (trip: { millis: number }) =>

@@ -10,8 +10,11 @@ const late = Effect.fail(ExchangeError.make("toy", new ExchangeError.Silent({ si
 
 /** A list whose pages take so long each, ms. */
 const listOf = (...pages: ReadonlyArray<number>) =>
-  Effect.forEach(pages, (millis, index) =>
-    Effect.andThen(index > 0 ? Effect.flatten(NextPage) : Effect.void, Effect.as(Effect.sleep(millis), index)))
+  Effect.forEach(
+    pages,
+    (millis, index) =>
+      Effect.andThen(index > 0 ? Effect.flatten(NextPage) : Effect.void, Effect.as(Effect.sleep(millis), index))
+  )
 
 /** How the call ends, after how many ms. */
 const endOf = <A>(
