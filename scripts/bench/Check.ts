@@ -2,7 +2,7 @@
 import { deepStrictEqual } from "node:assert/strict"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import type { Sink } from "../../src/ExchangeAdapter.ts"
-import * as Plain from "./Plain.ts"
+import * as Plain from "./PlainDecoders.ts"
 import type { Case } from "./Scenario.ts"
 import * as Scenario from "./Scenario.ts"
 
@@ -12,8 +12,8 @@ export interface Checked {
   readonly bytes: number
 }
 
-/** Throws at the first difference, fallback or failure. */
-export const check = (of: Case): Checked => {
+/** Rejects at the first difference, fallback or failure. */
+export const check = async (of: Case): Promise<Checked> => {
   const byKey = new Map(Scenario.topicsOf(of).map((topic) => [topic.key, topic]))
   let event: MarketEvent | null = null
   const refuse = (what: string) => (): never => {
@@ -31,8 +31,8 @@ export const check = (of: Case): Checked => {
     failed: refuse("failed"),
     fallback: refuse("fallback")
   }
-  const codec = of.adapter.makeCodec({ topicOf: (key) => byKey.get(key)! })
-  const decode = Plain.decoderOf(of.adapter.id)
+  const codec = Scenario.adapterOf(of).makeCodec({ topicOf: (key) => byKey.get(key)! })
+  const decode = await Plain.decoderOf(of.exchange)
   let frames = 0
   let bytes = 0
   for (const variants of Scenario.templates(of).values()) {
@@ -45,6 +45,6 @@ export const check = (of: Case): Checked => {
       bytes += payload.length
     }
   }
-  if (frames !== Scenario.passFrames) throw new Error(`${of.id}: ${frames} frames`)
+  if (frames !== Scenario.passFramesOf(of)) throw new Error(`${of.id}: ${frames} frames`)
   return { frames, bytes: bytes / frames }
 }

@@ -1,84 +1,57 @@
-/** Who takes part, and what is asked of whom. */
+/** Who takes part. */
+import type { Contestant } from "./Protocol.ts"
 import type { Case } from "./Scenario.ts"
 
-export type Contestant = "limit" | "floor" | "plain" | "handler" | "stream" | "bookFloor" | "books" | "followers"
-
-export const titles: Readonly<Record<Contestant, string>> = {
-  limit: "LIMIT: raw ws, bytes counted",
-  floor: "FLOOR: raw ws + codec",
-  plain: "PLAIN: raw ws + JSON.parse / protobufjs",
-  handler: "handler: PublicWebsocket.handle",
-  stream: "stream: events, runForEachArray",
-  bookFloor: "BOOK FLOOR: raw ws + codec + OrderBook",
-  books: "books: OrderBooks",
-  followers: "followers: handle + BookFollower"
+export interface Entry {
+  readonly title: string
+  /** Its module in `clients`. */
+  readonly module: string
+  /** Of a case's frames: what reads slowly need not read as much. */
+  readonly share: number
+  /** Hands over less than it reads, which is its own affair: the share is told. */
+  readonly isLossy?: boolean
 }
 
-export const contestantsOf = ({ isBook }: Case): ReadonlyArray<Contestant> =>
-  isBook
-    ? ["limit", "floor", "plain", "handler", "stream", "bookFloor", "books", "followers"]
-    : ["limit", "floor", "plain", "handler", "stream"]
-
-export interface Comparison {
-  readonly contestant: Contestant
-  readonly against: Contestant
-  /** The least that the ratio should be; null where it is only told. */
-  readonly target: number | null
+export const entries: Readonly<Record<Contestant, Entry>> = {
+  limit: { title: "LIMIT: raw ws, bytes counted", module: "Limit", share: 1 },
+  floor: { title: "FLOOR: raw ws + codec", module: "Floor", share: 1 },
+  plain: { title: "PLAIN: raw ws + JSON.parse / protobufjs", module: "Plain", share: 0.25 },
+  effectSocket: { title: "stock Effect socket on ws", module: "EffectSocket", share: 0.25 },
+  effectSocketNode: { title: "stock Effect socket on Node's WebSocket", module: "EffectSocket", share: 0.25 },
+  gateioApi: { title: "gateio-api", module: "GateioApi", share: 0.2 },
+  ccxt: { title: "ccxt pro", module: "Ccxt", share: 0.05, isLossy: true },
+  handler: { title: "handler: PublicWebsocket.handle", module: "Product", share: 1 },
+  stream: { title: "stream: events, runForEachArray", module: "Product", share: 1 },
+  streams4: { title: "four streams: events, runForEachArray", module: "Product", share: 1 },
+  bookFloor: { title: "BOOK FLOOR: raw ws + codec + OrderBook", module: "BookFloor", share: 1 },
+  books: { title: "books: OrderBooks", module: "Product", share: 1 },
+  followers: { title: "followers: handle + BookFollower", module: "Product", share: 1 },
+  before: { title: "handler of the revision before", module: "Product", share: 1 }
 }
 
-const bookComparisons: ReadonlyArray<Comparison> = [
-  { contestant: "books", against: "bookFloor", target: 0.9 },
-  { contestant: "followers", against: "bookFloor", target: 0.9 }
-]
+/** Without what does not know the exchange. */
+const known = (of: Case, contestants: ReadonlyArray<Contestant>): ReadonlyArray<Contestant> =>
+  contestants.filter((contestant) => contestant !== "gateioApi" || of.exchange !== "mexc-spot")
 
-export const comparisonsOf = ({ floorOfLimit, isBook }: Case): ReadonlyArray<Comparison> => [
-  { contestant: "floor", against: "limit", target: floorOfLimit },
-  { contestant: "handler", against: "floor", target: 0.93 },
-  { contestant: "stream", against: "floor", target: 0.9 },
-  ...(isBook ? bookComparisons : []),
-  { contestant: "handler", against: "plain", target: null }
-]
-
-/** What a client process is told on its command line, as JSON. */
-export interface Job {
-  readonly caseId: string
-  readonly contestant: Contestant
-  readonly port: number
-  readonly frames: number
-  /** Frames per second; null: as fast as the client reads. */
-  readonly rate: number | null
-  /** When to give up without a report, ms: a session would come back to a server that is gone for ever. */
-  readonly deadline: number
+/** In the order of a round. */
+export const floodContestants = (of: Case): ReadonlyArray<Contestant> => {
+  const ours: ReadonlyArray<Contestant> = of.isBook
+    ? ["handler", "stream", "streams4", "bookFloor", "books", "followers"]
+    : ["handler", "stream", "streams4"]
+  return known(of, ["limit", "floor", "plain", "effectSocket", "effectSocketNode", "gateioApi", ...rivals(of), ...ours])
 }
 
-/** What a client process prints, as JSON. */
-export interface Report {
-  readonly contestant: Contestant
-  /** Frames sent in the timed part, warm-up included, and events that arrived. */
-  readonly sent: number
-  readonly delivered: number
-  /** Behind the warm-up. */
-  readonly messages: number
-  readonly seconds: number
-  readonly cpuSeconds: number
-  readonly peakRssMb: number
-  readonly fallbacks: number
-  readonly failures: number
-  readonly gaps: number
-  /** Conflated, dropped, stale, unrouted. */
-  readonly lost: number
-  /** Over every event of one pass before the timed part; null where there are no events. */
-  readonly hash: number | null
-  /** Over the books at the end; null where there are none. */
-  readonly bookHash: number | null
-  readonly latency: Latency | null
-}
+/** What ccxt has a call for that works. Its books of Gate spot are those of `spot.obu`. */
+const ccxtCases = new Set([
+  "mexc-ticker",
+  "gate-ticker",
+  "futures-ticker",
+  "mexc-depth",
+  "gate-obu",
+  "futures-update"
+])
 
-/** Microseconds from the moment a frame was due to the consumer's call. */
-export interface Latency {
-  readonly count: number
-  readonly p50: number
-  readonly p95: number
-  readonly p99: number
-  readonly max: number
-}
+const rivals = ({ id }: Case): ReadonlyArray<Contestant> => ccxtCases.has(id) ? ["ccxt"] : []
+
+export const pacedContestants = (of: Case): ReadonlyArray<Contestant> =>
+  known(of, ["floor", "gateioApi", "ccxt", "handler", "stream"])

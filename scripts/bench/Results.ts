@@ -1,158 +1,232 @@
-/** From the reports of all rounds to the tables. */
+/** From the reports of all rounds to figures, verdicts and tables. A results file holds the reports; all else follows. */
 import * as Table from "../../src/cli/Table.ts"
-import type { Comparison, Contestant, Report } from "./Contestants.ts"
-import { comparisonsOf, titles } from "./Contestants.ts"
-import type { Case } from "./Scenario.ts"
-import type { Estimate } from "./Statistics.ts"
+import { entries } from "./Contestants.ts"
+import type { Contestant, Metric, Report } from "./Protocol.ts"
+import { metrics } from "./Protocol.ts"
+import type { Estimate, Verdict } from "./Statistics.ts"
 import { estimate } from "./Statistics.ts"
+import type { SuiteId, Target } from "./Targets.ts"
+import { targets } from "./Targets.ts"
 
 /** One report a contestant, in the order of the run. */
 export type Round = ReadonlyArray<Report>
 
-export interface Row {
-  readonly contestant: Contestant
-  readonly messagesPerSecond: Estimate
-  /** Microseconds of CPU, user and system, for each message. */
-  readonly cpuMicros: Estimate
-  readonly peakRssMb: number
+/** What was measured in one go, contestant by contestant and round by round. */
+export interface Section {
+  readonly suite: SuiteId
+  readonly id: string
+  readonly title: string
+  /** Bytes of a payload on average; null where nothing of one kind is sent. */
+  readonly payloadBytes: number | null
+  readonly rounds: ReadonlyArray<Round>
 }
 
-export interface Ratio extends Comparison {
-  /** Throughput over throughput, round by round. */
-  readonly throughput: Estimate
-  /** The other's CPU time a message over this one's, round by round: above 1 it needs less. */
-  readonly cpu: Estimate
-  /** Of the median by CPU time: where other programs share the machine, throughput is theirs as well. */
-  readonly isMet: boolean | null
+export interface ResultsFile {
+  readonly format: 2
+  readonly date: string
+  /** Arguments of the command. */
+  readonly command: string
+  readonly isQuick: boolean
+  readonly revisions: {
+    readonly before: string | null
+    readonly after: string | null
+    readonly compared: string | null
+  }
+  readonly machine: Readonly<Record<string, string | number>>
+  readonly versions: Readonly<Record<string, string>>
+  readonly sections: ReadonlyArray<Section>
 }
 
-const rate = ({ messages, seconds }: Report): number => messages / seconds
-const cpu = ({ cpuSeconds, messages }: Report): number => (cpuSeconds / messages) * 1e6
-
-const reportsOf = (rounds: ReadonlyArray<Round>, contestant: Contestant): ReadonlyArray<Report> =>
+export const reportsOf = ({ rounds }: Section, contestant: Contestant): ReadonlyArray<Report> =>
   rounds.flatMap((round) => round.filter((report) => report.contestant === contestant))
 
-export const rowsOf = (rounds: ReadonlyArray<Round>): ReadonlyArray<Row> =>
-  (rounds[0] ?? []).map(({ contestant }) => {
-    const reports = reportsOf(rounds, contestant)
-    return {
-      contestant,
-      messagesPerSecond: estimate(reports.map(rate)),
-      cpuMicros: estimate(reports.map(cpu)),
-      peakRssMb: Math.max(...reports.map(({ peakRssMb }) => peakRssMb))
-    }
+export const contestantsOf = ({ rounds }: Section): ReadonlyArray<Contestant> => [
+  ...new Set(rounds.flatMap((round) => round.map(({ contestant }) => contestant)))
+]
+
+export const metricsOf = ({ rounds }: Section): ReadonlyArray<Metric> => {
+  const present = new Set(rounds.flatMap((round) => round.flatMap((report) => Object.keys(report.metrics))))
+  return (Object.keys(metrics) as ReadonlyArray<Metric>).filter((metric) => present.has(metric))
+}
+
+export const samplesOf = (section: Section, contestant: Contestant, metric: Metric): ReadonlyArray<number> =>
+  reportsOf(section, contestant).flatMap((report) => report.metrics[metric] ?? [])
+
+/** Of the largest memory ever, not the usual one. */
+const isPeak = (metric: Metric): boolean => metric === "peakRssMb"
+
+export const figureOf = (section: Section, contestant: Contestant, metric: Metric): Estimate | null => {
+  const samples = samplesOf(section, contestant, metric)
+  if (samples.length === 0) return null
+  const made = estimate(samples)
+  return isPeak(metric) ? { ...made, median: Math.max(...samples), high: Math.max(...samples) } : made
+}
+
+/** Handed over of what was sent. */
+export const deliveredShare = (section: Section, contestant: Contestant): number => {
+  const reports = reportsOf(section, contestant)
+  const sum = (pick: (report: Report) => number): number => reports.reduce((total, report) => total + pick(report), 0)
+  return sum(({ delivered }) => delivered) / sum(({ sent }) => sent)
+}
+
+// ---- targets --------------------------------------------------------------------------------------------------------
+
+export interface Judged {
+  readonly target: Target
+  readonly section: string
+  readonly estimate: Estimate
+  /** The same by throughput, where CPU time decides. */
+  readonly throughput: Estimate | null
+  /** Null where there is no bound. */
+  readonly verdict: Verdict | null
+}
+
+const combine = ({ kind, metric }: Target, own: number, other: number): number => {
+  if (kind === "difference") return own - other
+  return metrics[metric].better === "lower" ? other / own : own / other
+}
+
+/** Round by round: what disturbs one round disturbs both. */
+const pairedSamples = (section: Section, target: Target): ReadonlyArray<number> =>
+  section.rounds.flatMap((round) => {
+    const find = (contestant: Contestant | null): number | undefined =>
+      round.find((report) => report.contestant === contestant)?.metrics[target.metric]
+    const own = find(target.contestant)
+    const other = find(target.against)
+    return own === undefined || other === undefined ? [] : [combine(target, own, other)]
   })
 
-export const ratiosOf = (of: Case, rounds: ReadonlyArray<Round>): ReadonlyArray<Ratio> =>
-  comparisonsOf(of).map((comparison) => {
-    const pairs = rounds.flatMap((round) => {
-      const own = round.find(({ contestant }) => contestant === comparison.contestant)
-      const other = round.find(({ contestant }) => contestant === comparison.against)
-      return own === undefined || other === undefined ? [] : [{ own, other }]
-    })
-    const byCpu = estimate(pairs.map(({ other, own }) => cpu(other) / cpu(own)))
-    return {
-      ...comparison,
-      throughput: estimate(pairs.map(({ other, own }) => rate(own) / rate(other))),
-      cpu: byCpu,
-      isMet: comparison.target === null ? null : byCpu.median >= comparison.target
-    }
-  })
+/** A bound on a ratio is from below, on anything else from above. */
+export const verdictOf = ({ bound, kind, lowest }: Target, { high, low, median }: Estimate): Verdict | null => {
+  if (bound === null) return null
+  if (kind !== "ratio") return high <= bound ? "met" : low > bound ? "missed" : "undecided"
+  const isMet = lowest === undefined ? low >= bound : median >= bound && low >= lowest
+  return isMet ? "met" : high < bound ? "missed" : "undecided"
+}
+
+const judge = (section: Section, target: Target): ReadonlyArray<Judged> => {
+  const samples = target.against === null
+    ? samplesOf(section, target.contestant, target.metric)
+    : pairedSamples(section, target)
+  if (samples.length === 0) return []
+  const made = target.against === null ? figureOf(section, target.contestant, target.metric)! : estimate(samples)
+  const byThroughput = target.metric === "cpuMicros"
+    ? pairedSamples(section, { ...target, metric: "messagesPerSecond" })
+    : []
+  return [{
+    target,
+    section: section.id,
+    estimate: made,
+    throughput: byThroughput.length === 0 ? null : estimate(byThroughput),
+    verdict: verdictOf(target, made)
+  }]
+}
+
+export const judgedOf = (section: Section): ReadonlyArray<Judged> =>
+  targets.filter(({ sections, suite }) => suite === section.suite && sections.includes(section.id)).flatMap((target) =>
+    judge(section, target)
+  )
+
+/** Preconditions that are not met: the sections whose claims against FLOOR are void. */
+export const voidOf = (sections: ReadonlyArray<Section>): ReadonlyArray<Judged> =>
+  sections.flatMap(judgedOf).filter(({ target, verdict }) => target.isPrecondition === true && verdict === "missed")
+
+// ---- faults ---------------------------------------------------------------------------------------------------------
 
 /** What makes a run worthless, whatever its speed. */
-export const faultsOf = (of: Case, reports: ReadonlyArray<Report>): ReadonlyArray<string> => {
-  const faults = reports.flatMap((report) => {
-    const counts = { fallbacks: report.fallbacks, failures: report.failures, gaps: report.gaps, lost: report.lost }
-    const odd = Object.entries(counts).filter(([, count]) => count !== 0).map(([name, count]) => `${count} ${name}`)
+export const faultsOf = (section: Section): ReadonlyArray<string> => {
+  const reports = section.rounds.flat()
+  const faults = reports.filter(({ contestant }) => entries[contestant].isLossy !== true).flatMap((report) => {
+    const odd = Object.entries(report.faults).filter(([, count]) => count !== 0).map(([name, count]) =>
+      `${count} ${name}`
+    )
     if (report.delivered !== report.sent) odd.unshift(`${report.delivered} of ${report.sent} delivered`)
-    return odd.map((fault) => `${of.id} ${report.contestant}: ${fault}`)
+    return odd.map((fault) => `${section.suite} ${section.id} ${report.contestant}: ${fault}`)
   })
   const distinct = (values: ReadonlyArray<number | null>): number =>
     new Set(values.filter((value) => value !== null)).size
-  if (distinct(reports.map(({ hash }) => hash)) > 1) faults.push(`${of.id}: the contestants' events differ`)
-  if (distinct(reports.map(({ bookHash }) => bookHash)) > 1) faults.push(`${of.id}: the contestants' books differ`)
+  if (distinct(reports.map(({ hash }) => hash)) > 1) faults.push(`${section.id}: the contestants' events differ`)
+  if (distinct(reports.map(({ bookHash }) => bookHash)) > 1) faults.push(`${section.id}: the contestants' books differ`)
   return faults
 }
 
-const thousands = (value: number): string => `${(value / 1_000).toFixed(0)}k`
+// ---- tables ---------------------------------------------------------------------------------------------------------
+
 const percent = (value: number): string => `${(value * 100).toFixed(1)} %`
-const interval = ({ high, low }: Estimate): string => `${percent(low)} – ${percent(high)}`
 
-export const rowTable = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
-  Table.format(
-    [{ title: "", align: "left" }, { title: "msg/s" }, { title: "95 % interval" }, { title: "µs CPU/msg" }, {
-      title: "peak RSS MB"
-    }],
-    rows.map(({ contestant, cpuMicros, messagesPerSecond: { high, low, median }, peakRssMb }) => [
-      titles[contestant],
-      thousands(median),
-      `${thousands(low)} – ${thousands(high)}`,
-      cpuMicros.median.toFixed(2),
-      peakRssMb.toFixed(0)
-    ])
-  )
+export const figureText = (metric: Metric, value: number): string =>
+  metric === "messagesPerSecond" ? `${(value / 1_000).toFixed(0)}k` : value.toFixed(metrics[metric].digits)
 
-/** Rounds that contradict each other decide nothing. */
-const verdict = ({ cpu: { high, low }, target }: Ratio): string => {
-  if (target === null) return ""
-  const word = low >= target ? "met" : high < target ? "MISSED" : "undecided"
-  return `${word} (${percent(target)})`
+const times = (value: number): string => value < 1.5 ? percent(value) : `${value.toFixed(2)}×`
+
+/** A judged figure in words: per cent or times for ratios, its unit otherwise. */
+export const judgedText = ({ target: { kind, metric } }: Judged, value: number): string => {
+  if (kind === "ratio") return times(value)
+  const sign = kind === "difference" && value > 0 ? "+" : ""
+  return `${sign}${figureText(metric, value)} ${metrics[metric].unit}`
 }
 
-/** Too few rounds, too short to warm up: then there are ratios, and no verdicts. */
-export const ratioTable = (ratios: ReadonlyArray<Ratio>, hasVerdicts: boolean): ReadonlyArray<string> =>
+export const comparisonText = ({ target: { against, contestant, metric } }: Judged): string =>
+  `${contestant}${against === null ? "" : ` / ${against}`}${
+    metric === "cpuMicros" ? "" : ` (${metrics[metric].title})`
+  }`
+
+export const boundText = (judged: Judged): string => {
+  const { bound, kind } = judged.target
+  return bound === null ? "" : `${kind === "ratio" ? "≥" : "≤"} ${judgedText(judged, bound)}`
+}
+
+export const rowTable = (section: Section): ReadonlyArray<string> => {
+  const columns = metricsOf(section)
+  return Table.format(
+    [
+      { title: "", align: "left" },
+      ...columns.map((metric) => ({ title: `${metrics[metric].title} ${metrics[metric].unit}`.trim() })),
+      { title: "delivered" }
+    ],
+    contestantsOf(section).map((contestant) => [
+      entries[contestant].title,
+      ...columns.map((metric) => {
+        const figure = figureOf(section, contestant, metric)
+        return figure === null ? "" : figureText(metric, figure.median)
+      }),
+      percent(deliveredShare(section, contestant))
+    ])
+  )
+}
+
+export const judgedTable = (judged: ReadonlyArray<Judged>, hasVerdicts: boolean): ReadonlyArray<string> =>
   Table.format(
     [{ title: "", align: "left" }, { title: "by CPU time" }, { title: "95 % interval" }, { title: "by throughput" }, {
-      title: "95 % interval"
-    }, { title: "target", align: "left" }],
-    ratios.map((ratio) => [
-      `${ratio.contestant} / ${ratio.against}`,
-      percent(ratio.cpu.median),
-      interval(ratio.cpu),
-      percent(ratio.throughput.median),
-      interval(ratio.throughput),
-      hasVerdicts ? verdict(ratio) : ""
+      title: "target",
+      align: "left"
+    }],
+    judged.map((each) => [
+      comparisonText(each),
+      judgedText(each, each.estimate.median),
+      `${judgedText(each, each.estimate.low)} – ${judgedText(each, each.estimate.high)}`,
+      each.throughput === null ? "" : times(each.throughput.median),
+      hasVerdicts && each.verdict !== null ? `${boundText(each)} ${each.verdict}` : boundText(each)
     ])
   )
 
-export interface LatencyRow {
-  readonly caseId: string
-  readonly contestant: Contestant
-  readonly p50: Estimate
-  readonly p95: Estimate
-  readonly p99: Estimate
-  readonly cpuMicros: Estimate
+// ---- files ----------------------------------------------------------------------------------------------------------
+
+/** Files of one revision as one: rounds of the same section stand behind each other. */
+export const merge = (files: ReadonlyArray<ResultsFile>): ResultsFile => {
+  const [first] = files
+  if (first === undefined) throw new Error("no results to merge")
+  const revisions = new Set(files.map(({ revisions }) => revisions.before))
+  if (revisions.size > 1) throw new Error(`results of different revisions: ${[...revisions].join(", ")}`)
+  const sections = new Map<string, Section>()
+  for (const section of files.flatMap(({ sections }) => sections)) {
+    const key = `${section.suite} ${section.id}`
+    const known = sections.get(key)
+    sections.set(key, known === undefined ? section : { ...known, rounds: [...known.rounds, ...section.rounds] })
+  }
+  return {
+    ...first,
+    command: files.map(({ command }) => command).join("; "),
+    sections: [...sections.values()]
+  }
 }
-
-export const latencyRowsOf = (of: Case, rounds: ReadonlyArray<Round>): ReadonlyArray<LatencyRow> =>
-  (rounds[0] ?? []).map(({ contestant }) => {
-    const reports = reportsOf(rounds, contestant)
-    const of95 = (name: "p50" | "p95" | "p99"): Estimate =>
-      estimate(reports.map(({ latency }) => latency?.[name] ?? Number.NaN))
-    return {
-      caseId: of.id,
-      contestant,
-      p50: of95("p50"),
-      p95: of95("p95"),
-      p99: of95("p99"),
-      cpuMicros: estimate(reports.map(cpu))
-    }
-  })
-
-const spread = ({ high, low, median }: Estimate): string =>
-  `${median.toFixed(0)} [${low.toFixed(0)} – ${high.toFixed(0)}]`
-
-export const latencyTable = (rows: ReadonlyArray<LatencyRow>): ReadonlyArray<string> =>
-  Table.format(
-    [{ title: "", align: "left" }, { title: "", align: "left" }, { title: "p50 µs" }, { title: "p95 µs" }, {
-      title: "p99 µs"
-    }, { title: "µs CPU/msg" }],
-    rows.map((row) => [
-      row.caseId,
-      titles[row.contestant],
-      spread(row.p50),
-      spread(row.p95),
-      spread(row.p99),
-      row.cpuMicros.median.toFixed(1)
-    ])
-  )

@@ -1,170 +1,100 @@
 /**
- * `npm run bench`: frames over a loopback socket into this library, beside what could be written by hand, round after
- * round. Never fails for being slow; fails when a contestant loses, misreads or falls back. See `docs/performance.md`.
+ * `npm run bench`: frames over a loopback socket into this library, beside what could be written by hand and what others
+ * have written, round after round. Never fails for being slow; fails when a contestant loses, misreads or falls back. See
+ * `docs/performance.md`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, DateTime, Effect, FileSystem, Option, Schema, Stream } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Console, DateTime, Effect, FileSystem, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { readFileSync } from "node:fs"
-import { availableParallelism, cpus, release, totalmem } from "node:os"
+import { cpus, release, totalmem } from "node:os"
 import { join } from "node:path"
 import * as Flags from "../../src/cli/Flags.ts"
+import * as Build from "./Build.ts"
 import * as Check from "./Check.ts"
-import type { Contestant, Job, Report } from "./Contestants.ts"
-import { contestantsOf, titles } from "./Contestants.ts"
-import type { Round } from "./Results.ts"
+import { entries } from "./Contestants.ts"
+import type { Setup } from "./Processes.ts"
+import * as Processes from "./Processes.ts"
+import { BenchFailed } from "./Processes.ts"
+import type { Contestant, Job } from "./Protocol.ts"
+import type { ResultsFile, Round, Section } from "./Results.ts"
 import * as Results from "./Results.ts"
 import type { Case } from "./Scenario.ts"
 import * as Scenario from "./Scenario.ts"
+import type { Plan, Suite } from "./Suites.ts"
+import * as Suites from "./Suites.ts"
 
-class BenchFailed extends Schema.TaggedError<BenchFailed>()("BenchFailed", { message: Schema.String }) {
-  override get [CliError.userMessage](): string {
-    return this.message
-  }
+// ---- one section ----------------------------------------------------------------------------------------------------
+
+/** In whole passes over all topics. */
+const framesOf = ({ frames, job, of }: Plan, contestant: Contestant): number => {
+  if (job.mode !== "flood" && job.mode !== "memory") return frames
+  const pass = Scenario.passFramesOf(of)
+  return Math.max(3, Math.round((frames * entries[contestant].share) / pass)) * pass
 }
 
-/** How much is measured. */
-interface Plan {
-  readonly cases: ReadonlyArray<Case>
-  readonly rounds: number
-  readonly scale: number
-  readonly latencyCases: ReadonlyArray<Case>
-  readonly latencyContestants: ReadonlyArray<Contestant>
-  readonly latencyRounds: number
-  readonly latencySeconds: number
-  /** Takes part in the first round only. */
-  readonly onceOnly: ReadonlyArray<Contestant>
-}
-
-const latencyRate = 5_000
-
-/** Of one contestant, ms: more than twice the minute that it waits for events. */
-const longestRun = 150_000
-
-/** Both exchanges, a ticker, and a book of either kind: fetched and pushed. */
-const isQuickCase = ({ id }: Case): boolean => id !== "gate-update" && id !== "mexc-ticker"
-
-const planOf = (chosen: ReadonlyArray<string>, rounds: Option.Option<number>, quick: boolean): Plan => {
-  const wanted = Scenario.cases.filter((each) =>
-    chosen.length === 0 ? !quick || isQuickCase(each) : chosen.includes(each.id)
-  )
-  const tickers = wanted.filter(({ isBook }) => !isBook)
-  return quick
-    ? {
-      cases: wanted,
-      rounds: Option.getOrElse(rounds, () => 2),
-      scale: 0.05,
-      latencyCases: tickers.slice(-1),
-      latencyContestants: ["floor", "handler"],
-      latencyRounds: 1,
-      latencySeconds: 1,
-      onceOnly: ["limit", "plain", "stream", "bookFloor", "books", "followers"]
-    }
-    : {
-      cases: wanted,
-      rounds: Option.getOrElse(rounds, () => 7),
-      scale: 1,
-      latencyCases: tickers,
-      latencyContestants: ["floor", "handler", "stream"],
-      latencyRounds: 3,
-      latencySeconds: 4,
-      onceOnly: []
-    }
-}
-
-// ---- processes ------------------------------------------------------------------------------------------------------
-
-const serverCore = 0
-const clientCore = 1
-
-/** Whether processes can be bound to a core each. */
-const canPin = Effect.gen(function*() {
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  if (availableParallelism() < 2) return false
-  const code = yield* spawner.exitCode(ChildProcess.make("taskset", ["-c", String(clientCore), "true"]))
-  return Number(code) === 0
-}).pipe(Effect.orElseSucceed(() => false))
-
-const node = (core: number, pinned: boolean, file: string, args: ReadonlyArray<string>, stdin: "ignore" | "pipe") => {
-  const command = [process.execPath, join(import.meta.dirname, file), ...args]
-  const options = { stdin, stderr: "inherit" } as const
-  return pinned
-    ? ChildProcess.make("taskset", ["-c", String(core), ...command], options)
-    : ChildProcess.make(command[0]!, command.slice(1), options)
-}
-
-/** Starts the server; its port. */
-const startServer = Effect.fnUntraced(function*(pinned: boolean) {
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const server = yield* spawner.spawn(node(serverCore, pinned, "Server.ts", [], "pipe"))
-  const line = yield* server.stdout.pipe(Stream.decodeText, Stream.splitLines, Stream.runHead)
-  return Number(Option.getOrThrow(line))
+const jobOf = (plan: Plan, contestant: Contestant, setup: Setup): Job => ({
+  caseId: plan.of.id,
+  contestant,
+  mode: "flood",
+  port: setup.port,
+  rate: 0,
+  burst: 1,
+  sockets: null,
+  deflate: false,
+  frames: framesOf(plan, contestant),
+  deadline: Processes.longestRun + (plan.job.mode === "stability" ? plan.frames * 1_000 : 0),
+  ...plan.job,
+  tlsPort: plan.job.tlsPort === undefined ? null : setup.tlsPort
 })
 
-const runClient = Effect.fnUntraced(function*(pinned: boolean, job: Job) {
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const output = yield* spawner.string(node(clientCore, pinned, "Client.ts", [JSON.stringify(job)], "ignore"))
-  return yield* Effect.try({
-    try: () => JSON.parse(output) as Report,
-    catch: () => new BenchFailed({ message: `${job.caseId} ${job.contestant} ended without a report; see above` })
-  })
-})
+/** What lies far apart takes part in every third round. */
+const takingPart = ({ contestants, seldom }: Plan, round: number): ReadonlyArray<Contestant> =>
+  contestants.filter((contestant) => round % 3 === 0 || !seldom.includes(contestant))
 
-// ---- rounds ---------------------------------------------------------------------------------------------------------
-
-/** Frames of a run, in whole passes. What reads slowly need not read as much. */
-const framesOf = (of: Case, contestant: Contestant, scale: number): number => {
-  const frames = of.frames * scale * (contestant === "plain" ? 0.25 : 1)
-  return Math.max(5, Math.round(frames / Scenario.passFrames)) * Scenario.passFrames
-}
-
-interface Setup {
-  readonly port: number
-  readonly pinned: boolean
-}
-
-const flood = Effect.fnUntraced(function*(of: Case, plan: Plan, { pinned, port }: Setup) {
+const measure = Effect.fnUntraced(function*(plan: Plan, setup: Setup) {
   const rounds: Array<Round> = []
   for (let round = 0; round < plan.rounds; round++) {
-    const taking = contestantsOf(of).filter((contestant) => round === 0 || !plan.onceOnly.includes(contestant))
-    yield* Console.error(`${of.id}: round ${round + 1} of ${plan.rounds}`)
+    yield* Console.error(`${plan.suite} ${plan.id}: round ${round + 1} of ${plan.rounds}`)
     rounds.push(
-      yield* Effect.forEach(taking, (contestant) =>
-        runClient(pinned, {
-          caseId: of.id,
-          contestant,
-          port,
-          frames: framesOf(of, contestant, plan.scale),
-          rate: null,
-          deadline: longestRun
-        }))
+      yield* Effect.forEach(
+        takingPart(plan, round),
+        (contestant) => Processes.runClient(setup, jobOf(plan, contestant, setup), plan.module)
+      )
     )
   }
   return rounds
 })
 
-const latency = Effect.fnUntraced(function*(of: Case, plan: Plan, { pinned, port }: Setup) {
-  const rounds: Array<Round> = []
-  for (let round = 0; round < plan.latencyRounds; round++) {
-    yield* Console.error(`${of.id}: latency, round ${round + 1} of ${plan.latencyRounds}`)
-    rounds.push(
-      yield* Effect.forEach(plan.latencyContestants, (contestant) =>
-        runClient(pinned, {
-          caseId: of.id,
-          contestant,
-          port,
-          frames: latencyRate * plan.latencySeconds,
-          rate: latencyRate,
-          deadline: longestRun
-        }))
-    )
-  }
-  return rounds
+/** Once a case: every decoder reads every frame to the same event. */
+const checked = new Map<string, number>()
+
+const check = (of: Case) =>
+  Effect.tryPromise({
+    try: async () => {
+      const known = checked.get(of.id)
+      if (known !== undefined) return known
+      const { bytes } = await Check.check(of)
+      checked.set(of.id, bytes)
+      return bytes
+    },
+    catch: (cause) => new BenchFailed({ message: String(cause) })
+  })
+
+const indent = (lines: ReadonlyArray<string>): string => lines.map((line) => `  ${line}`).join("\n")
+
+const show = Effect.fnUntraced(function*(section: Section, hasVerdicts: boolean) {
+  yield* Console.log(`\n${section.suite}: ${section.title}\n`)
+  yield* Console.log(indent(Results.rowTable(section)))
+  const judged = Results.judgedOf(section)
+  if (judged.length > 0) yield* Console.log(`\n${indent(Results.judgedTable(judged, hasVerdicts))}`)
 })
 
 // ---- surroundings ---------------------------------------------------------------------------------------------------
+
+const packages = ["effect", "@effect/platform-node", "ws", "protobufjs", "ccxt", "gateio-api"]
 
 const versionOf = (name: string): string =>
   (JSON.parse(
@@ -179,98 +109,168 @@ const revision = Effect.gen(function*() {
   return (yield* git("status", "--porcelain", "src", "scripts/bench")) === "" ? commit : `${commit} with changes`
 }).pipe(Effect.orElseSucceed(() => null))
 
-const surroundings = (pinned: boolean) => ({
+const surroundings = (isPinned: boolean) => ({
   machine: {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 2 ** 30),
     system: `${process.platform} ${release()}`,
-    pinned: pinned ? `server to core ${serverCore}, client to core ${clientCore}` : "not pinned"
+    pinned: isPinned ? `server to core ${Processes.serverCore}, client to core ${Processes.clientCore}` : "not pinned"
   },
   versions: {
     node: process.versions.node,
-    ...Object.fromEntries(
-      ["effect", "@effect/platform-node", "ws", "protobufjs"].map((name) => [name, versionOf(name)])
+    ...Object.fromEntries(packages.map((name) => [name, versionOf(name)]))
+  }
+})
+
+// ---- a run ----------------------------------------------------------------------------------------------------------
+
+interface Wanted {
+  readonly suites: ReadonlyArray<Suite>
+  readonly cases: ReadonlyArray<string>
+  readonly json: Option.Option<string>
+  readonly quick: boolean
+  readonly rounds: Option.Option<number>
+  readonly before: Option.Option<string>
+  readonly duration: Option.Option<number>
+}
+
+const building = (make: () => Build.Build) =>
+  Effect.acquireRelease(
+    Effect.try({ try: make, catch: (cause) => new BenchFailed({ message: String(cause) }) }),
+    ({ remove }) => Effect.sync(remove)
+  )
+
+const prepare = Effect.fnUntraced(function*({ before }: Wanted) {
+  const isPinned = yield* Processes.canPin
+  if (!isPinned) yield* Console.error("taskset cannot bind processes to cores here: server and client share them")
+  const { directory } = yield* building(Build.current)
+  const older = Option.isSome(before) ? yield* building(() => Build.ofRevision(before.value)) : null
+  const certificate = Processes.makeCertificate(`effect-exchange-bench-${process.pid}`)
+  if (certificate === null) yield* Console.error("openssl is not there: nothing is measured over TLS")
+  const ports = yield* Processes.startServer(isPinned, certificate)
+  return { ...ports, isPinned, certificate, build: directory, before: older?.directory ?? null } satisfies Setup
+})
+
+const verdictLine = (sections: ReadonlyArray<Section>): string => {
+  const count = (verdict: string): number =>
+    sections.flatMap(Results.judgedOf).filter((judged) => judged.verdict === verdict).length
+  return `Targets: ${count("met")} met, ${count("missed")} missed, ${count("undecided")} undecided.`
+}
+
+const conclude = Effect.fnUntraced(function*(sections: ReadonlyArray<Section>, quick: boolean) {
+  const faults = sections.flatMap(Results.faultsOf)
+  if (faults.length > 0) return yield* new BenchFailed({ message: [...new Set(faults)].join("\n") })
+  yield* Console.log(
+    "\nEvery contestant but ccxt got every frame and read it the same way: no fallback, no gap, no loss."
+  )
+  if (quick) return yield* Console.log("A quick run shows whether it works, not how fast: no verdicts.")
+  yield* Console.log(verdictLine(sections))
+  for (const judged of Results.voidOf(sections)) {
+    yield* Console.log(
+      `VOID for claims against FLOOR: ${judged.section}, FLOOR reached ${
+        Results.judgedText(judged, judged.estimate.median)
+      } of LIMIT where the prototype reached ${Results.judgedText(judged, judged.target.bound!)}.`
     )
   }
 })
 
-// ---- command --------------------------------------------------------------------------------------------------------
-
-const indent = (lines: ReadonlyArray<string>): string => lines.map((line) => `  ${line}`).join("\n")
-
-const bench = Effect.fnUntraced(function*(plan: Plan, json: Option.Option<string>) {
+const bench = Effect.fnUntraced(function*(wanted: Wanted) {
+  const { before, duration, json, quick } = wanted
   const started = yield* DateTime.now
-  const pinned = yield* canPin
-  if (!pinned) yield* Console.error("taskset cannot bind processes to cores here: server and client share them")
-  const before = yield* revision
-  const setup = { port: yield* startServer(pinned), pinned }
-  const faults: Array<string> = []
-  const results = []
-  for (const of of plan.cases) {
-    const checked = yield* Effect.try({
-      try: () => Check.check(of),
-      catch: (cause) => new BenchFailed({ message: String(cause) })
-    })
-    const rounds = yield* flood(of, plan, setup)
-    faults.push(...Results.faultsOf(of, rounds.flat()))
-    const rows = Results.rowsOf(rounds)
-    const ratios = Results.ratiosOf(of, rounds)
-    results.push({ id: of.id, title: of.title, payloadBytes: checked.bytes, rows, ratios, rounds })
-    yield* Console.log(`\n${of.title}, ${checked.bytes.toFixed(0)} B a payload\n`)
-    yield* Console.log(indent(Results.rowTable(rows)))
-    yield* Console.log(`\n${indent(Results.ratioTable(ratios, plan.scale === 1))}\n`)
+  const revisionBefore = yield* revision
+  const setup = yield* prepare(wanted)
+  const options: Suites.Options = {
+    cases: wanted.cases,
+    rounds: Option.getOrNull(wanted.rounds),
+    isQuick: quick,
+    hasBefore: setup.before !== null,
+    duration: Option.getOrNull(duration)
   }
-  const latencies = []
-  for (const of of plan.latencyCases) {
-    const rounds = yield* latency(of, plan, setup)
-    faults.push(...Results.faultsOf(of, rounds.flat()))
-    latencies.push({ id: of.id, rate: latencyRate, rows: Results.latencyRowsOf(of, rounds), rounds })
-  }
-  if (latencies.length > 0) {
-    yield* Console.log(`\nLatency at ${latencyRate} messages a second, from the moment a frame was due\n`)
-    yield* Console.log(`${indent(Results.latencyTable(latencies.flatMap(({ rows }) => rows)))}\n`)
+  const plans = wanted.suites.flatMap((suite) => Suites.plansOf(suite, options)).filter(({ job }) =>
+    job.tlsPort === undefined || setup.tlsPort !== null
+  )
+  const sections: Array<Section> = []
+  for (const plan of plans) {
+    const payloadBytes = yield* check(plan.of)
+    const { id, suite, title } = plan
+    const section = { suite, id, title, payloadBytes, rounds: yield* measure(plan, setup) }
+    sections.push(section)
+    yield* show(section, !quick)
   }
   if (Option.isSome(json)) {
-    const { rounds, scale } = plan
-    const file = {
+    const file: ResultsFile = {
+      format: 2,
       date: DateTime.formatIso(started),
-      revisions: { before, after: yield* revision },
-      ...surroundings(pinned),
-      rounds,
-      scale,
-      titles,
-      results,
-      latencies
+      command: `npm run bench -- ${process.argv.slice(2).join(" ")}`,
+      isQuick: quick,
+      revisions: { before: revisionBefore, after: yield* revision, compared: Option.getOrNull(before) },
+      ...surroundings(setup.isPinned),
+      sections
     }
     yield* (yield* FileSystem.FileSystem).writeFileString(json.value, `${JSON.stringify(file)}\n`)
   }
-  if (faults.length > 0) return yield* new BenchFailed({ message: [...new Set(faults)].join("\n") })
-  yield* Console.log("Every contestant got every frame and read it the same way: no fallback, no gap, no loss.")
+  yield* conclude(sections, quick)
 }, Effect.scoped)
 
-const command = Command.make("bench", {
-  cases: Argument.Literals("case", Scenario.cases.map(({ id }) => id)).pipe(
-    Argument.withDescription(`Which cases; all when left out: ${Scenario.cases.map(({ id }) => id).join(", ")}`),
-    Argument.atLeast(0)
-  ),
+// ---- command --------------------------------------------------------------------------------------------------------
+
+const flags = {
   json: Flag.String("json").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Write machine, versions, date and every sample to this file"),
     Flag.optional
   ),
   quick: Flag.Boolean("quick").pipe(
-    Flag.withDescription("Two short rounds, in less than a minute: shows whether it works, not how fast"),
+    Flag.withDescription("Few short rounds: shows whether it works, not how fast"),
     Flag.withDefault(false)
   ),
-  rounds: Flags.int("rounds", 1, 1_000).pipe(Flag.withDescription("Rounds (default 7, quick 2)"), Flag.optional)
-}, ({ cases, json, quick, rounds }) => bench(planOf(cases, rounds, quick), json)).pipe(
-  Command.withDescription(
-    "Floods this library over a loopback socket, beside raw ws with the same decoder, and prints ratios."
+  rounds: Flags.int("rounds", 1, 1_000).pipe(
+    Flag.withDescription("Rounds; each suite has a number of its own (throughput 15; quick 1)"),
+    Flag.optional
+  ),
+  before: Flag.String("before").pipe(
+    Flag.withMetavar("REVISION"),
+    Flag.withDescription("Let the library of this older revision take part as well, as `before`"),
+    Flag.optional
+  ),
+  duration: Flags.int("duration", 1, 86_400).pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription("How long `stability` runs (default 60, quick 4)"),
+    Flag.optional
   )
-)
+}
 
-Command.run(command, { version: "1" }).pipe(
+const suiteCommand = (suite: Suite) =>
+  Command.make(suite.id, {
+    cases: Argument.Literals("case", Scenario.cases.map(({ id }) => id)).pipe(
+      Argument.withDescription(
+        `Cases, by default ${suite.cases.join(", ")}. All: ${Scenario.cases.map(({ id }) => id).join(", ")}`
+      ),
+      Argument.atLeast(0)
+    ),
+    ...flags
+  }, (wanted) => bench({ ...wanted, suites: [suite] })).pipe(Command.withDescription(suite.description))
+
+const command = Command.make("bench", flags, (wanted) =>
+  bench({
+    ...wanted,
+    cases: [],
+    suites: wanted.quick ? Suites.suites.filter(({ id }) => Suites.quickSuites.has(id)) : Suites.suites
+  })).pipe(
+    Command.withDescription(
+      "Measures this library over a loopback socket beside raw ws, the stock Effect socket, ccxt and gateio-api. Without a "
+        + "suite all of them run, one after the other; --quick alone runs what shows that the benchmark works. "
+        + "A case alone stands for `throughput` of it."
+    ),
+    Command.withSubcommands(Suites.suites.map(suiteCommand))
+  )
+
+/** A case in the place of a suite means its throughput. */
+const args = (given: ReadonlyArray<string>): ReadonlyArray<string> =>
+  Scenario.cases.some(({ id }) => id === given[0]) ? ["throughput", ...given] : given
+
+Command.runWith(command, { version: "2" })(args(process.argv.slice(2))).pipe(
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({ disableErrorReporting: true })
 )

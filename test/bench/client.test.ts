@@ -4,17 +4,39 @@ import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 
-const file = new URL("../../scripts/bench/Client.ts", import.meta.url).pathname
+const file = new URL("../../scripts/bench/clients/Product.ts", import.meta.url).pathname
+
+const setup = {
+  exchange: "gate-spot",
+  path: "/ws/v4/",
+  restPath: "",
+  headers: {},
+  isBook: false,
+  choices: ["BookTicker"],
+  pairs: ["BTC/USDT"],
+  topics: [],
+  topicsPerConnection: 1,
+  sockets: [],
+  passFrames: 20
+}
 
 it("gives up after its deadline, and says what may be wrong", async () => {
   // It takes the first command and hangs up on everything else, so that the session tries again and again.
   const server = createServer((request, response) => {
-    if (request.url?.startsWith("/bench/begin") === true) response.end("{}")
+    if (request.url?.startsWith("/bench/begin") === true) response.end(JSON.stringify(setup))
     else request.socket.destroy()
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
-  const job = { caseId: "gate-ticker", contestant: "handler", port, frames: 100, rate: null, deadline: 500 }
+  const job = {
+    caseId: "gate-ticker",
+    contestant: "handler",
+    mode: "flood",
+    port,
+    tlsPort: null,
+    frames: 100,
+    deadline: 500
+  }
   const ended = await new Promise<{ readonly code: unknown; readonly out: string; readonly words: string }>((resolve) =>
     execFile(
       process.execPath,

@@ -1,0 +1,27 @@
+/** Raw `ws` sockets, as many as the exchange's limit asks for and as the product opens. */
+import { once } from "node:events"
+import { WebSocket } from "ws"
+import type { ClientOptions } from "ws"
+import { job, setup, url } from "./Run.ts"
+
+/** What is fastest. */
+export const best: ClientOptions = { skipUTF8Validation: true, perMessageDeflate: false }
+
+export const open = async (attach: (socket: WebSocket) => void, options: ClientOptions): Promise<void> => {
+  for (const requests of setup.sockets) {
+    const socket = new WebSocket(url, {
+      ...options,
+      headers: { ...setup.headers },
+      ...(job.deflate ? { perMessageDeflate: true } : {})
+    })
+    attach(socket)
+    await once(socket, "open")
+    for (const request of requests) socket.send(request)
+    socket.ping()
+    // The server answers in order: all is subscribed.
+    await once(socket, "pong")
+  }
+}
+
+/** With fractions, as the product has it; read once, which flatters the raw contestants. */
+export const receivedAt = performance.timeOrigin + performance.now() + 0.5
