@@ -267,7 +267,11 @@ let lateness = Hdr.build()
 /** Stamped with the time it was due, and different from every frame before. */
 const freshFrame = ({ free, template }: Outgoing, due: number, draw: () => number): Buffer => {
   const frame = Buffer.from(template.frame)
-  for (let i = 0; i < free.length; i++) Scenario.writeDigits(frame, free[i]!, 2, Math.floor(draw() * 100))
+  for (let i = 0; i < free.length; i++) {
+    const digits = Math.floor(draw() * 100)
+    frame[free[i]!] = 48 + Math.floor(digits / 10)
+    frame[free[i]! + 1] = 48 + digits % 10
+  }
   Scenario.writeDigits(frame, template.versionAt, Scenario.stampDigits, Protocol.stampBase + Math.round(due))
   return frame
 }
