@@ -2,6 +2,7 @@
 export * as AccountAdapter from "./AccountAdapter.ts"
 export * as AccountRest from "./AccountRest.ts"
 export * as ArbitrageExecutor from "./arbitrage/ArbitrageExecutor.ts"
+export * as ArbitrageMonitor from "./arbitrage/ArbitrageMonitor.ts"
 export * as Opportunity from "./arbitrage/Opportunity.ts"
 export * as RiskGuard from "./arbitrage/RiskGuard.ts"
 export * as Routes from "./arbitrage/Routes.ts"

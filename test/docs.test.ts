@@ -5,6 +5,7 @@ import type { Config } from "effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { coverage, dialects, generated } from "../scripts/docs.ts"
+import * as ArbitrageMetrics from "../src/arbitrage/ArbitrageMetrics.ts"
 import * as ConnectionMetrics from "../src/connection/ConnectionMetrics.ts"
 import * as Reconnect from "../src/connection/Reconnect.ts"
 import * as SocketOptions from "../src/connection/SocketOptions.ts"
@@ -130,6 +131,7 @@ describe("docs/metrics.md", () => {
 
   const exported: ReadonlyArray<unknown> = [
     ...Object.values(SessionMetrics),
+    ...Object.values(ArbitrageMetrics),
     ...Object.values(ConnectionMetrics.make("x"))
   ]
   const metrics = exported.filter(isMetric)

@@ -70,7 +70,7 @@ export const table: Readonly<Record<string, Row>> = {
   composite: { may: ["self", ...consumers] },
   parallel: { may: ["self", ...consumers] },
   legacy: { may: ["self", ...consumers] },
-  arbitrage: { may: ["self", ...consumers, "composite"] },
+  arbitrage: { may: ["self", ...consumers, "composite", "connection/Silence"] },
   flags: { may: ["self"] },
   simulator: {
     may: ["self", "domain", "ExchangeError", "ExchangeDialect", "AccountWorld", "connection/MemoryNetwork"]

@@ -27,7 +27,7 @@ export const dueWithin = (ticker: FuturesTicker | null, now: number, holdingMs: 
   if (holdingMs === 0) return none
   if (ticker === null) return null
   const { fundingInterval, fundingRate, markPrice, nextFundingTime } = ticker
-  if (fundingRate === null || nextFundingTime === null) return null
+  if (fundingRate === null || nextFundingTime === null || !Number.isFinite(fundingRate)) return null
   const next = nextAfter(now, nextFundingTime, fundingInterval)
   if (Number.isNaN(next)) return null
   const left = now + holdingMs - next

@@ -191,18 +191,33 @@ export class Evaluator {
   }
 
   /**
+   * The first look, at the best prices after fees, which allocates nothing: an edge, none, or a leg that has no prices.
+   * `now` is wall-clock time, ms.
+   */
+  glance(first: Sight, second: Sight, now: number): "Edge" | "Stale" | null {
+    const side = this.#side(first, second, now)
+    return side === 0 ? null : side === 2 ? "Stale" : "Edge"
+  }
+
+  /**
    * What there is to earn now; null when the prices leave nothing, and a doubt when they might but a leg cannot be believed.
-   * \`now\` is on the clock that stamps \`receivedAt\`, ms with fractions.
+   * `now` is on the clock that stamps `receivedAt`, ms with fractions.
    */
   evaluate(first: Sight, second: Sight, now: number): Opportunity | Freshness.Doubt | null {
+    const side = this.#side(first, second, now)
+    if (side === 0) return null
+    return side === 2 ? "Stale" : this.#find(side === 1, first, first.book!, second, second.book!, now)
+  }
+
+  /** 1: an edge for whoever buys on the first market; -1: on the second; 0: none; 2: a leg is not known. */
+  #side(first: Sight, second: Sight, now: number): 0 | 1 | -1 | 2 {
     const a = first.book
     const b = second.book
-    if (a === null || b === null || !a.isCurrent || !b.isCurrent) return "Stale"
-    if (this.#hasFunding && !this.#expectFunding(first, a, second, b, now)) return "Stale"
+    if (a === null || b === null || !a.isCurrent || !b.isCurrent) return 2
+    if (this.#hasFunding && !this.#expectFunding(first, a, second, b, now)) return 2
     const { minRatio } = this.#bounds
-    if (Depth.hasEdge(a, b, this.#forwardTerms, minRatio)) return this.#find(true, first, a, second, b, now)
-    if (Depth.hasEdge(b, a, this.#backwardTerms, minRatio)) return this.#find(false, first, a, second, b, now)
-    return null
+    if (Depth.hasEdge(a, b, this.#forwardTerms, minRatio)) return 1
+    return Depth.hasEdge(b, a, this.#backwardTerms, minRatio) ? -1 : 0
   }
 
   /** False while the funding of a leg is not known. */
@@ -442,6 +457,17 @@ export const faultOfRoute = ({ first, id, second }: Route): string | null => {
   for (const venue of [first, second]) {
     const fault = faultOfVenue(venue)
     if (fault !== null) return `route ${id}: ${venue.exchange} ${venue.pair}: ${fault}`
+  }
+  return null
+}
+
+/** What is wrong with the first of the routes that is wrong; null when none is. */
+export const faultOfRoutes = (routes: ReadonlyArray<Route>): string | null => {
+  const seen = new Set<string>()
+  for (const route of routes) {
+    const fault = seen.has(route.id) ? `two routes have the id ${route.id}` : faultOfRoute(route)
+    if (fault !== null) return fault
+    seen.add(route.id)
   }
   return null
 }
