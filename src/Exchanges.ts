@@ -6,6 +6,8 @@ import { Layer, LayerMap } from "effect"
 import type { Config, Effect, Scope, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as PrivateExchange from "./composite/PrivateExchange.ts"
+import * as PublicExchange from "./composite/PublicExchange.ts"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as NodeHashes from "./connection/NodeHashes.ts"
 import type { EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
@@ -39,7 +41,16 @@ export type MarketServices = ExchangeFactory.MarketServices
 export type AccountServices = PrivateWebsocket | OrderEntry | ExchangeFactory.AccountCore
 
 /** What the Layer of a whole exchange from the front door gives. */
-export type Services = ExchangeFactory.Services
+export type Services = ExchangeFactory.Services | PublicExchange.PublicExchange | PrivateExchange.PrivateExchange
+
+/** What the composites are told. */
+export interface CompositeOptions {
+  readonly publicExchange?: PublicExchange.PublicExchangeOptions | undefined
+  readonly privateExchange?: PrivateExchange.PrivateExchangeOptions | undefined
+}
+
+/** What the Layer of a whole exchange is told. */
+export interface WholeOptions extends ExchangeFactory.ExchangeConfigOptions, CompositeOptions {}
 
 /** `PublicWebsocket` whose `feed` takes only the channels that the exchange has. */
 export type Narrowed<Tags extends PublicTag> = Omit<PublicWebsocket["Service"], "feed"> & {
@@ -83,6 +94,40 @@ export type NarrowedOrders<Can extends Ability> =
     ) => Effect.Effect<ReadonlyArray<Placed>, ExchangeError>
   }
 
+/** `PublicExchange` without what the exchange has no channel for. */
+export type NarrowedPublicExchange<Tags extends PublicTag> =
+  & Omit<PublicExchange.PublicExchange["Service"], "bookTicker" | "funding" | "futuresTicker" | "ticker">
+  & Pick<PublicExchange.PublicExchange["Service"], TickersOf<Tags>>
+
+type TickersOf<Tags extends PublicTag> =
+  | ("BookTicker" extends Tags ? "bookTicker" : never)
+  | ("Ticker" extends Tags ? "ticker" : never)
+  | ("FuturesTicker" extends Tags ? "funding" | "futuresTicker" : never)
+
+/** `PrivateExchange` without positions where there are none, and with the orders that the exchange has. */
+export type NarrowedPrivateExchange<Tags extends PrivateTag, Can extends Ability> =
+  & Omit<PrivateExchange.PrivateExchange["Service"], "orders" | "positions">
+  & Pick<PrivateExchange.PrivateExchange["Service"], "Positions" extends Tags ? "positions" : never>
+  & { readonly orders: NarrowedOrders<Can> }
+
+/**
+ * `PublicExchange` and `PrivateExchange` over the services of an exchange: the Layer that `layer` has on top, for Layers of
+ * your own, such as a simulator's. Positions are valued at the mark prices of the market.
+ */
+export const layerComposites = (
+  { privateExchange, publicExchange }: CompositeOptions = {}
+): Layer.Layer<
+  PublicExchange.PublicExchange | PrivateExchange.PrivateExchange,
+  never,
+  ExchangeFactory.Services
+> =>
+  Layer.effect(
+    PrivateExchange.PrivateExchange,
+    PublicExchange.PublicExchange.use(({ futuresTicker }) =>
+      PrivateExchange.make({ mark: (pair) => futuresTicker(pair)?.markPrice ?? null, ...privateExchange })
+    )
+  ).pipe(Layer.provideMerge(PublicExchange.layer(publicExchange)))
+
 /** Sockets on `ws` and HTTP on `fetch`: what Node needs. For other runtimes use `ExchangeFactory`. */
 const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
 
@@ -95,13 +140,14 @@ export interface FrontDoor<A extends Adapters> {
   /** The adapter of an id. */
   readonly get: <Id extends keyof ById<A> & string>(id: Id) => ById<A>[Id]
   /**
-   * Everything of one exchange: the market and an account, sockets and HTTP included, over one clock and one set of limits.
+   * Everything of one exchange: the market and an account with their composites, sockets and HTTP included, over one clock
+   * and one set of limits.
    * Keys and options come from the configuration (`MEXC_API_KEY`, or `MEXC_<ACCOUNT>_API_KEY` of a named account; see
    * `ExchangeFactory.config`); `options` win. A market alone needs no keys: `layerPublic`.
    */
   readonly layer: (
     id: keyof ById<A> & string,
-    options?: ExchangeFactory.ExchangeConfigOptions
+    options?: WholeOptions
   ) => Layer.Layer<Services, ExchangeError | Config.ConfigError>
   /** The market of one exchange. */
   readonly layerPublic: (
@@ -150,6 +196,18 @@ export interface FrontDoor<A extends Adapters> {
   readonly ordersOf: <Id extends keyof ById<A> & string>(
     id: Id
   ) => Effect.Effect<NarrowedOrders<AbilitiesOf<ById<A>[Id]>>, never, OrderEntry>
+  /** The service of the context, narrowed likewise: a spot exchange has no funding. */
+  readonly publicExchangeOf: <Id extends keyof ById<A> & string>(
+    id: Id
+  ) => Effect.Effect<NarrowedPublicExchange<TagsOf<ById<A>[Id]>>, never, PublicExchange.PublicExchange>
+  /** The service of the context, narrowed likewise: a spot exchange has no positions. */
+  readonly privateExchangeOf: <Id extends keyof ById<A> & string>(
+    id: Id
+  ) => Effect.Effect<
+    NarrowedPrivateExchange<PrivateTagsOf<ById<A>[Id]>, AbilitiesOf<ById<A>[Id]>>,
+    never,
+    PrivateExchange.PrivateExchange
+  >
 }
 
 /** Ids of the list, each once: a second adapter would replace the first in silence. */
@@ -170,22 +228,27 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
     if (adapter === undefined) throw new TypeError(`unknown exchange ${id}; known are ${[...byId.keys()].join(", ")}`)
     return adapter
   }
+  /** The narrowing is in the types alone. */
+  const narrowed = <A>(service: A) => (id: string): A => {
+    get(id)
+    return service
+  }
   const door = {
     ids: [...byId.keys()],
     isKnown: (id: string) => byId.has(id),
     get,
-    layer: (id: string, options?: ExchangeFactory.ExchangeConfigOptions) =>
-      Layer.provide(ExchangeFactory.layerConfig(get(id), options), signingPlatform),
+    layer: (id: string, { privateExchange, publicExchange, ...options }: WholeOptions = {}) =>
+      layerComposites({ privateExchange, publicExchange }).pipe(
+        Layer.provideMerge(ExchangeFactory.layerConfig(get(id), options)),
+        Layer.provide(signingPlatform)
+      ),
     layerPublic: (id: string, options?: ExchangeFactory.WebsocketOptions) =>
       Layer.provide(ExchangeFactory.layerPublic(get(id), options), platform),
     layerRedundant: (id: string, options?: ExchangeFactory.RedundantOptions) =>
       Layer.provide(ExchangeFactory.layerRedundant(get(id), options), platform),
     layerPublicConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
       Layer.provide(ExchangeFactory.layerPublicConfig(get(id), overrides), platform),
-    publicOf: (id: string) => {
-      get(id)
-      return PublicWebsocket
-    },
+    publicOf: narrowed(PublicWebsocket),
     layerPrivate: (id: string, options: ExchangeFactory.AccountOptions) =>
       Layer.provide(ExchangeFactory.layerPrivate(get(id), options), signingPlatform),
     layerOrderEntry: (id: string, options: ExchangeFactory.AccountOptions) =>
@@ -194,14 +257,10 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
       Layer.provide(ExchangeFactory.layerAccount(get(id), options), signingPlatform),
     layerAccountConfig: (id: string, overrides?: ExchangeFactory.AccountConfigOptions) =>
       Layer.provide(ExchangeFactory.layerAccountConfig(get(id), overrides), signingPlatform),
-    privateOf: (id: string) => {
-      get(id)
-      return PrivateWebsocket
-    },
-    ordersOf: (id: string) => {
-      get(id)
-      return OrderEntry
-    }
+    privateOf: narrowed(PrivateWebsocket),
+    ordersOf: narrowed(OrderEntry),
+    publicExchangeOf: narrowed(PublicExchange.PublicExchange),
+    privateExchangeOf: narrowed(PrivateExchange.PrivateExchange)
   }
   return door as unknown as FrontDoor<A>
 }
@@ -219,7 +278,9 @@ export const {
   layerPublicConfig,
   layerRedundant,
   ordersOf,
+  privateExchangeOf,
   privateOf,
+  publicExchangeOf,
   publicOf
 } = make(adapters)
 

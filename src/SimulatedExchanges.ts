@@ -71,8 +71,11 @@ export const layerMemoryOf = (
     Layer.provideMerge(Simulator.layerMemory({ ...options, dialects }))
   )
 
-/** What the simulator's Layers of an account give: the market, the account and the exchange itself. */
-export type AccountServices = Exchanges.Services | Simulator.Simulator
+/**
+ * What the simulator's Layers of an account give: the market, the account and the exchange itself. `PublicExchange` and
+ * `PrivateExchange` over them: `Exchanges.layerComposites()`.
+ */
+export type AccountServices = ExchangeFactory.Services | Simulator.Simulator
 
 /** Everything of the demo account. */
 const accountOver = (id: Exchanges.KnownExchange, options: Partial<ExchangeFactory.AccountOptions>) =>

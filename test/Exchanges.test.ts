@@ -4,10 +4,13 @@ import { ConfigProvider, Context, Effect, Layer, Stream } from "effect"
 import type { Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { AccountRest } from "../src/AccountRest.ts"
+import { PrivateExchange } from "../src/composite/PrivateExchange.ts"
+import { PublicExchange } from "../src/composite/PublicExchange.ts"
 import * as Channel from "../src/domain/Channel.ts"
 import type * as Feed from "../src/domain/Feed.ts"
 import type { Trade } from "../src/domain/Market.ts"
 import { ExchangeClock } from "../src/ExchangeClock.ts"
+import type { ExchangeError } from "../src/ExchangeError.ts"
 import * as Exchanges from "../src/Exchanges.ts"
 import { gateFuturesDialect, gateSpotDialect } from "../src/exchanges/gate/GateDialect.ts"
 import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
@@ -144,6 +147,17 @@ describe("Exchanges", () => {
         yield* account.initialize()
         assert.isTrue(yield* account.isAuthenticated)
         assert.isAbove(yield* Effect.flatMap(ExchangeClock, ({ now }) => now), 0)
+        const market = yield* PublicExchange
+        const pair = id === "gate-futures" ? perpetual : btc
+        yield* market.initialize([pair])
+        assert.strictEqual((yield* market.awaitBook(pair)).book.pair, pair)
+        const holdings = yield* PrivateExchange
+        // What a spot exchange lacks is a typed error through the general services.
+        const tagOf = <A, E extends ExchangeError>(effect: Effect.Effect<A, E>) =>
+          Effect.match(effect, { onFailure: ({ reason }) => reason._tag as string, onSuccess: () => "there" })
+        const lacks = [yield* tagOf(market.funding(pair)), yield* tagOf(holdings.positions)]
+        const expected = id === "gate-futures" ? "there" : "UnsupportedChannel"
+        assert.deepStrictEqual(lacks, [expected, expected])
       }).pipe(Effect.scoped, Effect.provide(Exchanges.layer(id, { account: accountOf(id) }))))))
 
   it.live("does not build what needs keys without them, and says which", () =>

@@ -223,3 +223,30 @@ export const toyInQuote = toyOrders.place({ pair: "BTC/USDT", side: "buy", quote
 
 // @ts-expect-error the toy exchange has no positions
 export const toyPositions = toyEvents.feed("Positions")
+
+// ---- composites -----------------------------------------------------------------------------------------------------
+
+declare const mexcMarket: Success<ReturnType<typeof Exchanges.publicExchangeOf<"mexc-spot">>>
+declare const swapMarket: Success<ReturnType<typeof Exchanges.publicExchangeOf<"gate-futures">>>
+declare const mexcHoldings: Success<ReturnType<typeof Exchanges.privateExchangeOf<"mexc-spot">>>
+declare const swapHoldings: Success<ReturnType<typeof Exchanges.privateExchangeOf<"gate-futures">>>
+
+export const fundingOfSwap = swapMarket.funding("BTC/USDT:USDT")
+export const positionsOfSwap = swapHoldings.positions
+export const leverageOfSwap = swapHoldings.orders.leverage("BTC/USDT:USDT")
+export const booksOfSpot = mexcMarket.book("BTC/USDT")
+
+// @ts-expect-error a spot exchange has no funding
+export const fundingOfSpot = mexcMarket.funding
+
+// @ts-expect-error a spot exchange has no mark price
+export const markOfSpot = mexcMarket.futuresTicker
+
+// @ts-expect-error perpetuals have a ticker of their own
+export const dayOfSwap = swapMarket.ticker
+
+// @ts-expect-error a spot exchange has no positions
+export const positionsOfSpot = mexcHoldings.positions
+
+// @ts-expect-error a spot exchange has no leverage
+export const leverageOfSpot = mexcHoldings.orders.leverage
