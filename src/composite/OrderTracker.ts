@@ -69,8 +69,8 @@ export interface TrackerOptions {
   readonly onContradiction?: ((order: Order | Fill) => void) | undefined
 }
 
-/** So many orders that are no longer kept are still told apart from new ones. */
-const remembered = 20_000
+/** For each order that is kept, so many that are no longer kept are still told apart from new ones. */
+const rememberedShare = 20
 
 /** The stream tells of an order within this; asked for later, it did not, ms. */
 const firstAsk = 2_000
@@ -424,7 +424,7 @@ export class OrderTracker {
       this.#forgotten.add(life.name)
     }
     for (const name of this.#forgotten) {
-      if (this.#forgotten.size <= remembered) return
+      if (this.#forgotten.size <= rememberedShare * this.#options.historySize) return
       this.#forgotten.delete(name)
     }
   }

@@ -205,7 +205,7 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
         })
       ))
 
-    wire(
+    test(
       "MUST notice a break, and be healthy again only when it has been reconciled",
       () =>
         run(({ account, exchange, settle, simulator }) =>
