@@ -15,6 +15,7 @@ import * as Mutants from "./cases/Mutants.ts"
 import * as OrderLatency from "./cases/OrderLatency.ts"
 import * as OrderLimits from "./cases/OrderLimits.ts"
 import * as Orders from "./cases/Orders.ts"
+import * as Positions from "./cases/Positions.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
 import * as Scale from "./cases/Scale.ts"
@@ -45,6 +46,7 @@ export const cases: ReadonlyArray<Case> = [
   Secrets.secrets,
   ListenKeys.listenKeys,
   Orders.orders,
+  Positions.positions,
   AccountKill.accountKill,
   OrderLimits.orderLimits,
   OrderLatency.orderLatency

@@ -587,6 +587,7 @@ export class SimulatedAccount implements WorldAccount {
     const { pnl } = position.fill(side, BigDecimal.abs(size), mark, time)
     // The margin is gone, of a cross position what it lost; the exchange bears what is missing and keeps what is left.
     const change = isCross ? BigDecimal.max(pnl, negate(most)) : negate(margin)
+    position.settleOtherwise(subtract(change, pnl))
     this.#wallet.change(market.quote, sum(change, margin), negate(margin), this.#reason("pnl", orderId, pair))
     this.#tell({
       _tag: "Liquidation",

@@ -131,6 +131,12 @@ export class SwapPosition {
     this.touch(time)
   }
 
+  /** The last close gained so much more (negative: lost) than its price says: who takes a position over settles otherwise. */
+  settleOtherwise(more: Amount): void {
+    this.realisedPnl = BigDecimal.normalize(sum(this.realisedPnl, more))
+    this.#lastClosePnl = BigDecimal.normalize(sum(this.#lastClosePnl, more))
+  }
+
   touch(time: number): void {
     this.#updateId++
     this.#time = time

@@ -727,6 +727,8 @@ describe("what the exchange does to a position", () => {
         leverage: "10",
         time: 1_000
       })
+      // What the account lost, whatever the price it was taken over at.
+      assert.deepInclude(one.positions()[0], { realisedPnl: `-${margin}`, lastClosePnl: `-${margin}` })
       const lines = taken(events)
       assert.include(lines[0]!, "order 2 finish: 0 filled, cancelled")
       assert.deepStrictEqual(lines.slice(-3), [
