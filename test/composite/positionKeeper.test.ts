@@ -38,7 +38,7 @@ class Naive {
   fees: Decimal.Decimal = Decimal.zero
   funding: Decimal.Decimal = Decimal.zero
 
-  fill({ fee, price, quantity, side }: Execution): void {
+  trade({ fee, price, quantity, side }: Execution): void {
     const value = multiply(multiply(quantity, price), terms.contractSize)
     this.cash = side === "buy" ? subtract(this.cash, value) : sum(this.cash, value)
     this.contracts = side === "buy" ? sum(this.contracts, quantity) : subtract(this.contracts, quantity)
@@ -71,7 +71,7 @@ describe("PositionKeeper", () => {
       const reducible = PositionKeeper.closable(before, execution.side, execution.quantity)
       const filled = PositionKeeper.fill(before, execution)
       kept = filled.kept
-      naive.fill(execution)
+      naive.trade(execution)
       if (filled.closed !== null && isZero(filled.closed.size)) ended.push(filled.closed)
       // A reduce-only order would have filled so much: it never turns a position round, and never opens one.
       const reduced = isZero(reducible)
@@ -88,6 +88,7 @@ describe("PositionKeeper", () => {
         normalize(BigDecimal.sumAll([...ended, ...open].map(what)))
       assert.strictEqual(text(kept.size), text(normalize(naive.contracts)))
       assert.strictEqual(text(total(({ fees }) => fees)), text(normalize(naive.fees)))
+      assert.strictEqual(text(total(({ funding }) => funding)), text(normalize(naive.funding)))
       const mark = cents(6_123_456)
       const worth = sum(total(({ profit }) => profit), PositionKeeper.unrealisedPnl(kept, mark))
       assert.strictEqual(text(normalize(worth)), text(normalize(naive.worthAt(mark))))

@@ -16,7 +16,7 @@ import * as Simulator from "../../../src/simulator/Simulator.ts"
 import * as Account from "../../../test/suites/AccountExchange.ts"
 import { gateFuturesAccount as subject } from "../../../test/suites/AccountSubjects.ts"
 import * as Exchange from "../../../test/suites/Exchange.ts"
-import type { Case } from "../Proof.ts"
+import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
 
@@ -286,6 +286,39 @@ const play = Effect.fnUntraced(function*(
   return { run, composite, began }
 })
 
+const judgePushes = (proof: Proof, { books: { awaited, counts, differing } }: Run): void => {
+  proof.check(
+    "size, entry, margin, realised PnL, liquidation price and funding are those of every position push",
+    differing.length === 0 && counts.pushes > 0 && awaited.length === 0,
+    differing.length === 0
+      ? `${counts.pushes} pushes behind ${counts.fills} fills, ${counts.turns} turns`
+      : `${differing.length} differ: ${differing.slice(0, 5).join("; ")}`
+  )
+  proof.check(
+    "positions end by liquidation at the reckoned price, and not a step before it",
+    counts.liquidations > 0,
+    `${counts.liquidations} liquidations`
+  )
+}
+
+const judgeBalance = (proof: Proof, { account, books }: Run, began: string): void => {
+  const [balance] = account.balances()
+  const total = text(normalize(sum(Decimal.of(balance!.available), Decimal.of(balance!.locked))))
+  const kept = text(normalize(sum(Decimal.of(began), subtract(books.realised, books.fees))))
+  proof.check("the balance is what it was, and what was realised, less fees", total === kept, `${total} and ${kept}`)
+}
+
+const judgeComposite = (proof: Proof, { account }: Run, held: PositionKeeper.HeldPosition | undefined): void => {
+  const [world] = account.positions()
+  const size = text(held?.size ?? Decimal.zero)
+  const price = text(held?.liquidationPrice ?? Decimal.zero)
+  proof.check(
+    "the composite shows what the exchange has",
+    size === world!.size && price === world!.liquidationPrice,
+    `${size} contracts, liquidation at ${price}`
+  )
+}
+
 export const positions: Case = {
   name: "positions",
   proves:
@@ -300,37 +333,10 @@ export const positions: Case = {
     )
     const body = Effect.gen(function*() {
       const { began, composite, run } = yield* play(proof.seed, count)
-      const { account, books } = run
-      const { counts, differing } = books
-      const [balance] = account.balances()
-      const total = sum(Decimal.of(balance!.available), Decimal.of(balance!.locked))
-      const kept = sum(Decimal.of(began), subtract(books.realised, books.fees))
-      const held = (yield* composite.positions).get(pair)
-      const [world] = account.positions()
-      proof.check(
-        "size, entry, margin, realised PnL, liquidation price and funding are those of every position push",
-        differing.length === 0 && counts.pushes > 0 && books.awaited.length === 0,
-        differing.length === 0
-          ? `${counts.pushes} pushes behind ${counts.fills} fills, ${counts.turns} turns`
-          : `${differing.length} differ: ${differing.slice(0, 5).join("; ")}`
-      )
-      proof.check(
-        "the balance is what it was, and what was realised, less fees",
-        text(normalize(total)) === text(normalize(kept)),
-        `${text(normalize(total))} and ${text(normalize(kept))}`
-      )
-      proof.check(
-        "positions end by liquidation at the reckoned price, and not a step before it",
-        counts.liquidations > 0,
-        `${counts.liquidations} liquidations`
-      )
-      proof.check(
-        "the composite shows what the exchange has",
-        text(held?.size ?? Decimal.zero) === world!.size &&
-          text(held?.liquidationPrice ?? Decimal.zero) === world!.liquidationPrice,
-        `${text(held?.size ?? Decimal.zero)} contracts`
-      )
-      for (const [name, value] of Object.entries(counts)) proof.figure(name, value)
+      judgePushes(proof, run)
+      judgeBalance(proof, run, began)
+      judgeComposite(proof, run, (yield* composite.positions).get(pair))
+      for (const [name, value] of Object.entries(run.books.counts)) proof.figure(name, value)
     })
     yield* Account.run(Exchange.memory, layer, body, 10_000_000).pipe(
       Random.withSeed(proof.seed),
