@@ -2,46 +2,90 @@
  * Trades opportunities: both legs as one structured effect. A leg that fails, is partly filled or unknown is compensated
  * or flattened; whoever interrupts it finds nothing open.
  */
-import { Context } from "effect"
-import type { Effect, Stream } from "effect"
-import type * as Decimal from "../domain/Decimal.ts"
-import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
-import type { ExchangeError } from "../ExchangeError.ts"
-import type { Opportunity } from "./Opportunity.ts"
+import {
+  BigDecimal,
+  Cause,
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Fiber,
+  FiberSet,
+  Layer,
+  PubSub,
+  Result,
+  Stream
+} from "effect"
+import type { Scope } from "effect"
+import type { Island } from "../composite/Markets.ts"
+import { Markets } from "../composite/Markets.ts"
+import type { Side } from "../domain/Account.ts"
+import * as Decimal from "../domain/Decimal.ts"
+import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
+import { partsOf } from "../domain/Instrument.ts"
+import * as ExchangeError from "../ExchangeError.ts"
+import { ArbitrageMonitor } from "./ArbitrageMonitor.ts"
+import type { OpportunityEvent } from "./ArbitrageMonitor.ts"
+import { ExposureLedger } from "./ExposureLedger.ts"
+import type { Flattened, Venue } from "./Flattening.ts"
+import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
+import type { Ended, LegOutcome, Moved, Plan } from "./LegOrder.ts"
+import { LegOrders } from "./LegOrder.ts"
+import type { Leg, Opportunity } from "./Opportunity.ts"
+import { RiskGuard } from "./RiskGuard.ts"
 
-/** What became of one leg. */
+export type { LegOutcome } from "./LegOrder.ts"
+
+type Amount = Decimal.Decimal
+
+/** What became of one order. */
 export interface LegResult {
   readonly exchange: ExchangeId
   readonly pair: TradingPair
-  readonly side: "buy" | "sell"
+  readonly side: Side
   readonly clientOrderId: string
   /** Base: asked. */
-  readonly quantity: Decimal.Decimal
-  /** Base: filled. */
-  readonly filled: Decimal.Decimal
+  readonly quantity: Amount
+  /** Base: filled, before fees. */
+  readonly filled: Amount
+  /** Base, with sign: what was really received, fees in base taken off; negative: given. */
+  readonly received: Amount
+  /** Quote, with sign: what came in, fees in quote taken off; negative: paid. */
+  readonly cash: Amount
   /** Quote; null when nothing was filled. */
-  readonly averagePrice: Decimal.Decimal | null
-  /** Quote. */
-  readonly fee: Decimal.Decimal
-  readonly outcome: "filled" | "partial" | "unfilled" | "rejected"
+  readonly averagePrice: Amount | null
+  /** Quote; one that was taken in base is valued at its fill's price. */
+  readonly fee: Amount
+  /** Fees in third assets, by asset: in no other figure. */
+  readonly otherFees: ReadonlyMap<string, Amount>
+  /** `unknown`: nobody could tell in time whether it is in force. */
+  readonly outcome: LegOutcome
   /** Whether its answer was lost and had to be found out. */
   readonly wasUnknown: boolean
+  /** Whether its fills did not come in time: quantity and value are the exchange's then, the fee is by rate. */
+  readonly isEstimated: boolean
+  /** Why it was refused or is not known, or the exchange's word for why it ended. */
+  readonly detail: string | null
 }
 
 export interface Execution {
   readonly opportunity: Opportunity
   /**
-   * `Completed`: both legs filled alike. `Compensated`: the legs differed and the difference was traded away. `Nothing`:
-   * neither leg filled. `Exposed`: a difference is left that could not be traded away; the kill switch is thrown.
+   * `Completed`: both legs filled whole. `Compensated`: they did not, and the difference was traded away, or is carried
+   * because it is less than can be ordered. `Nothing`: neither leg filled. `Exposed`: a lot or more is left that could not
+   * be traded away, or an order is not known; the kill switch is thrown.
    */
   readonly _tag: "Completed" | "Compensated" | "Nothing" | "Exposed"
   readonly buy: LegResult
   readonly sell: LegResult
+  /** Orders that traded away what the legs, or executions before, had left. */
   readonly compensation: ReadonlyArray<LegResult>
-  /** Base: bought minus sold, after compensation. */
-  readonly exposure: Decimal.Decimal
-  /** Quote: sold minus bought minus fees, compensation included. */
-  readonly profit: Decimal.Decimal
+  /** Base: received minus given by all of its orders, fees in base included. It is carried on. */
+  readonly exposure: Amount
+  /** Quote: what came in by all of its orders, fees in quote included. */
+  readonly cash: Amount
+  /** Quote: `cash`, and `exposure` at the price of the last fill. */
+  readonly profit: Amount
   /** From the decision until both legs were answered, ms. */
   readonly acceptedAfterMs: number
   readonly startedAt: number
@@ -52,7 +96,7 @@ export interface Exposure {
   /** Base asset. */
   readonly asset: string
   /** Base units: over all exchanges since the start, swaps times their contract size. */
-  readonly quantity: Decimal.Decimal
+  readonly quantity: Amount
 }
 
 export interface ExecutorPerformance {
@@ -61,22 +105,533 @@ export interface ExecutorPerformance {
   readonly compensated: number
   readonly nothing: number
   readonly exposed: number
-  readonly refused: number
+  /** Not executed, by limit: see `RiskRefused`. */
+  readonly refused: Readonly<Record<string, number>>
   readonly inFlight: number
-  /** Quote. */
-  readonly profit: Decimal.Decimal
+  /** Orders of which nobody knows yet what became of them. */
+  readonly unknown: number
+  /** Quote: what has come in, and what is carried at the price at which it was traded last. */
+  readonly profit: Amount
+}
+
+/** What is left. */
+export interface Drained {
+  readonly exposure: ReadonlyArray<Exposure>
+  /** Orders that may still be in force. */
+  readonly openOrders: number
+}
+
+export interface ExecutorOptions {
+  /** An opportunity that was found longer ago is not traded. Default 1 s. */
+  readonly maxAge?: Duration.Input | undefined
+  /** How long the end of an order may take to be known. Default 30 s. */
+  readonly settleTimeout?: Duration.Input | undefined
+  /** An order that the exchange does not know so long behind its sending has never arrived. Default 10 s. */
+  readonly absentAfter?: Duration.Input | undefined
+  /** How long fills may come behind the end of their order; then its fee is by rate. Default 10 s. */
+  readonly fillsTimeout?: Duration.Input | undefined
+  /** How far behind the best price what is open may be traded away, as a fraction. Default 0.005. */
+  readonly maxSlippage?: Decimal.Input | undefined
+  /** Orders that may be sent to trade away what one execution has left. Default 8. */
+  readonly compensationAttempts?: number | undefined
+  /** How long it waits for an exchange to trade it away on. Default 30 s. */
+  readonly compensationTimeout?: Duration.Input | undefined
+  /** `run` leaves a route alone for so long behind a refusal. Default 1 s. */
+  readonly pauseAfterRefusal?: Duration.Input | undefined
 }
 
 export class ArbitrageExecutor extends Context.Service<ArbitrageExecutor, {
-  /** Trades one opportunity to its end. */
-  readonly execute: (opportunity: Opportunity) => Effect.Effect<Execution, ExchangeError>
+  /**
+   * Trades one opportunity to its end. Fails with `RiskRefused` when nothing was sent. Interrupted before it has sent
+   * anything it sends nothing; afterwards it goes on to its end, and whoever interrupts waits for that.
+   */
+  readonly execute: (opportunity: Opportunity) => Effect.Effect<Execution, ExchangeError.ExchangeError>
   /** Trades what the monitor finds, one execution a route at a time, until it is interrupted. */
-  readonly run: Effect.Effect<never, ExchangeError>
-  /** Each execution, from now on. */
+  readonly run: Effect.Effect<never>
+  /** Each execution, from now on; a reader that is 4,096 behind misses the oldest. */
   readonly executions: Stream.Stream<Execution>
   /** What is left open by all executions, by base asset; empty when flat. */
   readonly exposure: () => ReadonlyArray<Exposure>
   readonly performance: Effect.Effect<ExecutorPerformance>
-  /** No new executions; those under way are brought to their end. What is then left is told. */
-  readonly drain: Effect.Effect<{ readonly exposure: ReadonlyArray<Exposure>; readonly openOrders: number }>
+  /** No new executions; those under way are brought to their end, and what is carried is traded away. Tells what is left. */
+  readonly drain: Effect.Effect<Drained>
 }>()("effect-exchange/ArbitrageExecutor") {}
+
+const { isZero, multiply, subtract, sum } = BigDecimal
+
+const add = (left: Amount, right: Amount): Amount => BigDecimal.normalize(sum(left, right))
+
+const millis = (input: Duration.Input | undefined, otherwise: Duration.Input): number =>
+  Duration.toMillis(input ?? otherwise)
+
+/** One leg, ready to be sent. */
+interface Ready {
+  readonly plan: Plan
+  readonly venue: Venue
+  /** What the spot account must have, and of which asset; null on swaps. */
+  readonly needs: { readonly asset: string; readonly amount: Amount; readonly available: Amount } | null
+}
+
+interface Prepared {
+  readonly opportunity: Opportunity
+  readonly asset: string
+  readonly buy: Ready
+  readonly sell: Ready
+}
+
+/** Whether its caller has gone before anything was sent. */
+interface Flight {
+  isAborted: boolean
+}
+
+const refused = (
+  exchange: ExchangeId,
+  symbol: TradingPair,
+  limit: string,
+  detail: string
+): ExchangeError.ExchangeError =>
+  ExchangeError.make(exchange, new ExchangeError.RiskRefused({ symbol, limit, of: exchange, detail }))
+
+/** What a taker pays, by what the monitor reckoned with. */
+const feeRateOf = ({ averagePrice, fee, quantity }: Leg, { contractSize }: Instrument): Amount => {
+  const value = averagePrice * quantity * contractSize
+  return value > 0 && Number.isFinite(fee / value) ? numberOf(Number((fee / value).toPrecision(6))) : Decimal.zero
+}
+
+const venueOf = (leg: Leg, instrument: Instrument): Venue => ({
+  instrument,
+  unit: numberOf(instrument.contractSize),
+  feeRate: feeRateOf(leg, instrument),
+  lastPrice: numberOf(leg.averagePrice)
+})
+
+/** Base. */
+const stepOf = ({ contractSize, quantityStep }: Instrument): Amount =>
+  multiply(numberOf(quantityStep), numberOf(contractSize))
+
+const total = (moved: ReadonlyArray<Moved>, of: (one: Moved) => Amount): Amount =>
+  moved.reduce((all, one) => add(all, of(one)), Decimal.zero)
+
+const resultOf = (ended: Ended, moved: Moved): LegResult => {
+  const { detail, filled, outcome, plan, wasUnknown } = ended
+  return {
+    exchange: plan.exchange,
+    pair: plan.pair,
+    side: plan.side,
+    clientOrderId: plan.clientOrderId,
+    quantity: multiply(plan.quantity, plan.unit),
+    filled,
+    received: moved.received,
+    cash: moved.cash,
+    averagePrice: isZero(filled) ? null : BigDecimal.divideUnsafe(moved.value, filled),
+    fee: moved.fee,
+    otherFees: moved.otherFees,
+    outcome,
+    wasUnknown,
+    isEstimated: moved.isEstimated,
+    detail
+  }
+}
+
+const tagOf = (buy: Ended, sell: Ended, isExposed: boolean): Execution["_tag"] => {
+  if (isExposed) return "Exposed"
+  if (isZero(buy.filled) && isZero(sell.filled)) return "Nothing"
+  return buy.outcome === "filled" && sell.outcome === "filled" ? "Completed" : "Compensated"
+}
+
+const isUnknown = ({ outcome }: Ended): boolean => outcome === "unknown"
+
+const problemOfOptions = ({ compensationAttempts = 8, maxSlippage = "0.005" }: ExecutorOptions): string | null => {
+  const slippage = Decimal.fromInput(maxSlippage)
+  if (Result.isFailure(slippage)) return `maxSlippage: ${slippage.failure}`
+  if (BigDecimal.isNegative(slippage.success) || !BigDecimal.isLessThan(slippage.success, BigDecimal.fromBigInt(1n))) {
+    return `maxSlippage is ${Decimal.toText(slippage.success)}; it has to be a fraction from 0 to below 1`
+  }
+  return Number.isInteger(compensationAttempts) && compensationAttempts >= 0
+    ? null
+    : `compensationAttempts is ${compensationAttempts}; it has to be a whole number from 0`
+}
+
+export const make = Effect.fnUntraced(function*(
+  options: ExecutorOptions = {}
+): Effect.fn.Return<
+  ArbitrageExecutor["Service"],
+  ExchangeError.ExchangeError,
+  Markets | ArbitrageMonitor | RiskGuard | Scope.Scope
+> {
+  const problem = problemOfOptions(options)
+  if (problem !== null) return yield* ExchangeError.make("global", new ExchangeError.InvalidUse({ detail: problem }))
+  const markets = yield* Markets
+  const monitor = yield* ArbitrageMonitor
+  const guard = yield* RiskGuard
+  const clock = yield* Clock.Clock
+  const now = (): number => clock.currentTimeMillisUnsafe()
+  const maxAge = millis(options.maxAge, "1 second")
+  const pauseAfterRefusal = millis(options.pauseAfterRefusal, "1 second")
+  const orders = new LegOrders(markets, clock, {
+    settleMillis: millis(options.settleTimeout, "30 seconds"),
+    absentMillis: millis(options.absentAfter, "10 seconds"),
+    fillsMillis: millis(options.fillsTimeout, "10 seconds")
+  })
+  const flattening = new Flattening(markets, guard, orders, {
+    maxSlippage: Result.getOrThrow(Decimal.fromInput(options.maxSlippage ?? "0.005")),
+    attempts: options.compensationAttempts ?? 8,
+    timeoutMillis: millis(options.compensationTimeout, "30 seconds")
+  })
+  const ledger = new ExposureLedger()
+  const hub = yield* PubSub.sliding<Execution>(4_096)
+  const flights = yield* FiberSet.make<Execution, ExchangeError.ExchangeError>()
+  const fork = yield* FiberSet.runtime(flights)<never>()
+  const background = yield* FiberSet.makeRuntime<never>()
+  /** By base asset: where it was traded last. */
+  const venues = new Map<string, ReadonlyArray<Venue>>()
+  /** Spot balances that executions under way will use, by exchange and asset. */
+  const promised = new Map<string, Amount>()
+  const unresolved = new Map<string, Plan>()
+  const counts = { executed: 0, completed: 0, compensated: 0, nothing: 0, exposed: 0 }
+  const refusals = new Map<string, number>()
+  let inFlight = 0
+  let isDraining = false
+
+  yield* markets.each((island) => guard.follow(island))
+  // Runs before the fibers are interrupted: what is under way is brought to its end.
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isDraining = true
+      return FiberSet.awaitEmpty(flights)
+    })
+  )
+
+  // ---- before anything is sent ----
+
+  const tradable = (leg: Leg): Effect.Effect<Island, ExchangeError.ExchangeError> => {
+    const { exchange, pair } = leg
+    const island = markets.current(exchange)
+    if (isDraining) return Effect.fail(refused(exchange, pair, "notReady", "the executor is being drained"))
+    if (island === undefined || island.account === null || !markets.mayTrade(exchange)) {
+      const state = markets.state(exchange)?._tag ?? "not in this program"
+      return Effect.fail(refused(exchange, pair, "notReady", `nothing may be traded there now (${state})`))
+    }
+    return guard.isFollowing(island)
+      ? Effect.succeed(island)
+      : Effect.fail(refused(exchange, pair, "notReady", "its fills are not followed yet"))
+  }
+
+  const needsOf = ({ account }: Island, { price, quantity, side }: Plan, instrument: Instrument): Ready["needs"] => {
+    if (instrument.kind === "swap") return null
+    const asset = side === "buy" ? instrument.quote : instrument.base
+    const available = account!.balances().get(asset)?.available ?? Decimal.zero
+    return { asset, amount: side === "buy" ? multiply(quantity, price) : quantity, available }
+  }
+
+  /** `base`: what both legs can trade. */
+  const ready = Effect.fnUntraced(function*(island: Island, leg: Leg, instrument: Instrument, base: Amount) {
+    const venue = venueOf(leg, instrument)
+    const price = numberOf(leg.worstPrice)
+    const step = numberOf(instrument.quantityStep)
+    const quantity = Decimal.toStep(BigDecimal.divideUnsafe(base, venue.unit), step, "down")
+    const least = lotOf(venue, price)
+    if (BigDecimal.isLessThan(multiply(quantity, venue.unit), least)) {
+      const detail = `${Decimal.toText(base)} is below the least that can be ordered, ${Decimal.toText(least)}`
+      return yield* refused(leg.exchange, leg.pair, "quantity", detail)
+    }
+    const { exchange, pair, side } = leg
+    const clientOrderId = yield* island.account!.orders.makeClientOrderId
+    const plan = { exchange, pair, side, quantity, price, unit: venue.unit, feeRate: venue.feeRate, clientOrderId }
+    return { plan, venue, needs: needsOf(island, plan, instrument) }
+  })
+
+  const baseOf = ({ quantity }: Leg, { contractSize, quantityStep }: Instrument): Amount =>
+    multiply(Decimal.toStep(numberOf(quantity), numberOf(quantityStep), "down"), numberOf(contractSize))
+
+  /** Of both legs, as they were found where they differ by less than a step, else the smaller one for both. */
+  const basesOf = (buy: Leg, first: Instrument, sell: Leg, second: Instrument): readonly [Amount, Amount] => {
+    const [bought, sold] = [baseOf(buy, first), baseOf(sell, second)]
+    const step = BigDecimal.max(stepOf(first), stepOf(second))
+    const least = BigDecimal.min(bought, sold)
+    return BigDecimal.isLessThan(BigDecimal.abs(subtract(bought, sold)), step) ? [bought, sold] : [least, least]
+  }
+
+  const prepare = Effect.fnUntraced(function*(opportunity: Opportunity) {
+    const { buy, sell } = opportunity
+    if (now() - opportunity.at > maxAge) {
+      return yield* refused(
+        buy.exchange,
+        buy.pair,
+        "notReady",
+        `it was found ${Math.round(now() - opportunity.at)} ms ago`
+      )
+    }
+    const { base, quote } = partsOf(buy.pair)
+    const other = partsOf(sell.pair)
+    if (other.base !== base || other.quote !== quote) {
+      return yield* refused(buy.exchange, buy.pair, "notReady", `${sell.pair} is of other assets`)
+    }
+    const [bought, sold] = [yield* tradable(buy), yield* tradable(sell)]
+    const [first, second] = [
+      yield* bought.market.instruments.get(buy.pair),
+      yield* sold.market.instruments.get(sell.pair)
+    ]
+    const [buyBase, sellBase] = basesOf(buy, first, sell, second)
+    return {
+      opportunity,
+      asset: base,
+      buy: yield* ready(bought, buy, first, buyBase),
+      sell: yield* ready(sold, sell, second, sellBase)
+    }
+  })
+
+  const keyOf = ({ plan }: Ready, asset: string): string => `${plan.exchange} ${asset}`
+
+  const promise = (leg: Ready, times: 1 | -1): void => {
+    if (leg.needs === null) return
+    const { amount, asset } = leg.needs
+    const key = keyOf(leg, asset)
+    promised.set(key, add(promised.get(key) ?? Decimal.zero, times === 1 ? amount : BigDecimal.negate(amount)))
+  }
+
+  /** What spot accounts need is there, and nobody else under way counts on it. */
+  const withBalances = (legs: ReadonlyArray<Ready>) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        for (const leg of legs) {
+          const { needs, plan } = leg
+          if (needs === null) continue
+          const free = subtract(needs.available, promised.get(keyOf(leg, needs.asset)) ?? Decimal.zero)
+          if (!BigDecimal.isLessThan(free, needs.amount)) continue
+          const detail = `it needs ${Decimal.toText(needs.amount)} ${needs.asset}, and ${Decimal.toText(free)} are free`
+          return Effect.fail(refused(plan.exchange, plan.pair, "balance", detail))
+        }
+        for (const leg of legs) promise(leg, 1)
+        return Effect.void
+      }),
+      () =>
+        Effect.sync(() => {
+          for (const leg of legs) promise(leg, -1)
+        })
+    )
+
+  // ---- trading ----
+
+  const sendBoth = ({ buy, sell }: Prepared, flight: Flight) =>
+    Effect.scoped(Effect.andThen(
+      guard.reserve([intentOf(buy.plan, false), intentOf(sell.plan, false)]),
+      Effect.suspend(() =>
+        flight.isAborted
+          ? Effect.interrupt
+          : Effect.all([orders.send(buy.plan), orders.send(sell.plan)], { concurrency: 2 })
+      )
+    ))
+
+  const tally = (ended: ReadonlyArray<Ended>): Effect.Effect<ReadonlyArray<Moved>> =>
+    Effect.forEach(ended, (one) => orders.tally(one), { concurrency: "unbounded" })
+
+  /** What orders have moved is in the ledger from here on; `taken` of it had been taken out to be traded. */
+  const keep = (asset: string, taken: Amount, moved: ReadonlyArray<Moved>): void => {
+    ledger.put(asset, add(taken, total(moved, ({ received }) => received)), lastPriceOf(moved))
+    ledger.pay(total(moved, ({ cash }) => cash))
+  }
+
+  const lastPriceOf = (moved: ReadonlyArray<Moved>): Amount | null =>
+    moved.reduce<Amount | null>((last, { lastPrice }) => lastPrice ?? last, null)
+
+  interface Swept {
+    readonly orders: ReadonlyArray<Ended>
+    readonly moved: ReadonlyArray<Moved>
+    readonly detail: string | null
+  }
+
+  /** Trades away what is carried of an asset, as far as it is a lot. */
+  const sweep = Effect.fnUntraced(function*(asset: string, where: ReadonlyArray<Venue>) {
+    const carried = ledger.take(asset)
+    const { detail, orders: sent } = yield* flattening.run(carried, where)
+    const moved = yield* tally(sent)
+    keep(asset, carried, moved)
+    return { orders: sent, moved, detail } satisfies Swept
+  })
+
+  const nobody: Flattened = { orders: [], left: Decimal.zero, isOpen: false, detail: null }
+
+  /** Nobody knows what became of it: it is asked for until somebody does, and counted then. */
+  const lookLater = (ended: Ended, counted: Moved, asset: string): void => {
+    const { clientOrderId, exchange } = ended.plan
+    unresolved.set(`${exchange} ${clientOrderId}`, ended.plan)
+    background(Effect.gen(function*() {
+      const found = yield* orders.findLater(ended.plan)
+      const moved = yield* orders.tally(found)
+      ledger.put(asset, subtract(moved.received, counted.received), moved.lastPrice)
+      ledger.pay(subtract(moved.cash, counted.cash))
+      unresolved.delete(`${exchange} ${clientOrderId}`)
+      yield* Effect.logWarning(`the order ${clientOrderId} on ${exchange} is known now: ${found.outcome}`)
+    }))
+  }
+
+  const expose = (asset: string, detail: string): Effect.Effect<void> =>
+    Effect.andThen(
+      Effect.logError(`arbitrage is exposed in ${asset}: ${detail}; look at the accounts, then revive the risk guard`),
+      guard.kill(`exposed in ${asset}: ${detail}`)
+    )
+
+  /** The difference of the legs is traded away, and then what is carried, as far as it is a lot. */
+  const settle = Effect.fnUntraced(function*({ asset, ...legs }: Prepared, buy: Ended, sell: Ended) {
+    const where = [legs.buy.venue, legs.sell.venue]
+    venues.set(asset, where)
+    const isInDoubt = isUnknown(buy) || isUnknown(sell)
+    // What nobody knows is not traded against: it might double what is open.
+    const taken = isInDoubt ? Decimal.zero : ledger.take(asset)
+    const difference = add(taken, subtract(buy.filled, sell.filled))
+    const first = isInDoubt ? nobody : yield* flattening.run(difference, where)
+    const moved = yield* tally([buy, sell, ...first.orders])
+    keep(asset, taken, moved)
+    const isClear = !isInDoubt && !first.isOpen
+    const rest: Swept = isClear ? yield* sweep(asset, where) : { orders: [], moved: [], detail: first.detail }
+    const sent = [buy, sell, ...first.orders, ...rest.orders]
+    return { orders: sent, moved: [...moved, ...rest.moved], detail: rest.detail } satisfies Swept
+  })
+
+  /** Tells loudly what is left open. Whether anything is. */
+  const isExposed = Effect.fnUntraced(function*(asset: string, { detail, moved, orders: sent }: Swept) {
+    const unknown = sent.filter(isUnknown)
+    if (unknown.length === 0 && detail === null) return false
+    for (const [index, ended] of sent.entries()) if (isUnknown(ended)) lookLater(ended, moved[index]!, asset)
+    yield* expose(asset, detail ?? unknown.map((ended) => ended.detail).join("; "))
+    return true
+  })
+
+  const trade = Effect.fnUntraced(function*(prepared: Prepared, began: number, flight: Flight) {
+    const { asset, opportunity } = prepared
+    const startedAt = now()
+    yield* withBalances([prepared.buy, prepared.sell])
+    const [buy, sell] = yield* sendBoth(prepared, flight)
+    const settled = yield* settle(prepared, buy, sell)
+    const { moved, orders: sent } = settled
+    const _tag = tagOf(buy, sell, yield* isExposed(asset, settled))
+    const [bought, sold, ...compensation] = sent.map((ended, index) => resultOf(ended, moved[index]!))
+    const exposure = total(moved, ({ received }) => received)
+    const cash = total(moved, (one) => one.cash)
+    const execution: Execution = {
+      opportunity,
+      _tag,
+      buy: bought!,
+      sell: sold!,
+      compensation,
+      exposure,
+      cash,
+      profit: add(cash, multiply(exposure, lastPriceOf(moved) ?? Decimal.zero)),
+      acceptedAfterMs: Math.max(buy.answeredAt, sell.answeredAt) - began,
+      startedAt,
+      endedAt: now()
+    }
+    return execution
+  }, Effect.scoped)
+
+  const countExecution = (execution: Execution): void => {
+    counts.executed++
+    counts[tallies[execution._tag]]++
+    PubSub.publishUnsafe(hub, execution)
+  }
+
+  const countRefusal = ({ reason }: ExchangeError.ExchangeError): void => {
+    const limit = reason._tag === "RiskRefused" ? reason.limit : reason._tag
+    refusals.set(limit, (refusals.get(limit) ?? 0) + 1)
+  }
+
+  /** A defect behind the sending leaves everything open. */
+  const broke = (asset: string) => (cause: Cause.Cause<ExchangeError.ExchangeError>): Effect.Effect<void> =>
+    Cause.hasDies(cause) ? expose(asset, `the executor broke: ${Cause.pretty(cause)}`) : Effect.void
+
+  const launch = (prepared: Prepared, began: number): Effect.Effect<Execution, ExchangeError.ExchangeError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const flight: Flight = { isAborted: false }
+        inFlight++
+        const flying = trade(prepared, began, flight).pipe(
+          Effect.tap((execution) => Effect.sync(() => countExecution(execution))),
+          Effect.tapCause(broke(prepared.asset)),
+          Effect.ensuring(Effect.sync(() => inFlight--))
+        )
+        const fiber = fork(flying)
+        return restore(Fiber.join(fiber)).pipe(Effect.onInterrupt(() => {
+          flight.isAborted = true
+          return Fiber.await(fiber)
+        }))
+      })
+    )
+
+  const execute = (opportunity: Opportunity): Effect.Effect<Execution, ExchangeError.ExchangeError> =>
+    Effect.suspend(() => {
+      const began = orders.now
+      return Effect.flatMap(prepare(opportunity), (prepared) => launch(prepared, began))
+    }).pipe(Effect.tapError((error) => Effect.sync(() => countRefusal(error))))
+
+  // ---- running ----
+
+  const run = Effect.scoped(Effect.gen(function*() {
+    const start = yield* FiberSet.makeRuntime<never>()
+    const busy = new Set<string>()
+    const pausedUntil = new Map<string, number>()
+    /** By route: the books that were traded on last; what they still show may be gone. */
+    const traded = new Map<string, string>()
+
+    const booksOf = ({ buy, sell }: Opportunity): string =>
+      `${buy.exchange} ${buy.version} ${sell.exchange} ${sell.version}`
+
+    const consider = (opportunity: Opportunity): void => {
+      const { route } = opportunity
+      if (isDraining || busy.has(route) || (pausedUntil.get(route) ?? 0) > now()) return
+      if (traded.get(route) === booksOf(opportunity)) return
+      busy.add(route)
+      traded.set(route, booksOf(opportunity))
+      start(
+        Effect.match(execute(opportunity), {
+          onFailure: () => void pausedUntil.set(route, now() + pauseAfterRefusal),
+          onSuccess: () => {}
+        }).pipe(Effect.ensuring(Effect.sync(() => {
+          busy.delete(route)
+          const next = monitor.open().find((open) => open.route === route)
+          if (next !== undefined) consider(next)
+        })))
+      )
+    }
+
+    yield* monitor.handle((event: OpportunityEvent) => {
+      if (event._tag !== "Vanished") consider(event.opportunity)
+    })
+    for (const opportunity of monitor.open()) consider(opportunity)
+    return yield* Effect.never
+  }))
+
+  const exposure = (): ReadonlyArray<Exposure> => ledger.open
+
+  const drain = Effect.gen(function*() {
+    isDraining = true
+    yield* FiberSet.awaitEmpty(flights)
+    for (const { asset } of ledger.open) {
+      const { detail } = yield* sweep(asset, venues.get(asset) ?? [])
+      if (detail !== null) yield* expose(asset, detail)
+    }
+    return { exposure: exposure(), openOrders: unresolved.size }
+  })
+
+  return ArbitrageExecutor.of({
+    execute,
+    run,
+    executions: Stream.fromPubSub(hub),
+    exposure,
+    performance: Effect.sync(() => ({
+      ...counts,
+      refused: Object.fromEntries(refusals),
+      inFlight,
+      unknown: unresolved.size,
+      profit: ledger.profit
+    })),
+    drain
+  })
+})
+
+const tallies = { Completed: "completed", Compensated: "compensated", Nothing: "nothing", Exposed: "exposed" } as const
+
+export const layer = (
+  options?: ExecutorOptions
+): Layer.Layer<ArbitrageExecutor, ExchangeError.ExchangeError, Markets | ArbitrageMonitor | RiskGuard> =>
+  Layer.effect(ArbitrageExecutor, make(options))

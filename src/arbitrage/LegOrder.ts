@@ -1,0 +1,374 @@
+/**
+ * One order of an execution, seen through to its end: sent once, its outcome found out however its answer was lost, and its
+ * fills counted exactly. Nothing here fails: what cannot be found out in time ends as `unknown`.
+ */
+import { BigDecimal, Cause, Effect, Exit, Latch } from "effect"
+import type { Clock } from "effect"
+import type { Markets } from "../composite/Markets.ts"
+import type { PrivateExchange } from "../composite/PrivateExchange.ts"
+import type { Fill, Order, Side } from "../domain/Account.ts"
+import { isFinal } from "../domain/Account.ts"
+import * as Decimal from "../domain/Decimal.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { partsOf } from "../domain/Instrument.ts"
+import type { Outcome } from "../OrderEntry.ts"
+
+type Amount = Decimal.Decimal
+type Account = PrivateExchange["Service"]
+
+const { isZero, multiply, negate, subtract, sum } = BigDecimal
+
+/** An order to send: at its limit, at once or not at all. */
+export interface Plan {
+  readonly exchange: ExchangeId
+  readonly pair: TradingPair
+  readonly side: Side
+  /** Base (spot) or contracts (swap), on the instrument's step. */
+  readonly quantity: Amount
+  /** Quote: the worst it may pay. */
+  readonly price: Amount
+  /** Base in one unit of the exchange's quantities. */
+  readonly unit: Amount
+  /** Fraction of the value: for a fee that nobody tells in time. */
+  readonly feeRate: Amount
+  readonly clientOrderId: string
+}
+
+/**
+ * - `filled`, `partial`, `unfilled`: it has ended so.
+ * - `rejected`: the exchange has refused it, or it never left.
+ * - `unknown`: nobody could tell in time whether it is in force.
+ */
+export type LegOutcome = "filled" | "partial" | "unfilled" | "rejected" | "unknown"
+
+/** What became of an order. */
+export interface Ended {
+  readonly plan: Plan
+  readonly outcome: LegOutcome
+  /** As the exchange described it last; null when it never did. */
+  readonly order: Order | null
+  /** Base, before fees. */
+  readonly filled: Amount
+  /** Whether its answer was lost and had to be found out. */
+  readonly wasUnknown: boolean
+  /** Monotonic, ms. */
+  readonly answeredAt: number
+  /** Why it was refused, or what is not known; null when it has ended by itself. */
+  readonly detail: string | null
+}
+
+/** What an order has moved. */
+export interface Moved {
+  /** Quote, without sign. */
+  readonly value: Amount
+  /** Quote, with sign: what came in, fees in quote taken off. */
+  readonly cash: Amount
+  /** Base, with sign: what was really received, fees in base taken off. */
+  readonly received: Amount
+  /** Quote; one in base is valued at its fill's price. */
+  readonly fee: Amount
+  /** Fees in assets that are neither base nor quote. */
+  readonly otherFees: ReadonlyMap<string, Amount>
+  /** Price of the last fill, quote; null when nothing was filled. */
+  readonly lastPrice: Amount | null
+  /** Whether its fills did not come in time, so that the fee is by rate. */
+  readonly isEstimated: boolean
+}
+
+export interface LegOptions {
+  /** From sending until the end must be known, ms. */
+  readonly settleMillis: number
+  /** Behind the sending, an order that the exchange does not know has never arrived, ms. */
+  readonly absentMillis: number
+  /** From the end of an order until its fills must be there, ms. */
+  readonly fillsMillis: number
+}
+
+/** Between two questions while nothing is told, ms. */
+const askAgain = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5))
+
+/** A question may take so long, ms. */
+const questionMillis = 3_000
+
+/** An order that should have ended at once and has not is cancelled behind so many questions. */
+const cancelBehind = 4
+
+/** How often it must be absent before it counts as never arrived. */
+const looks = 2
+
+const nothing: Moved = {
+  value: Decimal.zero,
+  cash: Decimal.zero,
+  received: Decimal.zero,
+  fee: Decimal.zero,
+  otherFees: new Map(),
+  lastPrice: null,
+  isEstimated: false
+}
+
+const add = (left: Amount, right: Amount): Amount => BigDecimal.normalize(sum(left, right))
+
+const signed = (side: Side, amount: Amount): Amount => side === "buy" ? amount : negate(amount)
+
+// ---- exact figures --------------------------------------------------------------------------------------------------
+
+interface Portion {
+  /** Base. */
+  readonly quantity: Amount
+  /** Quote. */
+  readonly value: Amount
+  readonly price: Amount
+  readonly fee: Amount
+  readonly feeAsset: string
+}
+
+const plus = (moved: Moved, { pair, side }: Plan, portion: Portion): Moved => {
+  const { base, quote } = partsOf(pair)
+  const { fee, feeAsset, price, quantity, value } = portion
+  const inQuote = feeAsset === quote ? fee : Decimal.zero
+  const inBase = feeAsset === base && base !== quote ? fee : Decimal.zero
+  const isOther = feeAsset !== quote && feeAsset !== base && !isZero(fee)
+  return {
+    value: add(moved.value, value),
+    cash: add(moved.cash, subtract(signed(side, negate(value)), inQuote)),
+    received: add(moved.received, subtract(signed(side, quantity), inBase)),
+    fee: add(moved.fee, sum(inQuote, multiply(inBase, price))),
+    otherFees: isOther
+      ? new Map([...moved.otherFees, [feeAsset, add(moved.otherFees.get(feeAsset) ?? Decimal.zero, fee)]])
+      : moved.otherFees,
+    lastPrice: price,
+    isEstimated: moved.isEstimated
+  }
+}
+
+/** From fills, each exactly. */
+const ofFills = (plan: Plan, fills: ReadonlyArray<Fill>): Moved =>
+  fills.reduce((moved, fill) => {
+    const quantity = multiply(fill.quantity, plan.unit)
+    return plus(moved, plan, {
+      quantity,
+      value: multiply(quantity, fill.price),
+      price: fill.price,
+      fee: fill.fee ?? Decimal.zero,
+      feeAsset: fill.feeAsset ?? partsOf(plan.pair).quote
+    })
+  }, nothing)
+
+/** From the order alone: quantity and value are the exchange's, the fee is by rate, where the exchange takes it. */
+const ofOrder = ({ filled, order, plan }: Ended): Moved => {
+  if (isZero(filled)) return nothing
+  const price = order?.averagePrice ?? plan.price
+  const value = order?.filledQuote ?? multiply(price, filled)
+  const { base, quote, settle } = partsOf(plan.pair)
+  const inBase = settle === undefined && plan.side === "buy"
+  const fee = multiply(inBase ? filled : value, plan.feeRate)
+  const moved = plus(nothing, plan, { quantity: filled, value, price, fee, feeAsset: inBase ? base : quote })
+  return { ...moved, isEstimated: true }
+}
+
+const quantityOf = (fills: ReadonlyArray<Fill>): Amount => BigDecimal.sumAll(fills.map(({ quantity }) => quantity))
+
+// ---- orders ---------------------------------------------------------------------------------------------------------
+
+/** The description that says more. */
+const newer = (known: Order | null, next: Order | null | undefined): Order | null => {
+  if (next === null || next === undefined) return known
+  if (known === null) return next
+  if (isFinal(known.status) !== isFinal(next.status)) return isFinal(next.status) ? next : known
+  return BigDecimal.isGreaterThan(next.filledQuantity, known.filledQuantity) ? next : known
+}
+
+const outcomeOf = ({ quantity }: Plan, { filledQuantity, status }: Order): LegOutcome => {
+  if (status === "rejected") return "rejected"
+  if (isZero(filledQuantity)) return "unfilled"
+  return BigDecimal.isLessThan(filledQuantity, quantity) ? "partial" : "filled"
+}
+
+export class LegOrders {
+  readonly #markets: Markets["Service"]
+  readonly #clock: Clock.Clock
+  readonly #options: LegOptions
+
+  constructor(markets: Markets["Service"], clock: Clock.Clock, options: LegOptions) {
+    this.#markets = markets
+    this.#clock = clock
+    this.#options = options
+  }
+
+  /** Monotonic, ms. */
+  get now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  /** Sends it and sees it through to its end. */
+  send(plan: Plan): Effect.Effect<Ended> {
+    return Effect.suspend(() => {
+      const account = this.#account(plan.exchange)
+      if (account === null) return Effect.succeed(this.#refused(plan, false, this.now, "there is no account now"))
+      const sentAt = this.now
+      const { clientOrderId, pair, price, quantity, side } = plan
+      const request = { pair, side, quantity, price, type: "limit", timeInForce: "ioc", clientOrderId } as const
+      return Effect.flatMap(Effect.exit(account.orders.place(request)), (exit) => {
+        const answeredAt = this.now
+        if (Exit.isSuccess(exit)) return this.#judge(plan, exit.value.outcome, sentAt, answeredAt)
+        const error = Cause.findErrorOption(exit.cause)
+        // What fails has not left; a defect leaves everything open.
+        return error._tag === "Some"
+          ? Effect.succeed(this.#refused(plan, false, answeredAt, error.value.message))
+          : this.#find(plan, sentAt, answeredAt, Cause.pretty(exit.cause))
+      })
+    })
+  }
+
+  /** What it has moved, from its fills as soon as all of them are told. */
+  tally(ended: Ended): Effect.Effect<Moved> {
+    const { filled, order, plan } = ended
+    if (order === null || isZero(filled)) return Effect.succeed(nothing)
+    const deadline = this.now + this.#options.fillsMillis
+    const isWhole = (): boolean => !BigDecimal.isLessThan(quantityOf(this.#fills(plan)), order.filledQuantity)
+    const step = (attempt: number): Effect.Effect<Moved> =>
+      Effect.suspend(() => {
+        if (isWhole()) return Effect.succeed(ofFills(plan, this.#fills(plan)))
+        if (this.now >= deadline) return Effect.succeed(ofOrder(ended))
+        // What the stream has not told by then is read.
+        const account = attempt < 3 ? null : this.#account(plan.exchange)
+        const read = account === null
+          ? Effect.void
+          : Effect.timeoutOption(Effect.ignore(account.refresh), questionMillis)
+        return Effect.andThen(read, Effect.andThen(this.#heard(plan, isWhole, askAgain(attempt)), step(attempt + 1)))
+      })
+    return step(0)
+  }
+
+  /** Asks on for what was not known in time, until the exchange tells it. */
+  findLater(plan: Plan): Effect.Effect<Ended> {
+    const again: Effect.Effect<Ended> = Effect.suspend(() =>
+      Effect.flatMap(
+        this.#find(plan, this.now, this.now, "asked on"),
+        (ended) =>
+          ended.outcome === "unknown" ? Effect.andThen(Effect.sleep(questionMillis), again) : Effect.succeed(ended)
+      )
+    )
+    return again
+  }
+
+  #account(exchange: ExchangeId): Account | null {
+    return this.#markets.current(exchange)?.account ?? null
+  }
+
+  #fills({ clientOrderId, exchange }: Plan): ReadonlyArray<Fill> {
+    return this.#account(exchange)?.order(clientOrderId)?.fills ?? []
+  }
+
+  #refused(plan: Plan, wasUnknown: boolean, answeredAt: number, detail: string): Ended {
+    return { plan, outcome: "rejected", order: null, filled: Decimal.zero, wasUnknown, answeredAt, detail }
+  }
+
+  #unknown(plan: Plan, order: Order | null, answeredAt: number, detail: string): Ended {
+    const filled = order === null ? Decimal.zero : multiply(order.filledQuantity, plan.unit)
+    return { plan, outcome: "unknown", order, filled, wasUnknown: true, answeredAt, detail }
+  }
+
+  #judge(
+    plan: Plan,
+    outcome: Outcome<Order>,
+    sentAt: number,
+    answeredAt: number,
+    wasUnknown = false
+  ): Effect.Effect<Ended> {
+    switch (outcome._tag) {
+      case "Rejected": {
+        const { code, detail } = outcome.reason
+        return Effect.succeed(this.#refused(plan, wasUnknown, answeredAt, `${code}: ${detail}`))
+      }
+      case "Accepted":
+        return this.#follow(plan, outcome.value, sentAt, answeredAt, wasUnknown)
+      case "Unknown":
+        return Effect.exit(Effect.timeoutOption(outcome.resolved, this.#left(sentAt))).pipe(
+          Effect.flatMap((exit) =>
+            Exit.isSuccess(exit) && exit.value._tag === "Some"
+              ? this.#judge(plan, exit.value.value, sentAt, answeredAt, true)
+              : this.#find(plan, sentAt, answeredAt, outcome.cause.message)
+          )
+        )
+    }
+  }
+
+  #left(sentAt: number): number {
+    return Math.max(0, sentAt + this.#options.settleMillis - this.now)
+  }
+
+  /** It was accepted: it ends at once, and tells so by the stream, or when it is asked. */
+  #follow(plan: Plan, first: Order, sentAt: number, answeredAt: number, wasUnknown: boolean): Effect.Effect<Ended> {
+    let order: Order = first
+    const hasEnded = (): boolean => {
+      order = newer(order, this.#account(plan.exchange)?.order(plan.clientOrderId)?.order)!
+      return isFinal(order.status)
+    }
+    const step = (attempt: number): Effect.Effect<Ended> =>
+      Effect.suspend(() => {
+        if (hasEnded()) {
+          const filled = multiply(order.filledQuantity, plan.unit)
+          const outcome = outcomeOf(plan, order)
+          return Effect.succeed({ plan, outcome, order, filled, wasUnknown, answeredAt, detail: order.finishedAs })
+        }
+        if (this.#left(sentAt) === 0) {
+          return Effect.succeed(this.#unknown(plan, order, answeredAt, "it was accepted, and its end was not told"))
+        }
+        const ask = attempt === 0 ? Effect.void : Effect.map(this.#ask(plan, attempt === cancelBehind), (found) => {
+          order = newer(order, found)!
+        })
+        return Effect.andThen(ask, Effect.andThen(this.#heard(plan, hasEnded, askAgain(attempt)), step(attempt + 1)))
+      })
+    return step(0)
+  }
+
+  /** Its answer is lost for good: the exchange is asked by its id until it tells, or must have got it by now. */
+  #find(plan: Plan, sentAt: number, answeredAt: number, detail: string): Effect.Effect<Ended> {
+    const step = (attempt: number, absent: number): Effect.Effect<Ended> =>
+      Effect.gen({ self: this }, function*() {
+        const asked = this.now
+        const found = yield* this.#ask(plan, false)
+        if (found) return yield* this.#follow(plan, found, sentAt, answeredAt, true)
+        const isAbsent = found === null && asked - sentAt > this.#options.absentMillis
+        const times = absent + (isAbsent ? 1 : 0)
+        if (times >= looks) return this.#refused(plan, true, answeredAt, `it never arrived: ${detail}`)
+        if (this.#left(sentAt) === 0) return this.#unknown(plan, null, answeredAt, detail)
+        yield* Effect.sleep(askAgain(attempt))
+        return yield* step(attempt + 1, times)
+      })
+    return step(0, 0)
+  }
+
+  /** Null: the exchange has no such order. Undefined: it did not say. */
+  #ask({ clientOrderId, exchange, pair }: Plan, cancels: boolean): Effect.Effect<Order | null | undefined> {
+    const account = this.#account(exchange)
+    if (account === null) return Effect.succeed(undefined)
+    const ref = { pair, clientOrderId }
+    const cancel = cancels ? Effect.ignore(account.orders.cancel(ref)) : Effect.void
+    return Effect.andThen(cancel, account.orders.get(ref)).pipe(
+      Effect.timeoutOption(questionMillis),
+      Effect.match({
+        onFailure: () => undefined,
+        onSuccess: (found) => found._tag === "Some" ? found.value : undefined
+      })
+    )
+  }
+
+  /** Waits until it holds, for so long at most; looks whenever something is told of the order. */
+  #heard({ clientOrderId, exchange }: Plan, holds: () => boolean, millis: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const account = this.#account(exchange)
+      if (account === null) return Effect.sleep(millis)
+      const latch = Latch.makeUnsafe(false)
+      const listen = account.onEvent((event) => {
+        const isOurs = (event._tag === "OrderUpdate" || event._tag === "Fill") && event.clientOrderId === clientOrderId
+        if (isOurs && holds()) latch.openUnsafe()
+      })
+      return Effect.scoped(Effect.andThen(listen, Effect.suspend(() => holds() ? Effect.void : latch.await))).pipe(
+        Effect.timeoutOption(millis),
+        Effect.asVoid
+      )
+    })
+  }
+}

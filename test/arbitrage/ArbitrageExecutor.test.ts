@@ -1,0 +1,772 @@
+import { assert, describe, it } from "@effect/vitest"
+import { BigDecimal, Effect, Fiber, Layer, Stream } from "effect"
+import type { Exit, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { ArbitrageExecutor } from "../../src/arbitrage/ArbitrageExecutor.ts"
+import type { Execution, ExecutorOptions } from "../../src/arbitrage/ArbitrageExecutor.ts"
+import * as Executor from "../../src/arbitrage/ArbitrageExecutor.ts"
+import { ArbitrageMonitor } from "../../src/arbitrage/ArbitrageMonitor.ts"
+import type { OpportunityEvent } from "../../src/arbitrage/ArbitrageMonitor.ts"
+import type { Leg, Opportunity } from "../../src/arbitrage/Opportunity.ts"
+import type { RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
+import * as Risk from "../../src/arbitrage/RiskGuard.ts"
+import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
+import { Markets } from "../../src/composite/Markets.ts"
+import type { Island, IslandState } from "../../src/composite/Markets.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
+import { FakeVenue } from "./Fakes.ts"
+import type { VenueOptions } from "./Fakes.ts"
+
+/** Two venues as the markets of a program, and a monitor that says what the test wants. */
+class World {
+  readonly a: FakeVenue
+  readonly b: FakeVenue
+  readonly states = new Map<string, IslandState["_tag"]>()
+  readonly islands = new Map<string, Island>()
+  readonly consumers = new Set<(event: OpportunityEvent) => void>()
+  isStopping = false
+  open: ReadonlyArray<Opportunity> = []
+
+  constructor(a: Partial<VenueOptions> = {}, b: Partial<VenueOptions> = {}) {
+    this.a = new FakeVenue({ exchange: "a", ask: 100, bid: 99.9, ...a })
+    this.b = new FakeVenue({ exchange: "b", bid: 101, ask: 101.1, ...b })
+    for (const venue of [this.a, this.b]) {
+      this.states.set(venue.exchange, "Ready")
+      this.islands.set(venue.exchange, venue.island())
+    }
+  }
+
+  get layer(): Layer.Layer<Markets | ArbitrageMonitor> {
+    const markets = {
+      ids: ["a", "b"],
+      current: (id: string) => this.islands.get(id),
+      state: (id: string) => ({ _tag: this.states.get(id), exchange: id, at: 0 }),
+      mayTrade: (id: string) => !this.isStopping && this.states.get(id) === "Ready",
+      each: (use: (island: Island) => Effect.Effect<void, never, Scope.Scope>) =>
+        Effect.forEach(this.islands.values(), use, { discard: true })
+    } as unknown as Markets["Service"]
+    const monitor: ArbitrageMonitor["Service"] = {
+      routes: () => [],
+      open: () => this.open,
+      opportunities: Stream.empty,
+      handle: (consumer) =>
+        Effect.asVoid(Effect.acquireRelease(
+          Effect.sync(() => this.consumers.add(consumer)),
+          () => Effect.sync(() => this.consumers.delete(consumer))
+        )),
+      performance: Effect.die("the fake has none")
+    }
+    return Layer.merge(Layer.succeed(Markets, markets), Layer.succeed(ArbitrageMonitor, monitor))
+  }
+
+  /** Buy on a, sell on b. */
+  opportunity(quantity = 1, fields: Partial<Opportunity> = {}): Opportunity {
+    return {
+      route: "BTC/USDT a b",
+      direction: "first",
+      buy: leg(this.a, "buy", quantity / this.a.instrument.contractSize, this.a.ask),
+      sell: leg(this.b, "sell", quantity / this.b.instrument.contractSize, this.b.bid),
+      quantity,
+      gross: quantity,
+      fees: 0,
+      funding: 0,
+      profit: quantity,
+      profitRatio: 0.01,
+      at: 0,
+      ...fields
+    }
+  }
+
+  get placed(): ReadonlyArray<string> {
+    return [this.a, this.b].flatMap(({ exchange, placed }) =>
+      placed.map(({ quantity, side }) => `${exchange} ${side} ${Decimal.toText(quantity as Decimal.Decimal)}`)
+    )
+  }
+
+  /** Base and quote that both accounts have gained, exactly, by their fills. */
+  get gained(): { readonly base: string; readonly quote: string } {
+    let base = Decimal.zero
+    let quote = Decimal.zero
+    for (const { fills, instrument } of [this.a, this.b]) {
+      const unit = Decimal.of(String(instrument.contractSize))
+      for (const { fee, feeAsset, price, quantity, side } of fills) {
+        const amount = BigDecimal.multiply(quantity, unit)
+        const value = BigDecimal.multiply(amount, price)
+        const isBuy = side === "buy"
+        base = isBuy ? BigDecimal.sum(base, amount) : BigDecimal.subtract(base, amount)
+        quote = isBuy ? BigDecimal.subtract(quote, value) : BigDecimal.sum(quote, value)
+        if (feeAsset === "BTC") base = BigDecimal.subtract(base, fee!)
+        else quote = BigDecimal.subtract(quote, fee!)
+      }
+    }
+    return { base: Decimal.toText(base), quote: Decimal.toText(quote) }
+  }
+}
+
+const leg = (
+  { exchange, instrument, pair }: FakeVenue,
+  side: "buy" | "sell",
+  quantity: number,
+  price: number
+): Leg => ({
+  exchange,
+  pair,
+  side,
+  quantity,
+  averagePrice: price,
+  worstPrice: price,
+  fee: quantity * instrument.contractSize * price * 0.001,
+  version: 1,
+  ageMs: 0,
+  ageErrorMs: 0,
+  receivedAt: 0
+})
+
+type Services = ArbitrageExecutor | RiskGuard | Scope.Scope
+
+const over = <A, E>(
+  world: World,
+  body: Effect.Effect<A, E, Services>,
+  options: ExecutorOptions = {},
+  limits: RiskOptions = {}
+) =>
+  body.pipe(
+    Effect.scoped,
+    Effect.provide(
+      Executor.layer({ maxAge: "1 hour", ...options }).pipe(
+        Layer.provideMerge(Risk.layer(limits)),
+        Layer.provideMerge(world.layer)
+      )
+    )
+  )
+
+/** Runs while virtual time passes. */
+const passing = <A, E, R>(effect: Effect.Effect<A, E, R>, millis = 60_000): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(millis)
+    return yield* Fiber.await(fiber)
+  })
+
+const done = <A, E>(exit: Exit.Exit<A, E>): A => {
+  assert.strictEqual(exit._tag, "Success", exit._tag === "Failure" ? String(exit.cause) : "")
+  return (exit as Exit.Success<A, E>).value
+}
+
+const execute = (world: World, quantity = 1, fields: Partial<Opportunity> = {}) =>
+  Effect.gen(function*() {
+    const executor = yield* ArbitrageExecutor
+    return done(yield* passing(executor.execute(world.opportunity(quantity, fields))))
+  })
+
+const refusal = (world: World, quantity = 1, fields: Partial<Opportunity> = {}) =>
+  Effect.gen(function*() {
+    const executor = yield* ArbitrageExecutor
+    const { reason } = yield* Effect.flip(executor.execute(world.opportunity(quantity, fields)))
+    return reason._tag === "RiskRefused" ? reason.limit : reason._tag
+  })
+
+const text = Decimal.toText
+
+const figures = (
+  { _tag, cash, compensation, exposure }: Execution
+) => [_tag, text(exposure), text(cash), compensation.length]
+
+/** The ledger is what the accounts have gained, and nothing is held by the guard. */
+const agree = Effect.fnUntraced(function*(world: World) {
+  const executor = yield* ArbitrageExecutor
+  const guard = yield* RiskGuard
+  const { base, quote } = world.gained
+  const { profit } = yield* executor.performance
+  const [left] = executor.exposure()
+  assert.strictEqual(left === undefined ? "0" : text(left.quantity), base)
+  if (base === "0") assert.strictEqual(text(profit), quote)
+  assert.strictEqual(guard.state().openOrders, 0)
+  assert.strictEqual(text(guard.state().notional), text(guard.state().exposure))
+  for (const { placed } of [world.a, world.b]) {
+    assert.strictEqual(new Set(placed.map(({ clientOrderId }) => clientOrderId)).size, placed.length)
+  }
+})
+
+/** A swap on the selling side: no fee is taken in base there. */
+const swap = { pair: "BTC/USDT:USDT", contractSize: 0.01 } as const
+
+describe("ArbitrageExecutor: both legs", () => {
+  it.effect("both fill: what was really received counts, and the fee in base is carried", () => {
+    const world = new World({ fee: "0.0004" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const execution = yield* execute(world)
+        assert.deepStrictEqual(figures(execution), ["Completed", "-0.0004", "0.899", 0])
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 1"])
+        assert.deepInclude(world.a.placed[0], { timeInForce: "ioc", type: "limit" })
+        const { averagePrice, cash, fee, received } = execution.buy
+        assert.deepStrictEqual([received, cash, fee, averagePrice!].map(text), ["0.9996", "-100", "0.04", "100"])
+        assert.strictEqual(text(execution.profit), "0.8586")
+        assert.isAtLeast(execution.acceptedAfterMs, 1)
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("what is carried is traded as soon as it is a lot, where it costs less", () => {
+    const world = new World({ fee: "0.0004" }, { fee: "0" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        for (const expected of [[-4, 0], [-8, 0], [-2, 1]]) {
+          const { compensation } = yield* execute(world)
+          assert.strictEqual(compensation.length, expected[1])
+          assert.strictEqual(Math.round(Number(text(executor.exposure()[0]!.quantity)) * 10_000), expected[0])
+        }
+        assert.strictEqual(world.placed[3], "a buy 0.001")
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("contracts count by their size, and sizes that differ by more than a step come to the smaller", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        assert.deepStrictEqual(figures(yield* execute(world)), ["Completed", "0", "0.899", 0])
+        const { buy, sell } = world.opportunity(1)
+        yield* execute(world, 1, { buy: { ...buy, quantity: 2.0005 }, sell })
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a buy 1", "b sell 100", "b sell 100"])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("an order that is answered before it is filled is followed to its end, also when nothing is told", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        world.a.scripts.push({ answer: "new", late: 300 }, { answer: "new", late: null })
+        assert.strictEqual((yield* execute(world))._tag, "Completed")
+        const execution = yield* execute(world)
+        assert.strictEqual(execution._tag, "Completed")
+        assert.isFalse(execution.buy.isEstimated)
+        assert.isAbove(world.a.refreshes, 0)
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("fills that do not come at all leave the exchange's quantity and value, and a fee by rate", () => {
+    const world = new World({ fee: "0.0004" }, { fee: "0" })
+    for (const [id, island] of world.islands) {
+      Object.assign(island, { account: { ...island.account!, refresh: Effect.void } })
+      world.islands.set(id, island)
+    }
+    world.a.scripts.push({ late: null, price: 99.5 })
+    world.b.scripts.push({ late: null })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const { _tag, buy, sell } = yield* execute(world)
+        assert.deepStrictEqual([_tag, buy.isEstimated, sell.isEstimated], ["Completed", true, true])
+        assert.deepStrictEqual([buy.cash, buy.received, sell.cash, sell.received].map(text), [
+          "-99.5",
+          "0.999",
+          "100.899",
+          "-1"
+        ])
+      })
+    )
+  })
+})
+
+describe("ArbitrageExecutor: a leg that fails", () => {
+  const cases: ReadonlyArray<
+    readonly [name: string, run: (world: World) => void, expected: Partial<Execution>, orders: ReadonlyArray<string>]
+  > = [
+    [
+      "the sale is refused: what was bought is sold where more is paid",
+      ({ b }) => b.scripts.push({ answer: "reject" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "b sell 100", "b sell 100"]
+    ],
+    [
+      "the buy is refused: what was sold is bought where it costs less",
+      ({ a }) => a.scripts.push({ answer: "reject" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "a buy 1", "b sell 100"]
+    ],
+    [
+      "one is filled in part: the rest is completed",
+      ({ b }) => b.scripts.push({ fill: 0.4 }),
+      { _tag: "Compensated" },
+      ["a buy 1", "b sell 100", "b sell 60"]
+    ],
+    [
+      "the other is filled in part",
+      ({ a }) => a.scripts.push({ fill: 0.25 }),
+      { _tag: "Compensated" },
+      ["a buy 1", "a buy 0.75", "b sell 100"]
+    ],
+    [
+      "neither fills",
+      ({ a, b }) => {
+        a.scripts.push({ fill: 0 })
+        b.scripts.push({ answer: "reject" })
+      },
+      { _tag: "Nothing" },
+      ["a buy 1", "b sell 100"]
+    ],
+    [
+      "one does not leave",
+      ({ a }) => a.scripts.push({ answer: "notSent" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "b sell 100"]
+    ],
+    [
+      "one is unknown, and was filled",
+      ({ a }) => a.scripts.push({ answer: "loseAnswer", resolveAfter: 3_000 }),
+      { _tag: "Completed" },
+      ["a buy 1", "b sell 100"]
+    ],
+    [
+      "one is unknown, and never arrived",
+      ({ b }) => b.scripts.push({ answer: "loseRequest" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "b sell 100", "b sell 100"]
+    ],
+    [
+      "one stays unknown to its order entry, and the exchange knows it",
+      ({ a }) => a.scripts.push({ answer: "never" }),
+      { _tag: "Completed" },
+      ["a buy 1", "b sell 100"]
+    ],
+    [
+      "one stays unknown, and the exchange has none",
+      ({ a }) => a.scripts.push({ answer: "neverDone" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "a buy 1", "b sell 100"]
+    ],
+    [
+      "the order entry breaks",
+      ({ a }) => a.scripts.push({ answer: "die" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "b sell 100"]
+    ],
+    [
+      "an order stays open: it is cancelled",
+      ({ a }) => a.scripts.push({ answer: "rest" }),
+      { _tag: "Compensated" },
+      ["a buy 1", "a buy 1", "b sell 100"]
+    ],
+    [
+      "the first way to trade it away fails too",
+      ({ b }) => b.scripts.push({ answer: "reject" }, { fill: 0 }),
+      { _tag: "Compensated" },
+      ["a buy 1", "a sell 1", "b sell 100", "b sell 100"]
+    ],
+    [
+      "and is filled in part",
+      ({ b }) => b.scripts.push({ answer: "reject" }, { fill: 0.5 }),
+      { _tag: "Compensated" },
+      ["a buy 1", "b sell 100", "b sell 100", "b sell 50"]
+    ]
+  ]
+  for (const [name, script, expected, placed] of cases) {
+    it.effect(name, () => {
+      const world = new World({ fee: "0" }, swap)
+      return over(
+        world,
+        Effect.gen(function*() {
+          script(world)
+          const execution = yield* execute(world)
+          assert.strictEqual(execution._tag, expected._tag)
+          assert.strictEqual(text(execution.exposure), "0")
+          assert.deepStrictEqual(world.placed, placed)
+          assert.isFalse((yield* RiskGuard).state().isKilled)
+          yield* agree(world)
+        })
+      )
+    })
+  }
+
+  it.effect("no price is there to trade it away: the leg's own is the measure", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        world.a.hasPrice = false
+        world.b.hasPrice = false
+        world.b.scripts.push({ answer: "reject" })
+        const { compensation } = yield* execute(world)
+        assert.strictEqual(text(compensation[0]!.averagePrice!), "100.5")
+        yield* agree(world)
+      })
+    )
+  })
+})
+
+describe("ArbitrageExecutor: exposed", () => {
+  it.effect("what cannot be traded away throws the kill switch; revived, the next execution trades it", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "reject" }, { fill: 0 }, { fill: 0 }, { fill: 0 })
+        world.a.scripts.push({}, { fill: 0 }, { fill: 0 })
+        const execution = yield* execute(world)
+        assert.deepStrictEqual(figures(execution), ["Exposed", "1", "-100", 4])
+        assert.match(guard.state().killed!.reason, /exposed in BTC: 1 is left behind 4 orders/)
+        assert.strictEqual(yield* refusal(world), "killSwitch")
+        assert.deepStrictEqual(executor.exposure().map(({ asset, quantity }) => `${asset} ${text(quantity)}`), [
+          "BTC 1"
+        ])
+        yield* guard.revive
+        world.a.scripts.splice(0)
+        world.b.scripts.splice(0)
+        assert.deepStrictEqual(figures(yield* execute(world)).slice(0, 2), ["Completed", "-1"])
+        const { completed, exposed, executed, profit, refused } = yield* executor.performance
+        assert.deepStrictEqual([executed, completed, exposed, refused], [2, 1, 1, { killSwitch: 1 }])
+        assert.strictEqual(text(profit), world.gained.quote)
+        yield* agree(world)
+      }),
+      { compensationAttempts: 4 }
+    )
+  })
+
+  it.effect("a leg that nobody knows is not traded against; it is counted when it is known, and drained", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.a.scripts.push({ answer: "never" })
+        world.a.isAnswering = false
+        const execution = yield* execute(world)
+        assert.deepStrictEqual(figures(execution), ["Exposed", "-1", "100.899", 0])
+        assert.strictEqual(execution.buy.outcome, "unknown")
+        assert.strictEqual((yield* executor.performance).unknown, 1)
+        assert.isTrue((yield* RiskGuard).state().isKilled)
+        world.a.isAnswering = true
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(executor.exposure(), [])
+        assert.deepStrictEqual(done(yield* passing(executor.drain)), { exposure: [], openOrders: 0 })
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("the switch is thrown for good in the middle: nothing more is sent", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "reject", delay: 100 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(50)
+        yield* guard.kill("stop", { stops: "everything" })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Exposed")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("thrown for what grows, it lets compensation pass", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "reject", delay: 100 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(50)
+        yield* guard.kill("slow down")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Compensated")
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("an exchange that goes down in the middle: the other one is used, or its return waited for", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        for (const both of [false, true]) {
+          world.b.scripts.push({ answer: "loseRequest", resolveAfter: 1_000 })
+          const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+          yield* TestClock.adjust(500)
+          world.states.set("b", "Recovering")
+          if (both) world.states.set("a", "Failed")
+          yield* TestClock.adjust("5 seconds")
+          world.states.set("b", "Ready")
+          world.states.set("a", "Ready")
+          yield* TestClock.adjust("5 seconds")
+          assert.strictEqual((yield* Fiber.join(fiber))._tag, "Compensated")
+        }
+        assert.deepStrictEqual(world.placed, [
+          "a buy 1",
+          "a sell 1",
+          "a buy 1",
+          "b sell 100",
+          "b sell 100",
+          "b sell 100"
+        ])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("nowhere to trade it in time", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "reject", delay: 100 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(50)
+        world.states.set("b", "Failed")
+        world.states.set("a", "Failed")
+        yield* TestClock.adjust("1 minute")
+        const { _tag } = yield* Fiber.join(fiber)
+        assert.strictEqual(_tag, "Exposed")
+        assert.match((yield* RiskGuard).state().killed!.reason, /nowhere/)
+      })
+    )
+  })
+
+  it.effect("a defect behind the sending is exposure too", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const island = world.islands.get("a")!
+        world.b.scripts.push({ answer: "reject" })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        const market = { ...island.market, bestPrice: () => assert.fail("the test broke it") }
+        world.islands.set("a", { ...island, market })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.await(fiber))._tag, "Failure")
+        assert.match((yield* RiskGuard).state().killed!.reason, /broke/)
+      })
+    )
+  })
+})
+
+describe("ArbitrageExecutor: interrupted", () => {
+  it.effect("before anything is sent: nothing is sent", () => {
+    const world = new World()
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const island = world.islands.get("a")!
+        const instruments = { ...island.market.instruments, get: () => Effect.never }
+        world.islands.set("a", Object.assign(island, { market: { ...island.market, instruments } }))
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(world.placed, [])
+        yield* agree(world)
+      })
+    )
+  })
+
+  for (const millis of [0, 1, 150, 400]) {
+    it.effect(`${millis} ms behind the sending: it is brought to its end, and whoever interrupts waits`, () => {
+      const world = new World({ fee: "0" }, swap)
+      return over(
+        world,
+        Effect.gen(function*() {
+          const executor = yield* ArbitrageExecutor
+          const seen: Array<Execution> = []
+          yield* Effect.forkScoped(Stream.runForEach(executor.executions, (one) => Effect.sync(() => seen.push(one))), {
+            startImmediately: true
+          })
+          world.a.scripts.push({ delay: 100 })
+          world.b.scripts.push({ answer: "reject", delay: 200 }, { fill: 0.5, delay: 300 })
+          const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+          yield* TestClock.adjust(millis)
+          const stop = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+          assert.strictEqual((yield* executor.performance).inFlight, 1)
+          yield* TestClock.adjust("1 minute")
+          yield* Fiber.join(stop)
+          assert.deepStrictEqual(seen.map(({ _tag }) => _tag), ["Compensated"])
+          assert.deepStrictEqual(executor.exposure(), [])
+          yield* agree(world)
+        })
+      )
+    })
+  }
+
+  it.effect("the end of its Layer waits for what is under way", () => {
+    const world = new World({ fee: "0" }, swap)
+    return Effect.gen(function*() {
+      world.b.scripts.push({ answer: "reject", delay: 200 })
+      const program = yield* Effect.forkChild(
+        over(
+          world,
+          Effect.flatMap(ArbitrageExecutor, (executor) =>
+            Effect.andThen(
+              Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true }),
+              Effect.sleep(50)
+            ))
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust(100)
+      assert.isUndefined(program.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(program)
+      assert.deepStrictEqual(world.gained.base, "0")
+    })
+  })
+})
+
+describe("ArbitrageExecutor: refused", () => {
+  it.effect("nothing is sent while anything is in doubt", () => {
+    const world = new World({ minNotional: 5 })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        assert.strictEqual(yield* refusal(world, 1, { at: -10_000_000 }), "notReady")
+        assert.strictEqual(yield* refusal(world, 0.04), "quantity")
+        assert.strictEqual(yield* refusal(world, 2_000), "balance")
+        assert.strictEqual(
+          yield* refusal(world, 1, { sell: { ...world.opportunity().sell, pair: "ETH/USDT" } }),
+          "notReady"
+        )
+        assert.strictEqual(
+          yield* refusal(world, 1, { sell: { ...world.opportunity().sell, exchange: "c" } }),
+          "notReady"
+        )
+        world.states.set("b", "Recovering")
+        assert.strictEqual(yield* refusal(world), "notReady")
+        world.states.set("b", "Ready")
+        world.isStopping = true
+        assert.strictEqual(yield* refusal(world), "notReady")
+        world.isStopping = false
+        const island = world.islands.get("b")!
+        world.islands.set("b", { ...island })
+        assert.strictEqual(yield* refusal(world), "notReady")
+        world.islands.set("b", { ...island, account: null })
+        assert.strictEqual(yield* refusal(world), "notReady")
+        world.islands.set("b", island)
+        yield* guard.kill("stop")
+        assert.strictEqual(yield* refusal(world), "killSwitch")
+        assert.deepStrictEqual(world.placed, [])
+        assert.deepStrictEqual((yield* (yield* ArbitrageExecutor).performance).refused, {
+          notReady: 7,
+          quantity: 1,
+          balance: 1,
+          killSwitch: 1
+        })
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("two executions do not count on the same balance, and limits see both legs", () => {
+    const world = new World({ fee: "0" }, { balances: { BTC: "1.5", USDT: "0" } })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const first = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        assert.strictEqual(yield* refusal(world), "balance")
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(first)
+        assert.strictEqual(yield* refusal(world, 0.5), "maxNotional")
+      }),
+      {},
+      { exchanges: { a: { maxNotional: 120 } } }
+    )
+  })
+
+  it.effect("options that make no sense are refused when it is built", () =>
+    Effect.gen(function*() {
+      for (const options of [{ maxSlippage: "x" }, { maxSlippage: 1 }, { compensationAttempts: -1 }]) {
+        const error = yield* Effect.flip(over(new World(), ArbitrageExecutor, options))
+        assert.strictEqual(error instanceof ExchangeError.ExchangeError ? error.reason._tag : "", "InvalidUse")
+      }
+    }))
+})
+
+describe("ArbitrageExecutor: run and drain", () => {
+  it.effect("one execution a route at a time, none twice on the same books, and none behind drain", () => {
+    const world = new World({ fee: "0" }, { ...swap, fee: "0" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        const running = yield* Effect.forkChild(executor.run, { startImmediately: true })
+        const tell = (_tag: "Entered" | "Updated", version: number): void => {
+          const { buy, ...rest } = world.opportunity()
+          world.open = [{ ...rest, buy: { ...buy, version } }]
+          for (const consumer of world.consumers) consumer({ _tag, opportunity: world.open[0]! })
+        }
+        tell("Entered", 1)
+        tell("Updated", 2)
+        tell("Updated", 3)
+        yield* TestClock.adjust(1)
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* executor.performance).executed, 2)
+        tell("Updated", 3)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* executor.performance).executed, 2)
+        yield* guard.kill("wait")
+        tell("Updated", 4)
+        yield* guard.revive
+        tell("Updated", 5)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* executor.performance).executed, 2)
+        tell("Updated", 6)
+        for (const consumer of world.consumers) {
+          consumer({ _tag: "Vanished", opportunity: world.open[0]!, cause: "Price", at: 0, livedMs: 1 })
+        }
+        const drained = yield* Effect.forkChild(executor.drain, { startImmediately: true })
+        tell("Updated", 7)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Fiber.join(drained), { exposure: [], openOrders: 0 })
+        assert.strictEqual((yield* executor.performance).executed, 3)
+        assert.strictEqual(yield* refusal(world), "notReady")
+        yield* Fiber.interrupt(running)
+        assert.strictEqual(world.consumers.size, 0)
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("drain trades away what is carried, and tells what it cannot", () => {
+    const world = new World({ fee: "0.002" }, { fee: "0.01" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.a.scripts.push({}, { answer: "reject" }, { answer: "reject" })
+        world.b.scripts.push({}, { answer: "reject" }, { answer: "reject" })
+        assert.strictEqual((yield* execute(world))._tag, "Exposed")
+        world.a.scripts.splice(0)
+        world.b.scripts.splice(0)
+        const { exposure } = done(yield* passing(executor.drain))
+        assert.deepStrictEqual(exposure.map(({ quantity }) => text(quantity)), ["-0.000004"])
+        yield* agree(world)
+      }),
+      { compensationAttempts: 4 }
+    )
+  })
+})
