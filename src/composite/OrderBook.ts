@@ -23,6 +23,29 @@ export interface Top {
   readonly asks: Levels
 }
 
+/** What an order of a size would take of a side that stands still. */
+export interface Taken {
+  /** Base (spot) or contracts (swap): what is really there of what was asked for. */
+  quantity: number
+  /** Sum of price times quantity, in quote; on swaps quote for a contract size of 1, to be multiplied by that. */
+  value: number
+  /** Quote: `value / quantity`; NaN when nothing is there. */
+  meanPrice: number
+  /** Quote, of the last level that is touched: the limit to order with; NaN when nothing is there. */
+  worstPrice: number
+  /** Levels that are touched. */
+  levels: number
+}
+
+/** One to be given to `takeBids` and `takeAsks` again and again. */
+export const makeTaken = (): Taken => ({
+  quantity: 0,
+  value: 0,
+  meanPrice: Number.NaN,
+  worstPrice: Number.NaN,
+  levels: 0
+})
+
 /**
  * Reads a book that is in sync. Always the newest state: the view changes under its reader with every update, so read
  * what belongs together in one synchronous piece of code, or copy it with `top`.
@@ -31,7 +54,7 @@ export interface Top {
  * (numbers NaN, levels null, counts 0). It never shows a price of the past and never comes back to life; the next time
  * in sync has a view of its own.
  *
- * Index 0 is the best level. Where there is no such level numbers are NaN and levels null.
+ * Index 0 is the best level. Where there is no such level prices and quantities are NaN and levels null; sums are 0.
  */
 export interface BookView {
   readonly pair: TradingPair
@@ -68,6 +91,37 @@ export interface BookView {
   readonly mid: number
   /** Best ask minus best bid, quote; NaN while a side is empty. */
   readonly spread: number
+  /**
+   * The mid weighted by what stands against it, quote: `(bid * askQuantity + ask * bidQuantity) / (bidQuantity +
+   * askQuantity)` of the best levels; NaN while a side is empty.
+   */
+  readonly microprice: number
+  /**
+   * Which side holds more within the best `levels` (default 1): `(bids - asks) / (bids + asks)`, from -1 (asks only) to 1
+   * (bids only); NaN when both are empty. Allocates nothing, as what follows.
+   */
+  imbalance(levels?: number): number
+  /** What the best `levels` bids hold, base (spot) or contracts (swap). */
+  bidDepth(levels: number): number
+  askDepth(levels: number): number
+  /**
+   * What the bids within a band below the mid hold: those at or above `mid * (1 - band)`. A band of 0.01 is one per cent.
+   * Base (spot) or contracts (swap); 0 while a side is empty, for then there is no mid.
+   */
+  bidDepthWithin(band: number): number
+  /** The same above the mid: asks at or below `mid * (1 + band)`. */
+  askDepthWithin(band: number): number
+  /** What the bids at or above `price` (quote) hold: what could be sold at that price or better. Base or contracts. */
+  bidVolume(price: number): number
+  /** What the asks at or below `price` (quote) hold: what could be bought at that price or better. Base or contracts. */
+  askVolume(price: number): number
+  /**
+   * What selling `quantity` (base or contracts) into the bids would bring, best first. `into` is filled and given back;
+   * without it a new one is made.
+   */
+  takeBids(quantity: number, into?: Taken): Taken
+  /** What buying `quantity` from the asks would cost. */
+  takeAsks(quantity: number, into?: Taken): Taken
 }
 
 /** Why an update ended the book. */
@@ -90,6 +144,9 @@ export type BookFault =
 export type Outcome = "Applied" | "Ignored" | "Faulty"
 
 const firstCapacity = 64
+
+/** So small a share of what is to be taken is rounding. */
+const noiseShare = 1e-12
 
 /** Up to this many numbers a loop moves them faster than `copyWithin`, which pays for a call into the runtime. */
 const shortTail = 24
@@ -144,6 +201,48 @@ class Side {
       flat[2 * i + 1] = quantities[last - i]!
     }
     return flat
+  }
+
+  /** What the best `levels` hold, added from the best one. */
+  depth(levels: number): number {
+    const quantities = this.#quantities
+    let sum = 0
+    for (let i = 0; i < levels && i < this.#count; i++) sum += quantities[this.#count - 1 - i]!
+    return sum
+  }
+
+  /** What the levels at this price or better hold. */
+  volume(price: number): number {
+    const keys = this.#keys
+    const quantities = this.#quantities
+    const key = this.#sign * price
+    let sum = 0
+    for (let i = this.#count - 1; i >= 0 && keys[i]! >= key; i--) sum += quantities[i]!
+    return sum
+  }
+
+  take(quantity: number, into: Taken): Taken {
+    const keys = this.#keys
+    const quantities = this.#quantities
+    // What rounding leaves of 0.7 behind seven levels of 0.1 must not touch an eighth.
+    const noise = Math.min(quantity, Number.MAX_VALUE) * noiseShare
+    let left = quantity
+    let taken = 0
+    let value = 0
+    let i = this.#count - 1
+    for (; i >= 0 && left > noise; i--) {
+      const part = Math.min(left, quantities[i]!)
+      value += this.#sign * keys[i]! * part
+      taken += part
+      left -= part
+    }
+    into.levels = this.#count - 1 - i
+    into.quantity = left <= noise ? Math.max(0, quantity) : taken
+    into.value = value
+    into.worstPrice = this.price(into.levels - 1)
+    // Not by the quotient, whose rounding would put it beside the only price there is.
+    into.meanPrice = into.levels < 2 ? into.worstPrice : value / taken
+    return into
   }
 
   /** Sets absolute quantities in the order of the wire. Returns the index of a malformed entry, or -1. */
@@ -349,6 +448,50 @@ class View implements BookView {
 
   get spread(): number {
     return this.askPrice() - this.bidPrice()
+  }
+
+  get microprice(): number {
+    const bidQuantity = this.bidQuantity()
+    const askQuantity = this.askQuantity()
+    return (this.bidPrice() * askQuantity + this.askPrice() * bidQuantity) / (bidQuantity + askQuantity)
+  }
+
+  imbalance(levels = 1): number {
+    const bids = this.bidDepth(levels)
+    const asks = this.askDepth(levels)
+    return (bids - asks) / (bids + asks)
+  }
+
+  bidDepth(levels: number): number {
+    return this.#content.bids.depth(levels)
+  }
+
+  askDepth(levels: number): number {
+    return this.#content.asks.depth(levels)
+  }
+
+  bidDepthWithin(band: number): number {
+    return this.bidVolume(this.mid * (1 - band))
+  }
+
+  askDepthWithin(band: number): number {
+    return this.askVolume(this.mid * (1 + band))
+  }
+
+  bidVolume(price: number): number {
+    return this.#content.bids.volume(price)
+  }
+
+  askVolume(price: number): number {
+    return this.#content.asks.volume(price)
+  }
+
+  takeBids(quantity: number, into = makeTaken()): Taken {
+    return this.#content.bids.take(quantity, into)
+  }
+
+  takeAsks(quantity: number, into = makeTaken()): Taken {
+    return this.#content.asks.take(quantity, into)
   }
 }
 

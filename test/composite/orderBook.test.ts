@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
-import { OrderBook } from "../../src/composite/OrderBook.ts"
-import type { BookView, Level } from "../../src/composite/OrderBook.ts"
+import { makeTaken, OrderBook } from "../../src/composite/OrderBook.ts"
+import type { BookView, Level, Taken } from "../../src/composite/OrderBook.ts"
 import type { BookUpdate, Levels } from "../../src/domain/Market.ts"
 import type { Sequence } from "../../src/domain/Sequence.ts"
 
@@ -101,6 +101,47 @@ const assertLevel = (expected: Level | undefined, level: Level | null, price: nu
   assert.deepStrictEqual(quantity, expected?.quantity ?? Number.NaN)
 }
 
+/** The sums in the plainest form, over the levels that the view lists. */
+const assertSums = (view: BookView, args: { levels: number; price: number; band: number; quantity: number }): void => {
+  const { band, levels, price, quantity } = args
+  const [bids, asks] = [view.bids(), view.asks()]
+  const sum = (side: ReadonlyArray<Level>) => side.reduce((total, level) => total + level.quantity, 0)
+  assert.strictEqual(view.bidDepth(levels), sum(bids.slice(0, levels)))
+  assert.strictEqual(view.askDepth(levels), sum(asks.slice(0, levels)))
+  assert.strictEqual(view.bidVolume(price), sum(bids.filter((level) => level.price >= price)))
+  assert.strictEqual(view.askVolume(price), sum(asks.filter((level) => level.price <= price)))
+  const { mid } = view
+  assert.strictEqual(view.bidDepthWithin(band), sum(bids.filter((level) => level.price >= mid * (1 - band))))
+  assert.strictEqual(view.askDepthWithin(band), sum(asks.filter((level) => level.price <= mid * (1 + band))))
+  const [b, a] = [sum(bids.slice(0, levels)), sum(asks.slice(0, levels))]
+  assert.deepStrictEqual(view.imbalance(levels), (b - a) / (b + a))
+  const [bid, ask] = [bids[0], asks[0]]
+  const micro = bid === undefined || ask === undefined
+    ? Number.NaN
+    : (bid.price * ask.quantity + ask.price * bid.quantity) / (bid.quantity + ask.quantity)
+  assert.deepStrictEqual(view.microprice, micro)
+  assertTaken(bids, quantity, view.takeBids(quantity))
+  assertTaken(asks, quantity, view.takeAsks(quantity, makeTaken()))
+}
+
+/** Quantities are multiples of an eighth, so that every sum here is exact. */
+const assertTaken = (side: ReadonlyArray<Level>, asked: number, taken: Taken): void => {
+  let left = asked
+  const parts: Array<Level> = []
+  for (const { price, quantity } of side) {
+    if (left <= 0) break
+    parts.push({ price, quantity: Math.min(left, quantity) })
+    left -= Math.min(left, quantity)
+  }
+  const value = parts.reduce((total, { price, quantity }) => total + price * quantity, 0)
+  assert.strictEqual(taken.levels, parts.length)
+  assert.strictEqual(taken.quantity, asked - left)
+  assert.strictEqual(taken.value, value)
+  assert.deepStrictEqual(taken.worstPrice, parts.at(-1)?.price ?? Number.NaN)
+  const mean = parts.length < 2 ? parts[0]?.price ?? Number.NaN : value / (asked - left)
+  assert.deepStrictEqual(taken.meanPrice, mean)
+}
+
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 /** Updates whose prices lie in `ticks` steps below and above 1000; a third of the quantities is 0. */
@@ -147,6 +188,65 @@ describe("OrderBook against a Map", () => {
 
   it.prop("deltas before the first snapshot change nothing", [updatesWithin(12, 10, 40)], ([steps]) => {
     follow(steps)
+  })
+})
+
+describe("the sums of a view", () => {
+  const arguments_ = Arbitrary.all({
+    levels: Arbitrary.schema(between(0, 14)),
+    price: Arbitrary.schema(between(-14, 14)),
+    band: Arbitrary.schema(between(0, 16)),
+    quantity: Arbitrary.schema(between(0, 40))
+  })
+
+  it.prop(
+    "are those of its levels added one by one",
+    [updatesWithin(12, 10, 8), arguments_],
+    ([steps, { band, levels, price, quantity }]) => {
+      const book = new OrderBook(pair)
+      book.apply(update("snapshot", [], []))
+      for (const { asks, bids } of steps) {
+        book.apply(update("delta", toLevels(bids, -1), toLevels(asks, 1)))
+        const args = { levels, price: (100_000 + price) / 100, band: band / 100_000, quantity: quantity / 8 }
+        assertSums(viewOf(book), args)
+      }
+    },
+    { arbitrary: { runs: 200 } }
+  )
+
+  it("take no level more because of what rounding leaves", () => {
+    const { view } = synced(Array.from({ length: 8 }, (_, i) => [99 - i, 0.1]).flat(), [101, 1])
+    const taken = view.takeBids(0.7)
+    assert.strictEqual(taken.levels, 7)
+    assert.strictEqual(taken.quantity, 0.7)
+    assert.strictEqual(taken.worstPrice, 93)
+    assert.closeTo(taken.meanPrice, 96, 1e-9)
+    assert.strictEqual(view.takeBids(0.1).meanPrice, 99)
+  })
+
+  it("take everything there is when more is asked for, and nothing for no quantity", () => {
+    const { view } = synced([99, 1, 98, 2], [101, 1])
+    assert.deepStrictEqual(view.takeBids(Infinity), {
+      quantity: 3,
+      value: 295,
+      meanPrice: 295 / 3,
+      worstPrice: 98,
+      levels: 2
+    })
+    for (const none of [0, -1, Number.NaN]) {
+      assert.deepStrictEqual(view.takeAsks(none, view.takeAsks(1)), makeTaken())
+    }
+    assert.strictEqual(view.bidDepth(Number.NaN), 0)
+    assert.strictEqual(view.askVolume(Number.NaN), 0)
+  })
+
+  it("read as those of an empty book when the view has ended", () => {
+    const { book, view } = synced([99, 1], [101, 1])
+    book.end()
+    assert.strictEqual(view.bidDepth(5) + view.askDepth(5) + view.bidVolume(1) + view.askVolume(1_000), 0)
+    assert.strictEqual(view.bidDepthWithin(0.5) + view.askDepthWithin(0.5), 0)
+    assert.deepStrictEqual([view.imbalance(3), view.microprice], [Number.NaN, Number.NaN])
+    assert.deepStrictEqual(view.takeBids(1), makeTaken())
   })
 })
 
