@@ -1,5 +1,6 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as AccountKill from "./cases/AccountKill.ts"
+import * as BookAudit from "./cases/BookAudit.ts"
 import * as Books from "./cases/Books.ts"
 import * as Continuity from "./cases/Continuity.ts"
 import * as Demo from "./cases/Demo.ts"
@@ -28,6 +29,7 @@ export const cases: ReadonlyArray<Case> = [
   Suites.conformance,
   Fixtures.fixtures,
   Books.books,
+  BookAudit.bookAudit,
   Judges.judges,
   Ledger.ledger,
   Recovery.recovery,

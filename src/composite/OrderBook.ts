@@ -87,6 +87,9 @@ export interface BookView {
   asks(limit?: number): Array<Level>
   /** The best `limit` levels a side as a copy in flat lists. */
   top(limit: number): Top
+  /** How far the snapshot that the book goes back to showed the side: what lies beyond may be incomplete. */
+  readonly bidReach: Reach
+  readonly askReach: Reach
   /** Half way between best bid and best ask, quote; NaN while a side is empty. */
   readonly mid: number
   /** Best ask minus best bid, quote; NaN while a side is empty. */
@@ -122,6 +125,14 @@ export interface BookView {
   takeBids(quantity: number, into?: Taken): Taken
   /** What buying `quantity` from the asks would cost. */
   takeAsks(quantity: number, into?: Taken): Taken
+}
+
+/** How far down a side was known when its book began. */
+export interface Reach {
+  /** Levels that the snapshot showed. */
+  readonly levels: number
+  /** The price of the last of them, quote; NaN where it showed none. */
+  readonly worstPrice: number
 }
 
 /** Why an update ended the book. */
@@ -177,6 +188,10 @@ class Side {
 
   quantity(index: number): number {
     return index >= 0 && index < this.#count ? this.#quantities[this.#count - 1 - index] ?? Number.NaN : Number.NaN
+  }
+
+  get reach(): Reach {
+    return { levels: this.#count, worstPrice: this.price(this.#count - 1) }
   }
 
   level(index: number): Level | null {
@@ -347,6 +362,8 @@ class Side {
 const isLevel = (price: number, quantity: number): boolean =>
   price > 0 && price < Number.POSITIVE_INFINITY && quantity >= 0 && quantity < Number.POSITIVE_INFINITY
 
+const noReach: Reach = { levels: 0, worstPrice: Number.NaN }
+
 /** What a view reads. */
 class Content {
   readonly bids = new Side(1)
@@ -354,6 +371,8 @@ class Content {
   version: Sequence | null = null
   exchangeTime: number | null = null
   receivedAt = Number.NaN
+  bidReach = noReach
+  askReach = noReach
 }
 
 /** What a view reads once its book has gone stale. Nobody writes it. */
@@ -440,6 +459,14 @@ class View implements BookView {
 
   top(limit: number): Top {
     return { bids: this.#content.bids.flat(limit), asks: this.#content.asks.flat(limit) }
+  }
+
+  get bidReach(): Reach {
+    return this.#content.bidReach
+  }
+
+  get askReach(): Reach {
+    return this.#content.askReach
   }
 
   get mid(): number {
@@ -545,6 +572,8 @@ export class OrderBook {
       const bid = bids.replace(update.bids)
       const ask = asks.replace(update.asks)
       if (bid >= 0 || ask >= 0) return this.#invalid(update, bid, ask)
+      this.#content.bidReach = bids.reach
+      this.#content.askReach = asks.reach
     } else {
       if (this.#view === null) return "Ignored"
       const bid = bids.change(update.bids)

@@ -27,7 +27,7 @@ import * as ExchangeError from "../ExchangeError.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
 import type { FeedHandlers } from "../PublicWebsocket.ts"
 import { OrderBook } from "./OrderBook.ts"
-import type { BookFault, BookView, Outcome } from "./OrderBook.ts"
+import type { BookFault, BookView, Level, Outcome } from "./OrderBook.ts"
 
 /** Equal to the exchange's book as far as the feed can tell. */
 export interface Synced {
@@ -58,11 +58,27 @@ export type LiveBook = Synced | Stale
  * - `Connecting`: no snapshot has come yet.
  * - A gap's cause: the feed has declared a break; a snapshot follows.
  * - `Crossed`, `InvalidLevel`: an update cannot be right (see `BookFault`); the pair is subscribed anew.
+ * - `Diverged`: the exchange's own snapshot says otherwise (see `BookAudit`); the pair is subscribed anew.
  * - `Retrying`: the feed failed and is subscribed anew.
  * - `Failed`: the feed failed and trying again cannot help. Track the pair again to try all the same.
  * - `Closed`: no longer tracked, or the service has been closed.
  */
-export type StaleCause = "Connecting" | GapCause | BookFault["_tag"] | "Retrying" | "Failed" | "Closed"
+export type StaleCause = "Connecting" | GapCause | BookFault["_tag"] | "Diverged" | "Retrying" | "Failed" | "Closed"
+
+/** Where a book in sync and a snapshot of the exchange, brought to the same version, differ. */
+export interface Divergence {
+  readonly _tag: "Diverged"
+  /** At which they were compared. */
+  readonly version: Sequence
+  /** That the snapshot had when it was fetched. */
+  readonly snapshotVersion: Sequence
+  readonly side: "bid" | "ask"
+  /** The first level that differs, from 0. */
+  readonly index: number
+  /** Null where there is no such level. */
+  readonly ours: Level | null
+  readonly theirs: Level | null
+}
 
 /**
  * Something that should not happen. All of it is counted in `OrderBooksStatus`, logged as a warning and sent to
@@ -72,6 +88,7 @@ export type BookFailure =
   & { readonly pair: TradingPair; /** ms */ readonly at: number }
   & (
     | BookFault
+    | Divergence
     /** The feed broke its promise: a delta where a snapshot was due. It was not applied. */
     | { readonly _tag: "DeltaWhileStale"; readonly version: Sequence }
     | {
@@ -94,6 +111,8 @@ export interface Counters {
   gaps: number
   crossed: number
   invalidLevels: number
+  /** Books that the exchange's own snapshot contradicted. */
+  diverged: number
   /** Deltas that came while a snapshot was due; none was applied. */
   ignored: number
   feedFailures: number
@@ -109,6 +128,7 @@ export const makeCounters = (): Counters => ({
   gaps: 0,
   crossed: 0,
   invalidLevels: 0,
+  diverged: 0,
   ignored: 0,
   feedFailures: 0,
   listenerFailures: 0,
@@ -152,6 +172,9 @@ export interface BookStatus {
  */
 export type BookListener = (live: LiveBook) => void
 
+/** Called synchronously with each update that has been applied, before the listeners are told. Must not throw. */
+export type BookObserver = (update: BookUpdate) => void
+
 interface Registered {
   readonly call: BookListener
   failed: boolean
@@ -172,6 +195,7 @@ export class BookFollower {
   readonly #report: (failure: BookFailure) => void
   #live: LiveBook
   #listeners: ReadonlyArray<Registered> = []
+  #observers: ReadonlyArray<BookObserver> = []
   /** When the present state began, on the monotonic clock. */
   #enteredAt: bigint
   #deltaReported = false
@@ -234,6 +258,22 @@ export class BookFollower {
     }
   }
 
+  /** Adds an observer; returns how to remove it. */
+  observe(observer: BookObserver): () => void {
+    this.#observers = [...this.#observers, observer]
+    return () => {
+      this.#observers = this.#observers.filter((other) => other !== observer)
+    }
+  }
+
+  /** The exchange's own snapshot says otherwise: nothing of the book holds any more. */
+  contradict(divergence: Divergence): void {
+    if (this.#isClosed) return
+    this.#counters.diverged++
+    this.#report({ ...divergence, pair: this.pair, at: this.#now() })
+    this.#becomeStale("Diverged", null)
+  }
+
   onBook(update: BookUpdate): void {
     if (!this.#isClosed && this.#apply(update) === "Applied") this.#notify()
   }
@@ -294,6 +334,7 @@ export class BookFollower {
       this.#counters.updates++
       if (update.kind === "snapshot") this.#counters.snapshots++
       if (this.#live._tag === "Stale") this.#becomeSynced(this.#live)
+      for (let i = 0; i < this.#observers.length; i++) this.#observers[i]!(update)
     } else if (outcome === "Ignored") {
       this.#ignore(update)
     } else {
@@ -389,6 +430,10 @@ export class OrderBooks extends Context.Service<OrderBooks, {
    * pair is not tracked and with `Closed` when it ceases to be.
    */
   readonly awaitSynced: (pair: TradingPair) => Effect.Effect<Synced, ExchangeError.ExchangeError>
+  /** Calls the observer with each update applied to a book; returns how to stop, or undefined when the pair is not tracked. */
+  readonly observe: (pair: TradingPair, observer: BookObserver) => (() => void) | undefined
+  /** A book in sync was found to be wrong: it goes stale and is subscribed anew. Nothing when it is not in sync. */
+  readonly contradict: (pair: TradingPair, divergence: Divergence) => void
   /** Beginning with the last 64. Ends when the service is closed. */
   readonly failures: Stream.Stream<BookFailure>
   readonly status: Effect.Effect<OrderBooksStatus>
@@ -401,6 +446,8 @@ interface Entry {
   accepted: Deferred.Deferred<void, ExchangeError.ExchangeError>
   /** False when the feed was given up. */
   isRunning: boolean
+  /** The subscription that brings the book now. */
+  feed: BookFeed | null
   fiber: Fiber.Fiber<void> | null
 }
 
@@ -440,6 +487,12 @@ class BookFeed implements FeedHandlers<BookUpdate> {
   onEnd(error: ExchangeError.ExchangeError): void {
     Deferred.doneUnsafe(this.end, Effect.succeed(error))
   }
+
+  /** Not to be called in a socket's turn. */
+  giveUp(): void {
+    this.#isVoid = true
+    Deferred.doneUnsafe(this.end, Effect.succeed(resubscribe))
+  }
 }
 
 /** The first new subscription after a fault follows at once, later ones after 1, 2, 4 … 30 s. */
@@ -451,6 +504,8 @@ const stableNanos = 60_000_000_000n
 const pauseMs = (attempt: number): number =>
   attempt === 0 ? 0 : Math.min(firstPauseMs * 2 ** (attempt - 1), longestPauseMs)
 
+const levelText = (level: Level | null): string => level === null ? "nothing" : `${level.quantity} at ${level.price}`
+
 const describe = (failure: BookFailure): string => {
   switch (failure._tag) {
     case "Crossed":
@@ -458,6 +513,10 @@ const describe = (failure: BookFailure): string => {
     case "InvalidLevel":
       return `invalid ${failure.side} at version ${failure.version} (price ${failure.price}, quantity ${failure.quantity});`
         + " the book waits for a snapshot"
+    case "Diverged":
+      return `the exchange's snapshot ${failure.snapshotVersion} contradicts the book at version ${failure.version}`
+        + ` (${failure.side} ${failure.index}: ${levelText(failure.ours)} here, ${levelText(failure.theirs)} there);`
+        + " the pair is subscribed anew"
     case "DeltaWhileStale":
       return `delta ${failure.version} came where a snapshot was due; it was not applied`
     case "FeedFailed":
@@ -515,7 +574,7 @@ export const make = Effect.fnUntraced(function*(
   /** Follows one feed to its end. Succeeds with why it ended. */
   const readFeed = (entry: Entry): Effect.Effect<ExchangeError.ExchangeError | Resubscribe> =>
     Effect.suspend(() => {
-      const feed = new BookFeed(entry.follower)
+      const feed = entry.feed = new BookFeed(entry.follower)
       return Effect.andThen(
         websocket.handleFeed(Channel.book(entry.follower.pair, options), feed),
         Effect.suspend(() => {
@@ -559,6 +618,7 @@ export const make = Effect.fnUntraced(function*(
     holders: 0,
     accepted: Deferred.makeUnsafe(),
     isRunning: false,
+    feed: null,
     fiber: null
   })
 
@@ -653,6 +713,13 @@ export const make = Effect.fnUntraced(function*(
       return Effect.sync(remove)
     })
 
+  const contradict = (pair: TradingPair, divergence: Divergence): void => {
+    const entry = entries.get(pair)
+    if (entry?.follower.live._tag !== "Synced") return
+    entry.follower.contradict(divergence)
+    entry.feed?.giveUp()
+  }
+
   const status = Effect.sync((): OrderBooksStatus => {
     let synced = 0
     let nanos = counters.staleNanos
@@ -691,6 +758,8 @@ export const make = Effect.fnUntraced(function*(
     changes,
     onUpdate,
     awaitSynced,
+    observe: (pair, observer) => entries.get(pair)?.follower.observe(observer),
+    contradict,
     failures: Stream.fromPubSubTake(hub),
     status
   })

@@ -16,6 +16,7 @@ import * as ExchangeError from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 import type { Subscribed } from "../PublicWebsocket.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
+import * as BookAudit from "./BookAudit.ts"
 import { FollowedPair } from "./FollowedPair.ts"
 import type { Newest } from "./FollowedPair.ts"
 import * as InstrumentList from "./InstrumentList.ts"
@@ -132,7 +133,9 @@ export class PublicExchange extends Context.Service<PublicExchange, {
   readonly funding: (pair: TradingPair) => Effect.Effect<Funding | null, ExchangeError.ExchangeError>
   /** How far our clock is from the exchange's; null while it has not been measured. */
   readonly clock: () => ClockReading | null
-  /** Reads instruments and clock anew. */
+  /** Compares books with the exchange's own snapshots: by itself one now and then, and whichever is asked for. */
+  readonly audit: BookAudit.BookAudit["Service"]
+  /** Reads instruments and clock anew and compares every book with a snapshot, which takes its time within the exchange's limits. */
   readonly refresh: Effect.Effect<void, ExchangeError.ExchangeError>
   /** Computed now. */
   readonly health: Effect.Effect<PublicHealth>
@@ -153,6 +156,8 @@ export interface PublicExchangeOptions {
   readonly tickers?: ReadonlyArray<TickerTag> | undefined
   /** Which book of the exchange. */
   readonly book?: OrderBooksOptions | undefined
+  /** How often books are compared with snapshots, and how deep. */
+  readonly audit?: Omit<BookAudit.AuditOptions, "book"> | undefined
   /** From one reading of the instruments to the next. Default 1 hour. */
   readonly instrumentsInterval?: Duration.Input | undefined
   /** How often health is looked at when nothing else has it looked at. Default 1 second. */
@@ -245,6 +250,7 @@ const build = Effect.fnUntraced(function*(
   const { exchange } = websocket
   const hub = yield* PubSub.sliding<Take.Take<PublicHealth>>({ capacity: 256, replay: 1 })
   const books = yield* OrderBooks.make([], options.book)
+  const audit = yield* BookAudit.make(books, { ...options.audit, book: options.book })
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)<never>()
   const tickers = new Set(options.tickers ?? tickerTags.filter((tag) => websocket.channels.has(tag)))
@@ -610,7 +616,10 @@ const build = Effect.fnUntraced(function*(
           })
         )),
     clock: () => reading,
-    refresh: Effect.asVoid(Effect.all([listed.instruments.refresh, Effect.andThen(exchangeClock.measure, check)])),
+    audit,
+    refresh: Effect.all([listed.instruments.refresh, Effect.andThen(exchangeClock.measure, check), audit.all], {
+      discard: true
+    }),
     health,
     healthChanges: Stream.fromPubSubTake(hub),
     close: Effect.andThen(close, Scope.close(scope, Exit.void))

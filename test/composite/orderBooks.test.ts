@@ -737,6 +737,7 @@ describe("status", () => {
         gaps: 1,
         crossed: 0,
         invalidLevels: 0,
+        diverged: 0,
         ignored: 0,
         feedFailures: 0,
         listenerFailures: 0
