@@ -73,7 +73,12 @@ export type Command =
 /** What a command's answer holds. */
 export type Reply =
   | { readonly _tag: "Order"; readonly order: Order }
-  | { readonly _tag: "Orders"; readonly orders: ReadonlyArray<Order> }
+  /** `unsettled`: cancelled too, and the exchange has not said what became of them; to be looked up. */
+  | {
+    readonly _tag: "Orders"
+    readonly orders: ReadonlyArray<Order>
+    readonly unsettled?: ReadonlyArray<SymbolRef> | undefined
+  }
   /** One for each order of a `PlaceAll`, in its order. */
   | { readonly _tag: "Placed"; readonly results: ReadonlyArray<Order | Rejection> }
   /** `Get`: there is no such order. */
@@ -148,6 +153,9 @@ export interface AccountRestOptions {
   readonly instrumentOf: InstrumentOf
 }
 
+/** Is told of what cannot be read, which is left out then. Without it one thing that cannot be read fails the reading. */
+export type OnUnreadable = (error: ExchangeError) => void
+
 /**
  * What a call runs before each request behind its first: the next page of a list, or the same of another list. Whoever
  * calls has it wait there for its turn within the limits, and gives it as long again as one request may take; a call that
@@ -166,10 +174,17 @@ export interface AccountCalls {
   readonly userId: Effect.Effect<string, ExchangeError>
   readonly balances: Effect.Effect<ReadonlyArray<Balance>, ExchangeError>
   readonly positions: Effect.Effect<ReadonlyArray<Position>, ExchangeError>
-  readonly openOrders: (symbol: string | null) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
+  readonly openOrders: (
+    symbol: string | null,
+    onUnreadable?: OnUnreadable
+  ) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
   /** Oldest first. `since` in ms. */
   readonly fills: (
-    query: { readonly symbol: string | null; readonly since: number | null }
+    query: {
+      readonly symbol: string | null
+      readonly since: number | null
+      readonly onUnreadable?: OnUnreadable | undefined
+    }
   ) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>
   readonly run: (command: Command) => Effect.Effect<Reply, ExchangeError>
   /** Has the exchange check an order without taking it; left out where it has no such call. */

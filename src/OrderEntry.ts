@@ -125,8 +125,8 @@ export class OrderEntry extends Context.Service<OrderEntry, {
   /** `Accepted`: the order as it is after it. An order that is already final is `Rejected`. */
   readonly cancel: (order: OrderRef) => Effect.Effect<Outcome<Order>, ExchangeError>
   /**
-   * Cancels every open order, of one pair or of all; `Accepted` with those that were cancelled. It leaves at once, whatever
-   * is under way: a placement that is still `Unknown` may come into force after it, so wait for its `resolved` and cancel it.
+   * Cancels every open order, of one pair or of all; `Accepted` with those that were cancelled, and, where its answer was lost,
+   * with those of them that were still open when it was first asked. It leaves at once, whatever is under way: a placement that is still `Unknown` may come into force after it, so wait for its `resolved` and cancel it.
    */
   readonly cancelAll: (pair?: TradingPair) => Effect.Effect<Outcome<ReadonlyArray<Order>>, ExchangeError>
   readonly amend: (order: OrderRef, amendment: Amendment) => Effect.Effect<Outcome<Order>, ExchangeError>

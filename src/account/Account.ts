@@ -170,7 +170,7 @@ const watched = (
     userId: seen(calls.userId),
     balances: seen(calls.balances),
     positions: seen(calls.positions),
-    openOrders: (symbol) => seen(calls.openOrders(symbol)),
+    openOrders: (symbol, onUnreadable) => seen(calls.openOrders(symbol, onUnreadable)),
     fills: (query) => seen(calls.fills(query)),
     run: (command) => seen(calls.run(command)),
     test: test === undefined ? undefined : (order) => seen(test(order)),
@@ -230,7 +230,7 @@ const paced = (
     ),
     balances: read("balances", bare.balances),
     positions: read("positions", bare.positions),
-    openOrders: (symbol) => read("openOrders", bare.openOrders(symbol)),
+    openOrders: (symbol, onUnreadable) => read("openOrders", bare.openOrders(symbol, onUnreadable)),
     fills: (query) => read("fills", bare.fills(query)),
     run: (command) => within(command._tag, account.orders.uses(command), bare.run(command)),
     listenKeys: listenKeys === undefined ? undefined : {
@@ -261,7 +261,8 @@ const readings = (
     userId: calls.userId,
     balances: calls.balances,
     positions: Effect.andThen(listing.read, calls.positions),
-    openOrders: (pair) => Effect.andThen(listing.read, Effect.flatMap(symbolOf(pair), calls.openOrders)),
+    openOrders: (pair) =>
+      Effect.andThen(listing.read, Effect.flatMap(symbolOf(pair), (symbol) => calls.openOrders(symbol))),
     fills: ({ pair, since }) =>
       Effect.andThen(
         listing.read,
@@ -294,11 +295,12 @@ export const make = Effect.fnUntraced(function*(
   })
   const listing = Listing.make(market)
   const doubt = doubtOf(account, clock)
+  const timeout = Duration.toMillis(options.requestTimeout ?? defaults.requestTimeout)
+  const { instrumentOf } = listing
   const bare = watched(
-    account.makeCalls({ client, url: restUrl, signer, now: clock.now, instrumentOf: listing.instrumentOf }),
+    account.makeCalls({ client, url: restUrl, signer, now: clock.now, instrumentOf }),
     ({ reason }) => reason._tag === "RequestFailed" ? Effect.sync(() => doubt(reason.code, reason.detail)) : Effect.void
   )
-  const timeout = Duration.toMillis(options.requestTimeout ?? defaults.requestTimeout)
   const calls = paced(adapter.id, account, bare, limits, timeout)
   const symbols = yield* Effect.forEach(options.reconcilePairs ?? [], (pair) => {
     const symbol = adapter.symbol(pair)

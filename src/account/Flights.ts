@@ -57,8 +57,11 @@ export const make = Effect.fnUntraced(
       if (--gate.holders === 0) gates.delete(key)
     }
 
-    /** Waits for the order; returns how to leave it. */
-    const enter = (key: string): Effect.Effect<Effect.Effect<void>> =>
+    /** Waits for the order, and only that can be interrupted; returns how to leave it. */
+    const enter = (
+      key: string,
+      restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    ): Effect.Effect<Effect.Effect<void>> =>
       Effect.suspend(() => {
         const gate = gates.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
         gates.set(key, gate)
@@ -67,8 +70,9 @@ export const make = Effect.fnUntraced(
           part(key, gate)
           return Effect.asVoid(gate.semaphore.release(1))
         })
-        return Effect.as(gate.semaphore.take(1), leave).pipe(
-          Effect.onInterrupt(() => Effect.sync(() => part(key, gate)))
+        return restore(gate.semaphore.take(1)).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => part(key, gate))),
+          Effect.as(leave)
         )
       })
 
@@ -102,7 +106,7 @@ export const make = Effect.fnUntraced(
           const leaves = new Map<string, Effect.Effect<void>>()
           // In one order for everybody, so that two batches cannot wait for each other.
           for (const key of keys.toSorted()) {
-            const leave = yield* restore(enter(key)).pipe(Effect.onInterrupt(() => all(leaves)))
+            const leave = yield* enter(key, restore).pipe(Effect.onInterrupt(() => all(leaves)))
             leaves.set(key, leave)
           }
           yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))

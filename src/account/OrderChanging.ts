@@ -2,7 +2,7 @@
 import { Array as Arr, Effect } from "effect"
 import type { Duration } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type { Command, OrderProtocol, SymbolRef } from "../AccountAdapter.ts"
+import type { Command, OrderProtocol, Reply, SymbolRef } from "../AccountAdapter.ts"
 import type { Order } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
@@ -11,9 +11,10 @@ import type { Amendment, OrderEntry, OrderRef, Outcome } from "../OrderEntry.ts"
 import type { Flight, Flights } from "./Flights.ts"
 import type { Change, Lookup } from "./OrderLookup.ts"
 import type { OrderNames } from "./OrderNames.ts"
-import type { Outcomes } from "./OrderOutcomes.ts"
+import type { Evidence, Outcomes } from "./OrderOutcomes.ts"
 import { openQuestion, rejected } from "./OrderOutcomes.ts"
 import * as OrderPreparation from "./OrderPreparation.ts"
+import { Lost, Refusal } from "./OrderSocketLink.ts"
 
 export interface ChangingOptions {
   readonly exchange: ExchangeId
@@ -98,6 +99,14 @@ export const make = (
     )
   })
 
+  /** What was cancelled is looked up once; what that does not tell is not known for now. */
+  const settledNow = (evidence: Evidence<ReadonlyArray<Order>>) =>
+    Effect.match(evidence(false), {
+      onSuccess: (found) =>
+        found ?? new Lost(invalid(new ExchangeError.DecodeFailed({ detail: "a cancelled order still shows as open" }))),
+      onFailure: (error) => new Lost(error)
+    })
+
   return {
     refOf,
     cancel: Effect.fn("OrderEntry.cancel")(function*(ref: OrderRef) {
@@ -118,13 +127,27 @@ export const make = (
       const symbol = pair === undefined ? null : (yield* instrument(pair)).symbol
       return yield* flights.run<Outcome<ReadonlyArray<Order>>>(
         [],
-        (flight) =>
-          outcomes.of<ReadonlyArray<Order>>(
-            { _tag: "CancelAll", symbol },
-            flight,
-            (reply) => reply._tag === "Orders" ? reply.orders : [],
-            { name: symbol ?? "all", evidence: lookup.noneLeft(symbol) }
-          ),
+        (flight) => {
+          const none = lookup.noneLeft(symbol)
+          let evidence: Evidence<ReadonlyArray<Order>> = none
+          const read = (reply: Reply) => {
+            if (reply._tag !== "Orders") return Effect.succeed([])
+            const { orders, unsettled = [] } = reply
+            if (unsettled.length === 0) return Effect.succeed(orders)
+            const others = lookup.settled(unsettled)
+            evidence = (late) =>
+              Effect.map(
+                others(late),
+                (found) => found === null || found instanceof Refusal ? found : [...orders, ...found]
+              )
+            return settledNow(evidence)
+          }
+          const subject = {
+            name: symbol ?? "all orders",
+            evidence: (late: boolean) => Effect.suspend(() => evidence(late))
+          }
+          return outcomes.of<ReadonlyArray<Order>>({ _tag: "CancelAll", symbol }, flight, read, subject)
+        },
         () => new Map(),
         outcomes.cut
       )

@@ -65,6 +65,24 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     return link !== null && socket?.commands.has(command._tag) === true && socket.excepts?.(command) !== true
   }
 
+  const prepared = (deadline: number) =>
+    Effect.suspend(() =>
+      Effect.timeoutOrElse(options.exchangeNow, {
+        duration: Duration.millis(left(deadline)),
+        orElse: () =>
+          Effect.fail(ExchangeError.make(
+            exchange,
+            new ExchangeError.RequestFailed({
+              request: "the exchange's clock",
+              status: null,
+              code: "timeout",
+              detail: `not told within ${queueMillis} ms; nothing was sent`,
+              class: "retryable"
+            })
+          ))
+      })
+    )
+
   const connected = (deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> =>
     Effect.suspend(() => link === null ? Effect.void : link.awaitReady(left(deadline)))
 
@@ -127,7 +145,7 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
           onSend()
         }
         // A turn is taken when the command can leave: one that waited on would meet the next turn's at the exchange.
-        return options.exchangeNow.pipe(
+        return prepared(deadline).pipe(
           Effect.andThen(goesOverSocket(command) ? connected(deadline) : Effect.void),
           Effect.andThen(Effect.suspend(() => limits.take(uses, left(deadline)))),
           Effect.andThen(ask(command, deadline, sending))

@@ -40,11 +40,22 @@ export interface Lookup {
   readonly placed: (order: PreparedOrder, sentAt: number) => Evidence<Order>
   readonly cancelled: (ref: SymbolRef) => Evidence<Order>
   readonly noneLeft: (symbol: string | null) => Evidence<ReadonlyArray<Order>>
+  /** These were cancelled: what became of each. */
+  readonly settled: (refs: ReadonlyArray<SymbolRef>) => Evidence<ReadonlyArray<Order>>
   readonly amended: (ref: SymbolRef, change: Change) => Evidence<Order>
 }
 
 const hasEnded = ({ status }: Order): Refusal =>
   new Refusal({ code: status, detail: "the order had ended before", class: "item" })
+
+const stillOpen = (count: number): Refusal =>
+  new Refusal({
+    code: "not-carried-out",
+    detail: `the exchange has taken it, and ${count} of the orders that it named are still open`,
+    class: "item"
+  })
+
+const wasCancelled = ({ status }: Order): boolean => status === "canceled" || status === "partiallyCanceled"
 
 const has = (wanted: Decimal.Decimal | null, found: Decimal.Decimal | null): boolean =>
   wanted === null || (found !== null && Decimal.equals(wanted, found))
@@ -71,6 +82,13 @@ export const make = (
   const withTrigger: Lookup["withTrigger"] = (ref, trigger) =>
     trigger === undefined || !protocol.abilities.has("trigger") ? ref : { ...ref, trigger }
 
+  const lookAll = (refs: ReadonlyArray<SymbolRef>) => Effect.forEach(refs, look, { concurrency: 4 })
+
+  const isOpen = (order: Order | null): boolean => order !== null && !isFinal(order.status)
+
+  const cancelledOf = (found: ReadonlyArray<Order | null>): ReadonlyArray<Order> =>
+    found.flatMap((order) => order !== null && wasCancelled(order) ? [order] : [])
+
   return {
     look,
     orderIn,
@@ -96,18 +114,31 @@ export const make = (
     cancelled: (ref) => () =>
       Effect.map(look(ref), (order) => {
         if (order === null || !isFinal(order.status)) return null
-        return order.status === "canceled" || order.status === "partiallyCanceled" ? order : hasEnded(order)
+        return wasCancelled(order) ? order : hasEnded(order)
       }),
-    /** Done when none is left of those that were open when it was first asked; orders that came later are others. */
+    /**
+     * Done when none is left of those that were open when it was first asked; orders that came later are others. What it
+     * cancelled before that nobody tells.
+     */
     noneLeft: (symbol) => {
-      let before: ReadonlySet<string> | null = null
+      let before: ReadonlyArray<Order> | null = null
       return () =>
-        Effect.map(question("the open orders", readUses("openOrders"), () => calls.openOrders(symbol)), (open) => {
-          before ??= new Set(open.map(({ orderId }) => orderId))
+        Effect.flatMap(question("the open orders", readUses("openOrders"), () => calls.openOrders(symbol)), (open) => {
+          before ??= open
+          const ids = new Set(open.map(({ orderId }) => orderId))
           const known = before
-          return open.some(({ orderId }) => known.has(orderId)) ? null : []
+          if (known.some(({ orderId }) => ids.has(orderId))) return Effect.succeed(null)
+          const refs = known.map(({ orderId, symbol }) => ({ symbol, orderId }))
+          return Effect.map(lookAll(refs), (found) => found.some(isOpen) ? null : cancelledOf(found))
         })
     },
+    settled: (refs) => (late) =>
+      Effect.map(lookAll(refs), (found) => {
+        const open = found.filter(isOpen).length
+        if (open > 0) return late ? stillOpen(open) : null
+        // A copy that lags may not show one of them yet.
+        return found.includes(null) && !late ? null : cancelledOf(found)
+      }),
     amended: (ref, { price, quantity }) => () =>
       Effect.map(look(ref), (order) => {
         if (order === null) return null

@@ -50,18 +50,18 @@ export interface Outcomes {
   readonly ofAll: <A>(
     command: Command,
     flight: Flight,
-    read: (reply: Reply) => ReadonlyArray<A | Refusal | Lost>,
+    read: (reply: Reply) => Effect.Effect<ReadonlyArray<A | Refusal | Lost>>,
     subjects: ReadonlyArray<Subject<A>>
   ) => Effect.Effect<ReadonlyArray<Outcome<A>>, ExchangeError.ExchangeError>
   readonly of: <A>(
     command: Command,
     flight: Flight,
-    read: (reply: Reply) => A | Refusal | Lost,
+    read: (reply: Reply) => Effect.Effect<A | Refusal | Lost>,
     subject: Subject<A>
   ) => Effect.Effect<Outcome<A>, ExchangeError.ExchangeError>
   /** What the end of the Layer has cut short may have been carried out, and nobody here will find out. */
   readonly cut: () => Unknown<never>
-  readonly orderOf: (reply: Reply) => Order | Lost
+  readonly orderOf: (reply: Reply) => Effect.Effect<Order | Lost>
   /** It was answered, and not with what became of it: only the exchange knows. */
   readonly withoutOrder: (reply: Reply) => Lost
 }
@@ -219,7 +219,7 @@ export const make = (
   const ofAll: Outcomes["ofAll"] = <A>(
     command: Command,
     flight: Flight,
-    read: (reply: Reply) => ReadonlyArray<A | Refusal | Lost>,
+    read: (reply: Reply) => Effect.Effect<ReadonlyArray<A | Refusal | Lost>>,
     subjects: ReadonlyArray<Subject<A>>
   ) =>
     Effect.suspend(() => {
@@ -230,10 +230,10 @@ export const make = (
       }
       return Effect.matchEffect(send(command, flight, onSend), {
         onSuccess: (reply) =>
-          Effect.sync(() => {
-            const results = read(reply)
-            return subjects.map((one, index) => judged(results[index]!, sentAt ?? now(), one))
-          }),
+          Effect.map(
+            read(reply),
+            (results) => subjects.map((subject, index) => judged(results[index]!, sentAt ?? now(), subject))
+          ),
         onFailure: (failure): Effect.Effect<ReadonlyArray<Outcome<A>>, ExchangeError.ExchangeError> => {
           if (failure instanceof ExchangeError.ExchangeError) {
             if (sentAt !== null) counts.sent -= subjects.length
@@ -257,9 +257,12 @@ export const make = (
   return {
     ofAll,
     cut: () => ({ _tag: "Unknown", cause: closed, resolved: Effect.fail(closed) }),
-    orderOf: (reply) => reply._tag === "Order" ? reply.order : withoutOrder(reply),
+    orderOf: (reply) => Effect.succeed(reply._tag === "Order" ? reply.order : withoutOrder(reply)),
     withoutOrder,
     of: (command, flight, read, subject) =>
-      Effect.map(ofAll(command, flight, (reply) => [read(reply)], [subject]), ([only]) => only!)
+      Effect.map(
+        ofAll(command, flight, (reply) => Effect.map(read(reply), (one) => [one]), [subject]),
+        ([only]) => only!
+      )
   }
 }

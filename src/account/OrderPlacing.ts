@@ -112,7 +112,7 @@ export const make = (
     if (result._tag === "Accepted") learn(order, result.value)
   }
 
-  type Read = (reply: Reply) => ReadonlyArray<Order | Refusal | Lost>
+  type Read = (reply: Reply) => Effect.Effect<ReadonlyArray<Order | Refusal | Lost>>
 
   /** In one request. */
   const placeTogether = (
@@ -155,15 +155,18 @@ export const make = (
   }
 
   const placeOne = (order: PreparedOrder): Effect.Effect<Placed, ExchangeError.ExchangeError> =>
-    Effect.map(placeTogether([order], "Place", (reply) => [outcomes.orderOf(reply)]), ([placed]) => placed!)
+    Effect.map(
+      placeTogether([order], "Place", (reply) => Effect.map(outcomes.orderOf(reply), (one) => [one])),
+      ([placed]) => placed!
+    )
 
   const readAll = (orders: ReadonlyArray<PreparedOrder>): Read => (reply) => {
     const results = reply._tag === "Placed" && isInPlace(reply.results, orders) ? reply.results : null
-    return orders.map((_, index) => {
+    return Effect.succeed(orders.map((_, index) => {
       const result = results?.[index]
       if (result === undefined) return outcomes.withoutOrder(reply)
       return "orderId" in result ? result : new Refusal(result)
-    })
+    }))
   }
 
   const batchesOf = (orders: ReadonlyArray<PreparedOrder>): ReadonlyArray<ReadonlyArray<PreparedOrder>> => {

@@ -1,8 +1,9 @@
 /** Reads an account over REST and brings it together with what the stream has told. */
 import type { Clock } from "effect"
 import { Duration, Effect } from "effect"
-import type { AccountCalls } from "../AccountAdapter.ts"
+import type { AccountCalls, OnUnreadable } from "../AccountAdapter.ts"
 import type { Fill, Order } from "../domain/Account.ts"
+import { isSince } from "../domain/Account.ts"
 import type { ExchangeId, InstrumentOf, TradingPair } from "../domain/Instrument.ts"
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
@@ -81,23 +82,38 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 
   const isRead = (symbol: string): boolean => millis() >= (broken.get(symbol) ?? 0)
 
-  /** One symbol that the exchange refuses must not keep the others from being read. */
-  const each = <A>(
-    read: (symbol: string | null) => Effect.Effect<ReadonlyArray<A>, ExchangeError>
-  ): Effect.Effect<ReadonlyArray<A>, ExchangeError> => {
-    if (symbols === null) return read(null)
-    const one = (symbol: string) =>
-      Effect.catchIf(read(symbol), ({ reason }) => isAboutSymbol(reason), (error) => {
-        broken.set(symbol, millis() + brokenMillis)
-        const words =
-          `${error.message}; ${symbol} is not reconciled for 10 minutes, what is missed until then is not told`
-        return Effect.as(Effect.logWarning(words), [])
-      })
-    return Effect.map(
-      Effect.forEach(symbols.all.filter(isRead), one, { concurrency: 4 }),
-      (lists) => lists.flat()
-    )
+  interface Found<A> {
+    readonly rows: ReadonlyArray<A>
+    /** Symbols that were asked for and not answered, and rows that cannot be read: what is not among `rows` may be there. */
+    readonly failures: ReadonlyArray<ExchangeError>
+    /** Null: of all. */
+    readonly covered: ReadonlySet<string> | null
   }
+
+  /** One symbol that the exchange refuses, or one row that cannot be read, must not keep the others from being read. */
+  const each = Effect.fnUntraced(function*<A>(
+    read: (symbol: string | null, onUnreadable: OnUnreadable) => Effect.Effect<ReadonlyArray<A>, ExchangeError>
+  ) {
+    const failures: Array<ExchangeError> = []
+    const onUnreadable: OnUnreadable = (error) => void failures.push(error)
+    if (symbols === null) {
+      return { rows: yield* read(null, onUnreadable), failures, covered: null } satisfies Found<A>
+    }
+    const covered = new Set<string>()
+    const one = (symbol: string) =>
+      read(symbol, onUnreadable).pipe(
+        Effect.tap(() => Effect.sync(() => covered.add(symbol))),
+        Effect.catchIf(isOfSymbol, (error) => {
+          if (!isAboutSymbol(error.reason)) return Effect.as(Effect.sync(() => onUnreadable(error)), [])
+          broken.set(symbol, millis() + brokenMillis)
+          const words =
+            `${error.message}; ${symbol} is not reconciled for 10 minutes, what is missed until then is not told`
+          return Effect.as(Effect.logWarning(words), [])
+        })
+      )
+    const lists = yield* Effect.forEach(symbols.all.filter(isRead), one, { concurrency: 4 })
+    return { rows: lists.flat(), failures, covered } satisfies Found<A>
+  })
 
   /** Whether the stream was there when it happened. */
   const isExpected = (time: number | null, now: number): time is number => {
@@ -109,8 +125,8 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     const from = floor ?? now
     const since = Math.max(from, (coveredUntil ?? from) - overlapMillis)
     const began = ledger.begin()
-    const found = (yield* each((symbol) => calls.fills({ symbol, since })))
-      .filter(({ exchangeTime }) => exchangeTime === null || exchangeTime >= from)
+    const { failures, rows } = yield* each((symbol, onUnreadable) => calls.fills({ symbol, since, onUnreadable }))
+    const found = rows.filter(({ exchangeTime }) => exchangeTime === null || isSince(exchangeTime, from))
     const missing = found.filter((fill) => !ledger.knows(fill) && isExpected(fill.exchangeTime, now))
     awaited = [...awaited.filter((fill) => ledger.awaits(fill)), ...missing]
     const lapsed = awaited.filter(({ exchangeTime }) => exchangeTime! < now - underwayMillis)
@@ -119,21 +135,19 @@ export const make = (options: ReconcilerOptions): Reconciler => {
       options.onLapse("Fills", now - lapsed[0]!.exchangeTime!)
     }
     ledger.readFills(began, found.map((fill): Fill => ({ ...fill, receivedAt: millis(), origin: "Reconciled" })))
+    if (failures.length > 0) return yield* worstOf(failures)
     coveredUntil = now
     ledger.forget(since - overlapMillis)
   })
 
   const readOrders = Effect.fnUntraced(function*(now: number) {
-    const asked = symbols?.all.filter(isRead)
     const began = ledger.begin()
-    const open = yield* each((symbol) => calls.openOrders(symbol))
-    // What was refused just now says nothing of its orders.
-    const covered = asked === undefined ? null : new Set(asked.filter(isRead))
+    const { covered, failures, rows } = yield* each(calls.openOrders)
     const reading: Reading = { ...began, receivedAt: millis() }
-    const missing = ledger.readOpenOrders(reading, open, covered)
+    const missing = ledger.readOpenOrders(reading, rows, covered)
     const keys = new Set(missing.map(keyOf))
     for (const key of vanished.keys()) if (!keys.has(key)) vanished.delete(key)
-    yield* byThemselves(missing.map((known) => ask(known, now)), 4)
+    yield* byThemselves(missing.map((known) => ask(known, now)), 4, failures)
   })
 
   /** It is not among the open ones: what became of it? */
@@ -166,26 +180,31 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     ledger.readPositions({ ...began, receivedAt: millis() }, positions)
   })
 
-  /**
-   * What cannot be read, or is refused for good, must not keep the others from being read, and fails at the end. Where the
-   * exchange does not answer, the others would not be answered either.
-   */
-  const byThemselves = Effect.fnUntraced(function*(
-    readings: ReadonlyArray<Effect.Effect<void, ExchangeError>>,
-    concurrency: number
-  ) {
-    const failures: Array<ExchangeError> = []
-    const one = (reading: Effect.Effect<void, ExchangeError>) =>
-      Effect.catchIf(reading, isOfItself, (error) => Effect.sync(() => void failures.push(error)))
-    yield* Effect.forEach(readings, one, { concurrency, discard: true })
-    const worst = failures.find(({ isTransient }) => !isTransient) ?? failures[0]
-    if (worst === undefined) return
+  /** The one that counts most; the others are told here. */
+  const worstOf = Effect.fnUntraced(function*(failures: ReadonlyArray<ExchangeError>) {
+    const worst = failures.find(({ isTransient }) => !isTransient) ?? failures[0]!
     for (const other of failures) {
       if (other === worst) continue
       counters.error(other.reason._tag)
       yield* Effect.logWarning(`${other.message}; it is not reconciled`)
     }
     return yield* worst
+  })
+
+  /**
+   * What cannot be read, or is refused for good, must not keep the others from being read, and fails at the end. Where the
+   * exchange does not answer, the others would not be answered either.
+   */
+  const byThemselves = Effect.fnUntraced(function*(
+    readings: ReadonlyArray<Effect.Effect<void, ExchangeError>>,
+    concurrency: number,
+    before: ReadonlyArray<ExchangeError> = []
+  ) {
+    const failures = [...before]
+    const one = (reading: Effect.Effect<void, ExchangeError>) =>
+      Effect.catchIf(reading, isOfItself, (error) => Effect.sync(() => void failures.push(error)))
+    yield* Effect.forEach(readings, one, { concurrency, discard: true })
+    if (failures.length > 0) yield* worstOf(failures)
   })
 
   const run = Effect.gen(function*() {
@@ -231,6 +250,9 @@ const keyOf = ({ orderId, symbol }: Order): string => `${symbol} ${orderId}`
 
 /** Whether it says nothing of whether other readings would fail. */
 const isOfItself = ({ isTransient, reason }: ExchangeError): boolean => !isTransient || reason._tag === "DecodeFailed"
+
+/** Whether other symbols may be answered all the same; a refused key is refused for all of them. */
+const isOfSymbol = ({ reason }: ExchangeError): boolean => reason._tag === "DecodeFailed" || isAboutSymbol(reason)
 
 const isAboutSymbol = (reason: ExchangeError["reason"]): boolean =>
   reason._tag === "UnknownPair" || (reason._tag === "RequestFailed" && reason.class === "item")

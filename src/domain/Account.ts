@@ -22,6 +22,10 @@ export type OrderStatus = "new" | "partiallyFilled" | "filled" | "canceled" | "p
 
 export const isFinal = (status: OrderStatus): boolean => status !== "new" && status !== "partiallyFilled"
 
+/** Whether it happened at or after `since`, ms: an exchange may tell whole seconds only, so then that second counts whole. */
+export const isSince = (time: number, since: number): boolean =>
+  time >= since || (time % 1000 === 0 && time > since - 1000)
+
 /** An order as the exchange describes it. Null where the exchange says nothing of it. */
 export interface Order {
   readonly pair: TradingPair | null

@@ -289,7 +289,15 @@ describe("OrderDesk", () => {
   it.effect("cancelling all, lost: done when none of those that were open is left", () =>
     Effect.gen(function*() {
       let open: ReadonlyArray<Order> = [orderOf("a"), orderOf("b")]
-      const { desk } = yield* start(() => Effect.fail(failed(502, "unavailable")), {}, [], () => open)
+      const { desk } = yield* start(
+        ({ _tag }) =>
+          _tag === "Get"
+            ? Effect.succeed({ _tag: "Order", order: orderOf("a", { status: "canceled" }) })
+            : Effect.fail(failed(502, "unavailable")),
+        {},
+        [],
+        () => open
+      )
       const outcome = yield* desk.cancelAll(pair)
       assert.strictEqual(outcome._tag, "Unknown")
       if (outcome._tag !== "Unknown") return

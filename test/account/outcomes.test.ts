@@ -210,6 +210,16 @@ describe("an answer over REST", () => {
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "Rejected")
     }))
 
+  it.effect("of the exchange's clock is waited for no longer than for a turn: nothing is sent", () =>
+    Effect.gen(function*() {
+      const { commands, counts, desk } = yield* start(() => Effect.die("is sent"), { exchangeNow: Effect.never })
+      const failed = yield* Effect.flip(within(desk.place(request), "2 seconds"))
+      assert.include(failed.message, "the exchange's clock")
+      assert.include(failed.message, "not told within 2000 ms; nothing was sent")
+      assert.isTrue(failed.isTransient)
+      assert.deepStrictEqual([commands, counts], [[], DeskCounts.noCounts()])
+    }))
+
   it.effect("that does not come within the time for it is lost, not a moment before", () =>
     Effect.gen(function*() {
       const { desk } = yield* start(({ _tag }) => _tag === "Place" ? Effect.never : Effect.succeed(order()))
@@ -549,20 +559,35 @@ describe("a lost cancel", () => {
       assert.strictEqual(resolved._tag === "Rejected" ? resolved.reason.code : resolved._tag, "never-arrived")
     }))
 
-  it.effect("of all is judged by what is still open", () =>
+  it.effect("of all is judged by what is still open, and tells those that were when it was first asked", () =>
     Effect.gen(function*() {
-      let open = [orderOf("a")]
-      const { commands, desk, listed } = yield* start(() => Effect.fail(silent), {
-        openOrders: Effect.sync(() => open)
-      })
+      let open = [orderOf("a"), orderOf("b"), orderOf("c"), orderOf("d")]
+      let ofC: Order["status"] = "new"
+      const { commands, desk, listed } = yield* start((command) => {
+        if (command._tag !== "Get" || !("orderId" in command.ref)) return Effect.fail(silent)
+        const { orderId } = command.ref
+        // One ended otherwise, one is forgotten, and one shows as ended in the list before it does by itself.
+        const found: Readonly<Record<string, Reply>> = {
+          "id-a": { _tag: "Order", order: orderOf("a", { status: "canceled" }) },
+          "id-b": { _tag: "Order", order: orderOf("b", { status: "filled" }) },
+          "id-c": { _tag: "Order", order: orderOf("c", { status: ofC }) }
+        }
+        return Effect.succeed(found[orderId] ?? { _tag: "Nothing" })
+      }, { openOrders: Effect.sync(() => open) })
       const outcome = yield* desk.cancelAll(pair)
       const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
       yield* TestClock.adjust("1 second")
-      assert.isUndefined(fiber.pollUnsafe())
-      open = []
+      assert.deepStrictEqual(tags(commands), ["CancelAll"])
+      open = [orderOf("e")]
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Accepted", value: [] })
-      assert.deepStrictEqual([commands, listed[0]], [[{ _tag: "CancelAll", symbol: "BTCUSDT" }], "BTCUSDT"])
+      assert.isUndefined(fiber.pollUnsafe())
+      ofC = "partiallyCanceled"
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), {
+        _tag: "Accepted",
+        value: [orderOf("a", { status: "canceled" }), orderOf("c", { status: "partiallyCanceled" })]
+      })
+      assert.deepStrictEqual([commands[0], listed[0]], [{ _tag: "CancelAll", symbol: "BTCUSDT" }, "BTCUSDT"])
     }))
 })
 
@@ -605,6 +630,77 @@ describe("cancelling all", () => {
       assert.strictEqual((yield* desk.place(request)).outcome._tag, "Unknown")
       assert.strictEqual((yield* desk.cancelAll(pair))._tag, "Accepted")
     }))
+
+  describe("where the answer does not say what became of them", () => {
+    const gone = orderOf("a", { status: "canceled" })
+    const unsettled = ["id-b", "id-c"].map((orderId) => ({ symbol: "BTCUSDT", orderId }))
+    const cancelling = (look: (orderId: string, call: number) => Effect.Effect<Reply, ExchangeError.ExchangeError>) =>
+      start((command, call) => {
+        if (command._tag === "CancelAll") return Effect.succeed({ _tag: "Orders", orders: [gone], unsettled })
+        if (command._tag !== "Get" || !("orderId" in command.ref)) return Effect.die("asks for something else")
+        return look(command.ref.orderId, call)
+      })
+    const told = (orderId: string, status: Order["status"]): Reply => ({
+      _tag: "Order",
+      order: orderOf(orderId.slice(-1), { status })
+    })
+
+    it.effect("each is looked up within the limits, and they are told together", () =>
+      Effect.gen(function*() {
+        const { commands, counts, desk } = yield* cancelling((id) => Effect.succeed(told(id, "partiallyCanceled")))
+        assert.deepStrictEqual(yield* desk.cancelAll(pair), {
+          _tag: "Accepted",
+          value: [gone, ...["b", "c"].map((id) => orderOf(id, { status: "partiallyCanceled" }))]
+        })
+        assert.deepStrictEqual(tags(commands), ["CancelAll", "Get", "Get"])
+        assert.deepInclude(counts, { sent: 1, accepted: 1, unknown: 0 })
+      }))
+
+    it.effect("a look-up that fails leaves it unknown until all are known", () =>
+      Effect.gen(function*() {
+        const { desk } = yield* cancelling((id, call) =>
+          call <= 3 && id === "id-c"
+            ? Effect.fail(refused(429, "rateLimit", 500))
+            : Effect.succeed(told(id, "canceled"))
+        )
+        const outcome = yield* desk.cancelAll(pair)
+        assert.strictEqual(outcome._tag, "Unknown")
+        assert.deepStrictEqual(yield* within(resolvedOf(outcome), "2 seconds"), {
+          _tag: "Accepted",
+          value: [gone, ...["b", "c"].map((id) => orderOf(id, { status: "canceled" }))]
+        })
+      }))
+
+    it.effect("one that a copy does not show yet is waited for, and left out when it never shows", () =>
+      Effect.gen(function*() {
+        const { counts, desk } = yield* cancelling((id) =>
+          Effect.succeed(id === "id-b" ? { _tag: "Nothing" } : told(id, "canceled"))
+        )
+        const outcome = yield* desk.cancelAll(pair)
+        assert.strictEqual(outcome._tag, "Unknown")
+        const fiber = yield* Effect.forkChild(resolvedOf(outcome), { startImmediately: true })
+        yield* TestClock.adjust("3 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), {
+          _tag: "Accepted",
+          value: [gone, orderOf("c", { status: "canceled" })]
+        })
+        assert.deepInclude(counts, { unknown: 1, resolved: 1, rejected: 0 })
+      }))
+
+    it.effect("one that stays open is told", () =>
+      Effect.gen(function*() {
+        const { desk } = yield* cancelling((id) => Effect.succeed(told(id, id === "id-b" ? "new" : "canceled")))
+        const outcome = yield* desk.cancelAll(pair)
+        assert(outcome._tag === "Unknown")
+        assert.include(outcome.cause.message, "a cancelled order still shows as open")
+        const resolved = yield* within(resolvedOf(outcome), "5 seconds")
+        assert(resolved._tag === "Rejected")
+        assert.strictEqual(resolved.reason.code, "not-carried-out")
+        assert.include(resolved.reason.detail, "1 of the orders")
+      }))
+  })
 
   it.effect("of an exchange that does not tell which is accepted all the same", () =>
     Effect.gen(function*() {

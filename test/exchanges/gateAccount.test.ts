@@ -4,6 +4,7 @@ import { Arbitrary, Effect, Result, Schema } from "effect"
 import * as OrderPreparation from "../../src/account/OrderPreparation.ts"
 import type { Command, PreparedOrder } from "../../src/AccountAdapter.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
+import * as ExactJson from "../../src/domain/ExactJson.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import { expiryMillis } from "../../src/exchanges/gate/GateOrderSocket.ts"
 import * as GateRow from "../../src/exchanges/gate/GateRow.ts"
@@ -838,16 +839,16 @@ const digits = Arbitrary.schema(
 describe("numbers", () => {
   it("stay exact: one of more than 15 digits is text", () => {
     assert.deepStrictEqual(
-      GateRow.parse(
+      ExactJson.parse(
         "{\"a\":58828270139457759,\"b\": -1.234567890123456789e-7 ,\"c\":1.5,\"d\":7,\"f\":\"x\",\"g\":null}"
       ),
       { a: "58828270139457759", b: "-1.234567890123456789e-7", c: 1.5, d: 7, f: "x", g: null }
     )
     const inText = { text: "BTC_USDT:36028797827300021", json: "{\"id\":36028797827300021}", list: [] }
     const withList = JSON.stringify(inText).replace("[]", "[36028797827300021,1.10]")
-    assert.deepStrictEqual(GateRow.parse(withList), { ...inText, list: ["36028797827300021", "1.10"] })
+    assert.deepStrictEqual(ExactJson.parse(withList), { ...inText, list: ["36028797827300021", "1.10"] })
     const short = "{\"a\":\"43.06583427604872431142\",\"b\":1.10,\"c\":-1.25e-9,\"d\":123456789012345}"
-    const row = new GateRow.Row(GateRow.parse(short))
+    const row = new GateRow.Row(ExactJson.parse(short))
     assert.deepStrictEqual(["a", "b", "c", "d"].map((name) => Decimal.toText(row.decimal(name))), [
       "43.06583427604872431142",
       "1.1",
@@ -864,7 +865,7 @@ describe("numbers", () => {
       const padded = `${Math.abs(whole)}${Math.abs(whole % 999_999)}`.padStart(scale + 1, "0")
       const point = padded.length - scale
       const text = `${negative ? "-" : ""}${padded.slice(0, point)}${scale === 0 ? "" : `.${padded.slice(point)}`}`
-      const row = new GateRow.Row(GateRow.parse(`{"a":[${text}],"b":${text},"c":1}`))
+      const row = new GateRow.Row(ExactJson.parse(`{"a":[${text}],"b":${text},"c":1}`))
       assert.strictEqual(Decimal.toText(row.decimal("b")), Decimal.toText(Decimal.of(text)))
     }
   )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Logger, Redacted, Scope } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -714,6 +714,33 @@ describe("MEXC account, answers", () => {
       }))
   }
 
+  it.effect("numbers are exact, however long, and however they are written", () =>
+    Effect.gen(function*() {
+      const body = JSON.stringify(orderBody()).replace(/"origQty":"[^"]*"/, `"origQty":12345678.123456789`)
+        .replace(/"price":"[^"]*"/, `"price":0.12345678901234567`)
+      const { calls } = yield* answering(body)
+      const order = orderIn(yield* calls.run({ _tag: "Get", ref }))
+      same(order.quantity, "12345678.123456789", "quantity")
+      same(order.price, "0.12345678901234567", "price")
+    }))
+
+  it.effect("cancelled orders of a pair of which the answer does not say what became are named for a look-up", () =>
+    Effect.gen(function*() {
+      const { asked, calls } = yield* answering([
+        orderBody({ status: "CANCELED" }),
+        orderBody({ status: "NEW", orderId: "C02__2" }),
+        orderBody({ status: null, executedQty: null, orderId: "C02__3" })
+      ])
+      const reply = yield* calls.run({ _tag: "CancelAll", symbol: "BTCUSDT" })
+      assert(reply._tag === "Orders")
+      assert.lengthOf(reply.orders, 1)
+      assert.deepStrictEqual(reply.unsettled, [
+        { symbol: "BTCUSDT", orderId: "C02__2" },
+        { symbol: "BTCUSDT", orderId: "C02__3" }
+      ])
+      assert.lengthOf(asked, 1)
+    }))
+
   it.effect("all cancelled orders of a pair", () =>
     Effect.gen(function*() {
       const { asked, calls } = yield* answering([orderBody({ status: "PARTIALLY_CANCELED" })])
@@ -818,11 +845,49 @@ describe("MEXC account, fills since a moment", () => {
       assert.deepStrictEqual(before, asked.slice(1).map((_, index) => index + 1))
     }))
 
-  it.effect("ends when more of one moment than an answer holds brings nothing new", () =>
+  for (const end of ["oldest", "newest"] as const) {
+    it.effect(`that are more of one moment than an answer holds are told in a warning, where it holds the ${end}`, () =>
+      Effect.gen(function*() {
+        const crowd = Array.from({ length: 130 }, (_, index) => trade(1_000 + index, now - 5_000))
+        const rows = [...all.slice(0, 150), ...crowd, trade(2_000, now - 4_000)].toSorted((a, b) => a.time - b.time)
+        const warned: Array<unknown> = []
+        const { asked, calls } = yield* callsOf(({ parameters }) => {
+          const { endTime = "Infinity", startTime = "0" } = parameters
+          const within = rows.filter(({ time }) => time >= Number(startTime) && time <= Number(endTime))
+          return { body: end === "oldest" ? within.slice(0, 100) : within.slice(-100).toReversed() }
+        })
+        const found = yield* calls.fills({ symbol: "BTCUSDT", since: all[0]!.time }).pipe(
+          Effect.provide(Logger.layer([Logger.make(({ message }) => void warned.push(message))]))
+        )
+        const ids = new Set(found.map(({ tradeId }) => tradeId))
+        for (const { id } of [...all.slice(0, 150), trade(2_000, 0)]) assert.isTrue(ids.has(id), id)
+        assert.isAtLeast(crowd.filter(({ id }) => ids.has(id)).length, 99)
+        assert.lengthOf(warned, 1)
+        assert.include(String(warned[0]), `BTCUSDT: more than 100 fills within the millisecond ${now - 5_000}`)
+        assert.isAtMost(asked.length, 9)
+      }))
+  }
+
+  it.effect("end where the exchange does not answer what it was asked", () =>
     Effect.gen(function*() {
       const { asked, calls } = yield* callsOf(() => ({ body: all.slice(0, 100).map((row) => ({ ...row, time: now })) }))
       assert.strictEqual((yield* calls.fills({ symbol: "BTCUSDT", since: now - 1 })).length, 100)
-      assert.strictEqual(asked.length, 3)
+      assert.isAtMost(asked.length, 5)
+    }))
+
+  it.effect("that cannot be read are told and do not hide the others, when asked so", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* answering([trade(1, now), { ...trade(2, now), price: "some" }, trade(3, now)])
+      const odd: Array<string> = []
+      const onUnreadable = ({ message }: ExchangeError) => void odd.push(message)
+      const fills = yield* calls.fills({ symbol: "BTCUSDT", since: now - 1, onUnreadable })
+      assert.deepStrictEqual(fills.map(({ tradeId }) => tradeId), ["t1", "t3"])
+      assert.lengthOf(odd, 1)
+      assert.include(odd[0], "price")
+      assert.strictEqual((yield* reasonOf(calls.fills({ symbol: "BTCUSDT", since: now - 1 })))._tag, "DecodeFailed")
+      const orders = yield* answering([orderBody({ status: "EXPIRED" }), orderBody()])
+      assert.lengthOf(yield* orders.calls.openOrders("BTCUSDT", onUnreadable), 1)
+      assert.include(odd[1], "EXPIRED")
     }))
 
   it.effect("are asked for a month back at most", () =>

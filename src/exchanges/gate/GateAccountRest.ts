@@ -8,14 +8,17 @@ import type {
   AccountRead,
   AccountRestOptions,
   Command,
+  OnUnreadable,
   PreparedOrder,
   Reply,
   SymbolRef
 } from "../../AccountAdapter.ts"
 import { NextPage } from "../../AccountAdapter.ts"
 import type { Fill, Order } from "../../domain/Account.ts"
+import { isSince } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
-import type { ExchangeError } from "../../ExchangeError.ts"
+import * as ExactJson from "../../domain/ExactJson.ts"
+import { ExchangeError, InvalidUse } from "../../ExchangeError.ts"
 import type { Use } from "../../RateLimits.ts"
 import * as RestClient from "../../RestClient.ts"
 import type { Reading } from "./GateAccountEvents.ts"
@@ -90,6 +93,25 @@ const readingNow = ({ options, product }: Context): Effect.Effect<Reading> =>
     origin: "Reconciled",
     settle: product.settle
   }))
+
+/** Those that can be read; the others are told to `onUnreadable`. */
+const readEach = <A>(
+  context: Context,
+  path: string,
+  values: ReadonlyArray<unknown>,
+  read: (row: GateRow.Row) => A,
+  onUnreadable: OnUnreadable | undefined
+): Effect.Effect<ReadonlyArray<A>, ExchangeError> =>
+  onUnreadable === undefined
+    ? readList(context, path, values, read)
+    : Effect.map(
+      Effect.forEach(values, (value) =>
+        Effect.catch(readList(context, path, [value], read), (error) => {
+          onUnreadable(error)
+          return Effect.succeed([])
+        })),
+      (lists) => lists.flat()
+    )
 
 const readList = <A>(
   context: Context,
@@ -208,7 +230,11 @@ const ordersOf = (group: unknown): ReadonlyArray<unknown> | null => {
   return Array.isArray(orders) ? orders : null
 }
 
-const placedOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> => {
+const placedOrders = (
+  context: Context,
+  symbol: string | null,
+  onUnreadable?: OnUnreadable
+): Effect.Effect<ReadonlyArray<Order>, ExchangeError> => {
   const { layout, options } = context
   const rows = layout.prefix === "spot" && symbol === null
     ? groupedOrders(context)
@@ -222,7 +248,8 @@ const placedOrders = (context: Context, symbol: string | null): Effect.Effect<Re
   return Effect.map(
     Effect.flatMap(
       rows,
-      (values) => readList(context, layout.orders, values, (row) => layout.readOrder(row, options.instrumentOf))
+      (values) =>
+        readEach(context, layout.orders, values, (row) => layout.readOrder(row, options.instrumentOf), onUnreadable)
     ),
     (orders) => unique(orders, ({ orderId }) => orderId)
   )
@@ -232,19 +259,46 @@ const placedOrders = (context: Context, symbol: string | null): Effect.Effect<Re
 
 const hasTriggers = ({ layout }: Context): boolean => layout.abilities.has("trigger")
 
+const triggerQuery = (symbol: string | null, status: "open" | "finished", page: number) => ({
+  ...(symbol === null ? {} : { contract: symbol }),
+  status,
+  limit: String(pageSize),
+  offset: String(page * pageSize)
+})
+
+/** Those that wait. */
 const triggers = (
   context: Context,
   symbol: string | null,
-  status: "open" | "finished"
+  onUnreadable?: OnUnreadable
 ): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
   Effect.flatMap(
-    pages(context, GateTriggers.path, pageSize, (page) => ({
-      ...(symbol === null ? {} : { contract: symbol }),
-      status,
-      limit: String(pageSize),
-      offset: String(page * pageSize)
-    })),
-    (rows) => readList(context, GateTriggers.path, rows, (row) => GateTriggers.read(row, context.options.instrumentOf))
+    pages(context, GateTriggers.path, pageSize, (page) => triggerQuery(symbol, "open", page)),
+    (rows) =>
+      readEach(
+        context,
+        GateTriggers.path,
+        rows,
+        (row) => GateTriggers.read(row, context.options.instrumentOf),
+        onUnreadable
+      )
+  )
+
+/** A page of those that have ended. */
+const endedTriggers = (
+  context: Context,
+  symbol: string,
+  page: number
+): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
+  Effect.flatMap(
+    context.call({ method: "GET", path: GateTriggers.path, query: triggerQuery(symbol, "finished", page) }),
+    (answer) =>
+      readList(
+        context,
+        GateTriggers.path,
+        GateRow.rowsOf(answer),
+        (row) => GateTriggers.read(row, context.options.instrumentOf)
+      )
   )
 
 const readTrigger = (context: Context, answer: unknown): Effect.Effect<Order, ExchangeError> =>
@@ -259,17 +313,26 @@ const triggerById = (context: Context, orderId: string): Effect.Effect<Order | n
     Effect.catchIf(isNoOrder, () => Effect.succeed(null))
   )
 
+/** So many of the orders that have ended are looked through for one of our ids. */
+const endedPages = 50
+
 /** They are not looked up by our id: it is searched among those that wait, then among those that have ended. */
 const triggerOf = (context: Context, ref: SymbolRef): Effect.Effect<Order | null, ExchangeError> =>
   Effect.gen(function*() {
     if ("orderId" in ref) return yield* triggerById(context, ref.orderId)
-    for (const status of ["open", "finished"] as const) {
-      if (status === "finished") yield* nextPage
-      const found = yield* triggers(context, ref.symbol, status)
-      const ours = found.find(({ clientOrderId }) => clientOrderId === ref.clientOrderId)
+    const isOurs = ({ clientOrderId }: Order): boolean => clientOrderId === ref.clientOrderId
+    const waiting = (yield* triggers(context, ref.symbol)).find(isOurs)
+    if (waiting !== undefined) return waiting
+    for (let page = 0; page < endedPages; page++) {
+      yield* nextPage
+      const ended = yield* endedTriggers(context, ref.symbol, page)
+      const ours = ended.find(isOurs)
       if (ours !== undefined) return ours
+      if (ended.length < pageSize) return null
     }
-    return null
+    const detail = `${ref.clientOrderId} is not among the last ${endedPages * pageSize} orders of ${ref.symbol} that ` +
+      "waited for a price; call it by the exchange's id"
+    return yield* new ExchangeError({ exchange: context.product.id, reason: new InvalidUse({ detail }) })
   })
 
 const placeTrigger = (context: Context, order: PreparedOrder): Effect.Effect<Reply, ExchangeError> =>
@@ -311,13 +374,20 @@ const runTrigger = (
   }
 }
 
-const openOrders = (context: Context, symbol: string | null): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
+const openOrders = (
+  context: Context,
+  symbol: string | null,
+  onUnreadable?: OnUnreadable
+): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
   hasTriggers(context)
     ? Effect.map(
-      Effect.all([placedOrders(context, symbol), Effect.andThen(nextPage, triggers(context, symbol, "open"))]),
+      Effect.all([
+        placedOrders(context, symbol, onUnreadable),
+        Effect.andThen(nextPage, triggers(context, symbol, onUnreadable))
+      ]),
       ([placed, waiting]) => [...placed, ...waiting]
     )
-    : placedOrders(context, symbol)
+    : placedOrders(context, symbol, onUnreadable)
 
 /** Spot counts pages from 1, futures orders from 0. */
 const pageOf = ({ prefix }: OrderLayout, page: number, size = pageSize): Readonly<Record<string, string>> =>
@@ -352,7 +422,7 @@ const byTime = (one: Fill, other: Fill): number => {
 
 const fills = (
   context: Context,
-  { since, symbol }: { readonly symbol: string | null; readonly since: number | null }
+  { onUnreadable, since, symbol }: Parameters<AccountCalls["fills"]>[0]
 ): Effect.Effect<ReadonlyArray<Fill>, ExchangeError> =>
   Effect.gen(function*() {
     const { layout, options } = context
@@ -372,8 +442,8 @@ const fills = (
       )
     }
     const reading = yield* readingNow(context)
-    const found = yield* readList(context, path, all, (row) => read(row, reading))
-    const wanted = found.filter(({ exchangeTime }) => since === null || (exchangeTime ?? since) >= since)
+    const found = yield* readEach(context, path, all, (row) => read(row, reading), onUnreadable)
+    const wanted = found.filter(({ exchangeTime }) => since === null || isSince(exchangeTime ?? since, since))
     // Ids may be those of a market, and both sides of a trade with oneself have the same.
     return [...unique(wanted, ({ side, symbol, tradeId }) => `${symbol} ${tradeId} ${side}`)].sort(byTime)
   })
@@ -533,7 +603,7 @@ export const make = (product: Product, layout: OrderLayout, options: AccountRest
     client,
     url,
     ...refusals,
-    parse: GateRow.parse
+    parse: ExactJson.parse
   })
   const context: Context = {
     options,
@@ -546,7 +616,7 @@ export const make = (product: Product, layout: OrderLayout, options: AccountRest
     userId: userId(context),
     balances: balances(context),
     positions: positions(context),
-    openOrders: (symbol) => openOrders(context, symbol),
+    openOrders: (symbol, onUnreadable) => openOrders(context, symbol, onUnreadable),
     fills: (query) => fills(context, query),
     run: (command) => run(context, command)
   }

@@ -4,35 +4,14 @@
  */
 import { Result } from "effect"
 import * as Decimal from "../../domain/Decimal.ts"
-
-/** Of a number of more than 15 digits, which a double need not say back as it was; also within some texts. */
-const long = /[^"\d.][\d.]{16}/
-
-/** A member that is such a number. Within a text the quote before the colon would be escaped. */
-const longMember = /(?<!\\)":(\s*)(-?[\d.]{16,}(?:[eE][+-]?\d+)?)(?=\s*[,}\]])/g
-
-/**
- * JSON whose numbers are exact: a long one stays the text that it is. Ids of futures are such, so they are quoted before
- * the parse: a reviver would cost several times as much, and is left for what that does not find.
- */
-export const parse = (text: string): unknown => {
-  if (!long.test(text)) return JSON.parse(text)
-  const quoted = text.replace(longMember, "\":$1\"$2\"")
-  return long.test(quoted) ? (JSON.parse as ParseWithSource)(text, keepText) : JSON.parse(quoted)
-}
-
-/** `context.source` is the number's text (ES2025, in Node since 21), which TypeScript's es2023 library does not know. */
-type ParseWithSource = (text: string, reviver: typeof keepText) => unknown
-
-const keepText = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
-  typeof value !== "number" || source === undefined || source === String(value) ? value : source
+import * as ExactJson from "../../domain/ExactJson.ts"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** What a text frame holds. */
 export const parseFrame = (frame: Uint8Array): Result.Result<unknown, string> =>
   Result.try({
-    try: () => parse(utf8.decode(frame)),
+    try: () => ExactJson.parse(utf8.decode(frame)),
     // No UTF-8, no JSON, or brackets that are nested thousands deep. The frame's own text may hold anything.
     catch: (error) => error instanceof SyntaxError ? "not JSON" : "not UTF-8 or nested too deep"
   })

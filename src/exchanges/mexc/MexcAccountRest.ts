@@ -4,6 +4,7 @@ import type {
   AccountCalls,
   AccountRestOptions,
   Command,
+  OnUnreadable,
   PreparedOrder,
   Reply,
   SymbolRef
@@ -11,6 +12,7 @@ import type {
 import { NextPage } from "../../AccountAdapter.ts"
 import type { Fill, Order } from "../../domain/Account.ts"
 import { isFinal } from "../../domain/Account.ts"
+import * as ExactJson from "../../domain/ExactJson.ts"
 import * as ExchangeError from "../../ExchangeError.ts"
 import type { Rejection } from "../../OrderEntry.ts"
 import * as RestClient from "../../RestClient.ts"
@@ -69,12 +71,6 @@ const Batch = Schema.Array(BatchRow)
 /** `{}`, and nothing that could be a refusal. */
 const Tested = Schema.Record(Schema.String, Schema.Never)
 
-/** Ids may be written as numbers; a double would change long ones. The source text is a reviver's third argument. */
-const exactIds = (key: string, value: unknown, ...rest: ReadonlyArray<unknown>): unknown => {
-  if (typeof value !== "number" || Number.isSafeInteger(value) || !/id$/i.test(key)) return value
-  return (rest[0] as { readonly source?: string } | undefined)?.source ?? value
-}
-
 type Parameters = Readonly<Record<string, string>>
 
 interface Ask {
@@ -119,7 +115,7 @@ const isUnknownOrder = ({ reason }: Error): boolean =>
 export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOptions): AccountCalls => {
   const { send } = RestClient.make({
     ...MexcRest.clientOptions(client, url),
-    parse: (body) => JSON.parse(body, exactIds)
+    parse: ExactJson.parse
   })
 
   const ask = <A, I>(schema: Schema.Codec<A, I>, request: Ask): Effect.Effect<A, Error> =>
@@ -146,6 +142,23 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     Result.isSuccess(read)
       ? Effect.succeed(read.success)
       : failing(new ExchangeError.DecodeFailed({ detail: `${path}: ${read.failure}` }))
+
+  /** Those that can be read; the others are told to `onUnreadable`. */
+  const readEach = <A>(
+    path: string,
+    reads: ReadonlyArray<MexcOrders.Read<A>>,
+    onUnreadable: OnUnreadable | undefined
+  ): Effect.Effect<ReadonlyArray<A>, Error> =>
+    Effect.map(
+      Effect.forEach(reads, (read) => {
+        const found = Effect.map(readable(path, read), (one) => [one])
+        return onUnreadable === undefined ? found : Effect.catch(found, (error) => {
+          onUnreadable(error)
+          return Effect.succeed([])
+        })
+      }),
+      (lists) => lists.flat()
+    )
 
   const orderOf = (row: MexcOrders.OrderRow) => readable(orderPath, MexcOrders.order(row, instrumentOf))
 
@@ -186,52 +199,87 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     )
   })
 
-  const openOrders: AccountCalls["openOrders"] = (symbol) =>
+  const openOrders: AccountCalls["openOrders"] = (symbol, onUnreadable) =>
     symbol === null
       ? failing(new ExchangeError.InvalidUse({ detail: "MEXC lists the open orders of one pair; name it" }))
       : ask(Orders, { method: "GET", path: openOrdersPath, parameters: { symbol }, where: { symbol } }).pipe(
-        Effect.flatMap((rows) => Effect.forEach(rows, orderOf))
+        Effect.flatMap((rows) =>
+          readEach(openOrdersPath, rows.map((row) => MexcOrders.order(row, instrumentOf)), onUnreadable)
+        )
       )
 
   // ---- fills --------------------------------------------------------------------------------------------------------
 
-  const page = Effect.fnUntraced(function*(symbol: string, times: Parameters) {
-    const path = "/api/v3/myTrades"
-    const rows = yield* ask(Fills, {
-      method: "GET",
-      path,
-      parameters: { symbol, ...times, limit: String(fillsLimit) },
-      where: { symbol }
-    })
-    const receivedAt = yield* Clock.currentTimeMillis
-    return yield* Effect.forEach(rows, (row) => readable(path, MexcOrders.fill(row, instrumentOf, receivedAt)))
-  })
+  interface Page {
+    readonly fills: ReadonlyArray<Fill>
+    /** As many rows as an answer holds: there may be more. */
+    readonly isFull: boolean
+    /** Of its rows, ms. */
+    readonly oldest: number
+    readonly newest: number
+  }
+
+  const page = Effect.fnUntraced(
+    function*(symbol: string, times: Parameters, onUnreadable: OnUnreadable | undefined) {
+      const path = "/api/v3/myTrades"
+      const rows = yield* ask(Fills, {
+        method: "GET",
+        path,
+        parameters: { symbol, ...times, limit: String(fillsLimit) },
+        where: { symbol }
+      })
+      const receivedAt = yield* Clock.currentTimeMillis
+      const fills = yield* readEach(
+        path,
+        rows.map((row) => MexcOrders.fill(row, instrumentOf, receivedAt)),
+        onUnreadable
+      )
+      return {
+        fills,
+        isFull: rows.length >= fillsLimit,
+        oldest: Math.min(...rows.map(({ time }) => time)),
+        newest: Math.max(...rows.map(({ time }) => time))
+      } satisfies Page
+    }
+  )
+
+  const hidden = (symbol: string, millis: number) =>
+    Effect.logWarning(
+      `[${MexcErrors.exchange}] ${symbol}: more than ${fillsLimit} fills within the millisecond ${millis}, which MEXC ` +
+        "does not list; those of them that the stream has not brought are missed"
+    )
 
   /**
    * Every fill since a moment. Whether a full answer holds the oldest or the newest is not documented, so what lies
-   * behind it is asked for on both sides, until an answer is not full or brings nothing new.
+   * behind it is asked for on both sides, until an answer is not full or is not what was asked for.
    */
-  const fillsSince = Effect.fnUntraced(function*(symbol: string, since: number) {
-    const found = new Map<string, Fill>()
-    let [oldest, newest] = [Infinity, -Infinity]
-    const add = (fills: ReadonlyArray<Fill>): boolean => {
-      const before = found.size
-      for (const fill of fills) {
-        const time = fill.exchangeTime ?? since
-        oldest = Math.min(oldest, time)
-        newest = Math.max(newest, time)
-        found.set(`${fill.tradeId} ${fill.side}`, fill)
+  const fillsSince = Effect.fnUntraced(
+    function*(symbol: string, since: number, onUnreadable: OnUnreadable | undefined) {
+      const found = new Map<string, Fill>()
+      const next = Effect.fnUntraced(function*(times: Parameters, isFirst = false) {
+        if (!isFirst) yield* Effect.flatten(NextPage)
+        const answer = yield* page(symbol, times, onUnreadable)
+        for (const fill of answer.fills) found.set(`${fill.tradeId} ${fill.side}`, fill)
+        return answer
+      })
+      const first = yield* next({ startTime: String(since) }, true)
+      if (!first.isFull) return [...found.values()]
+      for (let start = first.newest;;) {
+        const { isFull, newest, oldest } = yield* next({ startTime: String(start) })
+        if (!isFull || oldest < start) break
+        if (newest === start) yield* hidden(symbol, start)
+        start = Math.max(newest, start + 1)
       }
-      return fills.length >= fillsLimit && found.size > before
+      // The next millisecond too, should the exchange count finer than it tells.
+      for (let end = first.oldest + 1; end >= since;) {
+        const { isFull, newest, oldest } = yield* next({ startTime: String(since), endTime: String(end) })
+        if (!isFull || newest > end) break
+        if (oldest === end && end !== first.newest) yield* hidden(symbol, end)
+        end = oldest < end - 1 ? oldest + 1 : end - 1
+      }
+      return [...found.values()]
     }
-    const next = (times: Parameters) => Effect.andThen(Effect.flatten(NextPage), page(symbol, times))
-    if (add(yield* page(symbol, { startTime: String(since) }))) {
-      while (add(yield* next({ startTime: String(newest) })));
-      // The next millisecond, should the exchange count finer than it tells.
-      while (add(yield* next({ startTime: String(since), endTime: String(oldest + 1) })));
-    }
-    return [...found.values()]
-  })
+  )
 
   const sinceOf = Effect.fnUntraced(function*(symbol: string, since: number) {
     const oldest = Math.floor(yield* now) - oldestFill
@@ -239,13 +287,13 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     return Math.floor(Math.max(since, oldest))
   })
 
-  const fills: AccountCalls["fills"] = Effect.fnUntraced(function*({ since, symbol }) {
+  const fills: AccountCalls["fills"] = Effect.fnUntraced(function*({ onUnreadable, since, symbol }) {
     if (symbol === null) {
       return yield* failing(new ExchangeError.InvalidUse({ detail: "MEXC lists the fills of one pair; name it" }))
     }
     const found = since === null
-      ? yield* page(symbol, {})
-      : yield* fillsSince(symbol, yield* sinceOf(symbol, since))
+      ? (yield* page(symbol, {}, onUnreadable)).fills
+      : yield* fillsSince(symbol, yield* sinceOf(symbol, since), onUnreadable)
     return found.toSorted(byTime)
   })
 
@@ -295,11 +343,20 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
       ended
     )
 
-  const cancelAll = (symbol: string | null): Effect.Effect<ReadonlyArray<Order>, Error> =>
+  /** What became of an order of which the answer does not say is left to whoever has asked. */
+  const cancelAll = (symbol: string | null): Effect.Effect<Reply, Error> =>
     symbol === null
       ? unsupported("MEXC cancels the orders of one pair; name it")
       : command(Orders, { method: "DELETE", path: openOrdersPath, parameters: { symbol }, where: { symbol } }).pipe(
-        Effect.flatMap((rows) => Effect.forEach(rows, ended))
+        Effect.flatMap((rows) =>
+          Effect.map(Effect.forEach(rows.filter(MexcOrders.isSettled), orderOf), (orders): Reply => ({
+            _tag: "Orders",
+            orders,
+            unsettled: rows.flatMap((row) =>
+              MexcOrders.isSettled(row) ? [] : [{ symbol: row.symbol, orderId: String(row.orderId) }]
+            )
+          }))
+        )
       )
 
   const single = (order: Order): Reply => ({ _tag: "Order", order })
@@ -314,7 +371,7 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
       case "Cancel":
         return Effect.map(cancel(asked.ref), single)
       case "CancelAll":
-        return Effect.map(cancelAll(asked.symbol), several)
+        return cancelAll(asked.symbol)
       case "Get":
         return Effect.map(get(asked.ref), single).pipe(
           Effect.catchIf(isUnknownOrder, () => Effect.succeed<Reply>({ _tag: "Nothing" }))
