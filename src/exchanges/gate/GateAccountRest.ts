@@ -106,10 +106,9 @@ const readEach = <A>(
     ? readList(context, path, values, read)
     : Effect.map(
       Effect.forEach(values, (value) =>
-        Effect.catch(readList(context, path, [value], read), (error) => {
-          onUnreadable(error)
-          return Effect.succeed([])
-        })),
+        readList(context, path, [value], read).pipe(
+          Effect.catch((error) => Effect.as(Effect.sync(() => onUnreadable(error)), []))
+        )),
       (lists) => lists.flat()
     )
 

@@ -152,10 +152,9 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     Effect.map(
       Effect.forEach(reads, (read) => {
         const found = Effect.map(readable(path, read), (one) => [one])
-        return onUnreadable === undefined ? found : Effect.catch(found, (error) => {
-          onUnreadable(error)
-          return Effect.succeed([])
-        })
+        return onUnreadable === undefined
+          ? found
+          : found.pipe(Effect.catch((error) => Effect.as(Effect.sync(() => onUnreadable(error)), [])))
       }),
       (lists) => lists.flat()
     )
@@ -249,6 +248,27 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
         "does not list; those of them that the stream has not brought are missed"
     )
 
+  type Turn = (times: Parameters) => Effect.Effect<Page, Error>
+
+  const newer = Effect.fnUntraced(function*(symbol: string, next: Turn, { newest: from }: Page) {
+    for (let start = from;;) {
+      const { isFull, newest, oldest } = yield* next({ startTime: String(start) })
+      if (!isFull || oldest < start) return
+      if (newest === start) yield* hidden(symbol, start)
+      start = Math.max(newest, start + 1)
+    }
+  })
+
+  const older = Effect.fnUntraced(function*(symbol: string, next: Turn, since: number, first: Page) {
+    // The next millisecond too, should the exchange count finer than it tells.
+    for (let end = first.oldest + 1; end >= since;) {
+      const { isFull, newest, oldest } = yield* next({ startTime: String(since), endTime: String(end) })
+      if (!isFull || newest > end) return
+      if (oldest === end && end !== first.newest) yield* hidden(symbol, end)
+      end = oldest < end - 1 ? oldest + 1 : end - 1
+    }
+  })
+
   /**
    * Every fill since a moment. Whether a full answer holds the oldest or the newest is not documented, so what lies
    * behind it is asked for on both sides, until an answer is not full or is not what was asked for.
@@ -256,26 +276,16 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
   const fillsSince = Effect.fnUntraced(
     function*(symbol: string, since: number, onUnreadable: OnUnreadable | undefined) {
       const found = new Map<string, Fill>()
-      const next = Effect.fnUntraced(function*(times: Parameters, isFirst = false) {
-        if (!isFirst) yield* Effect.flatten(NextPage)
-        const answer = yield* page(symbol, times, onUnreadable)
-        for (const fill of answer.fills) found.set(`${fill.tradeId} ${fill.side}`, fill)
-        return answer
-      })
-      const first = yield* next({ startTime: String(since) }, true)
-      if (!first.isFull) return [...found.values()]
-      for (let start = first.newest;;) {
-        const { isFull, newest, oldest } = yield* next({ startTime: String(start) })
-        if (!isFull || oldest < start) break
-        if (newest === start) yield* hidden(symbol, start)
-        start = Math.max(newest, start + 1)
-      }
-      // The next millisecond too, should the exchange count finer than it tells.
-      for (let end = first.oldest + 1; end >= since;) {
-        const { isFull, newest, oldest } = yield* next({ startTime: String(since), endTime: String(end) })
-        if (!isFull || newest > end) break
-        if (oldest === end && end !== first.newest) yield* hidden(symbol, end)
-        end = oldest < end - 1 ? oldest + 1 : end - 1
+      const take = (times: Parameters) =>
+        Effect.tap(page(symbol, times, onUnreadable), ({ fills }) =>
+          Effect.sync(() => {
+            for (const fill of fills) found.set(`${fill.tradeId} ${fill.side}`, fill)
+          }))
+      const next: Turn = (times) => Effect.andThen(Effect.flatten(NextPage), take(times))
+      const first = yield* take({ startTime: String(since) })
+      if (first.isFull) {
+        yield* newer(symbol, next, first)
+        yield* older(symbol, next, since, first)
       }
       return [...found.values()]
     }
