@@ -46,6 +46,24 @@ export const parse = (bytes: Uint8Array, start: number, end: number): number => 
 export const parseSigned = (bytes: Uint8Array, start: number, end: number): number =>
   start < end && bytes[start] === minus ? 0 - parse(bytes, start + 1, end) : parse(bytes, start, end)
 
+/** A decimal with an optional sign that is per cent, as the nearest number to the fraction that is meant. */
+export const parsePercent = (bytes: Uint8Array, start: number, end: number): number =>
+  start < end && bytes[start] === minus ? 0 - percent(bytes, start + 1, end) : percent(bytes, start, end)
+
+const percent = (bytes: Uint8Array, start: number, end: number): number => {
+  if (end - start > exactDigits || Number.isNaN(parse(bytes, start, end))) return longPercent(ascii(bytes, start, end))
+  let mantissa = 0
+  let point = end - 1
+  for (let i = start; i < end; i++) {
+    const digit = bytes[i]! ^ zero
+    if (digit <= 9) mantissa = mantissa * 10 + digit
+    else point = i
+  }
+  return mantissa / powersOfTen[end - 1 - point + 2]!
+}
+
+const longPercent = (text: string): number => Number.isNaN(fromText(text)) ? Number.NaN : Number(`${text}e-2`)
+
 /** The number that begins with `whole` and goes on at `point`. */
 const parseFraction = (bytes: Uint8Array, whole: number, point: number, end: number): number => {
   if (bytes[point] !== dot || point === end - 1) return Number.NaN
@@ -70,8 +88,16 @@ const parsePlain = (bytes: Uint8Array, start: number, end: number): number => {
     else return Number.NaN
   }
   if (point === end - 1) return Number.NaN
-  if (mantissa > Number.MAX_SAFE_INTEGER) return parseLong(bytes, start, end)
+  if (mantissa > Number.MAX_SAFE_INTEGER) return parseTrimmed(bytes, start, point, end)
   return point === end ? mantissa : mantissa / powersOfTen[end - 1 - point]!
+}
+
+/** Without the zeros at the end of the fraction, which begins at `point`, the mantissa may be small enough. */
+const parseTrimmed = (bytes: Uint8Array, start: number, point: number, end: number): number => {
+  let stop = end
+  while (stop - 1 > point && bytes[stop - 1] === zero) stop--
+  if (stop === end) return parseLong(bytes, start, end)
+  return parsePlain(bytes, start, stop === point + 1 ? point : stop)
 }
 
 const decimalPattern = /^\d+(\.\d+)?$/

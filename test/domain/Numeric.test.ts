@@ -60,6 +60,35 @@ describe("Numeric.minimum", () => {
   })
 })
 
+describe("Numeric.parsePercent", () => {
+  const parsePercent = (text: string): number => {
+    const bytes = new TextEncoder().encode(`-7${text}77`)
+    return Numeric.parsePercent(bytes, 2, bytes.length - 2)
+  }
+
+  it.prop("is the nearest number to the fraction that is meant", { text: decimal }, ({ text }) => {
+    assert.strictEqual(parsePercent(text), Number(`${text}e-2`))
+    assert.strictEqual(parsePercent(`-${text}`), 0 - Number(`${text}e-2`))
+  })
+
+  it("knows neither a negative zero nor what is no plain decimal", () => {
+    assert.isTrue(Object.is(parsePercent("-0.00"), 0))
+    for (const text of ["", "-", "--1", "+1", "-.5", "1.", "1e3", "x", "-1.2345678901234567x"]) {
+      assert.isNaN(parsePercent(text), text)
+    }
+  })
+})
+
+describe("Numeric.parse of many digits", () => {
+  it("does not count the zeros at the end of a fraction", () => {
+    for (
+      const text of ["1795000000123.448000", "1795000000123.000000", "1795000000123456.0000", "900000000000000000.0"]
+    ) {
+      assert.strictEqual(parse(text), Number(text), text)
+    }
+  })
+})
+
 describe("Numeric.parseSigned", () => {
   const parseSigned = (text: string): number => {
     const bytes = new TextEncoder().encode(`-7${text}77`)

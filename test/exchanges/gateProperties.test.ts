@@ -490,6 +490,53 @@ describe("valid frames with members in any order", () => {
   }
 })
 
+// ---- Layouts that were met before ----
+
+/** The same layout with other numbers of other lengths; names like `volume_24h` stay. */
+const renumbered = (frame: string, draws: ReadonlyArray<number>): string => {
+  let next = 0
+  return frame.replaceAll(/(?<![A-Za-z_\d])\d+/g, (digits) => {
+    const draw = draws[next++ % draws.length]!
+    const length = draw % 5 === 0 ? 1 + (draw % 23) : digits.length
+    return String(draw).repeat(8).slice(0, length).replace(/^0+(?=\d)/, "7")
+  })
+}
+
+describe("a layout that was met before", () => {
+  const draws = Arbitrary.array(int(0, 999_999_999), { minLength: 7, maxLength: 7 })
+  for (const [name, adapter, made] of makers) {
+    it.prop(
+      `${name}: is read as if it were new`,
+      [made, made, draws],
+      ([one, other, numbers]) => {
+        const codec = codecOf(adapter)
+        for (const frame of [one.frame, other.frame, one.frame, other.frame]) {
+          const varied = renumbered(frame, numbers)
+          assert.deepStrictEqual(decode(frame, codec), decode(frame, codecOf(adapter)))
+          assert.deepStrictEqual(decode(varied, codec), decode(varied, codecOf(adapter)), varied)
+        }
+      },
+      { arbitrary: { runs: 40 } }
+    )
+  }
+
+  it("also where there are more layouts than are kept", () => {
+    const codec = codecOf(gateSpot)
+    const frames = Array.from(
+      { length: 9 },
+      (_, i) =>
+        `{"channel":"spot.book_ticker","event":"update",${
+          `"x${i}":1,`.repeat(1)
+        }"result":{"t":1,"u":${i},"s":"A_B","b":"1","B":"2","a":"3","A":"4"}}`
+    )
+    for (let round = 0; round < 40; round++) {
+      for (const frame of frames) {
+        assert.deepStrictEqual(decode(frame, codec), decode(frame, codecOf(gateSpot)))
+      }
+    }
+  })
+})
+
 // ---- Damage ----
 
 type Damage = readonly [place: number, byte: number, kind: number]

@@ -10,7 +10,6 @@ import type { Product, Stream } from "./GateProduct.ts"
 import { Field, type Scanner } from "./GateScanner.ts"
 import type { FeedTables, Topics, TopicTable } from "./GateTopics.ts"
 import { utf8 } from "./GateTopics.ts"
-import * as GateWire from "./GateWire.ts"
 
 export type Deliver = (
   topics: Topics,
@@ -184,13 +183,6 @@ const optionalPrice = (scanner: Scanner, field: number): number | null => {
   return price === 0 ? null : price
 }
 
-/** Per cent to a fraction, as the nearest number to the decimal that is meant. */
-const fraction = (scanner: Scanner, field: number): number | null => {
-  const percent = optional(scanner, field)
-  if (percent === null || Number.isNaN(percent)) return percent
-  return GateWire.fraction(percent < 0 ? `-${scanner.text(field)}` : scanner.text(field))
-}
-
 const isReadable = (values: ReadonlyArray<number | null>): boolean => {
   for (const value of values) if (Number.isNaN(value)) return false
   return true
@@ -239,7 +231,7 @@ const ticker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   const askPrice = optionalPrice(scanner, TickerField.ask)
   const highPrice = optional(scanner, TickerField.high)
   const lowPrice = optional(scanner, TickerField.low)
-  const change = fraction(scanner, TickerField.change)
+  const change = optional(scanner, TickerField.change)
   const baseVolume = optional(scanner, TickerField.baseVolume)
   const quoteVolume = optional(scanner, TickerField.quoteVolume)
   const exchangeTime = sentAt(scanner)
@@ -277,7 +269,7 @@ const futuresTicker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   const openInterest = optional(scanner, TickerField.openInterest)
   const highPrice = optional(scanner, TickerField.high)
   const lowPrice = optional(scanner, TickerField.low)
-  const change = fraction(scanner, TickerField.change)
+  const change = optional(scanner, TickerField.change)
   const contractVolume = optional(scanner, TickerField.contractVolume)
   const baseVolume = optional(scanner, TickerField.baseVolume)
   const quoteVolume = optional(scanner, TickerField.quoteVolume)

@@ -87,7 +87,7 @@ const spotTicker: Keys = [
   ["last", TickerField.last, Kind.decimal],
   ["lowest_ask", TickerField.ask, Kind.decimal],
   ["highest_bid", TickerField.bid, Kind.decimal],
-  ["change_percentage", TickerField.change, Kind.signed],
+  ["change_percentage", TickerField.change, Kind.percent],
   ["base_volume", TickerField.baseVolume, Kind.decimal],
   ["quote_volume", TickerField.quoteVolume, Kind.decimal],
   ["high_24h", TickerField.high, Kind.decimal],
@@ -97,7 +97,7 @@ const spotTicker: Keys = [
 const futuresTicker: Keys = [
   ["contract", TickerField.symbol, Kind.text],
   ["last", TickerField.last, Kind.decimal],
-  ["change_percentage", TickerField.change, Kind.signed],
+  ["change_percentage", TickerField.change, Kind.percent],
   ["total_size", TickerField.openInterest, Kind.size],
   ["volume_24h", TickerField.contractVolume, Kind.size],
   ["volume_24h_base", TickerField.baseVolume, Kind.size],

@@ -2,6 +2,7 @@
  * Reads a data frame from its bytes without building it. What a channel's results look like, its `Layout`, is data:
  * `GateLayouts.ts`.
  */
+import { fourDigits, Literal, Memory } from "../../domain/Bytes.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 
@@ -51,8 +52,11 @@ export const Field = {
   quantity: 18
 } as const
 
-/** At most 31, so that one bit each fits an int32. */
-const fieldCount = 26
+/** At most 31, so that one bit each fits an int32. Behind those of the layouts stand a level's numbers and what is unread. */
+const fieldCount = 27
+const levelPrice = 24
+const levelQuantity = 25
+const unreadField = 26
 
 const noField = -1
 
@@ -84,6 +88,8 @@ export const Kind = {
   signedSize: 9,
   /** Decimal as text with an optional sign. */
   signed: 10,
+  /** The same, per cent: its number is the fraction that is meant. */
+  percent: 12,
   /** `[{"p":"price","s":size},…]` */
   sizedLevels: 11
 } as const
@@ -181,16 +187,10 @@ const integerEnd = (bytes: Uint8Array, start: number): number => {
 const wordEnd = (bytes: Uint8Array, start: number, word: Uint8Array): number =>
   sameBytes(bytes, start, word) ? start + word.length : -1
 
-/** Behind a value nobody reads: plain text, an integer, null, true or false. -1 for anything else. */
-const skipEnd = (bytes: Uint8Array, start: number): number => {
-  const code = bytes[start]
-  if (code === quote) {
-    const end = plainQuoteFrom(bytes, start + 1)
-    return end < 0 ? -1 : end + 1
-  }
-  if (code === letterN) return wordEnd(bytes, start, nullWord)
-  const end = integerEnd(bytes, start)
-  return end >= 0 ? end : Math.max(wordEnd(bytes, start, trueWord), wordEnd(bytes, start, falseWord))
+/** Behind null, true or false; -1 for anything else. */
+const constantEnd = (bytes: Uint8Array, start: number): number => {
+  if (bytes[start] === letterN) return wordEnd(bytes, start, nullWord)
+  return Math.max(wordEnd(bytes, start, trueWord), wordEnd(bytes, start, falseWord))
 }
 
 /** Ends of a string that is no key, or of one without its colon: -1. */
@@ -209,6 +209,44 @@ const findKey = (layout: Layout, bytes: Uint8Array, start: number, end: number):
 
 const noLevels: ReadonlyArray<number> = []
 
+/** A layout that was met: `literals[i]` stands before the value of `keys[i]`, the last one behind all. */
+interface Template {
+  readonly keys: ReadonlyArray<Key>
+  readonly literals: ReadonlyArray<Literal>
+  /** Fields whose values are part of the literals. */
+  readonly seen: number
+  readonly channel: number
+  readonly full: boolean
+}
+
+/** Layouts that are remembered for frames with the same mark: of a book both sides, either, and the whole. */
+const mostTemplates = 4
+
+/** More values than any frame has that is read with a template. */
+const longestVisit = 64
+
+const placeCount = 64
+
+/** Tells the channels apart: their names begin at 54, behind `spot.` at 59 and behind `futures.` at 62. */
+const placeOf = (bytes: Uint8Array): number =>
+  bytes.length > 64 ? (bytes[61]! * 5 + bytes[62]! * 3 + bytes[63]!) & (placeCount - 1) : 0
+
+/** Values that are the same in all frames of a layout: names, flags, and lists or results that are empty. */
+const isConstant = (key: Key, first: number, length: number): boolean => {
+  switch (key.kind) {
+    case Kind.text:
+      return key.field === Field.channel || key.field === Field.event
+    case Kind.flag:
+    case Kind.empty:
+      return true
+    case Kind.levels:
+    case Kind.sizedLevels:
+      return first === letterN || length === 2
+    default:
+      return false
+  }
+}
+
 /**
  * Reads one data frame: members in any order as long as `channel` comes before `result`, no whitespace, no escapes, no
  * key twice, nothing behind the last brace. A frame it accepts is one that `JSON.parse` accepts and reads the same way,
@@ -225,16 +263,29 @@ export class Scanner {
   /** How many objects the result lists; 1 when it is an object itself. Then that one's fields are there to read. */
   count = 0
   private bytes: Uint8Array = new Uint8Array(0)
-  /** One bit a field: what is not set is absent, whatever its offsets say. */
+  /** One bit a field: what is not set is absent, whatever the others say. */
   private seen = 0
+  /** The fields that are an empty text. */
+  private empty = 0
+  /** The numbers with more characters than a double gives back; of the others nobody asks where they stand. */
+  private long = 0
+  /** Of texts and of long numbers. */
   private readonly starts = new Int32Array(fieldCount)
   private readonly ends = new Int32Array(fieldCount)
   /** Of the fields that are numbers on the wire or as text: read while their ends are looked for. */
   private readonly numbers = new Float64Array(fieldCount)
-  /** Where the text that `number` has read ends. */
-  private numberEnd = 0
   /** Where the objects of a list begin. */
   private readonly objects: Array<number> = []
+  private readonly memory = new Memory()
+  private view: DataView = this.memory.of(this.bytes)
+  /** Layouts that were met, by a mark of the frames that have them. */
+  private readonly templates: Array<Array<Template> | undefined> = Array.from({ length: placeCount }, () => undefined)
+  /** The values of the frame that is scanned, in the order in which they stand. */
+  private readonly visits: Array<Key> = []
+  private readonly visitStarts = new Int32Array(longestVisit)
+  private readonly visitEnds = new Int32Array(longestVisit)
+  private visited = 0
+  private missed = 0
   /** The channel of the frame before: mostly it is that again. */
   private usual = 0
   private readonly envelope = makeLayout(envelopeKeys)
@@ -263,18 +314,13 @@ export class Scanner {
     return this.has(field) && this.ends[field]! - start === word.length && sameBytes(this.bytes, start, word)
   }
 
-  /** Text of printable single-byte characters; empty when the field is absent. */
-  text(field: number): string {
-    return this.has(field) ? Numeric.ascii(this.bytes, this.starts[field]!, this.ends[field]!) : ""
-  }
-
   /** A number on the wire or as text; NaN when the field is absent, empty or no plain decimal. */
   decimal(field: number): number {
     return this.has(field) ? this.numbers[field]! : Number.NaN
   }
 
   isEmpty(field: number): boolean {
-    return this.has(field) && this.ends[field] === this.starts[field]
+    return (this.empty & (1 << field)) !== 0
   }
 
   /** The same as `decimal`, and -1 for an empty text. */
@@ -285,17 +331,17 @@ export class Scanner {
   /** Null when the field is absent. */
   sequence(field: number): Sequence.Sequence | null {
     if (!this.has(field)) return null
-    const start = this.starts[field]!
-    const end = this.ends[field]!
-    return end - start <= Numeric.exactDigits ? this.numbers[field]! : Sequence.parse(this.bytes, start, end)
+    if (!this.isLong(field)) return this.numbers[field]!
+    return Sequence.parse(this.bytes, this.starts[field]!, this.ends[field]!)
+  }
+
+  private isLong(field: number): boolean {
+    return (this.long & (1 << field)) !== 0
   }
 
   /** Notes the field's exact text in `exact`, under `name`, where a number cannot hold it. */
   note(field: number, name: string): void {
-    const start = this.starts[field]!
-    if (this.has(field) && this.ends[field]! - start > Numeric.exactDigits) {
-      this.keepExact(name, start, this.ends[field]!)
-    }
+    if (this.isLong(field)) this.keepExact(name, this.starts[field]!, this.ends[field]!)
   }
 
   /** The same with the sign. */
@@ -305,11 +351,87 @@ export class Scanner {
   }
 
   scan(bytes: Uint8Array): boolean {
-    this.reset(bytes)
+    this.bytes = bytes
+    this.view = this.memory.of(bytes)
+    this.reset()
+    const place = placeOf(bytes)
+    const known = this.templates[place]
+    if (known !== undefined) {
+      for (let i = 0; i < known.length; i++) {
+        if (this.follow(known[i]!)) return true
+        this.reset()
+      }
+    }
+    return this.scanWhole(bytes) && this.learn(place, known)
+  }
+
+  private scanWhole(bytes: Uint8Array): boolean {
+    this.visited = 0
     const end = this.object(this.envelope, 0)
     return end === bytes.length &&
       this.has(Field.result) &&
       (!this.has(Field.event) || this.isWord(Field.event, this.channels[this.channel]!.event))
+  }
+
+  /** Reads the frame as one of this layout. */
+  private follow(template: Template): boolean {
+    const { keys, literals } = template
+    let at = 0
+    for (let i = 0; i < keys.length; i++) {
+      at = this.literalEnd(literals[i]!, at)
+      if (at < 0) return false
+      at = this.value(keys[i]!, at)
+      if (at < 0) return false
+    }
+    if (this.literalEnd(literals[keys.length]!, at) !== this.bytes.length) return false
+    this.seen |= template.seen
+    this.channel = template.channel
+    this.full = template.full
+    this.count = 1
+    return true
+  }
+
+  /** Behind the literal that has to stand at `at`; -1 when it does not. */
+  private literalEnd(literal: Literal, at: number): number {
+    const { bytes, view } = this
+    const end = at + literal.length
+    if (end > bytes.length) return -1
+    const start = bytes.byteOffset + at
+    return literal.isAt(view, start) ? end : -1
+  }
+
+  /** Remembers the layout of the frame just scanned. */
+  private learn(place: number, known: Array<Template> | undefined): true {
+    if (this.count !== 1 || this.visited > longestVisit) return true
+    const templates = known ?? []
+    if (templates.length >= mostTemplates) {
+      // Where layouts keep changing, remembering each would cost more than it saves.
+      if (++this.missed % 64 !== 0) return true
+      templates.pop()
+    }
+    templates.unshift(this.template())
+    this.templates[place] = templates
+    return true
+  }
+
+  private template(): Template {
+    const { bytes } = this
+    const keys: Array<Key> = []
+    const literals: Array<Literal> = []
+    let seen = this.seen
+    let from = 0
+    for (let i = 0; i < this.visited; i++) {
+      const key = this.visits[i]!
+      const start = this.visitStarts[i]!
+      const end = this.visitEnds[i]!
+      if (isConstant(key, bytes[start]!, end - start)) continue
+      if (key.field !== noField) seen &= ~(1 << key.field)
+      keys.push(key)
+      literals.push(new Literal(bytes.subarray(from, start)))
+      from = end
+    }
+    literals.push(new Literal(bytes.subarray(from)))
+    return { keys, literals, seen, channel: this.channel, full: this.full }
   }
 
   /** Makes the fields those of one object of a list in the frame just scanned. */
@@ -319,8 +441,7 @@ export class Scanner {
     this.object(this.results[this.channel]!, this.objects[index]!)
   }
 
-  private reset(bytes: Uint8Array): void {
-    this.bytes = bytes
+  private reset(): void {
     this.channel = -1
     this.count = 0
     this.seen = 0
@@ -328,6 +449,8 @@ export class Scanner {
   }
 
   private clear(): void {
+    this.empty = 0
+    this.long = 0
     this.full = false
     this.bids = noLevels
     this.asks = noLevels
@@ -353,15 +476,27 @@ export class Scanner {
         if (found !== layout.other) key.next = found
         key = found
       }
-      at = this.value(key, valueAt)
+      at = key.kind === Kind.result ? this.result(valueAt) : this.visit(key, valueAt)
       if (at < 0) return -1
     } while (bytes[at] === comma)
     return bytes[at] === closeBrace ? at + 1 : -1
   }
 
+  /** A value, and where it stands. */
+  private visit(key: Key, start: number): number {
+    const end = this.value(key, start)
+    const visit = this.visited++
+    if (visit < longestVisit) {
+      this.visits[visit] = key
+      this.visitStarts[visit] = start
+      this.visitEnds[visit] = end
+    }
+    return end
+  }
+
   /** JSON.parse takes the last of two equal keys: those frames are left to it. */
   private value(key: Key, at: number): number {
-    if (key.kind === Kind.unread) return skipEnd(this.bytes, at)
+    if (key.kind === Kind.unread) return this.skip(at)
     if (this.has(key.field)) return -1
     switch (key.kind) {
       case Kind.text:
@@ -372,8 +507,6 @@ export class Scanner {
         return this.integer(key.field, at)
       case Kind.levels:
         return this.side(key.field, at)
-      case Kind.result:
-        return this.result(at)
       default:
         return this.rarer(key, at)
     }
@@ -388,11 +521,23 @@ export class Scanner {
         return this.signed(key, at)
       case Kind.sizedLevels:
         return this.sizedSide(key.field, at)
+      case Kind.percent:
+        return this.percent(key.field, at)
       case Kind.flag:
         return this.flag(key.field, at)
       default:
         return this.mark(key.field, at, wordEnd(this.bytes, at, nullWord))
     }
+  }
+
+  /** Behind a value nobody reads: plain text, an integer, null, true or false. -1 for anything else. */
+  private skip(start: number): number {
+    if (this.bytes[start] === quote) {
+      const end = plainQuoteFrom(this.bytes, start + 1)
+      return end < 0 ? -1 : end + 1
+    }
+    const end = this.integer(unreadField, start)
+    return end >= 0 ? end : constantEnd(this.bytes, start)
   }
 
   private mark(field: number, start: number, end: number): number {
@@ -402,27 +547,57 @@ export class Scanner {
     return end
   }
 
+  /** The same for what is kept in `numbers`. */
+  private markNumber(field: number, start: number, end: number): number {
+    this.seen |= 1 << field
+    if (end - start > Numeric.exactDigits) {
+      this.long |= 1 << field
+      this.starts[field] = start
+      this.ends[field] = end
+    }
+    return end
+  }
+
   private integer(field: number, start: number): number {
-    const bytes = this.bytes
+    const { bytes, view } = this
+    const offset = bytes.byteOffset
     let at = start
     let value = 0
+    while (at + 4 <= bytes.length) {
+      const four = fourDigits(view.getInt32(offset + at, true))
+      if (four < 0) break
+      value = value * 10_000 + four
+      at += 4
+    }
+    let rest = 0
+    let power = 0
+    // A fourth one would have been among those before: only the frame's end cuts these off.
     for (; at < bytes.length; at++) {
       const digit = bytes[at]! ^ zero
       if (digit > 9) break
-      value = value * 10 + digit
+      rest = (Math.imul(rest, 10) + digit) | 0
+      power++
     }
+    value = value * Numeric.powersOfTen[power]! + rest
     // JSON allows no leading zeros.
     if (at === start || (bytes[start] === zero && at > start + 1)) return -1
     this.numbers[field] = value
-    return this.mark(field, start, at)
+    return this.markNumber(field, start, at)
   }
 
   private decimalText(field: number, at: number): number {
     if (this.bytes[at] !== quote) return -1
-    const value = this.number(at + 1)
-    if (this.numberEnd < 0) return -1
-    this.numbers[field] = value
-    return this.mark(field, at + 1, this.numberEnd) + 1
+    const end = this.number(field, at + 1)
+    if (end <= at + 1) return this.emptyText(field, end)
+    return this.markNumber(field, at + 1, end) + 1
+  }
+
+  /** An empty text where a decimal may stand; -1 when not even a quote came. */
+  private emptyText(field: number, end: number): number {
+    if (end < 0) return -1
+    this.seen |= 1 << field
+    this.empty |= 1 << field
+    return end + 1
   }
 
   private size(field: number, at: number): number {
@@ -444,6 +619,17 @@ export class Scanner {
     return this.negated(field, digits + 1, isText, key.kind === Kind.signedSize)
   }
 
+  private percent(field: number, at: number): number {
+    const { bytes } = this
+    if (bytes[at] !== quote) return -1
+    const start = at + 1
+    const end = quoteFrom(bytes, start)
+    if (end <= start) return this.emptyText(field, end)
+    this.numbers[field] = Numeric.parsePercent(bytes, start, end)
+    this.seen |= 1 << field
+    return end + 1
+  }
+
   private negated(field: number, start: number, isText: boolean, takesIntegers: boolean): number {
     if (!isText) {
       const end = takesIntegers ? this.size(field, start) : -1
@@ -452,19 +638,21 @@ export class Scanner {
       this.numbers[field] = 0 - this.numbers[field]!
       return end
     }
-    const value = this.number(start)
+    const end = this.number(field, start)
     // A sign alone is no empty text.
-    if (this.numberEnd <= start) return -1
+    if (end <= start) return -1
     // Zero has no sign.
-    this.numbers[field] = 0 - value
-    return this.mark(field, start, this.numberEnd) + 1
+    this.numbers[field] = 0 - this.numbers[field]!
+    return this.markNumber(field, start, end) + 1
   }
 
   /**
-   * Reads the decimal at `start` up to the quote behind it, which `numberEnd` tells; -1 there when no quote comes. NaN
-   * as `Numeric.parse` has it. What is as long as nearly all prices are is read in one go, the rest by `Numeric`.
+   * Reads the decimal at `start` as `numbers[field]`, up to the quote behind it, whose place it gives; -1 when none comes.
+   * NaN as `Numeric.parse` has it. What is as long as nearly all prices are is read in one go, the rest by `Numeric`.
+   *
+   * The number is not given back, because V8 would box it on the way.
    */
-  private number(start: number): number {
+  private number(field: number, start: number): number {
     const bytes = this.bytes
     let at = start
     let mantissa = 0
@@ -473,29 +661,28 @@ export class Scanner {
       mantissa = (Math.imul(mantissa, 10) + digit) | 0
       digit = bytes[++at]! ^ zero
     }
-    if (at === start) return this.longNumber(start)
+    if (digit !== dotDigit || at === start) return this.wholeNumber(field, start, at, mantissa)
     const point = at
-    if (digit !== dotDigit) return this.wholeNumber(start, at, mantissa)
     digit = bytes[++at]! ^ zero
     while (digit <= 9) {
       mantissa = (Math.imul(mantissa, 10) + digit) | 0
       digit = bytes[++at]! ^ zero
     }
-    if (digit !== quoteDigit || at - start > longestShort || at === point + 1) return this.longNumber(start)
-    this.numberEnd = at
-    return mantissa / Numeric.powersOfTen[at - 1 - point]!
+    if (digit !== quoteDigit || at - start > longestShort || at === point + 1) return this.longNumber(field, start)
+    this.numbers[field] = mantissa / Numeric.powersOfTen[at - 1 - point]!
+    return at
   }
 
-  private wholeNumber(start: number, end: number, value: number): number {
-    if (this.bytes[end] !== quote || end - start >= longestShort) return this.longNumber(start)
-    this.numberEnd = end
-    return value
+  private wholeNumber(field: number, start: number, end: number, value: number): number {
+    if (this.bytes[end] !== quote || end - start >= longestShort || end === start) return this.longNumber(field, start)
+    this.numbers[field] = value
+    return end
   }
 
-  private longNumber(start: number): number {
+  private longNumber(field: number, start: number): number {
     const end = quoteFrom(this.bytes, start)
-    this.numberEnd = end
-    return end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
+    this.numbers[field] = end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
+    return end
   }
 
   private string(field: number, at: number): number {
@@ -518,7 +705,7 @@ export class Scanner {
   }
 
   private result(at: number): number {
-    if (this.channel < 0) return -1
+    if (this.channel < 0 || this.has(Field.result)) return -1
     const layout = this.results[this.channel]!
     if (this.bytes[at] === openBracket) return this.mark(Field.result, at, this.list(layout, at))
     this.count = 1
@@ -592,49 +779,46 @@ export class Scanner {
   private level(field: number, levels: Array<number>, at: number): number {
     const bytes = this.bytes
     if (bytes[at] !== openBracket || bytes[at + 1] !== quote) return -1
-    const price = this.number(at + 2)
-    const priceEnd = this.numberEnd
+    const priceEnd = this.number(levelPrice, at + 2)
     if (priceEnd < 0 || bytes[priceEnd + 1] !== comma || bytes[priceEnd + 2] !== quote) return -1
-    const quantity = this.number(priceEnd + 3)
-    const end = this.numberEnd
+    const end = this.number(levelQuantity, priceEnd + 3)
     if (end < 0 || bytes[end + 1] !== closeBracket) return -1
-    return this.add(field, levels, at + 2, priceEnd, price, priceEnd + 3, end, quantity) ? end + 2 : -1
+    return this.add(field, levels, at + 2, priceEnd, priceEnd + 3, end) ? end + 2 : -1
   }
 
   private sizedLevel(field: number, levels: Array<number>, at: number): number {
     const bytes = this.bytes
     if (!sameBytes(bytes, at, priceWord)) return -1
     const priceStart = at + priceWord.length
-    const price = this.number(priceStart)
-    const priceEnd = this.numberEnd
+    const priceEnd = this.number(levelPrice, priceStart)
     if (priceEnd < 0 || !sameBytes(bytes, priceEnd + 1, sizeWord)) return -1
     const sizeAt = priceEnd + 1 + sizeWord.length
     const isText = bytes[sizeAt] === quote
     const start = isText ? sizeAt + 1 : sizeAt
-    const quantity = isText ? this.number(start) : this.bareSize(start)
-    const end = this.numberEnd
+    const end = isText ? this.number(levelQuantity, start) : this.bareSize(start)
     const close = isText ? end + 1 : end
     if (end < 0 || bytes[close] !== closeBrace) return -1
-    return this.add(field, levels, priceStart, priceEnd, price, start, end, quantity) ? close + 1 : -1
+    return this.add(field, levels, priceStart, priceEnd, start, end) ? close + 1 : -1
   }
 
-  /** A whole number on the wire; `numberEnd` tells where it ends. */
+  /** A whole number on the wire. */
   private bareSize(start: number): number {
     const end = integerEnd(this.bytes, start)
-    this.numberEnd = end
-    return end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
+    this.numbers[levelQuantity] = end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
+    return end
   }
 
+  /** The level that has just been read. */
   private add(
     field: number,
     levels: Array<number>,
     start: number,
     priceEnd: number,
-    price: number,
     quantityStart: number,
-    quantityEnd: number,
-    quantity: number
+    quantityEnd: number
   ): boolean {
+    const price = this.numbers[levelPrice]!
+    const quantity = this.numbers[levelQuantity]!
     // Also false for NaN.
     if (!(price > 0 && quantity >= 0)) return false
     if (priceEnd - start > Numeric.exactDigits) this.keepLevel(field, levels, start, priceEnd)

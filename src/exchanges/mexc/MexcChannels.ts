@@ -2,6 +2,7 @@
  * The channels on the wire: how each is named, where its symbol stands, which body it brings; and the topics of a
  * connection by the bytes of their names ("Websocket Market Streams").
  */
+import { Literal, Memory } from "../../domain/Bytes.ts"
 import type { PublicTag } from "../../domain/Channel.ts"
 import type { KlineInterval } from "../../domain/Market.ts"
 import type { CodecContext, Topic } from "../../ExchangeAdapter.ts"
@@ -60,6 +61,7 @@ const intervals: ReadonlyMap<string, KlineInterval> = new Map(
 /** A channel that has been seen. */
 export interface Entry {
   readonly bytes: Uint8Array
+  readonly name: Literal
   /** The symbol in `bytes`; both 0 when it names none. */
   readonly symbolStart: number
   readonly symbolEnd: number
@@ -104,12 +106,14 @@ const encoder = new TextEncoder()
 
 const entryOf = (bytes: Uint8Array, key: string, next: Entry | undefined, context: CodecContext): Entry => {
   const parsed = parse(key)
-  if (parsed === null) return { bytes, symbolStart: 0, symbolEnd: 0, topic: null, body: 0, interval: null, next }
+  const name = new Literal(bytes)
+  if (parsed === null) return { bytes, name, symbolStart: 0, symbolEnd: 0, topic: null, body: 0, interval: null, next }
   const { before, interval, symbol, wire: { body, tag } } = parsed
   const topic = context.topicOf(key, tag, symbol === "" ? everySymbol : symbol)
-  if (symbol === "") return { bytes, symbolStart: 0, symbolEnd: 0, topic, body, interval, next }
+  if (symbol === "") return { bytes, name, symbolStart: 0, symbolEnd: 0, topic, body, interval, next }
   const symbolStart = encoder.encode(before).length
-  return { bytes, symbolStart, symbolEnd: symbolStart + encoder.encode(symbol).length, topic, body, interval, next }
+  const symbolEnd = symbolStart + encoder.encode(symbol).length
+  return { bytes, name, symbolStart, symbolEnd, topic, body, interval, next }
 }
 
 const bucketCount = 4096
@@ -119,6 +123,7 @@ const mostEntries = 4096
 export class Channels {
   readonly #buckets: Array<Entry | undefined> = new Array<Entry | undefined>(bucketCount).fill(undefined)
   readonly #context: CodecContext
+  readonly #memory = new Memory()
   #size = 0
 
   constructor(context: CodecContext) {
@@ -127,9 +132,12 @@ export class Channels {
 
   /** Null when the bytes are no UTF-8. */
   find(frame: Uint8Array, start: number, end: number): Entry | null {
-    const bucket = hash(frame, start, end)
+    const view = this.#memory.of(frame)
+    const at = frame.byteOffset + start
+    const length = end - start
+    const bucket = hash(view, at, length)
     for (let entry = this.#buckets[bucket]; entry !== undefined; entry = entry.next) {
-      if (sameBytes(frame, start, end, entry.bytes, 0, entry.bytes.length)) return entry
+      if (entry.name.length === length && entry.name.isAt(view, at)) return entry
     }
     // A copy: `slice` of a Node Buffer would share its memory.
     return this.#add(bucket, new Uint8Array(frame.subarray(start, end)))
@@ -148,11 +156,16 @@ export class Channels {
 }
 
 /** The last bytes tell symbols apart, the length and the byte at 20 the channels (`okTicker`, `als`, `pth`). */
-const hash = (frame: Uint8Array, start: number, end: number): number => {
-  let value = end - start
-  if (value > 20) value = value * 31 + frame[start + 20]!
-  for (let i = end - start > 12 ? end - 12 : start; i < end; i++) value = (Math.imul(value, 31) + frame[i]!) | 0
-  return (value ^ (value >>> 12)) & (bucketCount - 1)
+const hash = (view: DataView, at: number, length: number): number => {
+  let value = length
+  if (length > 20) value = value * 31 + view.getUint8(at + 20)
+  if (length >= 12) {
+    const end = at + length
+    value = Math.imul(value, 31) + view.getInt32(end - 12, true)
+    value = Math.imul(value, 0x01000193) + view.getInt32(end - 8, true)
+    value = Math.imul(value, 0x01000193) + view.getInt32(end - 4, true)
+  }
+  return (Math.imul(value, 0x9e3779b1) >>> 20) & (bucketCount - 1)
 }
 
 /** Whether `frame[start, end)` is `bytes[from, to)`. */
