@@ -46,7 +46,7 @@ export class PrivateExchange extends Context.Service<PrivateExchange, {
   readonly account: string
   /**
    * Opens the private stream and reads the account; returns once it has been reconciled. May be called again when it has
-   * failed; once it has returned it does nothing.
+   * failed, or when the stream has ended for good since, as with a key that was revoked; else it does nothing.
    */
   readonly initialize: Effect.Effect<void, ExchangeError.ExchangeError>
   /** By asset; what there is nothing of may be left out. Null where the exchange's last word says nothing of it. */
@@ -140,8 +140,11 @@ class Listeners<A> {
   }
 }
 
+/** `lost`: the private stream has ended for good, and is opened again only when somebody asks. */
+type Phase = "starting" | "open" | "lost" | "closed"
+
 interface Facts extends Pick<PrivateHealth, "isAuthenticated" | "isConnected" | "canTrade" | "reconciledAt"> {
-  readonly phase: "starting" | "open" | "closed"
+  readonly phase: Phase
   /** The last failure to connect or to reconcile; null since it went well. */
   readonly failure: string | null
 }
@@ -150,7 +153,8 @@ const problemsOf = ({ canTrade, failure, isAuthenticated, isConnected, phase, re
   if (phase === "closed") return ["it was closed"]
   const why = failure === null ? "" : `: ${failure}`
   const problems: Array<string> = []
-  if (!isConnected) problems.push(`the private stream is not connected${why}`)
+  if (phase === "lost") problems.push(`the private stream has ended, initialize opens it again${why}`)
+  else if (!isConnected) problems.push(`the private stream is not connected${why}`)
   else if (!isAuthenticated) problems.push(`the exchange has not accepted our key yet${why}`)
   else if (reconciledAt === null) problems.push(`the account is not reconciled since the last break${why}`)
   if (!canTrade) problems.push("commands cannot leave: order entry is not connected")
@@ -158,8 +162,8 @@ const problemsOf = ({ canTrade, failure, isAuthenticated, isConnected, phase, re
 }
 
 const stateOf = ({ isAuthenticated, phase }: Facts, problems: ReadonlyArray<string>): HealthState => {
-  if (phase !== "open") return phase
-  if (!isAuthenticated) return "down"
+  if (phase === "starting" || phase === "closed") return phase
+  if (phase === "lost" || !isAuthenticated) return "down"
   return problems.length === 0 ? "healthy" : "degraded"
 }
 
@@ -205,8 +209,9 @@ export const make = Effect.fnUntraced(function*(
       log(`the exchange tells of the order ${clientOrderId} (#${orderId}), which it had refused or never got`)
   })
 
-  let phase: "starting" | "open" | "closed" = "starting"
+  let phase: Phase = "starting"
   let isOpened = false
+  let isWatched = false
   /** Breaks so far; a comparison that began before the last one proves nothing. */
   let breaks = 0
   let reconciledAt: number | null = null
@@ -357,19 +362,36 @@ export const make = Effect.fnUntraced(function*(
   const add = (pairs: ReadonlyArray<TradingPair>): Effect.Effect<void, ExchangeError.ExchangeError> =>
     rest.needsPair ? Effect.forEach(pairs, (pair) => orders.openOrders(pair), { discard: true }) : Effect.void
 
+  /** The stream ends by itself only for good. */
+  const lapsed = (scope: Scope.Closeable, exit: Exit.Exit<unknown, ExchangeError.ExchangeError>) =>
+    Effect.suspend(() => {
+      isOpened = false
+      if (phase !== "closed") {
+        phase = "lost"
+        const error = Exit.findErrorOption(exit)
+        failure = error._tag === "Some" ? error.value.message : "it was closed"
+        broken()
+      }
+      return Scope.close(scope, Exit.void)
+    })
+
+  const openStream = Effect.gen(function*() {
+    const scope = yield* Scope.fork(layerScope)
+    yield* websocket.handle(handlers).pipe(
+      Scope.provide(scope),
+      Effect.andThen(websocket.initialize()),
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    )
+    isOpened = true
+    const watched = Effect.exit(Stream.runDrain(websocket.events))
+    yield* Effect.forkIn(Effect.flatMap(watched, (exit) => lapsed(scope, exit)), layerScope, { startImmediately: true })
+  })
+
   const open = Effect.gen(function*() {
     if (phase === "closed") return yield* closed
     if (phase === "open") return
     yield* readContractSizes
-    if (!isOpened) {
-      const scope = yield* Scope.fork(layerScope)
-      yield* websocket.handle(handlers).pipe(
-        Scope.provide(scope),
-        Effect.andThen(websocket.initialize()),
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      isOpened = true
-    }
+    if (!isOpened) yield* openStream
     yield* add(options.pairs ?? [])
     yield* compare
     while (reconciledAt === null) {
@@ -379,7 +401,8 @@ export const make = Effect.fnUntraced(function*(
     }
     phase = "open"
     yield* announce
-    yield* Effect.forkIn(watch, layerScope)
+    if (!isWatched) yield* Effect.forkIn(watch, layerScope)
+    isWatched = true
   })
 
   const opening = Semaphore.makeUnsafe(1)
