@@ -3,4 +3,3 @@ import * as Exchange from "../suites/Exchange.ts"
 import { privateExchangeSuite } from "../suites/PrivateExchangeSuite.ts"
 
 privateExchangeSuite(gateFuturesAccount, Exchange.memory)
-privateExchangeSuite(gateFuturesAccount, Exchange.ports)

@@ -105,7 +105,7 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
   ) =>
     Account.run(
       mode,
-      Account.layer(mode, subject, options),
+      Account.layer(mode, subject, options, { rate: 1 }),
       Effect.gen(function*() {
         const exchange = Context.get(
           yield* Layer.build(PrivateExchange.layer(composite)),
@@ -240,11 +240,11 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
       run(({ account, exchange, settle, simulator }) =>
         Effect.gen(function*() {
           yield* exchange.initialize
-          yield* Effect.sleep("1 second")
-          yield* simulator.inject({ _tag: "LosePush", durationMillis: 500 })
+          yield* Effect.sleep("200 millis")
+          yield* simulator.inject({ _tag: "LosePush", durationMillis: 200 })
           elsewhere(account)
           elsewhere(account, { type: "limit", timeInForce: "gtc", price: "1001" })
-          yield* Effect.sleep("1 second")
+          yield* Effect.sleep("300 millis")
           yield* exchange.refresh
           yield* settle
         })
@@ -257,7 +257,7 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
             yield* exchange.initialize
             yield* exchange.orders.place(resting("990"))
             // What is pushed would tell at once.
-            yield* simulator.inject({ _tag: "LosePush", durationMillis: 3_000 })
+            yield* simulator.inject({ _tag: "LosePush", durationMillis: 1_000 })
             yield* simulator.inject({ _tag: fault, ...placing, count: 1 })
             const states: Array<string> = []
             const watching = yield* Effect.forkChild(
@@ -279,7 +279,7 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
             } else assert.deepInclude(state, { _tag: "Final", status: "rejected" })
             assert.strictEqual(known._tag, fault === "LoseAnswer" ? "Accepted" : "Rejected")
             assert.deepStrictEqual(states, ["Sending", "Unknown", state._tag])
-            yield* Effect.sleep("4 seconds")
+            yield* Effect.sleep("1 second")
             yield* settle
             assert.lengthOf(account.orders({ open: true }), fault === "LoseAnswer" ? 2 : 1)
             yield* Fiber.interrupt(watching)
@@ -292,7 +292,7 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
         Effect.gen(function*() {
           yield* exchange.initialize
           yield* exchange.orders.place(resting("990"))
-          yield* simulator.inject({ _tag: "LosePush", durationMillis: 3_000 })
+          yield* simulator.inject({ _tag: "LosePush", durationMillis: 1_000 })
           yield* simulator.inject({ _tag: "LateAnswer", ...placing, count: 1, millis: 300 })
           const placed = yield* Effect.forkChild(exchange.orders.place({ ...resting(), clientOrderId: "abandoned" }), {
             startImmediately: true
@@ -314,9 +314,9 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
           const bad = yield* Effect.exit(exchange.orders.place({ ...resting(), quantity: "0", clientOrderId: "bad" }))
           assert.isTrue(Exit.isFailure(bad))
           assert.deepInclude(exchange.order("bad")!.state, { _tag: "Final", status: "rejected" })
-          yield* Effect.sleep("4 seconds")
+          yield* Effect.sleep("1 second")
           yield* settle
-        }), { lookFor: "5 seconds" }))
+        }), { lookFor: "1 second" }))
 
     test("MUST track batches, cancels of all, look-ups and amendments", () =>
       run(({ exchange, settle }) =>

@@ -2,6 +2,7 @@
 import type { Subject } from "../../suites/AccountExchange.ts"
 import * as Exchange from "../../suites/Exchange.ts"
 import { orderEntrySuite } from "../../suites/OrderEntrySuite.ts"
+import { privateExchangeSuite } from "../../suites/PrivateExchangeSuite.ts"
 import { privateWebsocketSuite } from "../../suites/PrivateWebsocketSuite.ts"
 import { toyTrading } from "./ToyAccount.ts"
 import { toyTrader } from "./ToyAccountDialect.ts"
@@ -18,5 +19,6 @@ const toySubject: Subject = {
 
 orderEntrySuite(toySubject, Exchange.memory)
 privateWebsocketSuite(toySubject, Exchange.memory)
+privateExchangeSuite(toySubject, Exchange.memory)
 orderEntrySuite(toySubject, Exchange.ports)
 privateWebsocketSuite(toySubject, Exchange.ports)
