@@ -124,6 +124,7 @@ export interface Wanted {
   readonly quick: boolean
   readonly rounds: Option.Option<number>
   readonly before: Option.Option<string>
+  readonly stripped: boolean
   readonly duration: Option.Option<number>
 }
 
@@ -133,15 +134,16 @@ const building = (make: () => Build.Build) =>
     ({ remove }) => Effect.sync(remove)
   )
 
-const prepare = Effect.fnUntraced(function*({ before }: Wanted) {
+const prepare = Effect.fnUntraced(function*({ before, stripped }: Wanted) {
   const isPinned = yield* Processes.canPin
   if (!isPinned) yield* Console.error("taskset cannot bind processes to cores here: server and client share them")
-  const { directory } = yield* building(Build.current)
+  const build = stripped ? Build.root : (yield* building(Build.current)).directory
   const older = Option.isSome(before) ? yield* building(() => Build.ofRevision(before.value)) : null
   const certificate = Processes.makeCertificate(`effect-exchange-bench-${process.pid}`)
   if (certificate === null) yield* Console.error("openssl is not there: nothing is measured over TLS")
   const ports = yield* Processes.startServer(isPinned, certificate)
-  return { ...ports, isPinned, certificate, build: directory, before: older?.directory ?? null } satisfies Setup
+  const extension = stripped ? "ts" : "js"
+  return { ...ports, isPinned, certificate, build, extension, before: older?.directory ?? null } satisfies Setup
 })
 
 const verdictLine = (sections: ReadonlyArray<Section>): string => {

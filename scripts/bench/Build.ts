@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
 
-const root = resolve(import.meta.dirname, "..", "..")
+export const root = resolve(import.meta.dirname, "..", "..")
 
 const run = (command: string, args: ReadonlyArray<string>, options: { readonly cwd?: string; input?: Buffer }) => {
   const { status, stderr, stdout } = spawnSync(command, args, { maxBuffer: 2 ** 28, cwd: root, ...options })

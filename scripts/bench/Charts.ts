@@ -56,7 +56,7 @@ export interface Bar {
   readonly value: number
 }
 
-/** One bar a contestant, group by group. */
+/** One bar a contestant, group by group; points where the scale is logarithmic, on which a bar has no beginning. */
 export const bars = (title: string, values: ReadonlyArray<Bar>, axis: string, isLog = false): Promise<string> =>
   draw({
     ...base,
@@ -68,14 +68,17 @@ export const bars = (title: string, values: ReadonlyArray<Bar>, axis: string, is
     spec: {
       width: 480,
       height: { step: 14 },
-      mark: { type: "bar", color: "#33658a" },
+      mark: isLog ? { type: "point", filled: true, size: 70, opacity: 1, color: "#33658a" } : {
+        type: "bar",
+        color: "#33658a"
+      },
       encoding: {
         y: { field: "label", type: "nominal", sort: null, title: null },
         x: {
           field: "value",
           type: "quantitative",
           title: axis,
-          ...(isLog ? { scale: { type: "log" as const, domainMin: 0.1 } } : {})
+          ...(isLog ? { scale: { type: "log" as const } } : {})
         }
       }
     },

@@ -77,8 +77,10 @@ export const startServer = Effect.fnUntraced(function*(isPinned: boolean, certif
 export interface Setup extends Ports {
   readonly isPinned: boolean
   readonly certificate: Certificate | null
-  /** Compiled clients: of the code at hand, and of the revision that it is compared with. */
+  /** Clients of the code at hand: compiled, or the sources, whose types Node strips. */
   readonly build: string
+  readonly extension: "js" | "ts"
+  /** Compiled clients of the revision that it is compared with. */
   readonly before: string | null
 }
 
@@ -88,8 +90,9 @@ export const longestRun = 150_000
 /** Runs one contestant once. */
 export const runClient = Effect.fnUntraced(function*(setup: Setup, job: Job, module?: string) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const build = job.contestant === "before" ? setup.before! : setup.build
-  const file = join(build, "scripts", "bench", "clients", `${module ?? entries[job.contestant].module}.js`)
+  const isBefore = job.contestant === "before"
+  const name = `${module ?? entries[job.contestant].module}.${isBefore ? "js" : setup.extension}`
+  const file = join(isBefore ? setup.before! : setup.build, "scripts", "bench", "clients", name)
   const args = [...(job.mode === "flood" || job.mode === "paced" ? [] : ["--expose-gc"]), file, JSON.stringify(job)]
   const env = setup.certificate === null ? {} : { NODE_EXTRA_CA_CERTS: setup.certificate.file }
   const { isPinned } = setup

@@ -300,20 +300,20 @@ export const make = async (file: ResultsFile, names: ReadonlyArray<string>): Pro
   pictures: await picturesOf(file)
 })
 
-const marker = (name: string): RegExp => new RegExp(`(<!-- bench: ${name} -->\n)[^]*?(\n<!-- /bench -->)`, "u")
+const marker = (name: string): RegExp => new RegExp(`(<!-- bench: ${name} -->)[^]*?(<!-- /bench -->)`, "u")
 
 /** The page with its blocks filled anew. Throws when it lacks one. */
 export const fill = (page: string, { blocks }: Made): string => {
   let filled = page
   for (const [name, text] of Object.entries(blocks)) {
     if (!marker(name).test(filled)) throw new Error(`the page has no block <!-- bench: ${name} --> … <!-- /bench -->`)
-    filled = filled.replace(marker(name), (_, open: string, close: string) => `${open}\n${text}\n${close}`)
+    filled = filled.replace(marker(name), (_, open: string, close: string) => `${open}\n\n${text}\n\n${close}`)
   }
   return filled
 }
 
 /** Which files of `docs/benchmarks` a filled page was made from. */
 export const sourcesOf = (page: string): ReadonlyArray<string> => {
-  const [, block = ""] = /<!-- bench: run -->\n([^]*?)<!-- \/bench -->/u.exec(page) ?? []
+  const [, block = ""] = /<!-- bench: run -->([^]*?)<!-- \/bench -->/u.exec(page) ?? []
   return [...block.matchAll(/\]\(benchmarks\/([^)]+)\)/gu)].map(([, name]) => name!)
 }

@@ -37,6 +37,10 @@ const flags = {
     Flag.withDescription("Let the library of this older revision take part as well, as `before`"),
     Flag.optional
   ),
+  stripped: Flag.Boolean("stripped").pipe(
+    Flag.withDescription("Run clients from their sources, types stripped by Node, to see whether that matters"),
+    Flag.withDefault(false)
+  ),
   duration: Flags.int("duration", 1, 86_400).pipe(
     Flag.withMetavar("SECONDS"),
     Flag.withDescription("How long `stability` runs (default 60, quick 4)"),
