@@ -175,6 +175,9 @@ const stableMs = 60_000
 /** A pair that has no book by then no longer keeps the others from having started, ms. */
 const startMs = 60_000
 
+/** While pairs come and go health is looked at so often, ms: with a thousand of them a look has its price. */
+const settleMs = 50
+
 /** So many pairs are named in a problem. */
 const named = 5
 
@@ -263,6 +266,7 @@ const build = Effect.fnUntraced(function*(
   let lastDataAt = Number.NEGATIVE_INFINITY
   let published: HealthState | null = null
   let isDoubtful = false
+  let isSettling = false
 
   const now = (): number => clock.currentTimeMillisUnsafe()
 
@@ -505,8 +509,8 @@ const build = Effect.fnUntraced(function*(
     if (stale.length > 0) problems.push(`${stale.length} of ${members.size} books are not in sync: ${list(stale)}`)
     for (const { error } of members.values()) if (error !== null) problems.push(error.message)
     const known = listed.known()
-    const delisted = known === null ? [] : [...members.keys()].filter((pair) => !known.has(pair))
-    if (delisted.length > 0) problems.push(`the exchange no longer lists ${list(delisted)}`)
+    const unlisted = known === null ? [] : [...members.keys()].filter((pair) => !known.has(pair))
+    if (unlisted.length > 0) problems.push(`the exchange does not list ${list(unlisted)}`)
     if (known === null) problems.push("the instruments have not been read yet")
     if (reading === null) problems.push("the exchange's clock has not been measured yet")
     return problems
@@ -553,16 +557,27 @@ const build = Effect.fnUntraced(function*(
     return found
   })
 
-  const check = Effect.suspend(() => {
+  const check = Effect.asVoid(health)
+
+  /** At once behind the turn that brought the first change, then again while more come. */
+  const settle: Effect.Effect<void> = Effect.suspend(() => {
     isDoubtful = false
-    return Effect.asVoid(health)
+    return check.pipe(
+      Effect.andThen(Effect.sleep(settleMs)),
+      Effect.andThen(Effect.suspend(() => {
+        if (isDoubtful) return settle
+        isSettling = false
+        return Effect.void
+      }))
+    )
   })
 
-  /** Something that counts has changed: looked at once, behind the turn that brought it. */
+  /** Something that counts has changed. */
   const doubt = (): void => {
-    if (isDoubtful || state._tag === "Closed") return
     isDoubtful = true
-    run(Effect.andThen(Effect.yieldNow, check))
+    if (isSettling || state._tag === "Closed") return
+    isSettling = true
+    run(Effect.andThen(Effect.yieldNow, settle))
   }
 
   /** Returns whether the exchange's clock is known. */
