@@ -25,6 +25,7 @@ const frontDoor = [...factory, "ExchangeFactory", "exchanges", "exchanges/index"
 const everything = [
   ...frontDoor,
   "PublicWebsocketTest",
+  "PublicExchangeTest",
   "PrivateWebsocketTest",
   "OrderEntryTest",
   "arbitrage",
@@ -65,6 +66,7 @@ export const table: Readonly<Record<string, Row>> = {
   "exchanges/dialects": { may: ["dialect"] },
   ExchangeFactory: { may: factory },
   PublicWebsocketTest: { may: factory },
+  PublicExchangeTest: { may: [...consumers, "composite", "PublicWebsocketTest"] },
   PrivateWebsocketTest: { may: ["domain", "ExchangeError", "services", "session"] },
   OrderEntryTest: { may: ["domain", "ExchangeError", "services", "AccountAdapter", "account"] },
   composite: { may: ["self", ...consumers] },
