@@ -155,8 +155,16 @@ const requestOf = (
   return Virtual.pick(draws, [resting, resting, between, crossing, { ...resting, timeInForce: "postOnly" } as const])
 }
 
+/** Some stay open to the end: a share of few, and of many so many as do not fill the account. */
+const stays = (count: number): number => Math.min(0.03, 100 / count)
+
 /** One order, and what is done about it. */
-const life = Effect.fnUntraced(function*(subject: Account.Subject, tally: Tally, draws: Virtual.Draws, number: number) {
+const life = Effect.fnUntraced(function*(
+  subject: Account.Subject,
+  tally: Tally,
+  draws: Virtual.Draws,
+  { count, number }: { readonly number: number; readonly count: number }
+) {
   const entry = yield* OrderEntry
   const simulator = yield* Simulator.Simulator
   const { adapter, pair } = subject
@@ -175,7 +183,7 @@ const life = Effect.fnUntraced(function*(subject: Account.Subject, tally: Tally,
     const price = request.side === "buy" ? 10_500 : 210_000
     yield* command(tally, "amend", entry.amend({ pair, clientOrderId }, { price }))
   }
-  if (draws.nextDoubleUnsafe() < 0.97) yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
+  if (draws.nextDoubleUnsafe() >= stays(count)) yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
 })
 
 /** What must only rise: the exchange's count or time of an event, of what it tells of; null where it says nothing. */
@@ -289,7 +297,7 @@ const play = Effect.fnUntraced(function*(
     yield* Effect.forkScoped(breaks(tally, draws))
     yield* Effect.forEach(
       Array.from({ length: count }, (_, index) => index),
-      (index) => Effect.andThen(index === half ? disorder : Effect.void, life(subject, tally, draws, index)),
+      (index) => Effect.andThen(index === half ? disorder : Effect.void, life(subject, tally, draws, { number: index, count })),
       { concurrency: workers, discard: true }
     )
   }))
