@@ -341,8 +341,7 @@ export const make = Effect.fnUntraced(function*(
   const reconcileNow = gate.withPermits(1)(Effect.ensuring(reconciler.run, Effect.sync(flush)))
 
   /** While fills wait, failures are tried again as a socket is dialled again; they wait no longer than they may. */
-  const bounded = Effect.suspend(() => {
-    if (!ledger.isHolding) return reconcileNow
+  const whileHolding = Effect.suspend(() => {
     const again = Effect.retry(reconcileNow, {
       schedule: Reconnect.backoff,
       // What cannot be read is read again on the timer, unless fills wait for it.
@@ -362,17 +361,23 @@ export const make = Effect.fnUntraced(function*(
       )
     })
     return Effect.raceFirst(again, Effect.andThen(Effect.sleep(options.reconcile.holdFor), giveUp))
-  }).pipe(
-    Effect.catch((error) =>
-      Effect.suspend(() => {
-        counters.error(error.reason._tag)
-        // Without a connection nothing is pushed that could wait too long: the next one begins with a reading.
-        if (isReady() || !error.isTransient) ledger.release()
-        flush()
-        return Effect.logWarning(`[${exchange}] the account ${signer.account} is not reconciled: ${error.message}`)
-      })
-    )
-  )
+  })
+
+  const notReconciled = (error: ExchangeError.ExchangeError): Effect.Effect<void> => {
+    counters.error(error.reason._tag)
+    flush()
+    return Effect.logWarning(`[${exchange}] the account ${signer.account} is not reconciled: ${error.message}`)
+  }
+
+  const bounded = Effect.suspend(() => {
+    // What a break behind this holds back waits for the next comparison, which is due then, whatever becomes of this one.
+    if (!ledger.isHolding) return reconcileNow.pipe(Effect.catch(notReconciled))
+    return whileHolding.pipe(Effect.catch((error) => {
+      // Without a connection nothing is pushed that could wait too long: the next one begins with a reading.
+      if (isReady() || !error.isTransient) ledger.release()
+      return notReconciled(error)
+    }))
+  })
 
   const round = Effect.suspend(() => {
     due.closeUnsafe()

@@ -121,6 +121,27 @@ describe("PrivateSession", () => {
       assert.deepStrictEqual(take(told).slice(0, 3), ["gap Fills Reconnected", "fill 10R", "fill 12"])
     }))
 
+  it.effect("a comparison that was under way when the stream broke, and fails, lets nothing pass before what was missed", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      const websocket = yield* open(bank)
+      const told = yield* listen(websocket)
+      yield* websocket.initialize(["Fills", "Balances", "Positions"])
+      yield* settle
+      bank.refuse.set("positions", failed("retryable"))
+      bank.duringRead = (what) => {
+        if (what !== "balances") return Effect.void
+        bank.duringRead = (next) => next === "fills" ? Effect.sleep(10) : Effect.void
+        bank.drop()
+        bank.occur(fill(10, 1))
+        return Effect.andThen(Effect.sleep("2 seconds"), Effect.sync(() => bank.happen(fill(12, 3))))
+      }
+      yield* TestClock.adjust("61 seconds")
+      assert.isTrue(yield* websocket.isAuthenticated)
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(take(told).filter((word) => word.startsWith("fill")), ["fill 10R", "fill 12"])
+    }))
+
   it.effect("orders that cannot be read keep nothing else from being reconciled, and are told", () =>
     Effect.gen(function*() {
       const bank = new Bank()
