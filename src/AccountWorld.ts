@@ -201,10 +201,12 @@ export interface WorldAccount {
     change: { readonly price?: string | undefined; readonly quantity?: string | undefined }
   ) => WorldOrder | WorldRefusal
   readonly order: (ref: WorldRef) => WorldOrder | undefined
-  /** Newest first. */
-  readonly orders: (
-    query: { readonly pair?: TradingPair | undefined; readonly open: boolean }
-  ) => ReadonlyArray<WorldOrder>
+  /** Newest first. `triggered`: only those that wait, or waited, for a price. */
+  readonly orders: (query: {
+    readonly pair?: TradingPair | undefined
+    readonly open: boolean
+    readonly triggered?: true | undefined
+  }) => ReadonlyArray<WorldOrder>
   /** Oldest first. */
   readonly fills: (query: {
     readonly pair?: TradingPair | undefined

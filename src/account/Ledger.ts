@@ -14,6 +14,7 @@ import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import { tagOf } from "../domain/PrivateChannel.ts"
 import { Moment, repeatsBalance } from "./BalanceMoment.ts"
 import { fillKey, inOrder, timeOf } from "./FillOrder.ts"
+import { Recent } from "./Recent.ts"
 import type { Verdict } from "./Succession.ts"
 import { hasAll, isEmpty, isReleveraged, judgeOrder, judgePosition, same, sameBalance } from "./Succession.ts"
 
@@ -45,7 +46,7 @@ interface Known<A> {
   tick: number
 }
 
-/** So many fills, ended orders and notices are remembered, beyond those of the window that is read again. */
+/** So many fills, ended orders and notices are remembered at the least, beyond those of the window that is read again. */
 const remembered = 20_000
 
 const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
@@ -59,7 +60,7 @@ export class Ledger {
   readonly #deliver: Deliver
   readonly #counts: LedgerCounts
   readonly #fills = new Map<string, number>()
-  readonly #orders = new Map<string, Known<OrderUpdate>>()
+  readonly #orders = new Recent<Known<OrderUpdate>>(remembered)
   readonly #open = new Map<string, Known<OrderUpdate>>()
   readonly #balances = new Map<string, Known<Balance>>()
   /** By asset. */
@@ -67,9 +68,9 @@ export class Ledger {
   readonly #positions = new Map<string, Known<Position>>()
   /** Those that are flat because a reading did not list them. */
   readonly #unlisted = new Set<string>()
-  readonly #notices = new Set<string>()
+  readonly #notices = new Recent<true>(remembered)
   /** Fills that only a reading has brought so far. */
-  readonly #unpushed = new Set<string>()
+  readonly #unpushed = new Recent<true>(remembered)
   #held: Array<Fill> | null = null
   #tick = 0
   #epoch = 0
@@ -142,8 +143,7 @@ export class Ledger {
       this.#counts.duplicates++
       return
     }
-    this.#notices.add(key)
-    forgetOldest(this.#notices, remembered)
+    this.#notices.set(key, true)
     this.#deliver(tagOf[event._tag], event)
   }
 
@@ -177,7 +177,6 @@ export class Ledger {
     if (isFinal(known.value.status)) {
       this.#open.delete(key)
       this.#orders.set(key, known)
-      forgetOldest(this.#orders, remembered)
     } else {
       this.#open.set(key, known)
     }
@@ -262,10 +261,9 @@ export class Ledger {
       const key = fillKey(fill)
       if (this.#fills.has(key)) continue
       this.#fills.set(key, timeOf(fill))
-      this.#unpushed.add(key)
+      this.#unpushed.set(key, true)
       missed.push(fill)
     }
-    forgetOldest(this.#unpushed, remembered)
     return missed
   }
 
@@ -451,13 +449,5 @@ const noticeKey = (event: Exclude<AccountEvent, Fill | OrderUpdate | Balance | P
         event.marginMode
       ]
         .join(" ")
-  }
-}
-
-/** Maps and sets keep the order of insertion: the first are the oldest. */
-const forgetOldest = (known: Map<string, unknown> | Set<string>, keep: number): void => {
-  for (const key of known.keys()) {
-    if (known.size <= keep) return
-    known.delete(key)
   }
 }

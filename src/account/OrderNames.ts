@@ -1,19 +1,10 @@
 /** By which names orders are known: the exchange's and ours. Whichever of them an order is called by, it is the same order. */
 import type { PreparedOrder, SymbolRef } from "../AccountAdapter.ts"
 import type { Order } from "../domain/Account.ts"
+import { Recent } from "./Recent.ts"
 
-/** So many orders are remembered by the exchange's id, and so many ids of ours as used. */
+/** So many orders are remembered by the exchange's id at the least, and so many ids of ours as used. */
 const remembered = 100_000
-
-/** Keeps a bound: the first that were put in go first. */
-const remember = <A>(known: Map<string, A>, key: string, value: A): void => {
-  known.set(key, value)
-  if (known.size <= remembered) return
-  for (const oldest of known.keys()) {
-    known.delete(oldest)
-    return
-  }
-}
 
 /** What an order that is placed here is held by. */
 export const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrder): string =>
@@ -21,13 +12,13 @@ export const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrde
 
 export class OrderNames {
   /** Ours, by the exchange's. */
-  readonly #clientIds = new Map<string, string>()
+  readonly #clientIds = new Recent<string>(remembered)
   /** Of placements whose outcome is not known, the symbols. */
   readonly #inDoubt = new Map<string, string>()
-  readonly #used = new Map<string, true>()
+  readonly #used = new Recent<true>(remembered)
 
   learn({ clientOrderId, orderId, symbol }: Pick<Order, "clientOrderId" | "orderId" | "symbol">): void {
-    if (clientOrderId !== null) remember(this.#clientIds, `${symbol} ${orderId}`, clientOrderId)
+    if (clientOrderId !== null) this.#clientIds.set(`${symbol} ${orderId}`, clientOrderId)
   }
 
   /** What an order is held by. */
@@ -59,7 +50,7 @@ export class OrderNames {
   }
 
   use(order: PreparedOrder): void {
-    remember(this.#used, placeKey(order), true)
+    this.#used.set(placeKey(order), true)
   }
 
   free(order: PreparedOrder): void {

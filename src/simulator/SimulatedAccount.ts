@@ -106,6 +106,7 @@ export class SimulatedAccount implements WorldAccount {
   readonly #orders = new Map<number, Held>()
   readonly #byClient = new Map<string, Held>()
   readonly #open = new Set<Held>()
+  readonly #triggered = new Set<Held>()
   readonly #fills: Array<WorldFill> = []
   readonly #positions = new Map<TradingPair, SwapPosition>()
   readonly #countdowns = new Map<TradingPair | null, number>()
@@ -133,15 +134,14 @@ export class SimulatedAccount implements WorldAccount {
     return held === undefined ? undefined : view(held)
   }
 
-  readonly orders: WorldAccount["orders"] = ({ open, pair }) =>
-    [...(open ? this.#open : this.#orders.values())]
-      .filter((held) => (pair === undefined || held.market.pair === pair) && (open || held.finish !== null))
+  readonly orders: WorldAccount["orders"] = ({ open, pair, triggered }) =>
+    [...(triggered === true ? this.#triggered : open ? this.#open : this.#orders.values())]
+      .filter((held) => (pair === undefined || held.market.pair === pair) && open === (held.finish === null))
       .map(view).reverse()
 
   readonly fills: WorldAccount["fills"] = ({ orderId, pair, since }) =>
-    this.#fillsOf(orderId).filter((fill) =>
+    this.#fillsOf(orderId, since).filter((fill) =>
       (pair === undefined || fill.pair === pair) && (orderId === undefined || fill.orderId === orderId)
-      && (since === undefined || fill.time >= since)
     )
 
   readonly watch: WorldAccount["watch"] = (listener) => {
@@ -171,6 +171,7 @@ export class SimulatedAccount implements WorldAccount {
     this.#orders.set(held.id, held)
     if (clientOrderId !== null) this.#byClient.set(clientOrderId, held)
     this.#open.add(held)
+    if (request.trigger !== null) this.#triggered.add(held)
     this.#around.register(held.entry, held, this)
     this.#forgetOld()
     this.#tellOrder(held, "put")
@@ -378,8 +379,11 @@ export class SimulatedAccount implements WorldAccount {
   // ---- inside ----
 
   /** All of an account are many; those of an order that is still remembered are few. */
-  #fillsOf(orderId: number | undefined): ReadonlyArray<WorldFill> {
-    return (orderId === undefined ? undefined : this.#orders.get(orderId)?.fills) ?? this.#fills
+  #fillsOf(orderId: number | undefined, since = Number.NEGATIVE_INFINITY): ReadonlyArray<WorldFill> {
+    const fills = (orderId === undefined ? undefined : this.#orders.get(orderId)?.fills) ?? this.#fills
+    let from = fills.length
+    while (from > 0 && fills[from - 1]!.time >= since) from--
+    return fills.slice(from)
   }
 
   #make(request: WorldPlace, market: AccountMarket): Held | WorldRefusal {
@@ -678,6 +682,7 @@ export class SimulatedAccount implements WorldAccount {
     for (const [id, held] of this.#orders) {
       if (held.finish === null) continue
       this.#orders.delete(id)
+      this.#triggered.delete(held)
       if (held.request.clientOrderId !== null) this.#byClient.delete(held.request.clientOrderId)
       return
     }

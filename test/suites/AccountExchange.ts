@@ -177,11 +177,11 @@ const text = (amount: Decimal.Decimal | null): string | null => amount === null 
 const describeFill = ({ fee, feeAsset, liquidity, price, quantity, side, tradeId }: Fill): string =>
   `${Number.parseInt(tradeId, 10)} ${side} ${text(quantity)} at ${text(price)} ${liquidity} ${text(fee)} ${feeAsset}`
 
-/** Waits, at most so long, until the condition holds. */
-export const until = (condition: () => boolean, millis = 20_000): Effect.Effect<void> =>
+/** Waits, at most so long, until the condition holds, which is looked at so often. */
+export const until = (condition: () => boolean, millis = 20_000, every = 20): Effect.Effect<void> =>
   Effect.gen(function*() {
     const deadline = (yield* Clock.currentTimeMillis) + millis
-    while (!condition() && (yield* Clock.currentTimeMillis) < deadline) yield* Effect.sleep(20)
+    while (!condition() && (yield* Clock.currentTimeMillis) < deadline) yield* Effect.sleep(every)
   })
 
 export const agrees = (

@@ -297,7 +297,8 @@ const play = Effect.fnUntraced(function*(
     yield* Effect.forkScoped(breaks(tally, draws))
     yield* Effect.forEach(
       Array.from({ length: count }, (_, index) => index),
-      (index) => Effect.andThen(index === half ? disorder : Effect.void, life(subject, tally, draws, { number: index, count })),
+      (index) =>
+        Effect.andThen(index === half ? disorder : Effect.void, life(subject, tally, draws, { number: index, count })),
       { concurrency: workers, discard: true }
     )
   }))
@@ -306,7 +307,7 @@ const play = Effect.fnUntraced(function*(
   yield* Effect.sleep("3 seconds")
   const { kind } = subject.adapter
   // A timer reads the account; nobody asks for it here.
-  yield* Account.until(() => Account.agrees(known, account, kind, "any"), 60_000)
+  yield* Account.until(() => Account.agrees(known, account, kind, "any"), 60_000, 1_000)
   const ids = idsOf(account)
   const { duplicates, reconciliation } = yield* (yield* PrivateWebsocket).performance
   yield* websocket.close

@@ -142,9 +142,7 @@ const answered = (around: Around, order: Triggered | Failure): Outcome =>
   isFailure(order) ? order : done(answerOf(around, order))
 
 const allOf = ({ session: { account } }: Around, pair: TradingPair | undefined): ReadonlyArray<Triggered> =>
-  [...account.orders({ pair, open: true }), ...account.orders({ pair, open: false })].filter((order) =>
-    isTriggered(order)
-  )
+  [true, false].flatMap((open) => account.orders({ pair, open, triggered: true })).filter((order) => isTriggered(order))
 
 const listOf = (asked: Asked): Outcome => {
   const around = restAround(asked)

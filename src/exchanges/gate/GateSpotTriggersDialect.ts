@@ -121,9 +121,7 @@ const answered = (asked: Asked, order: Triggered | Failure): Outcome =>
   isFailure(order) ? order : done(answerOf(restAround(asked), order))
 
 const allOf = ({ session: { account } }: Asked, pair: TradingPair | undefined): ReadonlyArray<Triggered> =>
-  [...account.orders({ pair, open: true }), ...account.orders({ pair, open: false })].filter((order) =>
-    isTriggered(order)
-  )
+  [true, false].flatMap((open) => account.orders({ pair, open, triggered: true })).filter((order) => isTriggered(order))
 
 /** Of the market that the query names, or of all. */
 const chosen = (asked: Asked): ReadonlyArray<Triggered> | Failure => {
