@@ -14,13 +14,15 @@ import * as Exchanges from "./Exchanges.ts"
 import * as byName from "./exchanges/dialects.ts"
 import * as Simulator from "./simulator/Simulator.ts"
 
-export { Simulator } from "./simulator/Simulator.ts"
+export { planEdges, Simulator } from "./simulator/Simulator.ts"
 export type {
   AccountChange,
   AccountOptions,
   AccountsByExchange,
   AccountTruth,
+  EdgePlan,
   Fault,
+  PlantedEdge,
   SimulatorOptions,
   SimulatorService,
   SimulatorUrls

@@ -15,6 +15,8 @@ import type { Counts } from "./Counts.ts"
 import type { Fault } from "./Faults.ts"
 import { makeTruePrice, SimulatedMarket } from "./MarketModel.ts"
 import { factsOf, underlyingOf } from "./PairFacts.ts"
+import { Premium } from "./Premium.ts"
+import type { PlantedEdge } from "./Premium.ts"
 import { SimulatedExchange } from "./SimulatedExchange.ts"
 import { SteppedMarket } from "./SteppedMarket.ts"
 import { Steps } from "./Steps.ts"
@@ -70,6 +72,8 @@ export interface EngineOptions {
   readonly tradeRate: number
   readonly levels: number
   readonly history: number
+  /** Default: none. */
+  readonly edges?: ReadonlyArray<PlantedEdge> | undefined
   /** First version of every book; undefined: large and different for each. */
   readonly version: number | undefined
   readonly tickMillis: number
@@ -260,7 +264,7 @@ export class Engine {
     return new SimulatedExchange({
       dialect,
       pairs: own,
-      make: (pair) => this.#makeMarket(`${dialect.id} ${pair}`, pair, positions.get(pair)!, index * pairs.length),
+      make: (pair) => this.#makeMarket(dialect.id, pair, positions.get(pair)!, index * pairs.length),
       dialectOptions: { limits },
       bookPhases,
       accounts: accounts?.[dialect.id] ?? [],
@@ -273,8 +277,10 @@ export class Engine {
     })
   }
 
-  #makeMarket(name: string, pair: TradingPair, position: number, marketsBefore: number): SteppedMarket {
-    const { draws, epoch, history, levels, rate, tradeRate, version } = this.#options
+  #makeMarket(exchange: ExchangeId, pair: TradingPair, position: number, marketsBefore: number): SteppedMarket {
+    const { draws, edges = [], epoch, history, levels, rate, tradeRate, version } = this.#options
+    const name = `${exchange} ${pair}`
+    const planted = edges.filter((edge) => edge.exchange === exchange && edge.pair === pair)
     const truePrice = makeTruePrice(draws(`price ${underlyingOf(pair)}`))
     const market = new SimulatedMarket({
       facts: factsOf(pair),
@@ -287,7 +293,8 @@ export class Engine {
       turnover: mostTurnover / (position + 1),
       version: version ?? firstVersion + (marketsBefore + position) * versionStride,
       time: epoch,
-      history
+      history,
+      premium: planted.length === 0 ? undefined : new Premium(planted)
     })
     const seconds = this.tickMillis / 1_000
     return new SteppedMarket({ market, truePrice, steps: this.#steps, seconds, timeOf: this.#timeOf })

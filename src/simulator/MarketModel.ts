@@ -19,6 +19,7 @@ import { keyOf, Ladder } from "./Ladder.ts"
 import type { Side } from "./Ladder.ts"
 import type { PairFacts } from "./PairFacts.ts"
 import { Past } from "./Past.ts"
+import type { Premium } from "./Premium.ts"
 import * as Scaled from "./Scaled.ts"
 import { SimulatedBook } from "./SimulatedBook.ts"
 import { SwapModel } from "./SwapModel.ts"
@@ -79,6 +80,8 @@ export interface MarketOptions {
   /** When the simulation begins, ms. */
   readonly time: number
   readonly history: number
+  /** Default: the price has no planted jumps. */
+  readonly premium?: Premium | undefined
 }
 
 /** Who has to know at once what happens in a market: accounts with orders there. Prices and quantities in units. */
@@ -95,6 +98,9 @@ const tradesHeld = 4096
 
 /** One liquidation for so many trades. */
 const tradesPerLiquidation = 50
+
+/** Levels that come on each side when the price jumps. */
+const levelsOfJump = 5
 
 const day = 86_400_000
 const minute = 60_000
@@ -142,6 +148,8 @@ export class SimulatedMarket {
   step(seconds: number, time: number): void {
     this.time = Math.max(this.time, time)
     this.#offset.step(seconds)
+    const { premium } = this.#options
+    if (premium?.moveTo(time - this.#options.time) === true) this.#jump(time)
     const changes = this.#often(this.#options.rate * seconds)
     for (let i = 0; i < changes; i++) this.#change(time)
     const trades = this.#often(this.#options.tradeRate * seconds)
@@ -287,7 +295,26 @@ export class SimulatedMarket {
 
   /** This exchange's price now, in price units. */
   #target(): number {
-    return this.#firstUnits * Math.exp(this.#options.truePrice.value + this.#offset.value)
+    const { premium, truePrice } = this.#options
+    return this.#firstUnits * Math.exp(truePrice.value + this.#offset.value + (premium?.value ?? 0))
+  }
+
+  /** The price is another one at once: new levels come on both sides of it, and those that it has passed go. */
+  #jump(time: number): void {
+    const target = this.#target()
+    const { asks } = this.book
+    // First the side that has been passed, whose place the other side takes.
+    const order: ReadonlyArray<Side> = -asks.best <= target ? ["ask", "bid"] : ["bid", "ask"]
+    for (const side of order) {
+      const first = side === "bid" ? Math.ceil(target) - 1 : -(Math.floor(target) + 1)
+      const ladder = side === "bid" ? this.book.bids : this.book.asks
+      let key = first
+      for (let i = 0; i < levelsOfJump && (side === "ask" || key > 0); i++) {
+        this.book.set(key, this.#quantity(), time)
+        key -= this.#gap(i)
+      }
+      while (ladder.best > first && ladder.length > 1) this.book.set(ladder.best, 0, time)
+    }
   }
 
   /** One level changes. */

@@ -24,13 +24,14 @@ import { AccountsByExchange, problemOf, seedOf } from "./AccountOptions.ts"
 import * as AccountTruth from "./AccountTruth.ts"
 import type { AccountChange } from "./AccountTruth.ts"
 import type { Counts } from "./Counts.ts"
-import { Engine } from "./Engine.ts"
+import { Engine, pairsOf } from "./Engine.ts"
 import type { Draws } from "./Engine.ts"
 import * as Faults from "./Faults.ts"
 import type { Fault, InvalidFault } from "./Faults.ts"
 import type { Control, Reachable } from "./Gateway.ts"
 import type { SimulatedMarket } from "./MarketModel.ts"
 import { defaultPairs } from "./PairFacts.ts"
+import { PlantedEdge } from "./Premium.ts"
 import * as Publish from "./Publish.ts"
 import type { Change } from "./Publish.ts"
 import { SimulatorError } from "./SimulatorError.ts"
@@ -43,6 +44,8 @@ export type { AccountChange, AccountTruth } from "./AccountTruth.ts"
 export type { Counts, Dial, ExchangeCounts, FaultCounts, Tally, TopicCounts } from "./Counts.ts"
 export { Fault, FaultFromText, InvalidFault } from "./Faults.ts"
 export type { Reachable, SimulatorUrls } from "./Gateway.ts"
+export { plan as planEdges } from "./Premium.ts"
+export type { EdgePlan, PlantedEdge } from "./Premium.ts"
 export type { Change } from "./Publish.ts"
 export { SimulatorError } from "./SimulatorError.ts"
 
@@ -65,6 +68,8 @@ export interface SimulatorOptions {
   readonly levels?: number | undefined
   /** Book changes per market for which `truth` can answer. Default 16 384. */
   readonly history?: number | undefined
+  /** When a pair is dearer or cheaper on an exchange than elsewhere, see `planEdges`. Default: never. */
+  readonly edges?: ReadonlyArray<PlantedEdge> | undefined
   /** Version that every book starts at. Default: large and different for each. */
   readonly version?: number | undefined
   /** Whether the exchanges' documented limits are enforced. Default `real`. */
@@ -173,6 +178,7 @@ const Settings = Schema.Struct({
   tradeRate: notNegative,
   levels: whole(2, 100_000),
   history: whole(1_024, 2 ** 24),
+  edges: Schema.Array(PlantedEdge),
   version: Schema.UndefinedOr(whole(1, 9_000_000_000_000_000)),
   limits: Schema.Literals(["real", "off"]),
   bookPhases: Schema.Literals(["shared", "own"]),
@@ -201,6 +207,7 @@ const withDefaults = (options: SimulatorOptions): unknown => {
     tradeRate: rate / 10,
     levels: 150,
     history: 16_384,
+    edges: [],
     version: undefined,
     limits: "real",
     bookPhases: "shared",
@@ -228,6 +235,23 @@ const checkAccounts = (
   return detail === null ? Effect.void : Effect.fail(new SimulatorError({ operation: "options", detail }))
 }
 
+/** An edge that is planted where there is no market would be missed without a word. */
+const checkEdges = (
+  dialects: ReadonlyArray<ExchangeDialect>,
+  { edges, pairs }: Settings
+): Effect.Effect<void, SimulatorError> => {
+  const known = new Set(dialects.flatMap(({ id, kind }) => pairsOf(kind, pairs).map((pair) => `${id} ${pair}`)))
+  const lost = edges.find(({ exchange, pair }) => !known.has(`${exchange} ${pair}`))
+  return lost === undefined
+    ? Effect.void
+    : Effect.fail(
+      new SimulatorError({
+        operation: "options",
+        detail: `an edge is planted on ${lost.exchange} ${lost.pair}, and there is no such market`
+      })
+    )
+}
+
 const checkDialects = (dialects: ReadonlyArray<ExchangeDialect>): Effect.Effect<void, SimulatorError> => {
   const ids = dialects.map(({ id }) => id)
   return ids.length > 0 && new Set(ids).size === ids.length && ids.every((id) => /^[a-z0-9-]+$/.test(id))
@@ -249,7 +273,7 @@ const drawsOf = (seed: string | number, name: string): Effect.Effect<Draws> =>
 const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeDialect>, settings: Settings) {
   const clock = yield* Clock.Clock
   const started = clock.monotonicTimeNanosUnsafe()
-  const { pairs, limits, bookPhases, rate, tradeRate, levels, history, version, tickMillis } = settings
+  const { pairs, limits, bookPhases, rate, tradeRate, levels, history, edges, version, tickMillis } = settings
   return new Engine({
     dialects,
     pairs,
@@ -260,6 +284,7 @@ const makeEngine = Effect.fnUntraced(function*(dialects: ReadonlyArray<ExchangeD
     tradeRate,
     levels,
     history,
+    edges,
     version,
     tickMillis,
     draws: (name) => Effect.runSync(drawsOf(settings.seed, name)),
@@ -374,6 +399,7 @@ const prepare = Effect.fnUntraced(
     const settings = yield* decodeSettings(options)
     yield* checkDialects(options.dialects)
     yield* checkAccounts(options.dialects, settings)
+    yield* checkEdges(options.dialects, settings)
     const engine = yield* makeEngine(options.dialects, settings)
     const control = { inject: inject(engine, settings.seed), publish: publish(engine), change: change(engine) }
     yield* Effect.forEach(options.faults ?? [], control.inject, { discard: true })

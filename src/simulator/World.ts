@@ -60,6 +60,14 @@ export interface WorldOptions {
     }
 }
 
+/** Whatever says when it was: by the exchange's own clock, as everything that the exchange stamps. */
+const stamped = <News>(news: News, skew: number): News => {
+  if (skew === 0) return news
+  if (Array.isArray(news)) return news.map((one: unknown) => stamped(one, skew)) as News
+  const { time } = news as { readonly time?: number }
+  return time === undefined ? news : { ...news, time: time + skew }
+}
+
 const accountSource: Source = { channel: "Account", pair: null }
 
 /** The world of one exchange. `World` itself is one object for its whole life: dialects keep state by it. */
@@ -143,9 +151,10 @@ export class ExchangeWorld {
     const { owner } = this
     const source: Source = { channel: watch._tag, pair: watch.pair }
     const from = { elapsed: this.#options.elapsed(), phase: owner?.phase ?? 0 }
+    const { skew } = this.#options
     const leave = feed.watch(watch, from, (listener) => {
-      if (owner === null) return listener
-      return (news) => owner.deliver(source, listener, news)
+      if (owner === null) return (news) => listener(stamped(news, skew()))
+      return (news) => owner.deliver(source, listener, stamped(news, skew()))
     })
     const stop = (): void => {
       leave()
@@ -154,7 +163,7 @@ export class ExchangeWorld {
     owner?.stops.add(stop)
     const { book } = feed.market
     const limit = watch._tag === "Depth" ? watch.window ?? Infinity : watch._tag === "Book" ? watch.levels : 1
-    return { book: book.at(book.version, limit)!, stop }
+    return { book: stamped(book.at(book.version, limit)!, skew()), stop }
   }
 
   readonly #now = (): number => this.#options.now() + this.#options.skew()
@@ -213,10 +222,11 @@ export class ExchangeWorld {
       book: (limit) => {
         const { book } = feed.market
         const age = this.#options.bookAge()
-        return book.at(age > 0 ? book.versionAt(this.#options.now() - age) : book.version, limit)!
+        const version = age > 0 ? book.versionAt(this.#options.now() - age) : book.version
+        return stamped(book.at(version, limit)!, this.#options.skew())
       },
-      ticker,
-      statistics: (since) => feed.market.statistics(since)
+      ticker: () => stamped(ticker(), this.#options.skew()),
+      statistics: (since) => stamped(feed.market.statistics(since), this.#options.skew())
     }
   }
 }

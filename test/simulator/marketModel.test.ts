@@ -4,6 +4,8 @@ import type { TradingPair } from "../../src/domain/Instrument.ts"
 import { Ladder } from "../../src/simulator/Ladder.ts"
 import { makeTruePrice, SimulatedMarket } from "../../src/simulator/MarketModel.ts"
 import { defaultPairs, factsOf } from "../../src/simulator/PairFacts.ts"
+import { plan, Premium } from "../../src/simulator/Premium.ts"
+import type { PlantedEdge } from "../../src/simulator/Premium.ts"
 import * as Publish from "../../src/simulator/Publish.ts"
 import * as Scaled from "../../src/simulator/Scaled.ts"
 import { SimulatedBook } from "../../src/simulator/SimulatedBook.ts"
@@ -13,7 +15,7 @@ const draws = (seed: string) => Effect.runSync(Random.withSeed(Effect.service(Ra
 const makeMarket = (
   seed: string,
   pair: TradingPair = "BTC/USDT",
-  options: { levels?: number; rate?: number; version?: number; history?: number } = {}
+  options: { levels?: number; rate?: number; version?: number; history?: number; premium?: Premium } = {}
 ) => {
   const truePrice = makeTruePrice(draws(`${seed} price`))
   const market = new SimulatedMarket({
@@ -314,5 +316,95 @@ describe("Publish", () => {
     assert.deepStrictEqual(attempt({ _tag: "Trade", side: "sell", price: bid, quantity: "0.25" }), Result.succeed(1))
     assert.deepStrictEqual(market.tradesSince(0), [{ id: 1, side: "sell", price: bid, quantity: "0.25000", time: 5 }])
     assert.strictEqual(book.version, 1_002)
+  })
+})
+
+describe("planted edges", () => {
+  const edge = (
+    premium: number,
+    fromMillis: number,
+    durationMillis: number,
+    pair: TradingPair = "BTC/USDT"
+  ): PlantedEdge => ({
+    exchange: "x",
+    pair,
+    premium,
+    fromMillis,
+    durationMillis
+  })
+
+  it.prop(
+    "the book jumps with the price, at once and back at once, and is never crossed",
+    [Schema.String, Pair, Schema.Literals([2, 7, 40]), Schema.Literals([-0.3, -0.01, -1e-5, 1e-5, 0.002, 0.3])],
+    ([seed, pair, levels, size]) => {
+      const premium = new Premium([edge(size, 500, 300, pair)])
+      const { market } = makeMarket(seed, pair, { levels, rate: 50, premium })
+      const before = new Map<number, number>()
+      for (let i = 0; i < 100; i++) {
+        const from = market.book.version
+        market.step(0.01, i * 10)
+        for (let version = from + 1; version < market.book.version; version++) {
+          const { asks: [ask], bids: [bid] } = market.book.at(version, 1)!
+          assert.isTrue(ask === undefined || bid === undefined || Number(bid.price) < Number(ask.price))
+        }
+        assertSorted(market)
+        before.set(i * 10, (market.book.bids.best - market.book.asks.best) / 2)
+      }
+      if (market.facts.price * 10 ** market.facts.priceDecimals < 10_000) return
+      const jump = before.get(500)! / before.get(490)!
+      assert.closeTo(jump, 1 + size, 0.003, "when it begins")
+      assert.closeTo(before.get(800)! / before.get(490)!, 1, 0.006, "when it is over")
+    },
+    { arbitrary: { runs: 20 } }
+  )
+
+  it("leave a market alone that has none, to the last draw", () => {
+    const run = (premium?: Premium) => {
+      const { market, truePrice } = makeMarket("same", "BTC/USDT", premium === undefined ? {} : { premium })
+      for (let i = 0; i < 50; i++) {
+        truePrice.step(0.01)
+        market.step(0.01, i * 10)
+      }
+      return market.book.at(market.book.version)
+    }
+    assert.deepStrictEqual(run(new Premium([edge(0.01, 10_000, 5)])), run())
+  })
+
+  it("overlap by adding up", () => {
+    const premium = new Premium([edge(0.1, 10, 20), edge(0.2, 20, 20)])
+    const seen = [0, 10, 15, 20, 30, 40, 50].map((at) => [premium.moveTo(at), Math.expm1(premium.value).toFixed(6)])
+    assert.deepStrictEqual(seen, [
+      [false, "0.000000"],
+      [true, "0.100000"],
+      [false, "0.100000"],
+      [true, "0.320000"],
+      [true, "0.200000"],
+      [true, Math.expm1(premium.value).toFixed(6)],
+      [false, Math.expm1(premium.value).toFixed(6)]
+    ])
+    assert.closeTo(premium.value, 0, 1e-15)
+  })
+
+  it("are planned by the seed alone, apart from each other, within the bounds", () => {
+    const make = (seed: string) =>
+      plan(draws(seed), {
+        markets: [{ exchange: "x", pair: "BTC/USDT" }, { exchange: "y", pair: "BTC/USDT" }],
+        withinMillis: 60_000,
+        pauseMillis: 500,
+        durationMillis: [20, 2_000],
+        premium: [0.002, 0.004]
+      })
+    const edges = make("one")
+    assert.deepStrictEqual(make("one"), edges)
+    assert.notDeepEqual(make("two"), edges)
+    assert.isAbove(edges.length, 60)
+    for (const { durationMillis, fromMillis, premium } of edges) {
+      assert.isTrue(fromMillis < 60_000 && durationMillis >= 20 && durationMillis <= 2_000)
+      assert.isTrue(Math.abs(premium) >= 0.002 && Math.abs(premium) <= 0.004)
+    }
+    const own = edges.filter(({ exchange }) => exchange === "y")
+    for (let i = 1; i < own.length; i++) {
+      assert.isAtLeast(own[i]!.fromMillis, own[i - 1]!.fromMillis + own[i - 1]!.durationMillis)
+    }
   })
 })
