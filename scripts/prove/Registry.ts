@@ -1,5 +1,6 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as AccountKill from "./cases/AccountKill.ts"
+import * as ArbitrageTruth from "./cases/ArbitrageTruth.ts"
 import * as BookAudit from "./cases/BookAudit.ts"
 import * as Books from "./cases/Books.ts"
 import * as Continuity from "./cases/Continuity.ts"
@@ -51,5 +52,6 @@ export const cases: ReadonlyArray<Case> = [
   Positions.positions,
   AccountKill.accountKill,
   OrderLimits.orderLimits,
-  OrderLatency.orderLatency
+  OrderLatency.orderLatency,
+  ArbitrageTruth.arbitrageTruth
 ]

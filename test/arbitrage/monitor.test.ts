@@ -235,11 +235,21 @@ describe("a monitor", () => {
         const performance = yield* monitor.performance
         assert.deepStrictEqual(performance.detection, { count: 1, p50: 5, p95: 5, p99: 5, max: 5 })
         assert.deepInclude(performance, { routes: 1, evaluations: 2, entered: 1, open: 1 })
+        b.lose(btc)
         yield* TestClock.adjust(250)
         const metrics = yield* Metric.snapshot
-        const values = new Map(metrics.map(({ id, state }) => [id, state]))
-        assert.deepStrictEqual(values.get("arbitrage.opportunities.entered"), { count: 1, incremental: true })
-        assert.deepStrictEqual(values.get("arbitrage.opportunities.open"), { value: 1 })
+        const values = new Map(
+          metrics.map(({ attributes, id, state }) =>
+            [[id, attributes?.["cause"] ?? []].flat().join(" "), state] as const
+          )
+        )
+        const count = (count: number) => ({ count, incremental: true })
+        assert.deepStrictEqual(values.get("arbitrage.evaluations"), count(3))
+        assert.deepStrictEqual(values.get("arbitrage.opportunities.entered"), count(1))
+        assert.deepStrictEqual(values.get("arbitrage.opportunities.vanished Stale"), count(1))
+        assert.deepStrictEqual(values.get("arbitrage.opportunities.vanished Price"), count(0))
+        assert.deepStrictEqual(values.get("arbitrage.withheld Stale"), count(2))
+        assert.deepStrictEqual(values.get("arbitrage.opportunities.open"), { value: 0 })
         assert.deepStrictEqual(values.get("arbitrage.routes"), { value: 1 })
         assert.deepInclude(values.get("arbitrage.detection.duration"), { count: 1, max: 0.005 })
       })).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
