@@ -225,6 +225,12 @@ export class Ledger {
     return this.#fills.has(fillKey(fill))
   }
 
+  /** Whether it was described before. */
+  knowsOrder(order: Pick<Order, "orderId" | "symbol">): boolean {
+    const key = orderKey(order)
+    return this.#open.has(key) || this.#orders.has(key)
+  }
+
   /** Whether a reading has brought it and the stream has not. */
   awaits(fill: Fill): boolean {
     return this.#unpushed.has(fillKey(fill))

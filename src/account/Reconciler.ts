@@ -61,6 +61,8 @@ export const make = (options: ReconcilerOptions): Reconciler => {
   const { calls, clock, counters, ledger, symbols } = options
   /** Orders that the exchange does not know, and since when, ms. */
   const vanished = new Map<string, number>()
+  /** Orders of which only fills were read: they came and went while the stream was away. By symbol and id. */
+  const strangers = new Map<string, Pick<Order, "orderId" | "symbol">>()
   /** Refused symbols, and until when they are left out, ms. */
   const broken = new Map<string, number>()
   let floor: number | null = null
@@ -134,6 +136,10 @@ export const make = (options: ReconcilerOptions): Reconciler => {
       awaited = []
       options.onLapse("Fills", now - lapsed[0]!.exchangeTime!)
     }
+    // What was before the first reading is history.
+    if (coveredUntil !== null && options.wanted().has("Orders")) {
+      for (const fill of found) if (!ledger.knows(fill)) strangers.set(keyOf(fill), fill)
+    }
     ledger.readFills(began, found.map((fill): Fill => ({ ...fill, receivedAt: millis(), origin: "Reconciled" })))
     if (failures.length > 0) return yield* worstOf(failures)
     coveredUntil = now
@@ -146,24 +152,37 @@ export const make = (options: ReconcilerOptions): Reconciler => {
     const reading: Reading = { ...began, receivedAt: millis() }
     const missing = ledger.readOpenOrders(reading, rows, covered)
     const keys = new Set(missing.map(keyOf))
+    for (const [key, stranger] of strangers) {
+      if (ledger.knowsOrder(stranger)) strangers.delete(key)
+      else keys.add(key)
+    }
     for (const key of vanished.keys()) if (!keys.has(key)) vanished.delete(key)
-    yield* byThemselves(missing.map((known) => ask(known, now)), 4, failures)
+    const questions = [
+      ...missing.map((known) => ask(known, now, (reading) => ledger.readOrder(reading, known, null))),
+      ...[...strangers].map(([key, stranger]) => ask(stranger, now, () => strangers.delete(key)))
+    ]
+    yield* byThemselves(questions, 4, failures)
   })
 
-  /** It is not among the open ones: what became of it? */
-  const ask = Effect.fnUntraced(function*(known: Order, now: number) {
+  /** It is not among the open ones: what became of it? `vanish`: the exchange has no such order any more. */
+  const ask = Effect.fnUntraced(function*(
+    order: Pick<Order, "orderId" | "symbol">,
+    now: number,
+    vanish: (reading: Reading) => void
+  ) {
     const began = ledger.begin()
-    const reply = yield* calls.run({ _tag: "Get", ref: { symbol: known.symbol, orderId: known.orderId } })
+    const key = keyOf(order)
+    const reply = yield* calls.run({ _tag: "Get", ref: { symbol: order.symbol, orderId: order.orderId } })
     const reading: Reading = { ...began, receivedAt: millis() }
     if (reply._tag === "Order") {
-      vanished.delete(keyOf(known))
+      vanished.delete(key)
       const { updatedAt } = reply.order
       if (isExpected(updatedAt, now) && updatedAt < now - underwayMillis) options.onLapse("Orders", now - updatedAt)
-      return ledger.readOrder(reading, known, reply.order)
+      return ledger.readOrder(reading, reply.order, reply.order)
     }
-    const since = vanished.get(keyOf(known)) ?? millis()
-    vanished.set(keyOf(known), since)
-    if (millis() - since >= vanishedMillis) ledger.readOrder(reading, known, null)
+    const since = vanished.get(key) ?? millis()
+    vanished.set(key, since)
+    if (millis() - since >= vanishedMillis) vanish(reading)
   })
 
   const readBalances: Effect.Effect<void, ExchangeError> = Effect.gen(function*() {
@@ -246,7 +265,7 @@ export const make = (options: ReconcilerOptions): Reconciler => {
   }
 }
 
-const keyOf = ({ orderId, symbol }: Order): string => `${symbol} ${orderId}`
+const keyOf = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
 
 /** Whether it says nothing of whether other readings would fail. */
 const isOfItself = ({ isTransient, reason }: ExchangeError): boolean => !isTransient || reason._tag === "DecodeFailed"

@@ -41,7 +41,8 @@ export interface TrackedOrder {
   readonly account: string
   /**
    * Ours where it has one, else the exchange's id behind `#`. Where two orders of the exchange carry the same id of ours,
-   * as a trigger order of Gate futures and what it became, the one that came later goes by the exchange's id.
+   * as a trigger order of Gate futures and what it became, the one that came later goes by the exchange's id. What was told
+   * without our id goes by it as soon as it is told.
    */
   readonly key: string
   readonly pair: TradingPair | null
@@ -75,6 +76,9 @@ const rememberedShare = 20
 /** The stream tells of an order within this; asked for later, it did not, ms. */
 const firstAsk = 2_000
 
+/** How long an order must be missing before it counts as ended, ms. */
+const missingMillis = 5_000
+
 const inOrder = (a: Fill, b: Fill): number =>
   (a.exchangeTime ?? a.receivedAt) - (b.exchangeTime ?? b.receivedAt) || a.tradeId.length - b.tradeId.length ||
   (a.tradeId < b.tradeId ? -1 : 1)
@@ -107,6 +111,8 @@ class Life {
   /** When its description was asked for last, and how often. */
   askedAt = Number.NEGATIVE_INFINITY
   asks = 0
+  /** Since when the exchange has answered that it has no such order; null while it has not. */
+  missingSince: number | null = null
   order: Order | null = null
   fills: ReadonlyArray<Fill> = []
   /** Sum over the fills: base or contracts, and times price. */
@@ -267,6 +273,7 @@ export class OrderTracker {
     const known = this.#byName.get(name)
     const life = known ?? this.#named(order, name, at)
     if (source === "stream") life.isFollowed = true
+    life.missingSince = null
     const isNews = life.describe(order)
     const isMerged = known !== undefined && this.#learnId(life, order.clientOrderId)
     if (isNews || isMerged) this.#changed(isMerged ? this.#byName.get(name)! : life, at)
@@ -277,15 +284,21 @@ export class OrderTracker {
     if (this.#forgotten.has(name)) return
     const known = this.#byName.get(name)
     const life = known ?? this.#named(fill, name, at)
+    life.missingSince = null
     const isNews = life.add(fill)
     const isMerged = known !== undefined && this.#learnId(life, fill.clientOrderId)
     if (isNews || isMerged) this.#changed(isMerged ? this.#byName.get(name)! : life, at)
   }
 
-  /** The exchange has no such order any more, although it has told of it: it has ended. */
-  vanished(key: string, at: number): void {
+  /**
+   * The exchange answers that it has no such order, although it has told of it. A reading may come from a copy that lags:
+   * the order has ended when that is said again seconds later.
+   */
+  missing(key: string, at: number): void {
     const life = this.#byKey.get(key)
     if (life === undefined || !life.isToldOf || life.state._tag === "Final") return
+    life.missingSince ??= at
+    if (at - life.missingSince < missingMillis) return
     const status = BigDecimal.isZero(life.most) ? "canceled" : "partiallyCanceled"
     life.state = { _tag: "Final", at, status, rejection: null }
     this.#changed(life, at)
@@ -420,7 +433,8 @@ export class OrderTracker {
       if (this.#byKey.get(life.key) === life) this.#byKey.delete(life.key)
       if (life.name === null) continue
       this.#byName.delete(life.name)
-      this.#byKey.delete(`#${orderIdOf(life.name)}`)
+      const alias = `#${orderIdOf(life.name)}`
+      if (this.#byKey.get(alias) === life) this.#byKey.delete(alias)
       this.#forgotten.add(life.name)
     }
     for (const name of this.#forgotten) {

@@ -271,7 +271,7 @@ export const make = Effect.fnUntraced(function*(
         const trigger = order !== null && order.triggerPrice !== null ? true : undefined
         return Effect.match(entry.get({ pair, orderId, trigger }), {
           onFailure: ({ message }) => log(`what became of the order ${key} cannot be read now: ${message}`),
-          onSuccess: (found) => found === null ? tracker.vanished(key, now()) : tracker.told(found, now(), "answer")
+          onSuccess: (found) => found === null ? tracker.missing(key, now()) : tracker.told(found, now(), "answer")
         })
       }, { concurrency: 4, discard: true })
     )

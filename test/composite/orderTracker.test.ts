@@ -301,9 +301,15 @@ describe("OrderTracker", () => {
     assert.lengthOf(tracker.toAsk(5_000, "due"), 0)
     assert.lengthOf(tracker.toAsk(7_000, "due"), 2)
     tracker.told(order(pair, { orderId: "5", status: "filled", filledQuantity: Decimal.of("2") }), 8_000, "answer")
-    tracker.vanished("#6", 8_000)
-    tracker.vanished("#6", 9_000)
-    tracker.vanished("no-such", 9_000)
+    tracker.missing("#6", 1_000)
+    // Told again since: it was a copy that lags.
+    tracker.filled(fill(pair, { orderId: "6", tradeId: "9", exchangeTime: 1 }), 1_500)
+    tracker.missing("#6", 3_000)
+    tracker.missing("#6", 7_999)
+    assert.strictEqual(stateOf(tracker, "#6"), "Unknown")
+    tracker.missing("#6", 8_000)
+    tracker.missing("#6", 9_000)
+    tracker.missing("no-such", 9_000)
     assert.deepInclude(tracker.get("#5")?.state, { _tag: "Final", status: "filled" })
     assert.deepStrictEqual(tracker.get("#6")?.state, {
       _tag: "Final",
@@ -313,7 +319,8 @@ describe("OrderTracker", () => {
     })
     tracker.told(order(pair, { orderId: "7" }), 9_000, "answer")
     assert.lengthOf(tracker.toAsk(9_000, "all"), 1)
-    tracker.vanished("#7", 9_001)
+    tracker.missing("#7", 9_001)
+    tracker.missing("#7", 15_000)
     assert.deepInclude(tracker.get("#7")?.state, { _tag: "Final", status: "canceled" })
     tracker.told(order(pair, { orderId: "8" }), 9_000, "stream")
     assert.lengthOf(tracker.toAsk(9_000, "all"), 0)

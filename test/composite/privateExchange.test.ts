@@ -209,7 +209,7 @@ describe("PrivateExchange", () => {
           PrivateWebsocketTest.fill(pair, { orderId: "77", tradeId: "2" }),
           PrivateWebsocketTest.fill(pair, { orderId: "78", tradeId: "3", pair: null })
         )
-        yield* TestClock.adjust("4 seconds")
+        yield* TestClock.adjust("20 seconds")
         assert.deepInclude(exchange.order("other")?.state, { _tag: "Final", status: "filled" })
         assert.deepInclude(exchange.order("ours")?.state, { _tag: "Final", status: "filled" })
         assert.deepInclude(exchange.order("#77")?.state, { _tag: "Final", status: "partiallyCanceled" })

@@ -96,6 +96,10 @@ export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.M
           Account.checkAgreement(known, account, kind)
           assert.include(known.gaps, "Fills Reconnected")
           assert.isAtLeast(known.fills.filter(({ origin }) => origin === "Reconciled").length, 2)
+          // Of orders that came and were filled meanwhile nothing was pushed.
+          const ended = () => known.fills.every(({ orderId }) => known.orders.get(orderId)?.status === "filled")
+          yield* Account.until(ended)
+          assert.isTrue(ended())
         }))
     )
 
