@@ -99,6 +99,35 @@ describe("PrivateSession", () => {
       assert.strictEqual((yield* websocket.performance).reconciliation.recovered, 3)
     }))
 
+  it.effect("of orders that came and were filled meanwhile the end is told, until the exchange no longer knows them", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      const websocket = yield* open(bank)
+      const told = yield* listen(websocket)
+      yield* websocket.initialize(["Orders", "Fills"])
+      yield* settle
+      const gets = () => bank.reads.filter((read) => read === "Get").length
+      bank.drop()
+      bank.occur(fill(1, 1, { orderId: "7" }))
+      bank.occur(fill(2, 2, { orderId: "8" }))
+      bank.occur(order("7", { status: "filled", filledQuantity: Decimal.of("0.1") }))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(take(told), [
+        "gap Orders Reconnected",
+        "gap Fills Reconnected",
+        "fill 1R",
+        "fill 2R",
+        "order 7 filledR"
+      ])
+      assert.isAtLeast(gets(), 2)
+      // The other one is asked for until it has been missing for seconds.
+      yield* TestClock.adjust("3 minutes")
+      const before = gets()
+      yield* TestClock.adjust("3 minutes")
+      assert.strictEqual(gets(), before)
+      assert.deepStrictEqual(take(told), [])
+    }))
+
   it.effect("a second break while the first is not closed yet lets nothing pass before what was missed", () =>
     Effect.gen(function*() {
       const bank = new Bank()
