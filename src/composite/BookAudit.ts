@@ -41,7 +41,8 @@ export interface AuditOptions {
   readonly book?: OrderBooksOptions | undefined
   /**
    * Books that are compared in an hour, spread evenly, one after the other in the order in which they are followed; each costs
-   * one request. 0: none but those that are asked for. Default 360.
+   * one request. Those whose best levels the market has carried beyond their snapshot do not wait for their turn. 0: none but
+   * those that are asked for. Default 360.
    */
   readonly booksPerHour?: number | undefined
   /** Levels a side that are compared at most. Default 100. */
@@ -85,6 +86,11 @@ const patienceMs = 10_000
 
 /** Updates that one comparison remembers; beyond that it begins anew. */
 const mostUpdates = 20_000
+
+/** How often worn books are looked for, and after how long one that was right is looked at again, doubled each time, ms. */
+const wornEveryMs = 1_000
+const firstRestMs = 60_000
+const longestRestMs = hourMs
 
 /** So many levels are the exchange's whatever the snapshot that the book goes back to showed. */
 const alwaysKnown = 20
@@ -165,6 +171,15 @@ const common = (ours: SideReader, theirs: SideReader, most: number): number => {
     count++
   }
   return count
+}
+
+/**
+ * Whether the market has carried one of the best levels beyond what the side's snapshot showed. Where a feed tells of changes
+ * only, those that have not changed are missing from there on.
+ */
+const isWorn = (side: SideReader): boolean => {
+  const index = Math.min(alwaysKnown, side.reach.levels) - 1
+  return index >= 0 && !isWithin(side.price(index), side)
 }
 
 const levelOf = (side: SideReader, index: number): Level | null => {
@@ -293,6 +308,28 @@ export const make = Effect.fnUntraced(function*(
       Effect.tap(count)
     )
 
+  /** Behind an audit that found a worn book to be right: when it may be looked at again, and how long after that, ms. */
+  const rests = new WeakMap<Reach, { readonly due: number; readonly pause: number }>()
+
+  const isDue = (pair: TradingPair): boolean => {
+    const live = books.get(pair)
+    if (live?._tag !== "Synced") return false
+    if (!isWorn(sideOf(live.book, "bid")) && !isWorn(sideOf(live.book, "ask"))) return false
+    return (rests.get(live.book.bidReach)?.due ?? 0) <= clock.currentTimeMillisUnsafe()
+  }
+
+  /** Worn books do not wait for their turn. A feed that tells every level of its window is right all the same, and asked less and less. */
+  const lookAtWorn = Effect.suspend(() => {
+    const pair = books.pairs().find(isDue)
+    const live = pair === undefined ? undefined : books.get(pair)
+    if (pair === undefined || live?._tag !== "Synced") return Effect.void
+    const reach = live.book.bidReach
+    const pause = Math.min(longestRestMs, 2 * (rests.get(reach)?.pause ?? firstRestMs / 2))
+    return Effect.map(audit(pair), () => {
+      rests.set(reach, { due: clock.currentTimeMillisUnsafe() + pause, pause })
+    })
+  })
+
   let last: TradingPair | null = null
   const next = Effect.suspend(() => {
     const pair = nextOf(books, last)
@@ -302,15 +339,25 @@ export const make = Effect.fnUntraced(function*(
   })
 
   /** What a comparison takes is part of its interval. */
-  const paced = (interval: number) =>
-    Effect.suspend(() => {
-      const due = clock.currentTimeMillisUnsafe() + interval
-      return next.pipe(
-        Effect.catchDefect((defect) => Effect.logError(`[${books.exchange}] an audit died of a defect`, defect)),
-        Effect.andThen(Effect.suspend(() => Effect.sleep(Math.max(0, due - clock.currentTimeMillisUnsafe()))))
-      )
-    })
-  if (booksPerHour > 0) yield* Effect.forkScoped(Effect.forever(paced(hourMs / booksPerHour)))
+  const paced = Effect.fnUntraced(function*(interval: number) {
+    const now = () => clock.currentTimeMillisUnsafe()
+    for (let due = now();;) {
+      const begun = now()
+      yield* lookAtWorn
+      if (now() >= due) {
+        due = now() + interval
+        yield* next
+      }
+      yield* Effect.sleep(Math.max(0, Math.min(due, begun + wornEveryMs) - now()))
+    }
+  })
+
+  const guarded = (interval: number) =>
+    paced(interval).pipe(
+      Effect.catchDefect((defect) => Effect.logError(`[${books.exchange}] an audit died of a defect`, defect)),
+      Effect.andThen(Effect.sleep(interval))
+    )
+  if (booksPerHour > 0) yield* Effect.forkScoped(Effect.forever(guarded(hourMs / booksPerHour)))
 
   return BookAudit.of({
     audit,

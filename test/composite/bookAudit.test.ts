@@ -327,6 +327,40 @@ describe("by itself", () => {
       [btc, eth, sol]
     ))
 
+  it.effect("looks first at a book that the market has carried beyond its snapshot, less and less while that is right", () =>
+    withBooks(
+      ({ audits, books, world }) =>
+        Effect.gen(function*() {
+          answering(world)
+          yield* TestClock.adjust("10 minutes")
+          assert.strictEqual(world.asked.length, 0, "one an hour")
+          const ladder = (from: number, step: number, quantity = 1) =>
+            Array.from({ length: 20 }, (_, i) => [from + step * i, quantity]).flat()
+          world.sendTo(eth, snapshot(20, ladder(99, -1), ladder(101, 1)))
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(world.asked.length, 0)
+          world.sendTo(eth, delta(21, [99, 0, 50, 7], [99.5, 1]))
+          world.answer = Effect.succeed(
+            snapshot(21, [...ladder(98, -1).slice(0, 38), 50, 7], [99.5, 1, ...ladder(101, 1)])
+          )
+          yield* TestClock.adjust(1_000)
+          assert.deepStrictEqual(world.asked.map(({ symbol }) => symbol), ["ETHUSDT"])
+          assert.strictEqual(audits.status().agreed, 1)
+          yield* TestClock.adjust("59 seconds")
+          assert.strictEqual(world.asked.length, 1)
+          yield* TestClock.adjust("2 seconds")
+          assert.strictEqual(world.asked.length, 2)
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(world.asked.length, 2, "two minutes now")
+          // A level that rested below the snapshot has come among the best: nobody has told of it.
+          world.answer = Effect.succeed(snapshot(21, [...ladder(98, -1).slice(0, 38), 79, 3], [99.5, 1]))
+          yield* TestClock.adjust("1 minute")
+          assert.deepInclude(books.get(eth), { _tag: "Stale", cause: "Diverged" })
+        }),
+      { booksPerHour: 1 },
+      [btc, eth]
+    ))
+
   it.effect("goes on after a defect", () => {
     const lines: Array<unknown> = []
     const logger = Logger.make(({ message }) => lines.push(message))

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import type { Scope } from "effect"
+import { OrderBook } from "../../src/composite/OrderBook.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Data } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
@@ -242,5 +243,23 @@ describe("MEXC over the simulator, books of two depths", () => {
         assert.deepStrictEqual(together, [60, 80])
       }),
       { levels: 100 }
+    ))
+
+  it.effect("MUST stay right in the depth that was asked for while the market moves away", () =>
+    inMemory(
+      Effect.gen(function*() {
+        const { feed } = yield* PublicWebsocket
+        const { truth } = yield* Simulator
+        const depth = 5
+        const items = yield* Stream.runCollect(Stream.take(yield* feed(Channel.book(btc, { depth })), 300))
+        const book = new OrderBook(btc)
+        for (const item of items) {
+          assert.strictEqual(item._tag, "Data")
+          if (item._tag === "Data") book.apply(item.value)
+          const { asks, bids } = truth(id, btc, Number(book.version), depth)!
+          assert.deepStrictEqual(book.view!.top(depth), { bids: flat(bids), asks: flat(asks) })
+        }
+      }),
+      { levels: 100, rate: 100, tradeRate: 20 }
     ))
 })

@@ -75,8 +75,14 @@ const decodeRefusal = Schema.decodeUnknownOption(Refusal)
 /** Depths to ask for when the caller leaves it open: the documented one, then less, should size be what makes it late. */
 const depths = [deepest, 1000, 500] as const
 
+/**
+ * The stream tells of changes only, so a level that lies beyond the snapshot and does not change stays unknown when the market
+ * comes to it: however few levels are wanted, many more have to be known.
+ */
+const fewest = 500
+
 const depthFor = (channel: BookRequest, attempt: number): number =>
-  channel.depth ?? depths[Math.min(attempt, depths.length - 1)]!
+  channel.depth === undefined ? depths[Math.min(attempt, depths.length - 1)]! : Math.max(channel.depth, fewest)
 
 /** What all calls of MEXC have in common, signed or not. */
 export const clientOptions = (client: RestOptions["client"], url: string): RestClient.RestClientOptions => ({
