@@ -42,9 +42,9 @@ const jobOf = (plan: Plan, contestant: Contestant, setup: Setup): Job => ({
   tlsPort: plan.job.tlsPort === undefined ? null : setup.tlsPort
 })
 
-/** What lies far apart takes part in every third round. */
+/** What lies far apart takes part in every fifth round. */
 const takingPart = ({ contestants, seldom }: Plan, round: number): ReadonlyArray<Contestant> =>
-  contestants.filter((contestant) => round % 3 === 0 || !seldom.includes(contestant))
+  contestants.filter((contestant) => round % 5 === 0 || !seldom.includes(contestant))
 
 const measure = Effect.fnUntraced(function*(plan: Plan, setup: Setup) {
   const rounds: Array<Round> = []

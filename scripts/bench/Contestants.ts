@@ -26,6 +26,7 @@ export const entries: Readonly<Record<Contestant, Entry>> = {
   bookFloor: { title: "BOOK FLOOR: raw ws + codec + OrderBook", module: "BookFloor", share: 1 },
   books: { title: "books: OrderBooks", module: "Product", share: 1 },
   followers: { title: "followers: handle + BookFollower", module: "Product", share: 1 },
+  exchange: { title: "exchange: PublicExchange.onBook", module: "Product", share: 1 },
   before: { title: "handler of the revision before", module: "Product", share: 1 }
 }
 
@@ -36,7 +37,7 @@ const known = (of: Case, contestants: ReadonlyArray<Contestant>): ReadonlyArray<
 /** In the order of a round. */
 export const floodContestants = (of: Case): ReadonlyArray<Contestant> => {
   const ours: ReadonlyArray<Contestant> = of.isBook
-    ? ["handler", "stream", "streams4", "bookFloor", "books", "followers"]
+    ? ["handler", "stream", "streams4", "bookFloor", "books", "followers", "exchange"]
     : ["handler", "stream", "streams4"]
   return known(of, ["limit", "floor", "plain", "effectSocket", "effectSocketNode", "gateioApi", ...rivals(of), ...ours])
 }

@@ -16,6 +16,7 @@ export type Contestant =
   | "bookFloor"
   | "books"
   | "followers"
+  | "exchange"
   | "before"
 
 /** How a client is loaded with frames. */

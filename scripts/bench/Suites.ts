@@ -13,7 +13,7 @@ export interface Plan {
   readonly title: string
   readonly of: Case
   readonly contestants: ReadonlyArray<Contestant>
-  /** Those that take part in every third round only: what lies far apart needs fewer rounds. */
+  /** Those that take part in every fifth round only: what lies far apart needs fewer rounds. */
   readonly seldom: ReadonlyArray<Contestant>
   readonly rounds: number
   /** Frames before a contestant's share is taken. */
@@ -82,7 +82,7 @@ const throughput: Suite = {
   plans: (of, options, rounds) => {
     const plan = flood("throughput", of, options, rounds)
     if (!options.isQuick || of.id === "gate-ticker" || options.cases.length > 0) return [plan]
-    return [pick(plan, ["floor", "handler", "bookFloor", "books", "followers"])]
+    return [pick(plan, ["floor", "handler", "bookFloor", "books", "followers", "exchange"])]
   }
 }
 
@@ -104,7 +104,7 @@ const loads: ReadonlyArray<Load> = [
 const quickLoads: ReadonlyArray<Load> = [{ rate: 5_000, burst: 1, sockets: 1, tls: false }]
 
 /** Of a paced run with its warm-up. */
-const pacedSeconds = 3
+const pacedSeconds = 2.4
 
 const latency: Suite = {
   id: "latency",
@@ -113,13 +113,14 @@ const latency: Suite = {
     + "times from the moment a frame was due, and CPU time a message.",
   cases: ["mexc-ticker", "gate-ticker"],
   quickCases: ["gate-ticker"],
-  rounds: 5,
+  rounds: 3,
   plans: (of, { isQuick }, rounds) =>
     (isQuick ? quickLoads : loads).map((load) => ({
       suite: "latency",
       id: latencyId(of.id, load),
       title: `${of.title}, ${latencyId("", load).trim()}`,
-      of,
+      // Two topics for each socket, so that there are as many as are asked for.
+      of: load.sockets === 1 ? of : Scenario.caseById(`${of.id}-${load.sockets * 2}`),
       contestants: isQuick ? ["floor", "handler"] : pacedContestants(of),
       seldom: ["gateioApi", "ccxt", "stream"],
       rounds,

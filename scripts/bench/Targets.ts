@@ -118,6 +118,7 @@ export const targets: ReadonlyArray<Target> = [
   ratio(others, "streams4", "floor", null),
   ratio(books, "followers", "bookFloor", 0.9),
   ratio(books, "books", "bookFloor", 0.9),
+  ratio([...books, "gate-obu"], "exchange", "followers", 0.9),
   ratio(["gate-obu"], "followers", "bookFloor", null),
   ratio(["gate-obu"], "books", "bookFloor", null),
   ratio(["gate-obu", "futures-update"], "followers", "ccxt", 13),

@@ -9,8 +9,10 @@ import type { ChannelChoice } from "../../../src/domain/Channel.ts"
 import type { Feed } from "../../../src/domain/Feed.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { BookUpdate, MarketEvent } from "../../../src/domain/Market.ts"
+import type { ExchangeClock } from "../../../src/ExchangeClock.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
+import type { MarketRest } from "../../../src/MarketRest.ts"
 import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { PublicWebsocketHandlers } from "../../../src/PublicWebsocket.ts"
 import { versionStep } from "../Protocol.ts"
@@ -69,7 +71,11 @@ interface Subscribed {
   readonly bookOf: ((pair: string) => Book | null) | undefined
 }
 
-type Subscribing = Effect.Effect<Subscribed, ExchangeError, PublicWebsocket | Scope.Scope>
+type Subscribing = Effect.Effect<
+  Subscribed,
+  ExchangeError,
+  PublicWebsocket | MarketRest | ExchangeClock | Scope.Scope
+>
 
 const noBooks: Subscribed = { status: Effect.succeed({ crossed: 0, gaps: 0 }), bookOf: undefined }
 
@@ -114,6 +120,32 @@ const subscribeBooks = Effect.gen(function*() {
   }
 })
 
+/** The composite of an exchange's market, of books alone and unaudited. It calls one consumer for every pair. */
+const subscribeExchange = Effect.gen(function*() {
+  const PublicExchange = yield* Effect.promise(() => import("../../../src/composite/PublicExchange.ts"))
+  const [choice] = choices
+  const book = typeof choice === "string" ? {} : choice as { readonly source?: string; readonly depth?: number }
+  const market = yield* PublicExchange.make({ tickers: [], book, audit: { booksPerHour: 0 } })
+  const { rejected } = yield* market.initialize(pairs as [TradingPair])
+  faults["failures"]! += rejected.size
+  const versions = new Map<TradingPair, number>()
+  for (const pair of pairs) versions.set(pair, Number((yield* market.awaitBook(pair)).book.version))
+  yield* market.onBook((live) => {
+    if (live._tag === "Stale") return
+    const version = Number(live.book.version)
+    const { pair } = live.book
+    advance((version - versions.get(pair)!) / versionStep)
+    versions.set(pair, version)
+  })
+  return {
+    status: market.books.status,
+    bookOf: (pair: string): Book | null => {
+      const live = market.book(pair as TradingPair)
+      return live?._tag === "Synced" ? topOf(live.book) : null
+    }
+  }
+})
+
 /** The books driven by hand from the session's handlers: no fiber stands between. */
 const subscribeFollowers = Effect.gen(function*() {
   const websocket = yield* PublicWebsocket
@@ -139,15 +171,16 @@ const subscribeFollowers = Effect.gen(function*() {
   }
 })
 
-const subscribe = Effect.suspend((): Subscribing => {
-  if (job.contestant === "books") return subscribeBooks
-  return job.contestant === "followers" ? subscribeFollowers : subscribeEvents
-})
+const ofBooks: Readonly<Record<string, Subscribing>> = {
+  books: subscribeBooks,
+  followers: subscribeFollowers,
+  exchange: subscribeExchange
+}
 
 const product = Effect.gen(function*() {
   const websocket = yield* PublicWebsocket
-  const books = yield* subscribe
-  const hasEvents = job.contestant !== "books" && job.contestant !== "followers"
+  const books = yield* ofBooks[job.contestant] ?? subscribeEvents
+  const hasEvents = ofBooks[job.contestant] === undefined
   const before = yield* websocket.performance
   const report = yield* Effect.promise(() => compete({ hasEvents, bookOf: books.bookOf }))
   const after = yield* websocket.performance

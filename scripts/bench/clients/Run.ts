@@ -113,6 +113,9 @@ type Metrics = Partial<Record<Metric, number>>
 
 const warmShare = 0.3
 
+/** Frames that are flooded before a paced run. */
+const warmFrames = 50_000
+
 interface Moment {
   readonly at: number
   readonly cpu: NodeJS.CpuUsage
@@ -128,9 +131,9 @@ const cost = (from: Moment, messages: number): Metrics => {
   }
 }
 
-const flooded = async (): Promise<Metrics> => {
+const flooded = async (frames: number): Promise<Metrics> => {
   let metrics: Metrics = {}
-  await counted(job.frames, `flood?frames=${job.frames}`, (done) => {
+  await counted(frames, `flood?frames=${frames}`, (done) => {
     let from = moment()
     let begun = 0
     const end = (): void => {
@@ -139,12 +142,12 @@ const flooded = async (): Promise<Metrics> => {
       done()
     }
     onNext = () => {
-      next = job.frames
+      next = frames
       onNext = end
       begun = count
       from = moment()
     }
-    next = Math.floor(job.frames * warmShare)
+    next = Math.floor(frames * warmShare)
   })
   return metrics
 }
@@ -155,32 +158,39 @@ const silence = 400
 /** Whether the last event was so long ago is looked at so often, ms. */
 const glance = 10
 
+/** Sends, and waits until the client has worked all of it off; when that was. */
+const lossyFlood = async (frames: number): Promise<Moment> => {
+  await command(`flood?frames=${frames}`)
+  return workedOff()
+}
+
+/** When nothing has been done for a while: the moment of the last work. */
+const workedOff = async (): Promise<Moment> => {
+  let before = process.cpuUsage()
+  let quietSince = performance.now()
+  let end = moment()
+  while (performance.now() - quietSince < silence) {
+    await sleep(glance)
+    const { user } = process.cpuUsage(before)
+    before = process.cpuUsage()
+    // It works for more than a third of the time.
+    if (user > glance * 333) {
+      quietSince = performance.now()
+      end = moment()
+    }
+  }
+  return end
+}
+
 /**
  * For clients that hand over less than they read: CPU time is that of all that was sent, and how much was handed over is
  * told apart.
  */
 const floodedLossy = async (): Promise<Metrics> => {
-  const flood = async (frames: number): Promise<Moment> => {
-    let before = process.cpuUsage()
-    await command(`flood?frames=${frames}`)
-    let quietSince = performance.now()
-    let end = moment()
-    while (performance.now() - quietSince < silence) {
-      await sleep(glance)
-      const { user } = process.cpuUsage(before)
-      before = process.cpuUsage()
-      // It works for more than a third of the time.
-      if (user > glance * 333) {
-        quietSince = performance.now()
-        end = moment()
-      }
-    }
-    return end
-  }
-  await flood(Math.ceil((job.frames * warmShare) / setup.passFrames) * setup.passFrames)
+  await lossyFlood(Math.ceil((job.frames * warmShare) / setup.passFrames) * setup.passFrames)
   count = 0
   const from = moment()
-  const end = await flood(job.frames)
+  const end = await lossyFlood(job.frames)
   const { system, user } = end.cpu
   return {
     messagesPerSecond: job.frames / ((end.at - from.at) / 1000),
@@ -188,21 +198,17 @@ const floodedLossy = async (): Promise<Metrics> => {
   }
 }
 
-/** Times run from the moment a frame was due, so what a late frame delays counts too: no coordinated omission. */
-const paced = async (): Promise<Metrics> => {
-  const { build } = await import("hdr-histogram-js")
-  const histogram = build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: 60_000_000,
-    numberOfSignificantValueDigits: 3
-  })
+/** µs from the moment a frame was due to now. */
+const delay = (): number => micros() - (Number((last as { readonly version: unknown }).version) - stampBase)
+
+/** Until all have come; the first of them warm up. */
+const pacedAll = async (send: string, record: () => void): Promise<Metrics> => {
   const warm = Math.floor(job.frames * warmShare)
   let from = moment()
   let used: Metrics = {}
-  await counted(job.frames, `paced?frames=${job.frames}&rate=${job.rate}&burst=${job.burst}`, (done) => {
+  await counted(job.frames, send, (done) => {
     onNext = () => {
-      const due = Number((last as { readonly version: unknown }).version) - stampBase
-      if (count > warm) histogram.recordValue(Math.max(0, micros() - due))
+      if (count > warm) record()
       else if (count === warm) from = moment()
       if (count >= job.frames) {
         used = cost(from, job.frames - warm)
@@ -211,10 +217,53 @@ const paced = async (): Promise<Metrics> => {
     }
     next = 1
   })
+  return used
+}
+
+/** As long as all take to be sent; the first part of that time warms up. */
+const pacedLossy = async (send: string, record: () => void): Promise<Metrics> => {
+  const millis = (job.frames / job.rate) * 1_000
+  count = 0
+  let isWarm = false
+  onNext = () => {
+    if (isWarm) record()
+    next = count + 1
+  }
+  next = 1
+  await command(send)
+  await sleep(millis * warmShare)
+  isWarm = true
+  const from = moment()
+  await sleep(millis * (1 - warmShare))
+  const used = cost(from, Math.round(job.frames * (1 - warmShare)))
+  next = Number.POSITIVE_INFINITY
+  return used
+}
+
+/** Times run from the moment a frame was due, so what a late frame delays counts too: no coordinated omission. */
+const paced = async (isLossy: boolean): Promise<Metrics> => {
+  const { build } = await import("hdr-histogram-js")
+  // So that nobody is measured while its code is still compiled.
+  if (isLossy) await lossyFlood(setup.passFrames)
+  else await flooded(Math.ceil(warmFrames / setup.passFrames) * setup.passFrames)
+  const histogram = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60_000_000,
+    numberOfSignificantValueDigits: 3
+  })
+  const send = `paced?frames=${job.frames}&rate=${job.rate}&burst=${job.burst}`
+  const record = (): void => {
+    const micros = delay()
+    // Some events come without what they are stamped with.
+    if (!Number.isNaN(micros)) histogram.recordValue(Math.max(0, micros))
+  }
+  const { cpuMicros } = await (isLossy ? pacedLossy(send, record) : pacedAll(send, record))
   const { p99: lateP99 } = await command("late") as { readonly p99: number }
+  const used: Metrics = cpuMicros === undefined ? {} : { cpuMicros }
+  if (histogram.totalCount === 0) return { ...used, lateP99 }
   const at = (percentile: number): number => histogram.getValueAtPercentile(percentile)
   return {
-    ...(used.cpuMicros === undefined ? {} : { cpuMicros: used.cpuMicros }),
+    ...used,
     p50: at(50),
     p95: at(95),
     p99: at(99),
@@ -271,9 +320,9 @@ export interface Contender {
 }
 
 const measured = ({ isLossy = false }: Contender): Promise<Metrics> => {
-  if (job.mode === "paced") return paced()
+  if (job.mode === "paced") return paced(isLossy)
   if (job.mode === "memory") return memory()
-  return isLossy ? floodedLossy() : flooded()
+  return isLossy ? floodedLossy() : flooded(job.frames)
 }
 
 /** What every contestant does once it is subscribed. */
