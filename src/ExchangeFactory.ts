@@ -166,7 +166,8 @@ const restOf = (adapter: ExchangeAdapter, options: RestOptions, journal: Journal
 export const makeRest = Effect.fnUntraced(function*(
   adapter: ExchangeAdapter,
   options: WebsocketOptions = {},
-  instrumentOf: InstrumentOf = () => undefined
+  instrumentOf: InstrumentOf = () => undefined,
+  pause?: MarketRest.Pace["pause"]
 ) {
   const client = yield* HttpClient.HttpClient
   const rest = restOf(adapter, { client, url: options.restUrl ?? adapter.urls.rest, instrumentOf }, options.journal)
@@ -174,7 +175,8 @@ export const makeRest = Effect.fnUntraced(function*(
   return yield* MarketRest.paced(rest, adapter.id, {
     perSecond: restPerSecond,
     concurrency: restConcurrency,
-    timeout: options.requestTimeout ?? defaults.requestTimeout
+    timeout: options.requestTimeout ?? defaults.requestTimeout,
+    pause
   })
 })
 
@@ -454,17 +456,15 @@ export type AccountNeeds = FrameSocket.FrameSocket | HttpClient.HttpClient | Mac
 
 const coreOf = (adapter: ExchangeAdapter, options: Account.AccountOptions) => {
   const { requestTimeout, restUrl } = options
-  const market = Layer.effect(
-    MarketRest.MarketRest,
-    Effect.flatMap(
-      Account.addresses(adapter, options),
-      (found) => makeRest(adapter, { restUrl: restUrl ?? found.restUrl, requestTimeout })
+  const account = Layer.effectContext(Effect.gen(function*() {
+    // Where the exchange throttles an address, readings of the market and of the account wait together.
+    const pause = adapter.account?.throttlesAll === true ? { until: Number.NEGATIVE_INFINITY } : undefined
+    const found = yield* Account.addresses(adapter, options)
+    const market = yield* makeRest(adapter, { restUrl: restUrl ?? found.restUrl, requestTimeout }, undefined, pause)
+    return Context.make(MarketRest.MarketRest, market).pipe(
+      Context.add(Account.Account, yield* Account.make(adapter, market, options, pause))
     )
-  )
-  const account = Layer.effect(
-    Account.Account,
-    Effect.flatMap(MarketRest.MarketRest, (rest) => Account.make(adapter, rest, options))
-  )
+  }))
   const services = Layer.effectContext(
     Effect.map(
       Account.Account,
@@ -475,7 +475,7 @@ const coreOf = (adapter: ExchangeAdapter, options: Account.AccountOptions) => {
         )
     )
   )
-  return services.pipe(Layer.provideMerge(account), Layer.provideMerge(market))
+  return Layer.provideMerge(services, account)
 }
 
 type Core = ReturnType<typeof coreOf>

@@ -32,6 +32,11 @@ export interface Pace {
   readonly concurrency: number
   /** A request that has not been answered after this long has failed. Never when left out. */
   readonly timeout?: Duration.Input | undefined
+  /**
+   * What is paused together with these calls, where the exchange throttles an address: until when, ms of the monotonic
+   * clock. Of these calls alone when left out.
+   */
+  readonly pause?: { until: number } | undefined
 }
 
 /** A request that takes longer gives its place to the next one, ms. */
@@ -54,13 +59,19 @@ const pauseAfter = ({ reason }: ExchangeError.ExchangeError, strikes: number): n
 class Turns {
   readonly #clock: Clock.Clock
   readonly #interval: number
+  readonly #pause: { until: number }
   #nextStart = 0
-  #pausedUntil = 0
   #strikes = 0
 
-  constructor(clock: Clock.Clock, perSecond: number) {
+  constructor(clock: Clock.Clock, { pause, perSecond }: Pace) {
     this.#clock = clock
     this.#interval = 1000 / perSecond
+    this.#pause = pause ?? { until: Number.NEGATIVE_INFINITY }
+  }
+
+  /** A machine's clock that is set ends no pause. */
+  #now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   /** Since the exchange had enough no request has succeeded: one at a time finds out whether it takes them again. */
@@ -70,8 +81,8 @@ class Turns {
 
   /** Waits for a request's turn, however often the pause is prolonged meanwhile. */
   readonly next: Effect.Effect<void> = Effect.suspend(() => {
-    const now = this.#clock.currentTimeMillisUnsafe()
-    const start = Math.max(now, this.#nextStart, this.#pausedUntil)
+    const now = this.#now()
+    const start = Math.max(now, this.#nextStart, this.#pause.until)
     this.#nextStart = start + this.#interval
     if (start <= now) return Effect.void
     return Effect.andThen(Effect.sleep(start - now), this.#recheck)
@@ -80,7 +91,7 @@ class Turns {
   readonly #recheck: Effect.Effect<void> = Effect.suspend(() => this.isPaused ? this.next : Effect.void)
 
   get isPaused(): boolean {
-    return this.#pausedUntil > this.#clock.currentTimeMillisUnsafe()
+    return this.#pause.until > this.#now()
   }
 
   succeeded(): void {
@@ -91,7 +102,7 @@ class Turns {
     const pause = pauseAfter(error, this.#strikes)
     if (pause === null) return
     this.#strikes++
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.currentTimeMillisUnsafe() + pause)
+    this.#pause.until = Math.max(this.#pause.until, this.#now() + pause)
   }
 }
 
@@ -123,7 +134,7 @@ export const paced = Effect.fnUntraced(function*(
   const places = yield* Semaphore.make(pace.concurrency)
   const slowPlaces = yield* Semaphore.make(pace.concurrency * slowShare)
   const probe = yield* Semaphore.make(1)
-  const turns = new Turns(clock, pace.perSecond)
+  const turns = new Turns(clock, pace)
 
   const late = (request: string, symbol: string | undefined): ExchangeError.ExchangeError =>
     ExchangeError.make(

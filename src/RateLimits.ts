@@ -72,17 +72,20 @@ class Budget {
   }
 }
 
-/** `pausesAll`: the exchange throttles the address or the user, so a pause of one budget is one of all. */
+/**
+ * `pause`: the exchange throttles the address or the user, so a pause of one budget is one of all, and of everything else
+ * that holds to it: until when, ms of the monotonic clock.
+ */
 export const make = (
   exchange: ExchangeId,
-  { pausesAll = false }: { readonly pausesAll?: boolean } = {}
+  { pause }: { readonly pause?: { until: number } | undefined } = {}
 ): Effect.Effect<RateLimits["Service"]> =>
   Effect.map(Clock.Clock, (clock) => {
     const budgets = new Map<string, Budget>()
     /** A machine's clock that is set opens no window and closes none. */
     const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     /** Of every budget, those that nobody has used yet included. */
-    let allPausedUntil = 0
+    const allPausedFor = (at: number): number => pause === undefined ? 0 : pause.until - at
 
     const budgetOf = ({ budget: name, limit, window }: Use): Budget => {
       let budget = budgets.get(name)
@@ -112,7 +115,7 @@ export const make = (
     const turnOf = (shares: ReadonlyArray<Share>, deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> =>
       Effect.suspend(() => {
         const at = now()
-        const waits = shares.map(({ budget, use }) => Math.max(allPausedUntil - at, budget.wait(use.tokens, at)))
+        const waits = shares.map(({ budget, use }) => Math.max(allPausedFor(at), budget.wait(use.tokens, at)))
         const wait = Math.max(0, ...waits)
         if (wait === 0 && at <= deadline) {
           return Effect.sync(() => {
@@ -146,7 +149,7 @@ export const make = (
         }),
       pause: (uses, forMs) =>
         Effect.sync(() => {
-          if (pausesAll) allPausedUntil = Math.max(allPausedUntil, now() + forMs)
+          if (pause !== undefined) pause.until = Math.max(pause.until, now() + forMs)
           for (const use of uses) {
             const budget = budgetOf(use)
             budget.pausedUntil = Math.max(budget.pausedUntil, now() + forMs)

@@ -67,7 +67,7 @@ describe("RateLimits", () => {
     Effect.gen(function*() {
       const others = [use({ budget: "used" })]
       for (const pausesAll of [true, false]) {
-        const limits = yield* RateLimits.make("toy", { pausesAll })
+        const limits = yield* RateLimits.make("toy", pausesAll ? { pause: { until: 0 } } : {})
         yield* limits.take(others, 0)
         yield* limits.pause([use()], 5_000)
         const takes = [limits.take(others, 4_999), limits.take([use({ budget: "new" })], 4_999)]

@@ -130,12 +130,14 @@ export const hearts: ReadonlyArray<Heart> = [
   },
   {
     name: "outcome resolution",
+    files: ["src/account/OrderOutcomes.ts", "src/account/OrderLookup.ts", "src/account/OrderFailure.ts"],
+    tests: ["test/account/outcomes.test.ts", "test/account/orderDesk.test.ts"]
+  },
+  {
+    name: "order desk",
     files: [
       "src/account/OrderDesk.ts",
       "src/account/OrderDispatch.ts",
-      "src/account/OrderFailure.ts",
-      "src/account/OrderOutcomes.ts",
-      "src/account/OrderLookup.ts",
       "src/account/OrderNames.ts",
       "src/account/OrderPlacing.ts",
       "src/account/OrderChanging.ts"

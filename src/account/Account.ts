@@ -272,11 +272,15 @@ const readings = (
   })
 }
 
-/** Everything that the services of one account share. Fails when the options cannot be. */
+/**
+ * Everything that the services of one account share. Fails when the options cannot be. `pause`: what the market's calls hold
+ * to, see `RateLimits.make`.
+ */
 export const make = Effect.fnUntraced(function*(
   adapter: ExchangeAdapter,
   market: MarketRest["Service"],
-  options: AccountOptions
+  options: AccountOptions,
+  pause: { until: number } = { until: Number.NEGATIVE_INFINITY }
 ): Effect.fn.Return<
   Account["Service"],
   ExchangeError.ExchangeError,
@@ -291,7 +295,7 @@ export const make = Effect.fnUntraced(function*(
     ...options.clock
   })
   const limits = options.limits === "off" ? noLimits : yield* RateLimits.make(adapter.id, {
-    pausesAll: account.throttlesAll ?? false
+    pause: account.throttlesAll === true ? pause : undefined
   })
   const listing = Listing.make(market)
   const doubt = doubtOf(account, clock)

@@ -9,6 +9,7 @@ import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.t
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Amendment, OrderEntry, OrderRef, Outcome } from "../OrderEntry.ts"
 import type { Flight, Flights } from "./Flights.ts"
+import type { Dispatch } from "./OrderDispatch.ts"
 import type { Change, Lookup } from "./OrderLookup.ts"
 import type { OrderNames } from "./OrderNames.ts"
 import type { Evidence, Outcomes } from "./OrderOutcomes.ts"
@@ -24,6 +25,7 @@ export interface ChangingOptions {
   readonly listed: Effect.Effect<void, ExchangeError.ExchangeError>
   /** How long cancelling all waits for `listed`. */
   readonly queueTimeout: Duration.Input
+  readonly plain: Dispatch["plain"]
   readonly flights: Flights
   readonly lookup: Lookup
   readonly names: OrderNames
@@ -36,7 +38,7 @@ export interface Changing extends Pick<OrderEntry["Service"], "cancel" | "cancel
 }
 
 export const make = (
-  { exchange, flights, instrument, listed, lookup, names, outcomes, protocol, queueTimeout }: ChangingOptions
+  { exchange, flights, instrument, listed, lookup, names, outcomes, plain, protocol, queueTimeout }: ChangingOptions
 ): Changing => {
   const invalid = (reason: ExchangeError.Reason): ExchangeError.ExchangeError => ExchangeError.make(exchange, reason)
 
@@ -163,7 +165,7 @@ export const make = (
       return yield* alone(
         target,
         Effect.fnUntraced(function*(flight) {
-          const before = yield* lookup.look(target)
+          const before = lookup.orderIn(yield* plain({ _tag: "Get", ref: target }))
           if (before === null) {
             return rejected({ code: "unknown-order", detail: "there is no such order", class: "item" })
           }

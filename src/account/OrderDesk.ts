@@ -7,7 +7,6 @@
  */
 import { Clock, Duration, Effect, Random } from "effect"
 import type { Scope } from "effect"
-import type { Command, Reply } from "../AccountAdapter.ts"
 import type { MarginMode, Order } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
@@ -23,7 +22,6 @@ import * as OrderLookup from "./OrderLookup.ts"
 import { OrderNames } from "./OrderNames.ts"
 import * as OrderOutcomes from "./OrderOutcomes.ts"
 import * as OrderPlacing from "./OrderPlacing.ts"
-import { Lost, Refusal } from "./OrderSocketLink.ts"
 
 export interface DeskOptions extends DispatchOptions {
   /** What a reading that looks for a lost command uses of the limits; nothing when left out. */
@@ -66,29 +64,18 @@ export const make = Effect.fnUntraced(
     }
 
     const names = new OrderNames()
-    const { question, send } = OrderDispatch.make(options, clock)
+    const { plain, question, send } = OrderDispatch.make(options, clock)
     const { calls, exchangeNow, expiry, looks = 2, readUses } = options
     const lookup = OrderLookup.make({ calls, exchangeNow, names, protocol, question, readUses }, clock)
     const outcomes = OrderOutcomes.make({ closed, counts, exchange, expiry, flights, looks, send }, clock)
     const shared = { exchange, flights, instrument, lookup, names, outcomes, protocol }
     const placing = OrderPlacing.make({ ...shared, newClientOrderId }, clock)
-    const changing = OrderChanging.make({ ...shared, listed, queueTimeout })
+    const changing = OrderChanging.make({ ...shared, listed, plain, queueTimeout })
 
     const learnAll = (orders: ReadonlyArray<Order>): ReadonlyArray<Order> => {
       for (const order of orders) names.learn(order)
       return orders
     }
-
-    /** A command that may be sent again without harm, or that only reads. */
-    const plain = (command: Command): Effect.Effect<Reply, ExchangeError.ExchangeError> =>
-      Effect.mapError(send(command, { sent: false }, () => {}), (failure) => {
-        if (failure instanceof Lost) return failure.cause
-        if (!(failure instanceof Refusal)) return failure
-        const { class: kind, code, detail } = failure.rejection
-        return invalid(
-          new ExchangeError.RequestFailed({ request: command._tag, status: 400, code, detail, class: kind })
-        )
-      })
 
     const needs = (ability: Ability, what: string, pair?: TradingPair) =>
       protocol.abilities.has(ability)

@@ -11,7 +11,7 @@ import type { Flight } from "./Flights.ts"
 import type { Failure } from "./OrderFailure.ts"
 import { failureOf, Throttled, throttled } from "./OrderFailure.ts"
 import type { OrderSocketLink } from "./OrderSocketLink.ts"
-import { Lost } from "./OrderSocketLink.ts"
+import { Lost, Refusal } from "./OrderSocketLink.ts"
 import * as Pages from "./Pages.ts"
 
 export interface DispatchOptions {
@@ -40,6 +40,8 @@ export interface Dispatch {
    * called right before it leaves. An `ExchangeError` says that nothing has reached the exchange.
    */
   readonly send: (command: Command, flight: Flight, onSend: () => void) => Effect.Effect<Reply, Failure>
+  /** A command that may be sent again without harm, or that only reads: what goes wrong is an error. */
+  readonly plain: (command: Command) => Effect.Effect<Reply, ExchangeError.ExchangeError>
   /** A reading that looks for a command: within the limits too, and no answer waited for longer than it takes to ask again. */
   readonly question: <A>(
     what: string,
@@ -159,8 +161,20 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
       return attempt
     })
 
+  const plain: Dispatch["plain"] = (command) =>
+    Effect.mapError(send(command, { sent: false }, () => {}), (failure) => {
+      if (failure instanceof Lost) return failure.cause
+      if (!(failure instanceof Refusal)) return failure
+      const { class: kind, code, detail } = failure.rejection
+      return ExchangeError.make(
+        exchange,
+        new ExchangeError.RequestFailed({ request: command._tag, status: 400, code, detail, class: kind })
+      )
+    })
+
   return {
     send,
+    plain,
     question: (what, uses, call) =>
       Effect.andThen(
         limits.take(uses, queueMillis),

@@ -34,6 +34,12 @@ const dryRun = Flag.Boolean("dry-run").pipe(
   Flag.withDefault(false)
 )
 
+const optionalAmount = (name: string, description: string) =>
+  Flags.amount(name).pipe(Flag.withDescription(description), Flag.optional)
+
+const clientOrderIdFlag = (description: string) =>
+  Flag.String("client-order-id").pipe(Flag.withDescription(description), Flag.optional)
+
 interface Common extends AccountSource.Asked {
   readonly format: Option.Option<"table" | "ndjson">
 }
@@ -124,17 +130,17 @@ const place = Command.make(
     ...common,
     pair: Flags.pair,
     side: Flag.Literals("side", ["buy", "sell"]).pipe(Flag.withDescription("Buy or sell")),
-    quantity: Flags.amount("quantity").pipe(
-      Flag.withDescription("How much: base on spot, contracts on perpetuals; rounded down to the exchange's step"),
-      Flag.optional
+    quantity: optionalAmount(
+      "quantity",
+      "How much: base on spot, contracts on perpetuals; rounded down to the exchange's step"
     ),
-    quoteQuantity: Flags.amount("quote-quantity").pipe(
-      Flag.withDescription("How much to spend, in quote: spot market buys, in place of --quantity"),
-      Flag.optional
+    quoteQuantity: optionalAmount(
+      "quote-quantity",
+      "How much to spend, in quote: spot market buys, in place of --quantity"
     ),
-    price: Flags.amount("price").pipe(
-      Flag.withDescription("Limit price; a buy's is rounded down to the exchange's step, a sell's up. Without: market"),
-      Flag.optional
+    price: optionalAmount(
+      "price",
+      "Limit price; a buy's is rounded down to the exchange's step, a sell's up. Without: market"
     ),
     timeInForce: Flag.Literals("time-in-force", ["gtc", "ioc", "fok", "postOnly"]).pipe(
       Flag.withDescription("Default: gtc with a price, ioc without"),
@@ -144,17 +150,13 @@ const place = Command.make(
       Flag.withDescription("Perpetuals: may only make a position smaller"),
       Flag.withDefault(false)
     ),
-    stop: Flags.amount("stop").pipe(
-      Flag.withDescription("Rests until the price is reached against you, where the exchange has it"),
-      Flag.optional
+    stop: optionalAmount("stop", "Rests until the price is reached against you, where the exchange has it"),
+    takeProfit: optionalAmount(
+      "take-profit",
+      "Rests until the price is reached in your favour, where the exchange has it"
     ),
-    takeProfit: Flags.amount("take-profit").pipe(
-      Flag.withDescription("Rests until the price is reached in your favour, where the exchange has it"),
-      Flag.optional
-    ),
-    clientOrderId: Flag.String("client-order-id").pipe(
-      Flag.withDescription("A name of your own, unique and valid by the exchange's rules; made when left out"),
-      Flag.optional
+    clientOrderId: clientOrderIdFlag(
+      "A name of your own, unique and valid by the exchange's rules; made when left out"
     ),
     dryRun
   },
@@ -179,6 +181,7 @@ const place = Command.make(
           clientOrderId: undefinedWhenNone(options.clientOrderId)
         }
         const { printing, source } = opened
+        if (!options.dryRun) yield* AccountSource.checkKey(source)
         const prepared = yield* Effect.provide(preparedOf(source, request), source.market)
         if (options.dryRun) return yield* Outcome.printPrepared(prepared, source.adapter.id, printing)
         yield* provided(source, send(prepared, request, opened))
@@ -208,10 +211,7 @@ const orderId = Flag.String("order-id").pipe(
   Flag.optional
 )
 
-const clientOrderId = Flag.String("client-order-id").pipe(
-  Flag.withDescription("The id that the order was placed with"),
-  Flag.optional
-)
+const clientOrderId = clientOrderIdFlag("The id that the order was placed with")
 
 interface Named {
   readonly orderId: Option.Option<string>
@@ -314,14 +314,8 @@ const amend = Command.make(
     pair: Flags.pair,
     orderId,
     clientOrderId,
-    price: Flags.amount("price").pipe(
-      Flag.withDescription("The new limit price, rounded as for place"),
-      Flag.optional
-    ),
-    quantity: Flags.amount("quantity").pipe(
-      Flag.withDescription("The new whole quantity, what is filled included"),
-      Flag.optional
-    ),
+    price: optionalAmount("price", "The new limit price, rounded as for place"),
+    quantity: optionalAmount("quantity", "The new whole quantity, what is filled included"),
     dryRun
   },
   (options) =>

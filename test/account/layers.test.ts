@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Effect, Layer, Redacted } from "effect"
+import { ConfigProvider, Context, Effect, Fiber, Layer, Redacted } from "effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import { TestClock } from "effect/testing"
 import { AccountRest } from "../../src/AccountRest.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
@@ -75,6 +78,55 @@ describe("the Layers of an account", () => {
       assert.strictEqual(Context.get(context, PublicWebsocket).exchange, "mexc-spot")
       assert.strictEqual(Context.get(context, PrivateWebsocket).exchange, "mexc-spot")
       assert.strictEqual(Context.get(context, MarketRest).exchange, "mexc-spot")
+    }))
+
+  it.effect("wait together with the market's when MEXC has had enough of the address, whoever was told", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      let busy = ""
+      const web = HttpClient.make((request, url) => {
+        told.push(url.pathname)
+        const isBusy = url.pathname === busy
+        const body = isBusy
+          ? { code: 429, msg: "too many" }
+          : { symbols: [], serverTime: 0, balances: [] }
+        const init = isBusy ? { status: 429, headers: { "retry-after": "30" } } : {}
+        return Effect.succeed(HttpClientResponse.fromWeb(request, new Response(JSON.stringify(body), init)))
+      })
+      const context = yield* Layer.build(
+        ExchangeFactory.layer(mexcSpot, { credentials }).pipe(
+          Layer.provide(Layer.mergeAll(nowhere, Layer.succeed(HttpClient.HttpClient, web)))
+        )
+      )
+      const market = Context.get(context, MarketRest)
+      const account = Context.get(context, AccountRest)
+      const [balances, instruments] = ["/api/v3/account", "/api/v3/exchangeInfo"]
+      const soon = <A, E>(effect: Effect.Effect<A, E>) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+          yield* TestClock.adjust("2 seconds")
+          return yield* Fiber.join(fiber)
+        })
+      yield* soon(account.balances)
+      for (
+        const [first, second, path] of [
+          [Effect.asVoid(account.balances), Effect.asVoid(market.instruments), balances],
+          [Effect.asVoid(market.instruments), Effect.asVoid(account.balances), instruments]
+        ] as const
+      ) {
+        yield* TestClock.adjust("1 minute")
+        busy = path
+        yield* soon(Effect.flip(first))
+        busy = ""
+        const before = told.length
+        const fiber = yield* Effect.forkChild(Effect.exit(second), { startImmediately: true })
+        yield* TestClock.adjust("9 seconds")
+        assert.lengthOf(told, before)
+        yield* Fiber.interrupt(fiber)
+        yield* TestClock.adjust("21 seconds")
+        yield* soon(second)
+        assert.isAbove(told.length, before)
+      }
     }))
 
   it.effect("say what cannot be: a test net that there is none of, a pair that cannot be, market data only", () =>

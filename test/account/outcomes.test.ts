@@ -1,6 +1,7 @@
 /** What became of each command: every answer, every loss, over REST and over the socket, one command for an order at a time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
+import type { Duration } from "effect"
 import { TestClock } from "effect/testing"
 import * as DeskCounts from "../../src/account/DeskCounts.ts"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
@@ -64,12 +65,14 @@ interface Overrides {
   readonly openOrders?: Effect.Effect<ReadonlyArray<Order>, ExchangeError.ExchangeError>
   readonly instruments?: Effect.Effect<void, ExchangeError.ExchangeError>
   readonly readLimit?: number
+  readonly answer?: Duration.Input
   readonly fills?: AccountCalls["fills"]
 }
 
 const start = (
   script: Script,
-  { exchangeNow, fills, instruments, link, openOrders, protocol, readLimit = 10_000 }: Overrides = {}
+  { answer = "1 second", exchangeNow, fills, instruments, link, openOrders, protocol, readLimit = 10_000 }: Overrides =
+    {}
 ) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
@@ -107,7 +110,7 @@ const start = (
       listed: instruments ?? Effect.void,
       exchangeNow: exchangeNow ?? Clock.currentTimeMillis,
       queueTimeout: "2 seconds",
-      answerTimeout: "1 second",
+      answerTimeout: answer,
       expiry: "3 seconds",
       counts
     })
@@ -722,6 +725,15 @@ describe("amending", () => {
           { _tag: "Amend", ref: { symbol: "BTCUSDT", clientOrderId: "a" }, side, price, quantity: "2" }
         ])
       }
+    }))
+
+  it.effect("has as long as any command to be told the order first", () =>
+    Effect.gen(function*() {
+      const { desk } = yield* start(({ _tag }) => Effect.as(Effect.sleep(_tag === "Get" ? 1_200 : 1), order()), {
+        answer: "1500 millis"
+      })
+      const amended = yield* within(desk.amend(ref, { price: "101" }), "2 seconds")
+      assert.strictEqual(amended._tag, "Accepted")
     }))
 
   it.effect("leaves out what it does not change", () =>

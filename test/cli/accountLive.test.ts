@@ -64,7 +64,7 @@ for (const exchange of exchanges) {
         assert.match(list.stdout, /^ORDER [^]*mine-1\n$/)
         if (exchange !== "mexc-spot") {
           const moved = yield* order("amend", `--pair=${pair}`, "--client-order-id=mine-1", "--price=20500")
-          assert.strictEqual(moved.code, 0, moved.stderr)
+          assert.strictEqual(moved.code, 0, JSON.stringify(moved))
         }
         const cancelled = yield* order("cancel", `--pair=${pair}`, `--order-id=${accepted.value["orderId"] as string}`)
         assert.strictEqual(cancelled.code, 0, cancelled.stderr)
@@ -153,6 +153,19 @@ describe.concurrent("an account of one's own", () => {
       assert.notInclude(wrong.stderr + confirmed.stderr, key!.apiKey)
     })))
 
+  it.live("that has no key is told so before anything is asked of the exchange", () =>
+    Effect.gen(function*() {
+      // Nobody listens there.
+      const nowhere = ["--ws-url=ws://127.0.0.1:9", "--rest-url=http://127.0.0.1:9"]
+      const place = ["place", "gate-spot", ...resting("gate-spot"), ...nowhere]
+      const main = yield* live(place)
+      assert.strictEqual(main.code, 2, main.stderr)
+      assert.include(main.stderr, "GATE_API_KEY is missing or wrong")
+      const named = yield* live([...place, "--account=hedge"])
+      assert.strictEqual(named.code, 2, named.stderr)
+      assert.include(named.stderr, "GATE_HEDGE_API_KEY is missing or wrong")
+    }))
+
   it.effect("is named by flags that fit together", () =>
     Effect.gen(function*() {
       for (
@@ -161,6 +174,8 @@ describe.concurrent("an account of one's own", () => {
           [["order", "list", "gate-spot", "--testnet", "--live"], "excludes"],
           [["order", "list", "mexc-spot", "--testnet"], "has no test net"],
           [["order", "list", "gate-spot", "--ws-url=ws://example.com", "--rest-url=http://example.com"], "--live"],
+          [["order", "list", "gate-spot", "--account=hedge"], "add --live or --testnet"],
+          [["account", "gate-spot", "--account=hedge"], "add --live or --testnet"],
           [["order", "cancel", "gate-spot", "--order-id=1"], "--pair is needed"],
           [["order", "cancel", "gate-spot", "--pair=BTC/USDT"], "name the order"],
           [["order", "amend", "gate-spot", "--pair=BTC/USDT", "--order-id=1"], "say what is to change"],

@@ -44,7 +44,9 @@ export interface Source {
 
 export const account = Flag.String("account").pipe(
   Flag.withMetavar("NAME"),
-  Flag.withDescription("Which account: its key is <EXCHANGE>_<NAME>_API_KEY. Without it: <EXCHANGE>_API_KEY"),
+  Flag.withDescription(
+    "Which account of the real exchange: its key is <EXCHANGE>_<NAME>_API_KEY. Without it: <EXCHANGE>_API_KEY"
+  ),
   Flag.filter((name) => /^[\w-]+$/u.test(name), () => "letters, digits, - and _"),
   Flag.optional
 )
@@ -82,9 +84,12 @@ const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"
 export const isHere = (url: string): boolean => loopback.has(new URL(url).hostname)
 
 /** Whether the flags fit together; the failure says what does not. */
-const conflictOf = ({ live, restUrl, testnet, wsUrl }: Asked): string | null => {
+const conflictOf = ({ account, live, restUrl, testnet, wsUrl }: Asked): string | null => {
   if (Option.isSome(wsUrl) !== Option.isSome(restUrl)) return "--ws-url and --rest-url are needed together"
   if (testnet && (live || Option.isSome(wsUrl))) return "--testnet excludes --live, --ws-url and --rest-url"
+  if (Option.isSome(account) && !live && !testnet) {
+    return "--account names a key of yours, and a simulated account needs none: add --live or --testnet, or leave it out"
+  }
   const away = [wsUrl, restUrl].flatMap(Option.toArray).find((url) => !isHere(url))
   return away === undefined || live ? null : `${away} is not on this machine: add --live if it is a real exchange`
 }
@@ -127,6 +132,16 @@ export const simulatedLayer = (
 const unconfigured = (exchange: KnownExchange, account: string | undefined) => (error: Config.ConfigError) => {
   const prefix = ExchangeFactory.credentialPrefixOf(Exchanges.get(exchange), account)
   return Failure.configuration(error, `. The key of the account belongs in ${prefix}API_KEY and ${prefix}API_SECRET`)
+}
+
+/** That the account has a key, where it needs one: before anything else that takes time or a network. */
+export const checkKey = ({ account, adapter, kind }: Source): Effect.Effect<void, Failure.CommandFailed> => {
+  if (kind !== "live" && kind !== "testnet") return Effect.void
+  const name = account === "main" ? undefined : account
+  return ExchangeFactory.credentials(adapter, name).pipe(
+    Effect.asVoid,
+    Effect.mapError(unconfigured(adapter.id as KnownExchange, name))
+  )
 }
 
 /** Runs with the account's services. Wrong or missing variables are the caller's to correct. */
