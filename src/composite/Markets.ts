@@ -193,8 +193,9 @@ class Machine {
   place(slot: Slot, island: Island | undefined): void {
     slot.island = island
     if (island === undefined) slot.ready = Deferred.makeUnsafe()
-    else Deferred.doneUnsafe(slot.ready, Effect.succeed(island))
     for (const listener of this.listeners) listener(slot)
+    // Who has waited goes on at once, and whoever listens from then on finds the island there.
+    if (island !== undefined) Deferred.doneUnsafe(slot.ready, Effect.succeed(island))
   }
 
   /** Where the island stands by what its market and its account say. */

@@ -1,6 +1,6 @@
 /** Islands: built apart, judged by their health, built anew, and ended with what was left. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Stream, SubscriptionRef } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { Markets } from "../../src/composite/Markets.ts"
 import * as MarketsModule from "../../src/composite/Markets.ts"
@@ -163,6 +163,22 @@ describe("Markets", () => {
       assert.strictEqual(markets.current("c"), undefined)
       const error = yield* Effect.flip(markets.get("c"))
       assert.strictEqual(error.message, "[c] c is not in this program; there are a, b")
+    }))
+
+  it.effect("runs a user once, who has waited for the island that it uses", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const opens = yield* Deferred.make<void>()
+      const late = Layer.unwrap(Effect.as(Deferred.await(opens), a.layer))
+      const markets = yield* MarketsModule.make({ a: a.definition(late) })
+      const used: Array<string> = []
+      const waits = Effect.andThen(markets.get("a"), markets.each(() => Effect.sync(() => void used.push("a"))))
+      const user = yield* Effect.forkScoped(waits)
+      yield* settle
+      yield* Deferred.done(opens, Exit.void)
+      yield* settle
+      yield* Fiber.join(user)
+      assert.deepStrictEqual(used, ["a"])
     }))
 
   it.effect("trades only while the market comes and the account is reconciled, and leaves the others alone", () =>
