@@ -110,7 +110,9 @@ export interface ExecutorPerformance {
   readonly inFlight: number
   /** Orders of which nobody knows yet what became of them. */
   readonly unknown: number
-  /** Quote: what has come in, and what is carried at the price at which it was traded last. */
+  /** Quote: what has come in by all of its orders, fees in quote taken off. */
+  readonly cash: Amount
+  /** Quote: `cash`, and what is carried at the price at which it was traded last. */
   readonly profit: Amount
 }
 
@@ -623,6 +625,7 @@ export const make = Effect.fnUntraced(function*(
       refused: Object.fromEntries(refusals),
       inFlight,
       unknown: unresolved.size,
+      cash: ledger.cash,
       profit: ledger.profit
     })),
     drain

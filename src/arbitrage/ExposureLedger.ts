@@ -51,6 +51,10 @@ export class ExposureLedger {
     )
   }
 
+  get cash(): Amount {
+    return this.#cash
+  }
+
   /** Quote: what has come in, and what is carried at the price at which it was traded last. */
   get profit(): Amount {
     const worth = [...this.#assets.values()].map(({ price, quantity }) => BigDecimal.multiply(price, quantity))

@@ -76,7 +76,7 @@ export const adopt = (gate: Gate, exchange: ExchangeId, pair: TradingPair, order
   const held = gate.book.hold({ exchange, pair, side: order.side, quantity, price, reduces: false, unit })
   gate.book.name(held, order.clientOrderId, order.orderId)
   // What it had filled before takes no room.
-  held.filled = filledBase(order, held)
+  held.filled = BigDecimal.max(held.filled, filledBase(order, held))
   return held
 }
 

@@ -333,7 +333,7 @@ class Ledger {
 const byClient = (exchange: ExchangeId, clientOrderId: string): string => `${exchange} ${clientOrderId}`
 const byId = (exchange: ExchangeId, orderId: string): string => `${exchange} #${orderId}`
 
-const rememberedEarly = 10_000
+const rememberedOrders = 10_000
 
 export class RiskBook {
   readonly #global: Ledger
@@ -342,6 +342,7 @@ export class RiskBook {
   readonly #held = new Map<string, Held>()
   /** Base: filled of orders that nobody has named yet. */
   readonly #early = new Map<string, Amount>()
+  readonly #ended = new Set<string>()
   /** Fees in assets that are neither base nor quote, which nothing here can value. */
   readonly unvaluedFees = new Map<string, Amount>()
 
@@ -426,9 +427,28 @@ export class RiskBook {
     return own ?? (orderId === null ? undefined : this.#held.get(byId(exchange, orderId)))
   }
 
+  /** Whether an order has ended, as the exchange has told before: what is told of it late does not open it again. */
+  hasEnded(exchange: ExchangeId, orderId: string): boolean {
+    return this.#ended.has(byId(exchange, orderId))
+  }
+
+  noteEnd(exchange: ExchangeId, orderId: string): void {
+    this.#ended.add(byId(exchange, orderId))
+    if (this.#ended.size > rememberedOrders) this.#ended.delete(this.#ended.values().next().value!)
+  }
+
+  /** Those of an exchange that have a name. */
+  named(exchange: ExchangeId): ReadonlyArray<Held> {
+    return [...new Set(this.#held.values())].filter((held) => held.exchange === exchange && held.clientOrderId !== null)
+  }
+
   /** Gives the room back; a second time does nothing. */
   release(held: Held): void {
     if (!held.isHeld) return
+    // Should it turn out to be open, its fills have been told.
+    if (held.clientOrderId !== null && held.endedAt === null) {
+      this.#noteEarly(byClient(held.exchange, held.clientOrderId), held.filled)
+    }
     held.isHeld = false
     this.#apply(held, -1)
     if (held.clientOrderId !== null) this.#held.delete(byClient(held.exchange, held.clientOrderId))
@@ -441,6 +461,7 @@ export class RiskBook {
     held.price = to.price
     held.isHeld = true
     this.#apply(held, 1)
+    if (held.clientOrderId !== null) this.#early.delete(byClient(held.exchange, held.clientOrderId))
     this.name(held, held.clientOrderId, held.orderId)
   }
 
@@ -471,8 +492,9 @@ export class RiskBook {
 
   /** Told of an order before its placement was answered. */
   #noteEarly(key: string, quantity: Amount): void {
+    if (isZero(quantity)) return
     this.#early.set(key, sum(this.#early.get(key) ?? Decimal.zero, quantity))
-    if (this.#early.size > rememberedEarly) this.#early.delete(this.#early.keys().next().value!)
+    if (this.#early.size > rememberedOrders) this.#early.delete(this.#early.keys().next().value!)
   }
 
   #fill(held: Held, quantity: Amount): void {

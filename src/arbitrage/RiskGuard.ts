@@ -263,8 +263,9 @@ export const make = Effect.fnUntraced(
       const units = new Map<TradingPair, Decimal.Decimal>()
       const onOrder = (order: OrderUpdate): void => {
         const held = book.find(exchange, order.clientOrderId, order.orderId)
+        if (isFinal(order.status)) book.noteEnd(exchange, order.orderId)
         if (held !== undefined) return GuardedEntry.note(gate, exchange, held, order)
-        if (isFinal(order.status)) return
+        if (book.hasEnded(exchange, order.orderId)) return
         withUnit(island, units, order, (pair, unit) => {
           GuardedEntry.note(gate, exchange, GuardedEntry.adopt(gate, exchange, pair, order, unit), order)
         })
@@ -287,7 +288,18 @@ export const make = Effect.fnUntraced(
       }))
     })
 
+    /** Ends that the stream has not told: the account has found them out by asking. */
+    const lookForEnds = ({ account, exchange }: Island): void => {
+      for (const held of account === null ? [] : book.named(exchange)) {
+        const known = account?.order(held.clientOrderId!)
+        if (known?.state._tag !== "Final") continue
+        const told = BigDecimal.sumAll(known.fills.map(({ quantity }) => quantity))
+        if (BigDecimal.isGreaterThanOrEqualTo(told, known.filledQuantity)) book.release(held)
+      }
+    }
+
     const remark = Effect.sync(() => {
+      for (const { island } of islands.values()) lookForEnds(island)
       for (const [exchange, pairs] of traded) {
         const source = islands.get(exchange)?.source
         if (source === undefined) continue

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import type { Killed, RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
+import type { OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
@@ -406,6 +407,35 @@ describe("RiskGuard: follow", () => {
         assert.match(guard.state("f").killed!.reason, /cannot be counted/)
         yield* Scope.close(scope, Exit.void)
         assert.isFalse(guard.isFollowing(island))
+      })
+    ))
+
+  it.effect("what is told late does not open an order again, and an end that is not told is seen", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        yield* guard.follow(venue.island())
+        venue.scripts.push({ answer: "rest" }, { answer: "rest" })
+        yield* fillOf(venue, "1", "100")
+        const open = venue.tracked.get("x0")!.order as OrderUpdate
+        yield* venue.entry.cancel({ pair, clientOrderId: "x0" })
+        venue.emit(open)
+        assert.strictEqual(guard.state("a").openOrders, 0)
+        yield* fillOf(venue, "1", "100")
+        assert.strictEqual(guard.state("a").openOrders, 1)
+        const known = venue.tracked.get("x1")!
+        venue.tracked.set("x1", { ...known, state: { _tag: "Final", at: 0, status: "canceled", rejection: null } })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(guard.state("a").openOrders, 0)
+        // Room that its holder has given back, for an order that turns out to be open: what it had filled is known.
+        yield* Effect.scoped(guard.reserve([intent("1", "100", { clientOrderId: "x2" })]))
+        const order = { ...open, clientOrderId: "x2", orderId: "99" }
+        venue.emit(order)
+        assert.deepStrictEqual(figures(guard.state("a")), ["100", 1, "0"])
+        venue.emit({ ...order, status: "canceled" })
+        assert.strictEqual(guard.state("a").openOrders, 0)
       })
     ))
 })
