@@ -1,11 +1,13 @@
 /** All proofs, in the order in which `all` runs them. */
 import * as AccountKill from "./cases/AccountKill.ts"
+import * as ArbitrageExecution from "./cases/ArbitrageExecution.ts"
 import * as ArbitrageTruth from "./cases/ArbitrageTruth.ts"
 import * as BookAudit from "./cases/BookAudit.ts"
 import * as Books from "./cases/Books.ts"
 import * as Continuity from "./cases/Continuity.ts"
 import * as Demo from "./cases/Demo.ts"
 import * as Determinism from "./cases/Determinism.ts"
+import * as ExecutionLatency from "./cases/ExecutionLatency.ts"
 import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
 import * as Judges from "./cases/Judges.ts"
@@ -53,5 +55,7 @@ export const cases: ReadonlyArray<Case> = [
   AccountKill.accountKill,
   OrderLimits.orderLimits,
   OrderLatency.orderLatency,
-  ArbitrageTruth.arbitrageTruth
+  ArbitrageTruth.arbitrageTruth,
+  ArbitrageExecution.arbitrageExecution,
+  ExecutionLatency.executionLatency
 ]

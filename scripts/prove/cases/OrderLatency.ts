@@ -1,8 +1,6 @@
 /** How long an order takes over Gate's WebSocket, client and exchange as two processes, and a private frame to a handler. */
 import { Clock, Effect, Layer, Redacted } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import { spawn } from "node:child_process"
-import { createInterface } from "node:readline"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
 import * as Silence from "../../../src/connection/Silence.ts"
@@ -10,41 +8,13 @@ import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import { gateSpot } from "../../../src/exchanges/gate/GateSpot.ts"
 import { OrderEntry } from "../../../src/OrderEntry.ts"
 import { PrivateWebsocket } from "../../../src/PrivateWebsocket.ts"
-import type { SimulatorUrls } from "../../../src/simulator/Simulator.ts"
-import { root } from "../Child.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
+import * as SimulatorProcess from "../SimulatorProcess.ts"
 
 const pair = "BTC/USDT"
 
-type Urls = Readonly<Record<string, SimulatorUrls>>
-
-/** The simulator in a process of its own, ended with the scope. */
-const simulator = Effect.acquireRelease(
-  Effect.callback<readonly [ReturnType<typeof spawn>, Urls], Error>((resume) => {
-    const parameters = [
-      "simulate",
-      "--exit-with-parent",
-      "--limits=off",
-      "--log-level=warn",
-      `--pairs=${pair}`,
-      "--rate=5"
-    ]
-    const child = spawn(process.execPath, ["src/cli/main.ts", ...parameters], {
-      cwd: root,
-      stdio: ["pipe", "pipe", "inherit"]
-    })
-    createInterface({ input: child.stdout }).once("line", (line) => {
-      resume(Effect.succeed([child, JSON.parse(line) as Urls] as const))
-    })
-    child.once("error", (error) => resume(Effect.fail(error)))
-    child.once("exit", (code) => resume(Effect.fail(new Error(`the simulator ended with ${code}`))))
-    return Effect.sync(() => child.kill("SIGKILL"))
-  }),
-  ([child]) => Effect.sync(() => void child.kill("SIGKILL"))
-)
-
-const layerOf = (urls: Urls) => {
+const layerOf = (urls: SimulatorProcess.Urls) => {
   const { rest, ws } = urls[gateSpot.id]!
   return ExchangeFactory.layerAccount(gateSpot, {
     credentials: {
@@ -108,8 +78,8 @@ export const orderLatency: Case = {
   run: Effect.fnUntraced(function*(proof) {
     const count = Proofs.sizeOf(proof, 300, 5_000)
     const { handled, took } = yield* Effect.flatMap(
-      simulator,
-      ([, urls]) => Effect.scoped(Effect.provide(measure(warmUp + count), layerOf(urls)))
+      SimulatorProcess.start([`--pairs=${pair}`, "--rate=5"]),
+      (urls) => Effect.scoped(Effect.provide(measure(warmUp + count), layerOf(urls)))
     ).pipe(Effect.scoped)
     judge(proof, "an order", took.slice(warmUp), [1, 5])
     judge(proof, "a private frame", handled.slice(warmUp), [0.1, 1])

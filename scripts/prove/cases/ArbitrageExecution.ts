@@ -1,0 +1,413 @@
+/**
+ * Opportunities executed over three simulated exchanges while requests, answers, pushes and connections are lost, late and
+ * doubled, exchanges go away and callers are interrupted: what is left is below a lot of every asset, and what the executor
+ * has counted is what the exchanges have booked, to the last digit.
+ */
+import { BigDecimal, Effect, Fiber, Layer, Logger, Metric, Random, Stream } from "effect"
+import type { Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type { WorldAccount, WorldFill } from "../../../src/AccountWorld.ts"
+import { ArbitrageExecutor } from "../../../src/arbitrage/ArbitrageExecutor.ts"
+import type { Execution, LegResult } from "../../../src/arbitrage/ArbitrageExecutor.ts"
+import * as Executor from "../../../src/arbitrage/ArbitrageExecutor.ts"
+import { ArbitrageMonitor } from "../../../src/arbitrage/ArbitrageMonitor.ts"
+import * as Risk from "../../../src/arbitrage/RiskGuard.ts"
+import { RiskGuard } from "../../../src/arbitrage/RiskGuard.ts"
+import { Markets } from "../../../src/composite/Markets.ts"
+import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
+import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
+import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
+import * as Decimal from "../../../src/domain/Decimal.ts"
+import type { Instrument, TradingPair } from "../../../src/domain/Instrument.ts"
+import { partsOf } from "../../../src/domain/Instrument.ts"
+import * as Simulator from "../../../src/simulator/Simulator.ts"
+import type { Fault } from "../../../src/simulator/Simulator.ts"
+import * as Account from "../../../test/suites/AccountExchange.ts"
+import { accountSubjects } from "../../../test/suites/AccountSubjects.ts"
+import * as Exchange from "../../../test/suites/Exchange.ts"
+import * as World from "../ArbitrageWorld.ts"
+import { bases } from "../ArbitrageWorld.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import * as Virtual from "../Virtual.ts"
+
+const answerMillis = 1_000
+const expiryMillis = 5_000
+const workers = 6
+
+type Services =
+  | ArbitrageExecutor
+  | ArbitrageMonitor
+  | RiskGuard
+  | Markets
+  | Simulator.Simulator
+
+/** More than it can need: what is proved is not that it runs out. */
+const balancesOf = ({ adapter }: Account.Subject): Readonly<Record<string, string>> =>
+  adapter.kind === "spot" ? { USDT: "100000000", BTC: "1000", ETH: "20000", SOL: "500000" } : { USDT: "100000000" }
+
+const accounts: Simulator.AccountsByExchange = Object.fromEntries(
+  accountSubjects.map((subject) => [subject.adapter.id, [{
+    userId: Account.userId,
+    keys: [{ apiKey: "the-key-of-main", secret: "the-secret-of-main" }],
+    balances: balancesOf(subject)
+  }]])
+)
+
+// ---- the world ------------------------------------------------------------------------------------------------------
+
+/** Of each command: some reach the exchange late or never, of others the answer does. */
+const ofCommands: ReadonlyArray<Fault> = accountSubjects.flatMap(({ adapter, commands }) =>
+  commands.flatMap((command): ReadonlyArray<Fault> => {
+    const which = { ...command, exchange: adapter.id }
+    return [
+      { _tag: "LoseRequest", ...which, share: 0.02 },
+      { _tag: "LateRequest", ...which, share: 0.01, millis: 1_800 },
+      { _tag: "LateRequest", ...which, share: 0.01, millis: 7_000 },
+      { _tag: "LoseAnswer", ...which, share: 0.03 },
+      { _tag: "LateAnswer", ...which, share: 0.02, millis: 2_500 },
+      // The market moves on meanwhile: such an order is filled in part or not at all.
+      { _tag: "LateRequest", ...which, share: 0.1, millis: 400 },
+      ...("frame" in which ? [] : [{ _tag: "FailAnswer", ...which, share: 0.02, status: 502 } as const])
+    ]
+  })
+)
+
+/** Of readings and pushes. */
+const ofTelling: ReadonlyArray<Fault> = [
+  { _tag: "LoseAnswer", method: "GET", share: 0.01 },
+  { _tag: "HttpError", method: "GET", share: 0.01, status: 503 },
+  { _tag: "Duplicate", share: 0.03 },
+  { _tag: "Reorder", share: 0.02 },
+  { _tag: "LatePush", share: 0.03, millis: 300 },
+  { _tag: "LosePush", share: 0.01 },
+  { _tag: "LagRead", millis: 200 }
+]
+
+/** By the id of ours that stands in it: how often a request to place an order has left. */
+const counting = (placed: Map<string, number>) => (network: MemoryNetwork.MemoryNetwork["Service"]) => {
+  const note = (text: string): void => {
+    if (!accountSubjects.some(({ isPlacing }) => isPlacing(text))) return
+    for (const [, id] of text.matchAll(/(?:newClientOrderId=|"text":"t-)([\w-]+)/g)) {
+      placed.set(id!, (placed.get(id!) ?? 0) + 1)
+    }
+  }
+  return MemoryNetwork.MemoryNetwork.of({
+    connect: (url, client, headers) => {
+      const socket = network.connect(url, client, headers)
+      if (MemoryNetwork.isRefusal(socket)) return socket
+      return {
+        ...socket,
+        send: (frame) => {
+          note(String(frame))
+          socket.send(frame)
+        }
+      }
+    },
+    request: (request) => {
+      note(`${request.method} ${request.url} ${request.body}`)
+      return network.request(request)
+    }
+  })
+}
+
+const layerOf = (seed: number, placed: Map<string, number>) => {
+  const simulator = Layer.orDie(Simulator.layerMemory({
+    dialects: accountSubjects.map(({ dialect }) => dialect),
+    pairs: bases.map((base): TradingPair => `${base}/USDT`) as [TradingPair],
+    limits: "off",
+    seed,
+    rate: 4,
+    tickMillis: 50,
+    levels: 20,
+    accounts
+  }))
+  const network = Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient, NodeHashes.layer).pipe(
+    Layer.provide(Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, counting(placed))))
+  )
+  const markets = Layer.unwrap(
+    Effect.map(Simulator.Simulator, ({ urls }) =>
+      World.markets(urls, () => Account.credentials, {
+        orders: { answerTimeout: answerMillis, queueTimeout: 3_000, expiry: expiryMillis },
+        reconcile: { interval: "20 seconds" }
+      }))
+  )
+  const monitor = World.monitor({ maxNotional: 300, maxAgeMs: 5_000, maxSkewMs: 5_000 })
+  return Executor.layer({ maxAge: "5 seconds", pauseAfterRefusal: "100 millis" }).pipe(
+    Layer.provideMerge(Layer.merge(monitor, Risk.layer({ global: { maxOpenOrders: 100 } }))),
+    Layer.provideMerge(markets),
+    Layer.provide(network),
+    Layer.provideMerge(simulator)
+  ) as Layer.Layer<Services, unknown>
+}
+
+// ---- the run --------------------------------------------------------------------------------------------------------
+
+interface Result {
+  readonly executions: ReadonlyArray<Execution>
+  readonly refused: Readonly<Record<string, number>>
+  readonly interrupted: number
+  readonly outages: number
+  readonly kills: ReadonlyArray<string>
+  readonly unknown: number
+  readonly openAtGuard: number
+  readonly cash: string
+  readonly exposure: ReadonlyMap<string, string>
+  readonly truth: Booked
+  /** Least that can be traded of each base asset, in it. */
+  readonly lots: ReadonlyMap<string, Decimal.Decimal>
+  readonly openOrders: number
+  readonly faults: number
+}
+
+/** What the exchanges have booked. */
+interface Booked {
+  readonly cash: string
+  readonly received: ReadonlyMap<string, string>
+}
+
+const { multiply, negate, subtract, sum } = BigDecimal
+
+const bookedOf = (fills: ReadonlyArray<readonly [fill: WorldFill, unit: Decimal.Decimal]>): Booked => {
+  let cash = Decimal.zero
+  const received = new Map<string, Decimal.Decimal>()
+  for (const [{ fee, feeAsset, pair, price, quantity, side }, unit] of fills) {
+    const { base } = partsOf(pair)
+    const amount = multiply(Decimal.of(quantity), unit)
+    const value = multiply(amount, Decimal.of(price))
+    const taken = Decimal.of(fee)
+    cash = sum(cash, side === "buy" ? negate(value) : value)
+    if (feeAsset !== base) cash = subtract(cash, taken)
+    const gained = subtract(side === "buy" ? amount : negate(amount), feeAsset === base ? taken : Decimal.zero)
+    received.set(base, sum(received.get(base) ?? Decimal.zero, gained))
+  }
+  return {
+    cash: Decimal.toText(cash),
+    received: new Map([...received].map(([base, amount]) => [base, Decimal.toText(amount)]))
+  }
+}
+
+/** Exchanges lose their connections, go away for a while, and let their keys die, one or all of them. */
+const breaks = Effect.fnUntraced(function*(draws: Virtual.Draws, count: () => void) {
+  const simulator = yield* Simulator.Simulator
+  for (let number = 0;; number++) {
+    yield* Effect.sleep(number < 2 ? 1_000 + Virtual.below(draws, 1_000) : 4_000 + Virtual.below(draws, 8_000))
+    count()
+    const { adapter } = Virtual.pick(draws, accountSubjects)
+    const which = draws.nextDoubleUnsafe() < 0.15 ? {} : { exchange: adapter.id }
+    const durationMillis = Virtual.pick(draws, [0, 500, 1_500, 4_000])
+    if (durationMillis > 0) yield* simulator.inject({ _tag: "Refuse", ...which, durationMillis })
+    yield* simulator.inject({ _tag: "Drop", ...which })
+    if (draws.nextDoubleUnsafe() < 0.2) yield* simulator.inject({ _tag: "ExpireKeys", ...which })
+  }
+})
+
+/** Executes one after the other; some are interrupted at any moment. */
+const worker = Effect.fnUntraced(function*(
+  draws: Virtual.Draws,
+  isDone: () => boolean,
+  interrupted: () => void
+) {
+  const executor = yield* ArbitrageExecutor
+  const monitor = yield* ArbitrageMonitor
+  while (!isDone()) {
+    const open = monitor.open()
+    if (open.length === 0) {
+      yield* Effect.sleep(20)
+      continue
+    }
+    const execution = Effect.exit(executor.execute(Virtual.pick(draws, open)))
+    if (draws.nextDoubleUnsafe() < 0.1) {
+      interrupted()
+      const fiber = yield* Effect.forkChild(execution, { startImmediately: true })
+      yield* Effect.sleep(Virtual.below(draws, 1_200))
+      yield* Fiber.interrupt(fiber)
+    } else yield* execution
+    yield* Effect.sleep(Virtual.below(draws, 200))
+  }
+})
+
+const play = Effect.fnUntraced(function*(
+  seed: number,
+  count: number
+): Effect.fn.Return<Result, unknown, Services | Scope.Scope> {
+  const draws = yield* Virtual.draws(seed, "execution")
+  const simulator = yield* Simulator.Simulator
+  const executor = yield* ArbitrageExecutor
+  const guard = yield* RiskGuard
+  const instruments = yield* World.listed(yield* Markets)
+  const executions: Array<Execution> = []
+  const kills: Array<string> = []
+  let interrupted = 0
+  let outages = 0
+  yield* Effect.forkScoped(
+    Stream.runForEach(executor.executions, (one) => Effect.sync(() => void executions.push(one))),
+    {
+      startImmediately: true
+    }
+  )
+  // Whoever looks after it has looked, and goes on.
+  yield* Effect.forkScoped(
+    Stream.runForEach(guard.kills, ({ reason }) => {
+      kills.push(reason)
+      return Effect.andThen(Effect.sleep(1_000), guard.revive)
+    }),
+    { startImmediately: true }
+  )
+  yield* Effect.forEach([...ofCommands, ...ofTelling], (fault) => simulator.inject(fault))
+  yield* Effect.scoped(Effect.gen(function*() {
+    yield* Effect.forkScoped(breaks(draws, () => void outages++))
+    yield* Effect.forEach(
+      Array.from({ length: workers }),
+      () => worker(draws, () => executions.length >= count, () => void interrupted++),
+      { concurrency: workers, discard: true }
+    )
+  }))
+  const faults = simulator.counts().faults.reduce((applied, fault) => applied + fault.applied, 0)
+  yield* simulator.clear()
+  yield* Effect.sleep("5 seconds")
+  yield* guard.revive
+  yield* executor.drain
+  const { cash, refused, unknown } = yield* executor.performance
+  const ours = accountSubjects.map(({ adapter }): readonly [string, WorldAccount] => [
+    adapter.id,
+    simulator.account(adapter.id, Account.userId)!
+  ])
+  const unitOf = (exchange: string, pair: TradingPair): Decimal.Decimal =>
+    Decimal.of(String(instruments.find((one) => one.exchange === exchange && one.pair === pair)!.contractSize))
+  return {
+    executions,
+    refused,
+    interrupted,
+    outages,
+    kills,
+    unknown,
+    openAtGuard: guard.state().openOrders,
+    cash: Decimal.toText(cash),
+    exposure: new Map(executor.exposure().map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
+    truth: bookedOf(
+      ours.flatMap(([exchange, account]) =>
+        account.fills({}).map((fill) => [fill, unitOf(exchange, fill.pair)] as const)
+      )
+    ),
+    lots: lotsOf(instruments, simulator),
+    openOrders: ours.reduce((open, [, account]) => open + account.orders({ open: true }).length, 0),
+    faults
+  }
+})
+
+/** The least that any of the exchanges takes, at its best bid. */
+const lotsOf = (
+  instruments: ReadonlyArray<Instrument>,
+  simulator: Simulator.SimulatorService
+): ReadonlyMap<string, Decimal.Decimal> => {
+  const lots = new Map<string, Decimal.Decimal>()
+  for (const { base, contractSize, exchange, minNotional, minQuantity, pair, quantityStep } of instruments) {
+    const bid = Number(simulator.book(exchange, pair, 1)!.bids[0]!.price)
+    const units = Math.max(quantityStep, minQuantity ?? 0, (minNotional ?? 0) / (bid * contractSize))
+    const step = Decimal.of(String(quantityStep))
+    const lot = multiply(Decimal.toStep(Decimal.of(String(units)), step, "up"), Decimal.of(String(contractSize)))
+    const known = lots.get(base)
+    lots.set(base, known === undefined ? lot : BigDecimal.min(known, lot))
+  }
+  return lots
+}
+
+const run = (seed: number, count: number, placed: Map<string, number>) =>
+  Exchange.memory.run(
+    play(seed, count).pipe(Effect.scoped, Effect.provide(layerOf(seed, placed))),
+    10_000_000
+  ).pipe(
+    Random.withSeed(seed),
+    Effect.provide(Layer.merge(TestClock.layer(), Logger.layer([]))),
+    Effect.provideService(Metric.MetricRegistry, new Map())
+  )
+
+// ---- judging --------------------------------------------------------------------------------------------------------
+
+const ordersOf = ({ buy, compensation, sell }: Execution): ReadonlyArray<LegResult> => [buy, sell, ...compensation]
+
+const judge = (proof: Proof, result: Result, placed: ReadonlyMap<string, number>): void => {
+  const { exposure, lots, truth } = result
+  const twice = [...placed].filter(([, times]) => times > 1)
+  proof.check(
+    "no order is sent twice",
+    twice.length === 0 && placed.size > 0,
+    `${placed.size} ids on the wire, ${twice.length} twice`
+  )
+  const large = bases.filter((base) => {
+    const left = BigDecimal.abs(Decimal.of(exposure.get(base) ?? "0"))
+    return BigDecimal.isGreaterThanOrEqualTo(left, lots.get(base)!)
+  })
+  proof.check(
+    "what is left of every asset is below the least that can be ordered",
+    large.length === 0,
+    bases.map((base) => `${exposure.get(base) ?? "0"} of ${Decimal.toText(lots.get(base)!)} ${base}`).join(", ")
+  )
+  const wrong = bases.filter((base) => (exposure.get(base) ?? "0") !== (truth.received.get(base) ?? "0"))
+  proof.check(
+    "what it says is left is what the exchanges have booked, to the last digit, fees included",
+    wrong.length === 0,
+    wrong.length === 0
+      ? "all assets"
+      : wrong.map((base) => `${base}: ${exposure.get(base)} is ${truth.received.get(base)}`).join(", ")
+  )
+  proof.check(
+    "the money it says it has moved is what the exchanges have booked, to the last digit, fees included",
+    result.cash === truth.cash,
+    result.cash === truth.cash ? `${truth.cash} USDT` : `${result.cash} is ${truth.cash}`
+  )
+  proof.check(
+    "nothing is left open",
+    result.openOrders === 0 && result.openAtGuard === 0 && result.unknown === 0,
+    `${result.openOrders} at the exchanges, ${result.openAtGuard} at the guard, ${result.unknown} unknown`
+  )
+}
+
+const countOf = (executions: ReadonlyArray<Execution>, tag: Execution["_tag"]): string =>
+  String(executions.filter(({ _tag }) => _tag === tag).length)
+
+export const arbitrageExecution: Case = {
+  name: "arbitrage-execution",
+  proves:
+    "Opportunities executed under faults at every step: less than a lot left of every asset, and the exchanges' ledger to the digit",
+  run: Effect.fnUntraced(function*(proof) {
+    const count = Proofs.sizeOf(proof, 60, 10_000)
+    const placed = new Map<string, number>()
+    const result = yield* run(proof.seed, count, placed)
+    const { executions } = result
+    const orders = executions.flatMap(ordersOf)
+    proof.table(
+      [
+        "executions",
+        "completed",
+        "compensated",
+        "nothing",
+        "exposed",
+        "orders",
+        "partial",
+        "unknown at first",
+        "fee by rate"
+      ],
+      [[
+        String(executions.length),
+        countOf(executions, "Completed"),
+        countOf(executions, "Compensated"),
+        countOf(executions, "Nothing"),
+        countOf(executions, "Exposed"),
+        String(orders.length),
+        String(orders.filter(({ outcome }) => outcome === "partial").length),
+        String(orders.filter(({ wasUnknown }) => wasUnknown).length),
+        String(orders.filter(({ isEstimated }) => isEstimated).length)
+      ]]
+    )
+    proof.say(
+      `${result.interrupted} callers interrupted, ${result.outages} breaks of connections, ${result.faults} faults struck, `
+        + `refused: ${Object.entries(result.refused).map(([limit, times]) => `${limit} ${times}`).join(", ") || "none"}`
+    )
+    for (const reason of result.kills) proof.say(`kill switch: ${reason}`)
+    judge(proof, result, placed)
+    proof.figure("executions", executions.length)
+    proof.figure("orders", orders.length)
+  })
+}
