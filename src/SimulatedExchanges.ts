@@ -7,6 +7,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as MemoryNetwork from "./connection/MemoryNetwork.ts"
 import * as NodeHashes from "./connection/NodeHashes.ts"
+import type { TradingPair } from "./domain/Instrument.ts"
 import type { ExchangeDialect } from "./ExchangeDialect.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 import * as ExchangeFactory from "./ExchangeFactory.ts"
@@ -36,6 +37,10 @@ export const dialects: ReadonlyArray<ExchangeDialect> = Object.values(byName)
  * key is `demo-key-<exchange>`, its secret `demo-secret-<exchange>`.
  */
 export const demoAccounts: Simulator.AccountsByExchange = Simulator.demoAccounts(dialects)
+
+/** The same, which also have coins of these pairs, about 20 000 USDT worth of each. */
+export const demoAccountsWith = (pairs: ReadonlyArray<TradingPair>): Simulator.AccountsByExchange =>
+  Simulator.demoAccounts(dialects, pairs)
 
 export type Options = Omit<Simulator.SimulatorOptions, "dialects">
 

@@ -1,181 +1,112 @@
-/** `exchange demo`: two spot markets side by side and the perpetuals of a third, from the simulator or live. */
-import { Array, Clock, Deferred, Effect, Exit, Option, Schedule } from "effect"
-import type { Config, Layer, Stdio } from "effect"
-import type { NonEmptyReadonlyArray } from "effect/Array"
-import { Command, Flag, TerminalCapabilities } from "effect/cli"
-import * as OrderBooks from "../composite/OrderBooks.ts"
+/**
+ * `exchange demo`: the whole product at work. Three markets, books of a hundred pairs on each in step, the edges between
+ * them, both legs traded on simulated accounts, whatever goes wrong; with a report at the end. Or the real markets, watched.
+ */
+import { Array, Clock, Deferred, Effect, Exit, Option, Result } from "effect"
+import type { Stdio } from "effect"
+import { CliError, Command, Flag, TerminalCapabilities } from "effect/cli"
 import type { TradingPair } from "../domain/Instrument.ts"
-import type { ExchangeError } from "../ExchangeError.ts"
 import * as Exchanges from "../Exchanges.ts"
 import type { KnownExchange } from "../Exchanges.ts"
-import { PublicWebsocket } from "../PublicWebsocket.ts"
 import { AccountBoard } from "./account/AccountBoard.ts"
-import * as AccountShow from "./account/AccountShow.ts"
-import * as AccountSource from "./account/AccountSource.ts"
-import type { Quote } from "./account/Trader.ts"
-import { ExchangeBoard } from "./Board.ts"
-import { DemoView, perpetualOf } from "./DemoView.ts"
+import { ArbitrageBoard } from "./demo/ArbitrageBoard.ts"
+import { ExchangeBoard } from "./demo/Board.ts"
+import { DemoView } from "./demo/DemoView.ts"
+import * as Program from "./demo/Program.ts"
+import * as Source from "./demo/Source.ts"
+import type { Pairs } from "./demo/Source.ts"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Lifetime from "./Lifetime.ts"
 import * as Live from "./Live.ts"
 import * as Logging from "./Logging.ts"
-import * as Refusal from "./Refusal.ts"
 import * as Simulate from "./Simulate.ts"
-import * as SimulatorProcess from "./SimulatorProcess.ts"
-import * as StatusLog from "./StatusLog.ts"
 import * as Stdout from "./Stdout.ts"
 import * as Style from "./Style.ts"
 import * as Telemetry from "./Telemetry.ts"
 
-const defaultPairs: NonEmptyReadonlyArray<TradingPair> = [
-  "BTC/USDT",
-  "ETH/USDT",
-  "SOL/USDT",
-  "XRP/USDT",
-  "DOGE/USDT",
-  "ADA/USDT",
-  "AVAX/USDT",
-  "LINK/USDT",
-  "LTC/USDT",
-  "DOT/USDT"
-]
+/** Names that exist; of those that the simulator knows nothing of it makes facts from the name. */
+const names =
+  ("BTC ETH SOL XRP DOGE ADA AVAX LINK LTC DOT BNB TRX TON UNI NEAR ATOM BCH APT ARB OP SUI INJ FIL ETC XLM HBAR ICP VET "
+    + "ALGO AAVE MKR GRT SAND MANA AXS THETA EOS XTZ FLOW CHZ CRV SNX COMP ZEC DASH KAVA RUNE EGLD ENJ ZIL BAT LRC YFI SUSHI "
+    + "ONE HOT IOTA QTUM OMG ANKR CELO SKL STORJ RSR BAND NKN OCEAN COTI CTSI DENT DUSK FET IOST JASMY KSM LPT MASK MINA MTL "
+    + "GALA GMT IMX KLAY LDO NEO OGN ONT PEPE PERP POLS QNT RAY REN RLC ROSE SHIB SLP STX SXP TWT UMA WAVES WIF WOO")
+    .split(" ")
 
-type Pairs = NonEmptyReadonlyArray<TradingPair>
-
-/** Copies what the session has counted onto the board. */
-const refresh = (board: ExchangeBoard, books: OrderBooks.OrderBooks["Service"]) =>
-  Effect.gen(function*() {
-    const websocket = yield* PublicWebsocket
-    board.performance = yield* websocket.performance
-    board.books = yield* books.status
-  })
-
-/** Keeps an exchange's side of the board, until the exchange refuses for good. */
-const follow = Effect.fnUntraced(function*(board: ExchangeBoard, named: Pairs) {
-  const isSwap = board.kind === "swap"
-  const pairs: Pairs = isSwap ? Array.map(named, perpetualOf) : named
-  const websocket = yield* PublicWebsocket
-  yield* websocket.handle(board.handlers)
-  const books = yield* OrderBooks.make(pairs)
-  board.bookOf = books.get
-  yield* StatusLog.start
-  const update = refresh(board, books)
-  // Runs first when all this is closed: the last figures and states are those from before.
-  yield* Effect.addFinalizer(() => {
-    const last = new Map(pairs.map((pair) => [pair, books.get(pair)]))
-    board.bookOf = (pair) => last.get(pair)
-    return update
-  })
-  yield* Effect.forkScoped(Effect.schedule(update, Schedule.spaced("250 millis")))
-  const { rejected } = yield* websocket.initialize(pairs, isSwap ? ["BookTicker", "FuturesTicker"] : ["BookTicker"])
-  for (const [pair, error] of rejected) {
-    board.rejected.set(pair, error.message)
-    yield* Effect.logWarning(error.message)
-  }
-  return yield* Effect.never
-}, Effect.scoped)
-
-/** Spot pairs, or the perpetuals on them. */
-const pairsOn = (
-  { kind }: Pick<ExchangeBoard, "kind">,
-  named: ReadonlyArray<TradingPair>
-): ReadonlyArray<TradingPair> => kind === "swap" ? named.map(perpetualOf) : named
-
-interface Source {
-  readonly layerOf: (id: KnownExchange) => Layer.Layer<Exchanges.MarketServices, Config.ConfigError>
-  /** Null where there is no account to show: a real one is for `exchange account`. */
-  readonly accountOf: ((id: KnownExchange) => Layer.Layer<Exchanges.AccountServices, ExchangeError>) | null
-  /** Fails when the source is gone. */
-  readonly watch: Effect.Effect<never, Failure.CommandFailed>
-}
-
-/** Follows every exchange; one that fails leaves the others alone, and when all have failed the first reason is told. */
-const followAll = Effect.fnUntraced(function*(
-  boards: ReadonlyArray<ExchangeBoard<KnownExchange>>,
-  pairs: Pairs,
-  { layerOf }: Source
-) {
-  const failures = yield* Effect.forEach(
-    boards,
-    (board) =>
-      follow(board, pairs).pipe(
-        Effect.mapError(Refusal.failure),
-        Effect.provide(layerOf(board.id)),
-        Effect.catchTag("ConfigError", (error) => Effect.fail(Failure.configuration(error))),
-        Effect.flip,
-        Effect.tap((failure) => {
-          board.failure = failure.message
-          return Effect.logWarning(failure.message)
-        })
-      ),
-    { concurrency: "unbounded" }
+const madePairs = (count: number): Pairs =>
+  Array.map(
+    names.slice(0, count) as unknown as Array.NonEmptyReadonlyArray<string>,
+    (name): TradingPair => `${name}/USDT`
   )
-  return yield* failures[0]!
-})
 
-/** Of the pairs that are shown. */
-const tradedPairs = 3
+/** Followed when nothing is said: on the simulator, and on the real exchanges. */
+const simulatedCount = 100
+const liveCount = 10
 
-const quoteOn = (board: ExchangeBoard) => (pair: TradingPair): Quote | null => {
-  const ticker = board.tickers.get(pair)
-  if (ticker === undefined || ticker.bidPrice === null || ticker.askPrice === null) return null
-  return { bid: ticker.bidPrice, ask: ticker.askPrice }
-}
+const readPairs = (text: string): Result.Result<Pairs, string> =>
+  /^\d+$/.test(text)
+    ? Number(text) >= 1 && Number(text) <= names.length
+      ? Result.succeed(madePairs(Number(text)))
+      : Result.fail(`a number from 1 to ${names.length}, or pairs such as BTC/USDT,ETH/USDT`)
+    : Flags.readPairs(text)
 
-/** Trades on each account for ever. What fails is told there and touches nothing else. */
-const tradeAll = (prepared: Prepared, named: Pairs, seed: number, { accountOf }: Source): Effect.Effect<void> => {
-  if (accountOf === null) return Effect.void
-  const one = ({ board, market }: Account) => {
-    const trading = AccountSource.tradeWith({
-      pairs: pairsOn(market, named.slice(0, tradedPairs)),
-      quote: quoteOn(market),
-      openOrders: () => [...board.openOrders.values()],
-      seed
-    })
-    return AccountShow.follow(board, undefined, trading).pipe(
-      Effect.scoped,
-      Effect.provide(accountOf(market.id)),
-      Effect.catch((error) => {
-        board.failure = error.message
-        return Effect.logWarning(error.message)
-      })
-    )
-  }
-  return Effect.forEach(prepared.accounts, one, { concurrency: "unbounded", discard: true })
-}
-
-const demoExchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot", "gate-futures"]
-
-const live = Effect.as(
-  Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
-  { layerOf: (id) => Exchanges.layerPublicConfig(id), accountOf: null, watch: Effect.never } satisfies Source
+const pairsFlag = Flag.String("pairs").pipe(
+  Flag.withMetavar("BASE/QUOTE,…|N"),
+  Flag.withDescription(
+    `Spot pairs, separated by commas, or how many (default ${simulatedCount}, live ${liveCount}); perpetuals on them too`
+  ),
+  Flags.readAs("pairs", readPairs),
+  Flag.optional
 )
 
-const simulated = (options: SimulatorProcess.SimulatorProcessOptions) =>
-  Effect.map(SimulatorProcess.start(options), ({ urls, watch }): Source => ({
-    layerOf: (id) => Exchanges.layerPublic(id, { url: urls[id]!.ws, restUrl: urls[id]!.rest }),
-    accountOf: (id) => {
-      const { rest, ws } = urls[id]!
-      return AccountSource.simulatedLayer(id, { websocket: ws, rest }, pairsOn(Exchanges.get(id), options.pairs))
-    },
-    watch
-  }))
+/** What goes wrong when nothing is said: each exchange is lost once, then an order's answer, then all three at once. */
+const usualFaults = [
+  "drop,on=mexc-spot@20s",
+  "drop,on=gate-spot@35s",
+  "drop,on=gate-futures@50s",
+  "lose-answer:2,frame=*order_place*,on=gate-spot@65s:10s",
+  "drop@80s",
+  "refuse@80s:2s"
+]
+
+const checkFaults = (values: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, CliError.CliError> =>
+  Effect.gen(function*() {
+    if (values.length === 0) return usualFaults
+    if (values.length === 1 && values[0] === "none") return []
+    for (const value of values) {
+      const read = Simulate.readFault(value)
+      if (Result.isFailure(read)) {
+        return yield* new CliError.InvalidValue({ option: "fault", value, expected: read.failure, kind: "flag" })
+      }
+    }
+    return values
+  })
+
+const faults = Flag.String("fault").pipe(
+  Flag.withMetavar("FAULT"),
+  Flag.withDescription(
+    "Something to go wrong in the simulator, such as drop@5s; may be given again. Without it each exchange is lost once "
+      + "within the first minute, and all at once a little later; none: nothing goes wrong"
+  ),
+  Flag.atLeast(0),
+  Flag.mapEffect(checkFaults)
+)
+
+/** Edges are planted on so many pairs, of which the simulated accounts hold some. */
+const edgePairs = 20
+
+/** Book changes per second and market: a hundred pairs on three exchanges are many. */
+const usualRate = 8
 
 const checkPairs = (pairs: Pairs): Effect.Effect<void, Failure.CommandFailed> => {
-  const spot = demoExchanges.map((id) => Exchanges.get(id)).filter(({ kind }) => kind === "spot")
+  const spot = Source.exchanges.map((id) => Exchanges.get(id)).filter(({ kind }) => kind === "spot")
   const bad = pairs.find((pair) => spot.some((adapter) => adapter.symbol(pair) === null))
   return bad === undefined ? Effect.void : Effect.fail(Failure.usage(`${bad} is not a pair of a spot market`))
 }
 
-interface Account {
-  readonly board: AccountBoard
-  readonly market: ExchangeBoard<KnownExchange>
-}
-
 interface Prepared {
-  readonly boards: ReadonlyArray<ExchangeBoard<KnownExchange>>
-  readonly accounts: ReadonlyArray<Account>
+  readonly shown: ReadonlyArray<Program.Shown>
+  readonly arbitrage: ArbitrageBoard
   readonly view: DemoView
   readonly log: Logging.Held
 }
@@ -187,14 +118,15 @@ const prepare = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
   const log = json ? Logging.direct : yield* Live.logging
-  const boards = demoExchanges.map((id) => {
+  const shown = Source.exchanges.map((id: KnownExchange): Program.Shown => {
     const { kind, name } = Exchanges.get(id)
-    return new ExchangeBoard(id, name, kind)
+    return { board: new ExchangeBoard(id, name, kind), account: live ? null : new AccountBoard(id, "demo") }
   })
-  const accounts = live ? [] : boards.map((market) => ({ market, board: new AccountBoard(market.id, "demo") }))
+  const arbitrage = new ArbitrageBoard()
   const view = new DemoView({
-    boards,
-    accounts: accounts.map(({ board, market }) => ({ board, name: market.name })),
+    boards: shown.map(({ board }) => board),
+    accounts: shown.flatMap(({ account, board }) => account === null ? [] : [{ board: account, name: board.name }]),
+    arbitrage,
     pairs,
     source: live ? "live" : "simulator",
     seed: live ? null : seed,
@@ -202,58 +134,58 @@ const prepare = Effect.fnUntraced(function*(
     style: Style.of(canColor),
     log: log.recent
   })
-  return { boards, accounts, view, log }
+  return { shown, arbitrage, view, log }
 })
 
 /** The last word, unless the demo failed before there was anything to say. */
-const printSummary =
+const printReport =
   (view: DemoView, json: boolean) => (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, never, Stdio.Stdio> =>
     Exit.isFailure(exit) && view.pairsSeen === 0
       ? Effect.void
-      : Effect.ignore(Stdout.print(`${(json ? [JSON.stringify(view.summary())] : view.tables()).join("\n")}\n`))
+      : Effect.ignore(Stdout.print(`${(json ? [JSON.stringify(view.summary())] : view.report()).join("\n")}\n`))
 
 export const command = Command.make(
   "demo",
   {
-    pairs: Flags.optionalPairs,
+    pairs: pairsFlag,
     seed: Flags.seed,
     rate: Simulate.rate,
+    faults,
     duration: Flags.duration,
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("Show nothing while it runs; print one JSON summary at the end"),
       Flag.withDefault(false)
     ),
     live: Flag.Boolean("live").pipe(
-      Flag.withDescription("Use the real exchanges instead of the simulator"),
+      Flag.withDescription("Watch the real exchanges instead of the simulator; nothing is traded there"),
       Flag.withDefault(false)
     ),
     metricsPort: Flags.metricsPort,
     otlpUrl: Flags.otlpUrl
   },
   Effect.fnUntraced(function*(options) {
-    const { seed, duration, json } = options
-    const pairs = Option.getOrElse(options.pairs, () => defaultPairs)
+    const { duration, faults, json, rate, seed } = options
+    const pairs = Option.getOrElse(options.pairs, () => madePairs(options.live ? liveCount : simulatedCount))
     yield* checkPairs(pairs)
     const prepared = yield* prepare(pairs, options)
-    const { boards, view, log } = prepared
+    const { arbitrage, log, shown, view } = prepared
     // Starting the simulator is not part of the time that was asked for.
     const ready = yield* Deferred.make<void>()
     const body = Effect.gen(function*() {
       const source = yield* options.live
-        ? live
-        : simulated({ pairs, seed, rate: Option.getOrUndefined(options.rate) })
+        ? Source.live
+        : Source.simulated({ pairs, seed, faults, edges: edgePairs, rate: Option.getOrElse(rate, () => usualRate) })
       view.begin()
       yield* Deferred.succeed(ready, undefined)
-      yield* Effect.forkScoped(tradeAll(prepared, pairs, seed, source))
-      yield* Effect.raceFirst(followAll(boards, pairs, source), source.watch)
+      yield* Program.run({ shown, arbitrage, pairs, source, seed })
     })
     const end = yield* (json ? body : Effect.raceFirst(body, Live.show(view))).pipe(
       Effect.scoped,
       Effect.provide(Telemetry.layer(options)),
       Effect.provide(log.layer),
-      (running) => Lifetime.run(running, { duration, begins: Deferred.await(ready) }),
+      (running) => Lifetime.run(running, { duration, begins: Deferred.await(ready), grace: "4500 millis" }),
       Effect.ensuring(log.release),
-      Effect.onExit(printSummary(view, json))
+      Effect.onExit(printReport(view, json))
     )
     if (end === "Elapsed" && view.pairsSeen === 0) {
       return yield* Failure.nothing("no pair had a price from every exchange")
@@ -261,15 +193,23 @@ export const command = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Show MEXC spot and Gate spot side by side: best bid and ask, the edge between them, update rates, latency and " +
-      "connections; Gate's perpetuals with mark, index and funding; and a simulated account on each, on which a small " +
-      "strategy trades. The prices come from a simulator in a process of its own, over real WebSockets; --live takes the real " +
-      "exchanges. Redraws in place on a terminal, prints lines elsewhere."
+    "The whole product at work: MEXC spot, Gate spot and Gate futures, the books of a hundred pairs on each in step, the edges "
+      + "between them after fees, and both legs of each traded on a simulated account of each exchange, through limits that "
+      + "every order passes. Exchanges are lost and come back meanwhile. Ends with a report. The markets come from a simulator in "
+      + "a process of its own, over real WebSockets; --live watches the real exchanges and trades nothing. Redraws in place on a "
+      + "terminal, prints lines elsewhere."
   ),
-  Command.withShortDescription("Show exchanges side by side"),
+  Command.withShortDescription("Books, edges and trades on three exchanges"),
   Command.withExamples([
     { command: "exchange demo", description: "Until q or Ctrl-C" },
-    { command: "exchange demo --duration 5s --json", description: "Five seconds, then one line of JSON" },
-    { command: "exchange demo --live --pairs BTC/USDT,ETH/USDT", description: "The real exchanges" }
+    {
+      command: "exchange demo --duration 30s --json --fault none",
+      description: "Half a minute, then one line of JSON"
+    },
+    {
+      command: "exchange demo --pairs 20 --fault drop@5s --fault refuse@5s:3s",
+      description: "All exchanges lost at once"
+    },
+    { command: "exchange demo --live --pairs BTC/USDT,ETH/USDT", description: "The real exchanges, watched" }
   ])
 )

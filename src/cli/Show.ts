@@ -11,7 +11,7 @@ import type { MarketEvent } from "../domain/Market.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
 import type { Subscribed } from "../PublicWebsocket.ts"
-import { ExchangeBoard } from "./Board.ts"
+import { Connections } from "./Connections.ts"
 import * as EventJson from "./EventJson.ts"
 import type { JsonObject } from "./EventJson.ts"
 import type * as Failure from "./Failure.ts"
@@ -101,7 +101,8 @@ export const prepare = Effect.fnUntraced(
     const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
     const log = isTable ? yield* Live.logging : Logging.direct
     const view = new WatchView({
-      board: new ExchangeBoard(adapter.id, adapter.name),
+      name: adapter.name,
+      connections: new Connections(),
       pairs,
       channels: channels.map(({ _tag }) => _tag),
       kind: adapter.kind,

@@ -1,9 +1,12 @@
 /** `exchange simulate`: the simulator as a process of its own. */
-import { Effect, Option, Result, Stdio, Stream } from "effect"
+import { Effect, Option, Random, Result, Stdio, Stream } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import { demoAccounts, dialects } from "../SimulatedExchanges.ts"
+import { pairOf, partsOf } from "../domain/Instrument.ts"
+import type { TradingPair } from "../domain/Instrument.ts"
+import { demoAccountsWith, dialects } from "../SimulatedExchanges.ts"
 import * as Faults from "../simulator/Faults.ts"
 import type { Fault } from "../simulator/Faults.ts"
+import { defaultPairs } from "../simulator/PairFacts.ts"
 import * as Simulator from "../simulator/Simulator.ts"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
@@ -13,7 +16,8 @@ import * as Stdout from "./Stdout.ts"
 const isSimulated = (fault: Fault): boolean =>
   fault.exchange === undefined || dialects.some(({ id }) => id === fault.exchange)
 
-const readFault = (text: string): Result.Result<Fault, string> => {
+/** Reads a fault of a simulated exchange; the failure says what would be right. */
+export const readFault = (text: string): Result.Result<Fault, string> => {
   const fault = Result.mapError(Faults.parse(text), ({ detail }) => detail)
   return Result.filterOrFail(fault, isSimulated, () => `an exchange out of ${dialects.map(({ id }) => id).join(", ")}`)
 }
@@ -43,6 +47,31 @@ export const rate = Flag.Finite("rate").pipe(
   Flag.optional
 )
 
+/** Planted for so long: what runs longer finds none behind it. */
+const plannedMillis = 6 * 3_600_000
+
+/** Dear or cheap by more than fees take, for a third of a second to five, about twice a minute on each market. */
+const edgesOn = Effect.fnUntraced(function*(pairs: ReadonlyArray<TradingPair>, seed: number) {
+  const random = yield* Random.withSeed(Effect.service(Random.Random), `${seed} edges`)
+  return Simulator.planEdges(random, {
+    markets: dialects.flatMap(({ id, kind }) =>
+      pairs.map((pair) => {
+        const { base, quote } = partsOf(pair)
+        return { exchange: id, pair: kind === "swap" ? pairOf(base, quote, quote) : pair }
+      })
+    ),
+    withinMillis: plannedMillis,
+    pauseMillis: 30_000,
+    durationMillis: [300, 5_000],
+    premium: [0.003, 0.01]
+  })
+})
+
+const edgesFlag = Flags.int("edges", 0, 1_000).pipe(
+  Flag.withDescription("On so many of the pairs, plant edges between the exchanges, larger than their fees"),
+  Flag.withDefault(0)
+)
+
 /** Until whoever started this process closes our standard input, at the latest by its own end. */
 const untilOrphaned = Effect.gen(function*() {
   const stdio = yield* Stdio.Stdio
@@ -64,13 +93,16 @@ export const command = Command.make(
       Flag.withDefault("real")
     ),
     faults,
+    edges: edgesFlag,
     exitWithParent: Flag.Boolean("exit-with-parent").pipe(
       Flag.withDescription("End when standard input is closed"),
       Flag.withDefault(false),
       Flag.withHidden
     )
   },
-  Effect.fnUntraced(function*({ port, seed, pairs, rate, limits, faults, exitWithParent }) {
+  Effect.fnUntraced(function*({ edges, exitWithParent, faults, limits, pairs, port, rate, seed }) {
+    const spot = Option.getOrElse(pairs, () => defaultPairs).filter((pair) => partsOf(pair).settle === undefined)
+    const dear = spot.slice(0, edges)
     const body = Effect.gen(function*() {
       const simulator = yield* Effect.mapError(
         Simulator.make({
@@ -79,8 +111,9 @@ export const command = Command.make(
           seed,
           limits,
           faults,
-          accounts: demoAccounts,
+          accounts: demoAccountsWith(dear),
           pairs: Option.getOrUndefined(pairs),
+          edges: yield* edgesOn(dear, seed),
           rate: Option.getOrUndefined(rate)
         }),
         (error) => Failure.failed(error.message)

@@ -24,6 +24,8 @@ export interface SimulatorProcessOptions {
   readonly limits?: "real" | "off" | undefined
   /** In the fault language. */
   readonly faults?: ReadonlyArray<string> | undefined
+  /** On so many pairs edges between the exchanges are planted. Default 0. */
+  readonly edges?: number | undefined
 }
 
 export interface SimulatorProcess {
@@ -33,7 +35,7 @@ export interface SimulatorProcess {
   readonly watch: Effect.Effect<never, Failure.CommandFailed>
 }
 
-const args = ({ pairs, seed, rate, limits, faults = [] }: SimulatorProcessOptions): ReadonlyArray<string> => [
+const args = ({ edges, faults = [], limits, pairs, rate, seed }: SimulatorProcessOptions): ReadonlyArray<string> => [
   main,
   "simulate",
   "--exit-with-parent",
@@ -41,6 +43,7 @@ const args = ({ pairs, seed, rate, limits, faults = [] }: SimulatorProcessOption
   `--seed=${seed}`,
   `--pairs=${pairs.join(",")}`,
   ...rate === undefined ? [] : [`--rate=${rate}`],
+  ...edges === undefined ? [] : [`--edges=${edges}`],
   ...limits === undefined ? [] : [`--limits=${limits}`],
   ...faults.map((fault) => `--fault=${fault}`)
 ]

@@ -15,7 +15,7 @@ import type {
   Trade
 } from "../domain/Market.ts"
 import type { PublicWebsocketHandlers } from "../PublicWebsocket.ts"
-import * as Board from "./Board.ts"
+import type { Connections } from "./Connections.ts"
 import type { View } from "./Live.ts"
 import { Rate } from "./Rate.ts"
 import * as Style from "./Style.ts"
@@ -62,7 +62,9 @@ const forget: Readonly<Partial<Record<PublicTag, (state: PairState) => void>>> =
 }
 
 export interface WatchViewOptions {
-  readonly board: Board.ExchangeBoard
+  /** Of the exchange, for people. */
+  readonly name: string
+  readonly connections: Connections
   readonly pairs: ReadonlyArray<TradingPair>
   readonly channels: ReadonlyArray<PublicTag>
   /** `swap`: quantities are contracts, and the title says so. */
@@ -158,7 +160,7 @@ export class WatchView implements View {
     onLiquidation: (liquidation) => this.#onEvent(liquidation, (state) => state.liquidation = liquidation),
     onContractStats: (stats) => this.#onEvent(stats, (state) => state.stats = stats),
     onGap: (gap) => this.#onGap(gap),
-    onStatus: (status) => this.#options.board.onStatus(status)
+    onStatus: (status) => this.#options.connections.onStatus(status)
   }
 
   #onEvent(event: MarketEvent, keep: (state: PairState) => void): void {
@@ -222,10 +224,10 @@ export class WatchView implements View {
   }
 
   #title(): string {
-    const { board, kind, now, style } = this.#options
+    const { connections, name, kind, now, style } = this.#options
     const rate = Style.fixed(this.#rate.sample(now(), this.count), 0)
     const unit = kind === "swap" ? "  quantities in contracts" : ""
-    return `${style.bold(board.name)}  ${Board.stateOf(board, now())}  ${this.count} events  ${rate}/s${unit}`
+    return `${style.bold(name)}  ${connections.stateAt(now())}  ${this.count} events  ${rate}/s${unit}`
   }
 
   #fieldsOf(channel: PublicTag): ReadonlyArray<Field> {

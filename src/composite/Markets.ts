@@ -217,31 +217,44 @@ class Machine {
       const island = yield* this.start(slot)
       yield* Effect.addFinalizer(() => this.end(slot, island))
       this.place(slot, island)
-      return yield* this.watch(slot, island)
+      return yield* Effect.raceFirst(this.watch(slot, island), this.open(island))
     }))
+
+  #late(exchange: ExchangeId): ExchangeError.ExchangeError {
+    const silentForMs = millis(this.#options.startTimeout, defaults.startTimeout)
+    return ExchangeError.make(
+      exchange,
+      new ExchangeError.Silent({ silentForMs, detail: "the exchange was not ready in time" })
+    )
+  }
+
+  readonly #inTime = <A, E, R>(exchange: ExchangeId, effect: Effect.Effect<A, E, R>) =>
+    Effect.timeoutOrElse(effect, {
+      duration: millis(this.#options.startTimeout, defaults.startTimeout),
+      orElse: () => Effect.fail(this.#late(exchange))
+    })
+
+  /** Opens the account; market data does not wait for it. */
+  readonly open = ({ account, exchange }: Island): Effect.Effect<never, ExchangeError.ExchangeError> =>
+    account === null
+      ? Effect.never
+      : Effect.andThen(this.#inTime(exchange, account.initialize), Effect.never)
 
   readonly start = Effect.fnUntraced({ self: this }, function*(
     this: Machine,
     { definition, exchange, pairs }: Slot
   ): Effect.fn.Return<Island, ExchangeError.ExchangeError | Config.ConfigError, Scope.Scope> {
     const scope = yield* Effect.scope
-    const timeout = millis(this.#options.startTimeout, defaults.startTimeout)
-    const late = ExchangeError.make(
-      exchange,
-      new ExchangeError.Silent({ silentForMs: timeout, detail: "the exchange was not ready in time" })
-    )
     // Its own memory of built Layers: what an earlier life built is gone, and other islands share nothing with it.
     const building = Layer.buildWithMemoMap(definition.layer, Layer.makeMemoMapUnsafe(), scope)
-    return yield* Effect.gen(function*() {
+    const starting = Effect.gen(function*() {
       const context = yield* building
       const market = Context.get(context, PublicExchange)
       const account = Context.getOrUndefined(context as Context.Context<unknown>, PrivateExchange) ?? null
-      yield* Effect.all([market.initialize(pairs), account === null ? Effect.void : account.initialize], {
-        concurrency: "unbounded",
-        discard: true
-      })
+      yield* market.initialize(pairs)
       return { exchange, market, account }
-    }).pipe(Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) }))
+    })
+    return yield* this.#inTime(exchange, starting)
   })
 
   readonly watch = (slot: Slot, { account, exchange, market }: Island) => {

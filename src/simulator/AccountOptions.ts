@@ -1,9 +1,10 @@
 /** Accounts that a simulated exchange begins with, as its user writes them. */
 import { Result, Schema } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
-import type { ExchangeId } from "../domain/Instrument.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeDialect } from "../ExchangeDialect.ts"
 import type { AccountSeed } from "./Accounts.ts"
+import { factsOf } from "./PairFacts.ts"
 
 const Amount = Schema.String.check(
   Schema.makeFilter((text) =>
@@ -66,13 +67,25 @@ export const problemOf = (
 /** What the account of `demoAccounts` has on a spot exchange; on a swap exchange it has the quote alone. */
 const demoBalances = { USDT: "100000", BTC: "1", ETH: "20", SOL: "200", XRP: "20000", DOGE: "200000" }
 
+/** What it has of each coin of `pairs`, in their quote. */
+const demoWorth = 20_000
+
+const coinsOf = (pairs: ReadonlyArray<TradingPair>): Readonly<Record<string, string>> =>
+  Object.fromEntries(pairs.map((pair) => {
+    const { base, price, quantityDecimals } = factsOf(pair)
+    return [base, (demoWorth / price).toFixed(quantityDecimals)]
+  }))
+
 /**
- * One account for each exchange, to try things with: user 1001, 100 000 USDT, and on spot some coins. Its key is
- * `demo-key-<exchange>`, its secret `demo-secret-<exchange>`.
+ * One account for each exchange, to try things with: user 1001, 100 000 USDT, and on spot some coins: five by name, and
+ * those of `pairs`, about 20 000 USDT worth of each. Its key is `demo-key-<exchange>`, its secret `demo-secret-<exchange>`.
  */
-export const demoAccounts = (dialects: ReadonlyArray<Pick<ExchangeDialect, "id" | "kind">>): AccountsByExchange =>
+export const demoAccounts = (
+  dialects: ReadonlyArray<Pick<ExchangeDialect, "id" | "kind">>,
+  pairs: ReadonlyArray<TradingPair> = []
+): AccountsByExchange =>
   Object.fromEntries(dialects.map(({ id, kind }) => [id, [{
     userId: "1001",
     keys: [{ apiKey: `demo-key-${id}`, secret: `demo-secret-${id}` }],
-    balances: kind === "spot" ? demoBalances : { USDT: demoBalances.USDT }
+    balances: kind === "spot" ? { ...coinsOf(pairs), ...demoBalances } : { USDT: demoBalances.USDT }
   }]]))

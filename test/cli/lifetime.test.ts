@@ -73,7 +73,7 @@ describe("Lifetime", () => {
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(
         yield* Fiber.join(fiber),
-        Exit.fail(Failure.failed("not everything was closed within 3 seconds"))
+        Exit.fail(Failure.failed("not everything was closed within 3 s"))
       )
     }))
 })

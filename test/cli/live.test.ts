@@ -382,7 +382,7 @@ describe("demo", () => {
 
   it.live("prints one line of JSON at the end of its time", () =>
     Effect.gen(function*() {
-      const { code, stdout } = yield* CommandLine.run(["demo", "--pairs=BTC/USDT,ETH/USDT", "--duration=3s", "--json"])
+      const { code, stdout } = yield* CommandLine.run(["demo", "--pairs=BTC/USDT,ETH/USDT", "--duration=6s", "--json"])
       assert.strictEqual(code, 0)
       const lines = jsonLines(stdout)
       assert.strictEqual(lines.length, 1)

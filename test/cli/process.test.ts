@@ -116,7 +116,7 @@ describe("the process", () => {
   })
 
   it("sums a demo up in one line of JSON", async () => {
-    const demo = exchange("demo", "--duration=3s", "--json")
+    const demo = exchange("demo", "--pairs=10", "--duration=5s", "--json")
     assert.strictEqual(await demo.ended(), 0)
     const summary = JSON.parse(demo.stdout) as { readonly pairs: number; readonly pairsSeen: number }
     assert.isAtLeast(summary.pairs, 10)

@@ -1,14 +1,23 @@
 /** What the pictures say: newest values, never stale ones. */
 import { assert, describe, it } from "@effect/vitest"
+import type { Execution, ExecutorPerformance } from "../../src/arbitrage/ArbitrageExecutor.ts"
+import type { MonitorPerformance } from "../../src/arbitrage/ArbitrageMonitor.ts"
+import type { Opportunity } from "../../src/arbitrage/Opportunity.ts"
+import type { RiskState } from "../../src/arbitrage/RiskGuard.ts"
 import { AccountBoard } from "../../src/cli/account/AccountBoard.ts"
 import type { Named } from "../../src/cli/account/AccountRows.ts"
-import * as Board from "../../src/cli/Board.ts"
-import { DemoView } from "../../src/cli/DemoView.ts"
+import { Connections } from "../../src/cli/Connections.ts"
+import { ArbitrageBoard } from "../../src/cli/demo/ArbitrageBoard.ts"
+import * as ArbitrageRows from "../../src/cli/demo/ArbitrageRows.ts"
+import * as Board from "../../src/cli/demo/Board.ts"
+import { DemoView } from "../../src/cli/demo/DemoView.ts"
 import { Rate } from "../../src/cli/Rate.ts"
 import * as Style from "../../src/cli/Style.ts"
 import * as Table from "../../src/cli/Table.ts"
 import { WatchView } from "../../src/cli/WatchView.ts"
+import type { IslandState } from "../../src/composite/Markets.ts"
 import type { LiveBook } from "../../src/composite/OrderBooks.ts"
+import type { BestPrice } from "../../src/composite/PublicExchange.ts"
 import type { PublicTag } from "../../src/domain/Channel.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { ConnectionStatus, Gap } from "../../src/domain/Feed.ts"
@@ -23,6 +32,7 @@ import type {
   Ticker,
   Trade
 } from "../../src/domain/Market.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
 import * as PrivateWebsocketTest from "../../src/PrivateWebsocketTest.ts"
 import type { Percentiles, Performance } from "../../src/PublicWebsocket.ts"
 
@@ -121,6 +131,35 @@ describe("Style", () => {
   })
 })
 
+/** What an exchange's market says, for a board to look at. */
+const market = (
+  prices: Readonly<Record<TradingPair, readonly [bid: number, ask: number]>>,
+  futures: Readonly<Record<TradingPair, FuturesTicker>> = {},
+  bookOf: (pair: TradingPair) => LiveBook | undefined = () => undefined
+) => ({
+  bestPrice: (pair: TradingPair) => {
+    const [bidPrice, askPrice] = prices[pair] ?? []
+    return bidPrice === undefined || askPrice === undefined ? null : { bidPrice, askPrice } as BestPrice
+  },
+  book: bookOf,
+  futuresTicker: (pair: TradingPair) => futures[pair] ?? null
+})
+
+const pairsOf = (of: Readonly<Record<TradingPair, unknown>>) => Object.keys(of) as Array<TradingPair>
+
+/** Shows a board these prices, and as many events. */
+const show = (
+  board: Board.ExchangeBoard,
+  prices: Readonly<Record<TradingPair, readonly [bid: number, ask: number]>>
+) => {
+  board.look(market(prices), pairsOf(prices))
+  board.count({
+    ...performance,
+    events: pairsOf(prices).length,
+    topics: pairsOf(prices).map((pair) => ({ pair, received: 1 }))
+  } as unknown as Performance)
+}
+
 describe("Board", () => {
   const boards = () =>
     [new Board.ExchangeBoard("a-spot", "A spot"), new Board.ExchangeBoard("b-spot", "B spot")] as const
@@ -128,15 +167,15 @@ describe("Board", () => {
   it("finds the best way to buy here and sell there", () => {
     const [a, b] = boards()
     assert.isNull(Board.bestEdge("BTC/USDT", [a, b]))
-    a.onBookTicker(ticker("BTC/USDT", 99, 100))
+    show(a, { "BTC/USDT": [99, 100] })
     assert.isNull(Board.bestEdge("BTC/USDT", [a, b]))
-    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    show(b, { "BTC/USDT": [101, 102] })
     assert.deepStrictEqual(Board.bestEdge("BTC/USDT", [a, b]), {
       buy: "a-spot",
       sell: "b-spot",
       bps: (1 / 100.5) * 10_000
     })
-    b.onBookTicker(ticker("BTC/USDT", null, 98))
+    show(b, { "BTC/USDT": [97, 98] })
     assert.deepStrictEqual(Board.bestEdge("BTC/USDT", [a, b]), {
       buy: "b-spot",
       sell: "a-spot",
@@ -144,38 +183,61 @@ describe("Board", () => {
     })
   })
 
-  it("forgets a price that a break or a lost connection has made stale", () => {
+  it("shows no price that the market does not stand by, and none without a market", () => {
     const [a] = boards()
-    a.onBookTicker(ticker(null, 1, 2))
-    assert.strictEqual(a.tickerCount, 0)
-    a.onBookTicker(ticker("BTC/USDT", 1, 2))
-    a.onBookTicker(ticker("ETH/USDT", 1, 2))
-    a.handlers.onGap?.(gap("Book", "BTC/USDT"))
-    a.handlers.onGap?.(gap("BookTicker", null))
-    assert.strictEqual(a.tickers.size, 2)
-    a.handlers.onGap?.(gap("BookTicker", "BTC/USDT"))
+    a.look(market({ "BTC/USDT": [1, 2], "ETH/USDT": [1, 2] }), ["BTC/USDT", "ETH/USDT"])
+    a.look(market({ "ETH/USDT": [1, 2] }), ["BTC/USDT", "ETH/USDT"])
     assert.deepStrictEqual([...a.tickers.keys()], ["ETH/USDT"])
-    a.handlers.onStatus?.(status("Disconnected", { retryIn: null }))
+    assert.deepStrictEqual([...a.seen], ["BTC/USDT", "ETH/USDT"])
+    a.leave()
     assert.strictEqual(a.tickers.size, 0)
+    assert.isUndefined(a.bookOf("ETH/USDT"))
   })
 
-  it("tells the state of the worst connection", () => {
+  it("tells where the exchange stands, and how often and how long it was away", () => {
     const [a] = boards()
-    const stateAfter = (next: ConnectionStatus): string => {
-      a.onStatus(next)
-      return Board.stateOf(a, 1_400)
+    const at = (_tag: IslandState["_tag"], at: number, more: object = {}) =>
+      a.onIsland({ _tag, exchange: "a-spot", at, ...more } as IslandState)
+    const error = ExchangeError.make("a-spot", new ExchangeError.Closed({ detail: "gone" }))
+    assert.strictEqual(Board.stateOf(a), "starting")
+    at("Starting", 0)
+    a.connections.onStatus(status("Connected"))
+    assert.strictEqual(Board.stateOf(a), "connected")
+    at("Ready", 1_000)
+    at("Recovering", 2_000, { problems: [] })
+    assert.strictEqual(Board.stateOf(a), "recovers")
+    at("Recovering", 2_100, { problems: ["more"] })
+    at("Ready", 4_500)
+    at("Failed", 5_000, { error, retryIn: 10 })
+    assert.strictEqual(Board.stateOf(a), "failed")
+    at("Starting", 5_100)
+    at("Ready", 5_200)
+    assert.deepStrictEqual(a.outages, { count: 2, longestMs: 2_500 })
+    at("Failed", 6_000, { error, retryIn: null })
+    assert.strictEqual(Board.stateOf(a), "given up")
+    assert.strictEqual(a.failure, error.message)
+  })
+})
+
+describe("Connections", () => {
+  it("tells the state of the worst connection", () => {
+    const connections = new Connections()
+    const after = (next: ConnectionStatus): ReadonlyArray<string> => {
+      connections.onStatus(next)
+      return [connections.stateAt(1_400), connections.word]
     }
-    assert.strictEqual(Board.stateOf(a, 0), "not connected")
-    assert.strictEqual(stateAfter(status("Connecting", { attempt: 1 })), "connecting")
-    assert.strictEqual(stateAfter(status("Connecting", { attempt: 3 })), "connecting (attempt 3)")
-    assert.strictEqual(stateAfter(status("Connected")), "connected")
-    assert.strictEqual(stateAfter(status("Connecting", { attempt: 1, connection: 2 })), "connecting")
-    assert.strictEqual(stateAfter(status("Disconnected", { retryIn: 900 })), "disconnected, retry in 0.5 s")
-    assert.strictEqual(stateAfter(status("Disconnected", { retryIn: null })), "disconnected")
-    assert.strictEqual(stateAfter(status("Closed", { connection: 2 })), "disconnected")
-    assert.strictEqual(stateAfter(status("Closed")), "not connected")
-    a.failure = "refused"
-    assert.strictEqual(Board.stateOf(a, 0), "given up")
+    assert.deepStrictEqual([connections.stateAt(0), connections.word], ["not connected", "starting"])
+    assert.deepStrictEqual(after(status("Connecting", { attempt: 1 })), ["connecting", "dialling"])
+    assert.deepStrictEqual(after(status("Connecting", { attempt: 3 })), ["connecting (attempt 3)", "dialling"])
+    assert.deepStrictEqual(after(status("Connected")), ["connected", "connected"])
+    assert.deepStrictEqual(after(status("Connecting", { attempt: 1, connection: 2 })), ["connecting", "dialling"])
+    assert.deepStrictEqual(after(status("Disconnected", { retryIn: 900 })), ["disconnected, retry in 0.5 s", "lost"])
+    assert.deepStrictEqual(after(status("Disconnected", { retryIn: null })), ["disconnected", "lost"])
+    assert.deepStrictEqual(after(status("Closed", { connection: 2 })), ["disconnected", "lost"])
+    assert.deepStrictEqual(after(status("Closed")), ["not connected", "starting"])
+    connections.onStatus(status("Connected"))
+    connections.clear()
+    assert.isNull(connections.worst)
   })
 })
 
@@ -208,6 +270,7 @@ describe("DemoView", () => {
       readonly color?: boolean
       readonly pairs?: ReadonlyArray<TradingPair>
       readonly accounts?: ReadonlyArray<Named>
+      readonly arbitrage?: ArbitrageBoard
     } = {}
   ) => {
     const [first, second] = options.names ?? ["A spot", "B spot"]
@@ -220,6 +283,7 @@ describe("DemoView", () => {
     const view = new DemoView({
       boards,
       accounts: options.accounts,
+      arbitrage: options.arbitrage,
       pairs: options.pairs ?? ["BTC/USDT", "ETH/USDT"],
       source: options.source ?? "simulator",
       seed: options.source === "live" ? null : 7,
@@ -232,13 +296,13 @@ describe("DemoView", () => {
 
   it("shows prices, edge, rates, latency, books and connections", () => {
     const { boards: [a, b], clock, view } = make()
-    a.onBookTicker(ticker("BTC/USDT", 99, 100))
-    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    show(a, { "BTC/USDT": [99, 100] })
+    show(b, { "BTC/USDT": [101, 102] })
     a.bookOf = (pair) => pair === "BTC/USDT" ? synced(1, 2) : undefined
     b.bookOf = () => stale
-    a.performance = performance as unknown as Performance
+    b.performance = undefined
     a.books = { synced: 1, tracked: 2 } as never
-    a.onStatus(status("Connected"))
+    a.connections.onStatus(status("Connected"))
     clock.now = 1_000
     const text = view.screen().join("\n")
     assert.match(text, /A spot, B spot and C futures {2}simulated, seed 7 {2}00:01 {2}q ends it/)
@@ -246,7 +310,7 @@ describe("DemoView", () => {
     assert.match(text, /BTC\/USDT +99 +100 +101 +102 +A>B 99\.50 +2 +ok\/stale/)
     assert.match(text, /ETH\/USDT +- +- +- +- +- +0 +-\/stale/)
     assert.match(text, /A spot +connected +1 +1\.00\/12 +- +1\/2 +2 +1 +7/)
-    assert.match(text, /B spot +not connected +1 +- +- +- +0 +0 +0/)
+    assert.match(text, /B spot +starting +0 +- +- +- +0 +0 +0/)
     assert.match(text, /the newest 4 lines/)
     assert.strictEqual(view.pairsSeen, 1)
   })
@@ -254,10 +318,10 @@ describe("DemoView", () => {
   it("shows perpetuals, never stale ones, and gives them the rows that are left", () => {
     const { boards: [, , c], clock, view } = make()
     clock.now = 1_000
-    c.onBookTicker(ticker("BTC/USDT:USDT", 100, 101))
-    c.handlers.onFuturesTicker?.(future("BTC/USDT:USDT"))
-    c.handlers.onFuturesTicker?.(future("ETH/USDT:USDT", { fundingRate: null, nextFundingTime: null }))
-    c.handlers.onFuturesTicker?.({ ...future("BTC/USDT:USDT"), pair: null })
+    const swaps: ReadonlyArray<TradingPair> = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+    const prices = { "BTC/USDT:USDT": [100, 101] } as const
+    const eth = future("ETH/USDT:USDT", { fundingRate: null, nextFundingTime: null })
+    c.look(market(prices, { "BTC/USDT:USDT": future("BTC/USDT:USDT"), "ETH/USDT:USDT": eth }), swaps)
     const text = () => view.tables().join("\n")
     assert.match(text(), /PERPETUAL +BID +ASK +MARK +INDEX +FUNDING % +IN\n/)
     assert.match(text(), /BTC\/USDT:USDT +100 +101 +100\.5 +100\.25 +0\.0100 +1:00:00\n/)
@@ -266,14 +330,14 @@ describe("DemoView", () => {
       "BTC/USDT:USDT": { mark: "100.5", index: "100.25", fundingRate: "0.0001", nextFundingTime: 3_601_000 },
       "ETH/USDT:USDT": { mark: "100.5", index: "100.25", fundingRate: null, nextFundingTime: null }
     })
-    // Title, blank, 1 + 2, blank, 1 + 2, blank, 1 + 3, and a line of the log.
-    assert.strictEqual(view.screen(24).length, 15)
-    assert.strictEqual(view.screen(14).length, 14)
-    assert.include(view.screen(14).join("\n"), "the newest 1 lines")
-    assert.notInclude(view.screen(14).join("\n"), "ETH/USDT:USDT")
-    c.handlers.onGap?.(gap("FuturesTicker", "BTC/USDT:USDT"))
+    // Title, blank, 1 + 2, blank, 1 + 2, blank, 1 + 3, 1 + 1, and a line of the log.
+    assert.strictEqual(view.screen(24).length, 17)
+    assert.strictEqual(view.screen(16).length, 16)
+    assert.include(view.screen(16).join("\n"), "the newest 1 lines")
+    assert.notInclude(view.screen(16).join("\n"), "ETH/USDT:USDT")
+    c.look(market(prices, { "ETH/USDT:USDT": eth }), swaps)
     assert.match(text(), /BTC\/USDT:USDT +100 +101 +- +- +- +-\n/)
-    c.handlers.onStatus?.(status("Disconnected", { retryIn: null }))
+    c.leave()
     assert.match(text(), /ETH\/USDT:USDT +- +- +- +- +- +-\n/)
   })
 
@@ -299,7 +363,7 @@ describe("DemoView", () => {
     const idle = { board: new AccountBoard("b", "demo"), name: "B spot" }
     idle.board.failure = "wrong key"
     const { boards: [a], view } = make({ pairs, accounts: [spot, idle, swap] })
-    a.onBookTicker(ticker("C0/USDT", 1, 2))
+    show(a, { "C0/USDT": [1, 2] })
     const screen = view.screen(24)
     assert.strictEqual(screen.length, 24)
     const text = screen.join("\n")
@@ -307,7 +371,7 @@ describe("DemoView", () => {
     assert.match(text, /A spot +1234\.6 +0\.12346 BTC +1 buy BTC 80541\.08 +2 buy BTC 102\n/)
     assert.match(text, /B spot +- +- +0 +given up\n/)
     assert.match(text, /C futures +1234\.6 +-0\.03 BTC +0 +0\n/)
-    assert.include(text, "C3/USDT")
+    assert.include(text, "C2/USDT")
     assert.notInclude(text, "C7/USDT ")
     assert.notInclude(text, "OPEN ORDERS   PAIR")
     for (const line of screen.slice(screen.findIndex((each) => each.startsWith("ACCOUNT")))) {
@@ -328,15 +392,15 @@ describe("DemoView", () => {
   it("fits a terminal of 80 columns", () => {
     const { boards: [a, b, c], view } = make({ names: ["MEXC spot", "Gate spot"] })
     for (const board of [a, b]) {
-      board.onBookTicker(ticker("BTC/USDT", 80_541.08, 80_541.09))
+      show(board, { "BTC/USDT": [80_541.08, 80_541.09] })
       board.bookOf = () => synced(1, 2)
-      board.onStatus(status("Connected"))
+      board.connections.onStatus(status("Connected"))
       board.performance = performance as unknown as Performance
       board.books = { synced: 10, tracked: 10 } as never
     }
-    c.onBookTicker(ticker("BTC/USDT:USDT", 80_541.08, 80_541.09))
-    c.onStatus(status("Connected"))
-    c.handlers.onFuturesTicker?.(future("BTC/USDT:USDT", { markPrice: 80_541.345, indexPrice: 80_541.123 }))
+    const perpetual = future("BTC/USDT:USDT", { markPrice: 80_541.345, indexPrice: 80_541.123 })
+    c.look(market({ "BTC/USDT:USDT": [80_541.08, 80_541.09] }, { "BTC/USDT:USDT": perpetual }), ["BTC/USDT:USDT"])
+    c.connections.onStatus(status("Connected"))
     for (const line of view.screen()) assert.isAtMost(line.length, 80, line)
   })
 
@@ -344,7 +408,7 @@ describe("DemoView", () => {
     const { boards: [a], view } = make({ source: "live", names: ["Gate spot", "Gate margin"] })
     assert.strictEqual(view.lines()[0], "Gate spot, Gate margin and C futures  LIVE  00:00")
     assert.match(view.lines()[1]!, /^EXCHANGE/)
-    a.onBookTicker(ticker("BTC/USDT", 1, 2))
+    show(a, { "BTC/USDT": [1, 2] })
     const lines = view.lines()
     assert.include(lines[1]!, "Gate spot BID")
     assert.include(lines[1]!, "Gate margin BID")
@@ -353,25 +417,38 @@ describe("DemoView", () => {
 
   it("colours an edge that pays and a state that is bad", () => {
     const { boards: [a, b], view } = make({ color: true })
-    a.onBookTicker(ticker("BTC/USDT", 99, 100))
-    b.onBookTicker(ticker("BTC/USDT", 101, 102))
+    show(a, { "BTC/USDT": [99, 100] })
+    show(b, { "BTC/USDT": [101, 102] })
     const text = view.screen().join("\n")
     assert.include(text, "\x1b[32mA>B 99.50\x1b[0m")
-    assert.include(text, "\x1b[31mnot connected\x1b[0m")
+    assert.include(text, "\x1b[31mstarting\x1b[0m")
   })
 
   it("sums up in JSON", () => {
     const { boards: [a, b], clock, view } = make()
     clock.now = 500
     view.begin()
-    a.onBookTicker(ticker("BTC/USDT", 99, 0.0000001))
-    b.onBookTicker(ticker("BTC/USDT", 101, 102))
-    b.performance = { ...performance, decodeFailures: 5, dropped: 6 } as unknown as Performance
+    a.look(market({ "BTC/USDT": [99, 0.0000001] }), ["BTC/USDT"])
+    show(b, { "BTC/USDT": [101, 102] })
+    b.performance = { ...performance, events: 1, decodeFailures: 5, dropped: 6 } as unknown as Performance
     b.books = { tracked: 2, synced: 1, stale: 1, gaps: 3, resyncs: 4, updates: 9 } as never
     b.rejected.set("ETH/USDT", "unknown")
     clock.now = 2_500
     assert.deepStrictEqual(JSON.parse(JSON.stringify(view.summary())), {
       accounts: {},
+      arbitrage: {
+        routes: 0,
+        found: 0,
+        open: 0,
+        bestProfit: 0,
+        executions: null,
+        pnl: null,
+        killed: null,
+        exposure: {},
+        underWay: null,
+        left: {},
+        endedInMs: null
+      },
       source: "simulator",
       seed: 7,
       durationMs: 2_000,
@@ -379,12 +456,14 @@ describe("DemoView", () => {
       pairsSeen: 1,
       exchanges: {
         "a-spot": {
-          state: "not connected",
+          state: "starting",
+          island: null,
+          outages: { count: 0, longestMs: 0 },
           failure: null,
           pairsSeen: 1,
           rejected: {},
-          updates: 1,
-          updatesPerSecond: 0.5,
+          updates: 0,
+          updatesPerSecond: 0,
           latencyMs: null,
           processingMs: null,
           gaps: 0,
@@ -395,7 +474,9 @@ describe("DemoView", () => {
           books: null
         },
         "c-futures": {
-          state: "not connected",
+          state: "starting",
+          island: null,
+          outages: { count: 0, longestMs: 0 },
           failure: null,
           pairsSeen: 0,
           rejected: {},
@@ -411,7 +492,9 @@ describe("DemoView", () => {
           books: null
         },
         "b-spot": {
-          state: "not connected",
+          state: "starting",
+          island: null,
+          outages: { count: 0, longestMs: 0 },
           failure: null,
           pairsSeen: 1,
           rejected: { "ETH/USDT": "unknown" },
@@ -446,6 +529,112 @@ describe("DemoView", () => {
   })
 })
 
+describe("the edges of the demo", () => {
+  const leg = (exchange: string, averagePrice: number) => ({ exchange, pair: "BTC/USDT" as TradingPair, averagePrice })
+
+  const opportunity = {
+    buy: leg("a-spot", 100.123456789),
+    sell: leg("c-futures", 101),
+    quantity: 0.5,
+    profit: 1.234,
+    profitRatio: 0.0123
+  } as unknown as Opportunity
+
+  const execution = (_tag: Execution["_tag"]) =>
+    ({
+      _tag,
+      acceptedAfterMs: 1.26,
+      buy: { exchange: "a-spot", pair: "BTC/USDT", filled: Decimal.of("0.25") },
+      sell: { exchange: "c-futures" },
+      profit: Decimal.of("2.5")
+    }) as unknown as Execution
+
+  const board = () => {
+    const board = new ArbitrageBoard()
+    board.monitor = {
+      routes: 3,
+      entered: 12,
+      evaluations: 99,
+      withheld: { Stale: 4 },
+      detection: { ...percentiles(0.1), p99: 0.4567 }
+    } as unknown as MonitorPerformance
+    board.executor = {
+      executed: 9,
+      completed: 5,
+      compensated: 3,
+      nothing: 1,
+      exposed: 0,
+      refused: { notReady: 2, maxNotional: 1 },
+      inFlight: 0,
+      profit: Decimal.of("12.345")
+    } as unknown as ExecutorPerformance
+    board.risk = { isKilled: false, killed: null, pnl: Decimal.of("11") } as unknown as RiskState
+    board.onOpportunity({ _tag: "Entered", opportunity })
+    board.open = [opportunity]
+    return board
+  }
+
+  const short = (id: string) => id.slice(0, 1)
+
+  it("are counted in one line, and told with what became of them where there is room", () => {
+    const edges = board()
+    const line = () => ArbitrageRows.table(edges, Style.of(false))[1]!
+    assert.match(line(), /^3 routes +1 +12 +0\.46 +5 +3 +3 +12\.35 +flat$/)
+    for (const tag of ["Completed", "Compensated", "Nothing", "Exposed"] as const) edges.onExecution(execution(tag))
+    assert.deepStrictEqual(ArbitrageRows.details(edges, 0, short), [])
+    assert.deepStrictEqual(ArbitrageRows.details(edges, 6, short), [
+      "  edge   BTC    a 100.12346 > c 101  0.5  1.23 (123.0 bp)",
+      "  OPEN   BTC    a > c  0.25  2.50 in 1.3 ms",
+      "  missed BTC    a > c  0.25  2.50 in 1.3 ms",
+      "  mended BTC    a > c  0.25  2.50 in 1.3 ms"
+    ])
+    edges.exposure = [{ asset: "BTC", quantity: Decimal.of("0.1") }]
+    assert.match(line(), /carrying$/)
+    edges.executor = { ...edges.executor!, inFlight: 1 }
+    assert.match(line(), /trading$/)
+    edges.risk = { ...edges.risk!, isKilled: true }
+    assert.match(line(), /KILLED$/)
+    edges.executor = null
+    assert.match(line(), /- +- +- +- +watching$/)
+    assert.match(ArbitrageRows.table(new ArbitrageBoard(), Style.of(false))[1]!, /^0 routes +0 +0 +-/)
+  })
+
+  it("remembers the newest trades only", () => {
+    const edges = board()
+    for (let i = 0; i < 60; i++) edges.onExecution(execution("Completed"))
+    assert.lengthOf(edges.executions, 50)
+  })
+
+  it("are reported at the end, with what is carried and what is left", () => {
+    const edges = board()
+    const report = () => ArbitrageRows.report(edges, (asset) => asset === "BTC" ? 100 : null).join("\n")
+    assert.include(report(), "carried      flat")
+    edges.exposure = [
+      { asset: "ETH", quantity: Decimal.of("7") },
+      { asset: "BTC", quantity: Decimal.of("-0.02") }
+    ]
+    edges.drained = { exposure: [], openOrders: 1 }
+    edges.endedInMs = 321
+    edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late" }]
+    assert.strictEqual(
+      report(),
+      [
+        "edges        12 found, 1 open at the end, the best 1.23",
+        "executions   9: 5 completed, 3 compensated, 1 without a fill, 0 exposed; refused 3 (notReady 2, maxNotional 1)",
+        "profit       12.35 of the executions; of the accounts 11.00, resting orders included",
+        "carried      2.00 in 2 assets, the most -0.02 BTC (2.00)",
+        "ended in     321 ms, 1 orders under way",
+        "left         a-spot: 0 open (2 cancelled), too late"
+      ].join("\n")
+    )
+    const { executions, exposure, found, left } = ArbitrageRows.summary(edges)
+    assert.deepStrictEqual(exposure, { ETH: "7", BTC: "-0.02" })
+    assert.deepStrictEqual(left, { "a-spot": { open: 0, canceled: 2, problem: "too late" } })
+    assert.strictEqual(found, 12)
+    assert.deepInclude(executions, { executed: 9, profit: "12.345" })
+  })
+})
+
 describe("WatchView", () => {
   const make = (
     channels: ReadonlyArray<PublicTag>,
@@ -453,9 +642,9 @@ describe("WatchView", () => {
     kind: "spot" | "swap" = "spot"
   ) => {
     const clock = { now: 0 }
-    const board = new Board.ExchangeBoard("a-spot", "A spot")
     const view = new WatchView({
-      board,
+      name: "A spot",
+      connections: new Connections(),
       pairs,
       channels,
       kind,
@@ -463,7 +652,7 @@ describe("WatchView", () => {
       style: Style.of(false),
       log: () => []
     })
-    return { board, clock, view }
+    return { clock, view }
   }
 
   it("shows the columns of the channels asked for", () => {

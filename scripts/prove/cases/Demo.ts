@@ -42,7 +42,17 @@ interface AccountSummary {
   readonly balances: ReadonlyArray<unknown>
 }
 
+interface Arbitrage {
+  readonly routes: number
+  readonly found: number
+  readonly executions: { readonly executed: number; readonly exposed: number; readonly profit: string }
+  readonly killed: string | null
+  readonly underWay: number | null
+  readonly left: Readonly<Record<string, { readonly open: number }>>
+}
+
 interface Summary {
+  readonly arbitrage: Arbitrage
   readonly source: string
   readonly pairs: number
   readonly pairsSeen: number
@@ -78,18 +88,34 @@ const firstOutput = Effect.fnUntraced(function*(proof: Proof) {
 })
 
 const summed = (proof: Proof, duration: string): Effect.Effect<Ended> =>
-  Child.node([...command, "--duration", duration, "--json", "--seed", String(proof.seed)])
+  Child.node([
+    ...command,
+    "--pairs",
+    "20",
+    "--fault",
+    "none",
+    "--duration",
+    duration,
+    "--json",
+    "--seed",
+    String(proof.seed)
+  ])
 
 const isTrading = ({ balances, counts, failure, state }: AccountSummary): boolean =>
   state === "authenticated" && failure === null && balances.length > 0 && counts.orders > 0 && counts.gaps === 0
 
+/** Edges are found and traded, and nothing is left open. */
+const isFlat = ({ executions, found, killed, left, routes, underWay }: Arbitrage): boolean =>
+  routes > 0 && found > 0 && executions.executed > 0 && executions.exposed === 0 && killed === null && underWay === 0 &&
+  Object.values(left).every(({ open }) => open === 0)
+
 const isWhole = (found: Summary | null): found is Summary =>
   found !== null && found.pairsSeen >= leastPairs && Object.values(found.exchanges).every(isSound) &&
-  Object.values(found.accounts).every(isTrading)
+  Object.values(found.accounts).every(isTrading) && isFlat(found.arbitrage)
 
 const summary = Effect.fnUntraced(function*(proof: Proof) {
-  const short = yield* summed(proof, proof.quick ? "4s" : "30s")
-  // On a busy machine not all has come after 4 s.
+  const short = yield* summed(proof, proof.quick ? "7s" : "30s")
+  // On a busy machine not all has come after 7 s.
   const ended = proof.quick && !isWhole(summaryOf(short)) ? yield* summed(proof, "40s") : short
   const found = summaryOf(ended)
   proof.check(
@@ -112,6 +138,14 @@ const summary = Effect.fnUntraced(function*(proof: Proof) {
     )
     proof.figure(`${id}_updates`, one.updates)
   }
+  const { executions, found: edges, routes } = found.arbitrage
+  proof.check(
+    "edges are found and traded, none is left exposed, and no order is left open",
+    isFlat(found.arbitrage),
+    `${edges} edges on ${routes} routes, ${executions.executed} executions, ${executions.exposed} exposed, profit ${executions.profit}`
+  )
+  proof.figure("edges", edges)
+  proof.figure("executions", executions.executed)
   const accounts = Object.entries(found.accounts)
   for (const [id, one] of accounts) {
     const { balances, counts, state } = one

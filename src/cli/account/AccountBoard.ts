@@ -36,6 +36,19 @@ export class AccountBoard {
     this.account = account
   }
 
+  /** A session begins: it tells what is open. */
+  begin(): void {
+    this.openOrders.clear()
+    this.positions.clear()
+    this.isAuthenticated = false
+  }
+
+  /** It has been ended in order: what is shown is how it stood before. */
+  end(status: ConnectionStatus | null): void {
+    this.status = status
+    this.isAuthenticated = status?._tag === "Connected"
+  }
+
   readonly handlers: PrivateWebsocketHandlers = {
     onOrder: (order) => this.#onOrder(order),
     onFill: (fill) => this.#onFill(fill),

@@ -153,6 +153,9 @@ export const details = (
     .sort((one, other) => timeOf(other.fill) - timeOf(one.fill))
     .slice(0, each)
     .map(({ fill, name }) => fillRow(name, fill))
-  const dimmed = ([titles = "", ...rows]: ReadonlyArray<string>) => [style.dim(titles), ...rows]
-  return ["", ...dimmed(Table.format(orderColumns, orders)), "", ...dimmed(Table.format(fillColumns, fills))]
+  const shown = (columns: ReadonlyArray<Table.Column>, rows: ReadonlyArray<ReadonlyArray<string>>) => {
+    const [titles = "", ...lines] = Table.format(columns, rows)
+    return rows.length === 0 ? [] : ["", style.dim(titles), ...lines]
+  }
+  return [...shown(orderColumns, orders), ...shown(fillColumns, fills)]
 }

@@ -4,7 +4,7 @@ import type { Config, Layer, Scope } from "effect"
 import { Flag } from "effect/cli"
 import type { Credentials } from "../../connection/Auth.ts"
 import type { Order } from "../../domain/Account.ts"
-import type { TradingPair } from "../../domain/Instrument.ts"
+import type { Instrument, TradingPair } from "../../domain/Instrument.ts"
 import { partsOf } from "../../domain/Instrument.ts"
 import type { Addresses, ExchangeAdapter } from "../../ExchangeAdapter.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
@@ -167,13 +167,24 @@ const worth = 500
 /** Between two of its commands. */
 const pace = "400 millis"
 
+/** Base units in one contract, by pair. */
+const contractSizesOf = (instruments: Iterable<Instrument>): ReadonlyMap<TradingPair, number> =>
+  new Map(Array.from(instruments, ({ contractSize, pair }) => [pair, contractSize]))
+
 /** Trades for ever, with one command at a time. */
+export const tradeOn = Effect.fnUntraced(function*(
+  instruments: Iterable<Instrument>,
+  options: Omit<Trader.TraderOptions, "worth" | "contractSizes">
+) {
+  const trader = yield* Trader.make({ ...options, contractSizes: contractSizesOf(instruments), worth })
+  // A command that has left is seen through: whoever ends this finds no order on its way.
+  yield* Effect.forever(Effect.andThen(Effect.uninterruptible(trader.step), Effect.sleep(pace)))
+})
+
+/** The same on what the exchange lists. */
 export const tradeWith = Effect.fnUntraced(function*(options: Omit<Trader.TraderOptions, "worth" | "contractSizes">) {
   const { instruments } = yield* MarketRest
-  const listed = yield* Effect.orElseSucceed(instruments, () => [])
-  const contractSizes = new Map(listed.map(({ contractSize, pair }) => [pair, contractSize]))
-  const trader = yield* Trader.make({ ...options, contractSizes, worth })
-  yield* Effect.forever(Effect.andThen(trader.step, Effect.sleep(pace)))
+  return yield* tradeOn(yield* Effect.orElseSucceed(instruments, () => []), options)
 })
 
 const quoteOf = (simulator: SimulatorService, exchange: KnownExchange) => (pair: TradingPair): Trader.Quote | null => {

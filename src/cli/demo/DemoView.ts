@@ -1,23 +1,28 @@
 /** What the demo shows: pure text made from its board. */
 import { Record } from "effect"
-import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
-import { pairOf, partsOf } from "../domain/Instrument.ts"
-import type { FuturesTicker } from "../domain/Market.ts"
-import type { Percentiles } from "../PublicWebsocket.ts"
-import * as AccountRows from "./account/AccountRows.ts"
-import * as AccountView from "./account/AccountView.ts"
+import type { ExchangeId, TradingPair } from "../../domain/Instrument.ts"
+import { partsOf } from "../../domain/Instrument.ts"
+import type { FuturesTicker } from "../../domain/Market.ts"
+import type { Percentiles } from "../../PublicWebsocket.ts"
+import * as AccountRows from "../account/AccountRows.ts"
+import * as AccountView from "../account/AccountView.ts"
+import type { JsonObject } from "../EventJson.ts"
+import type { View } from "../Live.ts"
+import { Rate } from "../Rate.ts"
+import * as Style from "../Style.ts"
+import * as Table from "../Table.ts"
+import { ArbitrageBoard } from "./ArbitrageBoard.ts"
+import * as ArbitrageRows from "./ArbitrageRows.ts"
 import * as Board from "./Board.ts"
 import type { ExchangeBoard } from "./Board.ts"
-import type { JsonObject } from "./EventJson.ts"
-import type { View } from "./Live.ts"
-import { Rate } from "./Rate.ts"
-import * as Style from "./Style.ts"
-import * as Table from "./Table.ts"
+import { perpetualOf } from "./Source.ts"
 
 export interface DemoViewOptions {
   readonly boards: ReadonlyArray<ExchangeBoard>
   /** An account of each exchange; none when it is live. */
   readonly accounts?: ReadonlyArray<AccountRows.Named> | undefined
+  readonly arbitrage?: ArbitrageBoard | undefined
+  /** All that are followed; the first ones are shown. */
   readonly pairs: ReadonlyArray<TradingPair>
   readonly source: "simulator" | "live"
   /** Null for the real exchanges. */
@@ -50,14 +55,10 @@ const nothingCounted = {
   dropped: 0
 }
 
+const nothingFound = new ArbitrageBoard()
+
 const errorCount = (errors: Readonly<Record<string, number>>): number =>
   Object.values(errors).reduce((sum, count) => sum + count, 0)
-
-/** The perpetual of a pair, settled in its quote. */
-export const perpetualOf = (pair: TradingPair): TradingPair => {
-  const { base, quote } = partsOf(pair)
-  return pairOf(base, quote, quote)
-}
 
 const futuresEntry = ([pair, ticker]: readonly [TradingPair, FuturesTicker]) =>
   [pair, {
@@ -71,19 +72,20 @@ const futuresEntry = ([pair, ticker]: readonly [TradingPair, FuturesTicker]) =>
 interface Room {
   readonly pairs: number
   readonly perpetuals: number
+  /** Lines for edges and trades. */
+  readonly edges: number
   /** Lines for open orders and fills. */
   readonly details: number
 }
 
-const everything: Room = {
-  pairs: Number.POSITIVE_INFINITY,
-  perpetuals: Number.POSITIVE_INFINITY,
-  details: Number.POSITIVE_INFINITY
-}
+/** More pairs than these are followed, and not shown. */
+const mostPairs = 10
+
+const everything: Room = { pairs: mostPairs, perpetuals: mostPairs, edges: 8, details: Number.POSITIVE_INFINITY }
 
 /** Of these so many stay, however few rows there are. */
-const fewestPairs = 4
-const fewPerpetuals = 2
+const fewestPairs = 3
+const fewPerpetuals = 1
 
 export class DemoView implements View {
   readonly #options: DemoViewOptions
@@ -104,7 +106,7 @@ export class DemoView implements View {
     this.#exchangeRates = new Map(options.boards.map((board) => [board, new Rate(this.#startedAt)]))
   }
 
-  /** Perpetuals give way where there are too few rows for everything, then pairs; orders and fills come where there is room. */
+  /** Perpetuals give way where there are too few rows for everything, then pairs; edges, orders and fills come where there is room. */
   readonly screen = (rows = Number.POSITIVE_INFINITY): ReadonlyArray<string> => {
     const { style, log } = this.#options
     const logged = log(rows < tallFrom ? fewLogLines : logLines).map(style.yellow)
@@ -114,17 +116,18 @@ export class DemoView implements View {
 
   /** How many rows of each kind there is room for in so many lines. */
   #roomIn(lines: number): Room {
-    const { boards, pairs } = this.#options
-    const accounts = this.#accounts
+    const { boards } = this.#options
+    const pairs = Math.min(mostPairs, this.#options.pairs.length)
+    const accounts = this.#accounts.length
     const swaps = boards.length - this.#spot.length
-    // Titles and blank lines, and a line for each exchange and each account.
-    const fixed = 1 + 1 + 2 * swaps + (1 + boards.length) + (accounts.length > 0 ? 2 + accounts.length : 0)
+    // Titles and blank lines, and a line for each exchange, each account and the edges.
+    const fixed = 1 + 1 + 2 * swaps + (1 + boards.length) + (accounts > 0 ? 1 + accounts : 0) + 2
     const left = lines - fixed
-    const shown = accounts.length > 0
-      ? Math.min(pairs.length, Math.max(fewestPairs, left - fewPerpetuals))
-      : pairs.length
-    const perpetuals = Math.max(1, left - shown)
-    return { pairs: shown, perpetuals, details: left - shown - Math.min(perpetuals, pairs.length) }
+    const shown = Math.min(pairs, Math.max(fewestPairs, left - fewPerpetuals))
+    const perpetuals = Math.max(1, Math.min(pairs, left - shown))
+    const rest = Math.max(0, left - shown - perpetuals)
+    const edges = Math.min(8, Math.ceil(rest / 2))
+    return { pairs: shown, perpetuals, edges, details: rest - edges }
   }
 
   get #accounts(): ReadonlyArray<AccountRows.Named> {
@@ -137,18 +140,75 @@ export class DemoView implements View {
     "",
     ...this.#futuresTables(room.perpetuals),
     ...this.#exchangeTable(),
-    ...this.#accountTables(room.details)
+    ...this.#accountTables(room.details),
+    ...this.#edgeTables(room.edges)
   ]
 
   #accountTables(details: number): ReadonlyArray<string> {
     const { style } = this.#options
     const accounts = this.#accounts
     if (accounts.length === 0) return []
-    return ["", ...AccountRows.table(accounts, style), ...AccountRows.details(accounts, details, style)]
+    return [...AccountRows.table(accounts, style), ...AccountRows.details(accounts, details, style)]
+  }
+
+  get #arbitrage(): ArbitrageBoard {
+    return this.#options.arbitrage ?? nothingFound
+  }
+
+  #edgeTables(lines: number): ReadonlyArray<string> {
+    const short = (id: ExchangeId): string => this.#initialOf(id)
+    return [
+      ...ArbitrageRows.table(this.#arbitrage, this.#options.style),
+      ...ArbitrageRows.details(this.#arbitrage, lines, short)
+    ]
+  }
+
+  /** `M`, `G`, and `GF` for the futures of an exchange that has both. */
+  #initialOf(id: ExchangeId): string {
+    const board = this.#options.boards.find((each) => each.id === id)
+    if (board === undefined) return id
+    const words = board.name.split(" ")
+    return board.kind === "spot" ? words[0]!.slice(0, 1) : words.map((word) => word.slice(0, 1).toUpperCase()).join("")
+  }
+
+  /** The last word: the tables, and what the program has to tell. */
+  readonly report = (): ReadonlyArray<string> => [
+    ...this.tables(),
+    "",
+    this.#options.style.bold(`Report after ${Style.elapsed(this.#options.now() - this.#startedAt)}`),
+    ...this.#reportOfBooks(),
+    ...ArbitrageRows.report(this.#arbitrage, (asset) => this.#priceOf(asset))
+  ]
+
+  /** Of an asset in the quote of the pairs that are followed. */
+  #priceOf(asset: string): number | null {
+    const pair = this.#options.pairs.find((each) => partsOf(each).base === asset)
+    if (pair === undefined) return null
+    for (const { tickers } of this.#spot) {
+      const prices = tickers.get(pair)
+      if (prices !== undefined) return (prices.bidPrice + prices.askPrice) / 2
+    }
+    return null
+  }
+
+  #reportOfBooks(): ReadonlyArray<string> {
+    const { boards } = this.#options
+    const synced = boards.reduce((sum, { books }) => sum + (books?.synced ?? 0), 0)
+    const tracked = boards.reduce((sum, { books }) => sum + (books?.tracked ?? 0), 0)
+    return [
+      `books        ${synced} of ${tracked} in step at the end`,
+      ...boards.map(({ id, outages, performance = nothingCounted }) =>
+        `${id.padEnd(12)} ${outages.count} times away${
+          outages.count === 0
+            ? ""
+            : `, at the longest ${(outages.longestMs / 1000).toFixed(2)} s until all was in order`
+        }; ${performance.reconnects} reconnects, ${performance.gaps} gaps`
+      )
+    ]
   }
 
   readonly lines = (): ReadonlyArray<string> => {
-    const hasPrices = this.#options.boards.some(({ tickers }) => tickers.size > 0)
+    const hasPrices = this.#options.boards.some(({ seen }) => seen.size > 0)
     return [this.#title(), ...(hasPrices ? this.tables() : this.#exchangeTable()), ""]
   }
 
@@ -177,7 +237,8 @@ export class DemoView implements View {
       { title: "UPD/s", width: 5 },
       { title: "BOOKS", align: "left" }
     ]
-    const [titles = "", ...rows] = Table.format(columns, pairs.slice(0, most).map((pair) => this.#pairRow(pair)))
+    const rowsOf = pairs.slice(0, Math.min(most, mostPairs))
+    const [titles = "", ...rows] = Table.format(columns, rowsOf.map((pair) => this.#pairRow(pair)))
     return [style.dim(titles), ...rows]
   }
 
@@ -227,7 +288,7 @@ export class DemoView implements View {
     ]
     const [titles = "", ...rows] = Table.format(
       columns,
-      pairs.slice(0, most).map((pair) => this.#futuresRow(board, perpetualOf(pair)))
+      pairs.slice(0, Math.min(most, mostPairs)).map((pair) => this.#futuresRow(board, perpetualOf(pair)))
     )
     return [style.dim(titles), ...rows]
   }
@@ -279,11 +340,11 @@ export class DemoView implements View {
   #exchangeRow(board: ExchangeBoard): ReadonlyArray<string> {
     const { now, style } = this.#options
     const { performance = nothingCounted, books } = board
-    const state = Board.stateOf(board, now())
+    const state = Board.stateOf(board)
     return [
       board.name,
       state === "connected" ? style.green(state) : style.red(state),
-      Style.fixed(this.#exchangeRates.get(board)!.sample(now(), board.tickerCount), 0),
+      Style.fixed(this.#exchangeRates.get(board)!.sample(now(), board.updateCount), 0),
       percentiles(performance.age),
       percentiles(performance.processing),
       books === null ? Style.none : `${books.synced}/${books.tracked}`,
@@ -297,7 +358,7 @@ export class DemoView implements View {
   get pairsSeen(): number {
     const { pairs } = this.#options
     const boards = this.#spot
-    return pairs.filter((pair) => boards.every(({ updates }) => updates.has(pair))).length
+    return pairs.filter((pair) => boards.every(({ seen }) => seen.has(pair))).length
   }
 
   summary(): JsonObject {
@@ -310,8 +371,9 @@ export class DemoView implements View {
       pairs: pairs.length,
       pairsSeen: this.pairsSeen,
       exchanges: Object.fromEntries(boards.map((board) => [board.id, this.#exchangeSummary(board, durationMs)])),
-      spreads: Object.fromEntries(pairs.map((pair) => [pair, this.#spread(pair)])),
+      spreads: Object.fromEntries(pairs.slice(0, mostPairs).map((pair) => [pair, this.#spread(pair)])),
       futures: Object.fromEntries(boards.flatMap(({ futures }) => [...futures].map(futuresEntry))),
+      arbitrage: ArbitrageRows.summary(this.#arbitrage),
       accounts: Object.fromEntries(this.#accounts.map(({ board }) => [board.exchange, AccountView.summary(board)]))
     }
   }
@@ -319,12 +381,14 @@ export class DemoView implements View {
   #exchangeSummary(board: ExchangeBoard, durationMs: number): JsonObject {
     const { performance = nothingCounted, books } = board
     return {
-      state: Board.stateOf(board, this.#options.now()),
+      state: Board.stateOf(board),
       failure: board.failure,
-      pairsSeen: board.updates.size,
+      pairsSeen: board.seen.size,
+      outages: { ...board.outages },
+      island: board.island?._tag ?? null,
       rejected: Object.fromEntries(board.rejected),
-      updates: board.tickerCount,
-      updatesPerSecond: Number(((board.tickerCount * 1000) / Math.max(1, durationMs)).toFixed(1)),
+      updates: board.updateCount,
+      updatesPerSecond: Number(((board.updateCount * 1000) / Math.max(1, durationMs)).toFixed(1)),
       latencyMs: performance.age,
       processingMs: performance.processing,
       gaps: performance.gaps,

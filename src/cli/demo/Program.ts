@@ -1,0 +1,236 @@
+/**
+ * The program of the demo: three markets as islands, the edges between them, and both legs of each traded on simulated
+ * accounts, through limits that every order passes. The same Layers run against the real exchanges.
+ */
+import { Clock, Effect, Layer, Schedule, Stream } from "effect"
+import type { Scope } from "effect"
+import * as ArbitrageExecutor from "../../arbitrage/ArbitrageExecutor.ts"
+import * as ArbitrageMonitor from "../../arbitrage/ArbitrageMonitor.ts"
+import * as RiskGuard from "../../arbitrage/RiskGuard.ts"
+import type { Definition, Island } from "../../composite/Markets.ts"
+import * as Markets from "../../composite/Markets.ts"
+import type { TradingPair } from "../../domain/Instrument.ts"
+import type { KnownExchange } from "../../Exchanges.ts"
+import { OrderEntry } from "../../OrderEntry.ts"
+import { PrivateWebsocket } from "../../PrivateWebsocket.ts"
+import { PublicWebsocket } from "../../PublicWebsocket.ts"
+import type { AccountBoard } from "../account/AccountBoard.ts"
+import * as AccountSource from "../account/AccountSource.ts"
+import type * as Failure from "../Failure.ts"
+import * as Refusal from "../Refusal.ts"
+import * as StatusLog from "../StatusLog.ts"
+import type { ArbitrageBoard } from "./ArbitrageBoard.ts"
+import type { ExchangeBoard } from "./Board.ts"
+import type { Pairs, Source } from "./Source.ts"
+import { fees, pairsOn } from "./Source.ts"
+
+/** One exchange and what is shown of it; no account where nothing is traded. */
+export interface Shown {
+  readonly board: ExchangeBoard<KnownExchange>
+  readonly account: AccountBoard | null
+}
+
+export interface Options {
+  readonly shown: ReadonlyArray<Shown>
+  readonly arbitrage: ArbitrageBoard
+  /** Spot pairs. */
+  readonly pairs: Pairs
+  readonly source: Source
+  readonly seed: number
+}
+
+const refreshEvery = "250 millis"
+
+/** Beside the edges: a few resting orders on the last pair, so that there are open orders to see. It is in no route. */
+const restingPair = (pairs: Pairs): TradingPair | null => pairs.length > 1 ? pairs.at(-1)! : null
+
+const limits: RiskGuard.RiskOptions = {
+  global: { maxNotional: "200000", maxLoss: "2000" },
+  exchanges: Object.fromEntries(Object.keys(fees).map((id) => [id, { maxOpenOrders: 50, maxOrderNotional: "5000" }]))
+}
+
+/** How long the end may take: what is under way first, then orders that are open. */
+const drainTimeout = "2 seconds"
+const stopTimeout = "1500 millis"
+
+/** Keeps the board up to date from an island's own services, as long as those stand. */
+const watchMarket = (board: ExchangeBoard) =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const websocket = yield* PublicWebsocket
+    yield* StatusLog.follow(websocket.status)
+    yield* Effect.forkScoped(
+      Stream.runForEach(websocket.status, (status) => Effect.sync(() => board.connections.onStatus(status)))
+    )
+    const count = Effect.map(websocket.performance, (performance) => board.count(performance))
+    yield* Effect.addFinalizer(() => count)
+    yield* Effect.forkScoped(Effect.schedule(count, Schedule.spaced(refreshEvery)))
+  }))
+
+const watchAccount = (board: AccountBoard) =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const websocket = yield* PrivateWebsocket
+    board.begin()
+    yield* websocket.handle(board.handlers)
+    yield* StatusLog.follow(websocket.status, `account ${board.account}, `)
+    const refresh = Effect.gen(function*() {
+      board.performance = yield* websocket.performance
+      board.isAuthenticated = yield* websocket.isAuthenticated
+    })
+    yield* Effect.addFinalizer(() => refresh)
+    yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshEvery)))
+  }))
+
+const definitionOf = ({ account, board }: Shown, { pairs, source }: Options): Definition => {
+  const followed = pairsOn(board.id, pairs)
+  if (source._tag === "Live" || account === null) {
+    return { layer: Layer.provideMerge(watchMarket(board), source.layerOf(board.id)), pairs: followed }
+  }
+  const watching = Layer.merge(watchMarket(board), watchAccount(account))
+  return { layer: Layer.provideMerge(watching, source.layerOf(board.id)), pairs: followed }
+}
+
+/** The Layers of the program, over nothing but its exchanges. */
+const layerOf = (options: Options) => {
+  const { pairs, shown } = options
+  const resting = restingPair(pairs)
+  const markets = Markets.layer(
+    Object.fromEntries(shown.map((each) => [each.board.id, definitionOf(each, options)])),
+    { stopTimeout }
+  )
+  const wanted = new Set<TradingPair>(pairs.filter((pair) => pair !== resting))
+  const monitor = ArbitrageMonitor.layer({
+    routes: { fees, filter: ({ first }) => wanted.has(spotOf(first.pair)) },
+    maxNotional: 1_000,
+    minProfit: 0.05,
+    maxAgeMs: 3_000,
+    maxSkewMs: 3_000
+  })
+  return ArbitrageExecutor.layer().pipe(
+    Layer.provideMerge(Layer.merge(monitor, RiskGuard.layer(limits))),
+    Layer.provideMerge(markets)
+  )
+}
+
+/** `BTC/USDT` of `BTC/USDT:USDT`. */
+const spotOf = (pair: TradingPair): TradingPair => pair.split(":")[0] as TradingPair
+
+type Services =
+  | ArbitrageExecutor.ArbitrageExecutor
+  | ArbitrageMonitor.ArbitrageMonitor
+  | Markets.Markets
+  | RiskGuard.RiskGuard
+
+const byProfit = (a: { readonly profit: number }, b: { readonly profit: number }): number => b.profit - a.profit
+
+/** Copies what is known now onto the boards. */
+const refresh = Effect.fnUntraced(function*({ arbitrage, pairs, shown, source }: Options) {
+  const markets = yield* Markets.Markets
+  for (const { board } of shown) {
+    const market = markets.current(board.id)?.market
+    if (market === undefined) continue
+    board.look(market, pairsOn(board.id, pairs))
+    board.books = yield* market.books.status
+    board.rejected.clear()
+    for (const [pair, error] of (yield* market.health).refused) board.rejected.set(pair, error.message)
+  }
+  const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
+  arbitrage.monitor = yield* monitor.performance
+  arbitrage.open = monitor.open().toSorted(byProfit)
+  if (source._tag === "Live") return
+  const executor = yield* ArbitrageExecutor.ArbitrageExecutor
+  arbitrage.executor = yield* executor.performance
+  arbitrage.exposure = executor.exposure()
+  arbitrage.risk = (yield* RiskGuard.RiskGuard).state()
+})
+
+/** Resting orders through the guard, as long as the island stands. */
+const rest = Effect.fnUntraced(function*({ pairs, seed, shown }: Options, { account, exchange, market }: Island) {
+  const resting = restingPair(pairs)
+  const one = shown.find(({ board }) => board.id === exchange)
+  if (account === null || resting === null || one === undefined || one.account === null) return
+  const guard = yield* RiskGuard.RiskGuard
+  const { account: held, board } = one
+  const trading = AccountSource.tradeOn(
+    yield* Effect.orElseSucceed(Effect.map(market.instruments.all, (all) => [...all.values()]), () => []),
+    {
+      pairs: pairsOn(board.id, [resting]),
+      quote: (of) => {
+        const best = market.bestPrice(of)
+        return best === null ? null : { bid: best.bidPrice, ask: best.askPrice }
+      },
+      openOrders: () => [...held.openOrders.values()],
+      seed
+    }
+  )
+  yield* Effect.forkScoped(Effect.provideService(trading, OrderEntry, guard.guarded(account.orders)))
+})
+
+/** Until every exchange has been given up: then the first reason is told. */
+const untilAllFailed = Effect.fnUntraced(function*({ shown }: Options): Effect.fn.Return<
+  void,
+  Failure.CommandFailed,
+  Markets.Markets
+> {
+  const markets = yield* Markets.Markets
+  yield* Stream.runForEach(markets.changes, (state) => {
+    const board = shown.find((each) => each.board.id === state.exchange)?.board
+    board?.onIsland(state)
+    if (state._tag === "Failed") board?.leave()
+    const [first, ...others] = shown.map(({ board }) => board.island)
+    const all = [first, ...others].every((island) => island?._tag === "Failed" && island.retryIn === null)
+    return all && first?._tag === "Failed" ? Effect.fail(Refusal.failure(first.error)) : Effect.void
+  })
+})
+
+/** No new orders, what is under way to its end, what is open cancelled, sockets closed. */
+const shutdown = Effect.fnUntraced(function*(options: Options) {
+  const { arbitrage, source } = options
+  const began = yield* Clock.currentTimeMillis
+  if (source._tag === "Simulated") {
+    const executor = yield* ArbitrageExecutor.ArbitrageExecutor
+    const drained = yield* Effect.timeoutOption(Effect.interruptible(executor.drain), drainTimeout)
+    arbitrage.drained = drained._tag === "Some" ? drained.value : null
+  }
+  // The last figures and states are those from before the markets close.
+  yield* refresh(options)
+  const restore = options.shown.map(({ account, board }) => {
+    const books = new Map(pairsOn(board.id, options.pairs).map((pair) => [pair, board.bookOf(pair)]))
+    const status = account?.status ?? null
+    return () => {
+      board.bookOf = (pair) => books.get(pair)
+      account?.end(status)
+    }
+  })
+  arbitrage.left = yield* (yield* Markets.Markets).stop("cancel")
+  for (const one of restore) one()
+  arbitrage.endedInMs = (yield* Clock.currentTimeMillis) - began
+})
+
+const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Services | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { arbitrage, source } = options
+    const markets = yield* Markets.Markets
+    const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
+    const services = yield* Effect.context<Services>()
+    yield* Effect.addFinalizer(() => shutdown(options))
+    yield* monitor.handle((event) => arbitrage.onOpportunity(event))
+    yield* Effect.forkScoped(Effect.schedule(refresh(options), Schedule.spaced(refreshEvery)))
+    if (source._tag === "Simulated") {
+      const executor = yield* ArbitrageExecutor.ArbitrageExecutor
+      yield* Effect.forkScoped(
+        Stream.runForEach(executor.executions, (execution) => Effect.sync(() => arbitrage.onExecution(execution)))
+      )
+      yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
+      yield* markets.each((island) => Effect.provideContext(rest(options, island), services))
+    }
+    yield* untilAllFailed(options)
+    return yield* Effect.never
+  })
+
+/** Runs until it is interrupted, every exchange has been given up, or the source is gone. */
+export const run = (options: Options): Effect.Effect<never, Failure.CommandFailed> =>
+  Effect.raceFirst(body(options), options.source.watch).pipe(
+    Effect.scoped,
+    Effect.provide(layerOf(options)),
+    Effect.catchTag("ExchangeError", (error) => Effect.fail(Refusal.failure(error)))
+  )

@@ -1,0 +1,95 @@
+/** Where the demo's exchanges are: simulated ones in a process of their own, or the real ones, on which nothing is traded. */
+import { Array, Effect, Layer } from "effect"
+import type { Config, Scope } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type { PrivateExchange } from "../../composite/PrivateExchange.ts"
+import * as PublicExchange from "../../composite/PublicExchange.ts"
+import type { TradingPair } from "../../domain/Instrument.ts"
+import { pairOf, partsOf } from "../../domain/Instrument.ts"
+import type { ExchangeError } from "../../ExchangeError.ts"
+import * as Exchanges from "../../Exchanges.ts"
+import type { KnownExchange } from "../../Exchanges.ts"
+import type { PrivateWebsocket } from "../../PrivateWebsocket.ts"
+import type { PublicWebsocket } from "../../PublicWebsocket.ts"
+import * as AccountSource from "../account/AccountSource.ts"
+import type * as Failure from "../Failure.ts"
+import * as SimulatorProcess from "../SimulatorProcess.ts"
+
+export type Pairs = NonEmptyReadonlyArray<TradingPair>
+
+export const exchanges: ReadonlyArray<KnownExchange> = ["mexc-spot", "gate-spot", "gate-futures"]
+
+/** The perpetual of a pair, settled in its quote. */
+export const perpetualOf = (pair: TradingPair): TradingPair => {
+  const { base, quote } = partsOf(pair)
+  return pairOf(base, quote, quote)
+}
+
+/** Spot pairs, or the perpetuals on them. */
+export const pairsOn = (id: KnownExchange, named: Pairs): Pairs =>
+  Exchanges.get(id).kind === "swap" ? Array.map(named, perpetualOf) : named
+
+/** What a taker pays, as a fraction: the exchanges' base tier, which the simulated accounts are charged too. */
+export const fees: Readonly<Record<KnownExchange, number>> = {
+  "mexc-spot": 0.0005,
+  "gate-spot": 0.002,
+  "gate-futures": 0.00075
+}
+
+/** What an island's Layer gives: the composites, and the services beneath them, to be counted and shown. */
+export type MarketLayer = Layer.Layer<
+  PublicExchange.PublicExchange | PublicWebsocket,
+  ExchangeError | Config.ConfigError
+>
+export type WholeLayer = Layer.Layer<
+  PublicExchange.PublicExchange | PrivateExchange | PublicWebsocket | PrivateWebsocket,
+  ExchangeError | Config.ConfigError
+>
+
+export type Source =
+  | {
+    readonly _tag: "Live"
+    readonly layerOf: (id: KnownExchange) => MarketLayer
+    readonly watch: Effect.Effect<never>
+  }
+  | {
+    readonly _tag: "Simulated"
+    readonly layerOf: (id: KnownExchange) => WholeLayer
+    /** Fails when the simulator's process is gone. */
+    readonly watch: Effect.Effect<never, Failure.CommandFailed>
+  }
+
+/** Books only: the rest costs as much again. Perpetuals have prices and funding of their own to be valued by. */
+const followed = (id: KnownExchange): PublicExchange.PublicExchangeOptions => ({
+  tickers: Exchanges.get(id).kind === "swap" ? ["FuturesTicker"] : []
+})
+
+export const live: Effect.Effect<Source> = Effect.as(
+  Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
+  {
+    _tag: "Live",
+    layerOf: (id) => PublicExchange.layer(followed(id)).pipe(Layer.provideMerge(Exchanges.layerPublicConfig(id))),
+    watch: Effect.never
+  }
+)
+
+export const simulated = Effect.fnUntraced(function*(
+  options: SimulatorProcess.SimulatorProcessOptions & { readonly pairs: Pairs }
+): Effect.fn.Return<Source, Failure.CommandFailed, ChildProcessSpawner | Scope.Scope> {
+  const { urls, watch } = yield* SimulatorProcess.start(options)
+  return {
+    _tag: "Simulated",
+    watch,
+    layerOf: (id) => {
+      const { rest, ws } = urls[id]!
+      return Exchanges.layer(id, {
+        credentials: AccountSource.demoCredentials(id),
+        url: ws,
+        restUrl: rest,
+        market: { url: ws, restUrl: rest },
+        publicExchange: followed(id)
+      })
+    }
+  }
+})
