@@ -29,8 +29,13 @@ const baseOf = ({ pair, symbol }: { readonly pair: TradingPair | null; readonly 
   pair === null ? symbol : partsOf(pair).base
 
 /** At most so many significant digits: a picture is no statement. */
-const short = (value: Decimal.Decimal, digits: number): string =>
-  Decimal.toText(Decimal.of(Decimal.toNumber(value).toPrecision(digits)))
+const short = (value: Decimal.Decimal, digits: number): string => {
+  const number = Decimal.toNumber(value)
+  return Math.abs(number) < 100_000 ? Decimal.toText(Decimal.of(number.toPrecision(digits))) : compact.format(number)
+}
+
+/** `1.23M`: no column has room for more. */
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 })
 
 const money = (value: Decimal.Decimal | null | undefined): string =>
   value === null || value === undefined ? Style.none : Decimal.toNumber(value).toFixed(1)

@@ -330,7 +330,7 @@ export class DemoView implements View {
       { title: "HAND-OVER", width: 9 },
       { title: "BOOKS", width: 5 },
       { title: "GAPS" },
-      { title: "RECON" },
+      { title: "REC" },
       { title: "ERR" }
     ]
     const [titles = "", ...rows] = Table.format(columns, boards.map((board) => this.#exchangeRow(board)))
