@@ -4,11 +4,12 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect, Option } from "effect"
+import { Console, Effect, Layer, Option, Random } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { readdirSync, readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import type { TradingPair } from "../src/domain/Instrument.ts"
 import { demoAccounts } from "../src/SimulatedExchanges.ts"
 import * as SimulatedExchanges from "../src/SimulatedExchanges.ts"
 import * as Simulator from "../src/simulator/Simulator.ts"
@@ -29,12 +30,26 @@ export const argumentsOf = (name: string): ReadonlyArray<string> => [
 const keyOfAll = { apiKey: "example-key", secret: "example-secret" }
 
 /** The demo's accounts, all with one key: Gate's spot and futures share theirs. */
-export const accounts: Simulator.AccountsByExchange = Object.fromEntries(
+const accounts: Simulator.AccountsByExchange = Object.fromEntries(
   Object.entries(demoAccounts).map(([exchange, seeds]) => [
     exchange,
     seeds.map((seed) => ({ ...seed, keys: [keyOfAll] }))
   ])
 )
+
+/** What the exchanges trade, and edges between them for those who look for some: one begins every other second. */
+export const markets = Effect.gen(function*() {
+  const random = yield* Random.withSeed(Effect.service(Random.Random), "examples")
+  const spot: ReadonlyArray<TradingPair> = ["BTC/USDT", "ETH/USDT"]
+  const edges = Simulator.planEdges(random, {
+    markets: spot.map((pair) => ({ exchange: "mexc-spot", pair })),
+    withinMillis: 600_000,
+    pauseMillis: 3_000,
+    durationMillis: [1_000, 3_000],
+    premium: [0.006, 0.01]
+  })
+  return { accounts, edges, pairs: spot }
+})
 
 /** Addresses and keys as the programs read them from their configuration. */
 export const environment = (urls: Simulator.SimulatorService["urls"]): Readonly<Record<string, string>> => ({
@@ -69,7 +84,7 @@ const simulated = (name: string) =>
   Effect.gen(function*() {
     const { urls } = yield* Simulator.Simulator
     yield* run(name, environment(urls))
-  }).pipe(Effect.provide(SimulatedExchanges.layer({ accounts })))
+  }).pipe(Effect.provide(Layer.unwrap(Effect.map(markets, SimulatedExchanges.layer))))
 
 /** The first sentence of its comment. */
 const about = (name: string): string => {

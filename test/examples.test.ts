@@ -1,14 +1,16 @@
 /** The programs of `docs/examples` run to their end against the simulator and print what they should. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { accounts, argumentsOf, environment, names } from "../scripts/example.ts"
+import { argumentsOf, environment, markets, names } from "../scripts/example.ts"
 import * as SimulatedExchanges from "../src/SimulatedExchanges.ts"
 import * as Simulator from "../src/simulator/Simulator.ts"
 
 const expected: Readonly<Record<string, RegExp>> = {
+  arbitrage:
+    /^(?:(?:Completed|Compensated|Nothing): (?:BTC|ETH)\S* \S+ > \S+, -?[\d.]+ USDT\n){3}0 orders under way, 0 left open\n$/,
   "basis-watcher": /^(?:basis -?[\d.]+ bp, funding -?[\d.]+ bp\n){3}$/,
   "plain-promises": /^[\d.]+ \/ [\d.]+ from the book\n.*ETH\/USDT is not followed: call add first\n$/,
   "replay-a-recording": /^50 events, 50 of them the same again\n$/,
@@ -49,7 +51,7 @@ describe.concurrent("docs/examples", () => {
         assert.strictEqual(code, 0, stdout)
         assert.match(stdout, expected[name]!)
       }).pipe(
-        Effect.provide(SimulatedExchanges.layer({ accounts, pairs: ["BTC/USDT", "ETH/USDT"] })),
+        Effect.provide(Layer.unwrap(Effect.map(markets, SimulatedExchanges.layer))),
         Effect.orDie
       ))
   }
