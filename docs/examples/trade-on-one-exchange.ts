@@ -2,7 +2,8 @@
  * A resting order, amended and cancelled, and one that trades, with its fills. Keys come from `GATE_API_KEY` and
  * `GATE_API_SECRET`.
  */
-import { Decimal, Exchanges, OrderEntry, PrivateWebsocket } from "effect-exchange"
+import { Decimal, Exchanges, PrivateWebsocket } from "effect-exchange"
+import type { OrderEntry } from "effect-exchange"
 import { Console, Deferred, Effect } from "effect"
 
 const pair = "BTC/USDT"
