@@ -96,6 +96,9 @@ const pairedSamples = (section: Section, target: Target): ReadonlyArray<number> 
     return own === undefined || other === undefined ? [] : [combine(target, own, other)]
   })
 
+/** Fewer rounds decide nothing. */
+const fewestRounds = 3
+
 /** A bound on a ratio is from below, on anything else from above. */
 export const verdictOf = ({ bound, kind, lowest }: Target, { high, low, median }: Estimate): Verdict | null => {
   if (bound === null) return null
@@ -118,7 +121,7 @@ const judge = (section: Section, target: Target): ReadonlyArray<Judged> => {
     section: section.id,
     estimate: made,
     throughput: byThroughput.length === 0 ? null : estimate(byThroughput),
-    verdict: verdictOf(target, made)
+    verdict: samples.length < fewestRounds && target.bound !== null ? "undecided" : verdictOf(target, made)
   }]
 }
 
