@@ -195,6 +195,8 @@ export class BookFollower {
   readonly #report: (failure: BookFailure) => void
   #live: LiveBook
   #listeners: ReadonlyArray<Registered> = []
+  /** Told of changes of the state alone. */
+  #watchers: ReadonlyArray<Registered> = []
   #observers: ReadonlyArray<BookObserver> = []
   /** When the present state began, on the monotonic clock. */
   #enteredAt: bigint
@@ -255,6 +257,16 @@ export class BookFollower {
     this.#call(registered)
     return () => {
       this.#listeners = this.#listeners.filter((other) => other !== registered)
+    }
+  }
+
+  /** As `listen`, but the listener is only told when the state changes: to `Synced`, to `Stale`, to another cause. */
+  watch(listener: BookListener): () => void {
+    const registered = { call: listener, failed: false }
+    this.#watchers = [...this.#watchers, registered]
+    this.#call(registered)
+    return () => {
+      this.#watchers = this.#watchers.filter((other) => other !== registered)
     }
   }
 
@@ -362,6 +374,7 @@ export class BookFollower {
     this.#counters.staleNanos += this.staleNanos
     this.#enteredAt = this.#clock.monotonicTimeNanosUnsafe()
     this.#live = { _tag: "Synced", pair: this.pair, book: this.#book.view!, since: this.#now() }
+    this.#tell(this.#watchers)
   }
 
   #becomeStale(cause: StaleCause, error: ExchangeError.ExchangeError | null): void {
@@ -372,6 +385,7 @@ export class BookFollower {
       this.#deltaReported = false
     }
     this.#live = this.#stale(cause, error)
+    this.#tell(this.#watchers)
     this.#notify()
   }
 
@@ -383,7 +397,10 @@ export class BookFollower {
   }
 
   #notify(): void {
-    const listeners = this.#listeners
+    this.#tell(this.#listeners)
+  }
+
+  #tell(listeners: ReadonlyArray<Registered>): void {
     for (let i = 0; i < listeners.length; i++) this.#call(listeners[i]!)
   }
 
@@ -423,8 +440,17 @@ export class OrderBooks extends Context.Service<OrderBooks, {
    * behind `Closed` when the service is closed.
    */
   readonly changes: (pair: TradingPair) => Stream.Stream<LiveBook>
-  /** Tracks the pair and calls the listener until the scope closes, first with the present state. The fastest way. */
-  readonly onUpdate: (pair: TradingPair, listener: BookListener) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * Tracks the pair and calls the listener until the scope closes, first with the present state. The fastest way. `onState` is
+   * told in the same way, but only when the state changes: to `Synced`, to `Stale`, to another cause.
+   */
+  readonly onUpdate: (
+    pair: TradingPair,
+    listener: BookListener,
+    onState?: BookListener
+  ) => Effect.Effect<void, never, Scope.Scope>
+  /** Waits as `track` does, without a hold on the pair: fails with `InvalidUse` when it is not tracked. */
+  readonly accepted: (pair: TradingPair) => Effect.Effect<void, ExchangeError.ExchangeError>
   /**
    * Waits until a tracked pair is in sync. Fails with the feed's error when it was given up, with `InvalidUse` when the
    * pair is not tracked and with `Closed` when it ceases to be.
@@ -672,14 +698,33 @@ export const make = Effect.fnUntraced(function*(
       return entry === undefined ? Effect.void : release(entry)
     })
 
-  const onUpdate = (pair: TradingPair, listener: BookListener): Effect.Effect<void, never, Scope.Scope> =>
+  const onUpdate = (
+    pair: TradingPair,
+    listener: BookListener,
+    onState?: BookListener
+  ): Effect.Effect<void, never, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
         const entry = hold(pair)
-        return { entry, remove: entry.follower.listen(listener) }
+        const unwatch = onState === undefined ? null : entry.follower.watch(onState)
+        return { entry, unwatch, remove: entry.follower.listen(listener) }
       }),
-      ({ entry, remove }) => Effect.andThen(Effect.sync(remove), release(entry))
+      ({ entry, remove, unwatch }) =>
+        Effect.andThen(
+          Effect.sync(() => {
+            remove()
+            unwatch?.()
+          }),
+          release(entry)
+        )
     ).pipe(Effect.andThen(publish))
+
+  const accepted = (pair: TradingPair): Effect.Effect<void, ExchangeError.ExchangeError> =>
+    Effect.suspend(() => {
+      const entry = entries.get(pair)
+      if (entry !== undefined) return Deferred.await(entry.accepted)
+      return Effect.fail(isClosed ? serviceClosed : notTracked(exchange, pair))
+    })
 
   const changes = (pair: TradingPair): Stream.Stream<LiveBook> =>
     Stream.callback<LiveBook>(
@@ -757,6 +802,7 @@ export const make = Effect.fnUntraced(function*(
     untrack,
     changes,
     onUpdate,
+    accepted,
     awaitSynced,
     observe: (pair, observer) => entries.get(pair)?.follower.observe(observer),
     contradict,

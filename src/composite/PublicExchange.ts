@@ -301,11 +301,9 @@ const build = Effect.fnUntraced(function*(
       Effect.catchDefect((defect) => Effect.logWarning("a consumer of books threw; it is still called", defect))
     )
 
-  /** Every update of a book comes here. */
   const heard = (member: FollowedPair, live: LiveBook): void => {
     if (live._tag === "Stale") stale(member, live)
-    else if (!member.isSynced) synced(member)
-    tell(live)
+    else synced(member)
   }
 
   const synced = (member: FollowedPair): void => {
@@ -368,11 +366,12 @@ const build = Effect.fnUntraced(function*(
 
   /** Ends with the pair's scope. */
   const follow = (member: FollowedPair): Effect.Effect<void> =>
-    books.onUpdate(member.pair, (live) => heard(member, live)).pipe(
+    // The same function for all pairs: an update is told without a look at what is known of its pair.
+    books.onUpdate(member.pair, tell, (live) => heard(member, live)).pipe(
       Effect.andThen(
         // What it fails with, the listener is told as well.
         Effect.forkScoped(Effect.ignore(
-          Effect.tap(Effect.scoped(books.track(member.pair)), () => Effect.sync(() => member.accept("Book")))
+          Effect.tap(books.accepted(member.pair), () => Effect.sync(() => member.accept("Book")))
         ))
       ),
       Effect.andThen(Effect.forEach(tickers, (tag) => Effect.forkScoped(followTicker(member, tag)), { discard: true })),
