@@ -8,6 +8,8 @@ export type OutFrame = string | Uint8Array
 /** The frames of one read of the socket, with one time stamp for all. Text frames come as their UTF-8 bytes. */
 export interface Batch {
   readonly frames: ReadonlyArray<Uint8Array>
+  /** Length of all frames together: who has pushed them knows it, and nobody has to touch every frame for it again. */
+  readonly bytes: number
   /** When the bytes were read, ms since the epoch with fractions. */
   readonly receivedAt: number
 }

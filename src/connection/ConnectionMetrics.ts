@@ -78,11 +78,8 @@ const measured = Effect.fnUntraced(function*(
     })
   )
   const received = (batch: Batch): Batch => {
-    const { frames } = batch
-    let bytes = 0
-    for (let i = 0; i < frames.length; i++) bytes += frames[i]!.length
-    metrics.framesReceived.updateUnsafe(frames.length, context)
-    metrics.bytesReceived.updateUnsafe(bytes, context)
+    metrics.framesReceived.updateUnsafe(batch.frames.length, context)
+    metrics.bytesReceived.updateUnsafe(batch.bytes, context)
     return batch
   }
   const ended = (error: ExchangeError): ExchangeError => {

@@ -37,10 +37,10 @@ export interface Inbox {
   readonly pull: Effect.Effect<Batch, ExchangeError.ExchangeError>
 }
 
-/** A batch in the queue; `next` and `weight` are of no interest to who pulls it. */
+/** A batch in the queue; `next` is of no interest to who pulls it. */
 interface Read extends Batch {
   readonly frames: Array<Uint8Array>
-  weight: number
+  bytes: number
   next: Read | undefined
 }
 
@@ -61,7 +61,7 @@ export const make = (options: InboxOptions): Inbox => {
   let waiter: Resume | undefined
 
   const beginBatch = (): Read => {
-    const batch: Read = { frames: [], receivedAt: activity.receivedAt, weight: 0, next: undefined }
+    const batch: Read = { frames: [], receivedAt: activity.receivedAt, bytes: 0, next: undefined }
     if (last === undefined) first = batch
     else last.next = batch
     last = batch
@@ -74,7 +74,7 @@ export const make = (options: InboxOptions): Inbox => {
     if (first === undefined) last = undefined
     if (current === batch) current = undefined
     batch.next = undefined
-    unreadBytes -= batch.weight
+    unreadBytes -= batch.bytes + batch.frames.length * frameOverheadBytes
     if (full && first === undefined) {
       full = false
       activity.held = false
@@ -131,10 +131,10 @@ export const make = (options: InboxOptions): Inbox => {
         afterRead(flush)
       }
       const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
-      const weight = frame.length + frameOverheadBytes
+      const { length } = frame
       batch.frames.push(frame)
-      batch.weight += weight
-      unreadBytes += weight
+      batch.bytes += length
+      unreadBytes += length + frameOverheadBytes
       if (unreadBytes >= highWaterBytes && !full) {
         full = true
         activity.held = true

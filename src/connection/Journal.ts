@@ -169,7 +169,7 @@ export class Recorder {
     this.#failure ??= reason
   }
 
-  batch(link: number, { frames, receivedAt }: Batch): void {
+  batch(link: number, { frames, receivedAt }: Omit<Batch, "bytes">): void {
     this.#eventsBefore = this.#events()
     this.#turnsBefore = this.#turns()
     const { received } = this.#redaction

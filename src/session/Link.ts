@@ -317,11 +317,8 @@ class LinkSink implements Sink {
     const counters = this.#counters
     const events = counters.events
     this.#last = null
-    for (let i = 0; i < frames.length; i++) {
-      const frame = frames[i]!
-      counters.bytes += frame.length
-      codec.decode(frame, receivedAt, this)
-    }
+    for (let i = 0; i < frames.length; i++) codec.decode(frames[i]!, receivedAt, this)
+    counters.bytes += batch.bytes
     counters.frames += frames.length
     this.#link.heardAt = receivedAt
     this.#wakeups.flush()

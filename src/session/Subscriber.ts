@@ -2,7 +2,7 @@
 import { Cause, Effect, Exit, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Kind } from "../domain/Channel.ts"
-import type { Feed, Gap } from "../domain/Feed.ts"
+import type { Data, Feed, Gap } from "../domain/Feed.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import * as ExchangeError from "../ExchangeError.ts"
@@ -29,6 +29,15 @@ export class Wakeups {
   readonly full = new Set<BufferSubscriber>()
   /** Every buffer that has not been left. */
   readonly buffers = new Set<BufferSubscriber>()
+
+  #shared: Data<MarketEvent> | null = null
+
+  /** The element that holds an event, one for all subscribers that are given it. */
+  dataOf(event: MarketEvent): Data<MarketEvent> {
+    const shared = this.#shared
+    if (shared !== null && shared.value === event) return shared
+    return this.#shared = { _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) }
+  }
 
   add(subscriber: Waiting): void {
     this.#waiting.push(subscriber)
@@ -108,7 +117,7 @@ export class BufferSubscriber implements Subscriber {
       this.#overflow()
       if (this.#isBehind(route)) return this.#drop(route)
     }
-    this.#items.push({ _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) })
+    this.#items.push(this.#wakeups.dataOf(event))
     this.#owners.push(route)
     route.state.delivered++
     this.#counters.delivered++

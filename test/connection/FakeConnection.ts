@@ -28,7 +28,8 @@ export const make = (clock: Clock.Clock): FakeConnection => {
     onWrite: () => Effect.void,
     receive: (text = "frame") => {
       activity.receivedAt = now()
-      Queue.offerUnsafe(batches, { frames: [Buffer.from(text)], receivedAt: activity.receivedAt })
+      const frame = Buffer.from(text)
+      Queue.offerUnsafe(batches, { frames: [frame], bytes: frame.length, receivedAt: activity.receivedAt })
     },
     end,
     connection: {

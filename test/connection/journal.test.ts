@@ -14,10 +14,10 @@ import * as ExchangeError from "../../src/ExchangeError.ts"
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 
-const batch = (receivedAt: number, ...frames: ReadonlyArray<string>): Batch => ({
-  receivedAt,
-  frames: frames.map((frame) => Buffer.from(frame))
-})
+const batch = (receivedAt: number, ...texts: ReadonlyArray<string>): Batch => {
+  const frames = texts.map((frame) => Buffer.from(frame))
+  return { receivedAt, frames, bytes: frames.reduce((sum, { length }) => sum + length, 0) }
+}
 
 const collect = (parts: Array<Uint8Array>): Journal.Sink => (bytes) => Effect.sync(() => void parts.push(bytes.slice()))
 
