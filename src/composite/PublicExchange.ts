@@ -49,8 +49,6 @@ export interface Funding {
   readonly pair: TradingPair
   /** A fraction of the position's value, for one interval; negative: shorts pay. */
   readonly rate: number
-  /** The rate that is expected for the interval after this one; null where the exchange tells none. */
-  readonly nextRate: number | null
   /** ms. */
   readonly nextAt: number | null
   /** From one payment to the next, ms. */
@@ -234,7 +232,6 @@ const fundingOf = (pair: TradingPair, ticker: FuturesTicker | null): Funding | n
   return {
     pair,
     rate: ticker.fundingRate,
-    nextRate: null,
     nextAt: ticker.nextFundingTime,
     interval: ticker.fundingInterval,
     markPrice: ticker.markPrice,

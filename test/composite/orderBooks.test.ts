@@ -745,6 +745,63 @@ describe("status", () => {
     }).pipe(Effect.provide(layer([pair, "ETH/USDT"]))))
 })
 
+describe("the status of one book", () => {
+  it.effect("tells state, version and ages, also while there are no prices", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const exchanges = yield* Exchange
+      const feed = yield* exchanges.opened
+      assert.isUndefined(books.bookStatus("ETH/USDT"))
+      const never = { version: null, exchangeTime: null, receivedAt: null, ageMs: null, exchangeAgeMs: null }
+      assert.deepStrictEqual(books.bookStatus(pair), { pair, state: "Connecting", since: 0, error: null, ...never })
+      yield* TestClock.adjust(50)
+      const update = bookUpdate("snapshot", 40, [99, 1], [101, 1])
+      yield* feed.send(data({ ...update, exchangeTime: 35 }))
+      yield* TestClock.adjust(10)
+      const found = { version: 40, exchangeTime: 35, receivedAt: 40, ageMs: 20, exchangeAgeMs: 25 }
+      assert.deepStrictEqual(books.bookStatus(pair), { pair, state: "Synced", since: 50, error: null, ...found })
+      yield* feed.end(passing)
+      yield* TestClock.adjust(0)
+      assert.deepInclude(books.bookStatus(pair), {
+        state: "Retrying",
+        since: 60,
+        error: passing,
+        version: 40,
+        ageMs: 20
+      })
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("does not call what was read just now older than now", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      const feed = yield* Effect.flatMap(Exchange, ({ opened }) => opened)
+      yield* feed.send(snapshot(3))
+      assert.strictEqual(books.bookStatus(pair)?.ageMs, 0)
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("acceptance", () => {
+  it.effect("is awaited without a hold", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      yield* books.accepted(pair)
+      assert.strictEqual((yield* Effect.flip(books.accepted("ETH/USDT"))).reason._tag, "InvalidUse")
+      yield* books.untrack(pair)
+      assert.deepStrictEqual(books.pairs(), [])
+      // Nothing is tracked that could be contradicted.
+      books.contradict(pair, {
+        _tag: "Diverged",
+        version: 1,
+        snapshotVersion: 1,
+        side: "bid",
+        index: 0,
+        ours: null,
+        theirs: null
+      })
+      assert.strictEqual((yield* books.status).diverged, 0)
+    }).pipe(Effect.provide(layer([pair]))))
+})
+
 describe("closing the service", () => {
   it.effect("ends views, waiters and streams, and refuses later use", () =>
     Effect.gen(function*() {

@@ -217,7 +217,6 @@ describe("prices", () => {
           assert.deepStrictEqual(yield* market.funding(btc), {
             pair: btc,
             rate: 0.0001,
-            nextRate: null,
             nextAt: 9_000,
             interval: 28_800_000,
             markPrice: 100.5,
