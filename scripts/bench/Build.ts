@@ -69,6 +69,9 @@ export const ofRevision = (revision: string): Build => {
   mkdirSync(source)
   run("tar", ["-x", "-C", source], { input: run("git", ["archive", revision, "src"], {}) })
   cpSync(join(root, "scripts", "bench"), join(source, "scripts", "bench"), { recursive: true })
-  compile(source, directory)
-  return built(directory)
+  // The compiler reads nothing below the directory that it writes to.
+  const compiled = join(directory, "compiled")
+  mkdirSync(compiled)
+  compile(source, compiled)
+  return { directory: compiled, remove: built(directory).remove }
 }
