@@ -39,6 +39,8 @@ export interface Case {
   readonly name: string
   /** One sentence for `--list`. */
   readonly proves: string
+  /** It runs test files of the repository, which `npm test` runs too. */
+  readonly isTests?: boolean | undefined
   /** Fails, or dies, only when something is wrong that no check foresees; that is a broken promise too. */
   readonly run: (proof: Proof) => Effect.Effect<void, unknown>
 }

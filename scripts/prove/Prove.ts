@@ -150,8 +150,20 @@ const list = Effect.gen(function*() {
 
 const names = [...cases.map(({ name }) => name), "all"]
 
-const prove = Effect.fnUntraced(function*(name: string, settings: Settings, json: boolean, jobs: number) {
-  const chosen = name === "all" ? cases : cases.filter((one) => one.name === name)
+interface Running {
+  readonly json: boolean
+  readonly jobs: number
+  /** Leaves out what `npm test` runs too. */
+  readonly withoutTests: boolean
+}
+
+const chosenBy = (name: string, withoutTests: boolean): ReadonlyArray<Case> =>
+  name === "all"
+    ? cases.filter(({ isTests }) => !(withoutTests && isTests === true))
+    : cases.filter((one) => one.name === name)
+
+const prove = Effect.fnUntraced(function*(name: string, settings: Settings, { jobs, json, withoutTests }: Running) {
+  const chosen = chosenBy(name, withoutTests)
   const began = process.hrtime.bigint()
   const verdicts = yield* Effect.forEach(
     chosen,
@@ -191,16 +203,20 @@ export const command = Command.make(
       Flag.filter((jobs) => jobs > 0, (jobs) => `a number above zero; ${jobs} is none`),
       Flag.withDefault(1)
     ),
+    withoutTests: Flag.Boolean("without-tests").pipe(
+      Flag.withDescription("Of all, leave out those that are test files: npm test runs them"),
+      Flag.withDefault(false)
+    ),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("Print the figures as one line of JSON at the end"),
       Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function*({ jobs, json, list: wantsList, name, quick, scale, seed }) {
+  Effect.fnUntraced(function*({ jobs, json, list: wantsList, name, quick, scale, seed, withoutTests }) {
     if (wantsList) return yield* list
     if (Option.isNone(name)) return yield* Failure.usage(`name a proof: ${names.join(", ")}`)
     yield* watchProcess
-    yield* prove(name.value, { seed, quick, scale }, json, jobs)
+    yield* prove(name.value, { seed, quick, scale }, { json, jobs, withoutTests })
   }, Effect.scoped)
 ).pipe(
   Command.withDescription("Prove the library's promises against the simulator. A broken promise is a non-zero exit.")

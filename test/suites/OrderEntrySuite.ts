@@ -51,7 +51,10 @@ export const orderEntrySuite = (subject: Account.Subject, mode: Exchange.Mode): 
 
   const quick: Account.Options = { orders: { answerTimeout: "500 millis" } }
 
-  describe(`${exchange}, order entry, ${mode.name}`, () => {
+  // Most of the time goes by waiting for real sockets; each test has an exchange of its own.
+  const group = mode.name === "ports" ? describe.concurrent : describe
+
+  group(`${exchange}, order entry, ${mode.name}`, () => {
     wire("MUST place, look up, list and cancel, each with its outcome", () =>
       run(Effect.gen(function*() {
         const entry = yield* OrderEntry

@@ -51,7 +51,10 @@ export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.M
     simulator: Parameters<typeof Account.layer>[3] = {}
   ) => Account.run(mode, Account.layer(mode, subject, options, simulator), body)
 
-  describe(`${exchange}, private stream, ${mode.name}`, () => {
+  // Most of the time goes by waiting for real sockets; each test has an exchange of its own.
+  const group = mode.name === "ports" ? describe.concurrent : describe
+
+  group(`${exchange}, private stream, ${mode.name}`, () => {
     wire("MUST tell the state that is there, and then every change of it, each once", () =>
       run(Effect.gen(function*() {
         const account = yield* Account.truth(subject)

@@ -73,7 +73,10 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
         Effect.orDie(Effect.flatMap(PublicExchange.make(options), body))
       ))
 
-  describe(name, () => {
+  // Most of the time goes by waiting for real sockets; each test has an exchange of its own.
+  const group = mode.name === "ports" ? describe.concurrent : describe
+
+  group(name, () => {
     check(
       "MUST keep the books of its pairs as the exchange has them, and refuse an unknown pair alone",
       (market) =>

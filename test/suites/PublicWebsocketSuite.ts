@@ -133,7 +133,10 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
   /** Real time passes at its own pace. */
   const many = mode.name === "memory" ? 200 : 60
 
-  describe(name, () => {
+  // Most of the time goes by waiting for real sockets; each test has an exchange of its own.
+  const group = mode.name === "ports" ? describe.concurrent : describe
+
+  group(name, () => {
     check(
       "MUST deliver every channel of every pair, and refuse an unknown pair without touching the others",
       Effect.gen(function*() {

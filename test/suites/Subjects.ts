@@ -5,8 +5,8 @@ import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import type { Subject } from "./Exchange.ts"
 
-export const subjects: ReadonlyArray<Subject> = [
-  { adapter: mexcSpot, dialect: mexcSpotDialect },
-  { adapter: gateSpot, dialect: gateSpotDialect },
-  { adapter: gateFutures, dialect: gateFuturesDialect }
-]
+export const mexcSpotSubject: Subject = { adapter: mexcSpot, dialect: mexcSpotDialect }
+export const gateSpotSubject: Subject = { adapter: gateSpot, dialect: gateSpotDialect }
+export const gateFuturesSubject: Subject = { adapter: gateFutures, dialect: gateFuturesDialect }
+
+export const subjects: ReadonlyArray<Subject> = [mexcSpotSubject, gateSpotSubject, gateFuturesSubject]

@@ -36,9 +36,10 @@ const rowsOf = ({ tests }: TestRun, groups: ReadonlyArray<string>): ReadonlyArra
 export const conformance: Case = {
   name: "conformance",
   proves: "One suite of requirements, run over the simulator for every adapter, in memory and over real sockets",
+  isTests: true,
   run: Effect.fnUntraced(function*(proof) {
     // Each test has an exchange of its own, and most of its time goes by waiting for real sockets.
-    const parameters = ["test/exchanges/conformance.test.ts", "--sequence.concurrent", "--maxConcurrency=8"]
+    const parameters = ["test/exchanges/conformance", "--sequence.concurrent", "--maxConcurrency=8"]
     const run = yield* Child.vitest(parameters)
     const groups = [...new Set(run.tests.map(({ suite }) => suite))]
     proof.table(["suite", "passed", "failed", "skipped"], rowsOf(run, groups))
@@ -56,6 +57,7 @@ export const conformance: Case = {
 export const packed: Case = {
   name: "package",
   proves: "The packed tarball works for a stranger: installs, loads, types, and its command runs",
+  isTests: true,
   run: Effect.fnUntraced(function*(proof) {
     const run = yield* Child.vitest(["test/package.test.ts"])
     report(proof, "the packed package works where nothing of this repository is", run)
