@@ -12,23 +12,27 @@ const channels = ["Book", "BookTicker"] as const
 const among = <const A extends string>(...values: ReadonlyArray<A>) =>
   Arbitrary.schema(Schema.Literals(values as unknown as readonly [A, ...ReadonlyArray<A>]))
 
+const kinds = [
+  "add",
+  "remove",
+  "interrupt",
+  "refuse",
+  "pass",
+  "hang",
+  "sync",
+  "gap",
+  "end",
+  "endForGood",
+  "refresh",
+  "wait"
+] as const
+type Kind = (typeof kinds)[number]
+type Tag = (typeof channels)[number]
+
 /** What happens to one pair on one channel. */
 const steps = Arbitrary.array(
   Arbitrary.all({
-    kind: among(
-      "add",
-      "remove",
-      "interrupt",
-      "refuse",
-      "pass",
-      "hang",
-      "sync",
-      "gap",
-      "end",
-      "endForGood",
-      "refresh",
-      "wait"
-    ),
+    kind: among(...kinds),
     pair: among(...pairs),
     channel: among(...channels)
   }),
@@ -47,49 +51,29 @@ describe("PublicExchange", () => {
           yield* market.initialize([btc])
           const heard = new Map<TradingPair, string>()
           yield* market.onBook((live) => void heard.set(live.pair, live._tag === "Synced" ? "Synced" : live.cause))
-          const subscribed = (channel: typeof channels[number], pair: TradingPair) =>
-            world.feeds.has(`${channel} ${pair}`)
-          for (const { channel, kind, pair } of script) {
-            switch (kind) {
-              case "add":
-                calls.push(yield* Effect.forkChild(Effect.exit(market.add([pair])), { startImmediately: true }))
+          const subscribed = (channel: Tag, pair: TradingPair) => world.feeds.has(`${channel} ${pair}`)
+          const take: Readonly<Record<Kind, (pair: TradingPair, channel: Tag) => Effect.Effect<unknown, unknown>>> = {
+            add: (pair) =>
+              Effect.map(Effect.forkChild(Effect.exit(market.add([pair])), { startImmediately: true }), (call) => {
+                calls.push(call)
                 wanted.add(pair)
-                break
-              case "remove":
-                yield* market.remove([pair])
-                wanted.delete(pair)
-                break
-              case "interrupt":
-                yield* Effect.forEach(calls.splice(0), Fiber.interrupt)
-                break
-              case "refuse":
-                world.answer(channel, pair, Effect.fail(refusal(pair)))
-                break
-              case "pass":
-                world.answer(channel, pair, Effect.fail(passing(pair)), Effect.fail(passing(pair)))
-                break
-              case "hang":
-                world.answer(channel, pair, Effect.never)
-                break
-              case "sync":
-                if (subscribed("Book", pair)) world.sync(pair)
-                break
-              case "gap":
-                if (subscribed(channel, pair)) world.gap(channel, pair)
-                break
-              case "end":
-                if (subscribed(channel, pair)) world.end(channel, pair, passing(pair))
-                break
-              case "endForGood":
-                if (subscribed(channel, pair)) world.end(channel, pair, refusal(pair))
-                break
-              case "refresh":
-                yield* market.instruments.refresh
-                break
-              case "wait":
-                yield* TestClock.adjust(700)
-            }
+              }),
+            remove: (pair) => Effect.map(market.remove([pair]), () => wanted.delete(pair)),
+            interrupt: () => Effect.forEach(calls.splice(0), Fiber.interrupt),
+            refuse: (pair, channel) => Effect.sync(() => world.answer(channel, pair, Effect.fail(refusal(pair)))),
+            pass: (pair, channel) =>
+              Effect.sync(() => world.answer(channel, pair, Effect.fail(passing(pair)), Effect.fail(passing(pair)))),
+            hang: (pair, channel) => Effect.sync(() => world.answer(channel, pair, Effect.never)),
+            sync: (pair) => Effect.sync(() => subscribed("Book", pair) && world.sync(pair)),
+            gap: (pair, channel) => Effect.sync(() => subscribed(channel, pair) && world.gap(channel, pair)),
+            end: (pair, channel) =>
+              Effect.sync(() => subscribed(channel, pair) && world.end(channel, pair, passing(pair))),
+            endForGood: (pair, channel) =>
+              Effect.sync(() => subscribed(channel, pair) && world.end(channel, pair, refusal(pair))),
+            refresh: () => market.instruments.refresh,
+            wait: () => TestClock.adjust(700)
           }
+          for (const { channel, kind, pair } of script) yield* Effect.orDie(take[kind](pair, channel))
           yield* TestClock.adjust("2 minutes")
           const { refused } = yield* market.health
           const followed = market.pairs()
