@@ -9,6 +9,7 @@ import { Console, Effect, FileSystem } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { basename, join } from "node:path"
 import * as Flags from "../../src/cli/Flags.ts"
+import * as Arbitrage from "./Arbitrage.ts"
 import * as Bench from "./Bench.ts"
 import * as Compare from "./Compare.ts"
 import { BenchFailed } from "./Processes.ts"
@@ -120,7 +121,7 @@ const command = Command.make("bench", flags, (wanted) =>
         + "suite all of them run, one after the other; --quick alone runs what shows that the benchmark works. "
         + "A case alone stands for `throughput` of it."
     ),
-    Command.withSubcommands([...Suites.suites.map(suiteCommand), compareCommand, reportCommand])
+    Command.withSubcommands([...Suites.suites.map(suiteCommand), Arbitrage.command, compareCommand, reportCommand])
   )
 
 /** A case in the place of a suite means its throughput. */

@@ -6,6 +6,7 @@ import * as BookAudit from "./cases/BookAudit.ts"
 import * as Books from "./cases/Books.ts"
 import * as Continuity from "./cases/Continuity.ts"
 import * as Demo from "./cases/Demo.ts"
+import * as Detection from "./cases/Detection.ts"
 import * as Determinism from "./cases/Determinism.ts"
 import * as ExecutionLatency from "./cases/ExecutionLatency.ts"
 import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
@@ -57,5 +58,6 @@ export const cases: ReadonlyArray<Case> = [
   OrderLatency.orderLatency,
   ArbitrageTruth.arbitrageTruth,
   ArbitrageExecution.arbitrageExecution,
-  ExecutionLatency.executionLatency
+  ExecutionLatency.executionLatency,
+  Detection.detection
 ]

@@ -176,6 +176,11 @@ const startMs = 60_000
 /** While pairs come and go health is looked at so often, ms: with a thousand of them a look has its price. */
 const settleMs = 50
 
+/** A clock that is known less well is measured again soon, ms, so often, and so far apart. */
+const coarseMs = 50
+const coarseTries = 20
+const coarsePause = "10 seconds"
+
 /** So many pairs are named in a problem. */
 const named = 5
 
@@ -582,9 +587,16 @@ const build = Effect.fnUntraced(function*(
     onFailure: (error) => Effect.as(Effect.logWarning(`the exchange's clock: ${error.message}`), false)
   })
 
-  // The first measurement; from then on the clock measures by itself.
+  /** Whether so little is known of the clock that ages of data mean little: at a busy start answers take long. */
+  const isCoarse = (): boolean => reading === null || reading.errorMs > coarseMs
+
+  // The first measurements; from then on the clock measures by itself.
   yield* Effect.forkScoped(Effect.gen(function*() {
     for (let attempt = 0; !(yield* measure); attempt++) yield* Effect.sleep(pauseMs(attempt))
+    for (let tries = 0; isCoarse() && tries < coarseTries; tries++) {
+      yield* Effect.sleep(coarsePause)
+      yield* measure
+    }
   }))
 
   yield* check

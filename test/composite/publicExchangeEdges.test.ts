@@ -5,7 +5,6 @@ import { TestClock } from "effect/testing"
 import type { PublicExchange } from "../../src/composite/PublicExchange.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { PublicWorld } from "./PublicWorld.ts"
 import {
   btc,
   eth,
@@ -14,6 +13,7 @@ import {
   gate,
   instrument,
   passing,
+  PublicWorld,
   quote,
   refusal,
   snapshot,
@@ -294,6 +294,38 @@ describe("health", () => {
         assert.deepInclude(yield* market.health, { state: "degraded", isConnected: false })
       })
     ))
+
+  it.effect("measures a clock again soon that is known too little, and not for ever", () =>
+    Effect.gen(function*() {
+      const world = new PublicWorld()
+      let measured = 0
+      let errorMs = 400
+      world.measured = Effect.sync(() => {
+        measured++
+        return { offsetMs: 0, errorMs, at: 0 }
+      })
+      const measuring = (body: (market: PublicExchange["Service"]) => Effect.Effect<void>) =>
+        withMarket(({ market }) => Effect.andThen(settle, body(market)), {}, world)
+      yield* measuring((market) =>
+        Effect.gen(function*() {
+          assert.strictEqual(measured, 1)
+          yield* TestClock.adjust("20 seconds")
+          assert.strictEqual(measured, 3)
+          errorMs = 50
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(measured, 4)
+          assert.strictEqual(market.clock()?.errorMs, 50)
+        })
+      )
+      measured = 0
+      errorMs = 51
+      yield* measuring(() =>
+        Effect.gen(function*() {
+          yield* TestClock.adjust("5 minutes")
+          assert.strictEqual(measured, 21)
+        })
+      )
+    }))
 
   it.effect("does not call a market starting for ever because of one pair", () =>
     withMarket(({ market, world }) =>
