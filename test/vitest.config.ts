@@ -8,7 +8,8 @@ export default defineConfig({
     reporters: ["default", closingLine],
     // Of two cores, vitest would leave one idle.
     maxWorkers: "100%",
-    testTimeout: 30_000,
+    // A machine may be slow, or stop for seconds.
+    testTimeout: 90_000,
     // Folders to make and to remove, on a machine that may be busy.
     hookTimeout: 60_000,
     // A forgotten `.only` would switch the other tests off in silence.
