@@ -55,14 +55,14 @@ export const listed = Effect.fnUntraced(function*(markets: Markets.Markets["Serv
  * Every route in both directions, with fees below what is taken: then there is always something to trade, and what is
  * proved is how it is traded.
  */
-const routesOf = (instruments: ReadonlyArray<Instrument>): ReadonlyArray<Route> =>
-  Routes.between([instruments], () => -0.001).flatMap((route) => [
+const routesOf = (instruments: ReadonlyArray<Instrument>, traded: ReadonlyArray<string>): ReadonlyArray<Route> =>
+  Routes.between([instruments.filter(({ base }) => traded.includes(base))], () => -0.001).flatMap((route) => [
     route,
     { id: `${route.id} back`, first: route.second, second: route.first }
   ])
 
-export const monitor = (options: Omit<Monitor.MonitorOptions, "routes">) =>
+export const monitor = (options: Omit<Monitor.MonitorOptions, "routes">, traded: ReadonlyArray<string> = bases) =>
   Layer.unwrap(Effect.gen(function*() {
-    const routes = routesOf(yield* listed(yield* Markets.Markets))
+    const routes = routesOf(yield* listed(yield* Markets.Markets), traded)
     return Monitor.layer({ routes, holdingMs: 0, ...options })
   }))

@@ -140,6 +140,8 @@ export interface ExecutorOptions {
   readonly compensationTimeout?: Duration.Input | undefined
   /** `run` leaves a route alone for so long behind a refusal. Default 1 s. */
   readonly pauseAfterRefusal?: Duration.Input | undefined
+  /** How long the end of the Layer waits for executions under way; then they are cut short, and an error says so. Default 4 s. */
+  readonly closeTimeout?: Duration.Input | undefined
 }
 
 export class ArbitrageExecutor extends Context.Service<ArbitrageExecutor, {
@@ -300,8 +302,12 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       isDraining = true
-      return FiberSet.awaitEmpty(flights)
-    })
+      return Effect.timeoutOption(FiberSet.awaitEmpty(flights), options.closeTimeout ?? "4 seconds")
+    }).pipe(Effect.flatMap((ended) =>
+      ended._tag === "Some"
+        ? Effect.void
+        : Effect.logError(`the executor ended with ${inFlight} executions under way: look at the accounts`)
+    ))
   )
 
   // ---- before anything is sent ----

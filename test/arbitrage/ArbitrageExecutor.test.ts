@@ -633,6 +633,24 @@ describe("ArbitrageExecutor: interrupted", () => {
       assert.deepStrictEqual(world.gained.base, "0")
     })
   })
+
+  it.effect("but not for ever", () => {
+    const world = new World({ fee: "0" }, swap)
+    return Effect.gen(function*() {
+      world.b.scripts.push({ delay: 60_000 })
+      const started = Effect.flatMap(
+        ArbitrageExecutor,
+        (executor) => Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+      )
+      const program = yield* Effect.forkChild(over(world, started, { closeTimeout: "1 second" }), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(900)
+      assert.isUndefined(program.pollUnsafe())
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.join(program)
+    })
+  })
 })
 
 describe("ArbitrageExecutor: refused", () => {

@@ -16,9 +16,12 @@ import * as SimulatorProcess from "../SimulatorProcess.ts"
 
 const boundMillis = 10
 
+/** Where there is always something to trade, every change of a book is reckoned through: routes of one asset, as if edges were rare. */
+const traded = ["BTC"]
+
 const layerOf = (urls: SimulatorProcess.Urls) =>
   Executor.layer().pipe(
-    Layer.provideMerge(Layer.merge(World.monitor({ maxNotional: 20 }), Risk.layer())),
+    Layer.provideMerge(Layer.merge(World.monitor({ maxNotional: 20 }, traded), Risk.layer())),
     Layer.provide(World.markets(urls, (exchange) => ({
       account: "demo",
       key: Redacted.make(`demo-key-${exchange}`),
