@@ -4,6 +4,7 @@
  */
 import { BigDecimal, Effect } from "effect"
 import type { Markets } from "../composite/Markets.ts"
+import type { PrivateExchange } from "../composite/PrivateExchange.ts"
 import type { Side } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { Instrument } from "../domain/Instrument.ts"
@@ -12,6 +13,7 @@ import type { Ended, LegOrders, Plan } from "./LegOrder.ts"
 import type { RiskGuard } from "./RiskGuard.ts"
 
 type Amount = Decimal.Decimal
+type Account = PrivateExchange["Service"]
 
 const { abs, divideUnsafe, isGreaterThanOrEqualTo, isLessThan, isPositive, multiply, subtract, sum } = BigDecimal
 
@@ -67,6 +69,7 @@ export const lotOf = (venue: Venue, price: Amount): Amount => multiply(leastOf(v
 /** A way to trade some of it. */
 interface Way {
   readonly venue: Venue
+  readonly account: Account
   /** The exchange's units. */
   readonly quantity: Amount
   /** Quote: its limit. */
@@ -143,11 +146,11 @@ export class Flattening {
 
   #way(venue: Venue, left: Amount): Way | null {
     const { exchange, quantityStep } = venue.instrument
-    const state = this.#markets.state(exchange)
-    if (state?._tag !== "Ready") return null
+    const account = this.#markets.current(exchange)?.account ?? null
+    if (account === null || this.#markets.state(exchange)?._tag !== "Ready") return null
     const side = sideOf(left)
     const price = this.#limit(venue, side)
-    const most = this.#affordable(venue, side, price)
+    const most = affordable(account, venue, side, price)
     const base = most === null ? abs(left) : BigDecimal.min(abs(left), most)
     const quantity = Decimal.toStep(divideUnsafe(base, venue.unit), numberOf(quantityStep), "down")
     if (!isPositive(quantity) || isLessThan(quantity, leastOf(venue, price))) return null
@@ -155,7 +158,7 @@ export class Flattening {
     const cost = side === "buy"
       ? multiply(best, sum(one, venue.feeRate))
       : BigDecimal.negate(multiply(best, subtract(one, venue.feeRate)))
-    return { venue, quantity, price, cost }
+    return { venue, account, quantity, price, cost }
   }
 
   #bestPrice({ instrument: { exchange, pair }, lastPrice }: Venue, side: Side): Amount {
@@ -173,21 +176,9 @@ export class Flattening {
       : BigDecimal.min(best, Decimal.toStep(subtract(best, slip), step, "up"))
   }
 
-  /** Base that the spot account can sell or pay for; null where it is not known. */
-  #affordable({ instrument: { base, exchange, kind, quote } }: Venue, side: Side, price: Amount): Amount | null {
-    if (kind === "swap") return null
-    const account = this.#markets.current(exchange)?.account ?? null
-    if (account === null) return Decimal.zero
-    const balance = account.balances().get(side === "buy" ? quote : base)
-    if (balance === undefined) return Decimal.zero
-    if (balance.available === null) return null
-    return side === "buy" ? divideUnsafe(balance.available, price) : balance.available
-  }
-
   /** The error is the guard's: nothing was sent. */
-  #trade({ price, quantity, venue }: Way, side: Side): Effect.Effect<Ended | ExchangeError> {
+  #trade({ account, price, quantity, venue }: Way, side: Side): Effect.Effect<Ended | ExchangeError> {
     const { exchange, pair } = venue.instrument
-    const account = this.#markets.current(exchange)!.account!
     return Effect.flatMap(account.orders.makeClientOrderId, (clientOrderId) => {
       const plan: Plan = {
         exchange,
@@ -202,6 +193,16 @@ export class Flattening {
       return Effect.scoped(Effect.andThen(this.#guard.reserve([intentOf(plan, true)]), this.#orders.send(plan)))
     }).pipe(Effect.catch((error) => Effect.succeed(error)))
   }
+}
+
+/** Base that the spot account can sell or pay for; null where it is not known. */
+const affordable = (account: Account, { instrument }: Venue, side: Side, price: Amount): Amount | null => {
+  const { base, kind, quote } = instrument
+  if (kind === "swap") return null
+  const balance = account.balances().get(side === "buy" ? quote : base)
+  if (balance === undefined) return Decimal.zero
+  if (balance.available === null) return null
+  return side === "buy" ? divideUnsafe(balance.available, price) : balance.available
 }
 
 const sideOf = (open: Amount): Side => isPositive(open) ? "sell" : "buy"

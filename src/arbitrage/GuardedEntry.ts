@@ -63,10 +63,7 @@ const bookUntold = ({ book }: Gate, held: Held, order: Order): void => {
   const quantity = BigDecimal.subtract(filledBase(order, held), held.filled)
   if (!BigDecimal.isPositive(quantity)) return
   const { exchange, pair, side } = held
-  const price = order.averagePrice ?? order.price ?? held.price
-  const known = held.clientOrderId ?? `#${order.orderId}`
-  if (held.clientOrderId === null) book.name(held, known, order.orderId)
-  book.book({ exchange, pair, side, quantity, price, fee: Decimal.zero, clientOrderId: known })
+  book.book({ exchange, pair, side, quantity, price: order.averagePrice ?? held.price, fee: Decimal.zero }, held)
 }
 
 /** An open order that the guard does not know: others have placed it. */
@@ -160,8 +157,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       for (;;) {
         yield* Effect.sleep(askAgain)
         const { clientOrderId, pair } = held
-        if (!held.isHeld) return
-        if (clientOrderId === null) return
+        if (!held.isHeld || clientOrderId === null) return
         const found = yield* Effect.option(entry.get({ pair, clientOrderId }))
         // Only an answer says that it is not there.
         if (found._tag === "None") continue

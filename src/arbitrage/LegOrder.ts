@@ -126,7 +126,7 @@ const plus = (moved: Moved, { pair, side }: Plan, portion: Portion): Moved => {
   const { base, quote } = partsOf(pair)
   const { fee, feeAsset, price, quantity, value } = portion
   const inQuote = feeAsset === quote ? fee : Decimal.zero
-  const inBase = feeAsset === base && base !== quote ? fee : Decimal.zero
+  const inBase = feeAsset === base ? fee : Decimal.zero
   const isOther = feeAsset !== quote && feeAsset !== base && !isZero(fee)
   return {
     value: add(moved.value, value),
@@ -171,9 +171,8 @@ const quantityOf = (fills: ReadonlyArray<Fill>): Amount => BigDecimal.sumAll(fil
 // ---- orders ---------------------------------------------------------------------------------------------------------
 
 /** The description that says more. */
-const newer = (known: Order | null, next: Order | null | undefined): Order | null => {
+const newer = (known: Order, next: Order | null | undefined): Order => {
   if (next === null || next === undefined) return known
-  if (known === null) return next
   if (isFinal(known.status) !== isFinal(next.status)) return isFinal(next.status) ? next : known
   return BigDecimal.isGreaterThan(next.filledQuantity, known.filledQuantity) ? next : known
 }
@@ -302,7 +301,7 @@ export class LegOrders {
   #follow(plan: Plan, first: Order, sentAt: number, answeredAt: number, wasUnknown: boolean): Effect.Effect<Ended> {
     let order: Order = first
     const hasEnded = (): boolean => {
-      order = newer(order, this.#account(plan.exchange)?.order(plan.clientOrderId)?.order)!
+      order = newer(order, this.#account(plan.exchange)?.order(plan.clientOrderId)?.order)
       return isFinal(order.status)
     }
     const step = (attempt: number): Effect.Effect<Ended> =>
@@ -316,7 +315,7 @@ export class LegOrders {
           return Effect.succeed(this.#unknown(plan, order, answeredAt, "it was accepted, and its end was not told"))
         }
         const ask = attempt === 0 ? Effect.void : Effect.map(this.#ask(plan, attempt === cancelBehind), (found) => {
-          order = newer(order, found)!
+          order = newer(order, found)
         })
         return Effect.andThen(ask, Effect.andThen(this.#heard(plan, hasEnded, askAgain(attempt)), step(attempt + 1)))
       })

@@ -294,7 +294,7 @@ class Ledger {
 
   book({ fee, feeAsset, pair, price, quantity, side }: Traded): void {
     const { base, quote } = partsOf(pair)
-    const feeInBase = feeAsset === base && base !== quote ? fee : Decimal.zero
+    const feeInBase = feeAsset === base ? fee : Decimal.zero
     const feeInQuote = feeAsset === undefined || feeAsset === quote ? fee : Decimal.zero
     const received = subtract(signed(side, quantity), feeInBase)
     const standing = this.#of(pair)
@@ -480,11 +480,11 @@ export class RiskBook {
   }
 
   /** What was traded becomes exposure, and no longer takes the order's room. */
-  book(traded: Traded): void {
+  book(traded: Traded, of?: Held): void {
     this.#global.book(traded)
     this.#of(traded.exchange).book(traded)
     this.#noteFee(traded)
-    const held = this.find(traded.exchange, traded.clientOrderId ?? null, null)
+    const held = of ?? this.find(traded.exchange, traded.clientOrderId ?? null, null)
     if (held !== undefined) return this.#fill(held, traded.quantity)
     const { clientOrderId = null, exchange, quantity } = traded
     if (clientOrderId !== null) this.#noteEarly(byClient(exchange, clientOrderId), quantity)

@@ -15,6 +15,7 @@ import { Markets } from "../../src/composite/Markets.ts"
 import type { Island, IslandState } from "../../src/composite/Markets.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
+import type { OrderRequest } from "../../src/OrderEntry.ts"
 import { FakeVenue } from "./Fakes.ts"
 import type { VenueOptions } from "./Fakes.ts"
 
@@ -406,6 +407,116 @@ describe("ArbitrageExecutor: a leg that fails", () => {
       })
     )
   })
+
+  it.effect("a fee in a third asset is told beside the others, and one that is not told is none", () => {
+    const world = new World({ fee: "0" }, { ...swap, fee: "0" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const emit = world.a.emit.bind(world.a)
+        world.a.emit = (event) =>
+          emit(event._tag === "Fill" ? { ...event, fee: Decimal.of("0.5"), feeAsset: "GT" } : event)
+        const other = world.b.emit.bind(world.b)
+        world.b.emit = (event) => other(event._tag === "Fill" ? { ...event, fee: null, feeAsset: null } : event)
+        const { buy, cash } = yield* execute(world)
+        assert.deepStrictEqual([...buy.otherFees].map(([asset, fee]) => `${asset} ${text(fee)}`), ["GT 0.5"])
+        assert.strictEqual(text(cash), "1")
+      })
+    )
+  })
+
+  it.effect("an order that the exchange calls rejected counts as refused", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const place = world.a.entry.place
+        let first = true
+        Object.assign(world.a.entry, {
+          place: (request: OrderRequest) => {
+            if (!first) return place(request)
+            first = false
+            world.a.scripts.push({ fill: 0 })
+            return Effect.map(place(request), (placed) => ({
+              ...placed,
+              outcome: placed.outcome._tag === "Accepted"
+                ? { ...placed.outcome, value: { ...placed.outcome.value, status: "rejected" } }
+                : placed.outcome
+            }))
+          }
+        })
+        const { _tag, buy } = yield* execute(world)
+        assert.deepStrictEqual([_tag, buy.outcome], ["Compensated", "rejected"])
+      })
+    )
+  })
+
+  it.effect("spot sells what it has: the rest goes where there is more, or is waited for", () => {
+    const world = new World({ fee: "0", balances: { USDT: "1000", BTC: "0.3" } }, { fee: "0", balances: { BTC: "1" } })
+    return over(
+      world,
+      Effect.gen(function*() {
+        // Bought 1, sold 0.5: 0.5 are to be sold, and the balances say that only b has enough.
+        world.b.scripts.push({ fill: 0.5 })
+        world.a.scripts.push({ late: 5_000 })
+        const { compensation } = yield* execute(world)
+        assert.deepStrictEqual(compensation.map(({ exchange, filled }) => `${exchange} ${text(filled)}`), ["b 0.5"])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("an account that is away while an order is under way is found again when it is built anew", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const island = world.islands.get("a")!
+        world.a.scripts.push({ answer: "never" })
+        world.b.scripts.push({ answer: "new", late: 400 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(100)
+        const other = world.islands.get("b")!
+        world.islands.delete("a")
+        world.islands.delete("b")
+        yield* TestClock.adjust("5 seconds")
+        world.islands.set("a", island)
+        world.islands.set("b", other)
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Completed")
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("an account that is away when its order should leave: nothing leaves", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        const island = world.islands.get("b")!
+        // The last thing before the sending is the room that it needs.
+        const place = world.a.entry.place
+        Object.assign(world.a.entry, {
+          place: (request: OrderRequest) => {
+            world.islands.delete("b")
+            return place(request)
+          }
+        })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(20)
+        Object.assign(world.a.entry, { place })
+        world.islands.set("b", island)
+        yield* TestClock.adjust("1 minute")
+        const { _tag, sell } = yield* Fiber.join(fiber)
+        assert.deepStrictEqual([_tag, sell.outcome, guard.state().openOrders], ["Compensated", "rejected", 0])
+        yield* agree(world)
+      })
+    )
+  })
 })
 
 describe("ArbitrageExecutor: exposed", () => {
@@ -564,6 +675,33 @@ describe("ArbitrageExecutor: exposed", () => {
       })
     )
   })
+
+  it.effect("an order to trade it away that nobody knows is exposure, and so is time that runs out between two", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        world.b.scripts.push({ answer: "reject" }, { answer: "never" })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(100)
+        world.b.isAnswering = false
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Exposed")
+        assert.match(guard.state().killed!.reason, /an order is not known/)
+        world.b.isAnswering = true
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(executor.exposure(), [])
+        yield* guard.revive
+        world.b.scripts.push({ answer: "reject" }, { fill: 0, delay: 20_000 })
+        const { _tag } = yield* execute(world)
+        assert.strictEqual(_tag, "Exposed")
+        assert.match(guard.state().killed!.reason, /left behind 1 orders/)
+      }),
+      { compensationTimeout: "10 seconds" }
+    )
+  })
 })
 
 describe("ArbitrageExecutor: interrupted", () => {
@@ -661,6 +799,10 @@ describe("ArbitrageExecutor: refused", () => {
       Effect.gen(function*() {
         const guard = yield* RiskGuard
         assert.strictEqual(yield* refusal(world, 1, { at: -10_000_000 }), "notReady")
+        assert.strictEqual(
+          yield* refusal(world, 1, { buy: { ...world.opportunity().buy, pair: "BTC/USDT:USDT" } }),
+          "UnknownPair"
+        )
         assert.strictEqual(yield* refusal(world, 0.04), "quantity")
         assert.strictEqual(yield* refusal(world, 2_000), "balance")
         assert.strictEqual(
@@ -688,6 +830,7 @@ describe("ArbitrageExecutor: refused", () => {
         assert.deepStrictEqual(world.placed, [])
         assert.deepStrictEqual((yield* (yield* ArbitrageExecutor).performance).refused, {
           notReady: 7,
+          UnknownPair: 1,
           quantity: 1,
           balance: 1,
           killSwitch: 1
@@ -766,6 +909,33 @@ describe("ArbitrageExecutor: run and drain", () => {
         assert.strictEqual(world.consumers.size, 0)
         yield* agree(world)
       })
+    )
+  })
+
+  it.effect("what is there already is traded, and what cannot be drained is told", () => {
+    const world = new World({ fee: "0.0005" }, { fee: "0" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        world.open = [world.opportunity()]
+        yield* Effect.forkScoped(executor.run, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* executor.performance).completed, 1)
+        world.open = []
+        yield* guard.kill("stop", { stops: "everything" })
+        // Another half of a lot makes one.
+        yield* guard.revive
+        world.a.scripts.push({}, { answer: "reject" }, { answer: "reject" })
+        world.b.scripts.push({}, { answer: "reject" }, { answer: "reject" })
+        yield* execute(world)
+        yield* guard.revive
+        yield* guard.kill("stop", { stops: "everything" })
+        const { exposure } = done(yield* passing(executor.drain))
+        assert.deepStrictEqual(exposure.map(({ quantity }) => text(quantity)), ["-0.001"])
+      }),
+      { compensationAttempts: 4 }
     )
   })
 

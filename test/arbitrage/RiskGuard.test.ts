@@ -8,6 +8,7 @@ import type { OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
+import type { OrderRequest } from "../../src/OrderEntry.ts"
 import { OrderEntry } from "../../src/OrderEntry.ts"
 import * as Test from "../../src/OrderEntryTest.ts"
 import type { Script } from "./Fakes.ts"
@@ -52,6 +53,8 @@ const refusal = <A, R>(effect: Effect.Effect<A, ExchangeError, R>): Effect.Effec
     Effect.flip(effect),
     ({ reason }) => reason._tag === "RiskRefused" ? `${reason.limit} ${reason.of}` : reason._tag
   )
+
+const text = Decimal.toText
 
 const figures = (
   { notional, openOrders, pnl }: Risk.RiskState
@@ -368,6 +371,72 @@ describe("RiskGuard: guarded", () => {
         assert.strictEqual(guard.state().openOrders, 1)
       })
     ))
+
+  it.effect("what an order will cost is reckoned from what it names, else from the best price", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const control = yield* Test.TestControl
+        yield* guard.follow(new FakeVenue({ exchange: "a", bid: 100, ask: 200 }).island())
+        const entry = guard.guarded(yield* OrderEntry)
+        const costs: Array<string> = []
+        const requests: ReadonlyArray<OrderRequest> = [
+          { pair, side: "buy", quantity: 1 },
+          { pair, side: "sell", quantity: 1 },
+          { pair, side: "buy", quoteQuantity: 42 },
+          { pair, side: "sell", quantity: 1, trigger: { kind: "stop", price: 90 } }
+        ]
+        for (const request of requests) {
+          yield* entry.placeAll([request])
+          costs.push(text(guard.state().notional))
+          yield* entry.cancelAll()
+        }
+        assert.deepStrictEqual(costs, ["210", "100", "42", "90"])
+        // A lost cancel gives room back when it is known; one that did not happen leaves it.
+        yield* entry.place({ pair, side: "buy", quantity: 1, price: 50, clientOrderId: "c" })
+        yield* control.next(Test.loseAnswer)
+        yield* entry.cancel({ pair, clientOrderId: "c" })
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(guard.state().openOrders, 0)
+        yield* entry.place({ pair, side: "buy", quantity: 1, price: 50, clientOrderId: "d" })
+        yield* control.next(Test.loseRequest)
+        yield* entry.cancelAll()
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(guard.state().openOrders, 1)
+        const [order] = (yield* control.orders).filter(({ clientOrderId }) => clientOrderId === "d")
+        assert.strictEqual((yield* entry.get({ pair, orderId: order!.orderId }))?.clientOrderId, "d")
+        assert.isNull(yield* entry.get({ pair, orderId: "none" }))
+        yield* entry.amend({ pair, orderId: order!.orderId }, { price: 60 })
+        assert.strictEqual(text(guard.state().notional), "60")
+      })
+    ))
+
+  it.effect("while the exchange does not answer, what was interrupted keeps its room", () =>
+    over(
+      { forgetAfter: "2 seconds" },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        const entry = guard.guarded(venue.entry)
+        venue.isAnswering = false
+        venue.scripts.push({ answer: "neverDone" }, { answer: "rest" })
+        for (const clientOrderId of ["gone", "there"]) {
+          const order = { pair, side: "buy", quantity: 1, price: 100, clientOrderId } as const
+          const fiber = yield* Effect.forkChild(entry.place(order), { startImmediately: true })
+          const stop = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+          yield* TestClock.adjust(1)
+          yield* Fiber.join(stop)
+        }
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(guard.state().openOrders, 2)
+        venue.isAnswering = true
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(guard.state().openOrders, 1)
+        yield* entry.cancel({ pair, clientOrderId: "there" })
+        assert.strictEqual(guard.state().openOrders, 0)
+      })
+    ))
 })
 
 describe("RiskGuard: follow", () => {
@@ -399,6 +468,25 @@ describe("RiskGuard: follow", () => {
         assert.strictEqual(guard.state("f").openOrders, 1)
         yield* TestClock.adjust(1)
         yield* Fiber.join(placed)
+        assert.strictEqual(guard.state("f").openOrders, 0)
+        // What others open without a price is taken at the best one.
+        const foreign = venue.tracked.get("x1")!.order as OrderUpdate
+        venue.emit({
+          ...foreign,
+          clientOrderId: "by-hand",
+          orderId: "77",
+          status: "new",
+          price: null,
+          filledQuantity: Decimal.zero
+        })
+        assert.strictEqual(guard.state("f").openOrders, 1)
+        venue.emit({
+          ...foreign,
+          clientOrderId: "by-hand",
+          orderId: "77",
+          status: "canceled",
+          filledQuantity: Decimal.zero
+        })
         assert.strictEqual(guard.state("f").openOrders, 0)
         venue.emit({ ...fill!, pair: null, tradeId: "lost" })
         assert.isTrue(guard.state("f").isKilled)
