@@ -5,6 +5,7 @@ import * as ArbitrageTruth from "./cases/ArbitrageTruth.ts"
 import * as BookAudit from "./cases/BookAudit.ts"
 import * as Books from "./cases/Books.ts"
 import * as Continuity from "./cases/Continuity.ts"
+import * as Decimals from "./cases/Decimals.ts"
 import * as Demo from "./cases/Demo.ts"
 import * as Detection from "./cases/Detection.ts"
 import * as Determinism from "./cases/Determinism.ts"
@@ -42,6 +43,7 @@ export const cases: ReadonlyArray<Case> = [
   Continuity.redundancy,
   MalformedInput.malformed,
   Mutants.mutants,
+  Decimals.decimals,
   FaultCatalogue.faults,
   Metrics.metrics,
   Demo.demonstration,
