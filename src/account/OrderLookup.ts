@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { Clock } from "effect"
 import type { AccountCalls, Command, OrderProtocol, PreparedOrder, Reply, SymbolRef } from "../AccountAdapter.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { Order } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
@@ -36,7 +37,7 @@ export interface Lookup {
   readonly orderIn: (reply: Reply) => Order | null
   /** Says whether the order waits for its price, where those are kept apart. */
   readonly withTrigger: (ref: SymbolRef, trigger: boolean | undefined) => SymbolRef
-  /** `sentAt` in ms of our clock. */
+  /** `sentAt` in ms of the monotonic clock. */
   readonly placed: (order: PreparedOrder, sentAt: number) => Evidence<Order>
   readonly cancelled: (ref: SymbolRef) => Evidence<Order>
   readonly noneLeft: (symbol: string | null) => Evidence<ReadonlyArray<Order>>
@@ -104,7 +105,7 @@ export const make = (
         if (found !== null || !late || trigger !== null) return found
         const reading = () =>
           Effect.flatMap(exchangeNow, (theirs) => {
-            const ago = clock.currentTimeMillisUnsafe() - sentAt
+            const ago = monotonicMillis(clock) - sentAt
             return calls.fills({ symbol, since: theirs - ago - clockMillis })
           })
         const fills = yield* question("the fills", readUses("fills"), reading)

@@ -3,6 +3,7 @@ import { Array as Arr, Cause, Effect } from "effect"
 import type { Clock } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { OrderProtocol, PreparedOrder, Reply } from "../AccountAdapter.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { Order } from "../domain/Account.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
@@ -123,7 +124,7 @@ export const make = (
     const command = tag === "Place" ? { _tag: tag, order: orders[0]! } : { _tag: tag, orders }
     const send = (flight: Flight) =>
       Effect.suspend(() => {
-        const at = clock.currentTimeMillisUnsafe()
+        const at = monotonicMillis(clock)
         const subjects = orders.map((order) => ({
           name: placeKey(order),
           evidence: lookup.placed(order, at),

@@ -369,6 +369,55 @@ describe("the search for what became of a lost order", () => {
       assert.deepStrictEqual([...new Set(asked)], [1_000_000 - 20_000 - 5_000])
     }))
 
+  it.effect("looks as far back among the fills although the machine's clock is set back meanwhile", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(1_000_000)
+      const theirs = yield* Clock.Clock
+      const { clock, step } = yield* SteppedClock.make
+      const asked: Array<number | null> = []
+      const { desk } = yield* start(
+        ({ _tag }) => _tag === "Place" ? Effect.fail(silent) : Effect.succeed({ _tag: "Nothing" }),
+        {
+          exchangeNow: Effect.sync(() => theirs.currentTimeMillisUnsafe()),
+          fills: ({ since }) => {
+            asked.push(since)
+            return Effect.succeed([fill(1, 0, { clientOrderId: "b", orderId: "id-b" })])
+          }
+        }
+      ).pipe(Effect.provideService(Clock.Clock, clock))
+      const { outcome } = yield* desk.place(request)
+      step(-3_600_000)
+      // What another order has filled says nothing of this one.
+      assert.strictEqual((yield* within(resolvedOf(outcome), "1 minute"))._tag, "Rejected")
+      assert.deepStrictEqual([...new Set(asked)], [1_000_000 - 5_000])
+    }))
+
+  it.effect("that waits for its price is looked up as one, and not among the fills", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(
+        ({ _tag }) => _tag === "Place" ? Effect.fail(silent) : Effect.succeed({ _tag: "Nothing" }),
+        {
+          protocol: { abilities: new Set(["trigger"]) },
+          fills: () => Effect.die("is no question of fills")
+        }
+      )
+      const { outcome } = yield* desk.place({ ...request, trigger: { kind: "stop", price: "90" } })
+      assert.strictEqual((yield* within(resolvedOf(outcome), "1 minute"))._tag, "Rejected")
+      assert.deepStrictEqual(commands[1], {
+        _tag: "Get",
+        ref: { symbol: "BTCUSDT", clientOrderId: "a", trigger: true }
+      })
+      const plain = yield* desk.place({ ...request, clientOrderId: "b" })
+      yield* Effect.forkChild(resolvedOf(plain.outcome), { startImmediately: true })
+      assert.deepStrictEqual(commands.at(-1), {
+        _tag: "Get",
+        ref: { symbol: "BTCUSDT", clientOrderId: "b", trigger: false }
+      })
+      const told = yield* start(() => Effect.succeed(order()))
+      yield* told.desk.get({ ...ref, trigger: true })
+      assert.deepStrictEqual(told.commands, [{ _tag: "Get", ref: { symbol: "BTCUSDT", clientOrderId: "a" } }])
+    }))
+
   it.effect("waits as long as the exchange asks when there are too many questions", () =>
     Effect.gen(function*() {
       const { commands, desk } = yield* start(({ _tag }, call) => {
@@ -1214,6 +1263,27 @@ describe("over the socket", () => {
       const { desk: alone } = yield* start(() => Effect.succeed(order()))
       assert.isTrue(yield* alone.isReady)
     }))
+
+  for (
+    const [name, retryAfterMs, waits] of [["as long as it says", 700, 700], ["a second", undefined, 1_000]] as const
+  ) {
+    it.effect(`what it refuses as too much is sent again when it allows it: ${name}`, () =>
+      Effect.gen(function*() {
+        let calls = 0
+        const { asked, link } = linkOf(() =>
+          ++calls === 1
+            ? Effect.fail(new Refusal({ code: "TOO_MANY", detail: "slow down", class: "rateLimit", retryAfterMs }))
+            : Effect.succeed(order())
+        )
+        const { counts, desk } = yield* start(() => Effect.die("no REST"), { link, protocol: { socket } })
+        const fiber = yield* Effect.forkChild(desk.place(request), { startImmediately: true })
+        yield* TestClock.adjust(waits - 1)
+        assert.lengthOf(asked, 1)
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(fiber)).outcome._tag, "Accepted")
+        assert.deepInclude(counts, { sent: 1, accepted: 1, rejected: 0, throttled: 1 })
+      }))
+  }
 
   it.effect("nothing goes where the exchange has none", () =>
     Effect.gen(function*() {

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
 import * as OrderPreparation from "../../src/account/OrderPreparation.ts"
 import type { Command, PreparedOrder } from "../../src/AccountAdapter.ts"
+import { NextPage } from "../../src/AccountAdapter.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import * as ExactJson from "../../src/domain/ExactJson.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
@@ -586,6 +587,45 @@ describe("signed REST", () => {
       )
     }))
 
+  it.effect("fills that come in whole seconds count for the second in which it begins", () =>
+    Effect.gen(function*() {
+      const whole = Math.floor(now / 1000) * 1000
+      const trade = (id: number, time: number) => ({
+        id: String(id),
+        order_id: "1",
+        currency_pair: "BTC_USDT",
+        side: "buy",
+        role: "maker",
+        price: "1",
+        amount: "1",
+        create_time_ms: String(time)
+      })
+      const { calls } = yield* callsOf(spot, () => ({
+        body: [trade(1, whole - 1_000), trade(2, whole), trade(3, whole + 499), trade(4, whole + 500)]
+      }))
+      const fills = yield* calls.fills({ symbol: null, since: whole + 500 })
+      assert.deepStrictEqual(fills.map(({ tradeId }) => tradeId), ["2", "4"])
+    }))
+
+  it.effect("rows that cannot be read are told and hide no other, when asked so", () =>
+    Effect.gen(function*() {
+      const odd: Array<string> = []
+      const onUnreadable = ({ message }: ExchangeError) => void odd.push(message)
+      const trade = { id: "1", order_id: "1", currency_pair: "BTC_USDT", side: "buy", role: "maker", amount: "1" }
+      const { calls } = yield* callsOf(spot, () => ({
+        body: [{ ...trade, price: "some" }, { ...trade, price: "1", create_time_ms: String(now) }]
+      }))
+      assert.lengthOf(yield* calls.fills({ symbol: null, since: null, onUnreadable }), 1)
+      assert.lengthOf(odd, 1)
+      assert.strictEqual((yield* Effect.flip(calls.fills({ symbol: null, since: null }))).reason._tag, "DecodeFailed")
+      const futuresCalls = yield* callsOf(futures, ({ url }) => ({
+        body: url.includes("price_orders") ? [waiting({ status: "sleeping" }), waiting()] : [{ id: 1, status: "odd" }]
+      }))
+      const open = yield* futuresCalls.calls.openOrders("BTC_USDT", onUnreadable)
+      assert.deepStrictEqual(open.map(({ orderId }) => orderId), ["9256"])
+      assert.lengthOf(odd, 3)
+    }))
+
   it.effect("fills of several pairs whose ids are the same, and both sides of a trade with oneself, are all there", () =>
     Effect.gen(function*() {
       const trade = (currency_pair: string, side: string) => ({
@@ -769,6 +809,31 @@ describe("orders that wait for their price", () => {
       assert.deepInclude(byId.order, { status: "new", createdAt: 1_746_000_000_250 })
       const none = yield* calls.run({ _tag: "Get", ref: { ...client, clientOrderId: "none" } })
       assert.strictEqual(none._tag, "Nothing")
+    }))
+
+  it.effect("are looked for page by page among those that have ended, no further than where ours is, and not for ever", () =>
+    Effect.gen(function*() {
+      const ended = (id: number, text: string) => waiting({ id, status: "finished", finish_as: "cancelled" }, { text })
+      const full = (from: number) => Array.from({ length: 100 }, (_, index) => ended(from + index, "t-other"))
+      const { calls, requests } = yield* callsOf(futures, ({ url }) => {
+        const offset = Number(/offset=(\d+)/.exec(url)?.[1] ?? 0)
+        if (url.includes("status=open")) return { body: [] }
+        return { body: offset === 200 ? [ended(9_999, "t-mine"), ...full(offset).slice(1)] : full(offset) }
+      })
+      const ref = { symbol: "BTC_USDT", clientOrderId: "mine", trigger: true }
+      const turns: Array<number> = []
+      const found = yield* Effect.provideService(
+        calls.run({ _tag: "Get", ref }),
+        NextPage,
+        Effect.sync(() => void turns.push(requests.length))
+      )
+      assert(found._tag === "Order")
+      assert.strictEqual(found.order.orderId, "9999")
+      assert.lengthOf(requests, 4)
+      assert.deepStrictEqual(turns, [1, 2, 3])
+      const error = yield* Effect.flip(calls.run({ _tag: "Get", ref: { ...ref, clientOrderId: "nobody" } }))
+      assert(error.reason._tag === "InvalidUse")
+      assert.include(error.message, "nobody is not among the last 5000 orders of BTC_USDT that waited for a price")
     }))
 
   it.effect("are found where an order is not among those that were placed, and cancelled with all", () =>
