@@ -196,7 +196,7 @@ export const run = Effect.fnUntraced(function*(wanted: Wanted) {
     const file: ResultsFile = {
       format: 2,
       date: DateTime.formatIso(started),
-      command: `npm run bench -- ${process.argv.slice(2).join(" ")}`,
+      command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.replace(/ --json \S+/u, ""),
       isQuick: quick,
       revisions: { before: revisionBefore, after: yield* revision, compared: Option.getOrNull(before) },
       ...surroundings(setup.isPinned),

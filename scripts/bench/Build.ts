@@ -51,27 +51,34 @@ export interface Build {
   readonly remove: () => void
 }
 
-const built = (directory: string): Build => ({
-  directory,
-  remove: () => rmSync(directory, { recursive: true, force: true })
-})
-
-export const current = (): Build => {
+/** What cannot be built leaves nothing behind. */
+const building = (make: (directory: string) => string): Build => {
   const directory = freshDirectory()
-  compile(root, directory)
-  return built(directory)
+  const remove = (): void => rmSync(directory, { recursive: true, force: true })
+  try {
+    return { directory: make(directory), remove }
+  } catch (cause) {
+    remove()
+    throw cause
+  }
 }
+
+export const current = (): Build =>
+  building((directory) => {
+    compile(root, directory)
+    return directory
+  })
 
 /** The library of an older revision under the clients of today. */
-export const ofRevision = (revision: string): Build => {
-  const directory = freshDirectory()
-  const source = join(directory, "source")
-  mkdirSync(source)
-  run("tar", ["-x", "-C", source], { input: run("git", ["archive", revision, "src"], {}) })
-  cpSync(join(root, "scripts", "bench"), join(source, "scripts", "bench"), { recursive: true })
-  // The compiler reads nothing below the directory that it writes to.
-  const compiled = join(directory, "compiled")
-  mkdirSync(compiled)
-  compile(source, compiled)
-  return { directory: compiled, remove: built(directory).remove }
-}
+export const ofRevision = (revision: string): Build =>
+  building((directory) => {
+    const source = join(directory, "source")
+    // The compiler reads nothing below the directory that it writes to.
+    const compiled = join(directory, "compiled")
+    mkdirSync(source)
+    mkdirSync(compiled)
+    run("tar", ["-x", "-C", source], { input: run("git", ["archive", revision, "src"], {}) })
+    cpSync(join(root, "scripts", "bench"), join(source, "scripts", "bench"), { recursive: true })
+    compile(source, compiled)
+    return compiled
+  })

@@ -286,14 +286,18 @@ const besideBlock = (file: ResultsFile): string =>
     return [...tables, ...(judged.length === 0 ? [] : [judgedTable(judged)])]
   }).join("\n\n")
 
+/** A suite's block, or that there is none. */
+const orNone = (file: ResultsFile, suite: SuiteId, text: string): string =>
+  of(file, suite).length === 0 ? `These files hold no run of \`${suite}\`.` : text
+
 export const make = async (file: ResultsFile, names: ReadonlyArray<string>): Promise<Made> => ({
   blocks: {
     run: runBlock(file, names),
     before: beforeBlock(file),
     throughput: judgedTable(judgedIn(file, ["throughput"])),
     absolute: sectionTables(of(file, "throughput"), ["messagesPerSecond", "cpuMicros", "peakRssMb"]),
-    latency: latencyTable(file),
-    compliance: judgedTable(judgedIn(file, ["latency"])),
+    latency: orNone(file, "latency", latencyTable(file)),
+    compliance: orNone(file, "latency", judgedTable(judgedIn(file, ["latency"]))),
     beside: besideBlock(file),
     targets: targetsBlock(file)
   },

@@ -227,9 +227,11 @@ export const merge = (files: ReadonlyArray<ResultsFile>): ResultsFile => {
     const known = sections.get(key)
     sections.set(key, known === undefined ? section : { ...known, rounds: [...known.rounds, ...section.rounds] })
   }
+  const compared = files.map(({ revisions }) => revisions.compared).find((revision) => revision !== null) ?? null
   return {
     ...first,
     command: files.map(({ command }) => command).join("; "),
+    revisions: { ...first.revisions, compared },
     sections: [...sections.values()]
   }
 }

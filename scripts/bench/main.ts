@@ -75,6 +75,20 @@ const compareCommand = Command.make("compare", {
     )
   )
 
+const mergeCommand = Command.make("merge", {
+  target: Argument.File("TARGET.json", { mustExist: false }),
+  files: Argument.File("FILE").pipe(
+    Argument.withDescription("Result files of one revision; rounds of the same section are put behind each other"),
+    Argument.atLeast(1)
+  )
+}, ({ files, target }) =>
+  Effect.gen(function*() {
+    const results = yield* Effect.forEach(files, readResults)
+    const merged = yield* trying(() => Results.merge(results))
+    yield* (yield* FileSystem.FileSystem).writeFileString(target, `${JSON.stringify(merged)}\n`)
+    yield* Console.log(`wrote ${target}: ${merged.sections.length} sections`)
+  })).pipe(Command.withDescription("Makes one file of the pieces of a long run."))
+
 const docs = join(import.meta.dirname, "../../docs")
 
 const reportCommand = Command.make("report", {
@@ -121,7 +135,13 @@ const command = Command.make("bench", flags, (wanted) =>
         + "suite all of them run, one after the other; --quick alone runs what shows that the benchmark works. "
         + "A case alone stands for `throughput` of it."
     ),
-    Command.withSubcommands([...Suites.suites.map(suiteCommand), Arbitrage.command, compareCommand, reportCommand])
+    Command.withSubcommands([
+      ...Suites.suites.map(suiteCommand),
+      Arbitrage.command,
+      compareCommand,
+      mergeCommand,
+      reportCommand
+    ])
   )
 
 /** A case in the place of a suite means its throughput. */
