@@ -9,6 +9,8 @@ export interface Settings {
   readonly quick: boolean
   /** Multiplies the amount of work. */
   readonly scale: number
+  /** One of the case's parts, by itself; null: all of them. */
+  readonly part: string | null
 }
 
 /** One line of a promise. Broken ones make the command fail. */
@@ -41,6 +43,8 @@ export interface Case {
   readonly proves: string
   /** It runs test files of the repository, which `npm test` runs too. */
   readonly isTests?: boolean | undefined
+  /** What can be run by itself, as a long proof is cut up; left out: nothing. */
+  readonly parts?: ReadonlyArray<string> | undefined
   /** Fails, or dies, only when something is wrong that no check foresees; that is a broken promise too. */
   readonly run: (proof: Proof) => Effect.Effect<void, unknown>
 }

@@ -108,7 +108,7 @@ const lastLine = (verdicts: ReadonlyArray<Verdict>, seconds: number, json: boole
 
 // ---- processes of their own -----------------------------------------------------------------------------------------
 
-const parametersOf = (name: string, { quick, scale, seed }: Settings): ReadonlyArray<string> => [
+const parametersOf = (name: string, { part, quick, scale, seed }: Settings): ReadonlyArray<string> => [
   "scripts/prove/main.ts",
   name,
   "--json",
@@ -116,7 +116,8 @@ const parametersOf = (name: string, { quick, scale, seed }: Settings): ReadonlyA
   String(seed),
   "--scale",
   String(scale),
-  ...quick ? ["--quick"] : []
+  ...quick ? ["--quick"] : [],
+  ...part === null ? [] : ["--part", part]
 ]
 
 const lost = (name: string, found: string, settings: Settings, took: number): Verdict =>
@@ -207,16 +208,26 @@ export const command = Command.make(
       Flag.withDescription("Of all, leave out those that are test files: npm test runs them"),
       Flag.withDefault(false)
     ),
+    part: Flag.String("part").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("Only this part of the proof, where it has parts"),
+      Flag.optional
+    ),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("Print the figures as one line of JSON at the end"),
       Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function*({ jobs, json, list: wantsList, name, quick, scale, seed, withoutTests }) {
+  Effect.fnUntraced(function*({ jobs, json, list: wantsList, name, part, quick, scale, seed, withoutTests }) {
     if (wantsList) return yield* list
     if (Option.isNone(name)) return yield* Failure.usage(`name a proof: ${names.join(", ")}`)
+    const parts = cases.find((one) => one.name === name.value)?.parts ?? []
+    if (Option.isSome(part) && !parts.includes(part.value)) {
+      const has = parts.length === 0 ? "no parts" : `the parts ${parts.join(", ")}`
+      return yield* Failure.usage(`${name.value} has ${has}, not ${part.value}`)
+    }
     yield* watchProcess
-    yield* prove(name.value, { seed, quick, scale }, { json, jobs, withoutTests })
+    yield* prove(name.value, { seed, quick, scale, part: Option.getOrNull(part) }, { json, jobs, withoutTests })
   }, Effect.scoped)
 ).pipe(
   Command.withDescription("Prove the library's promises against the simulator. A broken promise is a non-zero exit.")
