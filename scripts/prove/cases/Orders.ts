@@ -134,10 +134,11 @@ const command = <A>(tally: Tally, kind: string, run: Effect.Effect<Outcome<A>, u
     return Effect.ensuring(Effect.option(run), Effect.sync(() => tally.underWay--))
   }).pipe(Effect.flatMap((sent) => sent._tag === "None" ? Effect.succeed(null) : settle(tally, kind, sent.value)))
 
-const topOf = (book: WorldBook | undefined): readonly [bid: number, ask: number] => [
-  Number(book!.bids[0]!.price),
-  Number(book!.asks[0]!.price)
-]
+/** Between the best prices; null while one side has been bought up. */
+const middleOf = (book: WorldBook | undefined): number | null => {
+  const [bid, ask] = [book?.bids[0], book?.asks[0]]
+  return bid === undefined || ask === undefined ? null : (Number(bid.price) + Number(ask.price)) / 2
+}
 
 const requestOf = (
   { adapter, pair, quantity }: Account.Subject,
@@ -146,14 +147,15 @@ const requestOf = (
   clientOrderId: string
 ): OrderRequest => {
   const side = Virtual.pick(draws, ["buy", "sell"] as const)
-  const [bid, ask] = topOf(simulator.book(adapter.id, pair, 1))
   const far = Virtual.below(draws, 9_000)
   const resting = { pair, side, quantity, price: side === "buy" ? 1_000 + far : 200_000 + far, clientOrderId } as const
   const crossing = { ...resting, price: side === "buy" ? 150_000 : 20_000, timeInForce: "ioc" } as const
   // First in the queue, so that the next that crosses meets it: both are ours.
-  const between = { ...resting, price: (bid + ask) / 2 } as const
+  const between = { ...resting, price: middleOf(simulator.book(adapter.id, pair, 1)) ?? resting.price } as const
   return Virtual.pick(draws, [resting, resting, between, crossing, { ...resting, timeInForce: "postOnly" } as const])
 }
+
+const lostOnItsWay: ReadonlySet<string> = new Set(["never-arrived", "not-carried-out"])
 
 /** Some stay open to the end: a share of few, and of many so many as do not fill the account. */
 const stays = (count: number): number => Math.min(0.03, 100 / count)
@@ -183,7 +185,12 @@ const life = Effect.fnUntraced(function*(
     const price = request.side === "buy" ? 10_500 : 210_000
     yield* command(tally, "amend", entry.amend({ pair, clientOrderId }, { price }))
   }
-  if (draws.nextDoubleUnsafe() >= stays(count)) yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
+  if (draws.nextDoubleUnsafe() < stays(count)) return
+  // What was lost on its way is sent again, as anyone would.
+  for (let isOpen = true; isOpen;) {
+    const cancelled = yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
+    isOpen = cancelled?._tag === "Rejected" && lostOnItsWay.has(cancelled.reason.code)
+  }
 })
 
 /** What must only rise: the exchange's count or time of an event, of what it tells of; null where it says nothing. */
