@@ -91,8 +91,8 @@ export const make = Effect.fnUntraced(function*(
   const isSet = ({ at }: ClockReading): boolean =>
     Math.abs(clock.currentTimeMillisUnsafe() - at - (monotonic() - readAt)) > setMillis
 
-  /** An answer that comes later than this says too little to be used, ms. */
-  const usefulMillis = 2 * options.maxErrorMs
+  /** An answer that comes later than this says too little to be used, ms; and no exchange is asked more often than that. */
+  const usefulMillis = Math.max(1_000, 2 * options.maxErrorMs)
 
   /** A request that may be lost is sent again beside the first. */
   const first: typeof sample = Effect.suspend(() => Effect.raceFirst(sample, Effect.delay(first, usefulMillis)))

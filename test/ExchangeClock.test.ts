@@ -137,6 +137,18 @@ describe("ExchangeClock", () => {
       }))
   }
 
+  it.effect("an exchange that answers nobody is not asked more than once a second, however small the error may be", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const theirs = Effect.suspend(() => {
+        asked++
+        return lost
+      })
+      const clock = yield* ExchangeClock.make("toy", theirs, { ...ExchangeClock.defaults, maxErrorMs: 0.1 })
+      assert.strictEqual((yield* within(Effect.flip(clock.now))).reason._tag, "Silent")
+      assert.isAtMost(asked, 11)
+    }))
+
   it.effect("a refusal of all but the first answer costs nothing", () =>
     Effect.gen(function*() {
       let asked = 0
