@@ -157,6 +157,14 @@ const requestOf = (
 
 const lostOnItsWay: ReadonlySet<string> = new Set(["never-arrived", "not-carried-out"])
 
+/** What was lost on its way is sent again, as anyone would. */
+const cancelled = Effect.fnUntraced(function*<A>(tally: Tally, cancel: Effect.Effect<Outcome<A>, unknown>) {
+  for (let isOpen = true; isOpen;) {
+    const outcome = yield* command(tally, "cancel", cancel)
+    isOpen = outcome?._tag === "Rejected" && lostOnItsWay.has(outcome.reason.code)
+  }
+})
+
 /** Some stay open to the end: a share of few, and of many so many as do not fill the account. */
 const stays = (count: number): number => Math.min(0.03, 100 / count)
 
@@ -186,11 +194,7 @@ const life = Effect.fnUntraced(function*(
     yield* command(tally, "amend", entry.amend({ pair, clientOrderId }, { price }))
   }
   if (draws.nextDoubleUnsafe() < stays(count)) return
-  // What was lost on its way is sent again, as anyone would.
-  for (let isOpen = true; isOpen;) {
-    const cancelled = yield* command(tally, "cancel", entry.cancel({ pair, clientOrderId }))
-    isOpen = cancelled?._tag === "Rejected" && lostOnItsWay.has(cancelled.reason.code)
-  }
+  yield* cancelled(tally, entry.cancel({ pair, clientOrderId }))
 })
 
 /** What must only rise: the exchange's count or time of an event, of what it tells of; null where it says nothing. */
