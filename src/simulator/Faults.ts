@@ -495,7 +495,12 @@ const readOption = (name: string, kind: Kind, text: string): Read => {
   if (read === undefined || !kind.options.includes(key)) {
     return Result.fail(`${name} has no option "${key}"; it has ${kind.options.join(", ")}`)
   }
-  return equals < 0 ? Result.fail(`the option ${key} needs a text: ${key}=…`) : read(text.slice(equals + 1))
+  if (equals < 0) return Result.fail(`the option ${key} needs a text: ${key}=…`)
+  const value = text.slice(equals + 1)
+  // No exchange is called so: a window that could not be read would never come, without a word.
+  return key === "on" && value.includes("@")
+    ? Result.fail(`"${value.slice(value.indexOf("@"))}" is no time: a start and a duration need a unit, as in @0s:5s`)
+    : read(value)
 }
 
 const windowPattern = /^(.*)@(\d+(?:\.\d+)?(?:ms|s|m|h))(?::(\d+(?:\.\d+)?(?:ms|s|m|h)))?$/s

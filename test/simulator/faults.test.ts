@@ -137,6 +137,7 @@ describe("the fault language", () => {
     assert.include(refused("corrupt:1,mode=melt"), "truncate")
     assert.include(refused("http-error:200"), "HTTP status from 400 to 599")
     assert.include(refused("http-error,on="), "length")
+    assert.include(refused("skew:1s,on=gate-spot@0:5s"), "a start and a duration need a unit")
     assert.include(refused({ _tag: "Gap", shar: 1 }), "shar")
     assert.include(refused({ _tag: "Melt" }), "Melt")
     assert.include(refused(undefined), "undefined")
