@@ -13,20 +13,25 @@ import { accountSubjects } from "../../test/suites/AccountSubjects.ts"
 
 export const bases = ["BTC", "ETH", "SOL"] as const
 
-const pairsOf = ({ adapter }: Subject): [TradingPair, ...Array<TradingPair>] =>
-  bases.map((base): TradingPair => adapter.kind === "swap" ? `${base}/USDT:USDT` : `${base}/USDT`) as [TradingPair]
+/** What is followed of these assets. */
+export const pairsOf = (
+  { adapter }: Subject,
+  assets: ReadonlyArray<string> = bases
+): [TradingPair, ...Array<TradingPair>] =>
+  assets.map((base): TradingPair => adapter.kind === "swap" ? `${base}/USDT:USDT` : `${base}/USDT`) as [TradingPair]
 
 type Options = Partial<ExchangeFactory.AccountOptions>
 
 export const markets = (
   urls: Readonly<Record<string, SimulatorUrls>>,
   credentialsOf: (exchange: string) => ExchangeFactory.Credentials,
-  options: Options = {}
+  options: Options = {},
+  assets: ReadonlyArray<string> = bases
 ) => {
   const definitionOf = (subject: Subject) => {
     const { adapter } = subject
     const { rest, ws } = urls[adapter.id]!
-    const pairs = pairsOf(subject)
+    const pairs = pairsOf(subject, assets)
     const exchange = ExchangeFactory.layer(adapter, {
       credentials: credentialsOf(adapter.id),
       url: ws,

@@ -12,6 +12,7 @@ import * as Determinism from "./cases/Determinism.ts"
 import * as ExecutionLatency from "./cases/ExecutionLatency.ts"
 import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
+import * as Islands from "./cases/Islands.ts"
 import * as Judges from "./cases/Judges.ts"
 import * as Ledger from "./cases/Ledger.ts"
 import * as ListenKeys from "./cases/ListenKeys.ts"
@@ -28,6 +29,7 @@ import * as Scale from "./cases/Scale.ts"
 import * as Secrets from "./cases/Secrets.ts"
 import * as Silence from "./cases/Silence.ts"
 import * as Suites from "./cases/Suites.ts"
+import * as Uptime from "./cases/Uptime.ts"
 import type { Case } from "./Proof.ts"
 
 export const cases: ReadonlyArray<Case> = [
@@ -61,5 +63,7 @@ export const cases: ReadonlyArray<Case> = [
   ArbitrageTruth.arbitrageTruth,
   ArbitrageExecution.arbitrageExecution,
   ExecutionLatency.executionLatency,
-  Detection.detection
+  Detection.detection,
+  Islands.islands,
+  Uptime.uptime
 ]

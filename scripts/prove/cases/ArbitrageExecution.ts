@@ -161,14 +161,14 @@ interface Result {
 }
 
 /** What the exchanges have booked. */
-interface Booked {
+export interface Booked {
   readonly cash: string
   readonly received: ReadonlyMap<string, string>
 }
 
 const { multiply, negate, subtract, sum } = BigDecimal
 
-const bookedOf = (fills: ReadonlyArray<readonly [fill: WorldFill, unit: Decimal.Decimal]>): Booked => {
+export const bookedOf = (fills: ReadonlyArray<readonly [fill: WorldFill, unit: Decimal.Decimal]>): Booked => {
   let cash = Decimal.zero
   const received = new Map<string, Decimal.Decimal>()
   for (const [{ fee, feeAsset, pair, price, quantity, side }, unit] of fills) {
@@ -297,7 +297,7 @@ const play = Effect.fnUntraced(function*(
 })
 
 /** The least that any of the exchanges takes, at its best bid. */
-const lotsOf = (
+export const lotsOf = (
   instruments: ReadonlyArray<Instrument>,
   simulator: Simulator.SimulatorService
 ): ReadonlyMap<string, Decimal.Decimal> => {
