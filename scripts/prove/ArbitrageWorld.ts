@@ -26,7 +26,8 @@ export const markets = (
   urls: Readonly<Record<string, SimulatorUrls>>,
   credentialsOf: (exchange: string) => ExchangeFactory.Credentials,
   options: Options = {},
-  assets: ReadonlyArray<string> = bases
+  assets: ReadonlyArray<string> = bases,
+  islands: Markets.MarketsOptions = {}
 ) => {
   const definitionOf = (subject: Subject) => {
     const { adapter } = subject
@@ -45,7 +46,8 @@ export const markets = (
     return { layer, pairs }
   }
   return Markets.layer(
-    Object.fromEntries(accountSubjects.map((subject) => [subject.adapter.id, definitionOf(subject)]))
+    Object.fromEntries(accountSubjects.map((subject) => [subject.adapter.id, definitionOf(subject)])),
+    islands
   )
 }
 

@@ -2,11 +2,11 @@
  * Three exchanges in memory as the islands of one program, accounts included, under a virtual clock; and what the simulator
  * says of each, to be held against what the program says.
  */
-import { Clock, Effect, Fiber, Layer, Logger, Metric, Random } from "effect"
+import { Clock, Effect, Fiber, Layer, Metric, Random } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorldAccount } from "../../src/AccountWorld.ts"
-import type { Island } from "../../src/composite/Markets.ts"
+import type { Island, MarketsOptions } from "../../src/composite/Markets.ts"
 import { Markets } from "../../src/composite/Markets.ts"
 import type { LiveBook } from "../../src/composite/OrderBooks.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
@@ -52,9 +52,9 @@ const layerNetwork = Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.lay
 type Server = Simulator.Simulator | MemoryNetwork.MemoryNetwork
 
 /** The islands over a simulator that is there. */
-export const layerMarkets = (assets: ReadonlyArray<string>) =>
+export const layerMarkets = (assets: ReadonlyArray<string>, options: MarketsOptions = {}) =>
   Layer.unwrap(
-    Effect.map(Simulator.Simulator, ({ urls }) => World.markets(urls, () => Account.credentials, {}, assets))
+    Effect.map(Simulator.Simulator, ({ urls }) => World.markets(urls, () => Account.credentials, {}, assets, options))
   ).pipe(Layer.provide(layerNetwork)) as Layer.Layer<Markets, never, Server>
 
 /** Lets virtual time pass until the program has ended; at most so many ms. */
@@ -76,7 +76,7 @@ export const run = <A, E>(
     Effect.provide(server),
     (proved) => Effect.andThen(TestClock.setTime(start), proved),
     Random.withSeed(seed),
-    Effect.provide(Layer.merge(TestClock.layer(), Logger.layer([]))),
+    Effect.provide(TestClock.layer()),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 
@@ -174,6 +174,13 @@ export class IslandWatch {
 
   get mayTrade(): boolean {
     return this.#markets.mayTrade(this.id)
+  }
+
+  /** Why the program does not trade there. */
+  get problems(): string {
+    const state = this.#markets.state(this.id)
+    if (state?._tag === "Recovering") return state.problems.join("; ")
+    return state?._tag === "Failed" ? state.error.message : `it is ${state?._tag}`
   }
 
   /** Whether all books are in sync, and nothing that the exchange did `onItsWay` ago or earlier is missing. */

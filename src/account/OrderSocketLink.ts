@@ -69,6 +69,9 @@ export interface LinkOptions {
 /** How long commands under way may still be answered once the exchange has announced the end of the connection. */
 const drainFor: Duration.Input = "1 second"
 
+/** Before a login that was refused for good is tried again: a key may be granted anew, and nobody else would notice. */
+const loginAgainAfter: Duration.Input = "30 seconds"
+
 interface Request {
   readonly answer: Deferred.Deferred<Reply, Refusal | Lost>
   isAcknowledged: boolean
@@ -201,7 +204,7 @@ export const make = Effect.fnUntraced(
     const status = (state: object): void =>
       options.onStatus({ ...state, exchange, connection: 0, at: clock.currentTimeMillisUnsafe() } as ConnectionStatus)
 
-    yield* Reconnect.supervise(options.dial, live, options.policy, {
+    const supervised = Reconnect.supervise(options.dial, live, options.policy, {
       onConnecting: (attempt) => status({ _tag: "Connecting", attempt }),
       onConnected: () => status({ _tag: "Connected" }),
       onDisconnected: (error, retryIn) => {
@@ -210,7 +213,8 @@ export const make = Effect.fnUntraced(
         // For good: whoever waits is told instead of waiting for ever.
         if (retryIn === null) ready.openUnsafe()
       }
-    }).pipe(Effect.catch(() => Effect.void), Effect.forkScoped)
+    }).pipe(Effect.catch(() => Effect.sleep(loginAgainAfter)))
+    yield* Effect.forkScoped(Effect.forever(supervised))
 
     const notReady = (): ExchangeError.ExchangeError =>
       failure ?? ExchangeError.make(

@@ -87,6 +87,8 @@ export interface MarketsOptions {
   readonly longestPause?: Duration.Input | undefined
   /** How long building, subscribing and reconciling may take. Default 1 minute. */
   readonly startTimeout?: Duration.Input | undefined
+  /** How often an account that is down is opened again: a stream that has ended for good opens by itself no more. Default 1 minute. */
+  readonly reopenEvery?: Duration.Input | undefined
   /** How long `stop` waits for an exchange. Default 4 s. */
   readonly stopTimeout?: Duration.Input | undefined
 }
@@ -129,7 +131,13 @@ interface Slot {
 /** Behind so long a life the pauses begin anew. */
 const stableMillis = 60_000
 
-const defaults = { pause: "1 second", longestPause: "1 minute", startTimeout: "1 minute", stopTimeout: "4 seconds" }
+const defaults = {
+  pause: "1 second",
+  longestPause: "1 minute",
+  startTimeout: "1 minute",
+  reopenEvery: "1 minute",
+  stopTimeout: "4 seconds"
+}
 
 const millis = (given: Duration.Input | undefined, fallback: string): number =>
   Duration.toMillis(given ?? (fallback as Duration.Input))
@@ -234,11 +242,26 @@ class Machine {
       orElse: () => Effect.fail(this.#late(exchange))
     })
 
-  /** Opens the account; market data does not wait for it. */
+  /** Opens the account, and again when its stream has ended for good; market data does not wait for it. */
   readonly open = ({ account, exchange }: Island): Effect.Effect<never, ExchangeError.ExchangeError> =>
     account === null
       ? Effect.never
-      : Effect.andThen(this.#inTime(exchange, account.initialize), Effect.never)
+      : Effect.andThen(this.#inTime(exchange, account.initialize), Effect.forever(this.#reopen(exchange, account)))
+
+  /** A key that was revoked may be granted again. Does nothing while the account mends itself. */
+  readonly #reopen = Effect.fnUntraced({ self: this }, function*(
+    this: Machine,
+    exchange: ExchangeId,
+    account: PrivateExchange["Service"]
+  ) {
+    yield* Effect.sleep(millis(this.#options.reopenEvery, defaults.reopenEvery))
+    if ((yield* account.health).state !== "down") return
+    yield* this.#inTime(exchange, account.initialize).pipe(
+      Effect.catch((error) =>
+        Effect.annotateLogs(Effect.logWarning(`the account is still down: ${error.message}`), { exchange })
+      )
+    )
+  })
 
   readonly start = Effect.fnUntraced({ self: this }, function*(
     this: Machine,

@@ -64,6 +64,9 @@ const order = (exchange: string, key: string, tag: "Open" | "Unknown" = "Open"):
 class World {
   readonly exchange: string
   builds = 0
+  /** How often the account was opened, and what that fails with from the second time on. */
+  opens = 0
+  refusal: ExchangeError.ExchangeError | null = null
   closes = 0
   /** Pairs of each life. */
   readonly initialized: Array<ReadonlyArray<TradingPair>> = []
@@ -106,7 +109,10 @@ class World {
   #privateExchange(): PrivateExchange["Service"] {
     const scripted: Partial<PrivateExchange["Service"]> = {
       exchange: this.exchange,
-      initialize: Effect.void,
+      initialize: Effect.suspend(() =>
+        ++this.opens > 1 && this.refusal !== null ? Effect.fail(this.refusal) : Effect.void
+      ),
+      health: Effect.suspend(() => SubscriptionRef.get(this.account)),
       openOrders: () => this.open,
       orders: { cancelAll: (pair?: TradingPair) => this.cancel(pair) } as OrderEntry["Service"],
       healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.account)),
@@ -201,6 +207,25 @@ describe("Markets", () => {
       assert.isTrue(markets.mayTrade("a"), "some books are stale, the others can be traded")
       yield* a.setMarket({ state: "down" })
       assert.isFalse(markets.mayTrade("a"))
+      assert.strictEqual(a.builds, 1)
+    }))
+
+  it.effect("opens an account again that is down for good, as often as it takes, and its market goes on", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const markets = yield* start([a], { reopenEvery: "30 seconds" })
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(a.opens, 1, "nothing is wrong")
+      a.refusal = refused("a", "KEY_REVOKED")
+      yield* a.setAccount({ state: "down", problems: ["the private stream has ended"], reconciledAt: null })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(a.opens, 3)
+      assert.deepStrictEqual([markets.state("a")?._tag, a.builds], ["Recovering", 1])
+      a.refusal = null
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(a.opens, 4)
+      yield* a.setAccount({ state: "healthy", problems: [], reconciledAt: 9 })
+      assert.isTrue(markets.mayTrade("a"))
       assert.strictEqual(a.builds, 1)
     }))
 
