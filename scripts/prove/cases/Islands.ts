@@ -116,13 +116,17 @@ class Course {
       if (!mayTrade) this.wrong.push(`${id} was disturbed ${now - this.#began} ms behind the beginning`)
       return
     }
-    if (this.#isTold && mayTrade && now < this.returns) {
-      this.wrong.push(`${id} may trade ${now - this.#began} ms behind its loss`)
-    }
-    if (mayTrade && !this.#wasReady) this.#judgedAt = now + World.onItsWay
+    if (mayTrade) this.#trusted(now, this.returns)
     this.#wasReady = mayTrade
     if (this.#judgedAt !== null && now >= this.#judgedAt) this.#judge()
     if (!mayTrade || !this.watch.isCurrent(now) || now < this.returns) this.lastBad = now
+  }
+
+  #trusted(now: number, returns: number): void {
+    if (this.#isTold && now < returns) {
+      this.wrong.push(`${this.watch.id} may trade ${now - this.#began} ms behind its loss`)
+    }
+    if (!this.#wasReady) this.#judgedAt = now + World.onItsWay
   }
 
   /** It has said that it is ready: so it must be. */

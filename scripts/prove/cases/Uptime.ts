@@ -178,28 +178,31 @@ const play = Effect.fnUntraced(function*(proof: Proof, rounds: number, census: W
     }
   }
 
+  const trade = (now: number, isBusy: boolean): void => {
+    if (now - traded < (isBusy ? usually : minute)) return
+    traded = now
+    trades++
+    for (const watch of watches) watch.trade(trades % 2 === 0 ? "sell" : "buy")
+  }
+
+  /** Lets a moment pass and looks; gives the outage that is still under way. */
+  const pass = Effect.fnUntraced(function*(under: Struck | null): Effect.fn.Return<Struck | null> {
+    const now = before
+    const isBusy = isUnder(under, now)
+    trade(now, isBusy)
+    yield* Effect.sleep(isBusy ? closely : usually)
+    before = yield* Clock.currentTimeMillis
+    ledger.look(under, before, before - now)
+    if (under === null || isUnder(under, before)) return under
+    settle(under, before)
+    return null
+  })
+
   for (let number = 0; number < rounds; number++) {
     const strikesAt = begun + number * round + outageAt(proof, draws)
-    let done = false
-    for (let now = before; now < begun + (number + 1) * round; now = before) {
-      if (!done && now >= strikesAt) {
-        done = true
-        struck = yield* strike(number, now)
-      }
-      const isBusy = isUnder(struck, now)
-      if (now - traded >= (isBusy ? usually : minute)) {
-        traded = now
-        trades++
-        for (const watch of watches) watch.trade(trades % 2 === 0 ? "sell" : "buy")
-      }
-      yield* Effect.sleep(isBusy ? closely : usually)
-      before = yield* Clock.currentTimeMillis
-      ledger.look(struck, before, before - now)
-      if (struck !== null && !isUnder(struck, before)) {
-        settle(struck, before)
-        struck = null
-      }
-    }
+    while (before < strikesAt) struck = yield* pass(struck)
+    struck = yield* strike(number, before)
+    while (before < begun + (number + 1) * round) struck = yield* pass(struck)
   }
   const { away, quietDown, tallies, total } = ledger
   const events = watches.reduce((sum, { known }) => sum + known.events.length, 0)
