@@ -36,7 +36,11 @@ const accounts: Simulator.AccountsByExchange = Object.fromEntries(
   }]])
 )
 
-export const layerServer = (seed: number, assets: ReadonlyArray<string>, options: Partial<Simulator.SimulatorOptions>) =>
+export const layerServer = (
+  seed: number,
+  assets: ReadonlyArray<string>,
+  options: Partial<Simulator.SimulatorOptions>
+) =>
   Layer.orDie(Simulator.layerMemory({
     dialects: accountSubjects.map(({ dialect }) => dialect),
     pairs: assets.map((asset): TradingPair => `${asset}/USDT`) as [TradingPair],

@@ -45,9 +45,9 @@ const away = (id: string, millis: number): ReadonlyArray<string> => [
 ]
 
 const orders = (all: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
-  all.length < 2 ? [all] : all.flatMap((first) =>
-    orders(all.filter((id) => id !== first)).map((others) => [first, ...others])
-  )
+  all.length < 2 ?
+    [all] :
+    all.flatMap((first) => orders(all.filter((id) => id !== first)).map((others) => [first, ...others]))
 
 const scenarios: ReadonlyArray<Scenario> = [
   ...orders(World.ids).map((order): Scenario => {
@@ -178,14 +178,18 @@ const through = Effect.fnUntraced(function*(
     yield* Effect.sleep(lookEvery)
     now = yield* Clock.currentTimeMillis
     for (const course of courses) course.look(now)
-    const gone = courses.filter(({ lastBad, returns }) => returns !== null && lastBad === now).map(({ watch }) => watch.id)
+    const gone = courses.filter(({ lastBad, returns }) => returns !== null && lastBad === now).map(({ watch }) =>
+      watch.id
+    )
     traded += gone.length === 0 ? 0 : executedOn.filter((on) => !gone.some((id) => on.has(id))).length
     executedOn.length = 0
   }
   const late = courses.filter((course) => !course.isOver(now)).map(({ watch }) =>
     `${watch.id} does not come back: ${watch.problems}`
   )
-  const books = watches.flatMap((watch) => watch.wrongBooks().map((pair) => `${watch.id}: the book of ${pair} is wrong`))
+  const books = watches.flatMap((watch) =>
+    watch.wrongBooks().map((pair) => `${watch.id}: the book of ${pair} is wrong`)
+  )
   return {
     scenario,
     back: courses.flatMap(({ lastBad, returns }) => returns === null ? [] : [lastBad + lookEvery - returns]),

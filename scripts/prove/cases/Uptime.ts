@@ -230,7 +230,9 @@ const judge = (proof: Proof, { away, census, events, quietDown, rounds, tallies,
   proof.check(
     "with an outage an hour the program is up 99.9 % of the virtual time that the exchanges are there",
     uptime >= 99.9,
-    `${uptime.toFixed(4)} % with ${rounds} outages in ${hours} virtual hours on three exchanges, ${seconds(down)} virtual s down, `
+    `${uptime.toFixed(4)} % with ${rounds} outages in ${hours} virtual hours on three exchanges, ${
+      seconds(down)
+    } virtual s down, `
       + `${seconds(away)} virtual s of outages that it knew of`
   )
   proof.check("nothing is down where no outage is", quietDown === 0, `${seconds(quietDown)} virtual s`)
