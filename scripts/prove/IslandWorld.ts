@@ -56,9 +56,14 @@ const layerNetwork = Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.lay
 type Server = Simulator.Simulator | MemoryNetwork.MemoryNetwork
 
 /** The islands over a simulator that is there. */
-export const layerMarkets = (assets: ReadonlyArray<string>, options: MarketsOptions = {}) =>
+export const layerMarkets = (
+  assets: ReadonlyArray<string>,
+  options: MarketsOptions = {},
+  account: Parameters<typeof World.markets>[2] = {}
+) =>
   Layer.unwrap(
-    Effect.map(Simulator.Simulator, ({ urls }) => World.markets(urls, () => Account.credentials, {}, assets, options))
+    Effect.map(Simulator.Simulator, ({ urls }) =>
+      World.markets(urls, () => Account.credentials, account, assets, options))
   ).pipe(Layer.provide(layerNetwork)) as Layer.Layer<Markets, never, Server>
 
 /** Lets virtual time pass until the program has ended; at most so many ms. */

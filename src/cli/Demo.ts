@@ -86,7 +86,7 @@ const faults = Flag.String("fault").pipe(
   Flag.withMetavar("FAULT"),
   Flag.withDescription(
     "Something to go wrong in the simulator, such as drop@5s; may be given again. Without it each exchange is lost once "
-      + "within the first minute, and all at once a little later; none: nothing goes wrong"
+      + "within the first minute, then answers to orders, then all exchanges at once; none: nothing goes wrong"
   ),
   Flag.atLeast(0),
   Flag.mapEffect(checkFaults)
@@ -149,7 +149,9 @@ export const command = Command.make(
   {
     pairs: pairsFlag,
     seed: Flags.seed,
-    rate: Simulate.rate,
+    rate: Simulate.rate.pipe(
+      Flag.withDescription(`Book changes per second and market of the simulator (default ${usualRate})`)
+    ),
     faults,
     duration: Flags.duration,
     json: Flag.Boolean("json").pipe(

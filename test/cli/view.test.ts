@@ -627,6 +627,8 @@ describe("the edges of the demo", () => {
         "left         a-spot: 0 open (2 cancelled), too late"
       ].join("\n")
     )
+    edges.risk = { ...edges.risk!, killed: { reason: "exposed", at: 0, of: "global", stops: "growing" } }
+    assert.include(report(), "KILLED       nothing was opened any more: exposed\n")
     const { executions, exposure, found, left } = ArbitrageRows.summary(edges)
     assert.deepStrictEqual(exposure, { ETH: "7", BTC: "-0.02" })
     assert.deepStrictEqual(left, { "a-spot": { open: 0, canceled: 2, problem: "too late" } })

@@ -131,7 +131,8 @@ const executionLines = (
     `profit       ${
       money(Decimal.toNumber(executor.profit))
     } of the executions; of the accounts ${gain}, resting orders included`,
-    `carried      ${exposureOf(exposure, priceOf)}`
+    `carried      ${exposureOf(exposure, priceOf)}`,
+    ...risk?.killed === null || risk === null ? [] : [`KILLED       nothing was opened any more: ${risk.killed.reason}`]
   ]
 }
 
