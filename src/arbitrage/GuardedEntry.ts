@@ -32,6 +32,11 @@ export interface Gate {
   readonly forgetAfter: Duration.Input
 }
 
+/** An order as it is asked for; whether it reduces is judged when it leaves. */
+interface Asked extends Omit<Intent, "reduces"> {
+  readonly reduceOnly: boolean
+}
+
 /** How much worse than the best price a market order is expected to buy. */
 const slack = Decimal.of("1.05")
 
@@ -103,32 +108,36 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     return spent === null ? null : BigDecimal.divideUnsafe(spent, price)
   }
 
-  const reduces = ({ pair, reduceOnly, side }: OrderRequest, quantity: Amount): boolean => {
-    if (reduceOnly === true) return true
+  /** `before`: what others that leave with it take of what is there. */
+  const reduces = ({ pair, quantity, reduceOnly, side }: Asked, before: Amount): boolean => {
+    if (reduceOnly) return true
     const { buys, position, sells } = book.standing(exchange, pair)
     const [there, taken] = side === "sell" ? [position, sells] : [BigDecimal.negate(position), buys]
-    return BigDecimal.isLessThanOrEqualTo(BigDecimal.sum(quantity, taken), there)
+    return BigDecimal.isLessThanOrEqualTo(BigDecimal.sum(BigDecimal.sum(quantity, taken), before), there)
+  }
+
+  /** Judged in the moment in which their room is taken, each behind those before it: a position is reduced once. */
+  const intentsOf = (all: ReadonlyArray<Asked>): ReadonlyArray<Intent> => {
+    const before = new Map<string, Amount>()
+    return all.map((one) => {
+      const key = `${one.pair} ${one.side}`
+      const taken = before.get(key) ?? Decimal.zero
+      before.set(key, BigDecimal.sum(taken, one.quantity))
+      const { reduceOnly: _, ...intent } = one
+      return { ...intent, reduces: reduces(one, taken) }
+    })
   }
 
   /** Null for what cannot be read: the order entry refuses it, and says why. */
-  const asked = (request: OrderRequest): Effect.Effect<Intent | null, ExchangeError> =>
+  const asked = (request: OrderRequest): Effect.Effect<Asked | null, ExchangeError> =>
     Effect.flatMap(source.unit(request.pair), (unit) => {
       if (amountOf(request.quantity) === null && amountOf(request.quoteQuantity) === null) return Effect.succeed(null)
       const price = priceOf(request)
       if (price === null) return Effect.fail(noPrice(request.pair))
       const quantity = quantityOf(request, price, unit)
       if (quantity === null) return Effect.succeed(null)
-      const { clientOrderId, pair, side } = request
-      return Effect.succeed({
-        exchange,
-        pair,
-        side,
-        quantity,
-        price,
-        reduces: reduces(request, quantity),
-        unit,
-        clientOrderId
-      })
+      const { clientOrderId, pair, reduceOnly = false, side } = request
+      return Effect.succeed({ exchange, pair, side, quantity, price, reduceOnly, unit, clientOrderId })
     })
 
   /** Room that somebody has reserved for this very order. */
@@ -168,15 +177,16 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
 
   /** Runs what places these, with their room taken; gives it back when nothing was sent. */
   const holding = <A>(
-    all: ReadonlyArray<Intent>,
+    all: ReadonlyArray<Asked>,
     send: Effect.Effect<A, ExchangeError>,
     settled: (held: ReadonlyArray<Held>, result: A) => void
   ): Effect.Effect<A, ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        const problem = gate.refuse(all)
+        const intents = intentsOf(all)
+        const problem = gate.refuse(intents)
         if (problem !== null) return Effect.fail(problem)
-        const held = all.map((intent) => book.hold(intent))
+        const held = intents.map((intent) => book.hold(intent))
         return Effect.onExit(restore(send), (exit) =>
           Effect.sync(() => {
             if (Exit.isSuccess(exit)) return settled(held, exit.value)
@@ -213,6 +223,11 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError> =>
     Effect.gen(function*() {
       const all = yield* Effect.forEach(requests, named)
+      for (const one of all) {
+        const held = reserved(one)
+        const problem = held === undefined ? null : stopped(held)
+        if (problem !== null) return yield* Effect.fail(problem)
+      }
       const intents = yield* Effect.forEach(
         all,
         (one) => reserved(one) === undefined ? asked(one) : Effect.succeed(null)

@@ -124,6 +124,10 @@ interface Slot {
   island: Island | undefined
   /** Done with the island, failed when it is given up; a new one when an island ends. */
   ready: Deferred.Deferred<Island, ExchangeError.ExchangeError>
+  /** Whether it has an account; null until that is known. */
+  hasAccount: boolean | null
+  /** What was open on its account when it was there last. */
+  lastOpen: ReadonlyArray<TrackedOrder>
   pairs: NonEmptyReadonlyArray<TradingPair>
   failures: number
 }
@@ -200,6 +204,7 @@ class Machine {
 
   place(slot: Slot, island: Island | undefined): void {
     slot.island = island
+    if (island !== undefined) slot.hasAccount = island.account !== null
     if (island === undefined) slot.ready = Deferred.makeUnsafe()
     for (const listener of this.listeners) listener(slot)
     // Who has waited goes on at once, and whoever listens from then on finds the island there.
@@ -304,6 +309,7 @@ class Machine {
     Effect.suspend(() => {
       const [first, ...rest] = market.pairs()
       if (first !== undefined) slot.pairs = [first, ...rest]
+      slot.lastOpen = account?.openOrders() ?? []
       this.place(slot, undefined)
       return Effect.all([market.close, account === null ? Effect.void : account.close], { discard: true })
     })
@@ -342,6 +348,15 @@ class Machine {
     ).pipe(Effect.annotateLogs({ exchange: slot.exchange }))
     return retryIn
   })
+
+  /** What is open where nothing stands can be neither seen nor cancelled: what was open last is told. */
+  leaveSlot({ exchange, island, lastOpen }: Slot, policy: StopPolicy): Effect.Effect<Left> {
+    if (island !== undefined && island.account !== null) {
+      return this.leave({ account: island.account, exchange }, policy)
+    }
+    const problem = "it was not connected: what is open there now is not known"
+    return Effect.succeed({ exchange, canceled: 0, open: lastOpen, problem })
+  }
 
   /** Cancels what is open and says what is left. */
   readonly leave = Effect.fnUntraced({ self: this }, function*(
@@ -396,6 +411,8 @@ export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<
       state: { _tag: "Starting", exchange, at: clock.currentTimeMillisUnsafe() },
       island: undefined,
       ready: Deferred.makeUnsafe(),
+      hasAccount: null,
+      lastOpen: [],
       pairs: definition.pairs,
       failures: 0
     }])
@@ -446,10 +463,11 @@ export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<
   const stop = Effect.fnUntraced(function*(policy: StopPolicy) {
     if (machine.isStopping) return []
     machine.isStopping = true
-    const traders = [...slots.values()].flatMap(({ island }) =>
-      island === undefined || island.account === null ? [] : [{ account: island.account, exchange: island.exchange }]
+    const left = yield* Effect.forEach(
+      [...slots.values()].filter(({ hasAccount }) => hasAccount !== false),
+      (slot) => machine.leaveSlot(slot, policy),
+      { concurrency: "unbounded" }
     )
-    const left = yield* Effect.forEach(traders, (trader) => machine.leave(trader, policy), { concurrency: "unbounded" })
     yield* FiberMap.clear(fibers)
     for (const slot of slots.values()) {
       machine.enter(slot, { _tag: "Stopped", exchange: slot.exchange, at: machine.now })

@@ -252,6 +252,40 @@ describe("RiskGuard: guarded", () => {
       })
     ))
 
+  it.effect("a position is reduced once by a batch, and what is beyond it is held against the limits and the switch", () =>
+    over(
+      { global: { maxOpenOrders: 1 } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const control = yield* Test.TestControl
+        const entry = guard.guarded(yield* OrderEntry)
+        const sell = { pair, side: "sell", quantity: 1, price: 100 } as const
+        guard.filled(traded("buy", "1", "100"))
+        yield* guard.kill("enough")
+        assert.strictEqual(yield* refusal(entry.placeAll([sell, sell])), "killSwitch global")
+        assert.strictEqual((yield* control.sent).length, 0)
+        const placed = yield* entry.placeAll([sell])
+        assert.strictEqual(placed.length, 1)
+        assert.strictEqual(yield* refusal(entry.place(sell)), "killSwitch global")
+      })
+    ))
+
+  it.effect("a switch that stops everything stops orders with room too, alone and in a batch", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const control = yield* Test.TestControl
+        const entry = guard.guarded(yield* OrderEntry)
+        yield* guard.reserve([intent("1", "100", { clientOrderId: "r1" })])
+        yield* guard.kill("all", { stops: "everything" })
+        const order = { pair, side: "buy", quantity: 1, price: 100, clientOrderId: "r1" } as const
+        assert.strictEqual(yield* refusal(entry.place(order)), "killSwitch global")
+        assert.strictEqual(yield* refusal(entry.placeAll([order])), "killSwitch global")
+        assert.strictEqual((yield* control.sent).length, 0)
+      })
+    ))
+
   it.effect("an order that was lost keeps its room until it is known, and an unfollowed account's fills are taken from its orders", () =>
     over(
       {},

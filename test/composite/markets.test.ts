@@ -356,6 +356,22 @@ describe("Markets", () => {
       assert.strictEqual(a.builds, 1)
     }))
 
+  it.effect("tells of an exchange that was not connected when it stopped that its orders are not known", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      b.failures.push(refused("b", "INVALID_KEY"))
+      const markets = yield* start([a, b])
+      a.open = [order("a", "1")]
+      yield* a.setMarket({ state: "closed" })
+      assert.deepStrictEqual(tags(markets), ["Failed", "Failed"])
+      const left = yield* markets.stop("cancel")
+      const problem = "it was not connected: what is open there now is not known"
+      assert.deepStrictEqual(
+        left.map(({ canceled, exchange, open, problem }) => [exchange, canceled, open.map(({ key }) => key), problem]),
+        [["a", 0, ["1"], problem], ["b", 0, [], problem]]
+      )
+    }))
+
   it.effect("keeps open orders when asked to, waits for an Unknown and tells a refusal", () =>
     Effect.gen(function*() {
       const [a, b, c] = [new World("a"), new World("b"), new World("c")]
