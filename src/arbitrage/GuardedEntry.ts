@@ -209,7 +209,28 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       const held = reserved(request)
       if (held === undefined) return Effect.flatMap(named(request), placeNew)
       const problem = stopped(held)
-      return problem === null ? entry.place(request) : Effect.fail(problem)
+      return problem === null ? leaving([held], entry.place(request), ({ outcome }) => [outcome]) : Effect.fail(problem)
+    })
+
+  /** Those that leave with room of theirs keep it until it is told what became of them, whoever has reserved it. */
+  const leaving = <A>(
+    all: ReadonlyArray<Held>,
+    send: Effect.Effect<A, ExchangeError>,
+    outcomes: (result: A) => ReadonlyArray<Outcome<Order>>
+  ): Effect.Effect<A, ExchangeError> =>
+    Effect.suspend(() => {
+      for (const held of all) held.hasLeft = true
+      return Effect.onExit(send, (exit) =>
+        Effect.sync(() => {
+          if (Exit.isSuccess(exit)) {
+            for (const [index, outcome] of outcomes(exit.value).entries()) settle(all[index]!, outcome)
+            return
+          }
+          for (const held of all) {
+            if (Exit.hasInterrupts(exit)) gate.fork(seek(held))
+            else held.hasLeft = false
+          }
+        }))
     })
 
   const placeNew = (request: OrderRequest): Effect.Effect<Placed, ExchangeError> =>
@@ -233,7 +254,16 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
         (one) => reserved(one) === undefined ? asked(one) : Effect.succeed(null)
       )
       const indexes = intents.flatMap((intent, index) => intent === null ? [] : [index])
-      return yield* holding(intents.filter((intent) => intent !== null), entry.placeAll(all), (held, placed) => {
+      const roomy = all.flatMap((one, index) => {
+        const held = reserved(one)
+        return held === undefined ? [] : [{ held, index }]
+      })
+      const send = leaving(
+        roomy.map(({ held }) => held),
+        entry.placeAll(all),
+        (placed) => roomy.map(({ index }) => placed[index]!.outcome)
+      )
+      return yield* holding(intents.filter((intent) => intent !== null), send, (held, placed) => {
         for (const [at, index] of indexes.entries()) settle(held[at]!, placed[index]!.outcome)
       })
     })

@@ -84,6 +84,8 @@ export interface Held {
   /** Base: filled as the exchange says of the order that has ended; null while it is open. */
   endedAt: Amount | null
   isHeld: boolean
+  /** It has left: only what is told of it gives its room back. */
+  hasLeft: boolean
 }
 
 interface Limits {
@@ -397,7 +399,8 @@ export class RiskBook {
       unit,
       filled: Decimal.zero,
       endedAt: null,
-      isHeld: true
+      isHeld: true,
+      hasLeft: false
     }
     this.#apply(held, 1)
     if (clientOrderId !== null) this.name(held, clientOrderId, null)

@@ -65,7 +65,10 @@ export interface RiskState {
 }
 
 export class RiskGuard extends Context.Service<RiskGuard, {
-  /** Room for these orders, all or none, held until the scope closes; what is filled of them meanwhile becomes exposure. */
+  /**
+   * Room for these orders, all or none, held until the scope closes, and of those that have left until it is told what became
+   * of them; what is filled of them becomes exposure.
+   */
   readonly reserve: (intents: ReadonlyArray<Intent>) => Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope>
   /**
    * Counts the fills of an island's account, each once, and the ends of its orders, and takes marks from its market, until
@@ -334,7 +337,7 @@ export const make = Effect.fnUntraced(
           }),
           (held) =>
             Effect.sync(() => {
-              for (const one of held) book.release(one)
+              for (const one of held) if (!one.hasLeft) book.release(one)
             })
         )),
       follow,

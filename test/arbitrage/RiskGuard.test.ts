@@ -318,6 +318,36 @@ describe("RiskGuard: guarded", () => {
       })
     ))
 
+  it.effect("room of an order that has left outlives its reservation until it is told what became of it", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const control = yield* Test.TestControl
+        const entry = guard.guarded(yield* OrderEntry)
+        const order = (clientOrderId: string) =>
+          ({ pair, side: "buy", quantity: 2, price: 100, clientOrderId }) as const
+        const leave = (clientOrderId: string, send: Effect.Effect<unknown, ExchangeError>) =>
+          Effect.scoped(Effect.andThen(guard.reserve([intent("2", "100", { clientOrderId })]), send))
+        yield* control.hush
+        yield* control.next(Test.loseAnswer, Test.loseRequest)
+        yield* leave("l1", entry.place(order("l1")))
+        yield* leave("l2", entry.placeAll([order("l2")]))
+        assert.deepStrictEqual(figures(guard.state()), ["400", 2, "0"])
+        yield* control.answer
+        yield* TestClock.adjust("10 seconds")
+        // The one is in force, the other has never arrived.
+        assert.deepStrictEqual(figures(guard.state()), ["200", 1, "0"])
+        yield* control.fill("l1")
+        yield* entry.get({ pair, clientOrderId: "l1" })
+        assert.deepStrictEqual([guard.state().openOrders, text(guard.state().exposure)], [0, "200"])
+        // What has not left, or was refused before it left, gives its room back with the scope.
+        yield* leave("l3", Effect.void)
+        yield* leave("l4", Effect.ignore(entry.place({ ...order("l4"), quantity: "x" })))
+        assert.strictEqual(guard.state().openOrders, 0)
+      })
+    ))
+
   it.effect("an amendment that grows needs room; refused or failed it changes nothing", () =>
     over(
       { global: { maxNotional: 1_000, maxOpenOrders: 2 } },
