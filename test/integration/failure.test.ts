@@ -51,9 +51,23 @@ const through = <E, R>(
     const simulator = yield* Simulator
     const all = yield* Effect.forEach(yield* World.clients(options), watched, { concurrency: "unbounded" })
     const isWhole = () => all.every(({ alive }) => alive.size === topics)
+    // Says who is waited for, should it ever be for ever.
+    const inTime = <A, E2, R2>(effect: Effect.Effect<A, E2, R2>) =>
+      Effect.timeoutOrElse(effect, {
+        duration: "80 seconds",
+        orElse: () =>
+          Effect.die(
+            new Error(
+              all.map(({ alive, client, gaps }) =>
+                `${client.id}: alive ${[...alive].join(", ")}; gaps ${
+                  gaps.map(({ cause, channel, symbol }) => `${channel} ${symbol} ${cause}`).join(", ")
+                }`
+              ).join("\n")
+            )
+          )
+      })
     yield* World.until(isWhole)
-    yield* fail(all)
-    yield* World.until(isWhole)
+    yield* inTime(Effect.andThen(fail(all), World.until(isWhole)))
     const compared = all.map(({ judge }) => judge.compared)
     yield* World.until(() => all.every(({ judge }, index) => judge.compared > compared[index]! + 3))
     for (const { client, judge } of all) {

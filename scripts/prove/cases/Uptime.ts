@@ -14,8 +14,16 @@ const assets = ["BTC"] as const
 // A few changes a second, as even quiet pairs have: what is silent is told from what is slow by its own pace.
 const market = { rate: 4, tradeRate: 0.1, tickMillis: 500 } as const
 
-/** What an account is not told is noticed by comparing: a push that is lost leaves no trace in a stream without numbers. */
-const watchful = { reconcile: { interval: "10 seconds" } } as const
+/**
+ * As somebody sets it who wants to know soon: a push that is lost leaves no trace in a stream without numbers, so accounts are
+ * compared every five seconds; a peer that is gone is found within seven.
+ */
+const heartbeat = { interval: "5 seconds", timeout: "2 seconds" } as const
+const watchful = {
+  reconcile: { interval: "5 seconds" },
+  heartbeat,
+  market: { connections: 1, heartbeat }
+} as const
 
 /** While something is wrong, and when nothing is, ms. */
 const closely = 100
