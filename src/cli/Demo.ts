@@ -2,16 +2,16 @@
  * `exchange demo`: the whole product at work. Three markets, books of a hundred pairs on each in step, the edges between
  * them, both legs traded on simulated accounts, whatever goes wrong; with a report at the end. Or the real markets, watched.
  */
-import { Array, Clock, Deferred, Effect, Exit, Option, Result } from "effect"
+import { Clock, Deferred, Effect, Exit, Option, Result } from "effect"
 import type { Stdio } from "effect"
 import { CliError, Command, Flag, TerminalCapabilities } from "effect/cli"
-import type { TradingPair } from "../domain/Instrument.ts"
 import * as Exchanges from "../Exchanges.ts"
 import type { KnownExchange } from "../Exchanges.ts"
 import { AccountBoard } from "./account/AccountBoard.ts"
 import { ArbitrageBoard } from "./demo/ArbitrageBoard.ts"
 import { ExchangeBoard } from "./demo/Board.ts"
 import { DemoView } from "./demo/DemoView.ts"
+import * as MadePairs from "./demo/MadePairs.ts"
 import * as Program from "./demo/Program.ts"
 import * as Source from "./demo/Source.ts"
 import type { Pairs } from "./demo/Source.ts"
@@ -25,35 +25,21 @@ import * as Stdout from "./Stdout.ts"
 import * as Style from "./Style.ts"
 import * as Telemetry from "./Telemetry.ts"
 
-/** Names that exist; of those that the simulator knows nothing of it makes facts from the name. */
-const names =
-  ("BTC ETH SOL XRP DOGE ADA AVAX LINK LTC DOT BNB TRX TON UNI NEAR ATOM BCH APT ARB OP SUI INJ FIL ETC XLM HBAR ICP VET "
-    + "ALGO AAVE MKR GRT SAND MANA AXS THETA EOS XTZ FLOW CHZ CRV SNX COMP ZEC DASH KAVA RUNE EGLD ENJ ZIL BAT LRC YFI SUSHI "
-    + "ONE HOT IOTA QTUM OMG ANKR CELO SKL STORJ RSR BAND NKN OCEAN COTI CTSI DENT DUSK FET IOST JASMY KSM LPT MASK MINA MTL "
-    + "GALA GMT IMX KLAY LDO NEO OGN ONT PEPE PERP POLS QNT RAY REN RLC ROSE SHIB SLP STX SXP TWT UMA WAVES WIF WOO")
-    .split(" ")
-
-const madePairs = (count: number): Pairs =>
-  Array.map(
-    names.slice(0, count) as unknown as Array.NonEmptyReadonlyArray<string>,
-    (name): TradingPair => `${name}/USDT`
-  )
-
 /** Followed when nothing is said: on the simulator, and on the real exchanges. */
 const simulatedCount = 100
 const liveCount = 10
 
 const readPairs = (text: string): Result.Result<Pairs, string> =>
   /^\d+$/.test(text)
-    ? Number(text) >= 1 && Number(text) <= names.length
-      ? Result.succeed(madePairs(Number(text)))
-      : Result.fail(`a number from 1 to ${names.length}, or pairs such as BTC/USDT,ETH/USDT`)
+    ? Number(text) >= 1 && Number(text) <= MadePairs.most
+      ? Result.succeed(MadePairs.make(Number(text)))
+      : Result.fail(`a number from 1 to ${MadePairs.most}, or pairs such as BTC/USDT,ETH/USDT`)
     : Flags.readPairs(text)
 
 const pairsFlag = Flag.String("pairs").pipe(
   Flag.withMetavar("BASE/QUOTE,…|N"),
   Flag.withDescription(
-    `Spot pairs, separated by commas, or how many (default ${simulatedCount}, live ${liveCount}); perpetuals on them too`
+    `Spot pairs, separated by commas, or how many, 1 to ${MadePairs.most} (default ${simulatedCount}, live ${liveCount}); perpetuals on them too`
   ),
   Flags.readAs("pairs", readPairs),
   Flag.optional
@@ -167,7 +153,7 @@ export const command = Command.make(
   },
   Effect.fnUntraced(function*(options) {
     const { duration, faults, json, rate, seed } = options
-    const pairs = Option.getOrElse(options.pairs, () => madePairs(options.live ? liveCount : simulatedCount))
+    const pairs = Option.getOrElse(options.pairs, () => MadePairs.make(options.live ? liveCount : simulatedCount))
     yield* checkPairs(pairs)
     const prepared = yield* prepare(pairs, options)
     const { arbitrage, log, shown, view } = prepared

@@ -67,6 +67,17 @@ const edgesOn = Effect.fnUntraced(function*(pairs: ReadonlyArray<TradingPair>, s
   })
 })
 
+/** Of each book so many changes are held, which a thousand pairs would make gigabytes of. */
+const fullHistory = 16_384
+const leastHistory = 2_048
+const fullHistoryUpTo = 128
+
+/** What all books together hold stays the same beyond so many pairs. */
+export const historyOf = (pairs: number): number =>
+  pairs <= fullHistoryUpTo
+    ? fullHistory
+    : Math.max(leastHistory, 2 ** Math.floor(Math.log2(fullHistory * fullHistoryUpTo / pairs)))
+
 const edgesFlag = Flags.int("edges", 0, 1_000).pipe(
   Flag.withDescription("On so many of the pairs, plant edges between the exchanges, larger than their fees"),
   Flag.withDefault(0)
@@ -114,6 +125,7 @@ export const command = Command.make(
           accounts: demoAccountsWith(dear),
           pairs: Option.getOrUndefined(pairs),
           edges: yield* edgesOn(dear, seed),
+          history: historyOf(spot.length),
           rate: Option.getOrUndefined(rate)
         }),
         (error) => Failure.failed(error.message)

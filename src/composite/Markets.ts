@@ -11,6 +11,7 @@ import {
   Effect,
   Exit,
   FiberMap,
+  Latch,
   Layer,
   PubSub,
   Random,
@@ -172,6 +173,60 @@ const accountProblems = (health: PrivateHealth | null): ReadonlyArray<string> =>
   return health.reconciledAt === null ? ["the account is not reconciled"] : []
 }
 
+/** Between two tries to compare an account, ms. */
+const compareAgain = 1_000
+
+/**
+ * While an exchange brings no market data, what it tells of the account may be lost as well, and no gap says so: the account
+ * is compared behind it.
+ */
+class Doubt {
+  isOpen = false
+  readonly #account: PrivateExchange["Service"]
+  /** Open while the market is back and the account has not been compared since. */
+  readonly #isDue = Latch.makeUnsafe(false)
+  #losses = 0
+  #returnedAt = 0
+
+  constructor(account: PrivateExchange["Service"]) {
+    this.#account = account
+  }
+
+  onMarket({ state }: PublicHealth, now: number): void {
+    if (state === "down") {
+      this.#losses++
+      this.isOpen = true
+      this.#returnedAt = 0
+      this.#isDue.closeUnsafe()
+    } else if (this.isOpen && this.#returnedAt === 0) {
+      this.#returnedAt = now
+      this.#isDue.openUnsafe()
+    }
+  }
+
+  /** It may have been compared for a reason of its own. */
+  onAccount({ reconciledAt, state }: PrivateHealth): void {
+    if (this.#returnedAt !== 0 && state === "healthy" && (reconciledAt ?? 0) > this.#returnedAt) this.#end()
+  }
+
+  #end(): void {
+    this.isOpen = false
+    this.#returnedAt = 0
+    this.#isDue.closeUnsafe()
+  }
+
+  /** Waits until it is time, and compares once; an account that is not healthy is compared before it is. */
+  readonly compare: Effect.Effect<void> = Effect.suspend(() => this.#isDue.await).pipe(
+    Effect.andThen(Effect.suspend(() => {
+      const losses = this.#losses
+      return Effect.matchEffect(this.#account.refresh, {
+        onFailure: () => Effect.sleep(compareAgain),
+        onSuccess: () => Effect.sync(() => losses === this.#losses ? this.#end() : undefined)
+      })
+    }))
+  )
+}
+
 class Machine {
   readonly slots: ReadonlyMap<ExchangeId, Slot>
   readonly #clock: Clock.Clock
@@ -288,21 +343,29 @@ class Machine {
   readonly watch = (slot: Slot, { account, exchange, market }: Island) => {
     let ofMarket: PublicHealth | null = null
     let ofAccount: PrivateHealth | null = null
+    const doubt = account === null ? null : new Doubt(account)
     const closed = ExchangeError.make(exchange, new ExchangeError.Closed({ detail: "its market or account has ended" }))
     const judge = Effect.suspend(() => {
       if (ofMarket?.state === "closed" || ofAccount?.state === "closed") return Effect.fail(closed)
-      this.judge(slot, [...marketProblems(ofMarket), ...account === null ? [] : accountProblems(ofAccount)])
+      this.judge(slot, [
+        ...marketProblems(ofMarket),
+        ...account === null ? [] : accountProblems(ofAccount),
+        ...doubt?.isOpen === true ? ["the account is not reconciled since the market was gone"] : []
+      ])
       return Effect.void
     })
     const market$ = Stream.runForEach(market.healthChanges, (health) => {
       ofMarket = health
+      doubt?.onMarket(health, this.now)
       return judge
     })
     const account$ = account === null ? Effect.never : Stream.runForEach(account.healthChanges, (health) => {
       ofAccount = health
+      doubt?.onAccount(health)
       return judge
     })
-    return Effect.raceFirst(market$, account$).pipe(Effect.andThen(Effect.fail(closed)))
+    const compare = doubt === null ? Effect.never : Effect.forever(Effect.andThen(doubt.compare, judge))
+    return Effect.raceFirst(Effect.raceFirst(market$, account$), compare).pipe(Effect.andThen(Effect.fail(closed)))
   }
 
   readonly end = (slot: Slot, { account, market }: Island) =>

@@ -93,6 +93,8 @@ const quietAfter = 1_000
 /** How long a stream with snapshots of its own may take to push the first, and how often it is asked. */
 const snapshotDeadline = 5_000
 const snapshotTries = 3
+/** The same once deltas come without it. */
+const headlessDeadline = 500
 
 /** Finished topics whose counts stay readable. */
 const retiredLimit = 4096
@@ -569,7 +571,7 @@ export const make = Effect.fnUntraced(
       const { state } = booking
       // Nobody brings anything while a subscriber holds up reading.
       if (wakeups.full.size === 0) state.watchLanes(at, heardAt)
-      if (state.heldAt !== 0 && at - state.heldAt >= quietAfter) state.release()
+      if (state.heldAt !== 0 && at - state.heldAt >= quietAfter && !state.isDead) state.release()
       watchSnapshot(booking, at)
       watchSilence(booking, at)
       if (state.merge !== null) { for (const placement of booking.placements) watchLane(booking, placement, at) }
@@ -587,11 +589,22 @@ export const make = Effect.fnUntraced(
       owner.requestSnapshot(booking.state)
     }
 
+    /** It brings what its snapshot should have come before: that was lost, and whatever kept it away is over. */
+    const isFlowing = (state: TopicState): boolean => state.lastEventAt > state.confirmedAt
+
+    const snapshotPatience = (state: TopicState): number => {
+      if (!state.everLive) return snapshotDeadline
+      return isFlowing(state)
+        ? headlessDeadline * 2 ** Math.min(state.headless, 9)
+        : snapshotDeadline * 2 ** Math.min(state.missing, 6)
+    }
+
     /** A stream that was confirmed and pushes no snapshot: asked again, and given up when it never pushed one. */
     const watchSnapshot = (booking: Booking, at: number): void => {
       const { state } = booking
       if (state.recipe === null || state.recipe.snapshot === "Fetch" || !state.needsSnapshot) return
-      if (at - state.confirmedAt < snapshotDeadline * (state.everLive ? 2 ** Math.min(state.missing, 6) : 1)) return
+      if (at - state.confirmedAt < snapshotPatience(state)) return
+      if (isFlowing(state)) state.headless++
       state.missing++
       if (!state.everLive && state.missing >= snapshotTries) {
         const error = TopicErrors.withoutSnapshot(adapter, state)

@@ -89,6 +89,15 @@ export class SilenceWatch {
     if (this.#before !== null || last !== null) this.#alarm ??= { before: this.#before, last }
   }
 
+  /**
+   * Whether the exchange has gone on from where the topic fell silent, and nothing of it has come: a snapshot of this version
+   * shows what the exchange has now, and the stream that should keep it so is dead.
+   */
+  hasMissed(version: Sequence): boolean {
+    const last = this.#alarm?.last ?? null
+    return last !== null && version > last
+  }
+
   /** What comes next does not go on from what came last. */
   pause(): void {
     this.#model?.pause()

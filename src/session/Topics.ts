@@ -121,6 +121,8 @@ export class TopicState {
   heldAt = 0
   /** How often in a row the exchange was asked to push a snapshot and did not. */
   missing = 0
+  /** How often in a row it was asked although deltas came. */
+  headless = 0
   /** Whether its book was ever in sync. */
   everLive = false
   /** Whether a snapshot is on its way. */
@@ -532,6 +534,12 @@ export class TopicState {
     }
   }
 
+  /** Whether the snapshot that waits for a delta tells of changes that a silent stream has not brought: it is dead, not quiet. */
+  get isDead(): boolean {
+    const held = this.sequence?.held ?? null
+    return held !== null && this.watch?.hasMissed(held) === true
+  }
+
   /** Shows a snapshot that waited for a delta although none came: the market is quiet. */
   release(): void {
     this.owner.journal?.released(this.topic)
@@ -636,6 +644,7 @@ export class TopicState {
         const { routes } = this
         this.everLive = true
         this.missing = 0
+        this.headless = 0
         this.owner.onAligned?.(this, update)
         if (update.kind === "snapshot" && fetched.has(update)) {
           for (const route of routes) if (route.own === null) this.reconciled++

@@ -67,6 +67,9 @@ class World {
   /** How often the account was opened, and what that fails with from the second time on. */
   opens = 0
   refusal: ExchangeError.ExchangeError | null = null
+  /** How often the account was compared, and how that ends. */
+  comparisons = 0
+  compare: Effect.Effect<void, ExchangeError.ExchangeError> = Effect.void
   closes = 0
   /** Pairs of each life. */
   readonly initialized: Array<ReadonlyArray<TradingPair>> = []
@@ -114,6 +117,10 @@ class World {
       ),
       health: Effect.suspend(() => SubscriptionRef.get(this.account)),
       openOrders: () => this.open,
+      refresh: Effect.suspend(() => {
+        this.comparisons++
+        return this.compare
+      }),
       orders: { cancelAll: (pair?: TradingPair) => this.cancel(pair) } as OrderEntry["Service"],
       healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.account)),
       close: Effect.void
@@ -208,6 +215,52 @@ describe("Markets", () => {
       yield* a.setMarket({ state: "down" })
       assert.isFalse(markets.mayTrade("a"))
       assert.strictEqual(a.builds, 1)
+    }))
+
+  it.effect("compares the account behind a market that was gone before it is traded again, until that succeeds", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const markets = yield* start([a])
+      yield* a.setMarket({ state: "degraded" })
+      yield* a.setMarket({ state: "healthy" })
+      assert.strictEqual(a.comparisons, 0, "only some of its books were away")
+      a.compare = Effect.fail(gone("a"))
+      yield* a.setMarket({ state: "down" })
+      assert.strictEqual(a.comparisons, 0)
+      yield* a.setMarket({ state: "healthy" })
+      const state = markets.state("a")
+      assert.deepStrictEqual(state?._tag === "Recovering" ? state.problems : null, [
+        "the account is not reconciled since the market was gone"
+      ])
+      assert.strictEqual(a.comparisons, 1)
+      a.compare = Effect.void
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(a.comparisons, 2)
+      assert.isTrue(markets.mayTrade("a"))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(a.comparisons, 2)
+    }))
+
+  it.effect("compares it anew when the market was lost meanwhile, and not when it was compared for a reason of its own", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      const markets = yield* start([a])
+      a.compare = Effect.sleep("1 second")
+      yield* a.setMarket({ state: "down" })
+      yield* a.setMarket({ state: "healthy" })
+      yield* a.setMarket({ state: "down" })
+      yield* a.setMarket({ state: "healthy" })
+      yield* TestClock.adjust("1 second")
+      assert.isFalse(markets.mayTrade("a"), "what was compared may be older than the second loss")
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(markets.mayTrade("a"))
+      assert.strictEqual(a.comparisons, 2)
+      a.compare = Effect.never
+      yield* a.setMarket({ state: "down" })
+      yield* a.setMarket({ state: "healthy" })
+      assert.isFalse(markets.mayTrade("a"))
+      yield* a.setAccount({ reconciledAt: 9_999 })
+      assert.isTrue(markets.mayTrade("a"))
     }))
 
   it.effect("opens an account again that is down for good, as often as it takes, and its market goes on", () =>

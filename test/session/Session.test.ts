@@ -380,6 +380,58 @@ describe("a silent topic", () => {
     ))
 })
 
+describe("the book of a silent topic", () => {
+  for (const subject of [mexc, gate]) {
+    it.effect(`MUST NOT be shown while ${subject.adapter.id} sends none of its changes, and MUST be back once it does`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const websocket = yield* PublicWebsocket
+          const simulator = yield* Simulator
+          const clock = yield* Clock.Clock
+          const told: Array<readonly [what: string, at: number]> = []
+          const tell = (what: string) => void told.push([what, clock.currentTimeMillisUnsafe()])
+          yield* websocket.handle({ onBook: ({ kind }) => tell(kind), onGap: ({ cause }) => tell(cause) })
+          yield* websocket.initialize([btc], ["Book"])
+          yield* Effect.sleep("5 seconds")
+          yield* Effect.orDie(simulator.inject("silence@0s:60s"))
+          const begins = yield* millis
+          yield* Effect.sleep("70 seconds")
+          const found = told.findIndex(([what]) => what === "Silent")
+          const gap = told[found]
+          const back = told.slice(found).find(([what]) => what !== "Silent")
+          assert.isAtMost(gap![1] - begins, 4_500)
+          assert.strictEqual(back![0], "snapshot")
+          assert.isAtLeast(back![1] - begins, 60_000, "the exchange was silent still")
+          assert.isAtMost(back![1] - begins, 61_500)
+        }),
+        { rate: 20 },
+        { silence: { Book: "3 seconds" }, staleAfter: null }
+      ))
+  }
+
+  it.effect("MUST be shown again when it is what it was: the market is quiet", () =>
+    over(
+      mexc,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const told: Array<string> = []
+        yield* websocket.handle({
+          onBook: ({ kind }) => void told.push(kind),
+          onGap: ({ cause }) => void told.push(cause)
+        })
+        yield* websocket.initialize([btc], ["Book"])
+        const level = { _tag: "Level", side: "bid", price: "1000", quantity: "0.5" } as const
+        yield* Effect.orDie(simulator.publish("mexc-spot", btc, level))
+        yield* Effect.sleep("6 seconds")
+        assert.deepStrictEqual(told.slice(-2), ["Silent", "snapshot"])
+      }),
+      still,
+      { silence: { Book: "3 seconds" }, staleAfter: null }
+    ))
+})
+
 describe("an alarm about a silent topic", () => {
   /** Alarms, false ones, and the breaks of a book. */
   const watched = (body: Effect.Effect<void, never, Simulator>) =>
