@@ -38,10 +38,15 @@ const splitter = (take: (text: string) => void) => {
 interface NodeOptions {
   /** The process is ended when this is true of the lines so far. */
   readonly until?: (lines: ReadonlyArray<Line>) => boolean
+  /** What it says on stderr is said here too. */
+  readonly isLoud?: boolean
 }
 
 /** Runs Node in the repository. Interruption kills the process. */
-export const node = (parameters: ReadonlyArray<string>, { until }: NodeOptions = {}): Effect.Effect<Ended> =>
+export const node = (
+  parameters: ReadonlyArray<string>,
+  { isLoud = false, until }: NodeOptions = {}
+): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const began = performance.now()
     const lines: Array<Line> = []
@@ -55,7 +60,10 @@ export const node = (parameters: ReadonlyArray<string>, { until }: NodeOptions =
       if (until?.(lines) === true) child.kill("SIGKILL")
     })
     child.stdout.setEncoding("utf8").on("data", output.write)
-    child.stderr.setEncoding("utf8").on("data", (chunk: string) => void (errors += chunk))
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      errors += chunk
+      if (isLoud) process.stderr.write(chunk)
+    })
     child.on("error", (error) => resume(Effect.die(error)))
     child.on("close", (code) => {
       output.end()

@@ -23,6 +23,7 @@ import * as OrderLatency from "./cases/OrderLatency.ts"
 import * as OrderLimits from "./cases/OrderLimits.ts"
 import * as Orders from "./cases/Orders.ts"
 import * as Positions from "./cases/Positions.ts"
+import * as Program from "./cases/Program.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
 import * as Scale from "./cases/Scale.ts"
@@ -65,5 +66,6 @@ export const cases: ReadonlyArray<Case> = [
   ExecutionLatency.executionLatency,
   Detection.detection,
   Islands.islands,
+  Program.program,
   Uptime.uptime
 ]

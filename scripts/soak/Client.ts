@@ -2,7 +2,6 @@
 import { Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type { Top } from "../../src/composite/OrderBook.ts"
 import * as OrderBooks from "../../src/composite/OrderBooks.ts"
 import type { PublicTag } from "../../src/domain/Channel.ts"
 import type { Gap } from "../../src/domain/Feed.ts"
@@ -14,10 +13,9 @@ import type { KnownExchange } from "../../src/Exchanges.ts"
 import type { Performance, TopicPerformance } from "../../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import type { SimulatorUrls } from "../../src/simulator/Simulator.ts"
+import { compareBooks } from "./Comparison.ts"
+import type { Comparison } from "./Comparison.ts"
 import type { Truth } from "./Truth.ts"
-
-/** Levels a side that are compared: what every book feed holds. */
-const depth = 50
 
 /** The simulated exchanges number the trades of a market one by one; MEXC writes `38X0_38X0`. */
 const numberOf = ({ id }: Trade): number | null => id === null ? null : Number.parseInt(id, 10)
@@ -52,31 +50,6 @@ export class TradeWatch {
   onGap(): void {
     this.#isDeclared = true
   }
-}
-
-export interface Comparison {
-  readonly compared: number
-  /** Books that did not come into sync in time. */
-  readonly stale: ReadonlyArray<string>
-  readonly wrong: ReadonlyArray<string>
-}
-
-const sides = ["bids", "asks"] as const
-
-/** The first level that differs, in words; null when none does. */
-const differs = (
-  own: { readonly bids: ReadonlyArray<number>; readonly asks: ReadonlyArray<number> },
-  truth: {
-    readonly [K in (typeof sides)[number]]: ReadonlyArray<{ readonly price: string; readonly quantity: string }>
-  }
-): string | null => {
-  for (const side of sides) {
-    const expected = truth[side].flatMap(({ price, quantity }) => [Number(price), Number(quantity)])
-    const at = expected.findIndex((value, i) => own[side][i] !== value)
-    if (at >= 0) return `${side}[${at >> 1}] is ${own[side][at]} in place of ${expected[at]}`
-    if (own[side].length > expected.length) return `${own[side].length / 2} ${side} in place of ${expected.length / 2}`
-  }
-  return null
 }
 
 /** In minus out: 0 when every event is accounted for. */
@@ -140,43 +113,8 @@ export class Client {
 
   /** Each book against the simulator's at the same version. All that are out of sync get so long to come back, ms. */
   compare(truth: Truth, patience: number): Effect.Effect<Comparison, Error> {
-    return Effect.gen({ self: this }, function*() {
-      const stale: Array<string> = []
-      const wrong: Array<string> = []
-      let compared = 0
-      const deadline = performance.now() + patience
-      for (const pair of this.pairs) {
-        const found = yield* this.#synced(pair, deadline)
-        const name = `${this.exchange} ${pair}`
-        if (found === null) {
-          const live = this.#books.get(pair)
-          stale.push(`${name}: ${live?._tag === "Stale" ? live.cause : "not tracked"}`)
-          continue
-        }
-        const { own, version } = found
-        const expected = yield* truth.book(this.exchange, pair, version, depth)
-        if (expected === null) {
-          wrong.push(`${name}: the simulator never had or no longer holds version ${version}`)
-          continue
-        }
-        compared++
-        const difference = differs(own, expected)
-        if (difference !== null) wrong.push(`${name} at version ${version}: ${difference}`)
-      }
-      return { compared, stale, wrong }
-    })
-  }
-
-  /** A copy of the book with its version; null when it does not come into sync in time. */
-  #synced(pair: TradingPair, deadline: number): Effect.Effect<{ readonly version: number; readonly own: Top } | null> {
-    return Effect.gen({ self: this }, function*() {
-      while (true) {
-        const live = this.#books.get(pair)
-        if (live?._tag === "Synced") return { version: Number(live.book.version), own: live.book.top(depth) }
-        if (performance.now() >= deadline) return null
-        yield* Effect.sleep(100)
-      }
-    })
+    const { exchange, pairs } = this
+    return compareBooks({ exchange, pairs, bookOf: (pair) => this.#books.get(pair) }, truth, patience)
   }
 
   /** Every event that was received is accounted for, and none was received that was not sent. */

@@ -243,9 +243,6 @@ const machine = (): string => {
 const pairsOf = (exchange: KnownExchange, pairs: ReadonlyArray<TradingPair>): ReadonlyArray<TradingPair> =>
   Exchanges.get(exchange).kind === "spot" ? pairs : pairs.map((pair): TradingPair => `${pair}:USDT`)
 
-const adminOf = ({ urls }: SimulatorProcess.SimulatorProcess): string =>
-  `${new URL(Object.values(urls)[0]!.rest).origin}/_simulator`
-
 const startClients = (
   { exchanges }: Options,
   simulator: SimulatorProcess.SimulatorProcess,
@@ -266,7 +263,7 @@ const soak = Effect.fnUntraced(function*(options: Options) {
   const began = new Date().toISOString()
   const pairs = Virtual.spotPairs(options.pairs)
   const simulator = yield* SimulatorProcess.start({ pairs, seed: options.seed, rate: options.rate })
-  const truth = Truth.make(adminOf(simulator))
+  const truth = Truth.make(Truth.adminOf(simulator.urls))
   const clients = yield* startClients(options, simulator, pairs)
   const running: Running = {
     clients,

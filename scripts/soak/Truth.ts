@@ -1,5 +1,7 @@
 /** What the simulator's process says through its own endpoints. */
 import { Effect, Schema } from "effect"
+import { TradingPair } from "../../src/domain/Instrument.ts"
+import type { SimulatorUrls } from "../../src/simulator/Simulator.ts"
 
 const Level = Schema.Struct({ price: Schema.String, quantity: Schema.String })
 
@@ -22,9 +24,30 @@ const Counts = Schema.Struct({
 })
 export type Counts = typeof Counts.Type
 
+/** What an exchange has booked of one account; amounts as decimal text. */
+const Account = Schema.Struct({
+  orders: Schema.Array(Schema.Struct({ finish: Schema.NullOr(Schema.String) })),
+  fills: Schema.Array(
+    Schema.Struct({
+      id: Schema.Finite,
+      pair: TradingPair,
+      side: Schema.Literals(["buy", "sell"]),
+      price: Schema.String,
+      quantity: Schema.String,
+      fee: Schema.String,
+      feeAsset: Schema.String
+    })
+  ),
+  balances: Schema.Array(Schema.Struct({ asset: Schema.String, available: Schema.String, locked: Schema.String })),
+  positions: Schema.Array(Schema.Struct({ pair: TradingPair, size: Schema.String }))
+})
+export type Account = typeof Account.Type
+
 export interface Truth {
   /** The book at a version; null when it is not, or no longer, held. */
   readonly book: (exchange: string, pair: string, version: number, depth: number) => Effect.Effect<Book | null, Error>
+  /** Of each account there. */
+  readonly accounts: (exchange: string) => Effect.Effect<ReadonlyArray<Account>, Error>
   readonly counts: Effect.Effect<Counts, Error>
   readonly inject: (fault: string) => Effect.Effect<void, Error>
   /** Ends every fault. */
@@ -44,6 +67,10 @@ const body = (response: Response): Effect.Effect<unknown, Error> =>
     try: () => response.json() as Promise<unknown>,
     catch: (error) => new Error(`the simulator's answer cannot be read: ${String(error)}`)
   })
+
+/** Where a simulator that has these addresses is asked for the truth. */
+export const adminOf = (urls: Readonly<Record<string, SimulatorUrls>>): string =>
+  `${new URL(Object.values(urls)[0]!.rest).origin}/_simulator`
 
 /** `admin` is the base of the endpoints. */
 export const make = (admin: string): Truth => {
@@ -66,6 +93,11 @@ export const make = (admin: string): Truth => {
             body(response),
             (answer) => Schema.decodeUnknownEffect(Book)(answer)
           )
+      ),
+    accounts: (exchange) =>
+      Effect.flatMap(
+        call("GET", `account?${new URLSearchParams({ exchange })}`),
+        (answer) => Schema.decodeUnknownEffect(Schema.Array(Account))(answer)
       ),
     counts: Effect.flatMap(call("GET", "counts"), (answer) => Schema.decodeUnknownEffect(Counts)(answer)),
     inject: (fault) => Effect.asVoid(call("POST", "fault", fault)),

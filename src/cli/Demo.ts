@@ -78,12 +78,6 @@ const faults = Flag.String("fault").pipe(
   Flag.mapEffect(checkFaults)
 )
 
-/** Edges are planted on so many pairs, of which the simulated accounts hold some. */
-const edgePairs = 20
-
-/** Book changes per second and market: a hundred pairs on three exchanges are many. */
-const usualRate = 8
-
 const checkPairs = (pairs: Pairs): Effect.Effect<void, Failure.CommandFailed> => {
   const spot = Source.exchanges.map((id) => Exchanges.get(id)).filter(({ kind }) => kind === "spot")
   const bad = pairs.find((pair) => spot.some((adapter) => adapter.symbol(pair) === null))
@@ -136,7 +130,7 @@ export const command = Command.make(
     pairs: pairsFlag,
     seed: Flags.seed,
     rate: Simulate.rate.pipe(
-      Flag.withDescription(`Book changes per second and market of the simulator (default ${usualRate})`)
+      Flag.withDescription(`Book changes per second and market of the simulator (default ${Source.usualRate})`)
     ),
     faults,
     duration: Flags.duration,
@@ -162,7 +156,7 @@ export const command = Command.make(
     const body = Effect.gen(function*() {
       const source = yield* options.live
         ? Source.live
-        : Source.simulated({ pairs, seed, faults, edges: edgePairs, rate: Option.getOrElse(rate, () => usualRate) })
+        : Source.simulated({ pairs, seed, faults, rate: Option.getOrUndefined(rate) })
       view.begin()
       yield* Deferred.succeed(ready, undefined)
       yield* Program.run({ shown, arbitrage, pairs, source, seed })

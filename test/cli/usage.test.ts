@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Option, Result } from "effect"
 import * as ChannelFlags from "../../src/cli/ChannelFlags.ts"
+import * as MadePairs from "../../src/cli/demo/MadePairs.ts"
 import * as Flags from "../../src/cli/Flags.ts"
+import * as Simulate from "../../src/cli/Simulate.ts"
 import * as Watch from "../../src/cli/Watch.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { KnownExchange } from "../../src/Exchanges.ts"
@@ -37,6 +39,23 @@ describe("flags", () => {
     )
     assert.isTrue(Result.isFailure(Flags.readChannels("books")))
     assert.isTrue(Result.isFailure(Flags.readChannels(" , ")))
+  })
+
+  it("make as many pairs as are asked for, each once, and let the simulator hold less of each when they are many", () => {
+    for (const count of [1, 104, 105, MadePairs.most]) {
+      const pairs = MadePairs.make(count)
+      assert.strictEqual(new Set(pairs).size, count)
+      assert.strictEqual(pairs[0], "BTC/USDT")
+    }
+    assert.strictEqual(MadePairs.make(105).at(-1), "COIN105/USDT")
+    assert.deepStrictEqual([1, 128, 129, 500, 1_000, 9_999].map(Simulate.historyOf), [
+      16_384,
+      16_384,
+      8_192,
+      4_096,
+      2_048,
+      2_048
+    ])
   })
 
   it("read pairs between commas or blanks", () => {
@@ -136,6 +155,8 @@ describe("a wrong command line", () => {
     ["watch gate-spot --pairs BTC/USDT", "channels"],
     ["watch gate-spot --pairs BTC/USDT --channels book --colour", "--colour"],
     ["demo --pairs BTC/USDT:USDT", "is not a pair of a spot market"],
+    ["demo --pairs 1001", "a number from 1 to 1000"],
+    ["demo --pairs 0", "a number from 1 to 1000"],
     ["demo --seed -1", "a whole number"],
     ["demo --rate fast", "rate"],
     ["demo --metrics-port 65536", "from 0 to 65535"],

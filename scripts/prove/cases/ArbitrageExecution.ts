@@ -6,7 +6,7 @@
 import { BigDecimal, Effect, Fiber, Layer, Logger, Metric, Random, Stream } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { WorldAccount, WorldFill } from "../../../src/AccountWorld.ts"
+import type { WorldAccount } from "../../../src/AccountWorld.ts"
 import { ArbitrageExecutor } from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import type { Execution, LegResult } from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import * as Executor from "../../../src/arbitrage/ArbitrageExecutor.ts"
@@ -19,7 +19,6 @@ import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
 import * as Decimal from "../../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../../src/domain/Instrument.ts"
-import { partsOf } from "../../../src/domain/Instrument.ts"
 import * as Simulator from "../../../src/simulator/Simulator.ts"
 import type { Fault } from "../../../src/simulator/Simulator.ts"
 import * as Account from "../../../test/suites/AccountExchange.ts"
@@ -27,6 +26,8 @@ import { accountSubjects } from "../../../test/suites/AccountSubjects.ts"
 import * as Exchange from "../../../test/suites/Exchange.ts"
 import * as World from "../ArbitrageWorld.ts"
 import { bases } from "../ArbitrageWorld.ts"
+import { bookedOf } from "../Booked.ts"
+import type { Booked } from "../Booked.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
@@ -160,33 +161,6 @@ interface Result {
   readonly faults: number
 }
 
-/** What the exchanges have booked. */
-export interface Booked {
-  readonly cash: string
-  readonly received: ReadonlyMap<string, string>
-}
-
-const { multiply, negate, subtract, sum } = BigDecimal
-
-export const bookedOf = (fills: ReadonlyArray<readonly [fill: WorldFill, unit: Decimal.Decimal]>): Booked => {
-  let cash = Decimal.zero
-  const received = new Map<string, Decimal.Decimal>()
-  for (const [{ fee, feeAsset, pair, price, quantity, side }, unit] of fills) {
-    const { base } = partsOf(pair)
-    const amount = multiply(Decimal.of(quantity), unit)
-    const value = multiply(amount, Decimal.of(price))
-    const taken = Decimal.of(fee)
-    cash = sum(cash, side === "buy" ? negate(value) : value)
-    if (feeAsset !== base) cash = subtract(cash, taken)
-    const gained = subtract(side === "buy" ? amount : negate(amount), feeAsset === base ? taken : Decimal.zero)
-    received.set(base, sum(received.get(base) ?? Decimal.zero, gained))
-  }
-  return {
-    cash: Decimal.toText(cash),
-    received: new Map([...received].map(([base, amount]) => [base, Decimal.toText(amount)]))
-  }
-}
-
 /** Exchanges lose their connections, go away for a while, and let their keys die, one or all of them. */
 const breaks = Effect.fnUntraced(function*(draws: Virtual.Draws, count: () => void) {
   const simulator = yield* Simulator.Simulator
@@ -306,7 +280,10 @@ export const lotsOf = (
     const bid = Number(simulator.book(exchange, pair, 1)!.bids[0]!.price)
     const units = Math.max(quantityStep, minQuantity ?? 0, (minNotional ?? 0) / (bid * contractSize))
     const step = Decimal.of(String(quantityStep))
-    const lot = multiply(Decimal.toStep(Decimal.of(String(units)), step, "up"), Decimal.of(String(contractSize)))
+    const lot = BigDecimal.multiply(
+      Decimal.toStep(Decimal.of(String(units)), step, "up"),
+      Decimal.of(String(contractSize))
+    )
     const known = lots.get(base)
     lots.set(base, known === undefined ? lot : BigDecimal.min(known, lot))
   }

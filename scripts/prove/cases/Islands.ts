@@ -12,12 +12,13 @@ import { Markets } from "../../../src/composite/Markets.ts"
 import * as Decimal from "../../../src/domain/Decimal.ts"
 import * as Simulator from "../../../src/simulator/Simulator.ts"
 import { bases, listed, monitor } from "../ArbitrageWorld.ts"
+import { bookedOf } from "../Booked.ts"
 import type { IslandWatch } from "../IslandWorld.ts"
 import * as World from "../IslandWorld.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
-import { bookedOf, lotsOf } from "./ArbitrageExecution.ts"
+import { lotsOf } from "./ArbitrageExecution.ts"
 
 const market = { rate: 4, tradeRate: 0.4, tickMillis: 50 } as const
 

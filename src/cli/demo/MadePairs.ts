@@ -14,6 +14,6 @@ const names =
 /** As many as the large exchanges list against one quote; what the proof `program` runs with. */
 export const most = 1_000
 
-/** Against USDT; behind the names that exist they are numbered: `COIN111/USDT`. */
+/** Against USDT; behind the names that exist they are numbered: `COIN105/USDT`. */
 export const make = (count: number): Pairs =>
   Array.makeBy(count, (index): TradingPair => `${names[index] ?? `COIN${index + 1}`}/USDT`)

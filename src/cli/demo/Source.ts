@@ -74,22 +74,38 @@ export const live: Effect.Effect<Source> = Effect.as(
   }
 )
 
-export const simulated = Effect.fnUntraced(function*(
-  options: SimulatorProcess.SimulatorProcessOptions & { readonly pairs: Pairs }
-): Effect.fn.Return<Source, Failure.CommandFailed, ChildProcessSpawner | Scope.Scope> {
-  const { urls, watch } = yield* SimulatorProcess.start(options)
-  return {
-    _tag: "Simulated",
-    watch,
-    layerOf: (id) => {
-      const { rest, ws } = urls[id]!
-      return Exchanges.layer(id, {
-        credentials: AccountSource.demoCredentials(id),
-        url: ws,
-        restUrl: rest,
-        market: { url: ws, restUrl: rest },
-        publicExchange: followed(id)
-      })
-    }
+/** Over a simulator that runs already. */
+export const over = ({ urls, watch }: SimulatorProcess.SimulatorProcess): Source => ({
+  _tag: "Simulated",
+  watch,
+  layerOf: (id) => {
+    const { rest, ws } = urls[id]!
+    return Exchanges.layer(id, {
+      credentials: AccountSource.demoCredentials(id),
+      url: ws,
+      restUrl: rest,
+      market: { url: ws, restUrl: rest },
+      publicExchange: followed(id)
+    })
   }
 })
+
+/** Book changes per second and market: a hundred pairs on three exchanges are many. */
+export const usualRate = 8
+
+/** Edges are planted on so many pairs, of which the simulated accounts hold some. */
+export const edgePairs = 20
+
+export interface SimulatedOptions extends SimulatorProcess.SimulatorProcessOptions {
+  readonly pairs: Pairs
+}
+
+/** Its simulator, ended with the scope. */
+export const start = (
+  options: SimulatedOptions
+): Effect.Effect<SimulatorProcess.SimulatorProcess, Failure.CommandFailed, ChildProcessSpawner | Scope.Scope> =>
+  SimulatorProcess.start({ edges: edgePairs, ...options, rate: options.rate ?? usualRate })
+
+export const simulated = (
+  options: SimulatedOptions
+): Effect.Effect<Source, Failure.CommandFailed, ChildProcessSpawner | Scope.Scope> => Effect.map(start(options), over)
