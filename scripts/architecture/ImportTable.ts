@@ -179,7 +179,7 @@ const packageRules: ReadonlyArray<PackageRule> = [
   },
   {
     packages: /^ws(?:\/|$)/,
-    users: /^src\/(?:connection\/WsWire\.ts$|simulator\/)/,
+    users: /^src\/(?:connection\/(?:WsWire|FrameCutter)\.ts$|simulator\/)/,
     message: "belongs to src/connection/WsWire.ts and src/simulator; open sockets through FrameSocket"
   }
 ]

@@ -124,6 +124,8 @@ export interface Wanted {
   readonly quick: boolean
   readonly rounds: Option.Option<number>
   readonly before: Option.Option<string>
+  /** Who takes part; empty: all. */
+  readonly only: ReadonlyArray<Contestant>
   readonly stripped: boolean
   readonly duration: Option.Option<number>
 }
@@ -179,6 +181,7 @@ export const run = Effect.fnUntraced(function*(wanted: Wanted) {
     rounds: Option.getOrNull(wanted.rounds),
     isQuick: quick,
     hasBefore: setup.before !== null,
+    only: wanted.only,
     duration: Option.getOrNull(duration)
   }
   const plans = wanted.suites.flatMap((suite) => Suites.plansOf(suite, options)).filter(({ job }) =>

@@ -14,7 +14,8 @@ export interface Entry {
 
 export const entries: Readonly<Record<Contestant, Entry>> = {
   limit: { title: "LIMIT: raw ws, bytes counted", module: "Limit", share: 1 },
-  floor: { title: "FLOOR: raw ws + codec", module: "Floor", share: 1 },
+  floor: { title: "FLOOR: frame cutter + codec", module: "Floor", share: 1 },
+  wsFloor: { title: "FLOOR of ws: raw ws + codec", module: "Floor", share: 1 },
   plain: { title: "PLAIN: raw ws + JSON.parse / protobufjs", module: "Plain", share: 0.25 },
   effectSocket: { title: "stock Effect socket on ws", module: "EffectSocket", share: 0.25 },
   effectSocketNode: { title: "stock Effect socket on Node's WebSocket", module: "EffectSocket", share: 0.25 },
@@ -23,7 +24,8 @@ export const entries: Readonly<Record<Contestant, Entry>> = {
   handler: { title: "handler: PublicWebsocket.handle", module: "Product", share: 1 },
   stream: { title: "stream: events, runForEachArray", module: "Product", share: 1 },
   streams4: { title: "four streams: events, runForEachArray", module: "Product", share: 1 },
-  bookFloor: { title: "BOOK FLOOR: raw ws + codec + OrderBook", module: "BookFloor", share: 1 },
+  bookFloor: { title: "BOOK FLOOR: frame cutter + codec + OrderBook", module: "BookFloor", share: 1 },
+  wsBookFloor: { title: "BOOK FLOOR of ws: raw ws + codec + OrderBook", module: "BookFloor", share: 1 },
   books: { title: "books: OrderBooks", module: "Product", share: 1 },
   followers: { title: "followers: handle + BookFollower", module: "Product", share: 1 },
   exchange: { title: "exchange: PublicExchange.onBook", module: "Product", share: 1 },
@@ -37,9 +39,19 @@ const known = (of: Case, contestants: ReadonlyArray<Contestant>): ReadonlyArray<
 /** In the order of a round. */
 export const floodContestants = (of: Case): ReadonlyArray<Contestant> => {
   const ours: ReadonlyArray<Contestant> = of.isBook
-    ? ["handler", "stream", "streams4", "bookFloor", "books", "followers", "exchange"]
+    ? ["handler", "stream", "streams4", "bookFloor", "wsBookFloor", "books", "followers", "exchange"]
     : ["handler", "stream", "streams4"]
-  return known(of, ["limit", "floor", "plain", "effectSocket", "effectSocketNode", "gateioApi", ...rivals(of), ...ours])
+  return known(of, [
+    "limit",
+    "floor",
+    "wsFloor",
+    "plain",
+    "effectSocket",
+    "effectSocketNode",
+    "gateioApi",
+    ...rivals(of),
+    ...ours
+  ])
 }
 
 /** What ccxt has a call for that works. Its books of Gate spot are those of `spot.obu`. */
@@ -55,4 +67,4 @@ const ccxtCases = new Set([
 const rivals = ({ id }: Case): ReadonlyArray<Contestant> => ccxtCases.has(id) ? ["ccxt"] : []
 
 export const pacedContestants = (of: Case): ReadonlyArray<Contestant> =>
-  known(of, ["floor", "gateioApi", "ccxt", "handler", "stream"])
+  known(of, ["floor", "wsFloor", "gateioApi", "ccxt", "handler", "stream"])

@@ -170,7 +170,7 @@ const targetsBlock = (file: ResultsFile): string => {
 
 // ---- latency --------------------------------------------------------------------------------------------------------
 
-const ofContestants: ReadonlyArray<Contestant> = ["floor", "handler", "stream", "gateioApi", "ccxt"]
+const ofContestants: ReadonlyArray<Contestant> = ["floor", "wsFloor", "handler", "stream", "gateioApi", "ccxt"]
 
 const withInterval = (section: Section, contestant: Contestant, metric: Metric): string => {
   const found = Results.figureOf(section, contestant, metric)
@@ -210,11 +210,14 @@ const pointOf = (judged: Judged): Charts.Point => ({
   verdict: judged.verdict ?? "no target"
 })
 
+/** What this library is compared with to see what it costs itself. */
+const floors: ReadonlySet<Contestant> = new Set(["floor", "wsFloor", "bookFloor", "wsBookFloor", "limit"])
+
 const againstFloor = ({ target: { against, kind } }: Judged): boolean =>
-  kind === "ratio" && (against === "floor" || against === "bookFloor" || against === "limit")
+  kind === "ratio" && against !== null && floors.has(against)
 
 const againstOthers = ({ target: { against, kind } }: Judged): boolean =>
-  kind === "ratio" && against !== null && !["floor", "bookFloor", "limit", "before"].includes(against)
+  kind === "ratio" && against !== null && !floors.has(against) && against !== "before"
 
 const cpuBars = (sections: ReadonlyArray<Section>): ReadonlyArray<Charts.Bar> =>
   sections.flatMap((section) =>

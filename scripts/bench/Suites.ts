@@ -30,6 +30,8 @@ export interface Options {
   readonly isQuick: boolean
   /** Whether the library of an older revision takes part. */
   readonly hasBefore: boolean
+  /** Who takes part; empty: all. */
+  readonly only: ReadonlyArray<Contestant>
   /** Of long runs, s. */
   readonly duration: number | null
 }
@@ -48,7 +50,7 @@ const tickers = ["mexc-ticker", "gate-ticker", "futures-ticker"]
 const books = ["mexc-depth", "gate-update", "futures-update"]
 
 /** Frames of a quick run, of those of a whole one. */
-const quickScale = 0.05
+const quickScale = 0.0125
 
 const seldom: ReadonlyArray<Contestant> = ["plain", "effectSocket", "effectSocketNode", "gateioApi", "ccxt"]
 
@@ -181,7 +183,15 @@ const fanout: Suite = {
     id: of.id,
     title: `${of.title}, 100 sockets`,
     of,
-    contestants: ["limit", "floor", "handler", "stream", "streams4", ...(hasBefore ? ["before" as const] : [])],
+    contestants: [
+      "limit",
+      "floor",
+      "wsFloor",
+      "handler",
+      "stream",
+      "streams4",
+      ...(hasBefore ? ["before" as const] : [])
+    ],
     seldom: [],
     rounds,
     frames: isQuick ? 80_000 : of.frames,
@@ -305,5 +315,6 @@ export const plansOf = (suite: Suite, options: Options): ReadonlyArray<Plan> => 
   const own = options.isQuick ? suite.quickCases : suite.cases
   const chosen = options.cases.length === 0 ? own : options.cases
   const rounds = options.rounds ?? (options.isQuick ? 1 : suite.rounds)
-  return chosen.flatMap((id) => suite.plans(Scenario.caseById(id), options, rounds))
+  const plans = chosen.flatMap((id) => suite.plans(Scenario.caseById(id), options, rounds))
+  return options.only.length === 0 ? plans : plans.map((plan) => pick(plan, options.only))
 }

@@ -12,7 +12,9 @@ import * as Flags from "../../src/cli/Flags.ts"
 import * as Arbitrage from "./Arbitrage.ts"
 import * as Bench from "./Bench.ts"
 import * as Compare from "./Compare.ts"
+import { entries } from "./Contestants.ts"
 import { BenchFailed } from "./Processes.ts"
+import type { Contestant } from "./Protocol.ts"
 import type { ResultsFile } from "./Results.ts"
 import * as Results from "./Results.ts"
 import * as Scenario from "./Scenario.ts"
@@ -37,6 +39,11 @@ const flags = {
     Flag.withMetavar("REVISION"),
     Flag.withDescription("Let the library of this older revision take part as well, as `before`"),
     Flag.optional
+  ),
+  only: Flag.Literals("only", Object.keys(entries) as ReadonlyArray<Contestant>).pipe(
+    Flag.withMetavar("CONTESTANT"),
+    Flag.withDescription("Let only this contestant take part; may stand several times"),
+    Flag.between(0, 20)
   ),
   stripped: Flag.Boolean("stripped").pipe(
     Flag.withDescription("Run clients from their sources, types stripped by Node, to see whether that matters"),

@@ -32,9 +32,30 @@ export interface Activity {
   held: boolean
 }
 
+/**
+ * Takes frames in the socket's own turn, each as it is cut out of what was read. Plain functions, not methods; what they
+ * throw is a defect.
+ */
+export interface FrameReader {
+  readonly frame: (frame: Uint8Array, receivedAt: number) => void
+  /**
+   * So many frames were handed over since the last time, `bytes` long together. True when the fiber that pulls is needed:
+   * it is woken with a batch without frames, and what comes until it waits again queues for it.
+   */
+  readonly turn: (frames: number, bytes: number, receivedAt: number) => boolean
+}
+
+export interface Pull extends Effect.Effect<Batch, ExchangeError> {
+  /**
+   * From now on `reader` gets what comes while a fiber waits in this pull, without queue and fiber between. It hangs on
+   * the pull, so that who wraps that sees every frame, and is absent where frames only come in batches.
+   */
+  readonly direct?: ((reader: FrameReader) => void) | undefined
+}
+
 export interface Connection {
   /** The next read's frames. Fails with the reason when the connection is over, also while it waits. */
-  readonly pull: Effect.Effect<Batch, ExchangeError>
+  readonly pull: Pull
   /** Fails once this connection is over, so nothing meant for it can leave on the next one. */
   readonly write: (frame: OutFrame) => Effect.Effect<void, ExchangeError>
   /** Ends the connection: `pull` fails with `reason`. */

@@ -5,7 +5,7 @@
 import { Cause, Clock, type Context, Effect, Exit, Metric } from "effect"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import { ExchangeError } from "../ExchangeError.ts"
-import type { Batch, Connection, Dial, OutFrame } from "./Connection.ts"
+import type { Batch, Connection, Dial, FrameReader, OutFrame } from "./Connection.ts"
 import * as Silence from "./Silence.ts"
 
 const counter = (exchange: ExchangeId, name: string, unit: string, description: string) =>
@@ -77,11 +77,22 @@ const measured = Effect.fnUntraced(function*(
       Metric.withAttributes(metrics.ended, { reason: reason ?? reasonOf(exit) }).updateUnsafe(1, context)
     })
   )
+  const count = (frames: number, bytes: number): void => {
+    metrics.framesReceived.updateUnsafe(frames, context)
+    metrics.bytesReceived.updateUnsafe(bytes, context)
+  }
   const received = (batch: Batch): Batch => {
-    metrics.framesReceived.updateUnsafe(batch.frames.length, context)
-    metrics.bytesReceived.updateUnsafe(batch.bytes, context)
+    count(batch.frames.length, batch.bytes)
     return batch
   }
+  const counted = (reader: FrameReader): FrameReader => ({
+    frame: reader.frame,
+    turn: (frames, bytes, receivedAt) => {
+      count(frames, bytes)
+      return reader.turn(frames, bytes, receivedAt)
+    }
+  })
+  const { direct } = connection.pull
   const ended = (error: ExchangeError): ExchangeError => {
     reason ??= error.reason._tag
     return error
@@ -92,7 +103,9 @@ const measured = Effect.fnUntraced(function*(
   }
   const self: Connection = {
     ...connection,
-    pull: Effect.mapBoth(connection.pull, { onSuccess: received, onFailure: ended }),
+    pull: Object.assign(Effect.mapBoth(connection.pull, { onSuccess: received, onFailure: ended }), {
+      direct: direct && ((reader: FrameReader) => direct(counted(reader)))
+    }),
     write: (frame) => Effect.tap(connection.write(frame), Effect.sync(sent(frame)))
   }
   return self

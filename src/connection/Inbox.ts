@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
-import type { Activity, Batch } from "./Connection.ts"
+import type { Activity, Batch, FrameReader, Pull } from "./Connection.ts"
 
 /** What holding a frame costs beside its payload, so that a flood of empty frames meets the bound too. */
 export const frameOverheadBytes = 64
@@ -16,6 +16,8 @@ export interface InboxOptions {
   readonly now: () => number
   /** Runs the hand-over once the current read has been parsed: `queueMicrotask` on a socket. */
   readonly afterRead: (flush: () => void) => void
+  /** Whether a reader may be called where frames are pushed: in the socket's own turn, and not in the peer's. */
+  readonly isDirect: boolean
   readonly batchFrames: number
   readonly highWaterBytes: number
   /** The bound is reached: stop reading. */
@@ -26,7 +28,7 @@ export interface InboxOptions {
 
 export interface Inbox {
   readonly activity: Activity
-  /** Never delivers inline: a consumer resumed here would cost every frame a fibre wake-up. */
+  /** Never resumes the fiber that waits: that would cost every frame a wake-up. */
   readonly push: (frame: Uint8Array) => void
   /** The connection is over. What was read before is still pulled; the first reason stands. */
   readonly end: (reason: ExchangeError.ExchangeError) => void
@@ -34,7 +36,7 @@ export interface Inbox {
   readonly discard: (reason: ExchangeError.ExchangeError) => void
   /** Why the connection is over, once it is. */
   readonly reason: () => ExchangeError.ExchangeError | undefined
-  readonly pull: Effect.Effect<Batch, ExchangeError.ExchangeError>
+  readonly pull: Pull
 }
 
 /** A batch in the queue; `next` is of no interest to who pulls it. */
@@ -59,6 +61,16 @@ export const make = (options: InboxOptions): Inbox => {
   let flushing = false
   let ended: ExchangeError.ExchangeError | undefined
   let waiter: Resume | undefined
+  let reader: FrameReader | undefined
+  /** Beside the field of `activity`: a number that is read from there is boxed anew for each frame. */
+  let readAt = openedAt
+  /** A fiber waits and nothing is queued: the reader gets what comes. */
+  let isDirect = false
+  /** What the reader was given since its last turn ended. */
+  let turnFrames = 0
+  let turnBytes = 0
+  /** The reader asked for the fiber that pulls. */
+  let isCalled = false
 
   const beginBatch = (): Read => {
     const batch: Read = { frames: [], receivedAt: activity.receivedAt, bytes: 0, next: undefined }
@@ -87,21 +99,56 @@ export const make = (options: InboxOptions): Inbox => {
     const resume = waiter
     if (resume === undefined) return
     waiter = undefined
+    isDirect = false
     resume(pull)
+  }
+
+  /** What a reader throws ends the fiber that pulls, as if it had read itself. */
+  const crash = (defect: unknown) => {
+    isDirect = false
+    const resume = waiter
+    waiter = undefined
+    resume?.(Effect.die(defect))
+  }
+
+  const endTurn = (to: FrameReader) => {
+    const frames = turnFrames
+    const bytes = turnBytes
+    turnFrames = turnBytes = 0
+    try {
+      isCalled = to.turn(frames, bytes, activity.receivedAt)
+      isDirect = isDirect && !isCalled
+    } catch (defect) {
+      crash(defect)
+    }
+  }
+
+  const hand = (to: FrameReader, frame: Uint8Array) => {
+    turnFrames++
+    turnBytes += frame.length
+    try {
+      to.frame(frame, readAt)
+    } catch (defect) {
+      return crash(defect)
+    }
+    if (turnFrames >= batchFrames) endTurn(to)
   }
 
   const flush = () => {
     flushing = false
     current = undefined
-    if (first !== undefined) wake()
+    if (reader !== undefined && turnFrames > 0) endTurn(reader)
+    if (first !== undefined || isCalled) wake()
   }
 
   const wait = Effect.callback<Batch, ExchangeError.ExchangeError>((resume) => {
     waiter = resume
+    isDirect = reader !== undefined
     return forget
   })
   const forget = Effect.sync(() => {
     waiter = undefined
+    isDirect = false
   })
   const twice = Effect.fail(
     ExchangeError.make(
@@ -110,26 +157,38 @@ export const make = (options: InboxOptions): Inbox => {
     )
   )
 
-  const pull: Inbox["pull"] = Effect.suspend(() => {
+  const next = Effect.suspend(() => {
+    if (isCalled) {
+      isCalled = false
+      return Effect.succeed<Batch>({ frames: [], bytes: 0, receivedAt: activity.receivedAt })
+    }
     if (first !== undefined) return Effect.succeed(take(first))
     if (ended !== undefined) return Effect.fail(ended)
     return waiter === undefined ? wait : twice
   })
+  const direct = (to: FrameReader): void => {
+    reader = to
+  }
+  const pull: Pull = Object.assign(next, { direct: options.isDirect ? direct : undefined })
 
   const end = (reason: ExchangeError.ExchangeError) => {
     if (ended === undefined) ended = reason
+    if (reader !== undefined && turnFrames > 0) endTurn(reader)
     wake()
   }
 
   return {
     activity,
     push: (frame) => {
+      // Both set: the first frame of this read was handed over, and nothing has come between.
+      if (isDirect && flushing) return hand(reader!, frame)
       if (ended !== undefined) return
       if (!flushing) {
         flushing = true
-        activity.receivedAt = now()
+        activity.receivedAt = readAt = now()
         afterRead(flush)
       }
+      if (isDirect) return hand(reader!, frame)
       const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
       const { length } = frame
       batch.frames.push(frame)

@@ -30,6 +30,7 @@ export const make = (
   }
   const inbox: Inbox.Inbox = makeInbox(attempt, {
     afterRead: (flush) => dispatcher.scheduleTask(flush, 0),
+    isDirect: false,
     ...overflow(attempt, overflowBytes, giveUp)
   })
   const connected = network.connect(attempt.endpoint.url, {

@@ -37,6 +37,7 @@ export const make = (attempt: Attempt, socket: Socket.WebSocketLike, overflowByt
   }
   const inbox: Inbox.Inbox = makeInbox(attempt, {
     afterRead: queueMicrotask,
+    isDirect: true,
     ...(isPausable(socket)
       ? {
         highWaterBytes: attempt.settings.highWaterBytes,

@@ -3,6 +3,7 @@ import { Deferred, Effect } from "effect"
 import type { IncomingMessage } from "node:http"
 import * as Ws from "ws"
 import type { ExchangeError } from "../ExchangeError.ts"
+import { cutFrames } from "./FrameCutter.ts"
 import type { Attempt, Wire } from "./Wire.ts"
 import { closeTimeoutMillis, makeInbox, messageOf, sendBufferBytes } from "./Wire.ts"
 
@@ -29,6 +30,7 @@ export const make = (attempt: Attempt): Wire => {
   const socket = new Ws.WebSocket(attempt.endpoint.url, optionsOf(attempt))
   const inbox = makeInbox(attempt, {
     afterRead: queueMicrotask,
+    isDirect: true,
     highWaterBytes: attempt.settings.highWaterBytes,
     onFull: () => socket.pause(),
     onDrained: () => socket.resume()
@@ -36,8 +38,9 @@ export const make = (attempt: Attempt): Wire => {
   socket.on("open", () => {
     Deferred.doneUnsafe(opened, Effect.void)
   })
+  cutFrames(socket, { maxFrameBytes: attempt.settings.maxFrameBytes, onFrame: inbox.push })
   // The binary type stays at its default, so every message is one Buffer and none is copied.
-  socket.on("message", (data) => inbox.push(data as Buffer))
+  socket.on("message", (data) => inbox.push(bytesOf(data as Buffer)))
   socket.on("unexpected-response", (_request, response) =>
     readRefusal(response, (refusal) => {
       Deferred.doneUnsafe(opened, Effect.fail(attempt.connectFailed(refusal.detail, refusal.retryable)))
@@ -83,6 +86,9 @@ export const make = (attempt: Attempt): Wire => {
     }
   }
 }
+
+/** As a plain array of bytes: decoders that see arrays of one kind only are faster. */
+const bytesOf = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length)
 
 const failureOf = (attempt: Attempt, cause: Error): ExchangeError =>
   "code" in cause && cause.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"

@@ -13,6 +13,10 @@ const ofBook = (last: Sequence.Sequence | null, next: BookUpdate, recipe: BookRe
   return recipe.follows(last, next) === "gap" ? "missed" : "whole"
 }
 
+/** The same for best prices of which only the version before is known. */
+export const ofVersions = (before: Sequence.Sequence, next: Sequence.Sequence): Continuity =>
+  Sequence.equals(before, next) ? "whole" : "unknown"
+
 const sameTicker = (a: BookTicker, b: BookTicker): boolean =>
   a.version !== null && b.version !== null
     ? Sequence.equals(a.version, b.version)

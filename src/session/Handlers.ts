@@ -19,7 +19,7 @@ class Guard {
 
   /** The types let an `async` handler pass; its rejection must not end the process. */
   watch(result: unknown): void {
-    if (result instanceof Promise) result.catch((error: unknown) => this.failed(error))
+    if (result !== undefined && result instanceof Promise) result.catch((error: unknown) => this.failed(error))
   }
 
   failed(error: unknown): void {

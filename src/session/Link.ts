@@ -4,7 +4,7 @@
  */
 import type { Clock } from "effect"
 import { Effect, Latch } from "effect"
-import type { Batch, Connection, Dial, OutFrame } from "../connection/Connection.ts"
+import type { Activity, Batch, Connection, Dial, FrameReader, OutFrame } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
 import * as Silence from "../connection/Silence.ts"
 import { kindOf } from "../domain/Channel.ts"
@@ -164,16 +164,16 @@ export class Link {
 
   /** Reading and decoding: one Effect step a batch, plain code inside. */
   #read(connection: Connection): Effect.Effect<never, ExchangeError> {
-    const { codecContext, wakeups } = this.#options
-    const sink = new LinkSink(this, this.#options)
-    const codec = this.#options.adapter.makeCodec(codecContext)
+    const { adapter, codecContext, wakeups } = this.#options
+    const sink = new LinkSink(this, this.#options, adapter.makeCodec(codecContext), connection.activity)
     const onBatch = (batch: Batch): Effect.Effect<void, ExchangeError> => {
       connection.taken?.(batch)
-      sink.batch(codec, batch, connection)
+      if (batch.frames.length > 0) sink.batch(batch)
       if (sink.notice !== null) this.#noticed(sink)
       if (sink.replies.length > 0) return this.#reply(connection, sink.replies.splice(0))
       return wakeups.full.size === 0 ? Effect.void : this.#hold(connection)
     }
+    if (connection.taken === undefined) connection.pull.direct?.(sink.reader)
     return Effect.forever(Effect.flatMap(connection.pull, onBatch), { disableYield: true })
   }
 
@@ -297,49 +297,62 @@ class LinkSink implements Sink {
   readonly #counters: Counters
   readonly #clock: Clock.Clock
   readonly #wakeups: Wakeups
-  /** The batch's last event. The whole event: to keep a number of it would box that number each time. */
-  #last: MarketEvent | null = null
+  readonly #codec: Codec
+  readonly #activity: Activity
+  /** No event has come in this turn. */
+  #isQuiet = true
+  readonly reader: FrameReader
   /** What the exchange announced, to act on behind the batch. */
   notice: string | null = null
   /** Answers that the exchange asked for, to send behind the batch. */
   readonly replies: Array<OutFrame> = []
 
-  constructor(link: Link, options: LinkOptions) {
+  constructor(link: Link, options: LinkOptions, codec: Codec, activity: Activity) {
     this.#link = link
     this.#id = link.id
     this.#counters = options.counters
     this.#clock = options.clock
     this.#wakeups = options.wakeups
+    this.#codec = codec
+    this.#activity = activity
+    this.reader = {
+      frame: (frame, receivedAt) => codec.decode(frame, receivedAt, this),
+      turn: (frames, bytes, receivedAt) => this.#turn(frames, bytes, receivedAt)
+    }
   }
 
-  batch(codec: Codec, batch: Batch, connection: Connection): void {
-    const { frames, receivedAt } = batch
+  batch({ bytes, frames, receivedAt }: Batch): void {
+    for (let i = 0; i < frames.length; i++) this.#codec.decode(frames[i]!, receivedAt, this)
+    this.#turn(frames.length, bytes, receivedAt)
+  }
+
+  #turn(frames: number, bytes: number, receivedAt: number): boolean {
     const counters = this.#counters
-    const events = counters.events
-    this.#last = null
-    for (let i = 0; i < frames.length; i++) codec.decode(frames[i]!, receivedAt, this)
-    counters.bytes += batch.bytes
-    counters.frames += frames.length
+    counters.bytes += bytes
+    counters.frames += frames
     this.#link.heardAt = receivedAt
     this.#wakeups.flush()
-    if (counters.events === events) return
-    connection.activity.dataAt = receivedAt
-    counters.processing.add(Silence.wallMillis(this.#clock) - receivedAt)
-    const exchangeTime = this.#lastTime()
-    if (exchangeTime !== null) counters.age.add(receivedAt - exchangeTime)
-  }
-
-  #lastTime(): number | null {
-    return this.#last === null ? null : this.#last.exchangeTime
+    if (!this.#isQuiet) {
+      this.#isQuiet = true
+      this.#activity.dataAt = receivedAt
+      counters.processing.add(Silence.wallMillis(this.#clock) - receivedAt)
+    }
+    return this.notice !== null || this.replies.length > 0 || this.#wakeups.full.size > 0
   }
 
   event(topic: Topic, event: MarketEvent): void {
     this.#counters.events++
-    this.#last = event
+    if (this.#isQuiet) this.#first(event)
     const state = topic.slot as TopicState | null
     if (state === null) this.#counters.unrouted++
     else if (state.only === this.#id) state.onEvent(event)
     else state.onLane(this.#id, event)
+  }
+
+  /** Of a turn's events the oldest one tells their age. */
+  #first({ exchangeTime, receivedAt }: MarketEvent): void {
+    this.#isQuiet = false
+    if (exchangeTime !== null) this.#counters.age.add(receivedAt - exchangeTime)
   }
 
   acknowledged(answer: Answer): void {

@@ -51,8 +51,12 @@ export class Wakefulness {
 
 /** What stood when the topic was subscribed anew for being silent. */
 interface Alarm {
-  /** Null when nothing had come. */
+  /** When the last event came, ms; 0 when none had. */
+  readonly at: number
+  /** The last event, where it is kept. */
   readonly before: MarketEvent | null
+  /** Of the last best prices; NaN where there is none. */
+  readonly version: number
   /** Up to which its book was in sync; null when it was not, or is none. */
   readonly last: Sequence | null
 }
@@ -62,7 +66,14 @@ export class SilenceWatch {
   readonly #model: ArrivalModel | null
   readonly #recipe: BookRecipe | null
   readonly #onFalseAlarm: () => void
+  /** When the last event came, ms; 0 before the first. */
+  #at = 0
+  /**
+   * The last event, where numbers do not tell enough: to keep each event of the frequent kinds would cost a third of what
+   * the session takes for one, because a young object then hangs on an old one.
+   */
   #before: MarketEvent | null = null
+  #version = Number.NaN
   #alarm: Alarm | null = null
 
   constructor(policy: SilencePolicy, recipe: BookRecipe | null, onFalseAlarm: () => void) {
@@ -80,13 +91,16 @@ export class SilenceWatch {
   /** Part of the hot path. */
   onEvent(event: MarketEvent): void {
     if (this.#alarm !== null) this.#judge(this.#alarm, event)
-    this.#before = event
+    this.#at = event.receivedAt
+    if (event._tag === "BookTicker" && typeof event.version === "number") this.#version = event.version
+    else if (event._tag !== "BookUpdate") this.#before = event
     if (this.#model !== null) this.#model.arrived(event.receivedAt)
   }
 
   /** It was silent for too long and is subscribed anew. What comes next tells whether it had to be. */
   alarmed(last: Sequence | null): void {
-    if (this.#before !== null || last !== null) this.#alarm ??= { before: this.#before, last }
+    if (this.#at === 0 && last === null) return
+    this.#alarm ??= { at: this.#at, before: this.#before, version: this.#version, last }
   }
 
   /**
@@ -103,10 +117,13 @@ export class SilenceWatch {
     this.#model?.pause()
   }
 
-  #judge({ before, last }: Alarm, event: MarketEvent): void {
+  #judge({ at, before, last, version }: Alarm, event: MarketEvent): void {
     this.#alarm = null
-    const gap = before === null ? 0 : event.receivedAt - before.receivedAt
-    const continuity = Continuity.between(before, last, event, this.#recipe)
+    const gap = at === 0 ? 0 : event.receivedAt - at
+    const isVersioned = event._tag === "BookTicker" && event.version !== null && !Number.isNaN(version)
+    const continuity = isVersioned
+      ? Continuity.ofVersions(version, event.version)
+      : Continuity.between(before, last, event, this.#recipe)
     if (continuity === "whole") {
       this.#onFalseAlarm()
       this.#model?.learn(gap)

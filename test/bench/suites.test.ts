@@ -4,7 +4,7 @@ import * as Scenario from "../../scripts/bench/Scenario.ts"
 import * as Suites from "../../scripts/bench/Suites.ts"
 import { targets } from "../../scripts/bench/Targets.ts"
 
-const options: Suites.Options = { cases: [], rounds: null, isQuick: false, hasBefore: true, duration: null }
+const options: Suites.Options = { cases: [], rounds: null, isQuick: false, hasBefore: true, only: [], duration: null }
 
 const everything = { ...options, cases: Scenario.cases.map(({ id }) => id) }
 

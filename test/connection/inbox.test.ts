@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Queue, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Queue, Schema } from "effect"
 import type { Batch } from "../../src/connection/Connection.ts"
 import * as Inbox from "../../src/connection/Inbox.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
@@ -17,6 +17,7 @@ const setup = (bounds?: { readonly batchFrames?: number; readonly highWaterBytes
     afterRead: (f) => {
       flush = f
     },
+    isDirect: true,
     batchFrames: bounds?.batchFrames ?? 64,
     highWaterBytes: bounds?.highWaterBytes ?? 1_000_000,
     onFull: () => calls.push("full"),
@@ -195,4 +196,116 @@ describe("Inbox", () => {
         assert.deepStrictEqual(stamps, [...stamps].sort((a, b) => a - b))
       })
   )
+
+  describe("with a reader", () => {
+    interface Turn {
+      readonly frames: number
+      readonly bytes: number
+      readonly receivedAt: number
+    }
+
+    /** A reader, whose next turns end as told: true where the fiber is needed. */
+    const reading = (bounds?: { readonly batchFrames?: number }) => {
+      const parts = setup(bounds)
+      const seen: Array<string> = []
+      const turns: Array<Turn> = []
+      const calls: Array<boolean> = []
+      parts.inbox.pull.direct!({
+        frame: (frame) => {
+          const text = Buffer.from(frame).toString()
+          if (text === "bad") throw new Error("a bad frame")
+          seen.push(text)
+        },
+        turn: (frames, bytes, receivedAt) => {
+          turns.push({ frames, bytes, receivedAt })
+          return calls.shift() ?? false
+        }
+      })
+      return { ...parts, seen, turns, calls }
+    }
+
+    it.effect("hands frames over at once while a fiber waits, and does not wake it", () =>
+      Effect.gen(function*() {
+        const { endRead, inbox, push, seen, turns } = reading()
+        const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+        push("a", "bc")
+        assert.deepStrictEqual(seen, ["a", "bc"])
+        assert.deepStrictEqual(turns, [])
+        endRead()
+        push("d")
+        endRead()
+        assert.deepStrictEqual(turns, [{ frames: 2, bytes: 3, receivedAt: 1 }, { frames: 1, bytes: 1, receivedAt: 2 }])
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* Fiber.interrupt(fiber)
+      }))
+
+    it.effect("queues what comes while nobody waits, and hands over behind it", () =>
+      Effect.gen(function*() {
+        const { endRead, inbox, push, seen } = reading()
+        push("a")
+        endRead()
+        assert.deepStrictEqual(seen, [])
+        assert.deepStrictEqual(textsOf(yield* inbox.pull), ["a"])
+        const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+        push("b")
+        assert.deepStrictEqual(seen, ["b"])
+        yield* Fiber.interrupt(fiber)
+        push("c")
+        assert.deepStrictEqual(seen, ["b"], "an interrupted fiber waits no more")
+      }))
+
+    it.effect("ends a turn after so many frames as a batch may have", () =>
+      Effect.gen(function*() {
+        const { endRead, inbox, push, turns } = reading({ batchFrames: 2 })
+        const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+        push("a", "b", "c")
+        endRead()
+        assert.deepStrictEqual(turns.map(({ frames }) => frames), [2, 1])
+        yield* Fiber.interrupt(fiber)
+      }))
+
+    it.effect("wakes the fiber with an empty batch when the reader needs it, and queues until it waits again", () =>
+      Effect.gen(function*() {
+        const { calls, endRead, inbox, push, seen } = reading({ batchFrames: 2 })
+        calls.push(true)
+        const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+        push("a", "b", "c")
+        assert.isUndefined(fiber.pollUnsafe(), "not in the middle of a read")
+        endRead()
+        assert.deepStrictEqual(textsOf(yield* Fiber.join(fiber)), [])
+        assert.deepStrictEqual(seen, ["a", "b"])
+        push("d")
+        endRead()
+        assert.deepStrictEqual(textsOf(yield* inbox.pull), ["c"])
+        assert.deepStrictEqual(textsOf(yield* inbox.pull), ["d"])
+        const next = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+        push("e")
+        assert.deepStrictEqual(seen, ["a", "b", "e"])
+        yield* Fiber.interrupt(next)
+      }))
+
+    it.effect("ends the pulling fiber with what the reader throws", () =>
+      Effect.gen(function*() {
+        const { endRead, inbox, push } = reading()
+        const fiber = yield* Effect.forkChild(Effect.exit(inbox.pull), { startImmediately: true })
+        push("a", "bad")
+        const exit = yield* Fiber.join(fiber)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        push("b")
+        endRead()
+        assert.deepStrictEqual(textsOf(yield* inbox.pull), ["b"])
+      }))
+
+    it.effect("ends the turn before the connection's end is told", () =>
+      Effect.gen(function*() {
+        const { inbox, push, turns } = reading()
+        const fiber = yield* Effect.forkChild(Effect.flip(inbox.pull), { startImmediately: true })
+        push("a")
+        inbox.end(error("over"))
+        assert.strictEqual(yield* Fiber.join(fiber), inbox.reason())
+        assert.strictEqual(turns.length, 1)
+        push("b")
+        assert.strictEqual(turns.length, 1)
+      }))
+  })
 })

@@ -58,7 +58,7 @@ const sink = sinkOf((topic, event) => {
 
 await Raw.open((socket) => {
   const codec = makeCodec()
-  socket.on("message", (data: Buffer) => codec.decode(data, Raw.receivedAt, sink))
+  Raw.onFrame(socket, (frame) => codec.decode(frame, Raw.receivedAt, sink))
 }, Raw.best)
 for (const topic of topics) {
   const book = books.get(topic.pair!)!

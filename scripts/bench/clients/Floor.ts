@@ -1,4 +1,4 @@
-/** FLOOR: raw `ws` with its fastest options, this library's decoder, one call for each event. */
+/** FLOOR: raw `ws` with its fastest options, this library's frame cutter and decoder, one call for each event. */
 import { makeCodec, sinkOf } from "./Adapter.ts"
 import * as Raw from "./Raw.ts"
 import { compete, consume, finish } from "./Run.ts"
@@ -7,6 +7,6 @@ const sink = sinkOf((_, event) => consume(event))
 
 await Raw.open((socket) => {
   const codec = makeCodec()
-  socket.on("message", (data: Buffer) => codec.decode(data, Raw.receivedAt, sink))
+  Raw.onFrame(socket, (frame) => codec.decode(frame, Raw.receivedAt, sink))
 }, Raw.best)
 finish(await compete({ hasEvents: true }))

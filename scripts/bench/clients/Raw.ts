@@ -2,6 +2,7 @@
 import { once } from "node:events"
 import { WebSocket } from "ws"
 import type { ClientOptions } from "ws"
+import { cutFrames } from "../../../src/connection/FrameCutter.ts"
 import { job, setup, url } from "./Run.ts"
 
 /** What is fastest. */
@@ -21,6 +22,15 @@ export const open = async (attach: (socket: WebSocket) => void, options: ClientO
     // The server answers in order: all is subscribed.
     await once(socket, "pong")
   }
+}
+
+/** Who takes messages from `ws` as anybody would. */
+const isPlain = job.contestant === "wsFloor" || job.contestant === "wsBookFloor"
+
+/** Every message of a socket, by the fastest way there is. */
+export const onFrame = (socket: WebSocket, take: (frame: Uint8Array) => void): void => {
+  if (!isPlain) cutFrames(socket, { maxFrameBytes: 2 ** 31 - 1, onFrame: take })
+  socket.on("message", (data: Buffer) => take(new Uint8Array(data.buffer, data.byteOffset, data.length)))
 }
 
 /** With fractions, as the product has it; read once, which flatters the raw contestants. */
