@@ -1,15 +1,16 @@
 /**
- * Builds `dist`: JavaScript, declarations and maps of `src`, and the executable command. `src` is shipped as well, so that
- * the maps lead to it.
+ * Builds `dist`: JavaScript in a few files, declarations of each file of `src`, maps of both, and the executable command.
+ * `src` is shipped as well, so that the maps lead to it.
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import { bundle } from "./Bundle.ts"
 
 const root = resolve(import.meta.dirname, "..")
 const dist = join(root, "dist")
 
-const compile = (): void => {
+const declare = (): void => {
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(dist)
   // tsc takes no `include` on its command line.
@@ -27,7 +28,7 @@ const compile = (): void => {
         rewriteRelativeImportExtensions: true,
         declaration: true,
         declarationMap: true,
-        sourceMap: true
+        emitDeclarationOnly: true
       },
       include: ["../src"]
     })
@@ -38,26 +39,18 @@ const compile = (): void => {
   rmSync(config)
 }
 
-const shebang = "#!/usr/bin/env node\n"
+/**
+ * The published command: it looks at Node's version first. In CommonJS, because a module's imports are all linked before any
+ * of them runs, and an older Node fails at that.
+ */
+const command = `#!/usr/bin/env node
+"use strict"
+require("../node-version.cjs")
+import("./main.js")
+`
 
-/** Makes the compiled command executable and lets it look at Node's version before it loads anything. */
-const makeExecutable = (file: string): void => {
-  const code = readFileSync(file, "utf8")
-  const body = code.startsWith("#!") ? code.slice(code.indexOf("\n") + 1) : code
-  // On the line of the first statement, so that the source map's lines stay true.
-  writeFileSync(file, `${shebang}import "../node-version.cjs"; ${body}`)
-  chmodSync(file, 0o755)
-  if (!code.startsWith("#!")) shiftMap(`${file}.map`)
-}
-
-/** One more line in front: in a source map each `;` ends a line. */
-const shiftMap = (file: string): void => {
-  const map = JSON.parse(readFileSync(file, "utf8")) as { mappings: string }
-  writeFileSync(file, JSON.stringify({ ...map, mappings: `;${map.mappings}` }))
-}
-
-compile()
+declare()
+await bundle(root, dist)
 copyFileSync(join(root, "scripts", "node-version.cjs"), join(dist, "node-version.cjs"))
-const command = join(dist, "cli", "main.js")
-if (!existsSync(command)) throw new Error("the build stopped: src/cli/main.ts, the published command, is missing")
-makeExecutable(command)
+if (!existsSync(join(dist, "cli", "main.js"))) throw new Error("the build stopped: src/cli/main.ts is missing")
+writeFileSync(join(dist, "cli", "exchange.cjs"), command, { mode: 0o755 })

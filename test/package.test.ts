@@ -5,7 +5,7 @@ import { once } from "node:events"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join, posix, resolve } from "node:path"
 import { read } from "../scripts/architecture/Source.ts"
 
 const repository = resolve(import.meta.dirname, "..")
@@ -94,24 +94,46 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true })
 })
 
+const installedAt = (path: string): string =>
+  join(project, "node_modules", "effect-exchange", path.replace("package/", ""))
+
+/** What a file of JavaScript is made of, by its map. */
+const sourcesOf = (map: string): ReadonlyArray<string> => {
+  const { sources } = JSON.parse(readFileSync(installedAt(map), "utf8")) as { readonly sources: ReadonlyArray<string> }
+  return sources.map((source) => posix.join(posix.dirname(map), source))
+}
+
 describe("tarball", () => {
   it("holds the build, its sources, and nothing of tests, scripts or this machine", () => {
-    const expected = ["dist/index.js", "dist/index.d.ts", "dist/index.d.ts.map", "dist/index.js.map", "src/index.ts"]
-    for (const file of [...expected, "dist/cli/main.js", "LICENSE", "README.md", "CHANGELOG.md", "package.json"]) {
+    const expected = ["dist/index.js", "dist/index.d.ts", "dist/index.d.ts.map", "dist/chunks/core.js", "src/index.ts"]
+    for (const file of [...expected, "dist/cli/exchange.cjs", "LICENSE", "README.md", "CHANGELOG.md", "package.json"]) {
       assert.include(packed, `package/${file}`)
     }
     const strange = packed.filter((path) =>
-      !/^package\/(?:dist\/[\w/-]+\.(?:js|d\.ts)(?:\.map)?|dist\/node-version\.cjs|src\/[\w/]+\.ts|[A-Z]+(?:\.md)?|package\.json)$/
+      !/^package\/(?:dist\/[\w/-]+\.(?:js|d\.ts)(?:\.map)?|dist\/(?:node-version|cli\/exchange)\.cjs|src\/[\w/]+\.ts|[A-Z]+(?:\.md)?|package\.json)$/
         .test(path)
     )
     assert.deepStrictEqual(strange, [])
   })
 
+  it("has maps that lead to the sources beside it", () => {
+    const maps = packed.filter((path) => path.endsWith(".js.map"))
+    assert.include(maps, "package/dist/chunks/core.js.map")
+    const lost = maps.flatMap((path) => sourcesOf(path)).filter((source) => !packed.includes(source))
+    assert.deepStrictEqual(lost, [])
+  })
+
+  it("is read by V8 in one byte a character", () => {
+    const wide = packed.filter((path) => path.endsWith(".js")).filter((path) =>
+      [...readFileSync(installedAt(path))].some((byte) => byte > 127)
+    )
+    assert.deepStrictEqual(wide, [])
+  })
+
   // Declarations keep their .ts endings, as effect's own do: tsc reads them as .d.ts.
   it("imports no .ts file at run time", () => {
-    const installed = join(project, "node_modules", "effect-exchange")
     const left = packed.filter((path) => path.endsWith(".js")).filter((path) =>
-      read(readFileSync(join(installed, path.replace("package/", "")), "utf8")).imports
+      read(readFileSync(installedAt(path), "utf8")).imports
         .some(({ specifier }) => specifier.startsWith(".") && specifier.endsWith(".ts"))
     )
     assert.deepStrictEqual(left, [])
@@ -196,19 +218,29 @@ registerHooks({ load: (url, context, next) => { console.log(url); return next(ur
     const { stdout } = succeeded(await node(project, ["--import", "./watch.mjs", "entry.mjs"]))
     const loaded = stdout.trim().split("\n")
     assert.isTrue(loaded.some((url) => url.endsWith("/effect-exchange/dist/index.js")), stdout)
-    const unwanted =
-      /\/@effect\/platform-node|\/effect-exchange\/dist\/(?:simulator|cli)\/|\/effect-exchange\/dist\/(?:\S*Dialect|JournalFile)\.js/
-    assert.deepStrictEqual(loaded.filter((url) => unwanted.test(url)), [])
+    assert.deepStrictEqual(loaded.filter((url) => url.includes("/@effect/platform-node")), [])
+    const sources = loaded.flatMap((url) => {
+      const [, file] = /\/effect-exchange\/(dist\/.*\.js)$/.exec(url) ?? []
+      const map = `package/${file}.map`
+      return packed.includes(map) ? sourcesOf(map) : []
+    })
+    assert.include(sources, "package/src/Exchanges.ts")
+    const unwanted = /^package\/src\/(?:simulator\/|cli\/|\S*Dialect\.ts|JournalFile\.ts)/
+    assert.deepStrictEqual(sources.filter((source) => unwanted.test(source)), [])
   })
 })
 
 describe("command", () => {
-  const command = (): string => join(project, "node_modules", "effect-exchange", "dist", "cli", "main.js")
+  const command = (): string => {
+    const installed = join(project, "node_modules", "effect-exchange")
+    const { bin } = require(join(installed, "package.json")) as { readonly bin: { readonly exchange: string } }
+    return join(installed, bin.exchange)
+  }
 
   it("looks at Node's version before it loads anything, and is executable", async () => {
-    const lines = readFileSync(command(), "utf8").split("\n")
-    assert.strictEqual(lines[0], "#!/usr/bin/env node")
-    assert.match(lines[1]!, /^import "\.\.\/node-version\.cjs"; /)
+    const [first, , ...lines] = readFileSync(command(), "utf8").split("\n")
+    assert.strictEqual(first, "#!/usr/bin/env node")
+    assert.deepStrictEqual(lines, ["require(\"../node-version.cjs\")", "import(\"./main.js\")", ""])
     succeeded(await run(command(), ["--help"], project))
   })
 
@@ -251,7 +283,7 @@ describe("README", () => {
     assert.isDefined(program, "README.md has no ```ts block")
     writeFileSync(join(project, "readme.ts"), program!)
 
-    const main = join(project, "node_modules", "effect-exchange", "dist", "cli", "main.js")
+    const main = join(project, "node_modules", "effect-exchange", "dist", "cli", "exchange.cjs")
     const simulator = spawn(process.execPath, [main, "simulate"], {
       cwd: project,
       stdio: ["ignore", "pipe", "inherit"]

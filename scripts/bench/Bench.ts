@@ -130,9 +130,9 @@ export interface Wanted {
   readonly duration: Option.Option<number>
 }
 
-const building = (make: () => Build.Build) =>
+const building = (make: () => Promise<Build.Build>) =>
   Effect.acquireRelease(
-    Effect.try({ try: make, catch: (cause) => new BenchFailed({ message: String(cause) }) }),
+    Effect.tryPromise({ try: make, catch: (cause) => new BenchFailed({ message: String(cause) }) }),
     ({ remove }) => Effect.sync(remove)
   )
 

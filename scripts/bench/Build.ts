@@ -1,7 +1,11 @@
-/** Clients run as users run the library: compiled to JavaScript. Made anew for each run, and of an older revision too. */
+/**
+ * Clients run as users run the library: compiled to JavaScript, with the package as it is published. Made anew for each run,
+ * and of an older revision too. Floors take single modules of the library instead, which the package keeps inside.
+ */
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
+import { bundle } from "../Bundle.ts"
 
 export const root = resolve(import.meta.dirname, "..", "..")
 
@@ -18,7 +22,7 @@ const freshDirectory = (): string => {
   return mkdtempSync(join(cache, "bench-"))
 }
 
-/** As the package is built (`scripts/build.ts`), without declarations, maps and the checks of types. */
+/** Module by module, without declarations, maps and the checks of types. */
 const compile = (source: string, target: string): void => {
   const config = join(target, "tsconfig.json")
   const from = relative(target, source)
@@ -39,46 +43,53 @@ const compile = (source: string, target: string): void => {
     })
   )
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", config], {})
-  // A package scope ends at node_modules, so the root's does not reach here.
-  writeFileSync(join(target, "package.json"), JSON.stringify({ type: "module" }))
+  // A package scope ends at node_modules, so the root's does not reach here; by it clients find the package in `dist`.
+  const { exports, name } = JSON.parse(readFileSync(join(source, "package.json"), "utf8")) as Record<string, unknown>
+  writeFileSync(join(target, "package.json"), JSON.stringify({ name, type: "module", exports }))
   // Some clients name files of packages by their path.
   symlinkSync(join(root, "node_modules"), join(target, "node_modules"))
 }
 
 export interface Build {
-  /** Where `src` and `scripts/bench` lie compiled. */
+  /** Where the package's `dist` lies, and `src` and `scripts/bench` compiled. */
   readonly directory: string
   readonly remove: () => void
 }
 
 /** What cannot be built leaves nothing behind. */
-const building = (make: (directory: string) => string): Build => {
+const building = async (make: (directory: string) => Promise<string>): Promise<Build> => {
   const directory = freshDirectory()
   const remove = (): void => rmSync(directory, { recursive: true, force: true })
   try {
-    return { directory: make(directory), remove }
+    return { directory: await make(directory), remove }
   } catch (cause) {
     remove()
     throw cause
   }
 }
 
-export const current = (): Build =>
-  building((directory) => {
+export const current = (): Promise<Build> =>
+  building(async (directory) => {
     compile(root, directory)
+    await bundle(root, join(directory, "dist"))
     return directory
   })
 
 /** The library of an older revision under the clients of today. */
-export const ofRevision = (revision: string): Build =>
-  building((directory) => {
+export const ofRevision = (revision: string): Promise<Build> =>
+  building(async (directory) => {
     const source = join(directory, "source")
     // The compiler reads nothing below the directory that it writes to.
     const compiled = join(directory, "compiled")
     mkdirSync(source)
     mkdirSync(compiled)
-    run("tar", ["-x", "-C", source], { input: run("git", ["archive", revision, "src"], {}) })
+    run("tar", ["-x", "-C", source], { input: run("git", ["archive", revision, "src", "scripts", "package.json"], {}) })
+    const isBundled = existsSync(join(source, "scripts", "Bundle.ts"))
+    rmSync(join(source, "scripts"), { recursive: true })
     cpSync(join(root, "scripts", "bench"), join(source, "scripts", "bench"), { recursive: true })
     compile(source, compiled)
+    // Published module by module until the package was bundled.
+    if (isBundled) await bundle(source, join(compiled, "dist"))
+    else symlinkSync(join(compiled, "src"), join(compiled, "dist"))
     return compiled
   })

@@ -93,7 +93,10 @@ export const runClient = Effect.fnUntraced(function*(setup: Setup, job: Job, mod
   const isBefore = job.contestant === "before"
   const name = `${module ?? entries[job.contestant].module}.${isBefore ? "js" : setup.extension}`
   const file = join(isBefore ? setup.before! : setup.build, "scripts", "bench", "clients", name)
-  const args = [...(job.mode === "flood" || job.mode === "paced" ? [] : ["--expose-gc"]), file, JSON.stringify(job)]
+  // Of sources, the package is the sources too.
+  const conditions = name.endsWith(".ts") ? ["--conditions=effect-exchange-source"] : []
+  const gc = job.mode === "flood" || job.mode === "paced" ? [] : ["--expose-gc"]
+  const args = [...conditions, ...gc, file, JSON.stringify(job)]
   const env = setup.certificate === null ? {} : { NODE_EXTRA_CA_CERTS: setup.certificate.file }
   const { isPinned } = setup
   const output = yield* spawner.string(node({ core: clientCore, isPinned, args, stdin: "ignore", env }))

@@ -40,7 +40,7 @@ it("gives up after its deadline, and says what may be wrong", async () => {
   const ended = await new Promise<{ readonly code: unknown; readonly out: string; readonly words: string }>((resolve) =>
     execFile(
       process.execPath,
-      [file, JSON.stringify(job)],
+      ["--conditions=effect-exchange-source", file, JSON.stringify(job)],
       (error, stdout, stderr) => resolve({ code: error?.code, out: stdout, words: stderr })
     )
   )

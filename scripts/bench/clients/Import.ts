@@ -3,5 +3,5 @@ import { finish, report } from "./Run.ts"
 
 await import("effect")
 const from = performance.now()
-await import("../../../src/index.ts")
+await import("effect-exchange")
 finish({ ...report({ importMs: performance.now() - from }), sent: 1, delivered: 1 })

@@ -1,22 +1,16 @@
 /** The product through its Layers: session, subscriptions, metrics, gap checks. As a program would load it. */
-import { Clock, Effect, Layer, Stream } from "effect"
+import { Clock, Effect, Stream } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { Exchanges, OrderBooks, PublicExchange, PublicWebsocket } from "effect-exchange"
 import type { BookView } from "../../../src/composite/OrderBook.ts"
-import * as OrderBooks from "../../../src/composite/OrderBooks.ts"
-import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import type { ChannelChoice } from "../../../src/domain/Channel.ts"
 import type { Feed } from "../../../src/domain/Feed.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { BookUpdate, MarketEvent } from "../../../src/domain/Market.ts"
 import type { ExchangeClock } from "../../../src/ExchangeClock.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
-import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import type { MarketRest } from "../../../src/MarketRest.ts"
-import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
-import type { PublicWebsocketHandlers } from "../../../src/PublicWebsocket.ts"
 import { versionStep } from "../Protocol.ts"
-import { adapter } from "./Adapter.ts"
 import { advance, comparedLevels, compete, consume, faults, finish, job, onEach, restUrl, setup, url } from "./Run.ts"
 import type { Book } from "./Run.ts"
 
@@ -44,7 +38,7 @@ const forBatch = (batch: ReadonlyArray<Feed<MarketEvent>>): void => {
   }
 }
 
-const handlers: PublicWebsocketHandlers = Object.fromEntries(
+const handlers: PublicWebsocket.PublicWebsocketHandlers = Object.fromEntries(
   choices.map((choice) => {
     const tag = typeof choice === "string" ? choice : choice._tag
     return [tag === "Trades" ? "onTrade" : `on${tag}`, consume]
@@ -61,7 +55,7 @@ const readBatch = (batch: ReadonlyArray<Feed<MarketEvent>>): void => {
 }
 
 const initialize = Effect.gen(function*() {
-  const websocket = yield* PublicWebsocket
+  const websocket = yield* PublicWebsocket.PublicWebsocket
   const { rejected } = yield* websocket.initialize(pairs as [TradingPair], choices as [ChannelChoice])
   faults["failures"]! += rejected.size
 })
@@ -74,13 +68,13 @@ interface Subscribed {
 type Subscribing = Effect.Effect<
   Subscribed,
   ExchangeError,
-  PublicWebsocket | MarketRest | ExchangeClock | Scope.Scope
+  PublicWebsocket.PublicWebsocket | MarketRest | ExchangeClock | Scope.Scope
 >
 
 const noBooks: Subscribed = { status: Effect.succeed({ crossed: 0, gaps: 0 }), bookOf: undefined }
 
 const subscribeEvents = Effect.gen(function*() {
-  const websocket = yield* PublicWebsocket
+  const websocket = yield* PublicWebsocket.PublicWebsocket
   const synced = allSynced()
   if (subscribers[job.contestant] === undefined) yield* websocket.handle(handlers)
   for (let i = 0; i < (subscribers[job.contestant] ?? 0); i++) {
@@ -122,7 +116,6 @@ const subscribeBooks = Effect.gen(function*() {
 
 /** The composite of an exchange's market, of books alone and unaudited. It calls one consumer for every pair. */
 const subscribeExchange = Effect.gen(function*() {
-  const PublicExchange = yield* Effect.promise(() => import("../../../src/composite/PublicExchange.ts"))
   const [choice] = choices
   const book = typeof choice === "string" ? {} : choice as { readonly source?: string; readonly depth?: number }
   const market = yield* PublicExchange.make({ tickers: [], book, audit: { booksPerHour: 0 } })
@@ -148,7 +141,7 @@ const subscribeExchange = Effect.gen(function*() {
 
 /** The books driven by hand from the session's handlers: no fiber stands between. */
 const subscribeFollowers = Effect.gen(function*() {
-  const websocket = yield* PublicWebsocket
+  const websocket = yield* PublicWebsocket.PublicWebsocket
   const clock = yield* Clock.Clock
   const options = { clock, counters: OrderBooks.makeCounters(), report: () => faults["failures"]!++ }
   const followers = new Map(pairs.map((pair) => [pair, new OrderBooks.BookFollower(pair, options)]))
@@ -178,7 +171,7 @@ const ofBooks: Readonly<Record<string, Subscribing>> = {
 }
 
 const product = Effect.gen(function*() {
-  const websocket = yield* PublicWebsocket
+  const websocket = yield* PublicWebsocket.PublicWebsocket
   const books = yield* ofBooks[job.contestant] ?? subscribeEvents
   const hasEvents = ofBooks[job.contestant] === undefined
   const before = yield* websocket.performance
@@ -207,8 +200,7 @@ const limits = {
   restConcurrency: 16
 }
 
-const layer = ExchangeFactory.layerPublic(adapter, { url, restUrl, limits, socket: { compression: job.deflate } }).pipe(
-  Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
-)
+const options = { url, restUrl, limits, socket: { compression: job.deflate } }
+const layer = Exchanges.layerPublic(setup.exchange, options)
 
 finish(await Effect.runPromise(Effect.provide(Effect.scoped(product), layer)))

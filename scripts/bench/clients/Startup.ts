@@ -1,14 +1,9 @@
 /** Live books of every pair: how long until all are in step, what they hold, and how they come back from broken lines. */
-import { Effect, Layer } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { Effect } from "effect"
+import { Exchanges, OrderBooks, PublicWebsocket } from "effect-exchange"
 import { setTimeout as sleep } from "node:timers/promises"
-import * as OrderBooks from "../../../src/composite/OrderBooks.ts"
-import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
-import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
-import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { Metric, Report } from "../Protocol.ts"
-import { adapter } from "./Adapter.ts"
 import { command, faults, finish, heapMb, job, report, restUrl, setup, url } from "./Run.ts"
 
 type LiveBooks = OrderBooks.OrderBooks["Service"]
@@ -26,9 +21,7 @@ const limits = {
   restConcurrency: 16
 }
 
-const layer = ExchangeFactory.layerPublic(adapter, { url, restUrl, limits }).pipe(
-  Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
-)
+const layer = Exchanges.layerPublic(setup.exchange, { url, restUrl, limits })
 
 const megabyte = 1024 * 1024
 
@@ -59,7 +52,7 @@ const beat = 100
 const breakMillis = 10_000
 
 const stable = Effect.fnUntraced(function*(seconds: number) {
-  const websocket = yield* PublicWebsocket
+  const websocket = yield* PublicWebsocket.PublicWebsocket
   const before = yield* websocket.performance
   const heap = yield* Effect.promise(async () => {
     const from = performance.now()
@@ -95,7 +88,9 @@ const program = Effect.gen(function*() {
   const syncedSeconds = (performance.now() - from) / 1_000
   yield* Effect.sleep(500)
   const metrics = yield* measure(books, { syncedSeconds, heldMb: livingMb() - living })
-  const { decodeFailures, decoderFallbacks } = yield* PublicWebsocket.use(({ performance }) => performance)
+  const { decodeFailures, decoderFallbacks } = yield* PublicWebsocket.PublicWebsocket.use(({ performance }) =>
+    performance
+  )
   faults["failures"]! += decodeFailures
   faults["fallbacks"]! += decoderFallbacks
   // Books take the place of frames: how many there should be, and how many are in step in the end.
