@@ -2,6 +2,7 @@
  * What every client process does: it tells the server to begin, checks one pass, takes part in one timed run and prints a
  * report. It loads nothing that a contestant would not load anyway.
  */
+import { existsSync, readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Job, Metric, Report, Setup } from "../Protocol.ts"
 import { micros, stampBase } from "../Protocol.ts"
@@ -339,11 +340,20 @@ export const compete = async (contender: Contender): Promise<Report> => {
   })
 }
 
+/**
+ * Of this program. `resourceUsage` would begin with what the process that started it took, for it counts from the fork on;
+ * where there is no /proc it has to do.
+ */
+const peakRssMb = (): number => {
+  const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : ""
+  return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? process.resourceUsage().maxRSS) / 1024
+}
+
 export const report = (metrics: Metrics, hashes: Pick<Report, "hash" | "bookHash"> | null = null): Report => ({
   contestant: job.contestant,
   sent: job.frames,
   delivered: count,
-  metrics: { ...metrics, peakRssMb: process.resourceUsage().maxRSS / 1024 },
+  metrics: { ...metrics, peakRssMb: peakRssMb() },
   faults,
   hash: hashes?.hash ?? null,
   bookHash: hashes?.bookHash ?? null
