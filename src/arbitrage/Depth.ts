@@ -25,7 +25,11 @@ export interface Bounds {
 
 /** The best prices leave something after fees. Runs for each change of a book, so it allocates nothing. */
 export const hasEdge = (buy: BookView, sell: BookView, terms: Terms, minRatio: number): boolean =>
-  sell.bidPrice() * (1 - terms.sellFee) + terms.carry > buy.askPrice() * (1 + terms.buyFee + minRatio)
+  isEdge(sell.bidPrice(), buy.askPrice(), terms, minRatio)
+
+/** The same of the prices. */
+export const isEdge = (bid: number, ask: number, terms: Terms, minRatio: number): boolean =>
+  bid * (1 - terms.sellFee) + terms.carry > ask * (1 + terms.buyFee + minRatio)
 
 /**
  * Along both books at once, to where the next unit would earn nothing. Each further unit earns less than the one before,

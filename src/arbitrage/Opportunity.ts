@@ -167,7 +167,8 @@ export class Evaluator {
   readonly #bounds: Depth.Bounds
   readonly #forwards: Direction
   readonly #backwards: Direction
-  readonly #hasFunding: boolean
+  /** Whether funding is reckoned with: then time alone changes what is earned. */
+  readonly hasFunding: boolean
   readonly #forwardTerms: MutableTerms
   readonly #backwardTerms: MutableTerms
   #firstDue: Carry.FundingDue = Carry.none
@@ -185,7 +186,7 @@ export class Evaluator {
     }
     this.#forwards = { name: "first", buy: first, sell: second }
     this.#backwards = { name: "second", buy: second, sell: first }
-    this.#hasFunding = conditions.holdingMs > 0 && (first.kind === "swap" || second.kind === "swap")
+    this.hasFunding = conditions.holdingMs > 0 && (first.kind === "swap" || second.kind === "swap")
     this.#forwardTerms = termsOf(this.#forwards)
     this.#backwardTerms = termsOf(this.#backwards)
   }
@@ -209,12 +210,42 @@ export class Evaluator {
     return side === 2 ? "Stale" : this.#find(side === 1, first, first.book!, second, second.book!, now)
   }
 
+  /** The first look where no funding is reckoned with, at best prices that are known to the caller. */
+  isEdge(firstBid: number, firstAsk: number, secondBid: number, secondAsk: number): boolean {
+    const { minRatio } = this.#bounds
+    return Depth.isEdge(secondBid, firstAsk, this.#forwardTerms, minRatio) ||
+      Depth.isEdge(firstBid, secondAsk, this.#backwardTerms, minRatio)
+  }
+
+  /**
+   * Whether what was found still stands when nothing but time has passed; a doubt where a leg is the reason that it does not. Where funding falls due time
+   * changes the figures too, and everything is worked out anew.
+   */
+  stands(first: Sight, second: Sight, now: number): boolean | Freshness.Doubt {
+    if (this.hasFunding) {
+      const found = this.evaluate(first, second, now)
+      return typeof found === "string" ? found : found !== null
+    }
+    const a = first.book
+    const b = second.book
+    if (a === null || b === null || !a.isCurrent || !b.isCurrent) return "Stale"
+    const doubt = Freshness.doubtOf(
+      a,
+      Freshness.ageOf(a, first.clock, now),
+      b,
+      Freshness.ageOf(b, second.clock, now),
+      this.#conditions,
+      now
+    )
+    return doubt ?? true
+  }
+
   /** 1: an edge for whoever buys on the first market; -1: on the second; 0: none; 2: a leg is not known. */
   #side(first: Sight, second: Sight, now: number): 0 | 1 | -1 | 2 {
     const a = first.book
     const b = second.book
     if (a === null || b === null || !a.isCurrent || !b.isCurrent) return 2
-    if (this.#hasFunding && !this.#expectFunding(first, a, second, b, now)) return 2
+    if (this.hasFunding && !this.#expectFunding(first, a, second, b, now)) return 2
     const { minRatio } = this.#bounds
     if (Depth.hasEdge(a, b, this.#forwardTerms, minRatio)) return 1
     return Depth.hasEdge(b, a, this.#backwardTerms, minRatio) ? -1 : 0

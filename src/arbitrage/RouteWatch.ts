@@ -20,8 +20,11 @@ type Market = Pick<PublicExchange["Service"], "book" | "clock" | "futuresTicker"
 /** One book, and the routes that begin or end there. */
 class Place implements Sight {
   readonly pair: TradingPair
-  readonly watches = new Set<Watch>()
+  watches: ReadonlyArray<Watch> = []
   book: BookView | null = null
+  /** Best prices of `book` as they were told last: thousands of books do not stay near, and these do. NaN without a book. */
+  bid = Number.NaN
+  ask = Number.NaN
   /** Why there is no book. */
   absence: "Stale" | "Closed" = "Stale"
   market: Market | null = null
@@ -40,11 +43,28 @@ class Place implements Sight {
 
   see(live: LiveBook | undefined): void {
     if (live?._tag === "Synced") {
-      this.book = live.book
+      const { book } = live
+      this.book = book
+      this.bid = book.bidPrice()
+      this.ask = book.askPrice()
     } else {
-      this.book = null
-      this.absence = live?.cause === "Closed" ? "Closed" : "Stale"
+      this.leave(live?.cause === "Closed" ? "Closed" : "Stale")
     }
+  }
+
+  leave(absence: "Stale" | "Closed"): void {
+    this.book = null
+    this.bid = Number.NaN
+    this.ask = Number.NaN
+    this.absence = absence
+  }
+
+  add(watch: Watch): void {
+    this.watches = [...this.watches, watch]
+  }
+
+  remove(watch: Watch): void {
+    this.watches = this.watches.filter((other) => other !== watch)
   }
 }
 
@@ -134,8 +154,7 @@ export class RouteWatch {
     this.#markets.delete(exchange)
     for (const place of this.#placesOf(exchange).values()) {
       place.market = null
-      place.book = null
-      place.absence = "Closed"
+      place.leave("Closed")
       this.#look(place, false)
     }
   }
@@ -151,8 +170,8 @@ export class RouteWatch {
   /** Time has passed: a leg that says nothing grows too old. */
   pass(): void {
     for (const watch of this.#open) {
-      const found = watch.evaluator.evaluate(watch.first, watch.second, this.#now())
-      if (found === null || typeof found === "string") this.#vanish(watch, this.#causeOf(watch, found))
+      const stands = watch.evaluator.stands(watch.first, watch.second, this.#now())
+      if (stands !== true) this.#vanish(watch, this.#causeOf(watch, stands === false ? null : stands))
     }
   }
 
@@ -187,8 +206,8 @@ export class RouteWatch {
   #add(route: Route): void {
     const watch = new Watch(route, this.#conditions, this.#placeOf(route.first), this.#placeOf(route.second))
     this.#watches.set(route.id, watch)
-    watch.first.watches.add(watch)
-    watch.second.watches.add(watch)
+    watch.first.add(watch)
+    watch.second.add(watch)
     this.#lookAt(watch, false)
   }
 
@@ -197,19 +216,20 @@ export class RouteWatch {
     this.#watches.delete(id)
     const { first, second } = watch.evaluator.route
     for (const [venue, place] of [[first, watch.first], [second, watch.second]] as const) {
-      place.watches.delete(watch)
-      if (place.watches.size === 0) this.#places.get(venue.exchange)?.delete(venue.pair)
+      place.remove(watch)
+      if (place.watches.length === 0) this.#places.get(venue.exchange)?.delete(venue.pair)
     }
   }
 
   #look(place: Place, isArrival: boolean): void {
-    for (const watch of place.watches) this.#lookAt(watch, isArrival)
+    const { watches } = place
+    for (let i = 0; i < watches.length; i++) this.#lookAt(watches[i]!, isArrival)
   }
 
   #lookAt(watch: Watch, isArrival: boolean): void {
     if (isArrival) this.evaluations++
     const { evaluator, first, second } = watch
-    const glance = evaluator.glance(first, second, this.#clock.currentTimeMillisUnsafe())
+    const glance = this.#glance(watch)
     const found = glance === "Edge" ? evaluator.evaluate(first, second, this.#now()) : glance
     if (found === null || typeof found === "string") {
       if (found !== null && isArrival) this.withheld[found]++
@@ -217,6 +237,13 @@ export class RouteWatch {
     } else {
       this.#find(watch, found, isArrival)
     }
+  }
+
+  /** Where no funding is reckoned with, the prices that were told last will do: whoever has others is told of in this turn too. */
+  #glance({ evaluator, first, second }: Watch): "Edge" | "Stale" | null {
+    if (evaluator.hasFunding) return evaluator.glance(first, second, this.#clock.currentTimeMillisUnsafe())
+    if (first.book === null || second.book === null) return "Stale"
+    return evaluator.isEdge(first.bid, first.ask, second.bid, second.ask) ? "Edge" : null
   }
 
   #causeOf({ first, second }: Watch, doubt: Doubt | null): VanishCause {

@@ -113,7 +113,7 @@ export class FeedSubscriber implements Subscriber, Waiting {
     this.#counters.delivered++
     if (!this.#isTouched) {
       this.#isTouched = true
-      this.#wakeups.add(this)
+      this.#wakeups.addPrompt(this)
     }
     try {
       this.#guard.watch(this.#handlers.onEvent(event))

@@ -290,6 +290,9 @@ export class Link {
   }
 }
 
+/** Of a large turn whoever is told at once is told every eight frames: who waits for the first need not wait for the last. */
+const promptly = 8
+
 /** Takes what a frame holds. One a connection; its methods are the hot path. */
 class LinkSink implements Sink {
   readonly #link: Link
@@ -299,6 +302,8 @@ class LinkSink implements Sink {
   readonly #wakeups: Wakeups
   readonly #codec: Codec
   readonly #activity: Activity
+  /** Frames since whoever is told at once was told. */
+  #untold = 0
   /** No event has come in this turn. */
   #isQuiet = true
   readonly reader: FrameReader
@@ -316,14 +321,21 @@ class LinkSink implements Sink {
     this.#codec = codec
     this.#activity = activity
     this.reader = {
-      frame: (frame, receivedAt) => codec.decode(frame, receivedAt, this),
+      frame: (frame, receivedAt) => this.#frame(frame, receivedAt),
       turn: (frames, bytes, receivedAt) => this.#turn(frames, bytes, receivedAt)
     }
   }
 
   batch({ bytes, frames, receivedAt }: Batch): void {
-    for (let i = 0; i < frames.length; i++) this.#codec.decode(frames[i]!, receivedAt, this)
+    for (let i = 0; i < frames.length; i++) this.#frame(frames[i]!, receivedAt)
     this.#turn(frames.length, bytes, receivedAt)
+  }
+
+  #frame(frame: Uint8Array, receivedAt: number): void {
+    this.#codec.decode(frame, receivedAt, this)
+    if (++this.#untold < promptly) return
+    this.#untold = 0
+    this.#wakeups.flushPrompt()
   }
 
   #turn(frames: number, bytes: number, receivedAt: number): boolean {
@@ -331,6 +343,7 @@ class LinkSink implements Sink {
     counters.bytes += bytes
     counters.frames += frames
     this.#link.heardAt = receivedAt
+    this.#untold = 0
     this.#wakeups.flush()
     if (!this.#isQuiet) {
       this.#isQuiet = true

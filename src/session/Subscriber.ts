@@ -25,6 +25,8 @@ export interface Waiting {
 /** Subscribers that wait for what a batch brings; woken once, when the batch is through. */
 export class Wakeups {
   #waiting: Array<Waiting> = []
+  /** Those that are told in the socket's own turn, and so in the midst of a batch too. */
+  #prompt: Array<Waiting> = []
   /** Subscribers that asked to hold up reading and are full. */
   readonly full = new Set<BufferSubscriber>()
   /** Every buffer that has not been left. */
@@ -43,11 +45,24 @@ export class Wakeups {
     this.#waiting.push(subscriber)
   }
 
+  addPrompt(subscriber: Waiting): void {
+    this.#prompt.push(subscriber)
+  }
+
+  /** In the midst of a batch: who is told at once need not wait for its end. */
+  flushPrompt(): void {
+    if (this.#prompt.length === 0) return
+    const waiting = this.#prompt
+    this.#prompt = []
+    for (let i = 0; i < waiting.length; i++) waiting[i]!.wake()
+  }
+
   /** How often it was flushed: what is decided between two of them reaches the consumers together. */
   turns = 0
 
   flush(): void {
     this.turns++
+    this.flushPrompt()
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = []

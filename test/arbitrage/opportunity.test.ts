@@ -276,6 +276,30 @@ describe("a leg in doubt", () => {
   })
 })
 
+describe("what was found, when nothing but time has passed,", () => {
+  const first = sight(cheap)
+  const second = sight(dear)
+  const between = evaluator(routeOf(spot("a"), spot("b")))
+
+  it("stands until a leg is too old or gone", () => {
+    assert.isTrue(between.stands(first, second, now))
+    assert.isTrue(between.stands(first, second, now + 980))
+    assert.strictEqual(between.stands(first, second, now + 1000), "TooOld")
+    assert.strictEqual(between.stands(sight(cheap, { book: null }), second, now), "Stale")
+    assert.strictEqual(between.stands(first, sight(dear, { book: null }), now), "Stale")
+  })
+
+  it("is worked out anew where funding falls due", () => {
+    const perpetual = evaluator(routeOf(spot("a"), swap("f")), { holdingMs: 1_500, maxAgeMs: 5_000 })
+    // Paid by whoever is short, once it lies within the time that positions are held.
+    const facts: BookFacts = { bids: [104, 10_000], asks: [105, 10_000] }
+    const soon = sight(facts, { ticker: ticker({ fundingRate: -0.05, nextFundingTime: now + 2_000 }) })
+    assert.isTrue(perpetual.stands(first, soon, now))
+    assert.isFalse(perpetual.stands(first, soon, now + 1_000))
+    assert.strictEqual(perpetual.stands(first, sight(facts), now), "Stale")
+  })
+})
+
 describe("what is wrong is said", () => {
   it.each<[Partial<Opportunity.Conditions>, string]>([
     [{ maxQuantity: 0 }, "maxQuantity must be above 0 or null, not 0"],
