@@ -51,7 +51,10 @@ export interface PublicWebsocketHandlers {
 export interface FeedHandlers<E> {
   readonly onEvent: (event: E) => void
   readonly onGap: (gap: Gap) => void
-  /** All that was read together has been handed over: called once behind events, not behind gaps. */
+  /**
+   * All that was read together has been handed over, of a large batch each part of it: called once behind events, not
+   * behind gaps.
+   */
   readonly onTurn?: (() => void) | undefined
   /** Nothing comes any more: where the stream of a feed would fail or end. Not called when the own scope closes. */
   readonly onEnd?: ((error: ExchangeError) => void) | undefined

@@ -237,6 +237,9 @@ const injectNext = Effect.fnUntraced(function*({ faults, options, staleUntil, tr
 
 const bookPatience = 30_000
 
+/** Pushes that were lost without a trace are found when the account is compared next: each minute by default. */
+const comparedWithin = 75_000
+
 const minute = 60_000
 
 const progress = ({ arbitrage, faults, memory, rounds, stale, wrong }: Running, began: number): string => {
@@ -363,6 +366,7 @@ export const run = Effect.fnUntraced(function*(
     const cpu = (cpuMillis() - before.cpu) / took
     const simulatorCpu = atEnd === null || before.simulator === null ? null : (atEnd - before.simulator) / took
     yield* truth.clear
+    if (options.faults.length > 0) yield* Effect.sleep(comparedWithin)
     const notReady = yield* settled(running)
     yield* compareAll(running, bookPatience)
     return { readyAfter: measured - started, took, cpu, simulatorCpu, notReady }

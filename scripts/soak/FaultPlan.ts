@@ -53,6 +53,41 @@ const kinds: Readonly<Record<string, Kind>> = {
 
 export const names: ReadonlyArray<string> = Object.keys(kinds)
 
+/** MEXC takes orders over REST, Gate over a socket. */
+const ofOrders = (fault: string): { readonly mexc: Kind; readonly gate: Kind } => ({
+  mexc: kind((on) => `${fault},on=${on},method=POST`, { knownTo: /^mexc-/ }),
+  gate: kind((on) => `${fault},on=${on},frame=*order_place*`, { knownTo: /^gate-/ })
+})
+
+const lostAnswers = ofOrders("lose-answer:2")
+const lostOrders = ofOrders("lose-request:2")
+const lateOrders = ofOrders("late-request:700ms,count=2")
+const lateAnswers = ofOrders("late-answer:6s,count=2")
+
+/** What may go wrong besides where there are accounts that trade. */
+const accountKinds: Readonly<Record<string, Kind>> = {
+  "lost answers to orders (MEXC)": lostAnswers.mexc,
+  "lost answers to orders (Gate)": lostAnswers.gate,
+  "lost orders (MEXC)": lostOrders.mexc,
+  "lost orders (Gate)": lostOrders.gate,
+  "late orders (MEXC)": lateOrders.mexc,
+  "late orders (Gate)": lateOrders.gate,
+  "late answers to orders (MEXC)": lateAnswers.mexc,
+  "late answers to orders (Gate)": lateAnswers.gate,
+  "late pushes": kind((on) => `late-push:300ms,on=${on}@0s:5s`),
+  "lost pushes": kind((on) => `lose-push:2,on=${on}`),
+  "doubled pushes": kind((on) => `duplicate:20%,topic=*orders*,on=${on}@0s:5s`),
+  "keys expire": kind((on) => `expire-keys,on=${on}`, { knownTo: /^mexc-/ }),
+  // Who dials meanwhile finds another dead socket, and a dead one is found after twenty seconds.
+  "hangs": kind((on) => `half-open,on=${on}@0s:8s`, { staleFor: 30_000 }),
+  "all away at once": kind(() => "refuse:503@0s:4s", { companion: () => "drop" })
+}
+
+/** All of them, for a program that trades. */
+export const programNames: ReadonlyArray<string> = [...names, ...Object.keys(accountKinds)]
+
+const allKinds: Readonly<Record<string, Kind>> = { ...kinds, ...accountKinds }
+
 export interface Planned {
   /** Name of the kind, or the text itself for one that the user gave. */
   readonly kind: string
@@ -83,8 +118,8 @@ export const read = (text: string): Result.Result<ReadonlyArray<string>, string>
 /** The next fault: one of the plan that an exchange knows, on that exchange. */
 export const next = (plan: ReadonlyArray<string>, exchanges: ReadonlyArray<string>, draws: Draws): Planned => {
   const exchange = Virtual.pick(draws, exchanges)
-  const name = Virtual.pick(draws, plan.filter((known) => kinds[known]?.knownTo?.test(exchange) !== false))
-  const { companion, fault, staleFor = 0 } = kinds[name] ?? kind(() => name)
+  const name = Virtual.pick(draws, plan.filter((known) => allKinds[known]?.knownTo?.test(exchange) !== false))
+  const { companion, fault, staleFor = 0 } = allKinds[name] ?? kind(() => name)
   const faults = [fault(exchange), ...companion === undefined ? [] : [companion(exchange)]]
   return { kind: name, exchange, faults, staleFor }
 }

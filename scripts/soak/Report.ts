@@ -52,9 +52,9 @@ export interface Report {
   readonly mismatches: ReadonlyArray<string>
 }
 
-const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
+export const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
 
-const duration = (millis: number): string => {
+export const duration = (millis: number): string => {
   const seconds = Math.round(millis / 1000)
   const parts = [
     [Math.floor(seconds / 3600), "h"],
@@ -65,16 +65,16 @@ const duration = (millis: number): string => {
   return shown.length === 0 ? "0 s" : shown.join(" ")
 }
 
-const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string =>
+export const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string =>
   [titles, titles.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
 
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0)
 
-const listed = (counts: Readonly<Record<string, number>>): string =>
+export const listed = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ") || "none"
 
-const slopeText = (slope: Slope | null): string =>
+export const slopeText = (slope: Slope | null): string =>
   slope === null
     ? "too few samples"
     : `${megabytes(slope.perHour)} ± ${megabytes(slope.error)} (${slope.samples} samples)`

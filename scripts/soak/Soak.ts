@@ -18,6 +18,7 @@ import * as Client from "./Client.ts"
 import * as FaultPlan from "./FaultPlan.ts"
 import { Memory, slopeOf } from "./Memory.ts"
 import type { Sample } from "./Memory.ts"
+import * as ProgramSoak from "./ProgramSoak.ts"
 import * as Report from "./Report.ts"
 import * as Truth from "./Truth.ts"
 
@@ -317,11 +318,18 @@ const soak = Effect.fnUntraced(function*(options: Options) {
   return report
 }, Effect.scoped)
 
-const write = (report: Report.Report, out: string): void => {
+const write = (markdown: string, report: unknown, out: string): void => {
   const base = out.replace(/\.(?:md|json)$/u, "")
-  writeFileSync(`${base}.md`, Report.markdown(report))
+  writeFileSync(`${base}.md`, markdown)
   writeFileSync(`${base}.json`, `${JSON.stringify(report)}\n`)
 }
+
+/** Says it, and writes it where it is wanted. */
+const tell = (markdown: string, report: unknown, out: Option.Option<string>) =>
+  Effect.andThen(
+    Effect.sync(() => Option.isSome(out) ? write(markdown, report, out.value) : undefined),
+    Console.log(markdown)
+  )
 
 const readExchanges = (text: string): Result.Result<ReadonlyArray<KnownExchange>, string> => {
   const ids = text.split(",").map((id) => id.trim())
@@ -347,9 +355,15 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
         Flags.readAs("faults", FaultPlan.read),
         Flag.withDefault(FaultPlan.names)
       ),
+      program: Flag.Boolean("program").pipe(
+        Flag.withDescription(
+          "The whole program of npm start, with accounts, edges and orders, and faults of those too; always on all exchanges"
+        ),
+        Flag.withDefault(false)
+      ),
       pairs: Flags.int("pairs", 1, 2_000).pipe(
-        Flag.withDescription("Pairs of each exchange (default 20)"),
-        Flag.withDefault(20)
+        Flag.withDescription("Pairs of each exchange (default 20, with --program 100 and at most 1000)"),
+        Flag.optional
       ),
       exchanges: Flag.String("exchanges").pipe(
         Flag.withMetavar("ID,…"),
@@ -368,18 +382,28 @@ export const commandOf = (stop: Deferred.Deferred<void>) =>
         Flag.optional
       )
     },
-    Effect.fnUntraced(function*({ duration, exchanges, faults, out, pairs, rate, seed }) {
+    Effect.fnUntraced(function*({ duration, exchanges, faults, out, pairs, program, rate, seed }) {
+      if (program) {
+        const soaked = yield* ProgramSoak.run({
+          duration: Duration.toMillis(duration),
+          pairs: Option.getOrElse(pairs, () => 100),
+          seed,
+          faults: faults === FaultPlan.names ? FaultPlan.programNames : faults
+        }, { revision: revision(), machine: machine(), node: process.versions.node })
+        yield* tell(ProgramSoak.markdown(soaked), soaked, out)
+        if (!ProgramSoak.isKept(soaked)) yield* Failure.failed("not all was kept")
+        return
+      }
       const report = yield* soak({
         duration: Duration.toMillis(duration),
         faults,
-        pairs,
+        pairs: Option.getOrElse(pairs, () => 20),
         exchanges,
         seed,
         rate: Option.getOrUndefined(rate),
         stop
       })
-      if (Option.isSome(out)) write(report, out.value)
-      yield* Console.log(Report.markdown(report))
+      yield* tell(Report.markdown(report), report, out)
       if (report.mismatches.length > 0) yield* Failure.failed(Report.countOf(report))
     })
   ).pipe(

@@ -133,7 +133,10 @@ export class PublicExchange extends Context.Service<PublicExchange, {
   readonly clock: () => ClockReading | null
   /** Compares books with the exchange's own snapshots: by itself one now and then, and whichever is asked for. */
   readonly audit: BookAudit.BookAudit["Service"]
-  /** Reads instruments and clock anew and compares every book with a snapshot, which takes its time within the exchange's limits. */
+  /**
+   * Reads instruments and clock anew and compares every book with a snapshot, one after the other within the exchange's limits: a
+   * request each, so a thousand books take a minute or two.
+   */
   readonly refresh: Effect.Effect<void, ExchangeError.ExchangeError>
   /** Computed now. */
   readonly health: Effect.Effect<PublicHealth>

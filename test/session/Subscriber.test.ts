@@ -6,12 +6,31 @@ import type { MarketEvent } from "../../src/domain/Market.ts"
 import type { FeedHandlers } from "../../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
+import { Wakeups } from "../../src/session/Subscriber.ts"
 
 const pair = "BTC/USDT"
 
 const values = (items: ReadonlyArray<Feed<MarketEvent>>) =>
   items.flatMap((item) => item._tag === "Data" ? [item.value] : [])
 const gaps = (items: ReadonlyArray<Feed<MarketEvent>>) => items.filter((item): item is Gap => item._tag === "Gap")
+
+describe("what a batch brings", () => {
+  it("is told in its midst to whoever is told at once, and to all behind it, once each", () => {
+    const wakeups = new Wakeups()
+    const woken: Array<string> = []
+    const waits = (name: string) => ({ wake: () => void woken.push(name) })
+    wakeups.add(waits("stream"))
+    wakeups.addPrompt(waits("handler"))
+    wakeups.flushPrompt()
+    wakeups.flushPrompt()
+    assert.deepStrictEqual(woken, ["handler"])
+    assert.strictEqual(wakeups.turns, 0)
+    wakeups.addPrompt(waits("handler again"))
+    wakeups.flush()
+    wakeups.flush()
+    assert.deepStrictEqual(woken, ["handler", "handler again", "stream"])
+  })
+})
 
 describe("a subscriber that falls behind", () => {
   it.effect("state channels keep the newest value and count the rest as conflated", () =>

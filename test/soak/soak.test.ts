@@ -12,6 +12,7 @@ import { markdown } from "../../scripts/soak/Report.ts"
 import type { Book, Truth } from "../../scripts/soak/Truth.ts"
 import type { LiveBook } from "../../src/composite/OrderBooks.ts"
 import type { Trade } from "../../src/domain/Market.ts"
+import * as Exchanges from "../../src/Exchanges.ts"
 import * as Faults from "../../src/simulator/Faults.ts"
 
 const trade = (id: string | null) => ({ _tag: "Trade", id }) as unknown as Trade
@@ -151,6 +152,14 @@ describe("faults", () => {
         }
       }
       assert.isFalse(faults.some(({ exchange, kind }) => kind === "server errors" && exchange === "b-spot"))
+      const ofProgram = yield* Effect.map(
+        Virtual.draws(1, "soak faults"),
+        (draws) => Array.from({ length: 2_000 }, () => FaultPlan.next(FaultPlan.programNames, Exchanges.ids, draws))
+      )
+      assert.sameMembers([...new Set(ofProgram.map(({ kind }) => kind))], [...FaultPlan.programNames])
+      for (const text of new Set(ofProgram.flatMap(({ faults }) => faults))) {
+        assert.isTrue(Result.isSuccess(Faults.parse(text)), text)
+      }
       assert.deepStrictEqual(FaultPlan.read("all"), Result.succeed(FaultPlan.names))
       assert.deepStrictEqual(FaultPlan.read("none"), Result.succeed([]))
       assert.deepStrictEqual(FaultPlan.read("drop  gap:3"), Result.succeed(["drop", "gap:3"]))
