@@ -16,6 +16,7 @@ import * as Auth from "../connection/Auth.ts"
 import type { Signer } from "../connection/Auth.ts"
 import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
+import * as Silence from "../connection/Silence.ts"
 import type { AccountEvent } from "../domain/Account.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
@@ -66,7 +67,7 @@ const graceMillis = { aged: 600_000, leaseLost: 30_000 } as const
 interface Entry {
   readonly topic: PrivateTopic
   phase: "subscribing" | "confirmed" | "refused" | "unsubscribing"
-  /** ms; when the exchange must have answered. */
+  /** When the exchange must have answered, ms of the monotonic clock. */
   deadline: number
 }
 
@@ -333,7 +334,7 @@ export class PrivateLink {
 
   #expire(): Effect.Effect<void, ExchangeError.ExchangeError> {
     return Effect.suspend(() => {
-      const now = this.#now()
+      const now = Silence.monotonicMillis(this.#options.clock)
       for (const [key, { deadline, phase, topic }] of this.#entries) {
         if (deadline > now) continue
         if (phase === "unsubscribing") this.#entries.delete(key)
@@ -376,7 +377,7 @@ export class PrivateLink {
   ): Effect.Effect<void, ExchangeError.ExchangeError> {
     return Effect.suspend(() => {
       // Before it leaves: the answer may come before the write returns.
-      this.#mark(action, request, this.#now() + timeout)
+      this.#mark(action, request, Silence.monotonicMillis(this.#options.clock) + timeout)
       return connection.write(request.frame)
     })
   }

@@ -243,6 +243,8 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const { levels: most = defaults.levels } = options
   const { booksPerHour = defaults.booksPerHour } = options
+  /** A machine's clock that is set holds up no audit, ms. */
+  const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const counts = { agreed: 0, diverged: 0, inconclusive: 0, requests: 0, levels: 0 }
 
   /** A snapshot behind which the recording knows everything, or why there is none. */
@@ -315,7 +317,7 @@ export const make = Effect.fnUntraced(function*(
     const live = books.get(pair)
     if (live?._tag !== "Synced") return false
     if (!isWorn(sideOf(live.book, "bid")) && !isWorn(sideOf(live.book, "ask"))) return false
-    return (rests.get(live.book.bidReach)?.due ?? 0) <= clock.currentTimeMillisUnsafe()
+    return (rests.get(live.book.bidReach)?.due ?? 0) <= now()
   }
 
   /** Worn books do not wait for their turn. A feed that tells every level of its window is right all the same, and asked less and less. */
@@ -326,7 +328,7 @@ export const make = Effect.fnUntraced(function*(
     const reach = live.book.bidReach
     const pause = Math.min(longestRestMs, 2 * (rests.get(reach)?.pause ?? firstRestMs / 2))
     return Effect.map(audit(pair), () => {
-      rests.set(reach, { due: clock.currentTimeMillisUnsafe() + pause, pause })
+      rests.set(reach, { due: now() + pause, pause })
     })
   })
 
@@ -340,7 +342,6 @@ export const make = Effect.fnUntraced(function*(
 
   /** What a comparison takes is part of its interval. */
   const paced = Effect.fnUntraced(function*(interval: number) {
-    const now = () => clock.currentTimeMillisUnsafe()
     for (let due = now();;) {
       const begun = now()
       yield* lookAtWorn

@@ -60,7 +60,7 @@ export class Link {
   readonly #work = Latch.makeUnsafe(false)
   #connection: Connection | null = null
   #requestId = 0
-  /** When the latest requests left, ms, in a ring as long as a second's allowance. */
+  /** When the latest requests left, ms of the monotonic clock, in a ring as long as a second's allowance. */
   readonly #starts: Float64Array
   #turn = 0
   /** When the last topic left, ms; 0 while there are topics. */
@@ -121,6 +121,11 @@ export class Link {
 
   #now(): number {
     return this.#options.clock.currentTimeMillisUnsafe()
+  }
+
+  /** For what is waited: the machine's clock may be set meanwhile. */
+  #monotonic(): number {
+    return Silence.monotonicMillis(this.#options.clock)
   }
 
   #status(
@@ -229,7 +234,7 @@ export class Link {
     }).pipe(
       Effect.andThen(Effect.suspend(() => {
         // An answer may come before the write returns.
-        this.subscriptions.sent(request.id, this.#now())
+        this.subscriptions.sent(request.id, this.#monotonic())
         return connection.write(request.frame)
       }))
     )
@@ -237,7 +242,7 @@ export class Link {
 
   /** Milliseconds to wait so that no second, wherever it begins, holds more client messages than the exchange allows. */
   #pace(): number {
-    const now = this.#now()
+    const now = this.#monotonic()
     const start = Math.max(now, this.#starts[this.#turn]! + 1000)
     this.#starts[this.#turn] = start
     this.#turn = (this.#turn + 1) % this.#starts.length
@@ -269,9 +274,9 @@ export class Link {
     this.changed()
   }
 
-  /** Asks again for what was not answered in time. */
-  expire(before: number): void {
-    const { late, off } = this.subscriptions.expire(before)
+  /** Asks again for what was not answered within so many ms. */
+  expire(within: number): void {
+    const { late, off } = this.subscriptions.expire(this.#monotonic() - within)
     for (const topic of late) {
       this.#options.counters.timedOut++
       this.#options.listener.onTimeout(topic, this)

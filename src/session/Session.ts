@@ -7,6 +7,7 @@ import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
 import type { Recorder } from "../connection/Journal.ts"
 import type * as Reconnect from "../connection/Reconnect.ts"
+import * as Silence from "../connection/Silence.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
@@ -158,14 +159,16 @@ export const make = Effect.fnUntraced(
     const awake = new Wakefulness(houseInterval, clock.currentTimeMillisUnsafe())
     const dialGate = yield* Semaphore.make(1)
     const dialPause = 1000 / adapter.limits.dialsPerSecond
-    let nextDial = 0
+    let nextDial = Number.NEGATIVE_INFINITY
     let nextLink = 1
 
     const now = (): number => clock.currentTimeMillisUnsafe()
 
+    /** A machine's clock that is set back must hold up no dial. */
     const dialTurn = dialGate.withPermits(1)(Effect.suspend(() => {
-      const wait = nextDial - now()
-      nextDial = Math.max(nextDial, now()) + dialPause
+      const at = Silence.monotonicMillis(clock)
+      const wait = nextDial - at
+      nextDial = Math.max(nextDial, at) + dialPause
       return wait > 0 ? Effect.sleep(wait) : Effect.void
     }))
 
@@ -186,7 +189,6 @@ export const make = Effect.fnUntraced(
       rest,
       counters,
       wakeups,
-      now,
       isConfirmed,
       turnoverOf: liquidity.turnoverOf,
       fork
@@ -666,7 +668,7 @@ export const make = Effect.fnUntraced(
     const watchLinks = (at: number): void => {
       for (const group of new Set(links.map((link) => link.group))) consolidate(group, at)
       for (const link of [...links]) {
-        link.expire(at - answerTimeout)
+        link.expire(answerTimeout)
         if (link.emptySince !== 0 && at - link.emptySince >= idleTimeout) close(link)
         if (isOld(link, at)) rotation.begin(link)
         rotation.watch(link)

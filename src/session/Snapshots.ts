@@ -17,7 +17,6 @@ export interface SnapshotOptions {
   readonly rest: MarketRest["Service"]
   readonly counters: Counters
   readonly wakeups: Wakeups
-  readonly now: () => number
   /** Whether the topic's deltas are coming in. */
   readonly isConfirmed: (state: TopicState) => boolean
   /** What is traded of a symbol, in quote; 0 where unknown. */
@@ -43,18 +42,16 @@ interface Job {
   readonly turnover: number
   /** Attempts so far. */
   attempts: number
-  /** Not before, ms. */
-  due: number
 }
 
 /** Whether `a` goes first. Jobs are looked through in the order in which they were asked for. */
 const precedes = (a: Job, b: Job): boolean =>
   a.state.everLive === b.state.everLive ? a.turnover > b.turnover : a.state.everLive
 
-const nextOf = (jobs: Iterable<Job>, now: number): Job | undefined => {
+const nextOf = (jobs: Iterable<Job>): Job | undefined => {
   let best: Job | undefined
   for (const job of jobs) {
-    if (job.due <= now && (best === undefined || precedes(job, best))) best = job
+    if (best === undefined || precedes(job, best)) best = job
   }
   return best
 }
@@ -62,6 +59,7 @@ const nextOf = (jobs: Iterable<Job>, now: number): Job | undefined => {
 /** Returns how to ask for a topic's snapshot. Asking again while one is under way changes nothing. */
 export const make = (options: SnapshotOptions): (state: TopicState) => void => {
   const { adapter, counters, fork, isConfirmed, rest, wakeups } = options
+  /** Whose turn may be now. Those that pause are not among them. */
   const waiting = new Set<Job>()
   /** Those that count against the concurrency. */
   let running = 0
@@ -100,15 +98,21 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
     job.state.fetching = false
   }
 
-  /** Asks once. The topic goes back into the queue when it needs another snapshot. */
+  const join = (job: Job): void => {
+    waiting.add(job)
+    pump()
+  }
+
+  /**
+   * Asks once. The topic goes back into the queue behind a pause when it needs another snapshot. The end of the pause is
+   * the timer's word alone: timers come up to a millisecond early by the clock, and the clock may be set.
+   */
   const fetch = Effect.fnUntraced(function*(job: Job) {
     if (!isWanted(job)) return finish(job)
     const wait = yield* attempt(job.state, job.attempts++)
     if (!isWanted(job)) return finish(job)
     const pause = Math.max(wait, backoff(job.attempts))
-    job.due = options.now() + pause
-    waiting.add(job)
-    fork(Effect.andThen(Effect.sleep(pause), Effect.sync(pump)))
+    fork(Effect.andThen(Effect.sleep(pause), Effect.sync(() => join(job))))
   })
 
   const died = (job: Job, cause: unknown): Effect.Effect<void> =>
@@ -140,7 +144,7 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
   const pump = (): void => {
     const { restConcurrency } = adapter.limits
     while (running < restConcurrency && active < restConcurrency * slowShare) {
-      const job = nextOf(waiting, options.now())
+      const job = nextOf(waiting)
       if (job === undefined) return
       waiting.delete(job)
       running++
@@ -157,7 +161,7 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
   return (state) => {
     if (state.fetching) return
     state.fetching = true
-    waiting.add({ state, turnover: options.turnoverOf(state.topic.symbol), attempts: 0, due: options.now() })
+    waiting.add({ state, turnover: options.turnoverOf(state.topic.symbol), attempts: 0 })
     if (isDue) return
     isDue = true
     // Behind the batch that asks: the first of it are not the most liquid, and an answer may be there at once.

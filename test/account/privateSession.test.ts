@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric, Stream } from "effect"
+import { Clock, Effect, Fiber, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as AccountMetrics from "../../src/account/AccountMetrics.ts"
 import type { AccountEvent } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 import { balance, Bank, credentials, failed, fill, open, order, position } from "./Bank.ts"
 
 /** What the handlers were told, in words. */
@@ -377,6 +378,20 @@ describe("PrivateSession", () => {
       yield* TestClock.adjust("8 seconds")
       yield* Fiber.join(fiber)
       assert.isTrue((yield* websocket.performance).errors["SubscriptionTimeout"]! >= 1)
+    }))
+
+  it.effect("also when the machine's clock is set back meanwhile", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const bank = new Bank()
+      bank.answer = "silence"
+      const websocket = yield* Effect.provideService(open(bank), Clock.Clock, clock)
+      const fiber = yield* Effect.forkChild(websocket.initialize(["Fills"]), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      step(-3_600_000)
+      bank.answer = "ack"
+      yield* TestClock.adjust("15 seconds")
+      yield* Fiber.join(fiber)
     }))
 
   it.effect("what is counted goes into the metrics of the account", () =>

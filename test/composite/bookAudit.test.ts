@@ -1,6 +1,6 @@
 /** Books compared with the exchange's snapshots: what is said when, at which cost, and what follows. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Logger, Metric, References, Stream } from "effect"
+import { Clock, Deferred, Effect, Fiber, Layer, Logger, Metric, References, Stream } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as BookAudit from "../../src/composite/BookAudit.ts"
@@ -13,6 +13,7 @@ import * as ExchangeError from "../../src/ExchangeError.ts"
 import { MarketRest } from "../../src/MarketRest.ts"
 import type { FeedHandlers } from "../../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 
 const exchange = "test-spot"
 const [btc, eth, sol] = ["BTC/USDT", "ETH/USDT", "SOL/USDT"] as const
@@ -326,6 +327,25 @@ describe("by itself", () => {
       { booksPerHour: 3_600 },
       [btc, eth, sol]
     ))
+
+  it.effect("goes on although the machine's clock is set back", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const pass = Effect.provideService(TestClock.adjust(1_500), Clock.Clock, yield* Clock.Clock)
+      const looking = withBooks(
+        ({ world }) =>
+          Effect.gen(function*() {
+            answering(world)
+            yield* pass
+            const before = world.asked.length
+            step(-3_600_000)
+            yield* Effect.andThen(pass, pass)
+            assert.strictEqual(world.asked.length, before + 3)
+          }),
+        { booksPerHour: 3_600 }
+      )
+      yield* Effect.provideService(looking, Clock.Clock, clock)
+    }))
 
   it.effect("looks first at a book that the market has carried beyond its snapshot, less and less while that is right", () =>
     withBooks(

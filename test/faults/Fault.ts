@@ -20,6 +20,8 @@ export interface Clocks {
   wall: number
   /** What the monotonic clock is ahead: the process was not running meanwhile. */
   monotonic: number
+  /** What timers come too early. */
+  early: number
 }
 
 /** The exchange's pair of a coin. */

@@ -1,5 +1,5 @@
 /** Runs a named fault against an exchange in memory under a virtual clock and says what did not hold. */
-import { Cause, Clock, Effect, Fiber, Layer, Logger, Metric, Random } from "effect"
+import { Cause, Clock, Duration, Effect, Fiber, Layer, Logger, Metric, Random } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
@@ -43,7 +43,7 @@ const shifted = (clock: Clock.Clock, clocks: Clocks): Clock.Clock => {
     currentTimeNanos: Effect.sync(currentTimeNanosUnsafe),
     monotonicTimeNanosUnsafe,
     monotonicTimeNanos: Effect.sync(monotonicTimeNanosUnsafe),
-    sleep: (duration) => clock.sleep(duration)
+    sleep: (duration) => clock.sleep(Duration.millis(Math.max(0, Duration.toMillis(duration) - clocks.early)))
   }
 }
 
@@ -293,7 +293,7 @@ export const run = (fault: Fault, subject: Exchange.Subject, seed: number): Effe
     subject,
     seed,
     network: new Network(subject.adapter),
-    clocks: { wall: 0, monotonic: 0 },
+    clocks: { wall: 0, monotonic: 0, early: 0 },
     dialer: { through: null }
   }
   const problems: Array<string> = []

@@ -1,6 +1,6 @@
 /** The queue of book snapshots over a REST whose answers are scripted, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, FiberSet, Logger } from "effect"
+import { Clock, Duration, Effect, FiberSet, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import type { BookUpdate } from "../../src/domain/Market.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
@@ -10,6 +10,7 @@ import type { Counters } from "../../src/session/Counters.ts"
 import * as Snapshots from "../../src/session/Snapshots.ts"
 import type { Wakeups } from "../../src/session/Subscriber.ts"
 import type { TopicState } from "../../src/session/Topics.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 
 const bookOf = (symbol: string): BookUpdate => ({
   _tag: "BookUpdate",
@@ -66,7 +67,6 @@ const start = ({ answer, concurrency = 2, turnovers = {} }: Options) =>
       } as unknown as MarketRest["Service"],
       counters: { error: (tag: string) => log.push(`counted ${tag}`) } as unknown as Counters,
       wakeups: { flush: () => log.push("flush") } as unknown as Wakeups,
-      now,
       isConfirmed: ({ topic }) => !unconfirmed.has(topic.symbol),
       turnoverOf: (symbol) => turnovers[symbol] ?? 0,
       fork: (effect) => void fork(effect)
@@ -231,6 +231,32 @@ describe("Snapshots", () => {
       assert.lengthOf(asked, 1)
       yield* pass(1)
       assert.deepStrictEqual(asked, ["A 0 at 0", "A 1 at 7000"])
+    }).pipe(quiet))
+
+  it.effect("also when timers fire a millisecond early and the machine's clock is set back meanwhile", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const early: Clock.Clock = {
+        ...clock,
+        sleep: (duration) => clock.sleep(Duration.millis(Duration.toMillis(duration) - 1))
+      }
+      const { asked, log, stateOf, want } = yield* Effect.provideService(
+        start({
+          answer: (symbol, attempt) =>
+            attempt < 3 ? Effect.fail(failure(503, "retryable")) : Effect.succeed(bookOf(symbol))
+        }),
+        Clock.Clock,
+        early
+      )
+      const state = stateOf("A")
+      want(state)
+      yield* pass(300)
+      assert.deepStrictEqual(asked, ["A 0 at 0", "A 1 at 199"])
+      step(-3_600_000)
+      yield* pass(2_000)
+      assert.lengthOf(asked, 4)
+      assert.include(log, "A got A/B 0.5")
+      assert.isFalse(state.fetching)
     }).pipe(quiet))
 
   it.effect("others are asked for while one waits", () =>

@@ -1,6 +1,7 @@
 /** Clocks that are set, and a process that does not run for a while. */
 import { Effect } from "effect"
 import type { Fault, World } from "../Fault.ts"
+import { drop, inject } from "./Steps.ts"
 
 /** The wall clock is set, and all goes on. */
 const set = (millis: number) => (world: World) =>
@@ -15,6 +16,16 @@ const suspend = (millis: number) => (world: World) =>
     world.clocks.wall += millis
     world.clocks.monotonic += millis
     yield* Effect.sleep(5_000)
+  })
+
+/** Loses the connections, twice, while snapshots fail. */
+const drops = (world: World) =>
+  Effect.gen(function*() {
+    for (let i = 0; i < 2; i++) {
+      yield* inject(world, "http-error:503@0s:300ms")
+      yield* drop(world)
+      yield* Effect.sleep(1_000)
+    }
   })
 
 const nothing = "no connection is given up and no topic is taken for silent"
@@ -39,6 +50,41 @@ export const time: ReadonlyArray<Fault> = [
     from: "running",
     act: set(-3_600_000),
     expect: { gaps: [], within: 1_000 }
+  },
+  {
+    name: "clock-set-back-and-drop",
+    group: "time",
+    injects: "the wall clock jumps an hour back",
+    when: "in the midst of reconnects whose snapshots fail, twice",
+    holds: "nothing waits for the hour to pass again: dials, requests and snapshots go on as ever",
+    fetched: true,
+    from: "running",
+    act: (world) =>
+      Effect.gen(function*() {
+        world.clocks.wall -= 3_600_000
+        yield* inject(world, "http-error:503@0s:300ms")
+        yield* drop(world)
+        yield* Effect.sleep(150)
+        world.clocks.wall -= 3_600_000
+        yield* Effect.sleep(1_000)
+        yield* drops(world)
+      }),
+    expect: { gaps: ["Reconnected"], also: ["Sequence"], within: 2_500 }
+  },
+  {
+    name: "timers-early",
+    group: "time",
+    injects: "every timer comes 1 ms before its time, as timers of Node may by the wall clock",
+    when: "while connections are lost and snapshots fail, twice",
+    holds: "what waits for its time is not forgotten because the time has not come yet",
+    fetched: true,
+    from: "running",
+    act: (world) =>
+      Effect.gen(function*() {
+        world.clocks.early = 1
+        yield* drops(world)
+      }),
+    expect: { gaps: ["Reconnected"], also: ["Sequence"], within: 2_500 }
   },
   {
     name: "clock-wobbles",
