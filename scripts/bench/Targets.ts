@@ -149,6 +149,8 @@ export const targets: ReadonlyArray<Target> = [
   ratio(["gate-fanout"], "streams4", "floor", 0.8, { suite: "fanout" }),
   ratio(tickers, "handler", "floor", null, { suite: "deflate" }),
   value("throughput", tickers, "peakRssMb", "handler", 140),
+  value("memory", tickers, "peakRssMb", "handler", 140),
+  value("memory", tickers, "peakRssMb", "stream", 140),
   value("memory", tickers, "heapGrowthMb", "handler", 1),
   value("memory", tickers, "heapGrowthMb", "stream", 1),
   value("memory", ["mexc-deep"], "heldMb", "books", 150),
