@@ -184,6 +184,29 @@ describe("exports", () => {
     })
   }
 
+  it("have at run time what their sources export", async () => {
+    const entries = packed.filter((path) => /^package\/dist\/(?!chunks\/|cli\/).*\.js$/.test(path))
+    assert.isAbove(entries.length, 50)
+    const program = `const [pairs] = process.argv.slice(1).map(JSON.parse)
+const names = async (file) => Object.keys(await import(file)).sort().join(" ")
+for (const [built, source] of pairs) {
+  const [have, want] = [await names(built), await names(source)]
+  if (have !== want) console.log(built, "has", have, "and not", want)
+}`
+    const pairs = entries.map((path) => [
+      installedAt(path),
+      join(repository, "src", path.replace("package/dist/", "").replace(/\.js$/, ".ts"))
+    ])
+    const { stdout } = succeeded(
+      await node(project, ["--input-type=module", "--eval", program, JSON.stringify(pairs)])
+    )
+    assert.strictEqual(stdout, "")
+  })
+
+  it("are there for require, too", async () => {
+    succeeded(await node(project, ["--eval", "require(\"effect-exchange\").Exchanges.layerPublic(\"gate-spot\")"]))
+  })
+
   it("carry their types", async () => {
     writeFileSync(
       join(project, "snippet.ts"),
