@@ -27,6 +27,7 @@ import * as ExchangeError from "../ExchangeError.ts"
 import { ArbitrageMonitor } from "./ArbitrageMonitor.ts"
 import type { OpportunityEvent } from "./ArbitrageMonitor.ts"
 import { ExposureLedger } from "./ExposureLedger.ts"
+import * as ExecutionMetrics from "./ExecutionMetrics.ts"
 import type { Flattened, Venue } from "./Flattening.ts"
 import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
 import type { Ended, LegOutcome, Moved, Plan } from "./LegOrder.ts"
@@ -72,8 +73,8 @@ export interface Execution {
   readonly opportunity: Opportunity
   /**
    * `Completed`: both legs filled whole. `Compensated`: they did not, and the difference was traded away, or is carried
-   * because it is less than can be ordered. `Nothing`: neither leg filled. `Exposed`: a lot or more is left that could not
-   * be traded away, or an order is not known; the kill switch is thrown.
+   * because it is less than can be ordered, or worth no more than `maxCarried`. `Nothing`: neither leg filled. `Exposed`:
+   * more is left that could not be traded away, or an order is not known; the kill switch is thrown.
    */
   readonly _tag: "Completed" | "Compensated" | "Nothing" | "Exposed"
   readonly buy: LegResult
@@ -105,6 +106,8 @@ export interface ExecutorPerformance {
   readonly compensated: number
   readonly nothing: number
   readonly exposed: number
+  /** How often a lot or more could not be traded away and is carried on, because it is worth so little: see `maxCarried`. */
+  readonly carried: number
   /** Not executed, by limit: see `RiskRefused`. */
   readonly refused: Readonly<Record<string, number>>
   readonly inFlight: number
@@ -116,11 +119,20 @@ export interface ExecutorPerformance {
   readonly profit: Amount
 }
 
+/** An order that may be in force. */
+export interface PendingOrder {
+  readonly exchange: ExchangeId
+  readonly pair: TradingPair
+  readonly side: Side
+  readonly clientOrderId: string
+}
+
 /** What is left. */
 export interface Drained {
   readonly exposure: ReadonlyArray<Exposure>
   /** Orders that may still be in force. */
   readonly openOrders: number
+  readonly orders: ReadonlyArray<PendingOrder>
 }
 
 export interface ExecutorOptions {
@@ -138,6 +150,11 @@ export interface ExecutorOptions {
   readonly compensationAttempts?: number | undefined
   /** How long it waits for an exchange to trade it away on. Default 30 s. */
   readonly compensationTimeout?: Duration.Input | undefined
+  /**
+   * Quote: what could not be traded away and is worth no more than this is carried on to the next execution in that asset;
+   * more throws the kill switch. Left out: what is less than the larger of the smallest orders of both exchanges.
+   */
+  readonly maxCarried?: Decimal.Input | undefined
   /** `run` leaves a route alone for so long behind a refusal. Default 1 s. */
   readonly pauseAfterRefusal?: Duration.Input | undefined
   /** How long the end of the Layer waits for executions under way; then they are cut short, and an error says so. Default 4 s. */
@@ -150,7 +167,7 @@ export class ArbitrageExecutor extends Context.Service<ArbitrageExecutor, {
    * anything it sends nothing; afterwards it goes on to its end, and whoever interrupts waits for that.
    */
   readonly execute: (opportunity: Opportunity) => Effect.Effect<Execution, ExchangeError.ExchangeError>
-  /** Trades what the monitor finds, one execution a route at a time, until it is interrupted. */
+  /** Trades what the monitor finds, each side of a book for one execution at a time and once a version, until it is interrupted. */
   readonly run: Effect.Effect<never>
   /** Each execution, from now on; a reader that is 4,096 behind misses the oldest. */
   readonly executions: Stream.Stream<Execution>
@@ -159,6 +176,8 @@ export class ArbitrageExecutor extends Context.Service<ArbitrageExecutor, {
   readonly performance: Effect.Effect<ExecutorPerformance>
   /** No new executions; those under way are brought to their end, and what is carried is traded away. Tells what is left. */
   readonly drain: Effect.Effect<Drained>
+  /** The same in this time at most: what is under way behind it is left where it is, nothing more is sent, and it is told. */
+  readonly close: (within: Duration.Input) => Effect.Effect<Drained>
 }>()("effect-exchange/ArbitrageExecutor") {}
 
 const { isZero, multiply, subtract, sum } = BigDecimal
@@ -243,16 +262,32 @@ const tagOf = (buy: Ended, sell: Ended, isExposed: boolean): Execution["_tag"] =
   return buy.outcome === "filled" && sell.outcome === "filled" ? "Completed" : "Compensated"
 }
 
+const sideOf = ({ exchange, pair, side }: Leg): string => `${exchange} ${pair} ${side}`
+
+const versionOf = ({ receivedAt, version }: Leg): string => version === null ? `at ${receivedAt}` : String(version)
+
+/** Between two looks whether what nobody knew is known, ms. */
+const resolveMillis = 100
+
 const isUnknown = ({ outcome }: Ended): boolean => outcome === "unknown"
 
-const problemOfOptions = ({ compensationAttempts = 8, maxSlippage = "0.005" }: ExecutorOptions): string | null => {
+const problemOfCarried = ({ maxCarried }: ExecutorOptions): string | null => {
+  const carried = Decimal.fromInput(maxCarried ?? "0")
+  if (Result.isFailure(carried)) return `maxCarried: ${carried.failure}`
+  return BigDecimal.isNegative(carried.success)
+    ? `maxCarried is ${Decimal.toText(carried.success)}; it may not be negative`
+    : null
+}
+
+const problemOfOptions = (options: ExecutorOptions): string | null => {
+  const { compensationAttempts = 8, maxSlippage = "0.005" } = options
   const slippage = Decimal.fromInput(maxSlippage)
   if (Result.isFailure(slippage)) return `maxSlippage: ${slippage.failure}`
   if (BigDecimal.isNegative(slippage.success) || !BigDecimal.isLessThan(slippage.success, BigDecimal.fromBigInt(1n))) {
     return `maxSlippage is ${Decimal.toText(slippage.success)}; it has to be a fraction from 0 to below 1`
   }
   return Number.isInteger(compensationAttempts) && compensationAttempts >= 0
-    ? null
+    ? problemOfCarried(options)
     : `compensationAttempts is ${compensationAttempts}; it has to be a whole number from 0`
 }
 
@@ -272,27 +307,34 @@ export const make = Effect.fnUntraced(function*(
   const now = (): number => clock.currentTimeMillisUnsafe()
   const maxAge = millis(options.maxAge, "1 second")
   const pauseAfterRefusal = millis(options.pauseAfterRefusal, "1 second")
-  const orders = new LegOrders(markets, clock, {
-    settleMillis: millis(options.settleTimeout, "30 seconds"),
+  const settleMillis = millis(options.settleTimeout, "30 seconds")
+  const orders = new LegOrders(markets, guard, clock, {
+    settleMillis,
     absentMillis: millis(options.absentAfter, "10 seconds"),
     fillsMillis: millis(options.fillsTimeout, "10 seconds")
   })
   const flattening = new Flattening(markets, guard, orders, {
     maxSlippage: Result.getOrThrow(Decimal.fromInput(options.maxSlippage ?? "0.005")),
     attempts: options.compensationAttempts ?? 8,
-    timeoutMillis: millis(options.compensationTimeout, "30 seconds")
+    timeoutMillis: millis(options.compensationTimeout, "30 seconds"),
+    maxCarried: options.maxCarried === undefined ? null : Result.getOrThrow(Decimal.fromInput(options.maxCarried))
   })
   const ledger = new ExposureLedger()
   const hub = yield* PubSub.sliding<Execution>(4_096)
   const flights = yield* FiberSet.make<Execution, ExchangeError.ExchangeError>()
   const fork = yield* FiberSet.runtime(flights)<never>()
   const background = yield* FiberSet.makeRuntime<never>()
+  /** What was not known in time, and is traded away now. */
+  const mends = yield* FiberSet.make<void>()
+  const startMend = yield* FiberSet.runtime(mends)<never>()
+  const metrics = yield* ExecutionMetrics.make
   /** By base asset: where it was traded last. */
   const venues = new Map<string, ReadonlyArray<Venue>>()
   /** Spot balances that executions under way will use, by exchange and asset. */
   const promised = new Map<string, Amount>()
-  const unresolved = new Map<string, Plan>()
-  const counts = { executed: 0, completed: 0, compensated: 0, nothing: 0, exposed: 0 }
+  /** Base assets of orders that nobody knows, by order. */
+  const unresolved = new Map<string, string>()
+  const counts = { executed: 0, completed: 0, compensated: 0, nothing: 0, exposed: 0, carried: 0 }
   const refusals = new Map<string, number>()
   let inFlight = 0
   let isDraining = false
@@ -421,13 +463,21 @@ export const make = Effect.fnUntraced(function*(
 
   // ---- trading ----
 
+  const mayLeave = (legs: ReadonlyArray<Ready>): Effect.Effect<void, ExchangeError.ExchangeError> => {
+    const away = legs.find(({ plan }) => !markets.mayTrade(plan.exchange))
+    return away === undefined
+      ? Effect.void
+      : Effect.fail(refused(away.plan.exchange, away.plan.pair, "notReady", "nothing may be traded there any more"))
+  }
+
   const sendBoth = ({ buy, sell }: Prepared, flight: Flight) =>
     Effect.scoped(Effect.andThen(
       guard.reserve([intentOf(buy.plan, false), intentOf(sell.plan, false)]),
       Effect.suspend(() =>
-        flight.isAborted
-          ? Effect.interrupt
-          : Effect.all([orders.send(buy.plan), orders.send(sell.plan)], { concurrency: 2 })
+        flight.isAborted ? Effect.interrupt : Effect.andThen(
+          mayLeave([buy, sell]),
+          Effect.all([orders.send(buy.plan), orders.send(sell.plan)], { concurrency: 2 })
+        )
       )
     ))
 
@@ -436,7 +486,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** What orders have moved is in the ledger from here on; `taken` of it had been taken out to be traded. */
   const keep = (asset: string, taken: Amount, moved: ReadonlyArray<Moved>): void => {
-    ledger.put(asset, add(taken, total(moved, ({ received }) => received)), lastPriceOf(moved))
+    ledger.put(asset, total(moved, ({ received }) => received), lastPriceOf(moved), taken)
     ledger.pay(total(moved, ({ cash }) => cash))
   }
 
@@ -446,30 +496,44 @@ export const make = Effect.fnUntraced(function*(
   interface Swept {
     readonly orders: ReadonlyArray<Ended>
     readonly moved: ReadonlyArray<Moved>
+    readonly rest: Flattened["rest"]
     readonly detail: string | null
   }
 
+  /** Of what nobody knows nothing is traded away: it might double what is open. */
+  const isInDoubt = (asset: string): boolean => [...unresolved.values()].includes(asset)
+
   /** Trades away what is carried of an asset, as far as it is a lot. */
   const sweep = Effect.fnUntraced(function*(asset: string, where: ReadonlyArray<Venue>) {
-    const carried = ledger.take(asset)
-    const { detail, orders: sent } = yield* flattening.run(carried, where)
+    const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
+    const { detail, orders: sent, rest } = yield* flattening.run(carried, where)
     const moved = yield* tally(sent)
     keep(asset, carried, moved)
-    return { orders: sent, moved, detail } satisfies Swept
+    return { orders: sent, moved, rest, detail } satisfies Swept
   })
 
-  const nobody: Flattened = { orders: [], left: Decimal.zero, isOpen: false, detail: null }
+  const nobody: Flattened = { orders: [], left: Decimal.zero, rest: "flat", detail: null }
 
-  /** Nobody knows what became of it: it is asked for until somebody does, and counted then. */
+  /** Once everything of an asset is known, what is carried of it is traded away, as far as the switch lets it pass. */
+  const mend = (asset: string): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      isInDoubt(asset)
+        ? Effect.void
+        : Effect.flatMap(sweep(asset, venues.get(asset) ?? []), (swept) => isExposed(asset, swept))
+    )
+
+  /** Nobody knows what became of it: it is asked for until somebody does, and counted and traded away then. */
   const lookLater = (ended: Ended, counted: Moved, asset: string): void => {
     const { clientOrderId, exchange } = ended.plan
-    unresolved.set(`${exchange} ${clientOrderId}`, ended.plan)
+    const key = `${exchange} ${clientOrderId}`
+    unresolved.set(key, asset)
     background(Effect.gen(function*() {
       const found = yield* orders.findLater(ended.plan)
       const moved = yield* orders.tally(found)
       ledger.put(asset, subtract(moved.received, counted.received), moved.lastPrice)
       ledger.pay(subtract(moved.cash, counted.cash))
-      unresolved.delete(`${exchange} ${clientOrderId}`)
+      unresolved.delete(key)
+      startMend(mend(asset))
       yield* Effect.logWarning(`the order ${clientOrderId} on ${exchange} is known now: ${found.outcome}`)
     }))
   }
@@ -484,27 +548,35 @@ export const make = Effect.fnUntraced(function*(
   const settle = Effect.fnUntraced(function*({ asset, ...legs }: Prepared, buy: Ended, sell: Ended) {
     const where = [legs.buy.venue, legs.sell.venue]
     venues.set(asset, where)
-    const isInDoubt = isUnknown(buy) || isUnknown(sell)
-    // What nobody knows is not traded against: it might double what is open.
-    const taken = isInDoubt ? Decimal.zero : ledger.take(asset)
+    const isUnclear = isUnknown(buy) || isUnknown(sell)
+    const taken = isUnclear || isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
     const difference = add(taken, subtract(buy.filled, sell.filled))
-    const first = isInDoubt ? nobody : yield* flattening.run(difference, where)
+    const first = isUnclear ? nobody : yield* flattening.run(difference, where)
     const moved = yield* tally([buy, sell, ...first.orders])
     keep(asset, taken, moved)
-    const isClear = !isInDoubt && !first.isOpen
-    const rest: Swept = isClear ? yield* sweep(asset, where) : { orders: [], moved: [], detail: first.detail }
+    const rest: Swept = !isUnclear && first.rest === "flat"
+      ? yield* sweep(asset, where)
+      : { orders: [], moved: [], rest: first.rest, detail: first.detail }
     const sent = [buy, sell, ...first.orders, ...rest.orders]
-    return { orders: sent, moved: [...moved, ...rest.moved], detail: rest.detail } satisfies Swept
+    return { ...rest, orders: sent, moved: [...moved, ...rest.moved] } satisfies Swept
   })
 
   /** Tells loudly what is left open. Whether anything is. */
-  const isExposed = Effect.fnUntraced(function*(asset: string, { detail, moved, orders: sent }: Swept) {
+  const isExposed = Effect.fnUntraced(function*(asset: string, { detail, moved, orders: sent, rest }: Swept) {
     const unknown = sent.filter(isUnknown)
-    if (unknown.length === 0 && detail === null) return false
+    if (rest === "carried") yield* carryOn(asset, detail)
+    if (unknown.length === 0 && rest !== "open") return false
     for (const [index, ended] of sent.entries()) if (isUnknown(ended)) lookLater(ended, moved[index]!, asset)
     yield* expose(asset, detail ?? unknown.map((ended) => ended.detail).join("; "))
     return true
   })
+
+  const carryOn = (asset: string, detail: string | null): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      counts.carried++
+      metrics.carried()
+      return Effect.logWarning(`${asset}: ${detail}; it is worth so little that it is carried on to the next execution`)
+    })
 
   const trade = Effect.fnUntraced(function*(prepared: Prepared, began: number, flight: Flight) {
     const { asset, opportunity } = prepared
@@ -536,6 +608,7 @@ export const make = Effect.fnUntraced(function*(
   const countExecution = (execution: Execution): void => {
     counts.executed++
     counts[tallies[execution._tag]]++
+    metrics.executed(execution._tag)
     PubSub.publishUnsafe(hub, execution)
   }
 
@@ -576,50 +649,86 @@ export const make = Effect.fnUntraced(function*(
 
   const run = Effect.scoped(Effect.gen(function*() {
     const start = yield* FiberSet.makeRuntime<never>()
+    /** Sides of books: what one execution takes another one does not count on. */
     const busy = new Set<string>()
     const pausedUntil = new Map<string, number>()
-    /** By route: the books that were traded on last; what they still show may be gone. */
-    const traded = new Map<string, string>()
+    /** By side of a book: the version that was traded on last; what it still shows may be gone. */
+    const taken = new Map<string, string>()
 
-    const booksOf = ({ buy, sell }: Opportunity): string =>
-      `${buy.exchange} ${buy.version} ${sell.exchange} ${sell.version}`
+    const isFree = (leg: Leg): boolean => !busy.has(sideOf(leg)) && taken.get(sideOf(leg)) !== versionOf(leg)
 
     const consider = (opportunity: Opportunity): void => {
-      const { route } = opportunity
-      if (isDraining || busy.has(route) || (pausedUntil.get(route) ?? 0) > now()) return
-      if (traded.get(route) === booksOf(opportunity)) return
-      busy.add(route)
-      traded.set(route, booksOf(opportunity))
+      const { buy, route, sell } = opportunity
+      const legs = [buy, sell]
+      if (isDraining || (pausedUntil.get(route) ?? 0) > now() || !legs.every(isFree)) return
+      const before = legs.map((leg) => taken.get(sideOf(leg)))
+      for (const leg of legs) {
+        busy.add(sideOf(leg))
+        taken.set(sideOf(leg), versionOf(leg))
+      }
       start(
         Effect.match(execute(opportunity), {
-          onFailure: () => void pausedUntil.set(route, now() + pauseAfterRefusal),
+          onFailure: () => {
+            pausedUntil.set(route, now() + pauseAfterRefusal)
+            // Nothing was sent: another route may take it.
+            for (const [index, leg] of legs.entries()) taken.set(sideOf(leg), before[index] ?? "")
+          },
           onSuccess: () => {}
         }).pipe(Effect.ensuring(Effect.sync(() => {
-          busy.delete(route)
-          const next = monitor.open().find((open) => open.route === route)
-          if (next !== undefined) consider(next)
+          for (const leg of legs) busy.delete(sideOf(leg))
+          considerAll()
         })))
       )
+    }
+
+    /** The most profitable first. */
+    const considerAll = (): void => {
+      for (const opportunity of [...monitor.open()].sort((a, b) => b.profit - a.profit)) consider(opportunity)
     }
 
     yield* monitor.handle((event: OpportunityEvent) => {
       if (event._tag !== "Vanished") consider(event.opportunity)
     })
-    for (const opportunity of monitor.open()) consider(opportunity)
+    considerAll()
     return yield* Effect.never
   }))
 
   const exposure = (): ReadonlyArray<Exposure> => ledger.open
 
+  const left = (): Drained => {
+    const pending = orders.pending.map(({ clientOrderId, exchange, pair, side }) => ({
+      exchange,
+      pair,
+      side,
+      clientOrderId
+    }))
+    return { exposure: exposure(), openOrders: pending.length, orders: pending }
+  }
+
+  /** What nobody knows yet may become known. */
+  const known: Effect.Effect<void> = Effect.suspend(() =>
+    unresolved.size === 0 ? Effect.void : Effect.andThen(Effect.sleep(resolveMillis), known)
+  )
+
   const drain = Effect.gen(function*() {
     isDraining = true
     yield* FiberSet.awaitEmpty(flights)
-    for (const { asset } of ledger.open) {
-      const { detail } = yield* sweep(asset, venues.get(asset) ?? [])
-      if (detail !== null) yield* expose(asset, detail)
-    }
-    return { exposure: exposure(), openOrders: unresolved.size }
+    yield* Effect.timeoutOption(known, settleMillis)
+    yield* FiberSet.awaitEmpty(mends)
+    yield* Effect.forEach(ledger.open, ({ asset }) => mend(asset), { concurrency: 8, discard: true })
+    return left()
   })
+
+  const close = (within: Duration.Input): Effect.Effect<Drained> =>
+    Effect.gen(function*() {
+      // In fibers of their own: whoever closes may have been interrupted already.
+      const draining = yield* Effect.forkDetach(Effect.timeoutOption(drain, within), { startImmediately: true })
+      yield* Fiber.await(draining)
+      const found = left()
+      yield* FiberSet.clear(flights)
+      yield* FiberSet.clear(mends)
+      return found
+    })
 
   return ArbitrageExecutor.of({
     execute,
@@ -634,7 +743,8 @@ export const make = Effect.fnUntraced(function*(
       cash: ledger.cash,
       profit: ledger.profit
     })),
-    drain
+    drain,
+    close
   })
 })
 

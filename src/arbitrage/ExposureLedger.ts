@@ -5,8 +5,10 @@ import * as Decimal from "../domain/Decimal.ts"
 type Amount = Decimal.Decimal
 
 interface Entry {
-  /** Base. */
+  /** Base: free to be traded. */
   quantity: Amount
+  /** Base: taken out by who is trading it. */
+  taken: Amount
   /** Quote: at which it was traded last. */
   price: Amount
 }
@@ -23,16 +25,21 @@ export class ExposureLedger {
     if (entry === undefined) return Decimal.zero
     const { quantity } = entry
     entry.quantity = Decimal.zero
+    entry.taken = add(entry.taken, quantity)
     return quantity
   }
 
-  put(asset: string, quantity: Amount, price: Amount | null): void {
+  /** What has been received, behind what was `taken` to be traded. */
+  put(asset: string, received: Amount, price: Amount | null, taken: Amount = Decimal.zero): void {
+    const quantity = add(taken, received)
     const entry = this.#assets.get(asset)
-    if (entry === undefined) this.#assets.set(asset, { quantity, price: price ?? Decimal.zero })
-    else {
-      entry.quantity = add(entry.quantity, quantity)
-      if (price !== null) entry.price = price
+    if (entry === undefined) {
+      this.#assets.set(asset, { quantity, taken: Decimal.zero, price: price ?? Decimal.zero })
+      return
     }
+    entry.quantity = add(entry.quantity, quantity)
+    entry.taken = add(entry.taken, BigDecimal.negate(taken))
+    if (price !== null) entry.price = price
   }
 
   /** Quote: what came in. */
@@ -41,14 +48,16 @@ export class ExposureLedger {
   }
 
   of(asset: string): Amount {
-    return this.#assets.get(asset)?.quantity ?? Decimal.zero
+    const entry = this.#assets.get(asset)
+    return entry === undefined ? Decimal.zero : add(entry.quantity, entry.taken)
   }
 
   /** Those that are not flat. */
   get open(): ReadonlyArray<{ readonly asset: string; readonly quantity: Amount }> {
-    return [...this.#assets].flatMap(([asset, { quantity }]) =>
-      BigDecimal.isZero(quantity) ? [] : [{ asset, quantity }]
-    )
+    return [...this.#assets.keys()].flatMap((asset) => {
+      const quantity = this.of(asset)
+      return BigDecimal.isZero(quantity) ? [] : [{ asset, quantity }]
+    })
   }
 
   get cash(): Amount {
@@ -57,7 +66,7 @@ export class ExposureLedger {
 
   /** Quote: what has come in, and what is carried at the price at which it was traded last. */
   get profit(): Amount {
-    const worth = [...this.#assets.values()].map(({ price, quantity }) => BigDecimal.multiply(price, quantity))
+    const worth = [...this.#assets].map(([asset, { price }]) => BigDecimal.multiply(price, this.of(asset)))
     return add(this.#cash, BigDecimal.sumAll(worth))
   }
 }

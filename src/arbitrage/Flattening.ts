@@ -35,15 +35,20 @@ export interface FlatteningOptions {
   readonly attempts: number
   /** Until it is given up, ms. */
   readonly timeoutMillis: number
+  /** Quote: what is worth no more is carried on; null: what is worth less than the larger of the venues' smallest orders. */
+  readonly maxCarried: Amount | null
 }
 
 export interface Flattened {
   readonly orders: ReadonlyArray<Ended>
   /** Base, before fees: what is left; positive: too much is held. */
   readonly left: Amount
-  /** Whether a lot or more is left, or nobody knows. */
-  readonly isOpen: boolean
-  /** Why; null when it is not. */
+  /**
+   * `flat`: less than a lot is left. `carried`: a lot or more, and so little that it waits for the next execution. `open`: more
+   * than that, or nobody knows.
+   */
+  readonly rest: "flat" | "carried" | "open"
+  /** Why it is not flat; null when it is. */
   readonly detail: string | null
 }
 
@@ -51,8 +56,18 @@ const one = BigDecimal.fromBigInt(1n)
 
 export const numberOf = (value: number): Amount => Decimal.of(String(value))
 
-/** Waits for a venue that is away, ms. */
-const waitMillis = 100
+/** Between two looks for a venue that is away, or whose prices have been tried, ms. */
+const waitMillis = 50
+
+/** Prices that have been tried may still be there: they are tried again behind so long, ms. */
+const pauseMillis = (attempt: number): number => Math.min(2_000, 200 * 2 ** Math.min(attempt, 4))
+
+/** Prices that an order has been sent on. */
+interface Tried {
+  readonly sight: string
+  readonly until: number
+  readonly times: number
+}
 
 /** The least that can be ordered at a price, in the exchange's units. */
 const leastOf = ({ instrument, unit }: Venue, price: Amount): Amount => {
@@ -74,6 +89,8 @@ interface Way {
   readonly quantity: Amount
   /** Quote: its limit. */
   readonly price: Amount
+  /** The prices it goes by. */
+  readonly sight: string
   /** Quote for a base unit, after the fee: what a buy pays, or a sale loses against others; less is better. */
   readonly cost: Amount
 }
@@ -100,35 +117,62 @@ export class Flattening {
   run(open: Amount, venues: ReadonlyArray<Venue>): Effect.Effect<Flattened> {
     const orders: Array<Ended> = []
     const failures = new Map<Venue, number>()
+    const tried = new Map<Venue, Tried>()
     const deadline = this.#orders.now + this.#options.timeoutMillis
-    const end = (left: Amount, detail: string | null): Flattened => ({ orders, left, isOpen: detail !== null, detail })
+    const end = (left: Amount, detail: string): Effect.Effect<Flattened> =>
+      Effect.succeed({ orders, left, rest: this.#isLittle(left, venues) ? "carried" : "open", detail })
+    const wait = (left: Amount): Effect.Effect<Flattened> => Effect.andThen(Effect.sleep(waitMillis), step(left))
 
     const step = (left: Amount): Effect.Effect<Flattened> =>
       Effect.suspend(() => {
-        if (!this.isLot(left, venues)) return Effect.succeed(end(left, null))
-        const text = Decimal.toText(left)
+        if (!this.isLot(left, venues)) return Effect.succeed({ orders, left, rest: "flat", detail: null } as const)
         const isLate = this.#orders.now >= deadline
         if (orders.length >= this.#options.attempts || (isLate && orders.length > 0)) {
-          return Effect.succeed(end(left, `${text} is left behind ${orders.length} orders`))
+          return end(left, `${Decimal.toText(left)} is left behind ${orders.length} orders`)
         }
         const way = this.#best(left, venues, failures)
-        if (way !== null) return Effect.flatMap(this.#trade(way, sideOf(left)), (ended) => after(left, way, ended))
-        if (isLate) {
-          return Effect.succeed(end(left, `${text} is left, and nowhere can it be traded`))
+        if (way !== null && (isLate || !this.#isTried(way.venue, tried.get(way.venue)))) {
+          return Effect.flatMap(this.#trade(way, sideOf(left)), (ended) => after(left, way, ended))
         }
-        return Effect.andThen(Effect.sleep(waitMillis), step(left))
+        return isLate ? end(left, `${Decimal.toText(left)} is left, and nowhere can it be traded`) : wait(left)
       })
 
-    const after = (left: Amount, { venue }: Way, ended: Ended | ExchangeError): Effect.Effect<Flattened> => {
-      if (!("plan" in ended)) return Effect.succeed(end(left, ended.message))
+    const after = (left: Amount, { sight, venue }: Way, ended: Ended | ExchangeError | null): Effect.Effect<Flattened> => {
+      if (ended === null) return wait(left)
+      if (!("plan" in ended)) return end(left, ended.message)
       orders.push(ended)
       const traded = sideOf(left) === "sell" ? subtract(left, ended.filled) : sum(left, ended.filled)
-      if (ended.outcome === "unknown") return Effect.succeed(end(traded, `an order is not known: ${ended.detail}`))
+      if (ended.outcome === "unknown") {
+        const detail = `an order is not known: ${ended.detail}`
+        return Effect.succeed({ orders, left: traded, rest: "open", detail })
+      }
       if (BigDecimal.isZero(ended.filled)) failures.set(venue, (failures.get(venue) ?? 0) + 1)
+      const times = (tried.get(venue)?.times ?? 0) + 1
+      tried.set(venue, { sight, until: this.#orders.now + pauseMillis(times - 1), times })
       return step(traded)
     }
 
     return step(open)
+  }
+
+  /** An order has been sent on these very prices, and not long ago. */
+  #isTried(venue: Venue, tried: Tried | undefined): boolean {
+    return tried !== undefined && this.#orders.now < tried.until && tried.sight === this.#sightOf(venue)
+  }
+
+  /** Another one whenever the market tells something new. */
+  #sightOf({ instrument: { exchange, pair } }: Venue): string {
+    const best = this.#markets.current(exchange)?.market.bestPrice(pair) ?? null
+    return best === null ? "none" : `${best.receivedAt} ${best.bidPrice} ${best.askPrice}`
+  }
+
+  /** Whether what cannot be traded away is worth so little that it waits for the next execution. */
+  #isLittle(left: Amount, venues: ReadonlyArray<Venue>): boolean {
+    const side = sideOf(left)
+    const { maxCarried } = this.#options
+    const worth = (venue: Venue): Amount => multiply(abs(left), this.#bestPrice(venue, side))
+    if (maxCarried !== null) return venues.every((venue) => !BigDecimal.isGreaterThan(worth(venue), maxCarried))
+    return venues.some((venue) => isLessThan(abs(left), lotOf(venue, this.#limit(venue, side))))
   }
 
   /** Whether so much can be traded on one of them at all. */
@@ -147,7 +191,7 @@ export class Flattening {
   #way(venue: Venue, left: Amount): Way | null {
     const { exchange, quantityStep } = venue.instrument
     const account = this.#markets.current(exchange)?.account ?? null
-    if (account === null || this.#markets.state(exchange)?._tag !== "Ready") return null
+    if (account === null || !this.#markets.mayTrade(exchange)) return null
     const side = sideOf(left)
     const price = this.#limit(venue, side)
     const most = affordable(account, venue, side, price)
@@ -158,7 +202,7 @@ export class Flattening {
     const cost = side === "buy"
       ? multiply(best, sum(one, venue.feeRate))
       : BigDecimal.negate(multiply(best, subtract(one, venue.feeRate)))
-    return { venue, account, quantity, price, cost }
+    return { venue, account, quantity, price, sight: this.#sightOf(venue), cost }
   }
 
   #bestPrice({ instrument: { exchange, pair }, lastPrice }: Venue, side: Side): Amount {
@@ -176,21 +220,16 @@ export class Flattening {
       : BigDecimal.min(best, Decimal.toStep(subtract(best, slip), step, "up"))
   }
 
-  /** The error is the guard's: nothing was sent. */
-  #trade({ account, price, quantity, venue }: Way, side: Side): Effect.Effect<Ended | ExchangeError> {
+  /** The error is the guard's: nothing was sent. Null: nothing may be sent there now. */
+  #trade({ account, price, quantity, venue }: Way, side: Side): Effect.Effect<Ended | ExchangeError | null> {
     const { exchange, pair } = venue.instrument
     return Effect.flatMap(account.orders.makeClientOrderId, (clientOrderId) => {
-      const plan: Plan = {
-        exchange,
-        pair,
-        side,
-        quantity,
-        price,
-        unit: venue.unit,
-        feeRate: venue.feeRate,
-        clientOrderId
-      }
-      return Effect.scoped(Effect.andThen(this.#guard.reserve([intentOf(plan, true)]), this.#orders.send(plan)))
+      const { feeRate, unit } = venue
+      const plan: Plan = { exchange, pair, side, quantity, price, unit, feeRate, clientOrderId }
+      const send = Effect.suspend((): Effect.Effect<Ended | null> =>
+        this.#markets.mayTrade(exchange) ? this.#orders.send(plan) : Effect.succeed(null)
+      )
+      return Effect.scoped(Effect.andThen(this.#guard.reserve([intentOf(plan, true)]), send))
     }).pipe(Effect.catch((error) => Effect.succeed(error)))
   }
 }

@@ -28,7 +28,7 @@ export interface Gate {
   readonly isFollowed: (exchange: ExchangeId) => boolean
   readonly notReady: (exchange: ExchangeId, pair: TradingPair, detail: string) => ExchangeError
   readonly fork: (effect: Effect.Effect<void>) => void
-  /** An order that was interrupted and that the exchange does not know after this has never arrived. */
+  /** An order whose caller has gone or whose answer is lost, and that the exchange does not know after this, has never arrived. */
   readonly forgetAfter: Duration.Input
 }
 
@@ -40,13 +40,17 @@ interface Asked extends Omit<Intent, "reduces"> {
 /** How much worse than the best price a market order is expected to buy. */
 const slack = Decimal.of("1.05")
 
-/** How often an order that was interrupted is asked for. */
+/** How often such an order is asked for. */
 const askAgain = Duration.seconds(1)
 
 const amountOf = (input: Decimal.Input | undefined): Amount | null => {
   const read = input === undefined ? null : Decimal.fromInput(input)
   return read !== null && Result.isSuccess(read) && BigDecimal.isPositive(read.success) ? read.success : null
 }
+
+/** What fails has not left; what is interrupted or breaks may have. */
+const hasNotLeft = (exit: Exit.Exit<unknown, ExchangeError>): boolean =>
+  Exit.isFailure(exit) && !Exit.hasInterrupts(exit) && !Exit.hasDies(exit)
 
 /** Base. */
 const filledBase = ({ filledQuantity }: Order, { unit }: Held): Amount => BigDecimal.multiply(filledQuantity, unit)
@@ -151,14 +155,14 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   const settle = (held: Held, outcome: Outcome<Order>): void => {
     if (outcome._tag === "Rejected") return book.release(held)
     if (outcome._tag === "Accepted") return note(gate, exchange, held, outcome.value)
-    gate.fork(Effect.match(outcome.resolved, {
+    gate.fork(Effect.matchEffect(outcome.resolved, {
       // It may be in force: its room stays taken until the exchange tells of it.
-      onFailure: () => {},
-      onSuccess: (known) => settle(held, known)
+      onFailure: () => seek(held),
+      onSuccess: (known) => Effect.sync(() => settle(held, known))
     }))
   }
 
-  /** Its caller has gone, and it may have left before: the exchange is asked. */
+  /** Nobody waits for its answer any more, and it may have left: the exchange is asked. */
   const seek = (held: Held): Effect.Effect<void> =>
     Effect.gen(function*() {
       const since = yield* Clock.currentTimeMillis
@@ -191,8 +195,8 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
           Effect.sync(() => {
             if (Exit.isSuccess(exit)) return settled(held, exit.value)
             for (const one of held) {
-              if (Exit.hasInterrupts(exit)) gate.fork(seek(one))
-              else book.release(one)
+              if (hasNotLeft(exit)) book.release(one)
+              else gate.fork(seek(one))
             }
           }))
       })
@@ -227,8 +231,8 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
             return
           }
           for (const held of all) {
-            if (Exit.hasInterrupts(exit)) gate.fork(seek(held))
-            else held.hasLeft = false
+            if (hasNotLeft(exit)) held.hasLeft = false
+            else gate.fork(seek(held))
           }
         }))
     })
@@ -239,33 +243,46 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
         ? entry.place(request)
         : holding([intent], entry.place(request), ([held], { outcome }) => settle(held!, outcome)))
 
+  const lostRoom = ({ pair }: OrderRequest): ExchangeError =>
+    gate.notReady(exchange, pair, "the room that was reserved for it has been given back")
+
+  /** Judged and sent in one turn: what has room that is reserved, and what needs some. */
+  const leaveAll = (
+    all: ReadonlyArray<OrderRequest>,
+    intents: ReadonlyArray<Asked | null>,
+    hadRoom: ReadonlyArray<boolean>
+  ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError> =>
+    Effect.suspend(() => {
+      const helds = all.map(reserved)
+      const gone = all.find((_, index) => hadRoom[index] && helds[index] === undefined)
+      if (gone !== undefined) return Effect.fail(lostRoom(gone))
+      const roomy = helds.flatMap((held, index) => held === undefined ? [] : [{ held, index }])
+      for (const { held } of roomy) {
+        const problem = stopped(held)
+        if (problem !== null) return Effect.fail(problem)
+      }
+      const asking = intents.flatMap((intent, index) =>
+        intent === null || helds[index] !== undefined ? [] : [{ intent, index }]
+      )
+      const send = leaving(
+        roomy.map(({ held }) => held),
+        // As many as there were.
+        entry.placeAll(all as NonEmptyReadonlyArray<OrderRequest>),
+        (placed) => roomy.map(({ index }) => placed[index]!.outcome)
+      )
+      return holding(asking.map(({ intent }) => intent), send, (held, placed) => {
+        for (const [at, { index }] of asking.entries()) settle(held[at]!, placed[index]!.outcome)
+      })
+    })
+
   const placeAll = (
     requests: NonEmptyReadonlyArray<OrderRequest>
   ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError> =>
     Effect.gen(function*() {
       const all = yield* Effect.forEach(requests, named)
-      for (const one of all) {
-        const held = reserved(one)
-        const problem = held === undefined ? null : stopped(held)
-        if (problem !== null) return yield* Effect.fail(problem)
-      }
-      const intents = yield* Effect.forEach(
-        all,
-        (one) => reserved(one) === undefined ? asked(one) : Effect.succeed(null)
-      )
-      const indexes = intents.flatMap((intent, index) => intent === null ? [] : [index])
-      const roomy = all.flatMap((one, index) => {
-        const held = reserved(one)
-        return held === undefined ? [] : [{ held, index }]
-      })
-      const send = leaving(
-        roomy.map(({ held }) => held),
-        entry.placeAll(all),
-        (placed) => roomy.map(({ index }) => placed[index]!.outcome)
-      )
-      return yield* holding(intents.filter((intent) => intent !== null), send, (held, placed) => {
-        for (const [at, index] of indexes.entries()) settle(held[at]!, placed[index]!.outcome)
-      })
+      const hadRoom = all.map((one) => reserved(one) !== undefined)
+      const intents = yield* Effect.forEach(all, (one, index) => hadRoom[index] ? Effect.succeed(null) : asked(one))
+      return yield* leaveAll(all, intents, hadRoom)
     })
 
   const heldOf = (ref: OrderRef): Held | undefined =>

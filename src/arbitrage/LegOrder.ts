@@ -11,7 +11,8 @@ import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
-import type { Outcome } from "../OrderEntry.ts"
+import type { OrderEntry, Outcome } from "../OrderEntry.ts"
+import type { RiskGuard } from "./RiskGuard.ts"
 
 type Amount = Decimal.Decimal
 type Account = PrivateExchange["Service"]
@@ -185,11 +186,16 @@ const outcomeOf = ({ quantity }: Plan, { filledQuantity, status }: Order): LegOu
 
 export class LegOrders {
   readonly #markets: Markets["Service"]
+  readonly #guard: RiskGuard["Service"]
   readonly #clock: Clock.Clock
   readonly #options: LegOptions
+  /** By what they guard. */
+  readonly #entries = new WeakMap<OrderEntry["Service"], OrderEntry["Service"]>()
+  readonly #pending = new Map<string, Plan>()
 
-  constructor(markets: Markets["Service"], clock: Clock.Clock, options: LegOptions) {
+  constructor(markets: Markets["Service"], guard: RiskGuard["Service"], clock: Clock.Clock, options: LegOptions) {
     this.#markets = markets
+    this.#guard = guard
     this.#clock = clock
     this.#options = options
   }
@@ -199,15 +205,43 @@ export class LegOrders {
     return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  /** Sends it and sees it through to its end. */
+  /** Those that have been sent and may be in force. */
+  get pending(): ReadonlyArray<Plan> {
+    return [...this.#pending.values()]
+  }
+
+  /** Every command passes the risk guard, whatever it is. */
+  #entry({ orders }: Account): OrderEntry["Service"] {
+    const known = this.#entries.get(orders)
+    if (known !== undefined) return known
+    const made = this.#guard.guarded(orders)
+    this.#entries.set(orders, made)
+    return made
+  }
+
+  /** It may be in force until something else is known of it. */
+  #tracked(plan: Plan, ending: Effect.Effect<Ended>): Effect.Effect<Ended> {
+    const key = `${plan.exchange} ${plan.clientOrderId}`
+    return Effect.suspend(() => {
+      this.#pending.set(key, plan)
+      return Effect.tap(ending, ({ outcome }) =>
+        Effect.sync(() => outcome === "unknown" ? false : this.#pending.delete(key)))
+    })
+  }
+
+  /** Sends it and sees it through to its end; the guard has room for it. */
   send(plan: Plan): Effect.Effect<Ended> {
+    return this.#tracked(plan, this.#send(plan))
+  }
+
+  #send(plan: Plan): Effect.Effect<Ended> {
     return Effect.suspend(() => {
       const account = this.#account(plan.exchange)
       if (account === null) return Effect.succeed(this.#refused(plan, false, this.now, "there is no account now"))
       const sentAt = this.now
       const { clientOrderId, pair, price, quantity, side } = plan
       const request = { pair, side, quantity, price, type: "limit", timeInForce: "ioc", clientOrderId } as const
-      return Effect.flatMap(Effect.exit(account.orders.place(request)), (exit) => {
+      return Effect.flatMap(Effect.exit(this.#entry(account).place(request)), (exit) => {
         const answeredAt = this.now
         if (Exit.isSuccess(exit)) return this.#judge(plan, exit.value.outcome, sentAt, answeredAt)
         const error = Cause.findErrorOption(exit.cause)
@@ -248,7 +282,7 @@ export class LegOrders {
           ended.outcome === "unknown" ? Effect.andThen(Effect.sleep(questionMillis), again) : Effect.succeed(ended)
       )
     )
-    return again
+    return this.#tracked(plan, again)
   }
 
   #account(exchange: ExchangeId): Account | null {
@@ -331,7 +365,10 @@ export class LegOrders {
         if (found) return yield* this.#follow(plan, found, sentAt, answeredAt, true)
         const isAbsent = found === null && asked - sentAt > this.#options.absentMillis
         const times = absent + (isAbsent ? 1 : 0)
-        if (times >= looks) return this.#refused(plan, true, answeredAt, `it never arrived: ${detail}`)
+        if (times >= looks) {
+          this.#guard.forget(plan.exchange, plan.clientOrderId)
+          return this.#refused(plan, true, answeredAt, `it never arrived: ${detail}`)
+        }
         if (this.#left(sentAt) === 0) return this.#unknown(plan, null, answeredAt, detail)
         yield* Effect.sleep(askAgain(attempt))
         return yield* step(attempt + 1, times)
@@ -344,8 +381,9 @@ export class LegOrders {
     const account = this.#account(exchange)
     if (account === null) return Effect.succeed(undefined)
     const ref = { pair, clientOrderId }
-    const cancel = cancels ? Effect.ignore(account.orders.cancel(ref)) : Effect.void
-    return Effect.andThen(cancel, account.orders.get(ref)).pipe(
+    const entry = this.#entry(account)
+    const cancel = cancels ? Effect.ignore(entry.cancel(ref)) : Effect.void
+    return Effect.andThen(cancel, entry.get(ref)).pipe(
       Effect.timeoutOption(questionMillis),
       Effect.match({
         onFailure: () => undefined,

@@ -27,7 +27,10 @@ export interface RiskOptions {
   readonly exchanges?: Readonly<Record<ExchangeId, RiskLimits>> | undefined
   /** How often what is held is marked anew and the loss judged between orders and fills. Default 1 s. */
   readonly markInterval?: Duration.Input | undefined
-  /** An order whose caller was interrupted and that the exchange does not know after this has never arrived. Default 15 s. */
+  /**
+   * An order whose caller was interrupted, or whose answer is lost for good, and that the exchange does not know after this, has
+   * never arrived. Default 15 s.
+   */
   readonly forgetAfter?: Duration.Input | undefined
 }
 
@@ -86,6 +89,8 @@ export class RiskGuard extends Context.Service<RiskGuard, {
    * Refusals are `RiskRefused`, nothing is sent. Orders that `reserve` has room for by their client order id pass with it.
    */
   readonly guarded: (entry: OrderEntry["Service"]) => OrderEntry["Service"]
+  /** This order is known never to have arrived: its room is given back. */
+  readonly forget: (exchange: ExchangeId, clientOrderId: string) => void
   /** Nothing that grows exposure leaves any more, or nothing at all. Thrown again it stops more, never less. */
   readonly kill: (reason: string, options?: KillOptions) => Effect.Effect<void>
   /** Lets orders pass again, everywhere. The loss that had been made then no longer counts towards `maxLoss`. */
@@ -348,6 +353,10 @@ export const make = Effect.fnUntraced(
         judgeLosses()
       },
       guarded: (entry) => GuardedEntry.guard(gate, entry),
+      forget: (exchange, clientOrderId) => {
+        const held = book.find(exchange, clientOrderId, null)
+        if (held !== undefined) book.release(held)
+      },
       kill: (reason, { exchange = global, stops = "growing" } = {}) => Effect.sync(() => kill(reason, exchange, stops)),
       revive: Effect.sync(() => {
         book.forgiveLosses()

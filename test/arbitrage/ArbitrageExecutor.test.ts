@@ -79,6 +79,16 @@ class World {
     }
   }
 
+  /** Of these versions of the books. */
+  at(bought: number, sold: number, fields: Partial<Opportunity> = {}): Opportunity {
+    const { buy, sell, ...rest } = this.opportunity()
+    return { ...rest, buy: { ...buy, version: bought }, sell: { ...sell, version: sold }, ...fields }
+  }
+
+  tell(_tag: "Entered" | "Updated", opportunity: Opportunity): void {
+    for (const consumer of this.consumers) consumer({ _tag, opportunity })
+  }
+
   get placed(): ReadonlyArray<string> {
     return [this.a, this.b].flatMap(({ exchange, placed }) =>
       placed.map(({ quantity, side }) => `${exchange} ${side} ${Decimal.toText(quantity as Decimal.Decimal)}`)
@@ -565,7 +575,7 @@ describe("ArbitrageExecutor: exposed", () => {
         world.a.isAnswering = true
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(executor.exposure(), [])
-        assert.deepStrictEqual(done(yield* passing(executor.drain)), { exposure: [], openOrders: 0 })
+        assert.deepStrictEqual(done(yield* passing(executor.drain)), { exposure: [], openOrders: 0, orders: [] })
         yield* agree(world)
       })
     )
@@ -700,6 +710,214 @@ describe("ArbitrageExecutor: exposed", () => {
         assert.match(guard.state().killed!.reason, /left behind 1 orders/)
       }),
       { compensationTimeout: "10 seconds" }
+    )
+  })
+})
+
+describe("ArbitrageExecutor: the room of its orders", () => {
+  it.effect("is taken while a leg is not known, and until its fills are told", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.a.scripts.push({ answer: "never", late: 90_000 })
+        world.a.isAnswering = false
+        world.b.scripts.push({ late: 90_000 })
+        assert.strictEqual((yield* execute(world))._tag, "Exposed")
+        assert.deepStrictEqual([guard.state("a").openOrders, text(guard.state("a").notional)], [1, "100"])
+        assert.deepStrictEqual([guard.state("b").openOrders, text(guard.state("b").notional)], [1, "101"])
+        assert.strictEqual(text(guard.state().exposure), "0")
+        world.a.isAnswering = true
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual((yield* executor.performance).unknown, 0)
+        assert.deepStrictEqual([guard.state().openOrders, text(guard.state("a").pnl)], [0, "0"])
+      }),
+      { settleTimeout: "20 seconds" }
+    )
+  })
+
+  it.effect("is given back when a leg is found to have never arrived", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.a.scripts.push({ answer: "neverDone" })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust("8 seconds")
+        const guard = yield* RiskGuard
+        assert.deepStrictEqual([guard.state("a").openOrders, guard.state("b").openOrders], [1, 0])
+        yield* TestClock.adjust("20 seconds")
+        yield* Fiber.join(fiber)
+        yield* agree(world)
+      }),
+      {},
+      { forgetAfter: "1 hour" }
+    )
+  })
+})
+
+describe("ArbitrageExecutor: what is known late", () => {
+  it.effect("is traded away at once, although the switch stands, and drain waits for it", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.a.scripts.push({ answer: "neverDone" })
+        world.a.isAnswering = false
+        assert.deepStrictEqual(figures(yield* execute(world)), ["Exposed", "-1", "100.899", 0])
+        assert.isTrue(guard.state().isKilled)
+        const drained = yield* Effect.forkChild(executor.drain, { startImmediately: true })
+        yield* TestClock.adjust("10 seconds")
+        assert.isUndefined(drained.pollUnsafe())
+        assert.deepStrictEqual(done(yield* passing(executor.close("1 millis"), 10)).orders.length, 1)
+        world.a.isAnswering = true
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a buy 1", "b sell 100"])
+        assert.deepStrictEqual(yield* Fiber.join(drained), { exposure: [], openOrders: 0, orders: [] })
+        assert.isTrue(guard.state().isKilled)
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("nothing of its asset is traded away before, by another execution neither", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.a.scripts.push({ answer: "never" })
+        world.a.isAnswering = false
+        yield* execute(world)
+        yield* guard.revive
+        assert.strictEqual((yield* execute(world))._tag, "Completed")
+        assert.deepStrictEqual(executor.exposure().map(({ quantity }) => text(quantity)), ["-1"])
+        world.a.isAnswering = true
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(executor.exposure(), [])
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a buy 1", "b sell 100", "b sell 100"])
+        yield* agree(world)
+      })
+    )
+  })
+})
+
+describe("ArbitrageExecutor: what cannot be traded away", () => {
+  /** The sale fails, and so does what would mend it. */
+  const stuck = (world: World): void => {
+    world.b.scripts.push({ fill: 0.99 }, ...Array.from({ length: 8 }, () => ({ fill: 0 })))
+    world.a.scripts.push({}, ...Array.from({ length: 8 }, () => ({ fill: 0 })))
+  }
+
+  for (
+    const [name, venue, options] of [
+      ["less than one exchange takes", { ...swap, minNotional: 5 }, {}],
+      ["no more than maxCarried", swap, { maxCarried: "2" }]
+    ] as const
+  ) {
+    it.effect(`${name} is carried on, told, and traded by the next execution`, () => {
+      const world = new World({ fee: "0" }, venue)
+      return over(
+        world,
+        Effect.gen(function*() {
+          const executor = yield* ArbitrageExecutor
+          stuck(world)
+          const { _tag, exposure } = yield* execute(world)
+          assert.deepStrictEqual([_tag, text(exposure)], ["Compensated", "0.01"])
+          assert.isFalse((yield* RiskGuard).state().isKilled)
+          assert.strictEqual((yield* executor.performance).carried, 1)
+          assert.deepStrictEqual(executor.exposure().map(({ quantity }) => text(quantity)), ["0.01"])
+          world.a.scripts.splice(0)
+          world.b.scripts.splice(0)
+          yield* execute(world)
+          assert.deepStrictEqual(executor.exposure(), [])
+          yield* agree(world)
+        }),
+        options
+      )
+    })
+  }
+
+  it.effect("more than that throws the switch", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        stuck(world)
+        assert.strictEqual((yield* execute(world))._tag, "Exposed")
+        assert.isTrue((yield* RiskGuard).state().isKilled)
+      }),
+      { maxCarried: "0.5" }
+    )
+  })
+
+  it.effect("is tried again on new prices, or behind a pause", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        stuck(world)
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        for (let turn = 0; turn < 5; turn++) yield* TestClock.adjust(10)
+        // Each exchange once.
+        assert.strictEqual(world.placed.length, 4)
+        world.b.bid = 100.8
+        for (let turn = 0; turn < 8; turn++) yield* TestClock.adjust(10)
+        assert.strictEqual(world.placed.length, 5)
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(fiber)
+        assert.strictEqual(world.placed.length, 10)
+      })
+    )
+  })
+
+  it.effect("nothing is sent to an exchange that is being stopped", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "reject", delay: 100 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(50)
+        world.isStopping = true
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+        const closed = yield* Effect.forkChild(executor.close("2 seconds"), { startImmediately: true })
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* Fiber.join(closed)).openOrders, 0)
+        // It is cut short: whoever waits for it is told.
+        assert.strictEqual((yield* Fiber.await(fiber))._tag, "Failure")
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+      })
+    )
+  })
+
+  it.effect("an order that is under way when it is closed is told", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "neverDone" })
+        yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        world.b.isAnswering = false
+        yield* TestClock.adjust("1 second")
+        const closed = yield* Effect.forkChild(executor.close("2 seconds"), { startImmediately: true })
+        yield* TestClock.adjust("2 seconds")
+        const { openOrders, orders } = yield* Fiber.join(closed)
+        assert.deepStrictEqual([openOrders, orders.map(({ exchange, side }) => `${exchange} ${side}`)], [1, ["b sell"]])
+        assert.strictEqual((yield* executor.performance).inFlight, 0)
+        assert.strictEqual((yield* RiskGuard).state("b").openOrders, 1)
+      })
     )
   })
 })
@@ -859,7 +1077,14 @@ describe("ArbitrageExecutor: refused", () => {
 
   it.effect("options that make no sense are refused when it is built", () =>
     Effect.gen(function*() {
-      for (const options of [{ maxSlippage: "x" }, { maxSlippage: 1 }, { compensationAttempts: -1 }]) {
+      const wrong = [
+        { maxSlippage: "x" },
+        { maxSlippage: 1 },
+        { compensationAttempts: -1 },
+        { maxCarried: "x" },
+        { maxCarried: -1 }
+      ]
+      for (const options of wrong) {
         const error = yield* Effect.flip(over(new World(), ArbitrageExecutor, options))
         assert.strictEqual(error instanceof ExchangeError.ExchangeError ? error.reason._tag : "", "InvalidUse")
       }
@@ -867,7 +1092,7 @@ describe("ArbitrageExecutor: refused", () => {
 })
 
 describe("ArbitrageExecutor: run and drain", () => {
-  it.effect("one execution a route at a time, none twice on the same books, and none behind drain", () => {
+  it.effect("one execution a side of a book at a time, none twice on the same books, and none behind drain", () => {
     const world = new World({ fee: "0" }, { ...swap, fee: "0" })
     return over(
       world,
@@ -876,9 +1101,8 @@ describe("ArbitrageExecutor: run and drain", () => {
         const guard = yield* RiskGuard
         const running = yield* Effect.forkChild(executor.run, { startImmediately: true })
         const tell = (_tag: "Entered" | "Updated", version: number): void => {
-          const { buy, ...rest } = world.opportunity()
-          world.open = [{ ...rest, buy: { ...buy, version } }]
-          for (const consumer of world.consumers) consumer({ _tag, opportunity: world.open[0]! })
+          world.open = [world.at(version, version)]
+          world.tell(_tag, world.open[0]!)
         }
         tell("Entered", 1)
         tell("Updated", 2)
@@ -902,12 +1126,65 @@ describe("ArbitrageExecutor: run and drain", () => {
         const drained = yield* Effect.forkChild(executor.drain, { startImmediately: true })
         tell("Updated", 7)
         yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual(yield* Fiber.join(drained), { exposure: [], openOrders: 0 })
+        assert.deepStrictEqual(yield* Fiber.join(drained), { exposure: [], openOrders: 0, orders: [] })
         assert.strictEqual((yield* executor.performance).executed, 3)
         assert.strictEqual(yield* refusal(world), "notReady")
         yield* Fiber.interrupt(running)
         assert.strictEqual(world.consumers.size, 0)
         yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("routes that share a side of a book take what one version of it shows once", () => {
+    const world = new World({ fee: "0" }, { ...swap, fee: "0" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        yield* Effect.forkScoped(executor.run, { startImmediately: true })
+        const executed = Effect.map(executor.performance, (performance) => performance.executed)
+        const other = { route: "another" }
+        world.open = [world.at(1, 1), world.at(1, 2, other)]
+        for (const opportunity of world.open) world.tell("Entered", opportunity)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* executed, 1)
+        // Only one of its sides is new.
+        world.tell("Updated", world.at(1, 3))
+        world.tell("Updated", world.at(2, 1, other))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* executed, 1)
+        // Whoever had to wait is looked at when it is free, the better one first.
+        world.open = [world.at(2, 2), world.at(3, 3, { ...other, profit: 9 }), world.at(3, 3)]
+        world.tell("Updated", world.open[0]!)
+        world.open = world.open.slice(1)
+        const seen: Array<string> = []
+        yield* Effect.forkScoped(
+          Stream.runForEach(executor.executions, ({ opportunity }) => Effect.sync(() => seen.push(opportunity.route))),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* executed, 3)
+        assert.strictEqual(seen.at(-1), "another")
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("what was refused is left to others: nothing was sent", () => {
+    const world = new World({ fee: "0" }, { ...swap, fee: "0" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        yield* Effect.forkScoped(executor.run, { startImmediately: true })
+        yield* guard.kill("wait")
+        world.tell("Entered", world.at(1, 1))
+        yield* guard.revive
+        world.tell("Entered", world.at(1, 1, { route: "another" }))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* executor.performance).executed, 1)
       })
     )
   })

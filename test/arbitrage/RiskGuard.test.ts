@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, BigDecimal, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
+import { Arbitrary, BigDecimal, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Killed, RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
@@ -283,6 +283,41 @@ describe("RiskGuard: guarded", () => {
         assert.strictEqual(yield* refusal(entry.place(order)), "killSwitch global")
         assert.strictEqual(yield* refusal(entry.placeAll([order])), "killSwitch global")
         assert.strictEqual((yield* control.sent).length, 0)
+      })
+    ))
+
+  it.effect("a switch that is thrown while a batch is prepared stops it, and room that is given back meanwhile is missed", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const control = yield* Test.TestControl
+        const venue = new FakeVenue({ exchange: "a" })
+        const island = venue.island()
+        const unit = yield* Deferred.make<void>()
+        const instruments = {
+          ...island.market.instruments,
+          get: () => Effect.as(Deferred.await(unit), venue.instrument)
+        }
+        yield* guard.follow({ ...island, market: { ...island.market, instruments } })
+        const entry = guard.guarded(yield* OrderEntry)
+        const scope = yield* Scope.make()
+        const room = (clientOrderId: string) => guard.reserve([intent("1", "100", { clientOrderId })])
+        yield* room("r1")
+        yield* Scope.provide(room("r2"), scope)
+        const order = (clientOrderId: string) =>
+          ({ pair, side: "buy", quantity: 1, price: 100, clientOrderId }) as const
+        const [first, second] = [
+          yield* Effect.forkChild(refusal(entry.placeAll([order("r1"), order("n1")])), { startImmediately: true }),
+          yield* Effect.forkChild(refusal(entry.placeAll([order("r2"), order("n2")])), { startImmediately: true })
+        ]
+        yield* guard.kill("all", { stops: "everything" })
+        yield* Scope.close(scope, Exit.void)
+        yield* Deferred.succeed(unit, undefined)
+        assert.strictEqual(yield* Fiber.join(first), "killSwitch global")
+        assert.strictEqual(yield* Fiber.join(second), "notReady a")
+        assert.strictEqual((yield* control.sent).length, 0)
+        assert.deepStrictEqual(figures(guard.state()), ["100", 1, "0"])
       })
     ))
 

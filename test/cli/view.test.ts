@@ -613,7 +613,7 @@ describe("the edges of the demo", () => {
       { asset: "ETH", quantity: Decimal.of("7") },
       { asset: "BTC", quantity: Decimal.of("-0.02") }
     ]
-    edges.drained = { exposure: [], openOrders: 1 }
+    edges.drained = { exposure: [], openOrders: 1, orders: [] }
     edges.endedInMs = 321
     edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late" }]
     assert.strictEqual(

@@ -188,8 +188,7 @@ const shutdown = Effect.fnUntraced(function*(options: Options) {
   const began = yield* Clock.currentTimeMillis
   if (source._tag === "Simulated") {
     const executor = yield* ArbitrageExecutor.ArbitrageExecutor
-    const drained = yield* Effect.timeoutOption(Effect.interruptible(executor.drain), drainTimeout)
-    arbitrage.drained = drained._tag === "Some" ? drained.value : null
+    arbitrage.drained = yield* executor.close(drainTimeout)
   }
   // The last figures and states are those from before the markets close.
   yield* refresh(options)
