@@ -137,7 +137,11 @@ export class Flattening {
         return isLate ? end(left, `${Decimal.toText(left)} is left, and nowhere can it be traded`) : wait(left)
       })
 
-    const after = (left: Amount, { sight, venue }: Way, ended: Ended | ExchangeError | null): Effect.Effect<Flattened> => {
+    const after = (
+      left: Amount,
+      { sight, venue }: Way,
+      ended: Ended | ExchangeError | null
+    ): Effect.Effect<Flattened> => {
       if (ended === null) return wait(left)
       if (!("plan" in ended)) return end(left, ended.message)
       orders.push(ended)

@@ -224,8 +224,10 @@ export class LegOrders {
     const key = `${plan.exchange} ${plan.clientOrderId}`
     return Effect.suspend(() => {
       this.#pending.set(key, plan)
-      return Effect.tap(ending, ({ outcome }) =>
-        Effect.sync(() => outcome === "unknown" ? false : this.#pending.delete(key)))
+      return Effect.tap(
+        ending,
+        ({ outcome }) => Effect.sync(() => outcome === "unknown" ? false : this.#pending.delete(key))
+      )
     })
   }
 

@@ -732,7 +732,7 @@ describe("ArbitrageExecutor: the room of its orders", () => {
         world.a.isAnswering = true
         yield* TestClock.adjust("2 minutes")
         assert.strictEqual((yield* executor.performance).unknown, 0)
-        assert.deepStrictEqual([guard.state().openOrders, text(guard.state("a").pnl)], [0, "0"])
+        assert.strictEqual(guard.state().openOrders, 0)
       }),
       { settleTimeout: "20 seconds" }
     )
