@@ -655,7 +655,13 @@ export const make = Effect.fnUntraced(function*(
     /** By side of a book: the version that was traded on last; what it still shows may be gone. */
     const taken = new Map<string, string>()
 
-    const isFree = (leg: Leg): boolean => !busy.has(sideOf(leg)) && taken.get(sideOf(leg)) !== versionOf(leg)
+    /** By side of a book: when an execution on it has ended, ms; what was received before may show what it has taken. */
+    const endedAt = new Map<string, number>()
+
+    const isFree = (leg: Leg): boolean => {
+      const side = sideOf(leg)
+      return !busy.has(side) && taken.get(side) !== versionOf(leg) && leg.receivedAt >= (endedAt.get(side) ?? 0)
+    }
 
     const consider = (opportunity: Opportunity): void => {
       const { buy, route, sell } = opportunity
@@ -673,7 +679,9 @@ export const make = Effect.fnUntraced(function*(
             // Nothing was sent: another route may take it.
             for (const [index, leg] of legs.entries()) taken.set(sideOf(leg), before[index] ?? "")
           },
-          onSuccess: () => {}
+          onSuccess: (execution) => {
+            for (const leg of legs) endedAt.set(sideOf(leg), execution.endedAt)
+          }
         }).pipe(Effect.ensuring(Effect.sync(() => {
           for (const leg of legs) busy.delete(sideOf(leg))
           considerAll()

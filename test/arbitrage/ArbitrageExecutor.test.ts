@@ -79,10 +79,15 @@ class World {
     }
   }
 
-  /** Of these versions of the books. */
-  at(bought: number, sold: number, fields: Partial<Opportunity> = {}): Opportunity {
+  /** Of these versions of the books, received later than anything before. */
+  at(bought: number, sold: number, fields: Partial<Opportunity> = {}, receivedAt = Infinity): Opportunity {
     const { buy, sell, ...rest } = this.opportunity()
-    return { ...rest, buy: { ...buy, version: bought }, sell: { ...sell, version: sold }, ...fields }
+    return {
+      ...rest,
+      buy: { ...buy, version: bought, receivedAt },
+      sell: { ...sell, version: sold, receivedAt },
+      ...fields
+    }
   }
 
   tell(_tag: "Entered" | "Updated", opportunity: Opportunity): void {
@@ -1152,6 +1157,10 @@ describe("ArbitrageExecutor: run and drain", () => {
         // Only one of its sides is new.
         world.tell("Updated", world.at(1, 3))
         world.tell("Updated", world.at(2, 1, other))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* executed, 1)
+        // What was received before the execution had ended may show what it has taken.
+        world.tell("Updated", world.at(4, 4, other, 0))
         yield* TestClock.adjust("1 second")
         assert.strictEqual(yield* executed, 1)
         // Whoever had to wait is looked at when it is free, the better one first.
