@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { coverage, dialects, generated } from "../scripts/docs.ts"
 import * as ArbitrageMetrics from "../src/arbitrage/ArbitrageMetrics.ts"
+import * as ExecutionMetrics from "../src/arbitrage/ExecutionMetrics.ts"
 import * as ConnectionMetrics from "../src/connection/ConnectionMetrics.ts"
 import * as Reconnect from "../src/connection/Reconnect.ts"
 import * as SocketOptions from "../src/connection/SocketOptions.ts"
@@ -132,6 +133,7 @@ describe("docs/metrics.md", () => {
   const exported: ReadonlyArray<unknown> = [
     ...Object.values(SessionMetrics),
     ...Object.values(ArbitrageMetrics),
+    ...Object.values(ExecutionMetrics),
     ...Object.values(ConnectionMetrics.make("x"))
   ]
   const metrics = exported.filter(isMetric)
