@@ -44,6 +44,8 @@ export interface ProgramOptions {
   readonly faults: ReadonlyArray<string>
   /** How long anything may take that must come, ms. */
   readonly patience: number
+  /** Somebody looks after a kill switch that was thrown, and goes on after so long, ms; null: nobody. */
+  readonly reviveAfter: number | null
 }
 
 export interface ExchangeFound {
@@ -84,6 +86,8 @@ export interface ProgramFound {
   /** As the demo's summary has it. */
   readonly arbitrage: JsonObject
   readonly executed: number
+  /** Why the kill switch was thrown, newest first, and whether it is thrown at the end. */
+  readonly kills: ReadonlyArray<string>
   readonly killed: string | null
   /** Exchanges that were not ready again at the end. */
   readonly notReady: ReadonlyArray<string>
@@ -353,7 +357,14 @@ export const run = Effect.fnUntraced(function*(
   const { arbitrage, memory, pauses, shown, truth } = running
   yield* Effect.forkScoped(paced(lookEvery, Effect.sync(() => pauses.look())))
   const program = yield* Effect.forkScoped(
-    Program.run({ shown, arbitrage, pairs, source: Source.over(simulator), seed: options.seed })
+    Program.run({
+      shown,
+      arbitrage,
+      pairs,
+      source: Source.over(simulator),
+      seed: options.seed,
+      reviveAfter: options.reviveAfter ?? undefined
+    })
   )
   const body = Effect.gen(function*() {
     const missing = yield* settled(running)
@@ -392,6 +403,7 @@ export const run = Effect.fnUntraced(function*(
     exchanges: shown.map(exchangeFound),
     arbitrage: ArbitrageRows.summary(arbitrage),
     executed: executor?.executed ?? 0,
+    kills: arbitrage.kills,
     killed: arbitrage.risk?.killed?.reason ?? null,
     wrongAccounts: wrong,
     fills,

@@ -40,7 +40,8 @@ export const run = Effect.fnUntraced(function*(
     sampleEvery: Math.min(10_000, Math.max(250, duration / 100)),
     compareEvery: Math.min(minute, Math.max(1_000, duration / 8)),
     faultEvery: Math.min(45_000, Math.max(1_500, duration / 10)),
-    patience: 5 * minute
+    patience: 5 * minute,
+    reviveAfter: 5_000
   }, true)
   const settings: Proofs.Settings = { seed, quick: false, scale: 1, part: null }
   const { findings, proof } = Proofs.make(settings, () => {})
@@ -149,6 +150,13 @@ Faults injected: ${Object.values(found.faults).reduce((sum, count) => sum + coun
 ## What was traded
 
 ${executionsOf(found)}. Cash by the program ${found.cash.program} USDT, by the exchanges ${found.cash.exchanges} USDT.
+
+${
+    found.kills.length === 0
+      ? "The kill switch was not thrown."
+      : `The kill switch was thrown ${found.kills.length} times (the latest fifty count), and taken back after 5 s each time, as somebody does who has looked:`
+  }
+${found.kills.map((reason) => `- ${reason}`).join("\n")}
 
 ${
     table(

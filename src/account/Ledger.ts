@@ -13,6 +13,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import { tagOf } from "../domain/PrivateChannel.ts"
 import { Moment, repeatsBalance } from "./BalanceMoment.ts"
+import * as EndedOrder from "./EndedOrder.ts"
 import { fillKey, inOrder, timeOf } from "./FillOrder.ts"
 import { Recent } from "./Recent.ts"
 import type { Verdict } from "./Succession.ts"
@@ -53,14 +54,14 @@ const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): strin
 const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`
 
 /** As much is filled and it is open in both: the push behind the reading says more of it. */
-const isOvertaken = ({ tick, value }: Known<OrderUpdate>, next: Order, reading: Reading): boolean =>
+const isOvertaken = ({ tick, value }: Known<Pick<Order, "filledQuantity">>, next: Order, reading: Reading): boolean =>
   tick > reading.tick && same(value.filledQuantity, next.filledQuantity) && !isFinal(next.status)
 
 export class Ledger {
   readonly #deliver: Deliver
   readonly #counts: LedgerCounts
   readonly #fills = new Map<string, number>()
-  readonly #orders = new Recent<Known<OrderUpdate>>(remembered)
+  readonly #ended = new Recent<EndedOrder.EndedOrder>(remembered)
   readonly #open = new Map<string, Known<OrderUpdate>>()
   readonly #balances = new Map<string, Known<Balance>>()
   /** By asset. */
@@ -150,7 +151,7 @@ export class Ledger {
   /** Whether it was delivered. `reading`: it comes from there, and yields to what was pushed since. */
   #mergeOrder(next: OrderUpdate, reading: Reading | null = null): boolean {
     const key = orderKey(next)
-    const known = this.#open.get(key) ?? this.#orders.get(key)
+    const known = this.#open.get(key) ?? this.#endedOf(key)
     if (known === undefined) return this.#takeOrder(key, next, 0, reading)
     const verdict = judgeOrder(known.value, next)
     if (verdict !== "newer" || (reading !== null && isOvertaken(known, next, reading))) {
@@ -159,6 +160,11 @@ export class Ledger {
     const clientOrderId = next.clientOrderId ?? known.value.clientOrderId
     const value = clientOrderId === next.clientOrderId ? next : { ...next, clientOrderId }
     return this.#takeOrder(key, value, known.tick, reading)
+  }
+
+  #endedOf(key: string): Known<ReturnType<typeof EndedOrder.stateOf>> | undefined {
+    const kept = this.#ended.get(key)
+    return kept === undefined ? undefined : { value: EndedOrder.stateOf(kept), tick: kept.tick }
   }
 
   #takeOrder(key: string, value: OrderUpdate, tick: number, reading: Reading | null): true {
@@ -176,7 +182,7 @@ export class Ledger {
   #keepOrder(key: string, known: Known<OrderUpdate>): void {
     if (isFinal(known.value.status)) {
       this.#open.delete(key)
-      this.#orders.set(key, known)
+      this.#ended.set(key, EndedOrder.keep(known.value, known.tick))
     } else {
       this.#open.set(key, known)
     }
@@ -228,7 +234,7 @@ export class Ledger {
   /** Whether it was described before. */
   knowsOrder(order: Pick<Order, "orderId" | "symbol">): boolean {
     const key = orderKey(order)
-    return this.#open.has(key) || this.#orders.has(key)
+    return this.#open.has(key) || this.#ended.has(key)
   }
 
   /** Whether a reading has brought it and the stream has not. */

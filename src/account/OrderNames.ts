@@ -4,7 +4,7 @@ import type { Order } from "../domain/Account.ts"
 import { Recent } from "./Recent.ts"
 
 /** So many orders are remembered by the exchange's id at the least, and so many ids of ours as used. */
-const remembered = 100_000
+const remembered = 20_000
 
 /** What an order that is placed here is held by. */
 export const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrder): string =>

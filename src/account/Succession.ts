@@ -18,18 +18,24 @@ export const agrees = (a: Decimal.Decimal | null, b: Decimal.Decimal | null): bo
 
 export type Verdict = "newer" | "same" | "older"
 
-const sameOrder = (a: Order, b: Order): boolean =>
+/** What of an order says whether another state of it is a newer one. */
+export type OrderState = Pick<
+  Order,
+  "filledQuantity" | "price" | "quantity" | "status" | "triggerPrice" | "updatedAt"
+>
+
+const sameOrder = (a: OrderState, b: OrderState): boolean =>
   a.status === b.status && same(a.filledQuantity, b.filledQuantity) && same(a.price, b.price) &&
   same(a.quantity, b.quantity) && same(a.triggerPrice, b.triggerPrice)
 
 /** Neither has ended and as much is filled: what differs was amended, or triggered. */
-const judgeChange = (known: Order, next: Order): Verdict => {
+const judgeChange = (known: OrderState, next: OrderState): Verdict => {
   if (sameOrder(known, next)) return "same"
   return known.updatedAt === null || next.updatedAt === null || next.updatedAt >= known.updatedAt ? "newer" : "older"
 }
 
 /** Whether an order's state follows what is known of it: more is filled, or it has ended. */
-export const judgeOrder = (known: Order, next: Order): Verdict => {
+export const judgeOrder = (known: OrderState, next: OrderState): Verdict => {
   const filled = BigDecimal.Order(next.filledQuantity, known.filledQuantity)
   if (isFinal(known.status)) {
     if (isFinal(next.status) && filled > 0) return "newer"

@@ -17,7 +17,8 @@ const optionsOf = (proof: Proof): ProgramOptions => ({
   compareEvery: null,
   faultEvery: 45 * second,
   faults: [],
-  patience: 240 * second
+  patience: 240 * second,
+  reviveAfter: null
 })
 
 /** The share of the run behind which buffers have their size and code is compiled. */

@@ -18,6 +18,8 @@ export class ArbitrageBoard {
   exposure: ReadonlyArray<Exposure> = []
   /** Newest first. */
   readonly executions: Array<Execution> = []
+  /** Why the kill switch was thrown, newest first. */
+  readonly kills: Array<string> = []
   /** The best that was seen, quote. */
   bestProfit = 0
   drained: Drained | null = null
@@ -28,6 +30,11 @@ export class ArbitrageBoard {
 
   onOpportunity(event: OpportunityEvent): void {
     this.bestProfit = Math.max(this.bestProfit, event.opportunity.profit)
+  }
+
+  onKill(reason: string): void {
+    this.kills.unshift(reason)
+    if (this.kills.length > remembered) this.kills.pop()
   }
 
   onExecution(execution: Execution): void {

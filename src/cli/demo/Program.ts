@@ -3,7 +3,7 @@
  * accounts, through limits that every order passes. The same Layers run against the real exchanges.
  */
 import { Clock, Effect, Layer, Schedule, Stream } from "effect"
-import type { Scope } from "effect"
+import type { Duration, Scope } from "effect"
 import * as ArbitrageExecutor from "../../arbitrage/ArbitrageExecutor.ts"
 import * as ArbitrageMonitor from "../../arbitrage/ArbitrageMonitor.ts"
 import * as RiskGuard from "../../arbitrage/RiskGuard.ts"
@@ -37,6 +37,8 @@ export interface Options {
   readonly pairs: Pairs
   readonly source: Source
   readonly seed: number
+  /** A kill switch that was thrown is taken back after so long; left out: by nobody. */
+  readonly reviveAfter?: Duration.Input | undefined
 }
 
 const refreshEvery = "250 millis"
@@ -165,6 +167,15 @@ const rest = Effect.fnUntraced(function*({ pairs, seed, shown }: Options, { acco
   yield* Effect.forkScoped(Effect.provideService(trading, OrderEntry, guard.guarded(account.orders)))
 })
 
+/** Notes what has thrown the kill switch, and takes it back where somebody is to have looked after it. */
+const look = Effect.fnUntraced(function*({ arbitrage, reviveAfter }: Options) {
+  const guard = yield* RiskGuard.RiskGuard
+  yield* Stream.runForEach(guard.kills, ({ reason }) => {
+    arbitrage.onKill(reason)
+    return reviveAfter === undefined ? Effect.void : Effect.andThen(Effect.sleep(reviveAfter), guard.revive)
+  })
+})
+
 /** Until every exchange has been given up: then the first reason is told. */
 const untilAllFailed = Effect.fnUntraced(function*({ shown }: Options): Effect.fn.Return<
   void,
@@ -221,6 +232,7 @@ const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Ser
       )
       yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
       yield* markets.each((island) => Effect.provideContext(rest(options, island), services))
+      yield* Effect.forkScoped(look(options))
     }
     yield* untilAllFailed(options)
     return yield* Effect.never
