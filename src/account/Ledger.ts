@@ -47,8 +47,15 @@ interface Known<A> {
   tick: number
 }
 
-/** So many fills, ended orders and notices are remembered at the least, beyond those of the window that is read again. */
+/** So many fills and notices are remembered at the least, beyond those of the window that is read again. */
 const remembered = 20_000
+
+/**
+ * So many ended orders at the least, and all that ended so short a time ago, ms, up to twenty times as many: nothing that is told
+ * late, and no reading that was under way, is as late as that.
+ */
+const rememberedOrders = 1_000
+const rememberedMillis = 2 * 60_000
 
 const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
 const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`
@@ -61,7 +68,7 @@ export class Ledger {
   readonly #deliver: Deliver
   readonly #counts: LedgerCounts
   readonly #fills = new Map<string, number>()
-  readonly #ended = new Recent<EndedOrder.EndedOrder>(remembered)
+  readonly #ended = new Recent<EndedOrder.EndedOrder>(rememberedOrders, rememberedMillis)
   readonly #open = new Map<string, Known<OrderUpdate>>()
   readonly #balances = new Map<string, Known<Balance>>()
   /** By asset. */
@@ -182,7 +189,7 @@ export class Ledger {
   #keepOrder(key: string, known: Known<OrderUpdate>): void {
     if (isFinal(known.value.status)) {
       this.#open.delete(key)
-      this.#ended.set(key, EndedOrder.keep(known.value, known.tick))
+      this.#ended.set(key, EndedOrder.keep(known.value, known.tick), known.value.receivedAt)
     } else {
       this.#open.set(key, known)
     }

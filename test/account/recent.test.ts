@@ -37,4 +37,17 @@ describe("Recent", () => {
     assert.isFalse(recent.delete("a"))
     assert.isTrue(recent.delete("k9"))
   })
+
+  it("keeps those of the last while, where they come fast, up to twenty times as many", () => {
+    const recent = new Recent<number>(10, 1_000)
+    for (let i = 0; i < 200; i++) recent.set(`${i}`, i, i)
+    assert.isTrue(recent.has("0"), "all came within a second")
+    for (let i = 200; i < 1_400; i++) recent.set(`${i}`, i, i)
+    assert.isFalse(recent.has("0"))
+    assert.isTrue(recent.has("1300"))
+    const slow = new Recent<number>(10, 1_000)
+    for (let i = 0; i < 21; i++) slow.set(`${i}`, i, i * 1_000)
+    assert.isFalse(slow.has("0"))
+    assert.isTrue(slow.has("11"))
+  })
 })
