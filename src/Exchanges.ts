@@ -5,11 +5,11 @@
 import { Layer, LayerMap } from "effect"
 import type { Config, Effect, Scope, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as PrivateExchange from "./composite/PrivateExchange.ts"
 import * as PublicExchange from "./composite/PublicExchange.ts"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as NodeHashes from "./connection/NodeHashes.ts"
+import * as NodeHttp from "./connection/NodeHttp.ts"
 import type { EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
 import type { Feed } from "./domain/Feed.ts"
 import type { AccountEventOf, PrivateTag } from "./domain/PrivateChannel.ts"
@@ -128,8 +128,8 @@ export const layerComposites = (
     )
   ).pipe(Layer.provideMerge(PublicExchange.layer(publicExchange)))
 
-/** Sockets on `ws` and HTTP on `fetch`: what Node needs. For other runtimes use `ExchangeFactory`. */
-const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
+/** Sockets on `ws` and HTTP on `node:http`: what Node needs. For other runtimes use `ExchangeFactory`. */
+const platform = Layer.merge(FrameSocket.layerWs, NodeHttp.layer)
 
 /** The same with Node's own hashes, for signatures. */
 const signingPlatform = Layer.merge(platform, NodeHashes.layer)

@@ -3,10 +3,10 @@
  * (`effect-exchange/simulator`), which the main entry never loads.
  */
 import { Effect, Layer, Redacted } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as MemoryNetwork from "./connection/MemoryNetwork.ts"
 import * as NodeHashes from "./connection/NodeHashes.ts"
+import * as NodeHttp from "./connection/NodeHttp.ts"
 import type { TradingPair } from "./domain/Instrument.ts"
 import type { ExchangeDialect } from "./ExchangeDialect.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
@@ -63,7 +63,7 @@ export const layerOf = (
   websocket: ExchangeFactory.WebsocketOptions = {}
 ): Layer.Layer<Exchanges.MarketServices | Simulator.Simulator, Errors> =>
   over(id, websocket).pipe(
-    Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
+    Layer.provide(Layer.merge(FrameSocket.layerWs, NodeHttp.layer)),
     Layer.provideMerge(layer(options))
   )
 
@@ -101,7 +101,7 @@ export const layerAccountOf = (
   account: Partial<ExchangeFactory.AccountOptions> = {}
 ): Layer.Layer<AccountServices, Errors | ExchangeError> =>
   accountOver(id, account).pipe(
-    Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)),
+    Layer.provide(Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, NodeHashes.layer)),
     Layer.provideMerge(layer({ accounts: demoAccounts, ...options }))
   )
 

@@ -14,13 +14,13 @@ import {
   Scope,
   Stream
 } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { once } from "node:events"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Server, Socket } from "node:net"
 import type { Endpoint } from "../src/connection/Connection.ts"
 import * as FrameSocket from "../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../src/connection/MemoryNetwork.ts"
+import * as NodeHttp from "../src/connection/NodeHttp.ts"
 import * as Channel from "../src/domain/Channel.ts"
 import type { ConnectionStatus, Feed } from "../src/domain/Feed.ts"
 import type { ExchangeAdapter } from "../src/ExchangeAdapter.ts"
@@ -137,7 +137,7 @@ describe("config", () => {
           Effect.provide([
             ConfigProvider.layer(ConfigProvider.fromEnv({ env })),
             FrameSocket.layerWs,
-            FetchHttpClient.layer
+            NodeHttp.layer
           ])
         )
         assert.instanceOf(yield* Effect.flip(built), Config.ConfigError)
@@ -691,7 +691,7 @@ const overPorts = (env: Record<string, string>) =>
   ExchangeFactory.layerPublicConfig(gateSpot).pipe(
     Layer.provide([
       FrameSocket.layerWs,
-      FetchHttpClient.layer,
+      NodeHttp.layer,
       ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
     ])
   )

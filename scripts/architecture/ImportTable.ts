@@ -174,8 +174,9 @@ const packageRules: ReadonlyArray<PackageRule> = [
   },
   {
     packages: /^@effect\/platform-node\//,
-    users: /^src\/(?:cli|simulator)\//,
-    message: "belongs to src/cli and src/simulator; take the service from the context instead"
+    users: /^src\/(?:cli\/|simulator\/|connection\/NodeHttp\.ts$)/,
+    message:
+      "belongs to src/cli, src/simulator and src/connection/NodeHttp.ts; take the service from the context instead"
   },
   {
     packages: /^ws(?:\/|$)/,
@@ -237,7 +238,7 @@ const checkEntry = (graph: Graph): ReadonlyArray<Violation> => {
   const reached = new Set(["src/index.ts"])
   for (const path of reached) {
     for (const edge of graph.get(path) ?? []) {
-      if (edge.typeOnly) continue
+      if (edge.typeOnly || edge.onCall) continue
       reached.add(edge.to)
       if (!isHeavy(edge.to)) continue
       const message =

@@ -19,6 +19,8 @@ export interface Import {
   readonly line: number
   /** Gone at run time. An inline `{ type A }` is not: it leaves an import behind. */
   readonly typeOnly: boolean
+  /** `import(…)`: loaded when it is called, and not with its module. */
+  readonly onCall: boolean
 }
 
 export interface Comment {
@@ -122,15 +124,15 @@ export const read = (text: string): Source => {
   const computedImports: Array<number> = []
   const startOf = (match: RegExpExecArray): number => lineAt(code, match.index + match[0].search(/\S/))
   for (const match of code.matchAll(statement)) {
-    imports.push({ specifier: match[2]!, line: startOf(match), typeOnly: match[1] !== undefined })
+    imports.push({ specifier: match[2]!, line: startOf(match), typeOnly: match[1] !== undefined, onCall: false })
   }
   for (const match of code.matchAll(sideEffect)) {
-    imports.push({ specifier: match[1]!, line: startOf(match), typeOnly: false })
+    imports.push({ specifier: match[1]!, line: startOf(match), typeOnly: false, onCall: false })
   }
   for (const match of code.matchAll(call)) {
     const specifier = match[2]
     if (specifier === undefined) computedImports.push(startOf(match))
-    else imports.push({ specifier, line: startOf(match), typeOnly: match[1] !== undefined })
+    else imports.push({ specifier, line: startOf(match), typeOnly: match[1] !== undefined, onCall: true })
   }
   return { imports, comments, computedImports }
 }

@@ -67,7 +67,7 @@ const rows: ReadonlyArray<Row> = [
   ["mexc-ticker", "MEXC aggre.bookTicker (protobuf)", "mexc-spot", "BookTicker", 3_000_000],
   ["mexc-depth", "MEXC aggre.depth, 20 levels (protobuf)", "mexc-spot", "Book", 1_200_000],
   ["gate-ticker", "Gate spot.book_ticker (JSON)", "gate-spot", "BookTicker", 3_000_000],
-  ["gate-update", "Gate spot.order_book_update, 20 levels (JSON)", "gate-spot", update, 1_200_000],
+  ["gate-update", "Gate spot.order_book_update, 20 levels (JSON)", "gate-spot", update, 3_000_000],
   ["gate-obu", "Gate spot.obu, 20 levels (JSON)", "gate-spot", "Book", 1_200_000],
   ["futures-ticker", "Gate futures.book_ticker (JSON)", "gate-futures", "BookTicker", 3_000_000],
   ["futures-update", "Gate futures.order_book_update, 20 levels (JSON)", "gate-futures", update, 1_200_000],

@@ -4,9 +4,9 @@
  */
 import { Console, Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../src/connection/NodeHashes.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { OrderEntry } from "../../src/OrderEntry.ts"
 import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
@@ -39,7 +39,7 @@ const layerOf = (subject: Account.Subject, { mode, since, urls }: Settings) => {
     limits: "off",
     reconcilePairs: [subject.pair],
     reconcile: mode === "read" ? { lookback: Date.now() - since + 5_000 } : {}
-  }).pipe(Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)))
+  }).pipe(Layer.provide(Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, NodeHashes.layer)))
 }
 
 /** Places without end, and cancels every second one. */

@@ -1,8 +1,8 @@
 /** Clients that watch how their topics come and go: the same code over real sockets and in memory. */
 import { Clock, Effect, Layer } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { ConnectionStatus, Gap } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
@@ -104,7 +104,7 @@ export const connect = (
 ): Effect.Effect<Client, ExchangeError, Scope.Scope> => {
   const { rest, ws } = simulator.urls[adapter.id]!
   const layer = ExchangeFactory.layerPublic(adapter, { url: ws, restUrl: rest, ...options }).pipe(
-    Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
+    Layer.provide(Layer.merge(FrameSocket.layerWs, NodeHttp.layer))
   )
   return Effect.flatMap(Layer.build(layer), (context) => Effect.provide(observe(pairs), context))
 }

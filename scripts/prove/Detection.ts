@@ -4,7 +4,6 @@
  */
 import { Clock, Effect, Layer } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -14,6 +13,7 @@ import type { Definition } from "../../src/composite/Markets.ts"
 import type { OrderBooksOptions } from "../../src/composite/OrderBooks.ts"
 import * as PublicExchange from "../../src/composite/PublicExchange.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import * as Silence from "../../src/connection/Silence.ts"
 import type { ExchangeId, TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
@@ -101,7 +101,7 @@ const layerOf = (urls: Urls, pairs: ReadonlyArray<TradingPair>) => {
     const book: OrderBooksOptions = adapter.id === "mexc-spot" ? { speed: "10ms" } : {}
     const layer = PublicExchange.layer({ tickers: [], book, audit: { booksPerHour: 0 } }).pipe(
       Layer.provide(ExchangeFactory.layerPublic(adapter, { url: ws, restUrl: rest, limits })),
-      Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))
+      Layer.provide(Layer.merge(FrameSocket.layerWs, NodeHttp.layer))
     )
     return [adapter.id, { layer, pairs: own }]
   })

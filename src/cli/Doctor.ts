@@ -3,10 +3,10 @@ import { Clock, Duration, Effect, FileSystem, Layer, Option } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type { Credentials } from "../connection/Auth.ts"
 import * as FrameSocket from "../connection/FrameSocket.ts"
 import * as NodeHashes from "../connection/NodeHashes.ts"
+import * as NodeHttp from "../connection/NodeHttp.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import type { Addresses, ExchangeAdapter } from "../ExchangeAdapter.ts"
@@ -133,7 +133,7 @@ const accountFindings = (
     duration: Duration.seconds(accountSeconds[source])
   }).pipe(Effect.provide(Layer.merge(platform, NodeHashes.layer)))
 
-const platform = Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)
+const platform = Layer.merge(FrameSocket.layerWs, NodeHttp.layer)
 
 // ---- report ---------------------------------------------------------------------------------------------------------
 

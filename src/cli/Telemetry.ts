@@ -1,11 +1,11 @@
 /** Metrics over HTTP for Prometheus, and OTLP export; what needs them is loaded only when they are asked for. */
 import { Effect, Layer, Option } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Otlp from "effect/observability/Otlp"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { createServer } from "node:http"
+import * as NodeHttp from "../connection/NodeHttp.ts"
 import * as Failure from "./Failure.ts"
 
 const host = "127.0.0.1"
@@ -31,7 +31,7 @@ const prometheus = (port: number): Layer.Layer<never, Failure.CommandFailed> =>
 const otlp = (baseUrl: string) =>
   Layer.effectDiscard(Effect.logInfo(`exporting telemetry to ${baseUrl}`)).pipe(
     Layer.merge(Otlp.layerJson({ baseUrl, resource: { serviceName: "effect-exchange" }, shutdownTimeout: "1 second" })),
-    Layer.provide(FetchHttpClient.layer)
+    Layer.provide(NodeHttp.layer)
   )
 
 export interface TelemetryOptions {

@@ -63,6 +63,9 @@ export const withMetrics = ({ exchange }: MetricsOptions) => {
     })
 }
 
+/** What a reader was handed directly shows up so late at most. */
+const flushEvery = "1 second"
+
 const measured = Effect.fnUntraced(function*(
   connection: Connection,
   metrics: ConnectionMetrics,
@@ -77,22 +80,34 @@ const measured = Effect.fnUntraced(function*(
       Metric.withAttributes(metrics.ended, { reason: reason ?? reasonOf(exit) }).updateUnsafe(1, context)
     })
   )
-  const count = (frames: number, bytes: number): void => {
+  /** What was read since the last flush: a metric costs as much as decoding a frame does. */
+  let frames = 0
+  let bytes = 0
+  const flush = (): void => {
+    if (frames === 0) return
     metrics.framesReceived.updateUnsafe(frames, context)
     metrics.bytesReceived.updateUnsafe(bytes, context)
+    frames = bytes = 0
   }
   const received = (batch: Batch): Batch => {
-    count(batch.frames.length, batch.bytes)
+    frames += batch.frames.length
+    bytes += batch.bytes
+    flush()
     return batch
   }
   const counted = (reader: FrameReader): FrameReader => ({
     frame: reader.frame,
-    turn: (frames, bytes, receivedAt) => {
-      count(frames, bytes)
-      return reader.turn(frames, bytes, receivedAt)
+    turn: (turnFrames, turnBytes, receivedAt) => {
+      frames += turnFrames
+      bytes += turnBytes
+      return reader.turn(turnFrames, turnBytes, receivedAt)
     }
   })
   const { direct } = connection.pull
+  if (direct !== undefined) {
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(flushEvery), Effect.sync(flush))))
+    yield* Effect.addFinalizer(() => Effect.sync(flush))
+  }
   const ended = (error: ExchangeError): ExchangeError => {
     reason ??= error.reason._tag
     return error

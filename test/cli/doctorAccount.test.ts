@@ -1,11 +1,11 @@
 /** `exchange doctor --account`: what passes on a simulated account, and what does not where something is wrong. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as AccountExamination from "../../src/cli/doctor/AccountExamination.ts"
 import type { Finding } from "../../src/cli/doctor/Finding.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../src/connection/NodeHashes.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
@@ -18,7 +18,7 @@ import * as SimulatedExchanges from "./SimulatedExchanges.ts"
 
 const { balance, fill, order, position } = PrivateWebsocketTest
 
-const platform = Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)
+const platform = Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, NodeHashes.layer)
 
 interface Setup {
   readonly exchange: KnownExchange

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { FrameReader } from "../../src/connection/Connection.ts"
 import * as ConnectionMetrics from "../../src/connection/ConnectionMetrics.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import * as FakeConnection from "./FakeConnection.ts"
@@ -46,6 +47,35 @@ describe("withMetrics", () => {
       assert.strictEqual(yield* count(metrics.bytesReceived), 8)
       assert.strictEqual(yield* count(metrics.framesSent), 2)
       assert.strictEqual(yield* count(metrics.bytesSent), 13)
+    })))
+
+  it.effect("counts what a reader is handed directly, a second later or when the connection ends", () =>
+    isolated(Effect.gen(function*() {
+      const fake = FakeConnection.make(yield* Clock.Clock)
+      const scope = yield* Scope.make()
+      let given: FrameReader | undefined
+      const pull = Object.assign(Effect.map(fake.connection.pull, (batch) => batch), {
+        direct: (reader: FrameReader) => {
+          given = reader
+        }
+      })
+      const connection = yield* Scope.provide(
+        ConnectionMetrics.withMetrics({ exchange: "test" })(Effect.succeed({ ...fake.connection, pull })),
+        scope
+      )
+      const turns: Array<number> = []
+      const frame = (): void => {}
+      connection.pull.direct!({ frame, turn: (frames) => turns.push(frames) > 1 })
+      assert.strictEqual(given!.frame, frame)
+      assert.deepStrictEqual([given!.turn(3, 30, 1), given!.turn(1, 5, 2)], [false, true])
+      assert.strictEqual(yield* count(metrics.framesReceived), 0)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* count(metrics.framesReceived), 4)
+      assert.strictEqual(yield* count(metrics.bytesReceived), 35)
+      given!.turn(2, 7, 3)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* count(metrics.framesReceived), 6)
+      assert.strictEqual(yield* count(metrics.bytesReceived), 42)
     })))
 
   it.effect("does not count a write that fails", () =>

@@ -1,11 +1,11 @@
 /** Several exchanges in one program: one simulator behind real ports, or inside the process, and a client of each. */
 import { Context, Effect, Layer } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type { HttpClient } from "effect/http/HttpClient"
 import { OrderBook } from "../../src/composite/OrderBook.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { BookUpdate } from "../../src/domain/Market.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
@@ -76,7 +76,7 @@ export const overPorts = <A, E>(
   body.pipe(
     Effect.scoped,
     Effect.provide(
-      Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, Layer.orDie(Simulator.layer(simulation(options))))
+      Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, Layer.orDie(Simulator.layer(simulation(options))))
     )
   )
 

@@ -1,9 +1,9 @@
 /** One exchange from end to end over real ports, as a program uses it: several kinds of consumers at once. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer, Stream } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as OrderBooks from "../../src/composite/OrderBooks.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
@@ -87,7 +87,7 @@ for (const subject of World.subjects) {
           })
         )
         const layer = ExchangeFactory.layerPublicConfig(subject.adapter).pipe(
-          Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, config))
+          Layer.provide(Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, config))
         )
         const items = yield* Effect.provide(program, layer)
         assert.isTrue(items.every((item) => item._tag === "Data"))

@@ -2,11 +2,11 @@
 import { assert } from "@effect/vitest"
 import { BigDecimal, Clock, Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type { WorldAccount } from "../../src/AccountWorld.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import * as NodeHashes from "../../src/connection/NodeHashes.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import type { AccountEvent, Balance, Fill, OrderUpdate, Position } from "../../src/domain/Account.ts"
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -92,7 +92,7 @@ export const account = (subject: Subject, options: Options = {}) =>
 
 const networks = {
   memory: Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient, NodeHashes.layer),
-  ports: Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)
+  ports: Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, NodeHashes.layer)
 }
 
 /** What Layers of further accounts need, in the mode of the test. */

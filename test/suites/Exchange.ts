@@ -4,10 +4,10 @@
  */
 import { Effect, Fiber, Layer } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
+import * as NodeHttp from "../../src/connection/NodeHttp.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeClock } from "../../src/ExchangeClock.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
@@ -87,7 +87,7 @@ export const ports: Mode = {
   name: "ports",
   layer: (subject, simulator, options) =>
     over(subject, options).pipe(
-      Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
+      Layer.provide(Layer.merge(FrameSocket.layerWs, NodeHttp.layer)),
       Layer.provideMerge(Layer.orDie(Simulator.layer(simulatorOf(subject, simulator))))
     ),
   run: (effect) => effect

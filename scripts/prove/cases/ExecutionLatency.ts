@@ -1,6 +1,5 @@
 /** How long it takes from the decision to trade an opportunity until both legs are accepted, client and exchanges as two processes. */
 import { Effect, Layer, Redacted } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { ArbitrageExecutor } from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import type { Execution } from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import * as Executor from "../../../src/arbitrage/ArbitrageExecutor.ts"
@@ -9,6 +8,7 @@ import type { Opportunity } from "../../../src/arbitrage/Opportunity.ts"
 import * as Risk from "../../../src/arbitrage/RiskGuard.ts"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
+import * as NodeHttp from "../../../src/connection/NodeHttp.ts"
 import * as World from "../ArbitrageWorld.ts"
 import type { Case } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
@@ -27,7 +27,7 @@ const layerOf = (urls: SimulatorProcess.Urls) =>
       key: Redacted.make(`demo-key-${exchange}`),
       secret: Redacted.make(`demo-secret-${exchange}`)
     }))),
-    Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer))
+    Layer.provide(Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, NodeHashes.layer))
   )
 
 const legsOf = ({ buy, sell }: Execution | Opportunity): string => [buy.exchange, sell.exchange].sort().join(" and ")

@@ -1,12 +1,12 @@
 /** Malformed input of every kind, between clean frames, in memory and over real sockets; and malformed REST bodies. */
 import { Effect, Exit, Layer, Stream } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import type { AddressInfo } from "node:net"
 import * as Ws from "ws"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
+import * as NodeHttp from "../../../src/connection/NodeHttp.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import type { Performance } from "../../../src/PublicWebsocket.ts"
@@ -137,7 +137,7 @@ const sockets = (
     const url = yield* proxy(ws, spoiler)
     return ExchangeFactory.layerPublic(spoiler.account.watch(subject.adapter), { url, restUrl: rest, ...options })
   })).pipe(
-    Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer)),
+    Layer.provide(Layer.merge(FrameSocket.layerWs, NodeHttp.layer)),
     Layer.provideMerge(Layer.orDie(Simulator.layer(simulation(subject, seed))))
   )
 

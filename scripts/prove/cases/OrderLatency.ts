@@ -1,8 +1,8 @@
 /** How long an order takes over Gate's WebSocket, client and exchange as two processes, and a private frame to a handler. */
 import { Clock, Effect, Layer, Redacted } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
+import * as NodeHttp from "../../../src/connection/NodeHttp.ts"
 import * as Silence from "../../../src/connection/Silence.ts"
 import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import { gateSpot } from "../../../src/exchanges/gate/GateSpot.ts"
@@ -25,7 +25,7 @@ const layerOf = (urls: SimulatorProcess.Urls) => {
     url: ws,
     restUrl: rest,
     limits: "off"
-  }).pipe(Layer.provide(Layer.mergeAll(FrameSocket.layerWs, FetchHttpClient.layer, NodeHashes.layer)))
+  }).pipe(Layer.provide(Layer.mergeAll(FrameSocket.layerWs, NodeHttp.layer, NodeHashes.layer)))
 }
 
 const measure = Effect.fnUntraced(function*(count: number) {

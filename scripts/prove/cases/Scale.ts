@@ -2,10 +2,10 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Clock, Effect, Layer } from "effect"
 import type { Scope } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as SimulatorProcess from "../../../src/cli/SimulatorProcess.ts"
 import { OrderBook } from "../../../src/composite/OrderBook.ts"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
+import * as NodeHttp from "../../../src/connection/NodeHttp.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { ExchangeAdapter } from "../../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
@@ -267,7 +267,7 @@ const fastest = Effect.fnUntraced(function*(proof: Proof) {
     const layer = ExchangeFactory.layerPublic(unpaced(subject), { url: ws, restUrl: rest, bufferSize: 16 })
     const { busy, took } = yield* started(Virtual.pairs(subject, count)).pipe(
       Effect.scoped,
-      Effect.provide(layer.pipe(Layer.provide(Layer.merge(FrameSocket.layerWs, FetchHttpClient.layer))))
+      Effect.provide(layer.pipe(Layer.provide(Layer.merge(FrameSocket.layerWs, NodeHttp.layer))))
     )
     proof.say(
       `${id} over loopback, limits off: ${count} pairs, BookTicker and Book, in step after ${seconds(took)}, ` +
