@@ -176,7 +176,7 @@ const packageRules: ReadonlyArray<PackageRule> = [
     packages: /^@effect\/platform-node\//,
     users: /^src\/(?:cli\/|simulator\/|connection\/NodeHttp\.ts$)/,
     message:
-      "belongs to src/cli, src/simulator and src/connection/NodeHttp.ts; take the service from the context instead"
+      "belongs to src/cli and src/simulator, and to src/connection/NodeHttp.ts; take the service from the context instead"
   },
   {
     packages: /^ws(?:\/|$)/,
