@@ -137,6 +137,20 @@ const latency: Suite = {
     }))
 }
 
+/** Live books of the library over as many sockets as the session takes. */
+const live = (suite: SuiteId, of: Case, rounds: number, mode: "books" | "reconnect" | "stability"): Plan => ({
+  suite,
+  id: of.id,
+  title: of.title,
+  of,
+  contestants: ["books"],
+  seldom: [],
+  rounds,
+  frames: 0,
+  job: { mode, sockets: null },
+  module: "Startup"
+})
+
 const memory: Suite = {
   id: "memory",
   description:
@@ -147,18 +161,7 @@ const memory: Suite = {
   rounds: 3,
   plans: (of, { isQuick }, rounds) =>
     of.id === "mexc-deep"
-      ? [{
-        suite: "memory",
-        id: of.id,
-        title: of.title,
-        of,
-        contestants: ["books"],
-        seldom: [],
-        rounds,
-        frames: Scenario.passFramesOf(of),
-        job: { mode: "books", sockets: null },
-        module: "Startup"
-      }]
+      ? [{ ...live("memory", of, rounds, "books"), frames: Scenario.passFramesOf(of) }]
       : [{
         suite: "memory",
         id: of.id,
@@ -218,18 +221,7 @@ const startup: Suite = {
   cases: ["mexc-depth-1000", "gate-update-1000", "futures-update-1000"],
   quickCases: ["gate-update"],
   rounds: 5,
-  plans: (of, _, rounds) => [{
-    suite: "startup",
-    id: of.id,
-    title: of.title,
-    of,
-    contestants: ["books"],
-    seldom: [],
-    rounds,
-    frames: 0,
-    job: { mode: "books", sockets: null },
-    module: "Startup"
-  }]
+  plans: (of, _, rounds) => [live("startup", of, rounds, "books")]
 }
 
 const importing: Suite = {
@@ -258,18 +250,7 @@ const reconnect: Suite = {
   cases: ["gate-obu", "gate-update", "mexc-depth"],
   quickCases: ["gate-obu"],
   rounds: 5,
-  plans: (of, _, rounds) => [{
-    suite: "reconnect",
-    id: of.id,
-    title: of.title,
-    of,
-    contestants: ["books"],
-    seldom: [],
-    rounds,
-    frames: 0,
-    job: { mode: "reconnect", sockets: null },
-    module: "Startup"
-  }]
+  plans: (of, _, rounds) => [live("reconnect", of, rounds, "reconnect")]
 }
 
 const stability: Suite = {
@@ -280,18 +261,7 @@ const stability: Suite = {
   rounds: 1,
   plans: (of, { duration, isQuick }, rounds) => {
     const seconds = duration ?? (isQuick ? 4 : 60)
-    return [{
-      suite: "stability",
-      id: of.id,
-      title: `${of.title}, ${seconds} s`,
-      of,
-      contestants: ["books"],
-      seldom: [],
-      rounds,
-      frames: seconds,
-      job: { mode: "stability", sockets: null },
-      module: "Startup"
-    }]
+    return [{ ...live("stability", of, rounds, "stability"), title: `${of.title}, ${seconds} s`, frames: seconds }]
   }
 }
 

@@ -11,31 +11,16 @@ import type { MemoryPeerHandlers } from "../../src/connection/MemoryNetwork.ts"
 import * as NodeHashes from "../../src/connection/NodeHashes.ts"
 import type { AccountEvent, Balance, Fill, Order, OrderUpdate, Position } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import type { Instrument } from "../../src/domain/Instrument.ts"
 import type { PrivateTag } from "../../src/domain/PrivateChannel.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import * as MarketRest from "../../src/MarketRest.ts"
-import { orderOf } from "./Orders.ts"
+import { instrumentOf, orderOf } from "./Orders.ts"
 
 export const pair = "BTC/USDT"
 export const symbol = "BTCUSDT"
 
-export const instrument: Instrument = {
-  exchange: "bank",
-  pair,
-  symbol,
-  kind: "spot",
-  base: "BTC",
-  quote: "USDT",
-  settle: null,
-  status: "trading",
-  priceStep: 0.01,
-  quantityStep: 0.001,
-  minQuantity: 0.001,
-  minNotional: 1,
-  contractSize: 1
-}
+export const instrument = instrumentOf("bank")
 
 const received = { receivedAt: 0, origin: "Stream" } as const
 

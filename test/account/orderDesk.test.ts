@@ -5,45 +5,18 @@ import * as DeskCounts from "../../src/account/DeskCounts.ts"
 import * as OrderDesk from "../../src/account/OrderDesk.ts"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/AccountAdapter.ts"
 import type { Fill, Order } from "../../src/domain/Account.ts"
-import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { Ability, OrderEntry } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 import { fill } from "./Bank.ts"
-import { orderOf } from "./Orders.ts"
+import { instrumentOf, orderOf, refused as failed } from "./Orders.ts"
 
 const pair = "BTC/USDT"
 
-const instrument: Instrument = {
-  exchange: "toy",
-  pair,
-  symbol: "BTCUSDT",
-  kind: "spot",
-  base: "BTC",
-  quote: "USDT",
-  settle: null,
-  status: "trading",
-  priceStep: 0.01,
-  quantityStep: 0.001,
-  minQuantity: 0.001,
-  minNotional: 1,
-  contractSize: 1
-}
+const instrument = instrumentOf("toy")
 
 const other = "ETH/USDT"
-
-const failed = (status: number | null, kind: ExchangeError.AnswerClass, retryAfterMs?: number) =>
-  ExchangeError.make(
-    "toy",
-    new ExchangeError.RequestFailed({
-      request: "POST /order",
-      status,
-      code: "X",
-      detail: "no",
-      class: kind,
-      retryAfterMs
-    })
-  )
 
 const protocol: OrderProtocol = {
   abilities: new Set(["amend", "quoteQuantity"]),

@@ -11,47 +11,20 @@ import type { AccountCalls, Command, OrderProtocol, OrderSocket, Reply } from ".
 import { NextPage } from "../../src/AccountAdapter.ts"
 import type { Order } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import type { Instrument } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderEntry, OrderRef, Outcome } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 import * as SteppedClock from "../SteppedClock.ts"
 import { fill } from "./Bank.ts"
-import { orderOf } from "./Orders.ts"
+import { instrumentOf, orderOf, refused } from "./Orders.ts"
 
 const pair = "BTC/USDT"
 
-const instrument: Instrument = {
-  exchange: "toy",
-  pair,
-  symbol: "BTCUSDT",
-  kind: "spot",
-  base: "BTC",
-  quote: "USDT",
-  settle: null,
-  status: "trading",
-  priceStep: 0.01,
-  quantityStep: 0.001,
-  minQuantity: 0.001,
-  minNotional: 1,
-  contractSize: 1
-}
+const instrument = instrumentOf("toy")
 
 const order = (fields: Partial<Order> = {}): Reply => ({ _tag: "Order", order: orderOf("a", fields) })
 
 const error = (reason: ExchangeError.Reason) => ExchangeError.make("toy", reason)
-
-const refused = (status: number | null, kind: ExchangeError.AnswerClass, retryAfterMs?: number) =>
-  error(
-    new ExchangeError.RequestFailed({
-      request: "POST /order",
-      status,
-      code: "X",
-      detail: "no",
-      class: kind,
-      retryAfterMs
-    })
-  )
 
 const silent = error(new ExchangeError.Silent({ silentForMs: 5, detail: "nothing came" }))
 

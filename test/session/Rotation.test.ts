@@ -1,37 +1,25 @@
 /** Connections are replaced without a break: nothing lost, nothing twice, no gap, within the exchange's limits. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Stream } from "effect"
-import type { Scope } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { ConnectionStatus, Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
-import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
-import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
-import * as Exchange from "../suites/Exchange.ts"
+import type * as Exchange from "../suites/Exchange.ts"
+import { over, still } from "./Memory.ts"
 
 const btc = "BTC/USDT"
 const eth = "ETH/USDT"
 
 const gate: Exchange.Subject = { adapter: gateSpot, dialect: gateSpotDialect }
 const mexc: Exchange.Subject = { adapter: mexcSpot, dialect: mexcSpotDialect }
-
-/** Nothing happens in these markets unless the test publishes it. */
-const still = { rate: 0, tradeRate: 0 } as const
-
-const over = <A, E>(
-  subject: Exchange.Subject,
-  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>,
-  simulator?: Partial<SimulatorOptions>,
-  options?: ExchangeFactory.WebsocketOptions
-) => Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, simulator, options), body)
 
 const causesOf = (items: ReadonlyArray<Feed<unknown>>) =>
   items.flatMap((item) => item._tag === "Gap" ? [item.cause] : [])

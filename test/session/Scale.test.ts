@@ -1,34 +1,18 @@
 /** Many topics: over how many connections, in which order, and what a slow, failing or refused one does to the others. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Stream } from "effect"
-import type { Scope } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
-import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { ExchangeAdapter, Rest } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
-import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
-import * as Exchange from "../suites/Exchange.ts"
+import type * as Exchange from "../suites/Exchange.ts"
+import { over, pairs, still } from "./Memory.ts"
 
 const mexc: Exchange.Subject = { adapter: mexcSpot, dialect: mexcSpotDialect }
-
-/** Nothing happens in these markets unless the test publishes it. */
-const still = { rate: 0, tradeRate: 0 } as const
-
-const pairs = (count: number) =>
-  Array.from({ length: count }, (_, index): TradingPair => `C${index}/USDT`) as [TradingPair, ...Array<TradingPair>]
-
-const over = <A, E>(
-  subject: Exchange.Subject,
-  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>,
-  simulator?: Partial<SimulatorOptions>,
-  options?: ExchangeFactory.WebsocketOptions
-) => Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, simulator, options), body)
 
 /** MEXC that takes fewer topics on a connection than it says. */
 const capped = (limit: number): ExchangeDialect => ({

@@ -6,7 +6,7 @@ import type { ConnectionStatus, Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../src/domain/Market.ts"
 import type { Codec } from "../../src/ExchangeAdapter.ts"
-import type { ExchangeDialect, World } from "../../src/ExchangeDialect.ts"
+import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
@@ -14,11 +14,11 @@ import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
-import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import { toySpot } from "../exchanges/toy/ToyAdapter.ts"
 import { toy } from "../simulator/ToyDialect.ts"
 import * as Exchange from "../suites/Exchange.ts"
+import { deafTo, over, pairs, refusing, still } from "./Memory.ts"
 
 const btc = "BTC/USDT"
 const eth = "ETH/USDT"
@@ -26,39 +26,6 @@ const eth = "ETH/USDT"
 const gate: Exchange.Subject = { adapter: gateSpot, dialect: gateSpotDialect }
 const mexc: Exchange.Subject = { adapter: mexcSpot, dialect: mexcSpotDialect }
 const made: Exchange.Subject = { adapter: toySpot, dialect: toy }
-
-/** Nothing happens in these markets unless the test publishes it. */
-const still = { rate: 0, tradeRate: 0 } as const
-
-const pairs = (count: number) =>
-  Array.from({ length: count }, (_, index): TradingPair => `C${index}/USDT`) as [TradingPair, ...Array<TradingPair>]
-
-const over = <A, E>(
-  subject: Exchange.Subject,
-  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>,
-  simulator?: Partial<SimulatorOptions>,
-  options?: ExchangeFactory.WebsocketOptions
-) => Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, simulator, options), body)
-
-/** The client's frames that the server is told to overlook. */
-const deafTo = (dialect: ExchangeDialect, overlooks: (frame: string) => boolean): ExchangeDialect => ({
-  ...dialect,
-  connect: (world, peer, options) => {
-    const connection = dialect.connect(world, peer, options)
-    return {
-      ...connection,
-      onFrame: (frame) => {
-        if (!overlooks(String(frame))) connection.onFrame(frame)
-      }
-    }
-  }
-})
-
-/** A server that refuses topics for the reason that is given; null: it accepts. */
-const refusing = (dialect: ExchangeDialect, refuses: World["refuses"]): ExchangeDialect => ({
-  ...dialect,
-  connect: (world, peer, options) => dialect.connect({ ...world, refuses }, peer, options)
-})
 
 const isData = <A>(item: Feed<A>) => item._tag === "Data"
 const causesOf = (items: ReadonlyArray<Feed<unknown>>) =>

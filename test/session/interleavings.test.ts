@@ -6,48 +6,17 @@ import type { Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
 import type * as ExchangeError from "../../src/ExchangeError.ts"
-import type * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
-import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import * as Exchange from "../suites/Exchange.ts"
+import { deafTo, over, refusing, still } from "./Memory.ts"
 
 const btc = "BTC/USDT"
 const eth = "ETH/USDT"
 
 const gate: Exchange.Subject = { adapter: gateSpot, dialect: gateSpotDialect }
-
-/** Nothing happens in these markets unless the test publishes it. */
-const still = { rate: 0, tradeRate: 0 } as const
-
-const over = <A, E>(
-  subject: Exchange.Subject,
-  body: Effect.Effect<A, E, Exchange.Services | Scope.Scope>,
-  simulator?: Partial<SimulatorOptions>,
-  options?: ExchangeFactory.WebsocketOptions
-) => Exchange.withExchange(Exchange.memory, Exchange.memory.layer(subject, simulator, options), body)
-
-/** The client's frames that the server is told to overlook. */
-const deafTo = (dialect: ExchangeDialect, overlooks: (frame: string) => boolean): ExchangeDialect => ({
-  ...dialect,
-  connect: (world, peer, options) => {
-    const connection = dialect.connect(world, peer, options)
-    return {
-      ...connection,
-      onFrame: (frame) => {
-        if (!overlooks(String(frame))) connection.onFrame(frame)
-      }
-    }
-  }
-})
-
-/** A server that refuses topics for the reason that is given; null: it accepts. */
-const refusing = (dialect: ExchangeDialect, refuses: (topic: string) => string | null): ExchangeDialect => ({
-  ...dialect,
-  connect: (world, peer, options) => dialect.connect({ ...world, refuses }, peer, options)
-})
 
 const causesOf = (items: ReadonlyArray<Feed<unknown>>) =>
   items.flatMap((item) => item._tag === "Gap" ? [item.cause] : [])

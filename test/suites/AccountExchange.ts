@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import { BigDecimal, Clock, Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
-import type { WorldAccount } from "../../src/AccountWorld.ts"
+import type { WorldAccount, WorldPlace } from "../../src/AccountWorld.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as MemoryNetwork from "../../src/connection/MemoryNetwork.ts"
 import * as NodeHashes from "../../src/connection/NodeHashes.ts"
@@ -128,6 +128,24 @@ export const run = <A, E>(
 /** The account as the exchange has it. */
 export const truth = (subject: Subject, user = userId): Effect.Effect<WorldAccount, never, Simulator.Simulator> =>
   Effect.map(Simulator.Simulator, ({ account }) => account(subject.adapter.id, user)!)
+
+/** Places an order as the account's owner does it on the exchange's website: by default a market order to buy. */
+export const placing =
+  ({ pair, quantity }: Subject) =>
+  (account: WorldAccount, order: Partial<WorldPlace> = {}): ReturnType<WorldAccount["place"]> =>
+    account.place({
+      pair,
+      side: "buy",
+      type: "market",
+      timeInForce: "ioc",
+      price: null,
+      quantity,
+      quoteQuantity: null,
+      clientOrderId: null,
+      reduceOnly: false,
+      trigger: null,
+      ...order
+    })
 
 /** What the events of an account add up to. */
 export class Known {

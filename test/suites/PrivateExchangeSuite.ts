@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BigDecimal, Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import type { Scope } from "effect"
-import type { WorldAccount, WorldPlace } from "../../src/AccountWorld.ts"
+import type { WorldAccount } from "../../src/AccountWorld.ts"
 import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
 import * as PrivateExchange from "../../src/composite/PrivateExchange.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -73,20 +73,7 @@ export const privateExchangeSuite = (subject: Account.Subject, mode: Exchange.Mo
   })
 
   /** As its owner does it on the exchange's website. */
-  const elsewhere = (account: WorldAccount, order: Partial<WorldPlace> = {}) =>
-    account.place({
-      pair,
-      side: "buy",
-      type: "market",
-      timeInForce: "ioc",
-      price: null,
-      quantity,
-      quoteQuantity: null,
-      clientOrderId: null,
-      reduceOnly: false,
-      trigger: null,
-      ...order
-    })
+  const elsewhere = Account.placing(subject)
 
   interface Running {
     readonly exchange: PrivateExchange.PrivateExchange["Service"]

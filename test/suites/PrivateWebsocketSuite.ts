@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
-import type { WorldAccount, WorldPlace } from "../../src/AccountWorld.ts"
+import type { WorldAccount } from "../../src/AccountWorld.ts"
 import { isFinal } from "../../src/domain/Account.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
@@ -13,7 +13,7 @@ import * as Account from "./AccountExchange.ts"
 import type * as Exchange from "./Exchange.ts"
 
 export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.Mode): void => {
-  const { adapter, pair, quantity } = subject
+  const { adapter, pair } = subject
   const { kind } = adapter
   const exchange = adapter.id
   const wire = mode.name === "memory" ? it.effect : it.live
@@ -23,20 +23,7 @@ export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.M
   }
 
   /** As its owner does it on the exchange's website. */
-  const place = (account: WorldAccount, order: Partial<WorldPlace> = {}) =>
-    account.place({
-      pair,
-      side: "buy",
-      type: "market",
-      timeInForce: "ioc",
-      price: null,
-      quantity,
-      quoteQuantity: null,
-      clientOrderId: null,
-      reduceOnly: false,
-      trigger: null,
-      ...order
-    })
+  const place = Account.placing(subject)
 
   const limit = (account: WorldAccount, price: string) => place(account, { type: "limit", timeInForce: "gtc", price })
 
