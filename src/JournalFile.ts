@@ -37,7 +37,10 @@ const packageVersion = Effect.gen(function*() {
 }).pipe(Effect.catch(() => Effect.succeed(undefined)))
 
 const fileError = (what: string) => (error: PlatformError.PlatformError): Journal.JournalError =>
-  new Journal.JournalError({ kind: "file", detail: `${what}: ${error.message}` })
+  new Journal.JournalError({
+    kind: "file",
+    detail: `${what}: ${error.reason._tag === "NotFound" ? "no such file or directory" : error.message}`
+  })
 
 /**
  * Records into a file until the scope closes; what is there already is replaced. A killed process loses what came since

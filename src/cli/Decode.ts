@@ -13,7 +13,10 @@ const readInstruments = Effect.fnUntraced(function*(exchange: ExchangeId, file: 
   const fileSystem = yield* FileSystem.FileSystem
   const text = yield* Effect.mapError(
     fileSystem.readFileString(file),
-    (error) => Failure.usage(`cannot read the instruments of ${file}: ${error.message}`)
+    ({ message, reason }) =>
+      Failure.usage(
+        `cannot read the instruments of ${file}: ${reason._tag === "NotFound" ? "no such file or directory" : message}`
+      )
   )
   const instruments = yield* Effect.fromResult(
     Result.mapError(InstrumentFile.read(text), (detail) => Failure.usage(`${file}: ${detail}`))

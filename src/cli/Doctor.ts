@@ -280,7 +280,9 @@ export const command = Command.make(
     ),
     wsUrl: Flags.wsUrl,
     restUrl: Flags.restUrl,
-    pairs: Flags.optionalPairs,
+    pairs: Flags.optionalPairs.pipe(
+      Flag.withDescription("Pairs, separated by commas: BTC/USDT,ETH/USDT (default: BTC, ETH and SOL against USDT)")
+    ),
     duration: Flag.String("duration").pipe(
       Flag.withMetavar("TIME"),
       Flag.withDescription("How long data is watched: 10s, \"2 minutes\". Default: 10s of the simulator, else 45s"),

@@ -223,7 +223,7 @@ export const int = (name: string, minimum: number, maximum: number): Flag.Flag<n
 export const port = (name: string): Flag.Flag<number> => int(name, 0, 65_535)
 
 export const seed = int("seed", 0, Number.MAX_SAFE_INTEGER).pipe(
-  Flag.withDescription("Seed of the simulated markets: the same one gives the same prices"),
+  Flag.withDescription("Seed of the simulated markets: the same one gives the same prices (default 1)"),
   Flag.withDefault(1)
 )
 

@@ -62,7 +62,9 @@ export const command = Command.make(
       Flag.withDescription("Columns for people, or one JSON object a line"),
       Flag.withDefault("table")
     ),
-    pairs: Flags.optionalPairs,
+    pairs: Flags.optionalPairs.pipe(
+      Flag.withDescription("Only these pairs, separated by commas: BTC/USDT,ETH/USDT (default: all)")
+    ),
     restUrl: Flags.restUrl
   },
   Effect.fnUntraced(function*({ exchange, format, pairs, restUrl }) {

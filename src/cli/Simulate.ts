@@ -79,7 +79,9 @@ export const historyOf = (pairs: number): number =>
     : Math.max(leastHistory, 2 ** Math.floor(Math.log2(fullHistory * fullHistoryUpTo / pairs)))
 
 const edgesFlag = Flags.int("edges", 0, 1_000).pipe(
-  Flag.withDescription("On so many of the pairs, plant edges between the exchanges, larger than their fees"),
+  Flag.withDescription(
+    "On so many of the pairs, plant edges between the exchanges, larger than their fees (default 0)"
+  ),
   Flag.withDefault(0)
 )
 
@@ -97,10 +99,14 @@ export const command = Command.make(
       Flag.withDefault(0)
     ),
     seed: Flags.seed,
-    pairs: Flags.optionalPairs,
+    pairs: Flags.optionalPairs.pipe(
+      Flag.withDescription(
+        `Pairs, separated by commas: BTC/USDT,ETH/USDT; perpetuals on them too (default: ${defaultPairs.length} against USDT)`
+      )
+    ),
     rate,
     limits: Flag.Literals("limits", ["real", "off"]).pipe(
-      Flag.withDescription("Whether the exchanges' documented limits are enforced"),
+      Flag.withDescription("Whether the exchanges' documented limits are enforced (default: real)"),
       Flag.withDefault("real")
     ),
     faults,
