@@ -67,8 +67,8 @@ const envelopeFields = (1 << Field.own) - 1
 const quoteDigit = quote ^ zero
 const dotDigit = 46 ^ zero
 
-/** With its dot: nine digits at most, which an int32 holds. */
-const longestShort = 10
+/** Digits that an int32 holds. */
+const longestShort = 9
 
 /** How a field's value must look. */
 export const Kind = {
@@ -653,30 +653,24 @@ export class Scanner {
    * The number is not given back, because V8 would box it on the way.
    */
   private number(field: number, start: number): number {
-    const bytes = this.bytes
+    const { bytes } = this
     let at = start
+    let point = -1
     let mantissa = 0
     let digit = bytes[at]! ^ zero
-    while (digit <= 9) {
-      mantissa = (Math.imul(mantissa, 10) + digit) | 0
+    while (digit <= 9 || (digit === dotDigit && point < 0)) {
+      if (digit === dotDigit) point = at
+      else mantissa = (Math.imul(mantissa, 10) + digit) | 0
       digit = bytes[++at]! ^ zero
     }
-    if (digit !== dotDigit || at === start) return this.wholeNumber(field, start, at, mantissa)
-    const point = at
-    digit = bytes[++at]! ^ zero
-    while (digit <= 9) {
-      mantissa = (Math.imul(mantissa, 10) + digit) | 0
-      digit = bytes[++at]! ^ zero
+    const decimals = at - 1 - point
+    const digits = point < 0 ? at - start : at - start - 1
+    // No digits wrap to very many; the product is 0 for `.5` and `5.`.
+    if (digit !== quoteDigit || (digits - 1) >>> 0 >= longestShort || Math.imul(decimals, point - start) === 0) {
+      return this.longNumber(field, start)
     }
-    if (digit !== quoteDigit || at - start > longestShort || at === point + 1) return this.longNumber(field, start)
-    this.numbers[field] = mantissa / Numeric.powersOfTen[at - 1 - point]!
+    this.numbers[field] = point < 0 ? mantissa : mantissa / Numeric.powersOfTen[decimals]!
     return at
-  }
-
-  private wholeNumber(field: number, start: number, end: number, value: number): number {
-    if (this.bytes[end] !== quote || end - start >= longestShort || end === start) return this.longNumber(field, start)
-    this.numbers[field] = value
-    return end
   }
 
   private longNumber(field: number, start: number): number {
