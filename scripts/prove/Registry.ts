@@ -28,6 +28,7 @@ import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
 import * as Scale from "./cases/Scale.ts"
 import * as Secrets from "./cases/Secrets.ts"
+import * as Shutdown from "./cases/Shutdown.ts"
 import * as Silence from "./cases/Silence.ts"
 import * as Suites from "./cases/Suites.ts"
 import * as Uptime from "./cases/Uptime.ts"
@@ -67,5 +68,6 @@ export const cases: ReadonlyArray<Case> = [
   Detection.detection,
   Islands.islands,
   Program.program,
+  Shutdown.shutdown,
   Uptime.uptime
 ]

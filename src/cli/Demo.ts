@@ -21,6 +21,7 @@ import * as Lifetime from "./Lifetime.ts"
 import * as Live from "./Live.ts"
 import * as Logging from "./Logging.ts"
 import * as Simulate from "./Simulate.ts"
+import * as SimulatorProcess from "./SimulatorProcess.ts"
 import * as Stdout from "./Stdout.ts"
 import * as Style from "./Style.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -142,6 +143,11 @@ export const command = Command.make(
       Flag.withDescription("Watch the real exchanges instead of the simulator; nothing is traded there"),
       Flag.withDefault(false)
     ),
+    simulator: Flag.String("simulator").pipe(
+      Flag.withDescription("Use this simulator, by the first line that it printed, in place of one of its own"),
+      Flag.optional,
+      Flag.withHidden
+    ),
     metricsPort: Flags.metricsPort,
     otlpUrl: Flags.otlpUrl
   },
@@ -156,7 +162,10 @@ export const command = Command.make(
     const body = Effect.gen(function*() {
       const source = yield* options.live
         ? Source.live
-        : Source.simulated({ pairs, seed, faults, rate: Option.getOrUndefined(rate) })
+        : Option.match(options.simulator, {
+          onNone: () => Source.simulated({ pairs, seed, faults, rate: Option.getOrUndefined(rate) }),
+          onSome: (line) => Effect.map(SimulatorProcess.readUrls(line), Source.at)
+        })
       view.begin()
       yield* Deferred.succeed(ready, undefined)
       yield* Program.run({ shown, arbitrage, pairs, source, seed })

@@ -16,6 +16,13 @@ const Urls = Schema.fromJsonString(
   Schema.Record(Schema.String, Schema.Struct({ ws: Schema.String, rest: Schema.String }))
 )
 
+/** What a simulator's process says first: where its exchanges are. */
+export const readUrls = (line: string): Effect.Effect<SimulatorProcess["urls"], Failure.CommandFailed> =>
+  Effect.mapError(
+    Schema.decodeUnknownEffect(Urls)(line),
+    (error) => Failure.usage(`these are not the addresses of a simulator: ${error.message}`)
+  )
+
 export interface SimulatorProcessOptions {
   readonly pairs: ReadonlyArray<TradingPair>
   readonly seed: number

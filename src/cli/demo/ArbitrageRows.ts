@@ -138,6 +138,8 @@ const executionLines = (
 
 const endLine = ({ drained, executor }: ArbitrageBoard, endedInMs: number): string => {
   const underWay = drained === null ? "not all known" : `${drained.openOrders} orders under way`
+    + drained.orders.map(({ clientOrderId, exchange, pair, side }) => `; ${exchange} ${side} ${pair} ${clientOrderId}`)
+      .join("")
   return `ended in     ${endedInMs} ms${executor === null ? "" : `, ${underWay}`}`
 }
 
@@ -181,6 +183,12 @@ export const summary = (board: ArbitrageBoard): JsonObject => {
     killed: risk?.killed?.reason ?? null,
     exposure: Object.fromEntries(exposure.map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
     underWay: drained?.openOrders ?? null,
+    pending: drained?.orders.map(({ clientOrderId, exchange, pair, side }) => ({
+      exchange,
+      pair,
+      side,
+      clientOrderId
+    })) ?? [],
     left: Object.fromEntries(
       left.map(({ canceled, exchange, open, problem }) => [exchange, { open: open.length, canceled, problem }])
     ),

@@ -222,7 +222,6 @@ const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Ser
     const markets = yield* Markets.Markets
     const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
     const services = yield* Effect.context<Services>()
-    yield* Effect.addFinalizer(() => shutdown(options))
     yield* monitor.handle((event) => arbitrage.onOpportunity(event))
     yield* Effect.forkScoped(Effect.schedule(refresh(options), Schedule.spaced(refreshEvery)))
     if (source._tag === "Simulated") {
@@ -231,6 +230,10 @@ const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Ser
         Stream.runForEach(executor.executions, (execution) => Effect.sync(() => arbitrage.onExecution(execution)))
       )
       yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
+    }
+    // Before what is under way is waited for, and behind those who place orders of their own.
+    yield* Effect.addFinalizer(() => shutdown(options))
+    if (source._tag === "Simulated") {
       yield* markets.each((island) => Effect.provideContext(rest(options, island), services))
       yield* Effect.forkScoped(look(options))
     }

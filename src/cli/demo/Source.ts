@@ -47,18 +47,20 @@ export type WholeLayer = Layer.Layer<
   ExchangeError | Config.ConfigError
 >
 
+interface Simulated {
+  readonly _tag: "Simulated"
+  readonly layerOf: (id: KnownExchange) => WholeLayer
+  /** Fails when the simulator's process is gone. */
+  readonly watch: Effect.Effect<never, Failure.CommandFailed>
+}
+
 export type Source =
   | {
     readonly _tag: "Live"
     readonly layerOf: (id: KnownExchange) => MarketLayer
     readonly watch: Effect.Effect<never>
   }
-  | {
-    readonly _tag: "Simulated"
-    readonly layerOf: (id: KnownExchange) => WholeLayer
-    /** Fails when the simulator's process is gone. */
-    readonly watch: Effect.Effect<never, Failure.CommandFailed>
-  }
+  | Simulated
 
 /** Books only: the rest costs as much again. Perpetuals have prices and funding of their own to be valued by. */
 const followed = (id: KnownExchange): PublicExchange.PublicExchangeOptions => ({
@@ -74,10 +76,10 @@ export const live: Effect.Effect<Source> = Effect.as(
   }
 )
 
-/** Over a simulator that runs already. */
-export const over = ({ urls, watch }: SimulatorProcess.SimulatorProcess): Source => ({
+/** Over one that somebody else has started and will end. */
+export const at = (urls: SimulatorProcess.SimulatorProcess["urls"]): Simulated => ({
   _tag: "Simulated",
-  watch,
+  watch: Effect.never,
   layerOf: (id) => {
     const { rest, ws } = urls[id]!
     return Exchanges.layer(id, {
@@ -89,6 +91,9 @@ export const over = ({ urls, watch }: SimulatorProcess.SimulatorProcess): Source
     })
   }
 })
+
+/** Over a simulator that runs already. */
+export const over = ({ urls, watch }: SimulatorProcess.SimulatorProcess): Source => ({ ...at(urls), watch })
 
 /** Book changes per second and market: a hundred pairs on three exchanges are many. */
 export const usualRate = 8

@@ -1,0 +1,290 @@
+/**
+ * The demo, as a process, told to end in the middle of its trading while answers are lost and exchanges are away: how it ends,
+ * what it says it has left, and what its exchanges, in a process of their own that lives on, say.
+ */
+import { Effect, Schema } from "effect"
+import type { Scope } from "effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as MadePairs from "../../../src/cli/demo/MadePairs.ts"
+import * as Source from "../../../src/cli/demo/Source.ts"
+import * as Truth from "../../soak/Truth.ts"
+import { root } from "../Child.ts"
+import type { Case, Proof } from "../Proof.ts"
+import * as Proofs from "../Proof.ts"
+import * as SimulatorProcess from "../SimulatorProcess.ts"
+import * as Virtual from "../Virtual.ts"
+
+const mostMillis = 5_000
+const pairs = MadePairs.make(12)
+
+/** What goes wrong from shortly before the signal on. */
+const scenarios: ReadonlyArray<readonly [name: string, faults: ReadonlyArray<string>]> = [
+  ["nothing goes wrong", []],
+  ["answers to orders are lost", [
+    "lose-answer:100%,frame=*order_place*,on=gate-spot",
+    "lose-answer:100%,frame=*order_place*,on=gate-futures",
+    "lose-answer:100%,path=*/order*,method=POST,on=mexc-spot"
+  ]],
+  ["no request over HTTP is answered", [
+    "lose-answer:100%,on=mexc-spot",
+    "lose-answer:100%,on=gate-spot",
+    "lose-answer:100%,on=gate-futures"
+  ]],
+  ["an exchange is away", ["refuse,on=gate-spot", "drop,on=gate-spot"]],
+  ["another is away, and answers of the third are lost", [
+    "refuse,on=mexc-spot",
+    "drop,on=mexc-spot",
+    "lose-answer:100%,frame=*order_place*,on=gate-futures"
+  ]],
+  ["all are away", ["refuse", "drop"]],
+  ["sockets hang", ["half-open"]],
+  ["answers are late", ["late-answer:3s", "slow-http:3s"]]
+]
+
+const Order = Schema.Struct({
+  clientOrderId: Schema.NullOr(Schema.String),
+  timeInForce: Schema.String,
+  finish: Schema.NullOr(Schema.String),
+  createdAt: Schema.Finite,
+  updatedAt: Schema.Finite
+})
+type Order = typeof Order.Type
+
+const Accounts = Schema.Array(Schema.Struct({ orders: Schema.Array(Order) }))
+
+const Report = Schema.fromJsonString(Schema.Struct({
+  arbitrage: Schema.Struct({
+    executions: Schema.Struct({ executed: Schema.Finite }),
+    underWay: Schema.NullOr(Schema.Finite),
+    pending: Schema.Array(Schema.Struct({ exchange: Schema.String, clientOrderId: Schema.String })),
+    exposure: Schema.Record(Schema.String, Schema.String),
+    left: Schema.Record(
+      Schema.String,
+      Schema.Struct({ open: Schema.Finite, canceled: Schema.Finite, problem: Schema.NullOr(Schema.String) })
+    ),
+    endedInMs: Schema.NullOr(Schema.Finite)
+  })
+}))
+type Report = (typeof Report.Type)["arbitrage"]
+
+type Orders = Readonly<Record<string, ReadonlyArray<Order>>>
+
+/** Every order that the exchanges know of their accounts. */
+const ordersOf = (urls: SimulatorProcess.Urls): Effect.Effect<Orders, unknown> =>
+  Effect.map(
+    Effect.forEach(Source.exchanges, (exchange) =>
+      Effect.tryPromise(async () => {
+        const answer = await fetch(`${Truth.adminOf(urls)}/account?${new URLSearchParams({ exchange })}`)
+        const accounts = Schema.decodeUnknownSync(Accounts)(await answer.json())
+        return [exchange, accounts.flatMap(({ orders }) => orders)] as const
+      })),
+    Object.fromEntries
+  )
+
+const countOf = (orders: Orders): number => Object.values(orders).reduce((count, each) => count + each.length, 0)
+
+interface Demo {
+  readonly signal: (name: "SIGINT" | "SIGTERM") => void
+  readonly ended: Effect.Effect<number | null>
+  readonly output: () => string
+  readonly errors: () => string
+}
+
+/** As `npm start` runs it, over a simulator that outlives it. */
+const start = (urls: SimulatorProcess.Urls, seed: number): Effect.Effect<Demo, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const parameters = ["--json", `--pairs=${pairs.join(",")}`, `--seed=${seed}`, "--duration=10m", "--fault=none"]
+        const child = spawn(
+          process.execPath,
+          ["src/cli/main.ts", "demo", ...parameters, `--simulator=${JSON.stringify(urls)}`],
+          { cwd: root, stdio: ["ignore", "pipe", "pipe"] }
+        )
+        let [output, errors] = ["", ""]
+        child.stdout.setEncoding("utf8").on("data", (chunk: string) => output += chunk)
+        child.stderr.setEncoding("utf8").on("data", (chunk: string) => errors += chunk)
+        return { child, ended: once(child, "close"), output: () => output, errors: () => errors }
+      }),
+      ({ child }) => Effect.sync(() => void child.kill("SIGKILL"))
+    ),
+    ({ child, ended, errors, output }) => ({
+      signal: (name) => void child.kill(name),
+      ended: Effect.map(Effect.promise(() => ended), ([code]) => code as number | null),
+      output,
+      errors
+    })
+  )
+
+/** Until it has traded so much; false when it never does. */
+const traded = (urls: SimulatorProcess.Urls, least: number): Effect.Effect<boolean, unknown> =>
+  Effect.gen(function*() {
+    for (let turn = 0; turn < 600; turn++) {
+      if (countOf(yield* ordersOf(urls)) >= least) return true
+      yield* Effect.sleep(100)
+    }
+    return false
+  })
+
+interface Ended {
+  readonly name: string
+  readonly signal: string
+  readonly hasTraded: boolean
+  readonly code: number | null
+  /** From the signal, ms. */
+  readonly took: number
+  readonly report: Report | null
+  readonly errors: string
+  readonly signalledAt: number
+  readonly atEnd: Orders
+  /** A while later. */
+  readonly later: Orders
+}
+
+const play = Effect.fnUntraced(
+  function*(draws: Virtual.Draws, seed: number, [name, faults]: (typeof scenarios)[number], quick: boolean) {
+    const urls = yield* SimulatorProcess.start([
+      `--pairs=${pairs.join(",")}`,
+      "--edges=12",
+      "--rate=8",
+      `--seed=${seed}`
+    ])
+    const truth = Truth.make(Truth.adminOf(urls))
+    const demo = yield* start(urls, seed)
+    const hasTraded = yield* traded(urls, quick ? 4 : 10 + Virtual.below(draws, 40))
+    yield* Effect.forEach(faults, truth.inject)
+    yield* Effect.sleep(Virtual.below(draws, quick ? 200 : 2_500))
+    const signal = Virtual.pick(draws, ["SIGINT", "SIGTERM"] as const)
+    const signalledAt = Date.now()
+    demo.signal(signal)
+    const code = yield* Effect.timeoutOption(demo.ended, 30_000)
+    const took = Date.now() - signalledAt
+    const atEnd = yield* ordersOf(urls)
+    yield* Effect.sleep(quick ? 300 : 1_500)
+    const later = yield* ordersOf(urls)
+    const report = yield* Effect.option(
+      Schema.decodeUnknownEffect(Report)(demo.output().trim().split("\n").at(-1) ?? "")
+    )
+    return {
+      name,
+      signal,
+      hasTraded,
+      code: code._tag === "Some" ? code.value : null,
+      took,
+      report: report._tag === "Some" ? report.value.arbitrage : null,
+      errors: demo.errors(),
+      signalledAt,
+      atEnd,
+      later
+    } satisfies Ended
+  },
+  Effect.scoped
+)
+
+// ---- judging --------------------------------------------------------------------------------------------------------
+
+/** Every exchange has a line, and what is under way has a name. */
+const isComplete = (report: Report | null): boolean =>
+  report !== null && report.endedInMs !== null && report.underWay === report.pending.length &&
+  Source.exchanges.every((exchange) => report.left[exchange] !== undefined)
+
+/** Open orders of which the report says nothing. */
+const untold = ({ atEnd, report }: Ended): ReadonlyArray<string> =>
+  Source.exchanges.flatMap((exchange) => {
+    const open = (atEnd[exchange] ?? []).filter(({ finish }) => finish === null)
+    const told = report?.left[exchange]
+    return told === undefined || (told.problem === null && open.length > told.open)
+      ? [`${exchange}: ${open.length} are open, told are ${told?.open ?? 0}`]
+      : []
+  })
+
+/** Orders that came in when those that rested had been cancelled already. */
+const tooLate = ({ atEnd, later, signalledAt }: Ended): ReadonlyArray<string> =>
+  Source.exchanges.flatMap((exchange) => {
+    const orders = later[exchange] ?? []
+    const cancels = orders.filter(({ finish, timeInForce, updatedAt }) =>
+      finish === "cancelled" && timeInForce === "gtc" && updatedAt >= signalledAt
+    )
+    const last = Math.max(...cancels.map(({ updatedAt }) => updatedAt))
+    const behind = cancels.length === 0 ? [] : orders.filter(({ createdAt }) => createdAt > last)
+    const new_ = orders.length - (atEnd[exchange] ?? []).length
+    return [
+      ...behind.length > 0 ? [`${exchange}: ${behind.length} behind the cancelling`] : [],
+      ...new_ > 0 ? [`${exchange}: ${new_} behind the end of the process`] : []
+    ]
+  })
+
+const openOf = (orders: Orders): number => Object.values(orders).flat().filter(({ finish }) => finish === null).length
+
+const row = (ended: Ended): ReadonlyArray<string> => {
+  const { atEnd, code, name, report, signal, took } = ended
+  const problems = Object.values(report?.left ?? {}).filter(({ problem }) => problem !== null).length
+  return [
+    name,
+    signal,
+    String(code),
+    String(took),
+    String(report?.executions.executed ?? "-"),
+    String(report?.underWay ?? "-"),
+    String(problems),
+    String(openOf(atEnd))
+  ]
+}
+
+const judge = (proof: Proof, all: ReadonlyArray<Ended>): void => {
+  const silent = all.filter(({ hasTraded }) => !hasTraded)
+  proof.check("every demo had traded before it was told to end", silent.length === 0, `${all.length} demos`)
+  const failed = all.filter(({ code }) => code !== 0)
+  proof.check(
+    "each ends with exit code 0",
+    failed.length === 0,
+    failed.length === 0
+      ? `${all.length}`
+      : failed.map(({ code, errors, name }) => `${name}: ${code} ${errors.slice(-300)}`).join("; ")
+  )
+  const most = Math.max(...all.map(({ took }) => took))
+  proof.timed(`each is gone within ${mostMillis} ms`, most < 30_000, most <= mostMillis, `${most} ms at most`)
+  const partial = all.filter(({ report }) => !isComplete(report))
+  proof.check(
+    "each report has every exchange, the time it took, and the name of every order that is under way",
+    partial.length === 0,
+    partial.length === 0
+      ? `${all.length} reports`
+      : partial.map(({ errors, name }) => `${name}: ${errors.slice(-300)}`).join("; ")
+  )
+  const hidden = all.flatMap((ended) => untold(ended).map((text) => `${ended.name}: ${text}`))
+  proof.check(
+    "what the exchanges have open then is in the report, or the report says that it is not known",
+    hidden.length === 0,
+    hidden[0] ?? `${all.reduce((sum, { atEnd }) => sum + openOf(atEnd), 0)} open at the exchanges`
+  )
+  const late = all.flatMap((ended) => tooLate(ended).map((text) => `${ended.name}: ${text}`))
+  proof.check(
+    "no order comes in behind the cancelling, or behind the end of the process",
+    late.length === 0,
+    late[0] ?? `${all.reduce((sum, { later }) => sum + countOf(later), 0)} orders`
+  )
+  proof.figure("most_ms", most)
+}
+
+export const shutdown: Case = {
+  name: "shutdown",
+  proves:
+    "SIGINT and SIGTERM while the demo trades and answers are lost or exchanges away: gone within 5 s, and its report is what is left",
+  run: Effect.fnUntraced(function*(proof) {
+    const draws = yield* Virtual.draws(proof.seed, "shutdown")
+    const rounds = proof.quick
+      ? [scenarios[1]!]
+      : Array.from({ length: Proofs.sizeOf(proof, 1, 2) }, () => scenarios).flat()
+    const all: Array<Ended> = []
+    for (const [index, scenario] of rounds.entries()) {
+      all.push(yield* play(draws, proof.seed + index, scenario, proof.quick))
+    }
+    proof.table(
+      ["", "signal", "code", "ms", "executions", "under way", "with a problem", "open at the exchanges"],
+      all.map(row)
+    )
+    judge(proof, all)
+  })
+}
