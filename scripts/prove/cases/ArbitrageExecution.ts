@@ -28,6 +28,7 @@ import * as World from "../ArbitrageWorld.ts"
 import { bases } from "../ArbitrageWorld.ts"
 import { bookedOf } from "../Booked.ts"
 import type { Booked } from "../Booked.ts"
+import { counting } from "../PlacedOnWire.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
@@ -85,32 +86,11 @@ const ofTelling: ReadonlyArray<Fault> = [
   { _tag: "LagRead", millis: 200 }
 ]
 
-/** By the id of ours that stands in it: how often a request to place an order has left. */
-const counting = (placed: Map<string, number>) => (network: MemoryNetwork.MemoryNetwork["Service"]) => {
-  const note = (text: string): void => {
-    if (!accountSubjects.some(({ isPlacing }) => isPlacing(text))) return
-    for (const [, id] of text.matchAll(/(?:newClientOrderId=|"text":"t-)([\w-]+)/g)) {
-      placed.set(id!, (placed.get(id!) ?? 0) + 1)
-    }
-  }
-  return MemoryNetwork.MemoryNetwork.of({
-    connect: (url, client, headers) => {
-      const socket = network.connect(url, client, headers)
-      if (MemoryNetwork.isRefusal(socket)) return socket
-      return {
-        ...socket,
-        send: (frame) => {
-          note(String(frame))
-          socket.send(frame)
-        }
-      }
-    },
-    request: (request) => {
-      note(`${request.method} ${request.url} ${request.body}`)
-      return network.request(request)
-    }
-  })
-}
+/** Ids of ours in a request to place orders. */
+const idsOf = (text: string): ReadonlyArray<string> =>
+  accountSubjects.some(({ isPlacing }) => isPlacing(text))
+    ? [...text.matchAll(/(?:newClientOrderId=|"text":"t-)([\w-]+)/g)].map(([, id]) => id!)
+    : []
 
 const layerOf = (seed: number, placed: Map<string, number>) => {
   const simulator = Layer.orDie(Simulator.layerMemory({
@@ -124,7 +104,9 @@ const layerOf = (seed: number, placed: Map<string, number>) => {
     accounts
   }))
   const network = Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient, NodeHashes.layer).pipe(
-    Layer.provide(Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, counting(placed))))
+    Layer.provide(
+      Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, counting(placed, idsOf)))
+    )
   )
   const markets = Layer.unwrap(
     Effect.map(Simulator.Simulator, ({ urls }) =>

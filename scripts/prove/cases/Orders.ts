@@ -6,7 +6,6 @@ import { Clock, Duration, Effect, Metric, Random } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorldAccount } from "../../../src/AccountWorld.ts"
-import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
 import type { AccountEvent } from "../../../src/domain/Account.ts"
 import { isFinal } from "../../../src/domain/Account.ts"
 import * as Decimal from "../../../src/domain/Decimal.ts"
@@ -19,6 +18,7 @@ import type { Fault } from "../../../src/simulator/Simulator.ts"
 import * as Account from "../../../test/suites/AccountExchange.ts"
 import { accountSubjects } from "../../../test/suites/AccountSubjects.ts"
 import * as Exchange from "../../../test/suites/Exchange.ts"
+import { counting } from "../PlacedOnWire.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
@@ -85,32 +85,9 @@ interface Tally {
   readonly expiryMillis: number
 }
 
-/** Every request to place an order is counted on its way, by the id of ours that stands in it. */
-const counting =
-  (tally: Tally, isPlacing: (text: string) => boolean) => (network: MemoryNetwork.MemoryNetwork["Service"]) => {
-    const note = (text: string): void => {
-      if (!isPlacing(text)) return
-      const id = /pv[a-z0-9]{6,}/.exec(text)?.[0]
-      if (id !== undefined) tally.placed.set(id, (tally.placed.get(id) ?? 0) + 1)
-    }
-    return MemoryNetwork.MemoryNetwork.of({
-      connect: (url, client, headers) => {
-        const socket = network.connect(url, client, headers)
-        if (MemoryNetwork.isRefusal(socket)) return socket
-        return {
-          ...socket,
-          send: (frame) => {
-            note(String(frame))
-            socket.send(frame)
-          }
-        }
-      },
-      request: (request) => {
-        note(`${request.method} ${request.url} ${request.body}`)
-        return network.request(request)
-      }
-    })
-  }
+/** The id of ours in a request to place an order. */
+const placedIn = ({ isPlacing }: Account.Subject) => (text: string): ReadonlyArray<string> =>
+  isPlacing(text) ? /pv[a-z0-9]{6,}/.exec(text)?.slice(0, 1) ?? [] : []
 
 /** Waits until it is known, and notes how long that took. */
 const settle = Effect.fnUntraced(function*<A>(tally: Tally, kind: string, outcome: Outcome<A>) {
@@ -358,7 +335,7 @@ const run = (subject: Account.Subject, seed: number, count: number): Effect.Effe
       reconcile: { interval: "20 seconds" }
     },
     { seed, rate: 2, tickMillis: 10 },
-    counting(tally, subject.isPlacing)
+    counting(tally.placed, placedIn(subject))
   )
   return Account.run(Exchange.memory, layer, play(subject, tally, seed, count), 1_000_000).pipe(
     Random.withSeed(seed),

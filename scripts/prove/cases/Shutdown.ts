@@ -276,7 +276,7 @@ export const shutdown: Case = {
     const draws = yield* Virtual.draws(proof.seed, "shutdown")
     const rounds = proof.quick
       ? [scenarios[1]!]
-      : Array.from({ length: Proofs.sizeOf(proof, 1, 2) }, () => scenarios).flat()
+      : Array.from({ length: Proofs.sizeOf(proof, 1, 1) }, () => scenarios).flat()
     const all: Array<Ended> = []
     for (const [index, scenario] of rounds.entries()) {
       all.push(yield* play(draws, proof.seed + index, scenario, proof.quick))
