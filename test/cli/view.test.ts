@@ -446,6 +446,7 @@ describe("DemoView", () => {
         killed: null,
         exposure: {},
         underWay: null,
+        pending: [],
         left: {},
         endedInMs: null
       },
@@ -613,7 +614,11 @@ describe("the edges of the demo", () => {
       { asset: "ETH", quantity: Decimal.of("7") },
       { asset: "BTC", quantity: Decimal.of("-0.02") }
     ]
-    edges.drained = { exposure: [], openOrders: 1, orders: [] }
+    edges.drained = {
+      exposure: [],
+      openOrders: 1,
+      orders: [{ exchange: "a-spot", pair: "BTC/USDT", side: "buy", clientOrderId: "o1" }]
+    }
     edges.endedInMs = 321
     edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late" }]
     assert.strictEqual(
@@ -623,10 +628,11 @@ describe("the edges of the demo", () => {
         "executions   9: 5 completed, 3 compensated, 1 without a fill, 0 exposed; refused 3 (notReady 2, maxNotional 1)",
         "profit       12.35 of the executions; of the accounts 11.00, resting orders included",
         "carried      2.00 in 2 assets, the most -0.02 BTC (2.00)",
-        "ended in     321 ms, 1 orders under way",
+        "ended in     321 ms, 1 orders under way; a-spot buy BTC/USDT o1",
         "left         a-spot: 0 open (2 cancelled), too late"
       ].join("\n")
     )
+    assert.deepInclude(ArbitrageRows.summary(edges), { underWay: 1, pending: edges.drained.orders })
     edges.risk = { ...edges.risk!, killed: { reason: "exposed", at: 0, of: "global", stops: "growing" } }
     assert.include(report(), "KILLED       nothing was opened any more: exposed\n")
     const { executions, exposure, found, left } = ArbitrageRows.summary(edges)

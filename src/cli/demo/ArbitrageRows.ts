@@ -172,8 +172,22 @@ const monitored = (monitor: MonitorPerformance): JsonObject => ({
   detectionMs: { ...monitor.detection }
 })
 
+const pendingOf = (drained: ArbitrageBoard["drained"]) =>
+  drained === null
+    ? []
+    : drained.orders.map(({ clientOrderId, exchange, pair, side }) => ({ exchange, pair, side, clientOrderId }))
+
+const ended = ({ drained, endedInMs, left }: ArbitrageBoard): JsonObject => ({
+  underWay: drained?.openOrders ?? null,
+  pending: pendingOf(drained),
+  left: Object.fromEntries(
+    left.map(({ canceled, exchange, open, problem }) => [exchange, { open: open.length, canceled, problem }])
+  ),
+  endedInMs
+})
+
 export const summary = (board: ArbitrageBoard): JsonObject => {
-  const { bestProfit, drained, endedInMs, executor, exposure, left, monitor, risk } = board
+  const { bestProfit, executor, exposure, monitor, risk } = board
   return {
     ...monitor === null ? { routes: 0, found: 0 } : monitored(monitor),
     open: board.open.length,
@@ -182,16 +196,6 @@ export const summary = (board: ArbitrageBoard): JsonObject => {
     pnl: risk === null ? null : Decimal.toText(risk.pnl),
     killed: risk?.killed?.reason ?? null,
     exposure: Object.fromEntries(exposure.map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
-    underWay: drained?.openOrders ?? null,
-    pending: drained?.orders.map(({ clientOrderId, exchange, pair, side }) => ({
-      exchange,
-      pair,
-      side,
-      clientOrderId
-    })) ?? [],
-    left: Object.fromEntries(
-      left.map(({ canceled, exchange, open, problem }) => [exchange, { open: open.length, canceled, problem }])
-    ),
-    endedInMs
+    ...ended(board)
   }
 }
