@@ -10,6 +10,7 @@ import {
   Duration,
   Effect,
   Exit,
+  Fiber,
   FiberMap,
   Latch,
   Layer,
@@ -132,6 +133,9 @@ interface Slot {
   pairs: NonEmptyReadonlyArray<TradingPair>
   failures: number
 }
+
+/** How long `stop` waits for sockets to be closed, ms. */
+const closeMillis = 500
 
 /** Behind so long a life the pauses begin anew. */
 const stableMillis = 60_000
@@ -528,10 +532,12 @@ export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<
     machine.isStopping = true
     const left = yield* Effect.forEach(
       [...slots.values()].filter(({ hasAccount }) => hasAccount !== false),
-      (slot) => machine.leaveSlot(slot, policy),
+      // Whoever ends a program may not be interrupted, and waits no longer for an exchange all the same.
+      (slot) => Effect.interruptible(machine.leaveSlot(slot, policy)),
       { concurrency: "unbounded" }
     )
-    yield* FiberMap.clear(fibers)
+    const closing = yield* Effect.forkDetach(Effect.timeoutOption(FiberMap.clear(fibers), closeMillis))
+    yield* Fiber.await(closing)
     for (const slot of slots.values()) {
       machine.enter(slot, { _tag: "Stopped", exchange: slot.exchange, at: machine.now })
       Deferred.doneUnsafe(slot.ready, Effect.fail(stopped(slot.exchange)))

@@ -2,7 +2,7 @@
  * The program of the demo: three markets as islands, the edges between them, and both legs of each traded on simulated
  * accounts, through limits that every order passes. The same Layers run against the real exchanges.
  */
-import { Clock, Effect, Layer, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Schedule, Stream } from "effect"
 import type { Duration, Scope } from "effect"
 import * as ArbitrageExecutor from "../../arbitrage/ArbitrageExecutor.ts"
 import * as ArbitrageMonitor from "../../arbitrage/ArbitrageMonitor.ts"
@@ -54,6 +54,7 @@ const limits: RiskGuard.RiskOptions = {
 /** How long the end may take: what is under way first, then orders that are open. */
 const drainTimeout = "2 seconds"
 const stopTimeout = "1500 millis"
+const traderTimeout = "1500 millis"
 
 /** Keeps the board up to date from an island's own services, as long as those stand. */
 const watchMarket = (board: ExchangeBoard) =>
@@ -145,8 +146,41 @@ const refresh = Effect.fnUntraced(function*({ arbitrage, pairs, shown, source }:
   arbitrage.risk = (yield* RiskGuard.RiskGuard).state()
 })
 
+/** Those who place orders of their own. */
+interface Traders {
+  readonly fibers: Set<Fiber.Fiber<unknown, unknown>>
+  /** Open: nobody waits for an answer any more. */
+  readonly cut: Latch.Latch
+}
+
+/** What has not left is taken back, and nobody waits for what has, when it is cut short. */
+const cutBy = (entry: OrderEntry["Service"], cut: Latch.Latch): OrderEntry["Service"] => {
+  const cuttable = <A, E>(command: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.raceFirst(Effect.interruptible(command), Effect.andThen(cut.await, Effect.interrupt))
+  return {
+    ...entry,
+    place: (request) => cuttable(entry.place(request)),
+    cancel: (ref) => cuttable(entry.cancel(ref)),
+    amend: (ref, amendment) => cuttable(entry.amend(ref, amendment))
+  }
+}
+
+/** Nothing new; what is under way is waited for a while. */
+const endTraders = ({ cut, fibers }: Traders): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (const fiber of fibers) fiber.interruptUnsafe()
+    const ended = Effect.forEach([...fibers], Fiber.await, { discard: true })
+    yield* Fiber.await(yield* Effect.forkDetach(Effect.timeoutOption(ended, traderTimeout)))
+    cut.openUnsafe()
+    yield* ended
+  })
+
 /** Resting orders through the guard, as long as the island stands. */
-const rest = Effect.fnUntraced(function*({ pairs, seed, shown }: Options, { account, exchange, market }: Island) {
+const rest = Effect.fnUntraced(function*(
+  { pairs, seed, shown }: Options,
+  traders: Traders,
+  { account, exchange, market }: Island
+) {
   const resting = restingPair(pairs)
   const one = shown.find(({ board }) => board.id === exchange)
   if (account === null || resting === null || one === undefined || one.account === null) return
@@ -164,7 +198,15 @@ const rest = Effect.fnUntraced(function*({ pairs, seed, shown }: Options, { acco
       seed
     }
   )
-  yield* Effect.forkScoped(Effect.provideService(trading, OrderEntry, guard.guarded(account.orders)))
+  const entry = cutBy(guard.guarded(account.orders), traders.cut)
+  const fiber = yield* Effect.forkDetach(Effect.provideService(trading, OrderEntry, entry))
+  traders.fibers.add(fiber)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      traders.fibers.delete(fiber)
+      fiber.interruptUnsafe()
+    })
+  )
 })
 
 /** Notes what has thrown the kill switch, and takes it back where somebody is to have looked after it. */
@@ -194,12 +236,13 @@ const untilAllFailed = Effect.fnUntraced(function*({ shown }: Options): Effect.f
 })
 
 /** No new orders, what is under way to its end, what is open cancelled, sockets closed. */
-const shutdown = Effect.fnUntraced(function*(options: Options) {
+const shutdown = Effect.fnUntraced(function*(options: Options, traders: Traders) {
   const { arbitrage, source } = options
   const began = yield* Clock.currentTimeMillis
   if (source._tag === "Simulated") {
     const executor = yield* ArbitrageExecutor.ArbitrageExecutor
-    arbitrage.drained = yield* executor.close(drainTimeout)
+    const [drained] = yield* Effect.all([executor.close(drainTimeout), endTraders(traders)], { concurrency: 2 })
+    arbitrage.drained = drained
   }
   // The last figures and states are those from before the markets close.
   yield* refresh(options)
@@ -230,12 +273,13 @@ const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Ser
         Stream.runForEach(executor.executions, (execution) => Effect.sync(() => arbitrage.onExecution(execution)))
       )
       yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
-    }
-    // Before what is under way is waited for, and behind those who place orders of their own.
-    yield* Effect.addFinalizer(() => shutdown(options))
-    if (source._tag === "Simulated") {
-      yield* markets.each((island) => Effect.provideContext(rest(options, island), services))
       yield* Effect.forkScoped(look(options))
+      const traders: Traders = { fibers: new Set(), cut: Latch.makeUnsafe(false) }
+      yield* markets.each((island) => Effect.provideContext(rest(options, traders, island), services))
+      // Comes first at the end, before anything waits for what is under way.
+      yield* Effect.addFinalizer(() => shutdown(options, traders))
+    } else {
+      yield* Effect.addFinalizer(() => shutdown(options, { fibers: new Set(), cut: Latch.makeUnsafe(false) }))
     }
     yield* untilAllFailed(options)
     return yield* Effect.never
