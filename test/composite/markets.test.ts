@@ -387,7 +387,8 @@ describe("Markets", () => {
       c.open = [order("c", "5")]
       c.cancel = () => Effect.fail(gone("c"))
       const markets = yield* start([a, b, c], { stopTimeout: "3 seconds" })
-      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      // As the end of a scope calls it.
+      const stopping = yield* Effect.forkChild(Effect.uninterruptible(markets.stop("cancel")))
       yield* settle
       assert.isFalse(markets.mayTrade("a"))
       yield* TestClock.adjust("3 seconds")

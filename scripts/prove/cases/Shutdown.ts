@@ -16,6 +16,10 @@ import * as SimulatorProcess from "../SimulatorProcess.ts"
 import * as Virtual from "../Virtual.ts"
 
 const mostMillis = 5_000
+
+/** What the command says where a server answers neither a request nor the end of a socket. */
+const notClosed = "not everything was closed within 4.5 s"
+
 const pairs = MadePairs.make(12)
 
 /** What goes wrong from shortly before the signal on. */
@@ -215,6 +219,9 @@ const tooLate = ({ atEnd, later, signalledAt }: Ended): ReadonlyArray<string> =>
     ]
   })
 
+const isProper = ({ code, errors }: Ended): boolean =>
+  code === 0 || (code === 1 && errors.trimEnd().endsWith(notClosed))
+
 const openOf = (orders: Orders): number => Object.values(orders).flat().filter(({ finish }) => finish === null).length
 
 const row = (ended: Ended): ReadonlyArray<string> => {
@@ -235,12 +242,12 @@ const row = (ended: Ended): ReadonlyArray<string> => {
 const judge = (proof: Proof, all: ReadonlyArray<Ended>): void => {
   const silent = all.filter(({ hasTraded }) => !hasTraded)
   proof.check("every demo had traded before it was told to end", silent.length === 0, `${all.length} demos`)
-  const failed = all.filter(({ code }) => code !== 0)
+  const failed = all.filter((ended) => !isProper(ended))
   proof.check(
-    "each ends with exit code 0",
+    "each ends with exit code 0, or with 1 and the word that an exchange did not let its sockets be closed in time",
     failed.length === 0,
     failed.length === 0
-      ? `${all.length}`
+      ? `${all.filter(({ code }) => code === 0).length} of ${all.length} with 0`
       : failed.map(({ code, errors, name }) => `${name}: ${code} ${errors.slice(-300)}`).join("; ")
   )
   const most = Math.max(...all.map(({ took }) => took))
