@@ -77,7 +77,8 @@ const allAbilities: ReadonlyArray<Ability> = [
   "trigger"
 ]
 
-const listed = (exchange: ExchangeId, pair: TradingPair): Instrument => {
+/** A pair as it is listed when no instruments are given. */
+export const listed = (exchange: ExchangeId, pair: TradingPair): Instrument => {
   const { base, quote, settle } = partsOf(pair)
   return {
     exchange,

@@ -6,10 +6,10 @@ import type { AccountEvent, Balance, Fill, Order, OrderUpdate } from "../../src/
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
-import { partsOf } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderRequest, Outcome, Placed } from "../../src/OrderEntry.ts"
 import type { OrderEntry } from "../../src/OrderEntry.ts"
+import { listed } from "../../src/OrderEntryTest.ts"
 
 /** What becomes of one placement. */
 export interface Script {
@@ -72,22 +72,9 @@ const defaults = {
 
 const instrumentOf = (options: typeof defaults & VenueOptions): Instrument => {
   const { contractSize, exchange, minNotional, minQuantity, pair } = { ...defaults, ...options }
-  const { base, quote, settle } = partsOf(pair)
-  return {
-    exchange,
-    pair,
-    symbol: pair,
-    kind: settle === undefined ? "spot" : "swap",
-    base,
-    quote,
-    settle: settle ?? null,
-    status: "trading",
-    priceStep: 0.1,
-    quantityStep: options.quantityStep ?? (settle === undefined ? 0.001 : 1),
-    minQuantity,
-    minNotional,
-    contractSize
-  }
+  const found = listed(exchange, pair)
+  const quantityStep = options.quantityStep ?? (found.kind === "spot" ? 0.001 : 1)
+  return { ...found, priceStep: 0.1, quantityStep, minQuantity, minNotional, contractSize }
 }
 
 const sumOf = (fills: ReadonlyArray<Fill>): Decimal.Decimal => BigDecimal.sumAll(fills.map(({ quantity }) => quantity))
