@@ -49,6 +49,8 @@ const serve = Effect.fnUntraced(function*(options: EdgeServerOptions) {
     pairs: options.pairs,
     seed: options.seed,
     rate: options.rate,
+    // Nobody listens to trades here.
+    tradeRate: 0,
     levels: options.levels,
     history: 2_048,
     limits: "off",

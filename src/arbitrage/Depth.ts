@@ -123,16 +123,16 @@ export const take = (
   base: Decimal.Decimal,
   contractSize: number
 ): Taken | null => {
-  const size = BigDecimal.fromNumberUnsafe(contractSize)
+  const size = Decimal.fromNumber(contractSize)
   const depth = side === "buy" ? book.askCount : book.bidCount
   let value = Decimal.zero
   let left = base
   for (let i = 0; i < depth; i++) {
     const price = side === "buy" ? book.askPrice(i) : book.bidPrice(i)
     const quantity = side === "buy" ? book.askQuantity(i) : book.bidQuantity(i)
-    const level = BigDecimal.multiply(BigDecimal.fromNumberUnsafe(quantity), size)
+    const level = BigDecimal.multiply(Decimal.fromNumber(quantity), size)
     const isLast = BigDecimal.isLessThanOrEqualTo(left, level)
-    value = BigDecimal.sum(value, BigDecimal.multiply(BigDecimal.fromNumberUnsafe(price), isLast ? left : level))
+    value = BigDecimal.sum(value, BigDecimal.multiply(Decimal.fromNumber(price), isLast ? left : level))
     if (isLast) return { value, worstPrice: price }
     left = BigDecimal.subtract(left, level)
   }

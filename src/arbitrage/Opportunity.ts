@@ -140,7 +140,7 @@ interface Crossing {
   readonly sellDue: Carry.FundingDue
 }
 
-const exact = BigDecimal.fromNumberUnsafe
+const exact = Decimal.fromNumber
 
 /** Quote for a base unit, received by whoever is short; the walk is in doubles. */
 const perUnit = (due: Carry.FundingDue, price: number): number => due.payments * due.rate * (due.markPrice ?? price)

@@ -36,6 +36,27 @@ export const fromInput = (input: Input): Result.Result<Decimal, string> => {
 /** Of text that is known to be a decimal: a constant, or what `parse` has taken before. */
 export const of = (text: string): Decimal => Result.getOrThrowWith(parse(text), (detail) => new TypeError(detail))
 
+/** Powers of ten that doubles hold exactly. */
+const powers: ReadonlyArray<number> = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent)
+
+/** Of decimals with fewer digits no two are the same double. */
+const tellsApart = 1e15
+
+/** A number is often one of few decimal places: more are looked for in its text. */
+const usualPlaces = 12
+
+/** The shortest decimal text of a finite number, as `fromInput` takes it, without going by way of the text where that is short. */
+export const fromNumber = (value: number): Decimal => {
+  for (let scale = 0; scale <= usualPlaces; scale++) {
+    const power = powers[scale]!
+    const digits = Math.round(value * power)
+    if (!(Math.abs(digits) < tellsApart)) break
+    // Both are exact and the quotient is the nearest double: it is this decimal's.
+    if (digits / power === value) return BigDecimal.make(BigInt(digits), scale)
+  }
+  return BigDecimal.fromNumberUnsafe(value)
+}
+
 /** Plain text: `0.0000001`, never `1e-7`; no zeros behind the last digit. */
 export const toText = (value: Decimal): string => {
   const { scale, value: digits } = BigDecimal.normalize(value)
@@ -47,7 +68,14 @@ export const toText = (value: Decimal): string => {
 }
 
 /** For charts and comparisons that need no exactness. */
-export const toNumber = (value: Decimal): number => Number(toText(value))
+export const toNumber = (value: Decimal): number => {
+  const { scale, value: digits } = value
+  const whole = Number(digits)
+  // Both are exact, and a quotient is rounded once.
+  return Number.isSafeInteger(whole) && scale >= 0 && scale < powers.length
+    ? whole / powers[scale]!
+    : Number(toText(value))
+}
 
 export const equals = BigDecimal.equals
 

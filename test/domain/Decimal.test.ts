@@ -48,6 +48,36 @@ describe("Decimal", () => {
     }
   })
 
+  it.prop(
+    "a number is its shortest text, and a decimal the number nearest to it",
+    [Schema.Finite, decimal],
+    ([number, value]) => {
+      const few = Number(number.toPrecision(6))
+      for (const each of [number, few, Math.round(few), few / 1e6]) {
+        assert.isTrue(Decimal.equals(Decimal.fromNumber(each), BigDecimal.fromNumberUnsafe(each)), String(each))
+      }
+      assert.strictEqual(Decimal.toNumber(value), Number(Decimal.toText(value)))
+    }
+  )
+
+  it("numbers at the edge of what doubles tell apart are their text too", () => {
+    for (
+      const each of [
+        0.1 + 0.2,
+        1e21,
+        5e-324,
+        2 ** 53,
+        999_999_999_999_999,
+        1e15,
+        0.000_000_000_000_1,
+        -0,
+        123.456_789_012_3
+      ]
+    ) {
+      assert.isTrue(Decimal.equals(Decimal.fromNumber(each), BigDecimal.fromNumberUnsafe(each)), String(each))
+    }
+  })
+
   it.prop("text reads back as the same value", [decimal], ([value]) => {
     const written = Decimal.toText(value)
     assert.notMatch(written, /e/i)

@@ -32,7 +32,10 @@ export const detection: Case = {
       `clocks known to within ${Proofs.text(found.clockError)} ms; looks withheld: ${withheld.Stale} stale, ` +
         `${withheld.TooOld} too old, ${withheld.Skewed} skewed`
     )
-    const p99 = Proofs.percentile(found.told, 0.99)
+    const [p99, p99Entered] = [found.told, found.entered].map((values) => Proofs.percentile(values, 0.99)) as [
+      number,
+      number
+    ]
     proof.check(
       "every book is there, and every route",
       found.synced === found.books && found.routes === found.books,
@@ -41,15 +44,16 @@ export const detection: Case = {
       } s`
     )
     proof.timed(
-      `from the receipt of the second leg's frame to the opportunity p99 at most ${bound} ms`,
+      `from the receipt of the second leg's frame to the opportunity p99 at most ${bound} ms, of those that entered and of all that was told`,
       found.entered.length > 0,
-      p99 <= bound && found.perSecond >= options.messages,
-      `${found.told.length} told, p99 ${Proofs.text(p99)} ms at ${
-        Math.round(found.perSecond)
-      } messages a second, client ${Math.round(found.cpu * 100)} % of a core`
+      Math.max(p99, p99Entered) <= bound && found.perSecond >= options.messages,
+      `${found.entered.length} entered, p99 ${Proofs.text(p99Entered)} ms, ${found.told.length} told, p99 ${
+        Proofs.text(p99)
+      } ms at ${Math.round(found.perSecond)} messages a second, client ${Math.round(found.cpu * 100)} % of a core`
     )
     proof.figure("messages a second", found.perSecond)
     proof.figure("p50", Proofs.percentile(found.told, 0.5))
     proof.figure("p99", p99)
+    proof.figure("p99 entered", p99Entered)
   })
 }
