@@ -162,7 +162,7 @@ const targetsBlock = (file: ResultsFile): string => {
   return [
     state,
     list("Missed, the whole interval beyond the target:", withVerdict("missed")),
-    list("Undecided, the interval contains the target:", withVerdict("undecided")),
+    list("Undecided, the interval contains the target or there were too few rounds:", withVerdict("undecided")),
     list("Ties with rivals, the interval contains 100 %:", judged.filter(isTie).map(line)),
     list("Met:", withVerdict("met"))
   ].join("\n\n")
