@@ -39,6 +39,19 @@ const checkRefused = (frame: string | Uint8Array): string => {
   return last.detail
 }
 
+const side = (count: number): string => Array.from({ length: count }, (_, i) => `["${i + 1}.5","${i}"]`).join(",")
+
+describe("sides of a book", () => {
+  it("of a thousand levels are scanned, and longer ones read by the generic decoder, with the same levels", () => {
+    for (const [count, calls] of [[999, ["event"]], [1_000, ["event"]], [1_001, ["fallback", "event"]]] as const) {
+      const frame = obu(`"s":"ob.BTC_USDT.400","U":6,"u":9,"b":[${side(count)}],"a":[["0.5","1"]]`)
+      const scanned = decode(frame)
+      assert.deepStrictEqual(callsOnly(scanned), calls)
+      assert.deepStrictEqual(eventsOf(scanned), eventsOf(decode(`\n${frame}`)))
+    }
+  })
+})
+
 describe("the samples", () => {
   for (const [name, frame] of Object.entries(samples)) {
     it(`${name} is read without a fallback`, () => {

@@ -10,7 +10,6 @@ const quote = 34
 const comma = 44
 const minus = 45
 const zero = 48
-const nine = 57
 const colon = 58
 const openBracket = 91
 const backslash = 92
@@ -21,11 +20,20 @@ const closeBrace = 125
 
 export const ascii = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0))
 
+/** Four characters as one little-endian word. */
+const word = (text: string): number => new DataView(ascii(text).buffer).getInt32(0, true)
+const wordBytes = 4
+
 const nullWord = ascii("null")
 const trueWord = ascii("true")
 const falseWord = ascii("false")
-const sizeWord = ascii(`,"s":`)
-const priceWord = ascii(`{"p":"`)
+
+/** What ends one of the `Kind.levels` and begins the next, but for its quote. */
+const nextLevel = word(`"],[`)
+
+/** What begins the price and the size of one of the `Kind.sizedLevels`, but for a quote and a colon. */
+const priceBegins = word(`{"p"`)
+const sizeBegins = word(`","s`)
 
 /** Where a value of each field lies in the frame just scanned. Numbers from `own` on mean something else in each layout. */
 export const Field = {
@@ -52,11 +60,18 @@ export const Field = {
   quantity: 18
 } as const
 
-/** At most 31, so that one bit each fits an int32. Behind those of the layouts stand a level's numbers and what is unread. */
-const fieldCount = 27
-const levelPrice = 24
-const levelQuantity = 25
-const unreadField = 26
+/** At most 31, so that one bit each fits an int32. Behind those of the layouts stands what is unread. */
+const fieldCount = 25
+const unreadField = 24
+
+/** A side's prices and quantities stand behind the fields' numbers until it is known how many there are. */
+const firstSlot = fieldCount
+/** Sides with more levels are left to the general decoder. */
+const mostLevels = 1_000
+const slotCount = firstSlot + 2 * mostLevels
+
+/** Whether it is a price's, not a quantity's. */
+const isPrice = (slot: number): boolean => (slot - firstSlot) % 2 === 0
 
 const noField = -1
 
@@ -175,15 +190,6 @@ const plainQuoteFrom = (bytes: Uint8Array, start: number): number => {
   return -1
 }
 
-/** Behind a JSON integer without sign; -1 when none stands here. What follows is checked by the caller. */
-const integerEnd = (bytes: Uint8Array, start: number): number => {
-  let at = start
-  while (at < bytes.length && bytes[at]! >= zero && bytes[at]! <= nine) at++
-  if (at === start) return -1
-  // JSON allows no leading zeros.
-  return bytes[start] === zero && at > start + 1 ? -1 : at
-}
-
 const wordEnd = (bytes: Uint8Array, start: number, word: Uint8Array): number =>
   sameBytes(bytes, start, word) ? start + word.length : -1
 
@@ -273,7 +279,9 @@ export class Scanner {
   private readonly starts = new Int32Array(fieldCount)
   private readonly ends = new Int32Array(fieldCount)
   /** Of the fields that are numbers on the wire or as text: read while their ends are looked for. */
-  private readonly numbers = new Float64Array(fieldCount)
+  private readonly numbers = new Float64Array(slotCount)
+  /** Behind the side just read. */
+  private lastSlot = 0
   /** Where the objects of a list begin. */
   private readonly objects: Array<number> = []
   private readonly memory = new Memory()
@@ -655,21 +663,27 @@ export class Scanner {
   private number(field: number, start: number): number {
     const { bytes } = this
     let at = start
-    let point = -1
     let mantissa = 0
     let digit = bytes[at]! ^ zero
-    while (digit <= 9 || (digit === dotDigit && point < 0)) {
-      if (digit === dotDigit) point = at
-      else mantissa = (Math.imul(mantissa, 10) + digit) | 0
+    while (digit <= 9) {
+      mantissa = (Math.imul(mantissa, 10) + digit) | 0
+      digit = bytes[++at]! ^ zero
+    }
+    const point = at
+    if (point === start) return this.longNumber(field, start)
+    if (digit !== dotDigit) {
+      if (digit !== quoteDigit || point - start > longestShort) return this.longNumber(field, start)
+      this.numbers[field] = mantissa
+      return at
+    }
+    digit = bytes[++at]! ^ zero
+    while (digit <= 9) {
+      mantissa = (Math.imul(mantissa, 10) + digit) | 0
       digit = bytes[++at]! ^ zero
     }
     const decimals = at - 1 - point
-    const digits = point < 0 ? at - start : at - start - 1
-    // No digits wrap to very many; the product is 0 for `.5` and `5.`.
-    if (digit !== quoteDigit || (digits - 1) >>> 0 >= longestShort || Math.imul(decimals, point - start) === 0) {
-      return this.longNumber(field, start)
-    }
-    this.numbers[field] = point < 0 ? mantissa : mantissa / Numeric.powersOfTen[decimals]!
+    if (digit !== quoteDigit || at - 1 - start > longestShort || decimals === 0) return this.longNumber(field, start)
+    this.numbers[field] = mantissa / Numeric.powersOfTen[decimals]!
     return at
   }
 
@@ -727,12 +741,12 @@ export class Scanner {
 
   private side(field: number, at: number): number {
     const end = this.emptySide(field, at)
-    return end > 0 ? end : this.mark(field, at, end < 0 ? -1 : this.levels(field, at))
+    return end > 0 ? end : this.mark(field, at, end < 0 ? -1 : this.keepSide(field, this.levels(field, at)))
   }
 
   private sizedSide(field: number, at: number): number {
     const end = this.emptySide(field, at)
-    return end > 0 ? end : this.mark(field, at, end < 0 ? -1 : this.sizedLevels(field, at))
+    return end > 0 ? end : this.mark(field, at, end < 0 ? -1 : this.keepSide(field, this.sizedLevels(field, at)))
   }
 
   /** Behind a side without levels, 0 where a list with some begins, -1 for anything else. */
@@ -743,87 +757,110 @@ export class Scanner {
     return bytes[at + 1] === closeBracket ? this.mark(field, at, at + 2) : 0
   }
 
-  /** At least one level. */
+  /** At least one level; up to where the side's bracket has to stand. */
   private levels(field: number, start: number): number {
-    const levels: Array<number> = []
-    let at = start
-    do {
-      at = this.level(field, levels, at + 1)
-      if (at < 0) return -1
-    } while (this.bytes[at] === comma)
-    return this.keepSide(field, levels, at)
+    const { bytes } = this
+    let at = bytes[start + 1] === openBracket ? start + 2 : -1
+    for (let slot = firstSlot; slot < slotCount; slot++) {
+      const end = bytes[at] === quote ? this.number(slot, at + 1) : -1
+      if (end < 0) return -1
+      if (end - at > Numeric.exactDigits + 1) this.keepLevel(field, slot, at + 1, end)
+      at = isPrice(slot) ? this.quantityAt(end) : this.nextLevelAt(end)
+      if (at < 0) return this.lastLevelEnd(slot, end)
+    }
+    return -1
+  }
+
+  /** Where the quantity behind a price that ends at this quote has its own; -1 when none stands there. */
+  private quantityAt(end: number): number {
+    return this.bytes[end + 1] === comma ? end + 2 : -1
+  }
+
+  /** Where the price of the level behind the quantity that ends at this quote has its own; -1 when none stands there. */
+  private nextLevelAt(end: number): number {
+    return this.isWordAt(nextLevel, end) ? end + wordBytes : -1
+  }
+
+  private lastLevelEnd(slot: number, end: number): number {
+    if (isPrice(slot) || this.bytes[end + 1] !== closeBracket) return -1
+    this.lastSlot = slot + 1
+    return end + 2
   }
 
   private sizedLevels(field: number, start: number): number {
-    const levels: Array<number> = []
+    const { bytes } = this
     let at = start
-    do {
-      at = this.sizedLevel(field, levels, at + 1)
+    for (let slot = firstSlot; slot < slotCount; slot += 2) {
+      at = this.sizedLevel(field, slot, at + 1)
       if (at < 0) return -1
-    } while (this.bytes[at] === comma)
-    return this.keepSide(field, levels, at)
+      if (bytes[at] !== comma) {
+        this.lastSlot = slot + 2
+        return at
+      }
+    }
+    return -1
   }
 
-  private keepSide(field: number, levels: ReadonlyArray<number>, at: number): number {
-    if (field === Field.bid) this.bids = levels
-    else this.asks = levels
-    return this.bytes[at] === closeBracket ? at + 1 : -1
+  private sizedLevel(field: number, slot: number, start: number): number {
+    const { bytes } = this
+    if (!this.isWordAt(priceBegins, start) || bytes[start + 4] !== colon || bytes[start + 5] !== quote) return -1
+    const digits = start + 6
+    const end = this.number(slot, digits)
+    if (end < 0 || !this.isWordAt(sizeBegins, end) || bytes[end + 4] !== quote || bytes[end + 5] !== colon) return -1
+    if (end - digits > Numeric.exactDigits) this.keepLevel(field, slot, digits, end)
+    return bytes[end + 6] === quote ? this.textSize(field, slot + 1, end + 7) : this.bareSize(field, slot + 1, end + 6)
   }
 
-  private level(field: number, levels: Array<number>, at: number): number {
-    const bytes = this.bytes
-    if (bytes[at] !== openBracket || bytes[at + 1] !== quote) return -1
-    const priceEnd = this.number(levelPrice, at + 2)
-    if (priceEnd < 0 || bytes[priceEnd + 1] !== comma || bytes[priceEnd + 2] !== quote) return -1
-    const end = this.number(levelQuantity, priceEnd + 3)
-    if (end < 0 || bytes[end + 1] !== closeBracket) return -1
-    return this.add(field, levels, at + 2, priceEnd, priceEnd + 3, end) ? end + 2 : -1
-  }
-
-  private sizedLevel(field: number, levels: Array<number>, at: number): number {
-    const bytes = this.bytes
-    if (!sameBytes(bytes, at, priceWord)) return -1
-    const priceStart = at + priceWord.length
-    const priceEnd = this.number(levelPrice, priceStart)
-    if (priceEnd < 0 || !sameBytes(bytes, priceEnd + 1, sizeWord)) return -1
-    const sizeAt = priceEnd + 1 + sizeWord.length
-    const isText = bytes[sizeAt] === quote
-    const start = isText ? sizeAt + 1 : sizeAt
-    const end = isText ? this.number(levelQuantity, start) : this.bareSize(start)
-    const close = isText ? end + 1 : end
-    if (end < 0 || bytes[close] !== closeBrace) return -1
-    return this.add(field, levels, priceStart, priceEnd, start, end) ? close + 1 : -1
+  private textSize(field: number, slot: number, start: number): number {
+    const end = this.number(slot, start)
+    if (end < 0 || this.bytes[end + 1] !== closeBrace) return -1
+    if (end - start > Numeric.exactDigits) this.keepLevel(field, slot, start, end)
+    return end + 2
   }
 
   /** A whole number on the wire. */
-  private bareSize(start: number): number {
-    const end = integerEnd(this.bytes, start)
-    this.numbers[levelQuantity] = end < 0 ? Number.NaN : Numeric.parse(this.bytes, start, end)
-    return end
+  private bareSize(field: number, slot: number, start: number): number {
+    const { bytes } = this
+    let at = start
+    let value = 0
+    let digit = bytes[at]! ^ zero
+    while (digit <= 9) {
+      value = (Math.imul(value, 10) + digit) | 0
+      digit = bytes[++at]! ^ zero
+    }
+    // JSON allows no leading zeros.
+    if (bytes[at] !== closeBrace || at === start || (bytes[start] === zero && at > start + 1)) return -1
+    this.numbers[slot] = at - start > longestShort ? Numeric.parse(bytes, start, at) : value
+    if (at - start > Numeric.exactDigits) this.keepLevel(field, slot, start, at)
+    return at + 1
   }
 
-  /** The level that has just been read. */
-  private add(
-    field: number,
-    levels: Array<number>,
-    start: number,
-    priceEnd: number,
-    quantityStart: number,
-    quantityEnd: number
-  ): boolean {
-    const price = this.numbers[levelPrice]!
-    const quantity = this.numbers[levelQuantity]!
-    // Also false for NaN.
-    if (!(price > 0 && quantity >= 0)) return false
-    if (priceEnd - start > Numeric.exactDigits) this.keepLevel(field, levels, start, priceEnd)
-    levels.push(price)
-    if (quantityEnd - quantityStart > Numeric.exactDigits) this.keepLevel(field, levels, quantityStart, quantityEnd)
-    levels.push(quantity)
-    return true
+  private isWordAt(wanted: number, at: number): boolean {
+    const { bytes, view } = this
+    return at + wordBytes <= bytes.length && view.getInt32(bytes.byteOffset + at, true) === wanted
   }
 
-  private keepLevel(field: number, levels: ReadonlyArray<number>, start: number, end: number): void {
-    this.keepExact(Numeric.levelKey(field === Field.bid ? "bids" : "asks", levels.length), start, end)
+  /** Behind the side's bracket, which has to stand at `at`. */
+  private keepSide(field: number, at: number): number {
+    if (at < 0) return -1
+    const { bytes, lastSlot, numbers } = this
+    // Of its final length: one that grows took twice as long (2026-11-26).
+    const levels: Array<number> = new Array(lastSlot - firstSlot)
+    for (let i = 0; i < levels.length; i += 2) {
+      const price = numbers[firstSlot + i]!
+      const quantity = numbers[firstSlot + i + 1]!
+      // Also for NaN.
+      if (!(price > 0 && quantity >= 0)) return -1
+      levels[i] = price
+      levels[i + 1] = quantity
+    }
+    if (field === Field.bid) this.bids = levels
+    else this.asks = levels
+    return bytes[at] === closeBracket ? at + 1 : -1
+  }
+
+  private keepLevel(field: number, slot: number, start: number, end: number): void {
+    this.keepExact(Numeric.levelKey(field === Field.bid ? "bids" : "asks", slot - firstSlot), start, end)
   }
 
   private keepExact(name: string, start: number, end: number): void {

@@ -3,6 +3,7 @@
  * one socket. Everything in a frame is decided before its first event is handed over.
  */
 import type { InstrumentOf, TradingPair } from "../../domain/Instrument.ts"
+import { LevelBuffer } from "../../domain/LevelBuffer.ts"
 import type { BookTicker, BookUpdate, Kline, KlineInterval, Ticker, Trade } from "../../domain/Market.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
@@ -26,6 +27,8 @@ class MexcCodec implements Codec {
   /** Of the frame whose topic was found. */
   #entry: Entry | null = null
   #trades: Array<Trade> = []
+  readonly #bids = new LevelBuffer()
+  readonly #asks = new LevelBuffer()
   #quotes: Array<Quote> = []
   #tickers: Array<Ticker> = []
 
@@ -248,9 +251,7 @@ class MexcCodec implements Codec {
     const walker = this.#walker
     const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
-    const bids: Array<number> = []
-    const asks: Array<number> = []
-    if (!this.#levels(frame, MexcWire.depthsLayout, bids, asks)) return false
+    if (!this.#levels(frame, MexcWire.depthsLayout)) return false
     const firstVersion = this.#version(frame, MexcWire.fromVersionSlot)
     const version = this.#version(frame, MexcWire.toVersionSlot)
     const exchangeTime = this.#time(frame)
@@ -264,8 +265,8 @@ class MexcCodec implements Codec {
       kind: "delta",
       pair: topic.pair,
       symbol: topic.symbol,
-      bids,
-      asks,
+      bids: this.#bids.toArray(),
+      asks: this.#asks.toArray(),
       firstVersion,
       version,
       exchangeTime,
@@ -282,9 +283,7 @@ class MexcCodec implements Codec {
     const walker = this.#walker
     const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
-    const bids: Array<number> = []
-    const asks: Array<number> = []
-    if (!this.#levels(frame, MexcWire.limitDepthsLayout, bids, asks)) return false
+    if (!this.#levels(frame, MexcWire.limitDepthsLayout)) return false
     const version = this.#version(frame, MexcWire.toVersionSlot)
     const exchangeTime = this.#time(frame)
     if (version === null) walker.fail("a book without a version")
@@ -294,8 +293,8 @@ class MexcCodec implements Codec {
       kind: "snapshot",
       pair: topic.pair,
       symbol: topic.symbol,
-      bids,
-      asks,
+      bids: this.#bids.toArray(),
+      asks: this.#asks.toArray(),
       firstVersion: version,
       version,
       exchangeTime,
@@ -306,8 +305,12 @@ class MexcCodec implements Codec {
     return true
   }
 
-  #levels(frame: Uint8Array, layout: MexcWire.Layout, bids: Array<number>, asks: Array<number>): boolean {
+  #levels(frame: Uint8Array, layout: MexcWire.Layout): boolean {
     const walker = this.#walker
+    const asks = this.#asks
+    const bids = this.#bids
+    asks.clear()
+    bids.clear()
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     while (position < end) {
@@ -321,7 +324,7 @@ class MexcCodec implements Codec {
   }
 
   /** Reads one level into the flat list. The position behind it, or -1. */
-  #level(frame: Uint8Array, position: number, end: number, levels: Array<number>, name: string): number {
+  #level(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
     const start = position + 2
     const stop = start + frame[position + 1]!
     const priceEnd = stop > end ? -1 : MexcWire.priceEnd(frame, start, stop)
@@ -330,7 +333,7 @@ class MexcCodec implements Codec {
   }
 
   /** The same for a level in any other layout. */
-  #oddLevel(frame: Uint8Array, position: number, end: number, levels: Array<number>, name: string): number {
+  #oddLevel(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
     const walker = this.#walker
     const stop = this.#item(frame, position, end, MexcWire.levelLayout)
     if (stop < 0) return -1
@@ -353,7 +356,7 @@ class MexcCodec implements Codec {
     priceEnd: number,
     quantityStart: number,
     quantityEnd: number,
-    levels: Array<number>,
+    levels: LevelBuffer,
     name: string
   ): boolean {
     const price = Numeric.parse(frame, priceStart, priceEnd)
@@ -368,7 +371,7 @@ class MexcCodec implements Codec {
     if (quantityEnd - quantityStart > Numeric.exactDigits) {
       this.#keepExact(frame, quantityStart, quantityEnd, `${name}[${levels.length + 1}]`)
     }
-    levels.push(price, quantity)
+    levels.add(price, quantity)
     return true
   }
 
