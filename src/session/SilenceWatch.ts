@@ -66,14 +66,8 @@ export class SilenceWatch {
   readonly #model: ArrivalModel | null
   readonly #recipe: BookRecipe | null
   readonly #onFalseAlarm: () => void
-  /** When the last event came, ms; 0 before the first. */
-  #at = 0
-  /**
-   * The last event, where numbers do not tell enough: to keep each event of the frequent kinds would cost a third of what
-   * the session takes for one, because a young object then hangs on an old one.
-   */
+  /** The last event, where its version does not tell enough. */
   #before: MarketEvent | null = null
-  #version = Number.NaN
   #alarm: Alarm | null = null
 
   constructor(policy: SilencePolicy, recipe: BookRecipe | null, onFalseAlarm: () => void) {
@@ -88,19 +82,27 @@ export class SilenceWatch {
     return this.#model === null ? this.#fixed : this.#model.bound
   }
 
-  /** Part of the hot path. */
-  onEvent(event: MarketEvent): void {
+  /** The first event of a read: those that are read with it come at the same time and tell nothing. Part of the hot path. */
+  arrived(event: MarketEvent): void {
     if (this.#alarm !== null) this.#judge(this.#alarm, event)
-    this.#at = event.receivedAt
-    if (event._tag === "BookTicker" && typeof event.version === "number") this.#version = event.version
-    else if (event._tag !== "BookUpdate") this.#before = event
     if (this.#model !== null) this.#model.arrived(event.receivedAt)
   }
 
-  /** It was silent for too long and is subscribed anew. What comes next tells whether it had to be. */
-  alarmed(last: Sequence | null): void {
-    if (this.#at === 0 && last === null) return
-    this.#alarm ??= { at: this.#at, before: this.#before, version: this.#version, last }
+  /**
+   * The last event, where its version does not tell enough: to keep each event of the frequent kinds would cost a third of
+   * what the session takes for one, because a young object then hangs on an old one.
+   */
+  keep(event: MarketEvent): void {
+    this.#before = event
+  }
+
+  /**
+   * It was silent for too long and is subscribed anew. What comes next tells whether it had to be. `at`: when the last event
+   * came, ms; 0 when none had. `version`: of the last best prices; NaN where there is none.
+   */
+  alarmed(at: number, version: number, last: Sequence | null): void {
+    if (at === 0 && last === null) return
+    this.#alarm ??= { at, before: this.#before, version, last }
   }
 
   /**

@@ -86,16 +86,28 @@ const isDeeper = (channel: BookChannel, than: BookChannel): boolean =>
   (channel.depth ?? Infinity) > (than.depth ?? Infinity)
 
 export class TopicState {
+  // What each event touches stands together, first: a topic whose fields are spread over memory costs a wait for each.
+  /** Number of the connection whose events are taken as they come; 0 while several bring them, or none. */
+  only = 0
+  received = 0
+  delivered = 0
+  /** Whether a break now would be one for those who are on it: it was confirmed or brought something since the last. */
+  begun = false
+  /** Null where silence is normal. */
+  watch: SilenceWatch | null = null
+  readonly sequence: BookSequence | null
+  routes: ReadonlyArray<Route> = []
+  /** ms; 0 before the first event. */
+  lastEventAt = 0
+  /** Of the last best prices; NaN where they had none. */
+  #version = Number.NaN
   readonly topic: Topic
   /** Of all requests that share the topic the one for the deepest book: its snapshot serves the others too. */
   channel: PublicChannel
   readonly kind: Kind
   readonly recipe: BookRecipe | null
   readonly owner: TopicOwner
-  routes: ReadonlyArray<Route> = []
-  received = 0
   reconciled = 0
-  delivered = 0
   conflated = 0
   dropped = 0
   stale = 0
@@ -103,20 +115,12 @@ export class TopicState {
   unrouted = 0
   duplicates = 0
   gaps = 0
-  /** Number of the connection whose events are taken as they come; 0 while several bring them, or none. */
-  only = 0
   /** Makes one stream of what several connections bring; null while one does. */
   merge: Merge | null = null
-  /** ms; 0 before the first event. */
-  lastEventAt = 0
   /** When the exchange confirmed it last, ms. */
   confirmedAt = 0
-  /** Whether a break now would be one for those who are on it: it was confirmed or brought something since the last. */
-  begun = false
   /** How often in a row it was subscribed anew for being silent. */
   silences = 0
-  /** Null where silence is normal. */
-  watch: SilenceWatch | null = null
   /** When a snapshot began to wait for a delta, ms; 0 when none does. */
   heldAt = 0
   /** How often in a row the exchange was asked to push a snapshot and did not. */
@@ -131,7 +135,6 @@ export class TopicState {
   failed = false
   /** Rises with every break: what was fetched before one is not joined to what follows it. */
   epoch = 0
-  readonly sequence: BookSequence | null
   #draining = false
   /** An alignment of its own has counted what the others are given now. */
   #isAccounted = false
@@ -159,8 +162,8 @@ export class TopicState {
   /** The hot path's entry: one event from the wire. */
   onEvent(event: MarketEvent): void {
     this.received++
+    if (this.watch !== null) this.#watched(this.watch, event)
     this.lastEventAt = event.receivedAt
-    if (this.watch !== null) this.watch.onEvent(event)
     const routes = this.routes
     if (routes.length === 0) return this.#unrouted()
     this.begun = true
@@ -169,6 +172,12 @@ export class TopicState {
     } else {
       this.#deliver(routes, event)
     }
+  }
+
+  #watched(watch: SilenceWatch, event: MarketEvent): void {
+    if (event.receivedAt !== this.lastEventAt) watch.arrived(event)
+    if (event._tag === "BookTicker" && typeof event.version === "number") this.#version = event.version
+    else if (event._tag !== "BookUpdate") watch.keep(event)
   }
 
   // ---- several connections ----------------------------------------------------------------------------------------
@@ -363,8 +372,8 @@ export class TopicState {
   /** An event of a topic that several connections bring. */
   onLane(connection: number, event: MarketEvent): void {
     this.received++
+    if (this.watch !== null) this.#watched(this.watch, event)
     this.lastEventAt = event.receivedAt
-    if (this.watch !== null) this.watch.onEvent(event)
     const { merge, routes } = this
     if (routes.length === 0) return this.#unrouted()
     const lane = merge?.find(connection)
@@ -447,7 +456,7 @@ export class TopicState {
       const route = routes[i]!
       if (route.own === null) route.subscriber.push(route, event)
       // Overflowed while a joined snapshot's deltas pass: they are part of what its next snapshot replaces.
-      if (this.#draining && route.own !== null) this.#stale(1)
+      if (route.own !== null && this.#draining) this.#stale(1)
     }
   }
 
@@ -572,7 +581,7 @@ export class TopicState {
   silent(): void {
     this.silences++
     this.owner.counters.silences++
-    this.watch?.alarmed(this.sequence?.live === true ? this.sequence.last : null)
+    this.watch?.alarmed(this.lastEventAt, this.#version, this.sequence?.live === true ? this.sequence.last : null)
     this.interrupt("Silent")
   }
 

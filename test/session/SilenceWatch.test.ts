@@ -86,16 +86,18 @@ describe("a watch", () => {
     /** So much later the next delta, so many versions further. */
     const next = (gap: number, versions = 1): void => {
       version += versions
-      watch.onEvent(Test.delta(btc, { firstVersion: version, version, receivedAt: at += gap }))
+      watch.arrived(Test.delta(btc, { firstVersion: version, version, receivedAt: at += gap }))
     }
     for (let i = 0; i < 200; i++) next(300)
-    return { watch, next, version: () => version, falseAlarms: () => falseAlarms }
+    /** Its book was in sync up to this version; null when it was not. */
+    const alarm = (last: number | null): void => watch.alarmed(at, Number.NaN, last)
+    return { watch, next, alarm, version: () => version, falseAlarms: () => falseAlarms }
   }
 
   it("learns the gap of a false alarm, and counts it", () => {
-    const { falseAlarms, next, version, watch } = make()
+    const { alarm, falseAlarms, next, version, watch } = make()
     assert.strictEqual(watch.bound, 1_000)
-    watch.alarmed(version())
+    alarm(version())
     watch.pause()
     next(5_000)
     assert.strictEqual(falseAlarms(), 1)
@@ -105,8 +107,8 @@ describe("a watch", () => {
   })
 
   it("learns nothing from the gap of a stream that was broken", () => {
-    const { falseAlarms, next, version, watch } = make()
-    watch.alarmed(version())
+    const { alarm, falseAlarms, next, version, watch } = make()
+    alarm(version())
     watch.pause()
     next(5_000, 20)
     assert.strictEqual(falseAlarms(), 0)
@@ -114,8 +116,8 @@ describe("a watch", () => {
   })
 
   it("learns little where the numbers do not tell", () => {
-    const { falseAlarms, next, watch } = make()
-    watch.alarmed(null)
+    const { alarm, falseAlarms, next, watch } = make()
+    alarm(null)
     watch.pause()
     next(5_000)
     assert.strictEqual(falseAlarms(), 0)
@@ -123,16 +125,16 @@ describe("a watch", () => {
   })
 
   it("judges by the first of several alarms in a row", () => {
-    const { falseAlarms, next, version, watch } = make()
-    watch.alarmed(version())
-    watch.alarmed(null)
+    const { alarm, falseAlarms, next, version, watch } = make()
+    alarm(version())
+    alarm(null)
     next(9_000)
     assert.strictEqual(falseAlarms(), 1)
   })
 
   it("counts the false alarms of a plain bound too, and never changes it", () => {
-    const { falseAlarms, next, version, watch } = make(3_000)
-    watch.alarmed(version())
+    const { alarm, falseAlarms, next, version, watch } = make(3_000)
+    alarm(version())
     next(5_000)
     assert.deepStrictEqual([falseAlarms(), watch.bound], [1, 3_000])
   })
