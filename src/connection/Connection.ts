@@ -37,7 +37,8 @@ export interface Activity {
  * throw is a defect.
  */
 export interface FrameReader {
-  readonly frame: (frame: Uint8Array, receivedAt: number) => void
+  /** The frame is `bytes[start, end)`; frames of one read share their bytes. */
+  readonly frame: (bytes: Uint8Array, start: number, end: number, receivedAt: number) => void
   /**
    * So many frames were handed over since the last time, `bytes` long together. True when the fiber that pulls is needed:
    * it is woken with a batch without frames, and what comes until it waits again queues for it.

@@ -28,8 +28,8 @@ export interface InboxOptions {
 
 export interface Inbox {
   readonly activity: Activity
-  /** Never resumes the fiber that waits: that would cost every frame a wake-up. */
-  readonly push: (frame: Uint8Array) => void
+  /** The frame in `bytes[start, end)`. Never resumes the fiber that waits: that would cost every frame a wake-up. */
+  readonly push: (bytes: Uint8Array, start: number, end: number) => void
   /** The connection is over. What was read before is still pulled; the first reason stands. */
   readonly end: (reason: ExchangeError.ExchangeError) => void
   /** The connection is over and what was read before is dropped. */
@@ -123,11 +123,11 @@ export const make = (options: InboxOptions): Inbox => {
     }
   }
 
-  const hand = (to: FrameReader, frame: Uint8Array) => {
+  const hand = (to: FrameReader, bytes: Uint8Array, start: number, end: number) => {
     turnFrames++
-    turnBytes += frame.length
+    turnBytes += end - start
     try {
-      to.frame(frame, readAt)
+      to.frame(bytes, start, end, readAt)
     } catch (defect) {
       return crash(defect)
     }
@@ -179,19 +179,19 @@ export const make = (options: InboxOptions): Inbox => {
 
   return {
     activity,
-    push: (frame) => {
+    push: (bytes, start, end) => {
       // Both set: the first frame of this read was handed over, and nothing has come between.
-      if (isDirect && flushing) return hand(reader!, frame)
+      if (isDirect && flushing) return hand(reader!, bytes, start, end)
       if (ended !== undefined) return
       if (!flushing) {
         flushing = true
         activity.receivedAt = readAt = now()
         afterRead(flush)
       }
-      if (isDirect) return hand(reader!, frame)
+      if (isDirect) return hand(reader!, bytes, start, end)
       const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
-      const { length } = frame
-      batch.frames.push(frame)
+      const length = end - start
+      batch.frames.push(length === bytes.length ? bytes : bytes.subarray(start, end))
       batch.bytes += length
       unreadBytes += length + frameOverheadBytes
       if (unreadBytes >= highWaterBytes && !full) {

@@ -37,7 +37,7 @@ export const make = (
     onFrame: (frame) => {
       const bytes = bytesOf(frame)
       if (bytes.length > attempt.settings.maxFrameBytes) giveUp(attempt.frameTooLarge())
-      else inbox.push(bytes)
+      else inbox.push(bytes, 0, bytes.length)
     },
     onClose: (code, reason) => inbox.end(attempt.disconnected(code, reason))
   }, attempt.endpoint.headers)

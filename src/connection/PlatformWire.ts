@@ -53,7 +53,7 @@ export const make = (attempt: Attempt, socket: Socket.WebSocketLike, overflowByt
   socket.addEventListener("message", (event) => {
     const frame = bytesOf(event.data)
     if (frame.length > maxFrameBytes) giveUp(attempt.frameTooLarge())
-    else inbox.push(frame)
+    else inbox.push(frame, 0, frame.length)
   })
   socket.addEventListener("error", (event) => {
     const detail = "message" in event && typeof event.message === "string" ? event.message : "the handshake failed"

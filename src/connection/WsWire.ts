@@ -40,7 +40,10 @@ export const make = (attempt: Attempt): Wire => {
   })
   cutFrames(socket, { maxFrameBytes: attempt.settings.maxFrameBytes, onFrame: inbox.push })
   // The binary type stays at its default, so every message is one Buffer and none is copied.
-  socket.on("message", (data) => inbox.push(bytesOf(data as Buffer)))
+  socket.on("message", (data) => {
+    const frame = bytesOf(data as Buffer)
+    inbox.push(frame, 0, frame.length)
+  })
   socket.on("unexpected-response", (_request, response) =>
     readRefusal(response, (refusal) => {
       Deferred.doneUnsafe(opened, Effect.fail(attempt.connectFailed(refusal.detail, refusal.retryable)))

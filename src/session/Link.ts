@@ -326,18 +326,20 @@ class LinkSink implements Sink {
     this.#codec = codec
     this.#activity = activity
     this.reader = {
-      frame: (frame, receivedAt) => this.#frame(frame, receivedAt),
+      frame: (bytes, start, end, receivedAt) => this.#frame(bytes, start, end, receivedAt),
       turn: (frames, bytes, receivedAt) => this.#turn(frames, bytes, receivedAt)
     }
   }
 
   batch({ bytes, frames, receivedAt }: Batch): void {
-    for (let i = 0; i < frames.length; i++) this.#frame(frames[i]!, receivedAt)
+    for (let i = 0; i < frames.length; i++) this.#frame(frames[i]!, 0, frames[i]!.length, receivedAt)
     this.#turn(frames.length, bytes, receivedAt)
   }
 
-  #frame(frame: Uint8Array, receivedAt: number): void {
-    this.#codec.decode(frame, receivedAt, this)
+  #frame(bytes: Uint8Array, start: number, end: number, receivedAt: number): void {
+    const codec = this.#codec
+    if (codec.decodeIn === undefined) codec.decode(bytes.subarray(start, end), receivedAt, this)
+    else codec.decodeIn(bytes, start, end, receivedAt, this)
     if (++this.#untold < promptly) return
     this.#untold = 0
     this.#wakeups.flushPrompt()

@@ -49,9 +49,9 @@ const withCutter = async (reads: ReadonlyArray<Uint8Array>): Promise<Seen> => {
   let cut = 0
   const cutter = new FrameCutter({
     maxFrameBytes,
-    onFrame: (payload) => {
+    onFrame: (bytes, start, end) => {
       cut++
-      log.push(["message", hex(payload)])
+      log.push(["message", hex(bytes.subarray(start, end))])
     },
     pass: (bytes) => receiver.write(bytes)
   })
@@ -176,7 +176,10 @@ describe("FrameCutter", () => {
   it.effect("hands over views: the payload is not copied", () =>
     Effect.sync(() => {
       const views: Array<Uint8Array> = []
-      const cutter = new FrameCutter({ maxFrameBytes, onFrame: (view) => views.push(view), pass: () => {} })
+      const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
+        views.push(bytes.subarray(start, end))
+      }
+      const cutter = new FrameCutter({ maxFrameBytes, onFrame, pass: () => {} })
       const read = frame(0x82, filled(4, 9))
       cutter.read(read)
       assert.deepStrictEqual(views, [filled(4, 9)])

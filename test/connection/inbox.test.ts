@@ -27,7 +27,7 @@ const setup = (bounds?: { readonly batchFrames?: number; readonly highWaterBytes
     inbox,
     calls,
     push: (...texts: ReadonlyArray<string>) => {
-      for (const text of texts) inbox.push(Buffer.from(text))
+      for (const text of texts) inbox.push(Buffer.from(text), 0, Buffer.byteLength(text))
     },
     endRead: () => {
       const current = flush

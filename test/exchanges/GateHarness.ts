@@ -62,10 +62,16 @@ export const receivedAt = 1_746_000_000_000.25
 export const bytesOf = (frame: string | Uint8Array): Uint8Array =>
   typeof frame === "string" ? Buffer.from(frame) : frame
 
-/** All calls that one frame leads to. */
-export const decode = (frame: string | Uint8Array, codec: Codec = gateSpot.makeCodec(topicTable())): Array<Call> => {
+/** All calls that one frame leads to, read in place: the same before and `behind` it. */
+export const decode = (
+  raw: string | Uint8Array,
+  codec: Codec = gateSpot.makeCodec(topicTable()),
+  behind: string | Uint8Array = raw
+): Array<Call> => {
   const sink = recorder()
-  codec.decode(bytesOf(frame), receivedAt, sink)
+  const frame = bytesOf(raw)
+  const bytes = new Uint8Array(Buffer.concat([frame, frame, bytesOf(behind)]))
+  codec.decodeIn!(bytes, frame.length, 2 * frame.length, receivedAt, sink)
   return sink.calls
 }
 

@@ -91,16 +91,16 @@ const encoder = new TextEncoder()
 
 export const bytesOf = (raw: string | Uint8Array): Uint8Array => (typeof raw === "string" ? encoder.encode(raw) : raw)
 
-/** Decodes one frame with a fresh codec, placed inside a larger buffer as a socket would. */
+/** Decodes one frame with a fresh codec, in place: the same before and `behind` it, as in what a socket reads. */
 export const decode = (
   raw: string | Uint8Array,
   sink = new RecordingSink(),
-  codec = makeSubject().codec
+  codec = makeSubject().codec,
+  behind = raw
 ): ReadonlyArray<Call> => {
   const frame = bytesOf(raw)
-  const arena = new Uint8Array(frame.length + 64).fill(0x33)
-  arena.set(frame, 32)
-  codec.decode(arena.subarray(32, 32 + frame.length), receivedAt, sink)
+  const bytes = new Uint8Array(Buffer.concat([frame, frame, bytesOf(behind)]))
+  codec.decodeIn!(bytes, frame.length, 2 * frame.length, receivedAt, sink)
   return sink.calls
 }
 

@@ -63,7 +63,12 @@ describe("the samples", () => {
       assert.deepStrictEqual(eventsOf(generic), eventsOf(decode(frame)))
     })
     it(`no beginning of ${name} is data`, () => {
-      for (let length = 0; length < frame.length; length++) checkRefused(frame.slice(0, length))
+      for (let length = 0; length < frame.length; length++) {
+        const calls = checkRefused(frame.slice(0, length))
+        // Nor with the rest of it as what follows in the socket's memory.
+        const behind = decode(frame.slice(0, length), undefined, frame.slice(length))
+        assert.deepStrictEqual(behind, decode(frame.slice(0, length)), calls)
+      }
     })
     it(`${name} with something behind it is no data`, () => {
       for (const more of ["}", ",", "x", frame, "\u0000", "{}"]) checkRefused(frame + more)

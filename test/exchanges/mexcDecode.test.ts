@@ -1348,6 +1348,9 @@ describe("MEXC decoder on damaged frames", () => {
       const calls = decode(frame.slice(0, length))
       assert.isNotEmpty(calls)
       assert.deepStrictEqual(eventsOf(calls), [])
+      // Nor with the rest of it as what follows in the socket's memory.
+      const split = decode(frame.slice(0, length), new RecordingSink(), makeSubject().codec, frame.slice(length))
+      assert.deepStrictEqual(split, calls)
     }
   }, { arbitrary: { runs: 60 } })
 })

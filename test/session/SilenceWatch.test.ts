@@ -125,7 +125,7 @@ describe("a watch", () => {
   })
 
   it("judges by the first of several alarms in a row", () => {
-    const { alarm, falseAlarms, next, version, watch } = make()
+    const { alarm, falseAlarms, next, version } = make()
     alarm(version())
     alarm(null)
     next(9_000)

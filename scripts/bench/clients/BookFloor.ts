@@ -57,8 +57,7 @@ const sink = sinkOf((topic, event) => {
 })
 
 await Raw.open((socket) => {
-  const codec = makeCodec()
-  Raw.onFrame(socket, (frame) => codec.decode(frame, Raw.receivedAt, sink))
+  Raw.decodeFrames(socket, makeCodec(), sink)
 }, Raw.best)
 for (const topic of topics) {
   const book = books.get(topic.pair!)!

@@ -6,7 +6,6 @@ import { compete, consume, finish } from "./Run.ts"
 const sink = sinkOf((_, event) => consume(event))
 
 await Raw.open((socket) => {
-  const codec = makeCodec()
-  Raw.onFrame(socket, (frame) => codec.decode(frame, Raw.receivedAt, sink))
+  Raw.decodeFrames(socket, makeCodec(), sink)
 }, Raw.best)
 finish(await compete({ hasEvents: true }))

@@ -3,6 +3,7 @@ import { once } from "node:events"
 import { WebSocket } from "ws"
 import type { ClientOptions } from "ws"
 import { cutFrames } from "../../../src/connection/FrameCutter.ts"
+import type { Codec, Sink } from "../../../src/ExchangeAdapter.ts"
 import { job, setup, url } from "./Run.ts"
 
 /** What is fastest. */
@@ -28,9 +29,15 @@ export const open = async (attach: (socket: WebSocket) => void, options: ClientO
 const isPlain = job.contestant === "wsFloor" || job.contestant === "wsBookFloor"
 
 /** Every message of a socket, by the fastest way there is. */
-export const onFrame = (socket: WebSocket, take: (frame: Uint8Array) => void): void => {
-  if (!isPlain) cutFrames(socket, { maxFrameBytes: 2 ** 31 - 1, onFrame: take })
-  socket.on("message", (data: Buffer) => take(new Uint8Array(data.buffer, data.byteOffset, data.length)))
+export const decodeFrames = (socket: WebSocket, codec: Codec, sink: Sink): void => {
+  if (!isPlain) {
+    const onFrame = (bytes: Uint8Array, start: number, end: number): void =>
+      codec.decodeIn!(bytes, start, end, receivedAt, sink)
+    cutFrames(socket, { maxFrameBytes: 2 ** 31 - 1, onFrame })
+  }
+  socket.on("message", (data: Buffer) => {
+    codec.decode(new Uint8Array(data.buffer, data.byteOffset, data.length), receivedAt, sink)
+  })
 }
 
 /** With fractions, as the product has it; read once, which flatters the raw contestants. */

@@ -239,7 +239,7 @@ class Contest {
   readonly #referee: Referee.Referee
   readonly #ours = new Notes()
   readonly #theirs = new Notes()
-  /** As a socket has it: frames are views of a buffer that is used again at once. */
+  /** As a socket has it: frames lie in a buffer that is used again at once, among what is left of others. */
   readonly #arena = new Uint8Array(2 ** 20)
   #offset = 0
 
@@ -255,7 +255,10 @@ class Contest {
     this.#offset = this.#offset > 1_000 ? 0 : this.#offset + 13
     this.#arena.set(bytes, this.#offset)
     try {
-      codec.decode(this.#arena.subarray(this.#offset, this.#offset + bytes.length), receivedAt, notes)
+      const start = this.#offset
+      const end = start + bytes.length
+      if (codec.decodeIn === undefined) codec.decode(this.#arena.subarray(start, end), receivedAt, notes)
+      else codec.decodeIn(this.#arena, start, end, receivedAt, notes)
       return true
     } catch (error) {
       this.score.threw.push(`${id}: ${String(error)} at ${shown(bytes)}`)

@@ -177,10 +177,10 @@ export const make = (product: Product, codecContext: CodecContext): Codec => {
   const deliverers = streams.map((stream) => deliverer(product, stream))
   const pending = new Pending()
 
-  const list = (deliver: Deliver, frame: Uint8Array, receivedAt: number, sink: Sink): boolean => {
+  const list = (deliver: Deliver, bytes: Uint8Array, receivedAt: number, sink: Sink): boolean => {
     for (let i = 0; i < scanner.count; i++) {
       scanner.select(i)
-      if (deliver(topics, scanner, frame, receivedAt, pending)) continue
+      if (deliver(topics, scanner, bytes, receivedAt, pending)) continue
       pending.clear()
       return false
     }
@@ -188,18 +188,20 @@ export const make = (product: Product, codecContext: CodecContext): Codec => {
     return true
   }
 
-  const fast = (frame: Uint8Array, receivedAt: number, sink: Sink): boolean => {
-    if (!scanner.scan(frame)) return false
+  const fast = (bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean => {
+    if (!scanner.scan(bytes, start, end)) return false
     const deliver = deliverers[scanner.channel]!
     // The fields of a single object are there already.
     return scanner.count === 1
-      ? deliver(topics, scanner, frame, receivedAt, sink)
-      : list(deliver, frame, receivedAt, sink)
+      ? deliver(topics, scanner, bytes, receivedAt, sink)
+      : list(deliver, bytes, receivedAt, sink)
   }
 
-  return {
-    decode: (frame, receivedAt, sink) => {
-      if (!fast(frame, receivedAt, sink)) decodeGeneric(context, frame, receivedAt, sink)
+  const decodeIn = (bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void => {
+    if (!fast(bytes, start, end, receivedAt, sink)) {
+      decodeGeneric(context, bytes.subarray(start, end), receivedAt, sink)
     }
   }
+
+  return { decode: (frame, receivedAt, sink) => decodeIn(frame, 0, frame.length, receivedAt, sink), decodeIn }
 }

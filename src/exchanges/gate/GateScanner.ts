@@ -234,8 +234,8 @@ const longestVisit = 64
 const placeCount = 64
 
 /** Tells the channels apart: their names begin at 54, behind `spot.` at 59 and behind `futures.` at 62. */
-const placeOf = (bytes: Uint8Array): number =>
-  bytes.length > 64 ? (bytes[61]! * 5 + bytes[62]! * 3 + bytes[63]!) & (placeCount - 1) : 0
+const placeOf = (bytes: Uint8Array, start: number, end: number): number =>
+  end - start > 64 ? (bytes[start + 61]! * 5 + bytes[start + 62]! * 3 + bytes[start + 63]!) & (placeCount - 1) : 0
 
 /** Values that are the same in all frames of a layout: names, flags, and lists or results that are empty. */
 const isConstant = (key: Key, first: number, length: number): boolean => {
@@ -269,6 +269,8 @@ export class Scanner {
   /** How many objects the result lists; 1 when it is an object itself. Then that one's fields are there to read. */
   count = 0
   private bytes: Uint8Array = new Uint8Array(0)
+  /** The frame's. Behind it stand other frames: what is read beyond never ends here. */
+  private frameEnd = 0
   /** One bit a field: what is not set is absent, whatever the others say. */
   private seen = 0
   /** The fields that are an empty text. */
@@ -358,40 +360,44 @@ export class Scanner {
     if (this.exact?.[name] !== undefined && this.numbers[field]! < 0) this.exact[name] = `-${this.exact[name]}`
   }
 
-  scan(bytes: Uint8Array): boolean {
-    this.bytes = bytes
-    this.view = this.memory.of(bytes)
+  /** Reads the frame in `bytes[start, end)`. */
+  scan(bytes: Uint8Array, start: number, end: number): boolean {
+    // Frames of one read share their bytes.
+    if (bytes !== this.bytes) {
+      this.bytes = bytes
+      this.view = this.memory.of(bytes)
+    }
+    this.frameEnd = end
     this.reset()
-    const place = placeOf(bytes)
+    const place = placeOf(bytes, start, end)
     const known = this.templates[place]
     if (known !== undefined) {
       for (let i = 0; i < known.length; i++) {
-        if (this.follow(known[i]!)) return true
+        if (this.follow(known[i]!, start)) return true
         this.reset()
       }
     }
-    return this.scanWhole(bytes) && this.learn(place, known)
+    return this.scanWhole(start) && this.learn(place, known, start)
   }
 
-  private scanWhole(bytes: Uint8Array): boolean {
+  private scanWhole(start: number): boolean {
     this.visited = 0
-    const end = this.object(this.envelope, 0)
-    return end === bytes.length &&
+    return this.object(this.envelope, start) === this.frameEnd &&
       this.has(Field.result) &&
       (!this.has(Field.event) || this.isWord(Field.event, this.channels[this.channel]!.event))
   }
 
   /** Reads the frame as one of this layout. */
-  private follow(template: Template): boolean {
+  private follow(template: Template, start: number): boolean {
     const { keys, literals } = template
-    let at = 0
+    let at = start
     for (let i = 0; i < keys.length; i++) {
       at = this.literalEnd(literals[i]!, at)
       if (at < 0) return false
       at = this.value(keys[i]!, at)
       if (at < 0) return false
     }
-    if (this.literalEnd(literals[keys.length]!, at) !== this.bytes.length) return false
+    if (this.literalEnd(literals[keys.length]!, at) !== this.frameEnd) return false
     this.seen |= template.seen
     this.channel = template.channel
     this.full = template.full
@@ -409,7 +415,7 @@ export class Scanner {
   }
 
   /** Remembers the layout of the frame just scanned. */
-  private learn(place: number, known: Array<Template> | undefined): true {
+  private learn(place: number, known: Array<Template> | undefined, start: number): true {
     if (this.count !== 1 || this.visited > longestVisit) return true
     const templates = known ?? []
     if (templates.length >= mostTemplates) {
@@ -417,17 +423,17 @@ export class Scanner {
       if (++this.missed % 64 !== 0) return true
       templates.pop()
     }
-    templates.unshift(this.template())
+    templates.unshift(this.template(start))
     this.templates[place] = templates
     return true
   }
 
-  private template(): Template {
-    const { bytes } = this
+  private template(frameStart: number): Template {
+    const { bytes, frameEnd } = this
     const keys: Array<Key> = []
     const literals: Array<Literal> = []
     let seen = this.seen
-    let from = 0
+    let from = frameStart
     for (let i = 0; i < this.visited; i++) {
       const key = this.visits[i]!
       const start = this.visitStarts[i]!
@@ -438,7 +444,7 @@ export class Scanner {
       literals.push(new Literal(bytes.subarray(from, start)))
       from = end
     }
-    literals.push(new Literal(bytes.subarray(from)))
+    literals.push(new Literal(bytes.subarray(from, frameEnd)))
     return { keys, literals, seen, channel: this.channel, full: this.full }
   }
 
@@ -579,7 +585,7 @@ export class Scanner {
     }
     let rest = 0
     let power = 0
-    // A fourth one would have been among those before: only the frame's end cuts these off.
+    // A fourth one would have been among those before: only the memory's end cuts these off.
     for (; at < bytes.length; at++) {
       const digit = bytes[at]! ^ zero
       if (digit > 9) break

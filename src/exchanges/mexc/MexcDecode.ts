@@ -38,38 +38,44 @@ class MexcCodec implements Codec {
   }
 
   decode(frame: Uint8Array, receivedAt: number, sink: Sink): void {
-    if (frame.length === 0) return sink.ignored("an empty frame")
-    if (frame[0] === leftBrace) return MexcControl.decode(MexcText.read(frame, 0, frame.length), sink)
-    if (!this.#data(frame, receivedAt, sink)) this.#unusual(frame, receivedAt, sink)
+    this.decodeIn(frame, 0, frame.length, receivedAt, sink)
+  }
+
+  decodeIn(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void {
+    if (start === end) return sink.ignored("an empty frame")
+    if (bytes[start] === leftBrace) return MexcControl.decode(MexcText.read(bytes, start, end), sink)
+    if (!this.#data(bytes, start, end, receivedAt, sink)) this.#unusual(bytes, start, end, receivedAt, sink)
   }
 
   /** Text that is no JSON, or protobuf in a layout that the walker leaves to the generic decoder, or nothing readable. */
-  #unusual(frame: Uint8Array, receivedAt: number, sink: Sink): void {
+  #unusual(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void {
     const walker = this.#walker
+    const frame = bytes.subarray(start, end)
     const words = MexcText.readable(frame)
     if (words !== null) return MexcControl.decode(words, sink)
-    if (walker.surprise === null) return sink.failed(this.#describe(frame, walker.problem))
+    if (walker.surprise === null) return sink.failed(this.#describe(bytes, end, walker.problem))
     sink.fallback()
     const normalised = MexcSchema.normalise(frame)
-    if (normalised._tag === "Unreadable") return sink.failed(this.#describe(frame, normalised.detail))
-    if (this.#data(normalised.frame, receivedAt, sink)) return
-    sink.failed(this.#describe(normalised.frame, walker.problem ?? walker.surprise))
+    if (normalised._tag === "Unreadable") return sink.failed(this.#describe(bytes, end, normalised.detail))
+    const { length } = normalised.frame
+    if (this.#data(normalised.frame, 0, length, receivedAt, sink)) return
+    sink.failed(this.#describe(normalised.frame, length, walker.problem ?? walker.surprise))
   }
 
-  /** Names the channel beside the problem, when the walker came as far as that. */
-  #describe(frame: Uint8Array, problem: string | null): string {
+  /** Names the channel beside the problem, when the walker came as far as that in the frame that ends at `frameEnd`. */
+  #describe(bytes: Uint8Array, frameEnd: number, problem: string | null): string {
     const { starts, ends } = this.#walker
     const end = ends[MexcWire.channelSlot]!
-    const channel = end === 0 || end > frame.length ? null : MexcText.read(frame, starts[MexcWire.channelSlot]!, end)
+    const channel = end === 0 || end > frameEnd ? null : MexcText.read(bytes, starts[MexcWire.channelSlot]!, end)
     return `${channel ?? "a frame without a readable channel"}: ${problem ?? "unreadable"}`
   }
 
   /** Reads a wrapper. False when the walker has a problem or a surprise; nothing has been delivered then. */
-  #data(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  #data(frame: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
     this.#exact = null
-    if (!this.#wrapper(frame)) return false
+    if (!this.#wrapper(frame, start, end)) return false
     if (this.#body === 0) {
-      this.#bodiless(frame, sink)
+      this.#bodiless(frame.subarray(start, end), sink)
       return true
     }
     return this.#content(frame, receivedAt, sink)
@@ -106,13 +112,12 @@ class MexcCodec implements Codec {
     else MexcControl.decode(words, sink)
   }
 
-  #wrapper(frame: Uint8Array): boolean {
+  #wrapper(frame: Uint8Array, start: number, end: number): boolean {
     const walker = this.#walker
     const ends = walker.ends
     walker.openWrapper()
     this.#body = 0
-    let position = 0
-    const end = frame.length
+    let position = start
     while (position < end) {
       const body = ends[MexcWire.bodySlot]!
       position = walker.step(frame, position, end, MexcWire.wrapperLayout)
