@@ -48,6 +48,9 @@ interface Read extends Batch {
 
 type Resume = (effect: Effect.Effect<Batch, ExchangeError.ExchangeError>) => void
 
+const frameOf = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
+  end - start === bytes.length ? bytes : bytes.subarray(start, end)
+
 export const make = (options: InboxOptions): Inbox => {
   const { afterRead, batchFrames, highWaterBytes, now } = options
   const openedAt = now()
@@ -191,7 +194,7 @@ export const make = (options: InboxOptions): Inbox => {
       if (isDirect) return hand(reader!, bytes, start, end)
       const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
       const length = end - start
-      batch.frames.push(length === bytes.length ? bytes : bytes.subarray(start, end))
+      batch.frames.push(frameOf(bytes, start, end))
       batch.bytes += length
       unreadBytes += length + frameOverheadBytes
       if (unreadBytes >= highWaterBytes && !full) {

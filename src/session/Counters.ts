@@ -24,6 +24,15 @@ export class Recent {
     return values
   }
 
+  /** Of the same at most `most`, evenly spread, and the largest. */
+  sampled(from: number, most: number): ReadonlyArray<number> {
+    const values = this.since(from)
+    if (values.length <= most) return values
+    const chosen = Array.from({ length: most }, (_, i) => values[Math.floor((i * values.length) / most)]!)
+    const largest = Math.max(...values)
+    return chosen.includes(largest) ? chosen : [...chosen, largest]
+  }
+
   percentiles(): Percentiles {
     const sorted = this.#values.slice(0, Math.min(this.#count, size)).sort()
     const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
