@@ -45,14 +45,19 @@ export class FrameCutter {
   private fragmented = false
   /** Of that message, so far. */
   private messageBytes = 0
-  /** The peer has closed, or broken the protocol: `ws` gets all that still comes. */
+  /** The peer has broken the protocol: `ws` gets all that still comes, and says what is wrong. */
   private over = false
+  /** The frame that is passed on now is the peer's last. */
+  private closing = false
+  /** It has been passed on whole: `ws` wants nothing more, and would take what it got for an error. */
+  private closed = false
 
   constructor(options: FrameCutterOptions) {
     this.options = options
   }
 
   read(read: Uint8Array): void {
+    if (this.closed) return
     const bytes = this.rest === null ? read : joined(this.rest, read)
     this.rest = null
     const end = bytes.length
@@ -110,7 +115,9 @@ export class FrameCutter {
     const end = this.over ? bytes.length : Math.min(at + this.owed, bytes.length)
     this.owed -= this.over ? 0 : end - at
     this.options.pass(bytes.subarray(at, end))
-    return end
+    if (!this.closing || this.owed > 0) return end
+    this.closed = true
+    return bytes.length
   }
 
   /** Bytes of the frame that begins at `at`, header included; 0 when its header is cut apart. */
@@ -129,7 +136,7 @@ export class FrameCutter {
   private judge(first: number, second: number, length: number): void {
     const opcode = first & opcodeBits
     if (!this.isAllowed(first, opcode, length) || (second & mask) !== 0) this.over = true
-    else if (opcode === close) this.over = true
+    else if (opcode === close) this.closing = true
     else if (opcode < firstControl) this.count(first, opcode, length)
   }
 
@@ -180,6 +187,14 @@ export const cutFrames = (socket: WebSocket, options: Omit<FrameCutterOptions, "
 /** What `ws` listens to its socket with. */
 type ReadListener = (this: Socket, bytes: Uint8Array) => void
 
+/**
+ * Takes the place of the listener of `ws`, which `ws` itself takes off its socket in three cases. It looks for its own
+ * there, so each has to be done here as well:
+ * - The peer's close frame was read ("conclude"): what comes behind it flows off unread, until the peer's FIN. The cutter
+ *   drops it; `ws`'s receiver has ended, calls a write an error and pauses the socket, which hides the FIN.
+ * - Its receiver has failed, of which `error` tells: the rest flows off unread too.
+ * - The socket has closed: of a paused one, `ws` reads what is left by itself, past any listener.
+ */
 const intercept = (
   socket: WebSocket,
   raw: Socket,

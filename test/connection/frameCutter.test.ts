@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
-import type { Writable } from "node:stream"
+import { createHash } from "node:crypto"
+import { Duplex, type Writable } from "node:stream"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import * as Ws from "ws"
-import { FrameCutter } from "../../src/connection/FrameCutter.ts"
+import { cutFrames, FrameCutter } from "../../src/connection/FrameCutter.ts"
 
 const maxFrameBytes = 70_000
 
@@ -27,11 +28,11 @@ const makeReceiver = (log: Log): Writable =>
     .on("conclude", (code: number, reason: Buffer) => log.push(["close", `${code} ${hex(reason)}`]))
     .on("error", (error) => log.push(["error", error.message]))
 
-/** What `ws` alone makes of the bytes. */
+/** What `ws` alone makes of the bytes: when a close frame has come, it stops listening to its socket. */
 const alone = async (reads: ReadonlyArray<Uint8Array>): Promise<Log> => {
   const log: Log = []
   const receiver = makeReceiver(log)
-  for (const read of reads) receiver.write(read)
+  for (const read of reads) if (!receiver.writableEnded) receiver.write(read)
   await nextTurn()
   return log
 }
@@ -53,7 +54,11 @@ const withCutter = async (reads: ReadonlyArray<Uint8Array>): Promise<Seen> => {
       cut++
       log.push(["message", hex(bytes.subarray(start, end))])
     },
-    pass: (bytes) => receiver.write(bytes)
+    pass: (bytes) => {
+      // `ws` would pause its socket for good.
+      if (receiver.writableEnded) log.push(["behind the end", hex(bytes)])
+      receiver.write(bytes)
+    }
   })
   for (const read of reads) cutter.read(read)
   cutter.end()
@@ -120,6 +125,12 @@ const readsOf = (bytes: Uint8Array, lengths: ReadonlyArray<number>): ReadonlyArr
   return reads
 }
 
+/** The peer's last frame: with a code and a reason, with neither, or with a code that may not be sent. */
+const closing = Arbitrary.map(Arbitrary.all([int(0, 5), small]), ([kind, reason]) => {
+  if (kind === 0) return frame(0x88, new Uint8Array(0))
+  return frame(0x88, joined([Uint8Array.of(3, kind === 1 ? 255 : 231 + kind), reason.subarray(0, 100)]))
+})
+
 const lengths = Arbitrary.array(oneOf([int(1, 9), int(1, 400), int(1_000, 65_536)]), {
   minLength: 1,
   maxLength: 6
@@ -155,6 +166,12 @@ describe("FrameCutter", () => {
     }
   )
 
+  it.effect.prop(
+    "drops what comes behind a close frame, in however many reads",
+    [parts, closing, parts, lengths],
+    ([before, last, behind, cuts]) => same(readsOf(joined([...before.flat(), last, ...behind.flat()]), cuts))
+  )
+
   it.effect("cuts out whole frames, and passes on those that a read ends in", () =>
     Effect.gen(function*() {
       const bytes = joined([frame(0x81, filled(3, 1)), frame(0x82, filled(200, 2)), frame(0x81, filled(5, 3))])
@@ -185,4 +202,95 @@ describe("FrameCutter", () => {
       assert.deepStrictEqual(views, [filled(4, 9)])
       assert.strictEqual(views[0]!.buffer, read.buffer)
     }))
+})
+
+/** A socket whose peer is the test. Reads stand apart, also where several come at once. */
+class Peer extends Duplex {
+  #request = ""
+
+  override _read(): void {}
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    const isOpening = !this.#request.includes("\r\n\r\n")
+    if (isOpening) this.#request += bytes.toString("latin1")
+    const key = /Sec-WebSocket-Key: (.*)\r\n/i.exec(this.#request)?.[1]
+    if (isOpening && key !== undefined) setImmediate(() => this.push(upgrade(key)))
+    done()
+  }
+}
+
+const upgrade = (key: string): string => {
+  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n`
+    + `Sec-WebSocket-Accept: ${accept}\r\n\r\n`
+}
+
+/** What a client on such a socket is told, to its end. `use` has the open socket. */
+const told = (withCutter: boolean, use: (peer: Peer, socket: Ws.WebSocket) => Promise<void>): Promise<Log> =>
+  new Promise((done, fail) => {
+    const log: Log = []
+    const peer = new Peer()
+    const socket = new Ws.WebSocket("ws://test/", {
+      createConnection: () => peer as never,
+      maxPayload: maxFrameBytes,
+      perMessageDeflate: false,
+      // Longer than a test may take: who waits for it fails.
+      closeTimeout: 600_000
+    } as Ws.ClientOptions)
+    const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
+      log.push(["message", hex(bytes.subarray(start, end))])
+    }
+    socket.on("message", (data: Buffer) => onFrame(data, 0, data.length))
+    socket.on("error", (error) => log.push(["error", error.message]))
+    socket.on("close", (code, reason) => {
+      log.push(["close", `${code} ${reason.toString()}`])
+      done(log)
+    })
+    if (withCutter) cutFrames(socket, { maxFrameBytes, onFrame })
+    socket.on("open", () => void use(peer, socket).catch(fail))
+  })
+
+describe("cutFrames", () => {
+  const message = frame(0x82, filled(3, 1))
+  const goodbye = frame(0x88, joined([Uint8Array.of(3, 233), Buffer.from("bye")]))
+  const expected: Log = [["message", "010101"], ["close", "1001 bye"]]
+
+  const cases = {
+    "in the same read": async (peer: Peer) => {
+      peer.push(joined([message, goodbye, message]))
+      peer.push(null)
+    },
+    "in reads that come at once": async (peer: Peer, socket: Ws.WebSocket) => {
+      socket.pause()
+      for (const bytes of [message, goodbye, message, message]) peer.push(bytes)
+      peer.push(null)
+      await nextTurn()
+      socket.resume()
+    },
+    "in a later read": async (peer: Peer) => {
+      for (const bytes of [message, goodbye, message, message]) {
+        peer.push(bytes)
+        await nextTurn()
+      }
+      peer.push(null)
+    },
+    "to a reader that has stopped": async (peer: Peer, socket: Ws.WebSocket) => {
+      socket.once("message", () => socket.pause())
+      peer.push(joined([frame(0x02, filled(2, 1)), frame(0x80, filled(1, 1)), goodbye]))
+      await nextTurn()
+      peer.push(message)
+      peer.push(null)
+    }
+  }
+  for (const [name, use] of Object.entries(cases)) {
+    it.effect(
+      `tells the peer's code and reason at once when it sends on behind its close frame, ${name}`,
+      () =>
+        Effect.promise(async () => {
+          assert.deepStrictEqual(await told(false, use), expected, "ws alone")
+          assert.deepStrictEqual(await told(true, use), expected)
+        }),
+      10_000
+    )
+  }
 })
