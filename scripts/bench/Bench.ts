@@ -42,7 +42,7 @@ const jobOf = (plan: Plan, contestant: Contestant, setup: Setup): Job => ({
   tlsPort: plan.job.tlsPort === undefined ? null : setup.tlsPort
 })
 
-/** What lies far apart takes part in every fifth round. */
+/** Who is told without a verdict takes part in every fifth round. */
 const takingPart = ({ contestants, seldom }: Plan, round: number): ReadonlyArray<Contestant> =>
   contestants.filter((contestant) => round % 5 === 0 || !seldom.includes(contestant))
 

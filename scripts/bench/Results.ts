@@ -96,8 +96,11 @@ const pairedSamples = (section: Section, target: Target): ReadonlyArray<number> 
     return own === undefined || other === undefined ? [] : [combine(target, own, other)]
   })
 
-/** Fewer rounds decide nothing. */
-const fewestRounds = 3
+/** Fewer rounds decide nothing: between contestants that take turns, and of one contestant's own figures. */
+const fewestRounds = 15
+const fewestOwnRounds = 3
+
+const fewestOf = ({ against }: Target): number => against === null ? fewestOwnRounds : fewestRounds
 
 /** A bound on a ratio is from below, on anything else from above. */
 export const verdictOf = ({ bound, kind, lowest }: Target, { high, low, median }: Estimate): Verdict | null => {
@@ -121,7 +124,7 @@ const judge = (section: Section, target: Target): ReadonlyArray<Judged> => {
     section: section.id,
     estimate: made,
     throughput: byThroughput.length === 0 ? null : estimate(byThroughput),
-    verdict: samples.length < fewestRounds && target.bound !== null ? "undecided" : verdictOf(target, made)
+    verdict: samples.length < fewestOf(target) && target.bound !== null ? "undecided" : verdictOf(target, made)
   }]
 }
 

@@ -35,9 +35,8 @@ export const decodeFrames = (socket: WebSocket, codec: Codec, sink: Sink): void 
       codec.decodeIn!(bytes, start, end, receivedAt, sink)
     cutFrames(socket, { maxFrameBytes: 2 ** 31 - 1, onFrame })
   }
-  socket.on("message", (data: Buffer) => {
-    codec.decode(new Uint8Array(data.buffer, data.byteOffset, data.length), receivedAt, sink)
-  })
+  // All of one kind, as decoders like it.
+  socket.on("message", (data: Buffer) => codec.decode(data, receivedAt, sink))
 }
 
 /** With fractions, as the product has it; read once, which flatters the raw contestants. */
