@@ -96,9 +96,12 @@ export class TopicState {
   /** Null where silence is normal. */
   watch: SilenceWatch | null = null
   readonly sequence: BookSequence | null
+  /** The only route of a topic that is no book, and its subscriber: to follow the list and the route to it costs a wait each. */
+  #sole: Route | null = null
+  #receiver: Subscriber | null = null
   routes: ReadonlyArray<Route> = []
   /** ms; 0 before the first event. */
-  lastEventAt = 0
+  lastEventAt = -0
   /** Of the last best prices; NaN where they had none. */
   #version = Number.NaN
   readonly topic: Topic
@@ -164,6 +167,11 @@ export class TopicState {
     this.received++
     if (this.watch !== null) this.#watched(this.watch, event)
     this.lastEventAt = event.receivedAt
+    const sole = this.#sole
+    if (sole !== null) {
+      this.begun = true
+      return this.#receiver!.push(sole, event)
+    }
     const routes = this.routes
     if (routes.length === 0) return this.#unrouted()
     this.begun = true
@@ -478,7 +486,7 @@ export class TopicState {
 
   add(subscriber: Subscriber): Route {
     const route = new Route(this, subscriber)
-    this.routes = [...this.routes, route]
+    this.#setRoutes([...this.routes, route])
     // A book that already runs cannot show its past: the newcomer waits for a snapshot of its own.
     if (this.sequence?.live === true) this.resynchronise(route)
     return route
@@ -493,7 +501,13 @@ export class TopicState {
       this.#abandonHeld()
       this.begun = false
     }
+    this.#setRoutes(routes)
+  }
+
+  #setRoutes(routes: ReadonlyArray<Route>): void {
     this.routes = routes
+    this.#sole = this.sequence === null && routes.length === 1 ? routes[0]! : null
+    this.#receiver = this.#sole?.subscriber ?? null
   }
 
   #dropOwn(route: Route): void {
