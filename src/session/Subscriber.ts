@@ -88,7 +88,7 @@ export class BufferSubscriber implements Subscriber {
   readonly #wakeups: Wakeups
   readonly #counters: Counters
   #items: Array<Item> = []
-  /** The route of each item. */
+  /** The route of each item; what stands behind them is left over from items that were taken. */
   #owners: Array<Route> = []
   #resume: Resume | null = null
   #awake = true
@@ -132,8 +132,8 @@ export class BufferSubscriber implements Subscriber {
       this.#overflow()
       if (this.#isBehind(route)) return this.#drop(route)
     }
+    this.#owners[this.#items.length] = route
     this.#items.push(this.#wakeups.dataOf(event))
-    this.#owners.push(route)
     route.state.delivered++
     this.#counters.delivered++
     if (!this.#awake) this.#rouse()
@@ -146,8 +146,8 @@ export class BufferSubscriber implements Subscriber {
     if (last >= 0 && this.#owners[last] === route && this.#items[last]!._tag === "Gap") {
       this.#items[last] = merge(this.#items[last] as Gap, gap)
     } else {
+      this.#owners[this.#items.length] = route
       this.#items.push(gap)
-      this.#owners.push(route)
       if (this.#items.length > this.#crowded) this.#foldGaps()
     }
     if (!this.#awake) this.#rouse()
@@ -170,8 +170,8 @@ export class BufferSubscriber implements Subscriber {
       }
       if (item._tag === "Gap") latest.set(route, this.#items.length)
       else latest.delete(route)
+      this.#owners[this.#items.length] = route
       this.#items.push(item)
-      this.#owners.push(route)
     }
     this.#crowded = Math.max(this.#limit, this.#items.length) * 2
   }
@@ -301,11 +301,11 @@ export class BufferSubscriber implements Subscriber {
   #take(): Effect.Effect<Chunk, End> {
     const items = this.#items
     if (items.length === 0) return this.#end!
-    const owners = this.#owners
+    // A copy: what comes while room is made is written over them.
+    const owners = this.#behind.size > 0 ? this.#owners.slice(0, items.length) : null
     this.#items = []
-    this.#owners = []
     if (this.#room.length > 0 || this.#options.block) this.#makeRoom()
-    if (this.#behind.size > 0) this.#catchUp(items, owners)
+    if (owners !== null) this.#catchUp(items, owners)
     return Effect.succeed(items as unknown as Chunk)
   }
 
@@ -336,8 +336,8 @@ export class BufferSubscriber implements Subscriber {
       plan.lost += item.lost ?? 0
       return
     }
+    this.#owners[this.#items.length] = route
     this.#items.push(item)
-    this.#owners.push(route)
   }
 
   #discard(plan: Plan, route: Route): void {
@@ -358,8 +358,8 @@ export class BufferSubscriber implements Subscriber {
     const gap = route.state.makeGap("Overflow", { lost: plan.lost + plan.toDiscard })
     route.state.gaps++
     this.#counters.gap("Overflow")
+    this.#owners[this.#items.length] = route
     this.#items.push(gap)
-    this.#owners.push(route)
   }
 }
 
