@@ -1,5 +1,6 @@
 /** What the simulator's process says through its own endpoints. */
-import { Effect, Schema } from "effect"
+import { Data, Effect, Schedule, Schema } from "effect"
+import type { Duration } from "effect"
 import { TradingPair } from "../../src/domain/Instrument.ts"
 import type { SimulatorUrls } from "../../src/simulator/Simulator.ts"
 
@@ -56,17 +57,51 @@ export interface Truth {
   readonly pause: Effect.Effect<void, Error>
 }
 
-const request = (url: string, init?: RequestInit): Effect.Effect<Response, Error> =>
-  Effect.tryPromise({
-    try: (signal) => fetch(url, { ...init, signal }),
-    catch: (error) => new Error(`the simulator does not answer at ${url}: ${String(error)}`)
-  })
+/** Nothing came, or not all of it: the connection was cut, or it took too long. It says nothing of the simulator's state. */
+export class Unanswered extends Data.TaggedError("Unanswered")<{ readonly message: string }> {}
 
-const body = (response: Response): Effect.Effect<unknown, Error> =>
+interface Answer {
+  readonly status: number
+  readonly json: unknown
+}
+
+/** Of one try. */
+const patience = "20 seconds"
+
+interface Retries {
+  readonly times: number
+  /** The first pause; each is twice the one before. */
+  readonly base: Duration.Input
+}
+
+/** Together three seconds. */
+const retries: Retries = { times: 5, base: "100 millis" }
+
+const causeOf = (error: unknown): string =>
+  error instanceof Error && error.cause !== undefined ? `${String(error)} (${String(error.cause)})` : String(error)
+
+/**
+ * Asked again a few times, further and further apart: a run of an hour must not end for one connection that was closed. Each of these requests may be sent twice; a fault that is told twice is one of the same kind more.
+ */
+export const ask = (
+  url: string,
+  init: RequestInit = {},
+  fetch: typeof globalThis.fetch = globalThis.fetch,
+  { base, times }: Retries = retries
+): Effect.Effect<Answer, Unanswered> =>
   Effect.tryPromise({
-    try: () => response.json() as Promise<unknown>,
-    catch: (error) => new Error(`the simulator's answer cannot be read: ${String(error)}`)
-  })
+    try: async (signal): Promise<Answer> => {
+      const response = await fetch(url, { ...init, signal })
+      return { status: response.status, json: await response.json() }
+    },
+    catch: (error) => new Unanswered({ message: `the simulator does not answer at ${url}: ${causeOf(error)}` })
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: patience,
+      orElse: () => Effect.fail(new Unanswered({ message: `the simulator does not answer at ${url} in ${patience}` }))
+    }),
+    Effect.retry({ schedule: Schedule.exponential(base), times })
+  )
 
 /** Where a simulator that has these addresses is asked for the truth. */
 export const adminOf = (urls: Readonly<Record<string, SimulatorUrls>>): string =>
@@ -76,23 +111,19 @@ export const adminOf = (urls: Readonly<Record<string, SimulatorUrls>>): string =
 export const make = (admin: string): Truth => {
   const call = (method: string, path: string, text?: string) =>
     Effect.flatMap(
-      request(`${admin}/${path}`, { method, ...text === undefined ? {} : { body: text } }),
-      (response) =>
-        response.ok
-          ? body(response)
-          : Effect.flatMap(body(response), (answer) => Effect.fail(new Error(`${path}: ${JSON.stringify(answer)}`)))
+      ask(`${admin}/${path}`, { method, ...text === undefined ? {} : { body: text } }),
+      ({ json, status }) =>
+        status >= 200 && status < 300
+          ? Effect.succeed(json)
+          : Effect.fail(new Error(`${path}: ${JSON.stringify(json)}`))
     )
   return {
     book: (exchange, pair, version, depth) =>
       Effect.flatMap(
-        request(
+        ask(
           `${admin}/truth?${new URLSearchParams({ exchange, pair, version: String(version), depth: String(depth) })}`
         ),
-        (response) =>
-          response.status === 404 ? Effect.succeed(null) : Effect.flatMap(
-            body(response),
-            (answer) => Schema.decodeUnknownEffect(Book)(answer)
-          )
+        ({ json, status }) => status === 404 ? Effect.succeed(null) : Schema.decodeUnknownEffect(Book)(json)
       ),
     accounts: (exchange) =>
       Effect.flatMap(
