@@ -32,7 +32,7 @@ import type { Flattened, Venue } from "./Flattening.ts"
 import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
 import type { Ended, LegOutcome, Moved, Plan } from "./LegOrder.ts"
 import { LegOrders } from "./LegOrder.ts"
-import type { Leg, Opportunity } from "./Opportunity.ts"
+import type { Leg, Opportunity, Route } from "./Opportunity.ts"
 import { RiskGuard } from "./RiskGuard.ts"
 
 export type { LegOutcome } from "./LegOrder.ts"
@@ -262,6 +262,8 @@ const tagOf = (buy: Ended, sell: Ended, isExposed: boolean): Execution["_tag"] =
   return buy.outcome === "filled" && sell.outcome === "filled" ? "Completed" : "Compensated"
 }
 
+const placeOf = ({ exchange, pair }: Pick<Instrument, "exchange" | "pair">): string => `${exchange} ${pair}`
+
 const sideOf = ({ exchange, pair, side }: Leg): string => `${exchange} ${pair} ${side}`
 
 const versionOf = ({ receivedAt, version }: Leg): string => version === null ? `at ${receivedAt}` : String(version)
@@ -328,8 +330,8 @@ export const make = Effect.fnUntraced(function*(
   const mends = yield* FiberSet.make<void>()
   const startMend = yield* FiberSet.runtime(mends)<never>()
   const metrics = yield* ExecutionMetrics.make
-  /** By base asset: where it was traded last. */
-  const venues = new Map<string, ReadonlyArray<Venue>>()
+  /** By base asset, exchange and pair: where it was traded. */
+  const venues = new Map<string, Map<string, Venue>>()
   /** Spot balances that executions under way will use, by exchange and asset. */
   const promised = new Map<string, Amount>()
   /** Base assets of orders that nobody knows, by order. */
@@ -503,23 +505,81 @@ export const make = Effect.fnUntraced(function*(
   /** Of what nobody knows nothing is traded away: it might double what is open. */
   const isInDoubt = (asset: string): boolean => [...unresolved.values()].includes(asset)
 
-  /** Trades away what is carried of an asset, as far as it is a lot. */
-  const sweep = Effect.fnUntraced(function*(asset: string, where: ReadonlyArray<Venue>) {
-    const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
-    const { detail, orders: sent, rest } = yield* flattening.run(carried, where)
-    const moved = yield* tally(sent)
-    keep(asset, carried, moved)
-    return { orders: sent, moved, rest, detail } satisfies Swept
+  const both = (first: Swept, second: Swept): Swept => ({
+    ...second,
+    orders: [...first.orders, ...second.orders],
+    moved: [...first.moved, ...second.moved]
   })
+
+  /** Trades away what is carried of an asset, as far as it is a lot; and what fees in base leave of that alike. */
+  const sweep = (asset: string, where: ReadonlyArray<Venue>, within?: number): Effect.Effect<Swept> =>
+    Effect.gen(function*() {
+      const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
+      const { detail, orders: sent, rest } = yield* flattening.run(carried, where, within)
+      const moved = yield* tally(sent)
+      keep(asset, carried, moved)
+      const swept: Swept = { orders: sent, moved, rest, detail }
+      return sent.length === 0 || rest !== "flat" ? swept : both(swept, yield* sweep(asset, where, within))
+    })
 
   const nobody: Flattened = { orders: [], left: Decimal.zero, rest: "flat", detail: null }
 
-  /** Once everything of an asset is known, what is carried of it is traded away, as far as the switch lets it pass. */
+  const noteVenues = (asset: string, where: ReadonlyArray<Venue>): void => {
+    const known = venues.get(asset) ?? new Map<string, Venue>()
+    venues.set(asset, known)
+    for (const venue of where) known.set(placeOf(venue.instrument), venue)
+  }
+
+  /** Where else an asset can be traded: markets that a route joins to one where it was. */
+  const elsewhere = Effect.fnUntraced(function*(asset: string) {
+    const known = venues.get(asset) ?? new Map<string, Venue>()
+    const [some] = known.values()
+    if (some === undefined) return []
+    const { lastPrice } = some
+    const pairs = new Set(Array.from(known.values(), ({ instrument }) => instrument.pair))
+    const joined = new Map<string, Route["first"]>()
+    for (const { first, second } of monitor.routes()) {
+      if (!pairs.has(first.pair) && !pairs.has(second.pair)) continue
+      const [one, other] = [placeOf(first), placeOf(second)]
+      if (known.has(one) && !known.has(other)) joined.set(other, second)
+      if (known.has(other) && !known.has(one)) joined.set(one, first)
+    }
+    // What an exchange cannot say now it cannot trade now.
+    const found = yield* Effect.forEach(joined.values(), ({ exchange, pair, takerFee }) => {
+      const instruments = markets.current(exchange)?.market.instruments
+      return instruments === undefined ? Effect.succeed([]) : Effect.match(instruments.get(pair), {
+        onFailure: () => [],
+        onSuccess: (instrument): ReadonlyArray<Venue> => [
+          { instrument, unit: numberOf(instrument.contractSize), feeRate: numberOf(takerFee), lastPrice }
+        ]
+      })
+    })
+    return found.flat()
+  })
+
+  /**
+   * What neither leg's exchange takes goes to another one that does, at once or not at all: it is not waited for, and what is
+   * not taken is carried on.
+   */
+  const sweepElsewhere = Effect.fnUntraced(function*(asset: string, swept: Swept) {
+    if (swept.rest !== "flat" || isZero(ledger.of(asset))) return swept
+    const there = (yield* elsewhere(asset)).filter(({ instrument }) => markets.mayTrade(instrument.exchange))
+    return there.length === 0 ? swept : { ...both(swept, yield* sweep(asset, there, 0)), rest: swept.rest, detail: null }
+  })
+
+  /**
+   * Once everything of an asset is known, what is carried of it is traded away, wherever that can be, as far as the switch lets
+   * it pass.
+   */
   const mend = (asset: string): Effect.Effect<void> =>
     Effect.suspend(() =>
       isInDoubt(asset)
         ? Effect.void
-        : Effect.flatMap(sweep(asset, venues.get(asset) ?? []), (swept) => isExposed(asset, swept))
+        : Effect.flatMap(elsewhere(asset), (others) =>
+          Effect.flatMap(
+            sweep(asset, [...venues.get(asset)?.values() ?? [], ...others]),
+            (swept) => isExposed(asset, swept)
+          ))
     )
 
   /** Nobody knows what became of it: it is asked for until somebody does, and counted and traded away then. */
@@ -547,7 +607,7 @@ export const make = Effect.fnUntraced(function*(
   /** The difference of the legs is traded away, and then what is carried, as far as it is a lot. */
   const settle = Effect.fnUntraced(function*({ asset, ...legs }: Prepared, buy: Ended, sell: Ended) {
     const where = [legs.buy.venue, legs.sell.venue]
-    venues.set(asset, where)
+    noteVenues(asset, where)
     const isUnclear = isUnknown(buy) || isUnknown(sell)
     const taken = isUnclear || isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
     const difference = add(taken, subtract(buy.filled, sell.filled))
@@ -555,7 +615,7 @@ export const make = Effect.fnUntraced(function*(
     const moved = yield* tally([buy, sell, ...first.orders])
     keep(asset, taken, moved)
     const rest: Swept = !isUnclear && first.rest === "flat"
-      ? yield* sweep(asset, where)
+      ? yield* sweepElsewhere(asset, yield* sweep(asset, where))
       : { orders: [], moved: [], rest: first.rest, detail: first.detail }
     const sent = [buy, sell, ...first.orders, ...rest.orders]
     return { ...rest, orders: sent, moved: [...moved, ...rest.moved] } satisfies Swept

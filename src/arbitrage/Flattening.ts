@@ -1,5 +1,5 @@
 /**
- * Trades away what is open of a base asset on the two venues of a route, wherever it costs less, with bounded slippage. What
+ * Trades away what is open of a base asset on the venues that are given, wherever it costs less, with bounded slippage. What
  * bought too much sells it back where it bought, or completes the sale that was too small; the other way round alike.
  */
 import { BigDecimal, Effect } from "effect"
@@ -113,12 +113,12 @@ export class Flattening {
     this.#options = options
   }
 
-  /** `open`: base, positive: too much is held. */
-  run(open: Amount, venues: ReadonlyArray<Venue>): Effect.Effect<Flattened> {
+  /** `open`: base, positive: too much is held. `within`: until it is given up, ms; 0: one order at most, and no waiting for it. */
+  run(open: Amount, venues: ReadonlyArray<Venue>, within = this.#options.timeoutMillis): Effect.Effect<Flattened> {
     const orders: Array<Ended> = []
     const failures = new Map<Venue, number>()
     const tried = new Map<Venue, Tried>()
-    const deadline = this.#orders.now + this.#options.timeoutMillis
+    const deadline = this.#orders.now + within
     const end = (left: Amount, detail: string): Effect.Effect<Flattened> =>
       Effect.succeed({ orders, left, rest: this.#isLittle(left, venues) ? "carried" : "open", detail })
     const wait = (left: Amount): Effect.Effect<Flattened> => Effect.andThen(Effect.sleep(waitMillis), step(left))

@@ -7,7 +7,7 @@ import type { Execution, ExecutorOptions } from "../../src/arbitrage/ArbitrageEx
 import * as Executor from "../../src/arbitrage/ArbitrageExecutor.ts"
 import { ArbitrageMonitor } from "../../src/arbitrage/ArbitrageMonitor.ts"
 import type { OpportunityEvent } from "../../src/arbitrage/ArbitrageMonitor.ts"
-import type { Leg, Opportunity } from "../../src/arbitrage/Opportunity.ts"
+import type { Leg, Opportunity, Route } from "../../src/arbitrage/Opportunity.ts"
 import type { RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
@@ -19,23 +19,30 @@ import type { OrderRequest } from "../../src/OrderEntry.ts"
 import { FakeVenue } from "./Fakes.ts"
 import type { VenueOptions } from "./Fakes.ts"
 
-/** Two venues as the markets of a program, and a monitor that says what the test wants. */
+/** Two venues, or three, as the markets of a program, and a monitor that says what the test wants. */
 class World {
   readonly a: FakeVenue
   readonly b: FakeVenue
+  /** In routes, and in no opportunity. */
+  readonly c: FakeVenue | null
   readonly states = new Map<string, IslandState["_tag"]>()
   readonly islands = new Map<string, Island>()
   readonly consumers = new Set<(event: OpportunityEvent) => void>()
   isStopping = false
   open: ReadonlyArray<Opportunity> = []
 
-  constructor(a: Partial<VenueOptions> = {}, b: Partial<VenueOptions> = {}) {
+  constructor(a: Partial<VenueOptions> = {}, b: Partial<VenueOptions> = {}, c: Partial<VenueOptions> | null = null) {
     this.a = new FakeVenue({ exchange: "a", ask: 100, bid: 99.9, ...a })
     this.b = new FakeVenue({ exchange: "b", bid: 101, ask: 101.1, ...b })
-    for (const venue of [this.a, this.b]) {
+    this.c = c === null ? null : new FakeVenue({ exchange: "c", ask: 100.6, bid: 100.4, ...c })
+    for (const venue of this.venues) {
       this.states.set(venue.exchange, "Ready")
       this.islands.set(venue.exchange, venue.island())
     }
+  }
+
+  get venues(): ReadonlyArray<FakeVenue> {
+    return [this.a, this.b, ...this.c === null ? [] : [this.c]]
   }
 
   get layer(): Layer.Layer<Markets | ArbitrageMonitor> {
@@ -48,7 +55,12 @@ class World {
         Effect.forEach(this.islands.values(), use, { discard: true })
     } as unknown as Markets["Service"]
     const monitor: ArbitrageMonitor["Service"] = {
-      routes: () => [],
+      routes: () =>
+        this.c === null ? [] : [
+          routeOf(this.a, this.b),
+          routeOf(this.a, this.c),
+          routeOf(this.c, this.b)
+        ],
       open: () => this.open,
       opportunities: Stream.empty,
       handle: (consumer) =>
@@ -95,7 +107,7 @@ class World {
   }
 
   get placed(): ReadonlyArray<string> {
-    return [this.a, this.b].flatMap(({ exchange, placed }) =>
+    return this.venues.flatMap(({ exchange, placed }) =>
       placed.map(({ quantity, side }) => `${exchange} ${side} ${Decimal.toText(quantity as Decimal.Decimal)}`)
     )
   }
@@ -104,7 +116,7 @@ class World {
   get gained(): { readonly base: string; readonly quote: string } {
     let base = Decimal.zero
     let quote = Decimal.zero
-    for (const { fills, instrument } of [this.a, this.b]) {
+    for (const { fills, instrument } of this.venues) {
       const unit = Decimal.of(String(instrument.contractSize))
       for (const { fee, feeAsset, price, quantity, side } of fills) {
         const amount = BigDecimal.multiply(quantity, unit)
@@ -118,6 +130,14 @@ class World {
     }
     return { base: Decimal.toText(base), quote: Decimal.toText(quote) }
   }
+}
+
+const routeOf = (first: FakeVenue, second: FakeVenue): Route => {
+  const venueOf = ({ exchange, instrument, pair }: FakeVenue): Route["first"] => {
+    const { contractSize, kind, minNotional, minQuantity, quantityStep } = instrument
+    return { exchange, pair, kind, contractSize, quantityStep, minQuantity, minNotional, takerFee: 0.001 }
+  }
+  return { id: `BTC/USDT ${first.exchange} ${second.exchange}`, first: venueOf(first), second: venueOf(second) }
 }
 
 const leg = (
@@ -200,7 +220,7 @@ const agree = Effect.fnUntraced(function*(world: World) {
   if (base === "0") assert.strictEqual(text(profit), quote)
   assert.strictEqual(guard.state().openOrders, 0)
   assert.strictEqual(text(guard.state().notional), text(guard.state().exposure))
-  for (const { placed } of [world.a, world.b]) {
+  for (const { placed } of world.venues) {
     assert.strictEqual(new Set(placed.map(({ clientOrderId }) => clientOrderId)).size, placed.length)
   }
 })
@@ -808,6 +828,82 @@ describe("ArbitrageExecutor: what is known late", () => {
         assert.deepStrictEqual(executor.exposure(), [])
         assert.deepStrictEqual(world.placed, ["a buy 1", "a buy 1", "b sell 100", "b sell 100"])
         yield* agree(world)
+      })
+    )
+  })
+})
+
+describe("ArbitrageExecutor: what the exchanges of the legs are too coarse for", () => {
+  const coarse = { minNotional: 5 } as const
+  const fine = { pair: "BTC/USDT:USDT", contractSize: 0.001, fee: "0" } as const
+
+  it.effect("goes to another one that takes it, at once", () => {
+    const world = new World({ ...coarse, fee: "0.0025" }, coarse, fine)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const { _tag, compensation } = yield* execute(world)
+        assert.strictEqual(_tag, "Completed")
+        assert.strictEqual(compensation.length, 1)
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 1", "c buy 2"])
+        assert.deepStrictEqual(executor.exposure().map(({ quantity }) => text(quantity)), ["-0.0005"])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("is not waited for while nothing may be traded there; drain takes it there later", () => {
+    const world = new World({ ...coarse, fee: "0.0025" }, coarse, fine)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        world.states.set("c", "Recovering")
+        yield* execute(world)
+        world.states.set("c", "Ready")
+        world.c!.scripts.push({ answer: "reject" })
+        const { _tag } = yield* execute(world)
+        assert.strictEqual(_tag, "Completed")
+        assert.isFalse((yield* RiskGuard).state().isKilled)
+        assert.deepStrictEqual(executor.exposure().map(({ quantity }) => text(quantity)), ["-0.005"])
+        const { exposure } = done(yield* passing(executor.drain))
+        assert.deepStrictEqual(exposure, [])
+        assert.deepStrictEqual(world.placed.slice(4), ["c buy 5", "c buy 5"])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("what fees in base leave of that is traded too, as far as it is a lot", () => {
+    const world = new World({ ...coarse, fee: "0.0025" }, coarse, { fee: "0.5" })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        yield* execute(world)
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 1", "c buy 0.002", "c buy 0.001", "c buy 0.001"])
+        assert.deepStrictEqual(executor.exposure().map(({ quantity }) => text(quantity)), ["-0.0005"])
+        yield* agree(world)
+      })
+    )
+  })
+
+  it.effect("what it lists is not known: it is carried", () => {
+    const world = new World({ ...coarse, fee: "0.0025" }, coarse, fine)
+    const { market, ...island } = world.islands.get("c")!
+    const get = () =>
+      Effect.fail(ExchangeError.make("c", new ExchangeError.Disconnected({ code: 1006, detail: "gone" })))
+    world.islands.set("c", { ...island, market: { ...market, instruments: { ...market.instruments, get } } })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        yield* execute(world)
+        world.islands.delete("c")
+        yield* execute(world)
+        assert.deepStrictEqual(executor.exposure().map(({ quantity }) => text(quantity)), ["-0.005"])
+        assert.strictEqual(world.placed.length, 4)
       })
     )
   })
