@@ -564,7 +564,9 @@ export const make = Effect.fnUntraced(function*(
   const sweepElsewhere = Effect.fnUntraced(function*(asset: string, swept: Swept) {
     if (swept.rest !== "flat" || isZero(ledger.of(asset))) return swept
     const there = (yield* elsewhere(asset)).filter(({ instrument }) => markets.mayTrade(instrument.exchange))
-    return there.length === 0 ? swept : { ...both(swept, yield* sweep(asset, there, 0)), rest: swept.rest, detail: null }
+    return there.length === 0
+      ? swept
+      : { ...both(swept, yield* sweep(asset, there, 0)), rest: swept.rest, detail: null }
   })
 
   /**

@@ -66,7 +66,9 @@ describe("the truth", () => {
         tries++
         return Promise.reject(new TypeError("fetch failed", { cause: new Error("read ECONNRESET") }))
       }
-      const error = yield* Effect.flip(Truth.ask("http://nowhere/truth", undefined, cut, { times: 2, base: "0 millis" }))
+      const error = yield* Effect.flip(
+        Truth.ask("http://nowhere/truth", undefined, cut, { times: 2, base: "0 millis" })
+      )
       assert.strictEqual(error._tag, "Unanswered")
       assert.strictEqual(tries, 3)
       assert.include(error.message, "http://nowhere/truth: TypeError: fetch failed (Error: read ECONNRESET)")
