@@ -6,7 +6,7 @@ export interface Sample {
   readonly at: number
   /** Bytes. */
   readonly rss: number
-  /** Bytes; after a garbage collection where `--expose-gc` was given. */
+  /** Bytes, with what lies beside it in array buffers; after a garbage collection where `--expose-gc` was given. */
   readonly heap: number
 }
 
@@ -22,8 +22,8 @@ export class Memory {
 
   take(at: number): void {
     globalThis.gc?.()
-    const { heapUsed, rss } = process.memoryUsage()
-    this.add({ at, rss, heap: heapUsed })
+    const { arrayBuffers, heapUsed, rss } = process.memoryUsage()
+    this.add({ at, rss, heap: heapUsed + arrayBuffers })
   }
 
   add(sample: Sample): void {

@@ -1,19 +1,28 @@
 /**
- * What is remembered of an order that has ended, so that what is told of it late is known to be old: as text, since thousands
+ * What is remembered of an order that has ended, so that what is told of it late is known to be old: as one text, since thousands
  * are remembered and hardly one is asked for.
  */
 import type { Order } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { OrderState } from "./Succession.ts"
 
+/** UTF-16 units that its text takes, with a symbol and an id of the exchange. */
+export const expected = 160
+
+/** Amounts as decimal text. */
+type Fields = readonly [
+  clientOrderId: string | null,
+  status: Order["status"],
+  filled: string,
+  price: string | null,
+  quantity: string | null,
+  triggerPrice: string | null,
+  updatedAt: number | null,
+  tick: number
+]
+
 export interface EndedOrder {
-  readonly clientOrderId: string | null
-  readonly status: Order["status"]
-  readonly filled: string
-  readonly price: string | null
-  readonly quantity: string | null
-  readonly triggerPrice: string | null
-  readonly updatedAt: number | null
+  readonly value: OrderState & Pick<Order, "clientOrderId">
   /** Of the last push. */
   readonly tick: number
 }
@@ -21,23 +30,33 @@ export interface EndedOrder {
 const textOf = (value: Decimal.Decimal | null): string | null => value === null ? null : Decimal.toText(value)
 const decimalOf = (text: string | null): Decimal.Decimal | null => text === null ? null : Decimal.of(text)
 
-export const keep = (order: OrderState & Pick<Order, "clientOrderId">, tick: number): EndedOrder => ({
-  clientOrderId: order.clientOrderId,
-  status: order.status,
-  filled: Decimal.toText(order.filledQuantity),
-  price: textOf(order.price),
-  quantity: textOf(order.quantity),
-  triggerPrice: textOf(order.triggerPrice),
-  updatedAt: order.updatedAt,
-  tick
-})
+export const keep = ({ tick, value: order }: EndedOrder): string => {
+  const fields: Fields = [
+    order.clientOrderId,
+    order.status,
+    Decimal.toText(order.filledQuantity),
+    textOf(order.price),
+    textOf(order.quantity),
+    textOf(order.triggerPrice),
+    order.updatedAt,
+    tick
+  ]
+  return JSON.stringify(fields)
+}
 
-export const stateOf = (kept: EndedOrder): OrderState & Pick<Order, "clientOrderId"> => ({
-  clientOrderId: kept.clientOrderId,
-  status: kept.status,
-  filledQuantity: Decimal.of(kept.filled),
-  price: decimalOf(kept.price),
-  quantity: decimalOf(kept.quantity),
-  triggerPrice: decimalOf(kept.triggerPrice),
-  updatedAt: kept.updatedAt
-})
+/** `kept`: what `keep` made. */
+export const read = (kept: string): EndedOrder => {
+  const [clientOrderId, status, filled, price, quantity, triggerPrice, updatedAt, tick] = JSON.parse(kept) as Fields
+  return {
+    value: {
+      clientOrderId,
+      status,
+      filledQuantity: Decimal.of(filled),
+      price: decimalOf(price),
+      quantity: decimalOf(quantity),
+      triggerPrice: decimalOf(triggerPrice),
+      updatedAt
+    },
+    tick
+  }
+}

@@ -12,10 +12,10 @@ import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import { tagOf } from "../domain/PrivateChannel.ts"
+import { RecentText } from "../domain/RecentText.ts"
 import { Moment, repeatsBalance } from "./BalanceMoment.ts"
 import * as EndedOrder from "./EndedOrder.ts"
 import { fillKey, inOrder, timeOf } from "./FillOrder.ts"
-import { Recent } from "./Recent.ts"
 import type { Verdict } from "./Succession.ts"
 import { hasAll, isEmpty, isReleveraged, judgeOrder, judgePosition, same, sameBalance } from "./Succession.ts"
 
@@ -47,15 +47,19 @@ interface Known<A> {
   tick: number
 }
 
-/** So many fills and notices are remembered at the least, beyond those of the window that is read again. */
-const remembered = 20_000
-
 /**
- * So many ended orders at the least, and all that ended so short a time ago, ms, up to twenty times as many: nothing that is told
- * late, and no reading that was under way, is as late as that.
+ * So many fills and notices are remembered at the least, and all fills that a reading can tell again: it reads from a minute
+ * before the last one that was answered whole, so with a reading a minute those are the fills of the last three minutes, and of a
+ * whole outage while none is answered. The stream tells a fill again only within seconds: while two connections overlap, or where
+ * an exchange repeats itself.
  */
-const rememberedOrders = 1_000
-const rememberedMillis = 2 * 60_000
+const remembered = 1_000
+
+/** So many fills that readings alone have brought: what an outage of hours has. */
+const rememberedReadings = 10_000
+
+/** So many ended orders at the least: of nothing before them is anything told late, and no reading was under way as long. */
+const rememberedOrders = 10_000
 
 const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
 const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`
@@ -68,7 +72,7 @@ export class Ledger {
   readonly #deliver: Deliver
   readonly #counts: LedgerCounts
   readonly #fills = new Map<string, number>()
-  readonly #ended = new Recent<EndedOrder.EndedOrder>(rememberedOrders, rememberedMillis)
+  readonly #ended = new RecentText(rememberedOrders, EndedOrder.expected)
   readonly #open = new Map<string, Known<OrderUpdate>>()
   readonly #balances = new Map<string, Known<Balance>>()
   /** By asset. */
@@ -76,9 +80,9 @@ export class Ledger {
   readonly #positions = new Map<string, Known<Position>>()
   /** Those that are flat because a reading did not list them. */
   readonly #unlisted = new Set<string>()
-  readonly #notices = new Recent<true>(remembered)
+  readonly #notices = new RecentText(remembered)
   /** Fills that only a reading has brought so far. */
-  readonly #unpushed = new Recent<true>(remembered)
+  readonly #unpushed = new RecentText(rememberedReadings)
   #held: Array<Fill> | null = null
   #tick = 0
   #epoch = 0
@@ -151,7 +155,7 @@ export class Ledger {
       this.#counts.duplicates++
       return
     }
-    this.#notices.set(key, true)
+    this.#notices.set(key)
     this.#deliver(tagOf[event._tag], event)
   }
 
@@ -169,9 +173,9 @@ export class Ledger {
     return this.#takeOrder(key, value, known.tick, reading)
   }
 
-  #endedOf(key: string): Known<ReturnType<typeof EndedOrder.stateOf>> | undefined {
+  #endedOf(key: string): EndedOrder.EndedOrder | undefined {
     const kept = this.#ended.get(key)
-    return kept === undefined ? undefined : { value: EndedOrder.stateOf(kept), tick: kept.tick }
+    return kept === undefined ? undefined : EndedOrder.read(kept)
   }
 
   #takeOrder(key: string, value: OrderUpdate, tick: number, reading: Reading | null): true {
@@ -189,7 +193,7 @@ export class Ledger {
   #keepOrder(key: string, known: Known<OrderUpdate>): void {
     if (isFinal(known.value.status)) {
       this.#open.delete(key)
-      this.#ended.set(key, EndedOrder.keep(known.value, known.tick), known.value.receivedAt)
+      this.#ended.set(key, EndedOrder.keep(known))
     } else {
       this.#open.set(key, known)
     }
@@ -280,7 +284,7 @@ export class Ledger {
       const key = fillKey(fill)
       if (this.#fills.has(key)) continue
       this.#fills.set(key, timeOf(fill))
-      this.#unpushed.set(key, true)
+      this.#unpushed.set(key)
       missed.push(fill)
     }
     return missed

@@ -1,10 +1,10 @@
 /** By which names orders are known: the exchange's and ours. Whichever of them an order is called by, it is the same order. */
 import type { PreparedOrder, SymbolRef } from "../AccountAdapter.ts"
 import type { Order } from "../domain/Account.ts"
-import { Recent } from "./Recent.ts"
+import { RecentText } from "../domain/RecentText.ts"
 
 /** So many orders are remembered by the exchange's id at the least, and so many ids of ours as used. */
-const remembered = 20_000
+const remembered = 10_000
 
 /** What an order that is placed here is held by. */
 export const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrder): string =>
@@ -12,10 +12,10 @@ export const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrde
 
 export class OrderNames {
   /** Ours, by the exchange's. */
-  readonly #clientIds = new Recent<string>(remembered)
+  readonly #clientIds = new RecentText(remembered)
   /** Of placements whose outcome is not known, the symbols. */
   readonly #inDoubt = new Map<string, string>()
-  readonly #used = new Recent<true>(remembered)
+  readonly #used = new RecentText(remembered)
 
   learn({ clientOrderId, orderId, symbol }: Pick<Order, "clientOrderId" | "orderId" | "symbol">): void {
     if (clientOrderId !== null) this.#clientIds.set(`${symbol} ${orderId}`, clientOrderId)
@@ -50,7 +50,7 @@ export class OrderNames {
   }
 
   use(order: PreparedOrder): void {
-    this.#used.set(placeKey(order), true)
+    this.#used.set(placeKey(order))
   }
 
   free(order: PreparedOrder): void {

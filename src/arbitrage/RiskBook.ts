@@ -7,6 +7,7 @@ import type { Side } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
+import { RecentText } from "../domain/RecentText.ts"
 
 type Amount = Decimal.Decimal
 
@@ -335,6 +336,7 @@ class Ledger {
 const byClient = (exchange: ExchangeId, clientOrderId: string): string => `${exchange} ${clientOrderId}`
 const byId = (exchange: ExchangeId, orderId: string): string => `${exchange} #${orderId}`
 
+/** Orders that ended, and fills of orders that nobody has named yet: so many at the least. */
 const rememberedOrders = 10_000
 
 export class RiskBook {
@@ -344,7 +346,7 @@ export class RiskBook {
   readonly #held = new Map<string, Held>()
   /** Base: filled of orders that nobody has named yet. */
   readonly #early = new Map<string, Amount>()
-  readonly #ended = new Set<string>()
+  readonly #ended = new RecentText(rememberedOrders)
   /** Fees in assets that are neither base nor quote, which nothing here can value. */
   readonly unvaluedFees = new Map<string, Amount>()
 
@@ -436,8 +438,7 @@ export class RiskBook {
   }
 
   noteEnd(exchange: ExchangeId, orderId: string): void {
-    this.#ended.add(byId(exchange, orderId))
-    if (this.#ended.size > rememberedOrders) this.#ended.delete(this.#ended.values().next().value!)
+    this.#ended.set(byId(exchange, orderId))
   }
 
   /** Those of an exchange that have a name. */

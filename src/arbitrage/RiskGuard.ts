@@ -11,6 +11,7 @@ import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
+import { RecentText } from "../domain/RecentText.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
 import type { Gate, Source } from "./GuardedEntry.ts"
@@ -103,8 +104,11 @@ export class RiskGuard extends Context.Service<RiskGuard, {
 
 const global = "global"
 
-/** Trade ids that are remembered, so that a fill told by two sessions counts once. */
-const remembered = 100_000
+/**
+ * Trade ids that are remembered at the least, so that a fill told by two sessions counts once: the second one reads as far back as
+ * its `lookback` says, which no time bounds.
+ */
+const remembered = 50_000
 
 const invalid = (detail: string): ExchangeError.ExchangeError =>
   ExchangeError.make(global, new ExchangeError.InvalidUse({ detail }))
@@ -180,7 +184,7 @@ export const make = Effect.fnUntraced(
     const switches = new Switches()
     const islands = new Map<ExchangeId, { readonly island: Island; readonly source: Source }>()
     const traded = new Map<ExchangeId, Set<TradingPair>>()
-    const told = new Set<string>()
+    const told = new RecentText(remembered)
     const refusals = new Map<string, number>()
 
     const kill = (reason: string, of: string, stops: Killed["stops"]): void => {
@@ -225,8 +229,7 @@ export const make = Effect.fnUntraced(
     const isNew = (exchange: ExchangeId, { symbol, tradeId }: Fill): boolean => {
       const key = `${exchange} ${symbol} ${tradeId}`
       if (told.has(key)) return false
-      told.add(key)
-      if (told.size > remembered) told.delete(told.values().next().value!)
+      told.set(key)
       return true
     }
 

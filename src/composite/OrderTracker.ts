@@ -11,6 +11,7 @@ import type { Fill, Order, OrderStatus } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { RecentText } from "../domain/RecentText.ts"
 import type { OrderRef, Rejection } from "../OrderEntry.ts"
 
 export type FinalStatus = Exclude<OrderStatus, "new" | "partiallyFilled">
@@ -70,8 +71,8 @@ export interface TrackerOptions {
   readonly onContradiction?: ((order: Order | Fill) => void) | undefined
 }
 
-/** For each order that is kept, so many that are no longer kept are still told apart from new ones. */
-const rememberedShare = 20
+/** Orders that are no longer kept and are still told apart from new ones: so many at the least. */
+const remembered = 10_000
 
 /** The stream tells of an order within this; asked for later, it did not, ms. */
 const firstAsk = 2_000
@@ -201,7 +202,7 @@ export class OrderTracker {
   /** In the order in which they ended. */
   readonly #ended = new Set<Life>()
   /** Names of orders that were kept once. */
-  readonly #forgotten = new Set<string>()
+  readonly #forgotten = new RecentText(remembered)
 
   constructor(options: TrackerOptions) {
     this.#options = options
@@ -435,11 +436,7 @@ export class OrderTracker {
       this.#byName.delete(life.name)
       const alias = `#${orderIdOf(life.name)}`
       if (this.#byKey.get(alias) === life) this.#byKey.delete(alias)
-      this.#forgotten.add(life.name)
-    }
-    for (const name of this.#forgotten) {
-      if (this.#forgotten.size <= rememberedShare * this.#options.historySize) return
-      this.#forgotten.delete(name)
+      this.#forgotten.set(life.name)
     }
   }
 

@@ -179,22 +179,22 @@ describe("what comes again", () => {
     assert.strictEqual(counts.duplicates, different.length)
   })
 
-  it("after forty thousand others is not remembered, and of the youngest twenty thousand none is forgotten", () => {
+  it("after twice as many others is not remembered, and of a thousand notices and ten thousand orders none is forgotten", () => {
     const { counts, events, ledger } = begin()
-    for (let i = 0; i < 40_000; i++) ledger.push(close({ exchangeTime: i }))
-    for (let i = 0; i < 40_000; i++) ledger.push(order(`o${i}`, { status: "filled" }))
+    for (let i = 0; i < 2_000; i++) ledger.push(close({ exchangeTime: i }))
+    for (let i = 0; i < 20_000; i++) ledger.push(order(`o${i}`, { status: "filled" }))
     events()
-    ledger.push(close({ exchangeTime: 20_000 }))
-    ledger.push(order("o20000", { status: "filled" }))
+    ledger.push(close({ exchangeTime: 1_000 }))
+    ledger.push(order("o10000", { status: "filled" }))
     assert.deepStrictEqual([events(), counts.duplicates], [[], 2])
     ledger.push(close({ exchangeTime: 0 }))
     ledger.push(order("o0", { status: "filled" }))
     assert.lengthOf(events(), 2)
   })
 
-  it("of a fill is remembered as long as it is read again, and beyond twenty thousand no longer", () => {
+  it("of a fill is remembered as long as it is read again, and beyond a thousand no longer", () => {
     const { ledger } = begin()
-    for (let i = 0; i < 20_002; i++) ledger.push(fill(i, i))
+    for (let i = 0; i < 1_002; i++) ledger.push(fill(i, i))
     ledger.forget(1)
     assert.deepStrictEqual([0, 1, 2].map((i) => ledger.knows(fill(i, i))), [false, true, true])
     // One more than is remembered, and only one goes.
@@ -204,10 +204,10 @@ describe("what comes again", () => {
     assert.isTrue(ledger.knows(fill(2, 2)))
   })
 
-  it("of what readings alone have brought is awaited for the last twenty thousand, and no more than twice as many", () => {
+  it("of what readings alone have brought is awaited for the last ten thousand, and no more than twice as many", () => {
     const { ledger, read } = begin()
-    ledger.readFills(read(), Array.from({ length: 40_000 }, (_, i) => fill(i, i)))
-    assert.deepStrictEqual([0, 20_000].map((i) => ledger.awaits(fill(i, i))), [false, true])
+    ledger.readFills(read(), Array.from({ length: 20_000 }, (_, i) => fill(i, i)))
+    assert.deepStrictEqual([0, 10_000].map((i) => ledger.awaits(fill(i, i))), [false, true])
   })
 })
 
