@@ -41,6 +41,8 @@ export class BookSequence {
   /** Set while the first delta behind a snapshot that was shown without one is still to come. */
   #joining = false
   #staleRun = 0
+  /** Rises with every reset: whoever is told of an update may close the book, and open it anew, before that returns. */
+  #life = 0
 
   constructor(recipe: BookRecipe, out: Aligned) {
     this.#recipe = recipe
@@ -64,6 +66,7 @@ export class BookSequence {
   /** Forgets everything: the connection was replaced. */
   reset(): void {
     if (this.#pending.length > 0) this.#out.stale(this.#pending.length)
+    this.#life++
     this.#pending = []
     this.#live = false
     this.#held = null
@@ -74,7 +77,7 @@ export class BookSequence {
   update(update: BookUpdate): void {
     if (update.kind === "snapshot") return this.#replace(update)
     if (!this.#live) return this.#wait(update)
-    if (this.#joining) return this.#join(update)
+    if (this.#joining) return this.#joinFirst(update)
     const verdict = this.#recipe.follows(this.#last, update)
     if (verdict === "apply") {
       this.#staleRun = 0
@@ -102,9 +105,7 @@ export class BookSequence {
       this.#held = snapshot
       return "held"
     }
-    this.#start(snapshot)
-    this.#joining = true
-    this.#drain()
+    this.#join(snapshot)
     return "joined"
   }
 
@@ -116,8 +117,7 @@ export class BookSequence {
   /** Shows a held snapshot although no delta has met it: nothing has come for a while, so the market is quiet. */
   release(): void {
     if (this.#held === null) return
-    this.#start(this.#held)
-    this.#joining = true
+    this.#join(this.#held)
   }
 
   /**
@@ -129,6 +129,13 @@ export class BookSequence {
     let index = pending.length - 1
     while (index > 0 && this.#recipe.follows(pending[index - 1]!.version, pending[index]!) === "apply") index--
     return Math.max(index, 0)
+  }
+
+  /** Begins with a fetched snapshot, to be joined by what waits, or else by the first delta that comes. */
+  #join(snapshot: BookUpdate): void {
+    this.#joining = true
+    this.#start(snapshot)
+    this.#drain()
   }
 
   #start(snapshot: BookUpdate): void {
@@ -154,10 +161,8 @@ export class BookSequence {
       if (verdict === "stale") return this.#out.stale(1)
       this.#held = null
       if (verdict === "apply") {
-        this.#start(held)
-        this.#last = update.version
-        this.#out.emit(update)
-        return
+        this.#pending.push(update)
+        return this.#join(held)
       }
       this.#out.refetch()
     }
@@ -168,7 +173,7 @@ export class BookSequence {
     this.#pending.push(update)
   }
 
-  #join(update: BookUpdate): void {
+  #joinFirst(update: BookUpdate): void {
     const verdict = this.#recipe.joins(this.#last, update)
     if (verdict === "stale") return this.#out.stale(1)
     this.#joining = false
@@ -195,9 +200,13 @@ export class BookSequence {
 
   #drain(): void {
     const pending = this.#pending
+    const life = this.#life
     this.#pending = []
     for (let i = 0; i < pending.length; i++) {
       this.update(pending[i]!)
+      if (life === this.#life) continue
+      const left = pending.length - i - 1
+      return left > 0 ? this.#out.stale(left) : undefined
     }
   }
 }

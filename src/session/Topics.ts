@@ -99,6 +99,12 @@ export class TopicState {
   /** The only route of a topic that is no book, and its subscriber: to follow the list and the route to it costs a wait each. */
   #sole: Route | null = null
   #receiver: Subscriber | null = null
+  /**
+   * Replaced, never changed: a subscriber may come or leave where it is told, and each loop goes over the routes of its
+   * beginning. An event's (`#deliver`) begins when it comes, for a book when an update is emitted; a break's (`#tell`,
+   * `#onHole`, `#loseOwn`, `fail`) when it is told of. Who comes within one gets the next, and who has left meanwhile is
+   * called once more, which a subscriber must not pass on.
+   */
   routes: ReadonlyArray<Route> = []
   /** ms; 0 before the first event. */
   lastEventAt = -0
@@ -681,8 +687,10 @@ export class TopicState {
       },
       stale: (count) => {
         if (this.#isAccounted) return
-        // What passes behind a joined snapshot is not seen by an alignment that begins meanwhile.
-        if (this.#draining || this.routes.some((route) => route.own === null)) this.#stale(count)
+        // What passes behind a joined snapshot is not seen by an alignment that begins meanwhile, and without routes the
+        // last one has left within this update.
+        const { routes } = this
+        if (this.#draining || routes.length === 0 || routes.some(({ own }) => own === null)) this.#stale(count)
       },
       hole: (last, update) => this.#onHole(last, update),
       refetch: () => {

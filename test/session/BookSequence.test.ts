@@ -224,6 +224,61 @@ describe("BookSequence", () => {
     assert.deepStrictEqual(log, ["S100", "hole 100-105", "stale 1", "S200", "D203", "hole 203-202"])
   })
 
+  describe("forgets everything although it is told so in the midst of what it emits", () => {
+    /** Forgets when `name` comes out. */
+    const forgetful = (name: string) => {
+      const log: Array<string> = []
+      const sequence: BookSequence = new BookSequence(fetching, {
+        emit: (next) => {
+          log.push(`${next.kind === "snapshot" ? "S" : "D"}${next.version}`)
+          if (log.at(-1) === name) sequence.reset()
+        },
+        stale: (count) => {
+          if (count > 0) log.push(`stale ${count}`)
+        },
+        hole: (last, next) => log.push(`hole ${last}-${next.firstVersion}`),
+        refetch: () => log.push("refetch")
+      })
+      return { log, sequence }
+    }
+
+    /** What follows is a new book: it begins with a snapshot, and its second delta has to follow the first. */
+    const beginsAnew = ({ log, sequence }: ReturnType<typeof forgetful>) => {
+      log.length = 0
+      sequence.update(delta(200, 200))
+      sequence.snapshot(snapshot(200))
+      sequence.update(delta(201, 201))
+      sequence.update(delta(201, 202))
+      assert.deepStrictEqual(log, ["stale 1", "S200", "D201", "hole 201-201"])
+    }
+
+    it("a held snapshot that a delta joins", () => {
+      const book = forgetful("S100")
+      book.sequence.snapshot(snapshot(100))
+      book.sequence.update(delta(101, 101))
+      assert.deepStrictEqual(book.log, ["S100", "stale 1"])
+      beginsAnew(book)
+    })
+
+    it("a held snapshot that is shown without a delta", () => {
+      const book = forgetful("S100")
+      book.sequence.snapshot(snapshot(100))
+      book.sequence.release()
+      assert.deepStrictEqual(book.log, ["S100"])
+      beginsAnew(book)
+    })
+
+    it("a snapshot that is joined to what waited, and a delta that waited", () => {
+      for (const [name, expected] of [["S100", ["S100", "stale 3"]], ["D101", ["S100", "D101", "stale 2"]]] as const) {
+        const book = forgetful(name)
+        for (const version of [101, 102, 103]) book.sequence.update(delta(version, version))
+        book.sequence.snapshot(snapshot(100))
+        assert.deepStrictEqual<ReadonlyArray<string>>(book.log, expected)
+        beginsAnew(book)
+      }
+    })
+  })
+
   it("gives a held snapshot up: it is not shown on release, nor joined by a delta", () => {
     const { log, sequence } = run(fetching)
     sequence.snapshot(snapshot(100))

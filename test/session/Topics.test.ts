@@ -145,6 +145,86 @@ describe("a book's ledger with one subscriber that overflows", () => {
   }
 })
 
+describe("a book's subscriber that leaves where it is told, and another that comes there", () => {
+  /** Of one book, each takes so many items and leaves for the next. */
+  const changing = (recipe: ReturnType<typeof mexcSpot.book>, seed: number, isOverlapping: boolean) => {
+    let draws = seed
+    const draw = (count: number): number => {
+      draws = (Math.imul(draws, 1_664_525) + 1_013_904_223) >>> 0
+      return Math.floor((draws / 2 ** 32) * count)
+    }
+    const owner: TopicOwner = { counters: new Counters(), now: () => 1, requestSnapshot: () => {} }
+    const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
+    const state = new TopicState(topic, Channel.book(pair), recipe, owner)
+    const path: Array<number> = []
+    const at = () => `steps ${path.join()} of seed ${seed}`
+    const come = (): void => {
+      let left = draw(5)
+      let last: number | null = null
+      const item = (next: number | null): void => {
+        last = next
+        if (left-- > 0) return
+        if (isOverlapping) come()
+        state.remove(route)
+        if (!isOverlapping && draw(4) > 0) come()
+      }
+      const route = state.add({
+        push: ({ state }, event) => {
+          const { firstVersion, kind, version } = event as BookUpdate
+          state.delivered++
+          if (kind === "delta") assert.isTrue(last !== null && Number(firstVersion) <= last + 1, `${version}, ${at()}`)
+          item(Number(version))
+        },
+        gap: () => item(null),
+        fail: () => {}
+      })
+    }
+    come()
+    let version = 100
+    const next = (step: number) => {
+      version += step
+      state.onEvent(update("delta", version, version))
+    }
+    const snapshot = () => {
+      if (recipe.snapshot === "InStream") state.onEvent(update("snapshot", version, version))
+      else state.snapshot(update("snapshot", version - draw(4), version))
+    }
+    const steps: ReadonlyArray<() => void> = [
+      () => next(1),
+      () => next(1),
+      () => next(1),
+      () => next(2),
+      snapshot,
+      snapshot,
+      () => state.release(),
+      () => state.interrupt("Reconnected")
+    ]
+    for (let i = 0; i < 24; i++) {
+      path.push(draw(steps.length))
+      steps[path.at(-1)!]!()
+    }
+    for (const route of state.routes) state.remove(route)
+    if (isOverlapping) return
+    const { delivered, received, reconciled, stale, unrouted } = state.performance()
+    assert.strictEqual(received + reconciled - (delivered + stale + unrouted), 0, at())
+  }
+
+  const recipes = {
+    "MEXC depth": mexcSpot.book(Channel.book(pair)),
+    "Gate order_book_update": gateSpot.book(Channel.book(pair, { source: "order_book_update" })),
+    "Gate obu": gateSpot.book(Channel.book(pair))
+  }
+  for (const [name, recipe] of Object.entries(recipes)) {
+    it(`each begins with a snapshot, and the ledger is exact: ${name}`, () => {
+      for (let seed = 1; seed <= 4_000; seed++) changing(recipe, seed, false)
+    })
+
+    it(`each begins with a snapshot, where the next comes before the first goes: ${name}`, () => {
+      for (let seed = 1; seed <= 4_000; seed++) changing(recipe, seed, true)
+    })
+  }
+})
+
 /** Trades over several connections that are confirmed at once, and what subscribers were told. */
 const makeTrades = (connections: ReadonlyArray<number>) => {
   const told: Array<string> = []
