@@ -124,6 +124,40 @@ describe("PublicWebsocket", () => {
       assert.strictEqual(seen, 1)
     })))
 
+  it.effect("MUST call no handler of a scope that another handler of the same event, or break, has closed", () =>
+    run(Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      const seen: Array<string> = []
+      const scopes = [yield* Scope.make(), yield* Scope.make()] as const
+      const leave = (index: 0 | 1) => Effect.runSync(Scope.close(scopes[index], Exit.void))
+      yield* websocket.handle({ onTrade: ({ id }) => id === "2" && leave(0), onGap: () => leave(1) })
+      for (const [index, scope] of scopes.entries()) {
+        yield* websocket.handle({
+          onTrade: ({ id }) => seen.push(`${index} ${id}`),
+          onGap: ({ cause }) => seen.push(`${index} ${cause}`)
+        }).pipe(Scope.provide(scope))
+      }
+      yield* websocket.initialize([btc], ["Trades"])
+      yield* control.emit(Test.trade(btc, { id: "1" }), Test.trade(btc, { id: "2" }), Test.trade(btc, { id: "3" }))
+      yield* control.gap(Channel.trades(btc), "Silent")
+      assert.deepStrictEqual(seen, ["0 1", "1 1", "1 2", "1 3"])
+      const { delivered, topics } = yield* websocket.performance
+      assert.deepStrictEqual([delivered, topics[0]!.abandoned], [7, 1])
+    })))
+
+  it.effect("MUST call no handler once it was closed by another of the same event", () =>
+    run(Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      const seen: Array<string> = []
+      yield* websocket.handle({ onTrade: () => Effect.runSync(websocket.close) })
+      yield* websocket.handle({ onTrade: ({ id }) => seen.push(id ?? "") })
+      yield* websocket.initialize([btc], ["Trades"])
+      yield* control.emit(Test.trade(btc, { id: "1" }))
+      assert.deepStrictEqual(seen, [])
+    })))
+
   it.effect("MUST end the streams on close, and answer later calls with Closed", () =>
     run(Effect.gen(function*() {
       const websocket = yield* PublicWebsocket

@@ -28,11 +28,18 @@ class Guard {
   }
 }
 
+/** Left within the event: what has come for it is counted. */
+const abandon = (route: Route, counters: Counters): void => {
+  route.state.abandoned++
+  counters.abandoned++
+}
+
 /** Handlers by kind of event, for all topics of a session. */
 export class HandlerSubscriber implements Subscriber {
   readonly #handlers: PublicWebsocketHandlers
   readonly #counters: Counters
   readonly #guard: Guard
+  #isOver = false
 
   constructor(handlers: PublicWebsocketHandlers, counters: Counters, report: (error: unknown) => void) {
     this.#handlers = handlers
@@ -41,6 +48,7 @@ export class HandlerSubscriber implements Subscriber {
   }
 
   push(route: Route, event: MarketEvent): void {
+    if (this.#isOver) return abandon(route, this.#counters)
     route.state.delivered++
     this.#counters.delivered++
     try {
@@ -67,6 +75,7 @@ export class HandlerSubscriber implements Subscriber {
   }
 
   gap(_route: Route, gap: Gap): void {
+    if (this.#isOver) return
     try {
       this.#guard.watch(this.#handlers.onGap?.(gap))
     } catch (error) {
@@ -76,6 +85,11 @@ export class HandlerSubscriber implements Subscriber {
 
   fail(route: Route): void {
     route.state.emitGap(route, route.state.makeGap("Rejected"))
+  }
+
+  /** Its scope has closed, perhaps within the event that it would be given next. */
+  leave(): void {
+    this.#isOver = true
   }
 }
 
@@ -104,11 +118,7 @@ export class FeedSubscriber implements Subscriber, Waiting {
   }
 
   push(route: Route, event: MarketEvent): void {
-    if (this.#isOver) {
-      route.state.abandoned++
-      this.#counters.abandoned++
-      return
-    }
+    if (this.#isOver) return abandon(route, this.#counters)
     route.state.delivered++
     this.#counters.delivered++
     if (!this.#isTouched) {

@@ -231,7 +231,9 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const handle = Effect.fnUntraced(function*(handlers: PublicWebsocketHandlers) {
-    yield* consume(new HandlerSubscriber(handlers, counters, report), () => {})
+    const subscriber = new HandlerSubscriber(handlers, counters, report)
+    yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.leave()))
+    yield* consume(subscriber, () => subscriber.leave())
     const { onStatus } = handlers
     if (onStatus !== undefined) {
       yield* Effect.acquireRelease(Effect.sync(() => session.onStatus(onStatus)), Effect.sync)

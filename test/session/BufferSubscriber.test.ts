@@ -572,6 +572,24 @@ describe("HandlerSubscriber", () => {
   })
 })
 
+describe("HandlerSubscriber that has left", () => {
+  it("is called no more, and counts what it is still given", () => {
+    const world = make()
+    const seen: Array<string> = []
+    const handlers = { onTrade: () => seen.push("trade"), onGap: () => seen.push("gap") }
+    const subscriber = new HandlerSubscriber(handlers, world.counters, () => {})
+    const trades = world.route("Trades", "A/USDT", subscriber)
+    subscriber.push(trades, trade(1))
+    subscriber.leave()
+    subscriber.push(trades, trade(2))
+    subscriber.gap(trades, gap("Silent"))
+    subscriber.fail(trades)
+    assert.deepStrictEqual(seen, ["trade"])
+    const { abandoned, delivered } = world.counters
+    assert.deepStrictEqual([trades.state.delivered, trades.state.abandoned, delivered, abandoned], [1, 1, 1, 1])
+  })
+})
+
 describe("FeedSubscriber", () => {
   const feeding = (handlers: Partial<FeedHandlers<MarketEvent>>) => {
     const world = make()
