@@ -104,7 +104,7 @@ const loads: ReadonlyArray<Load> = [
 const quickLoads: ReadonlyArray<Load> = [{ rate: 5_000, burst: 1, sockets: 1, tls: false }]
 
 /** Of a paced run with its warm-up. */
-const pacedSeconds = 2.4
+const pacedSeconds = 4
 
 const latency: Suite = {
   id: "latency",

@@ -624,8 +624,11 @@ export const make = Effect.fnUntraced(
       const { state } = booking
       if (state.watch === null || wakeups.full.size > 0) return
       if (state.lastEventAt > state.confirmedAt) state.silences = 0
+      const lastAt = Math.max(state.lastEventAt, state.confirmedAt)
+      // Nearly all topics, in every look.
+      if (at - lastAt < state.watch.shortest) return
       const heldUntil = Math.max(awake.since, ...booking.placements.map(({ link }) => link.heldUntil))
-      const since = Math.max(state.lastEventAt, state.confirmedAt, heldUntil)
+      const since = Math.max(lastAt, heldUntil)
       if (at - since < allowedSilence(state.watch.bound, state.silences)) return
       state.silent()
       for (const { link } of booking.placements) renew(booking, link)

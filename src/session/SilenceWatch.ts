@@ -62,6 +62,8 @@ interface Alarm {
 }
 
 export class SilenceWatch {
+  /** Less than this is never silence, whatever has been learned, ms. */
+  readonly shortest: number
   readonly #fixed: number
   readonly #model: ArrivalModel | null
   readonly #recipe: BookRecipe | null
@@ -71,6 +73,7 @@ export class SilenceWatch {
   #alarm: Alarm | null = null
 
   constructor(policy: SilencePolicy, recipe: BookRecipe | null, onFalseAlarm: () => void) {
+    this.shortest = typeof policy === "number" ? policy : Math.min(policy.floor, policy.initial)
     this.#fixed = typeof policy === "number" ? policy : 0
     this.#model = typeof policy === "number" ? null : new ArrivalModel(policy)
     this.#recipe = recipe

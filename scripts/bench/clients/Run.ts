@@ -116,6 +116,9 @@ type Metrics = Partial<Record<Metric, number>>
 
 const warmShare = 0.3
 
+/** Of a paced run: what runs once a wake-up has to be compiled too, and a flood has few of those. */
+const pacedWarmShare = 0.5
+
 /** Frames that are flooded before a paced run. */
 const warmFrames = 50_000
 
@@ -206,7 +209,7 @@ const delay = (): number => micros() - (Number((last as { readonly version: unkn
 
 /** Until all have come; the first of them warm up. */
 const pacedAll = async (send: string, record: () => void): Promise<Metrics> => {
-  const warm = Math.floor(job.frames * warmShare)
+  const warm = Math.floor(job.frames * pacedWarmShare)
   let from = moment()
   let used: Metrics = {}
   await counted(job.frames, send, (done) => {
@@ -234,11 +237,11 @@ const pacedLossy = async (send: string, record: () => void): Promise<Metrics> =>
   }
   next = 1
   await command(send)
-  await sleep(millis * warmShare)
+  await sleep(millis * pacedWarmShare)
   isWarm = true
   const from = moment()
-  await sleep(millis * (1 - warmShare))
-  const used = cost(from, Math.round(job.frames * (1 - warmShare)))
+  await sleep(millis * (1 - pacedWarmShare))
+  const used = cost(from, Math.round(job.frames * (1 - pacedWarmShare)))
   next = Number.POSITIVE_INFINITY
   return used
 }
