@@ -157,7 +157,7 @@ export interface ExecutorOptions {
   readonly maxCarried?: Decimal.Input | undefined
   /** `run` leaves a route alone for so long behind a refusal. Default 1 s. */
   readonly pauseAfterRefusal?: Duration.Input | undefined
-  /** How long the end of the Layer waits for executions under way; then they are cut short, and an error says so. Default 4 s. */
+  /** How long the end of the Layer waits for executions under way; then they are cut short, and an error says so. Default 3 s. */
   readonly closeTimeout?: Duration.Input | undefined
 }
 
@@ -346,7 +346,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       isDraining = true
-      return Effect.timeoutOption(FiberSet.awaitEmpty(flights), options.closeTimeout ?? "4 seconds")
+      return Effect.timeoutOption(FiberSet.awaitEmpty(flights), options.closeTimeout ?? "3 seconds")
     }).pipe(Effect.flatMap((ended) =>
       ended._tag === "Some"
         ? Effect.void

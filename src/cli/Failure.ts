@@ -37,14 +37,19 @@ export const unknown = (message: string): CommandFailed => new CommandFailed({ k
 
 const issues = SchemaIssue.makeFormatterStandardSchemaV1()
 
+/** A variable of the environment is a text: only one that is not there is none. */
+const noText = "Expected string"
+
+const problemOf = (message: string): string => message.startsWith(noText) ? "is not set" : `is wrong: ${message}`
+
 /** Names the variables of the environment that are missing or malformed, never what they hold. */
 export const configuration = ({ cause, message }: Config.ConfigError, hint = ""): CommandFailed =>
   usage(
     `configuration: ${
       Schema.isSchemaError(cause)
-        ? issues(cause.issue).issues.map(({ message, path = [] }) =>
-          `${path.join("_")} is missing or wrong: ${message}`
-        ).join("; ")
+        ? issues(cause.issue).issues.map(({ message, path = [] }) => `${path.join("_")} ${problemOf(message)}`).join(
+          "; "
+        )
         : message
     }${hint}`
   )

@@ -163,6 +163,12 @@ const place = Command.make(
   (options) =>
     withAccount(options, (opened) =>
       Effect.gen(function*() {
+        if (Option.isNone(options.quantity) && Option.isNone(options.quoteQuantity)) {
+          return yield* Failure.usage(
+            "--quantity is missing: how much, in base on spot and in contracts on perpetuals; a spot market buy may have "
+              + "--quote-quantity in its place"
+          )
+        }
         if (Option.isSome(options.stop) && Option.isSome(options.takeProfit)) {
           return yield* Failure.usage("--stop excludes --take-profit: an order waits for one price")
         }

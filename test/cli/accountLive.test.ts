@@ -160,10 +160,11 @@ describe.concurrent("an account of one's own", () => {
       const place = ["place", "gate-spot", ...resting("gate-spot"), ...nowhere]
       const main = yield* live(place)
       assert.strictEqual(main.code, 2, main.stderr)
-      assert.include(main.stderr, "GATE_API_KEY is missing or wrong")
+      assert.include(main.stderr, "GATE_API_KEY is not set")
+      assert.include(main.stderr, "Set GATE_API_KEY and GATE_API_SECRET in the environment")
       const named = yield* live([...place, "--account=hedge"])
       assert.strictEqual(named.code, 2, named.stderr)
-      assert.include(named.stderr, "GATE_HEDGE_API_KEY is missing or wrong")
+      assert.include(named.stderr, "GATE_HEDGE_API_KEY is not set")
     }))
 
   it.effect("is named by flags that fit together", () =>
@@ -181,10 +182,11 @@ describe.concurrent("an account of one's own", () => {
           [["order", "amend", "gate-spot", "--pair=BTC/USDT", "--order-id=1"], "say what is to change"],
           [["order", "amend", "mexc-spot", "--pair=BTC/USDT", "--order-id=1", "--price=1"], "cannot amend"],
           [["order", "place", "gate-spot", "--pair=BTC/USDT", "--side=buy", "--quantity=-1"], "above 0"],
+          [["order", "place", "gate-spot", "--pair=BTC/USDT", "--side=buy"], "--quantity is missing"],
           [["watch", "gate-spot", "--channels=orders,trades"], "watched apart"],
           [["watch", "gate-spot", "--channels=trades"], "--pairs is needed"],
           [["watch", "gate-spot", "--channels=orders", "--depth=5"], "--depth belongs to channels of the market"],
-          [["watch", "gate-spot", "--channels=orders"], "GATE_API_KEY is missing or wrong"]
+          [["watch", "gate-spot", "--channels=orders"], "GATE_API_KEY is not set"]
         ] as const
       ) {
         const { code, stderr } = yield* CommandLine.run(args)

@@ -71,6 +71,14 @@ class World {
   comparisons = 0
   compare: Effect.Effect<void, ExchangeError.ExchangeError> = Effect.void
   closes = 0
+  /** How its sockets are closed, and how many are: those of the market, of the account, and of its Layers. */
+  goodbye: Effect.Effect<void> = Effect.void
+  goodbyes = 0
+  readonly #close = Effect.suspend(() => this.goodbye).pipe(Effect.tap(() =>
+    Effect.sync(() => {
+      this.goodbyes++
+    })
+  ))
   /** Pairs of each life. */
   readonly initialized: Array<ReadonlyArray<TradingPair>> = []
   /** What the next lives fail with, in order. */
@@ -102,8 +110,9 @@ class World {
         }),
       pairs: () => this.pairs,
       healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.market)),
-      close: Effect.sync(() => {
+      close: Effect.suspend(() => {
         this.closes++
+        return this.#close
       })
     }
     return scripted as PublicExchange["Service"]
@@ -123,7 +132,7 @@ class World {
       }),
       orders: { cancelAll: (pair?: TradingPair) => this.cancel(pair) } as OrderEntry["Service"],
       healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.account)),
-      close: Effect.void
+      close: this.#close
     }
     return scripted as PrivateExchange["Service"]
   }
@@ -132,6 +141,7 @@ class World {
     this.builds++
     const failure = this.failures.shift()
     if (failure !== undefined) return yield* failure
+    yield* Effect.addFinalizer(() => this.#close)
     this.market = yield* SubscriptionRef.make(publicHealth(this.exchange))
     this.account = yield* SubscriptionRef.make(privateHealth(this.exchange))
     return Layer.merge(
@@ -408,6 +418,19 @@ describe("Markets", () => {
       assert.strictEqual((yield* Effect.flip(markets.get("a"))).reason._tag, "Closed")
       yield* markets.restart("a")
       assert.strictEqual(a.builds, 1)
+    }))
+
+  it.effect("waits once for the goodbyes that an exchange does not answer, not once for each of its sockets", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.goodbye = Effect.sleep("1 second")
+      const markets = yield* start([a])
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(stopping.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(stopping.pollUnsafe())
+      assert.strictEqual(a.goodbyes, 3)
     }))
 
   it.effect("tells of an exchange that was not connected when it stopped that its orders are not known", () =>

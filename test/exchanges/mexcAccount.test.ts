@@ -1136,3 +1136,78 @@ describe("MEXC account, rules and limits", () => {
     ])
   })
 })
+
+// ---- the end of a connection ----------------------------------------------------------------------------------------
+
+describe("the listen key of a connection that ends", () => {
+  /** Answers as it is told; never, by default. */
+  const keysOf = (answers: { readonly make?: Effect.Effect<string>; readonly remove?: Effect.Effect<void> }) => {
+    const asked: Array<string> = []
+    const listenKeys: NonNullable<AccountCalls["listenKeys"]> = {
+      make: answers.make ?? Effect.never,
+      renew: () => Effect.never,
+      remove: (key) =>
+        Effect.suspend(() => {
+          asked.push(key)
+          return answers.remove ?? Effect.never
+        })
+    }
+    const open = mexcSpotAccount.stream.endpoint("ws://here", { listenKeys } as AccountCalls)
+    return { asked, open }
+  }
+
+  const logged = (into: Array<string>) => Logger.layer([Logger.make(({ message }) => void into.push(String(message)))])
+
+  it.effect("is waited for a second where the exchange does not answer, which is told", () => {
+    const told: Array<string> = []
+    return Effect.gen(function*() {
+      const { asked, open } = keysOf({ make: Effect.succeed("key0") })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(open, scope)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(asked, ["key0"])
+      assert.lengthOf(told, 1)
+      assert.include(told[0], "[mexc-spot] a listen key was not deleted, it ends by itself within an hour")
+      assert.notInclude(told[0], "key0")
+    }).pipe(Effect.provide(logged(told)))
+  })
+
+  it.effect("is deleted beside the goodbye of its socket", () =>
+    Effect.gen(function*() {
+      const { asked, open } = keysOf({ make: Effect.succeed("key0") })
+      const scope = yield* Scope.make()
+      const { lease } = yield* Scope.provide(open, scope)
+      const living = yield* Effect.forkChild(lease!, { startImmediately: true })
+      yield* Fiber.interrupt(living)
+      assert.deepStrictEqual(asked, ["key0"])
+      yield* TestClock.adjust("1 second")
+      // What has been waited for is not waited for again, nor asked again.
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(asked, ["key0"])
+    }))
+
+  it.effect("is not waited for longer than a second while it is being made", () =>
+    Effect.gen(function*() {
+      const { asked, open } = keysOf({})
+      const opening = yield* Effect.forkChild(Effect.scoped(open), { startImmediately: true })
+      opening.interruptUnsafe()
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(opening.pollUnsafe())
+      assert.deepStrictEqual(asked, [])
+    }))
+
+  it.effect("is deleted when it comes although nobody wants it any more", () =>
+    Effect.gen(function*() {
+      const { asked, open } = keysOf({ make: Effect.delay(Effect.succeed("late"), "800 millis"), remove: Effect.void })
+      const opening = yield* Effect.forkChild(Effect.scoped(open), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      opening.interruptUnsafe()
+      yield* TestClock.adjust("700 millis")
+      assert.isDefined(opening.pollUnsafe())
+      assert.deepStrictEqual(asked, ["late"])
+    }))
+})

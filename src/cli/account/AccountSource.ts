@@ -130,8 +130,13 @@ export const simulatedLayer = (
 
 /** Names the variables that are missing or malformed, never what they hold. */
 const unconfigured = (exchange: KnownExchange, account: string | undefined) => (error: Config.ConfigError) => {
-  const prefix = ExchangeFactory.credentialPrefixOf(Exchanges.get(exchange), account)
-  return Failure.configuration(error, `. The key of the account belongs in ${prefix}API_KEY and ${prefix}API_SECRET`)
+  const adapter = Exchanges.get(exchange)
+  const prefix = ExchangeFactory.credentialPrefixOf(adapter, account)
+  return Failure.configuration(
+    error,
+    `. Set ${prefix}API_KEY and ${prefix}API_SECRET in the environment to a key and its secret, which ${adapter.name}'s web ` +
+      "site makes under API management; docs/account.md says which rights it needs"
+  )
 }
 
 /** That the account has a key, where it needs one: before anything else that takes time or a network. */

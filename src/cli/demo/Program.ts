@@ -51,10 +51,10 @@ const limits: RiskGuard.RiskOptions = {
   exchanges: Object.fromEntries(Object.keys(fees).map((id) => [id, { maxOpenOrders: 50, maxOrderNotional: "5000" }]))
 }
 
-/** How long the end may take: what is under way first, then orders that are open. */
-const drainTimeout = "2 seconds"
-const stopTimeout = "1500 millis"
-const traderTimeout = "1500 millis"
+/** How long the end may take: what is under way first, then orders that are open; sockets take a second at most behind it. */
+const drainTimeout = "1250 millis"
+const stopTimeout = "1 second"
+const traderTimeout = "1 second"
 
 /** Keeps the board up to date from an island's own services, as long as those stand. */
 const watchMarket = (board: ExchangeBoard) =>

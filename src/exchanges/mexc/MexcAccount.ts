@@ -3,7 +3,7 @@
  * numbers (`MexcOrders`), frames (`MexcAccountDecode`), the listen key and the limits here. Orders go over REST: MEXC takes
  * none over its WebSocket.
  */
-import { Duration, Effect, Redacted, Schedule } from "effect"
+import { Duration, Effect, Exit, Fiber, Redacted, Schedule } from "effect"
 import type {
   AccountAdapter,
   AccountCalls,
@@ -59,20 +59,75 @@ const lease = (keys: ListenKeys, key: Redacted.Redacted): Effect.Effect<never, E
     Effect.mapError((error) => lost(`the listen key could not be renewed: ${error.message}`))
   )
 
-/** The key is made for the connection and deleted with it; deleting may fail, the key ends by itself then. */
+/** Whoever ends a connection waits no longer for a key: one that is left ends by itself. */
+const goodbyeTimeout = Duration.seconds(1)
+
+/** Within the limit, and told when that fails. */
+const inTime = (goodbye: Effect.Effect<void, ExchangeError.ExchangeError>): Effect.Effect<void> =>
+  goodbye.pipe(
+    Effect.timeoutOrElse({
+      duration: goodbyeTimeout,
+      orElse: () =>
+        Effect.fail(ExchangeError.make(
+          MexcErrors.exchange,
+          new ExchangeError.RequestFailed({
+            request: "DELETE /api/v3/userDataStream",
+            status: null,
+            code: "timeout",
+            detail: `no answer within ${Duration.toMillis(goodbyeTimeout)} ms`,
+            class: "retryable"
+          })
+        ))
+    }),
+    Effect.catch((error) =>
+      Effect.logWarning(
+        `[${MexcErrors.exchange}] a listen key was not deleted, it ends by itself within an hour: ${error.message}`
+      )
+    )
+  )
+
+/** In a fiber of its own: whoever ends a connection can be interrupted no more, so he could not wait with a limit. */
+const apart = (effect: Effect.Effect<void>): Effect.Effect<Fiber.Fiber<void>> =>
+  Effect.forkDetach(effect, { startImmediately: true })
+
+/** Interrupted, it is waited for a while: the answer that comes then is a key, and is deleted. */
+const makeKey = (keys: ListenKeys): Effect.Effect<Redacted.Redacted, ExchangeError.ExchangeError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const making = yield* Effect.forkDetach(
+        Effect.map(keys.make, (key) => Redacted.make(key, { label: "listenKey" })),
+        { startImmediately: true }
+      )
+      const removeUnwanted = Effect.flatMap(Fiber.await(making), (exit) =>
+        Exit.isSuccess(exit) ? keys.remove(Redacted.value(exit.value)) : Effect.void)
+      const unwanted = Effect.andThen(inTime(removeUnwanted), Fiber.interrupt(making))
+      return yield* restore(Fiber.join(making)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.flatMap(apart(unwanted), Fiber.await)
+        )
+      )
+    })
+  )
+
+/**
+ * The key is made for the connection and deleted with it, beside the goodbye of the socket when there is one. Deleting may
+ * fail, the key ends by itself then.
+ */
 const endpoint: PrivateStream["endpoint"] = (url, { listenKeys: keys }) => {
   if (keys === undefined) {
     const detail = "the private stream of MEXC needs calls that make listen keys"
     return Effect.fail(ExchangeError.make(MexcErrors.exchange, new ExchangeError.InvalidUse({ detail })))
   }
+  const acquire = Effect.flatMap(makeKey(keys), (key) =>
+    Effect.map(
+      Effect.cached(apart(inTime(keys.remove(Redacted.value(key))))),
+      (remove) => ({ key, remove })
+    ))
   return Effect.map(
-    Effect.acquireRelease(
-      Effect.map(keys.make, (key) => Redacted.make(key, { label: "listenKey" })),
-      (key) => Effect.ignore(keys.remove(Redacted.value(key)))
-    ),
-    (key): PrivateEndpoint => ({
+    Effect.acquireRelease(acquire, (held) => Effect.flatMap(held.remove, Fiber.await), { interruptible: true }),
+    ({ key, remove }): PrivateEndpoint => ({
       url: `${url}?listenKey=${encodeURIComponent(Redacted.value(key))}`,
-      lease: lease(keys, key),
+      lease: Effect.onInterrupt(lease(keys, key), () => remove),
       rotateAfter
     })
   )
