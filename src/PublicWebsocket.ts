@@ -66,7 +66,8 @@ export interface FeedOptions {
   /**
    * When the buffer is full. `auto`: the channel's own way (state channels keep the newest, books start again from a
    * snapshot, events report a gap with the number lost). `block`: the socket is not read until there is room, which
-   * delays every subscriber of this connection. Default `auto`.
+   * delays every subscriber of this connection. Should the connection end meanwhile, what was read of it comes behind the
+   * buffer's bound, and what the next ones read before there is room is dropped behind their `Reconnected`. Default `auto`.
    */
   readonly overflow?: "auto" | "block" | undefined
 }

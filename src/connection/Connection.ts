@@ -62,6 +62,8 @@ export interface Connection {
   /** Ends the connection: `pull` fails with `reason`. */
   readonly abort: (reason: ExchangeError) => Effect.Effect<void>
   readonly activity: Activity
+  /** Ends once the connection is over, though what was read before may be left to pull. For who does not pull just now. */
+  readonly over?: Effect.Effect<void> | undefined
   /** Called by who pulls, in the turn in which it begins with a batch: a recorder then knows what came between two. */
   readonly taken?: ((batch: Batch) => void) | undefined
 }

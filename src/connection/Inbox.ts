@@ -2,7 +2,7 @@
  * What one connection has read and nobody has pulled yet. Transports push frames in from their callbacks, the consumer
  * pulls them out as batches; between the two stands a bound in bytes.
  */
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Activity, Batch, FrameReader, Pull } from "./Connection.ts"
@@ -36,6 +36,8 @@ export interface Inbox {
   readonly discard: (reason: ExchangeError.ExchangeError) => void
   /** Why the connection is over, once it is. */
   readonly reason: () => ExchangeError.ExchangeError | undefined
+  /** Waits until the connection is over. */
+  readonly over: Effect.Effect<void>
   readonly pull: Pull
 }
 
@@ -63,6 +65,7 @@ export const make = (options: InboxOptions): Inbox => {
   let full = false
   let flushing = false
   let ended: ExchangeError.ExchangeError | undefined
+  const over = Deferred.makeUnsafe<void>()
   let waiter: Resume | undefined
   let reader: FrameReader | undefined
   /** Beside the field of `activity`: a number that is read from there is boxed anew for each frame. */
@@ -176,6 +179,7 @@ export const make = (options: InboxOptions): Inbox => {
 
   const end = (reason: ExchangeError.ExchangeError) => {
     if (ended === undefined) ended = reason
+    Deferred.doneUnsafe(over, Effect.void)
     if (reader !== undefined && turnFrames > 0) endTurn(reader)
     wake()
   }
@@ -209,6 +213,7 @@ export const make = (options: InboxOptions): Inbox => {
       end(reason)
     },
     reason: () => ended,
+    over: Deferred.await(over),
     pull
   }
 }

@@ -143,6 +143,7 @@ const connection = (attempt: Attempt, wire: Wire): Connection => {
   return {
     activity: inbox.activity,
     pull: inbox.pull,
+    over: inbox.over,
     write: (frame) => Effect.suspend(() => inbox.reason() === undefined && wire.isOpen() ? wire.send(frame) : over),
     abort: (reason) =>
       Effect.sync(() => {

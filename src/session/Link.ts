@@ -11,7 +11,7 @@ import { kindOf } from "../domain/Channel.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
-import type { ExchangeError } from "../ExchangeError.ts"
+import { Disconnected, type ExchangeError, make } from "../ExchangeError.ts"
 import type { Counters } from "./Counters.ts"
 import type { Wakeups } from "./Subscriber.ts"
 import { Subscriptions } from "./Subscriptions.ts"
@@ -77,6 +77,8 @@ export class Link {
   replaces: Link | null = null
   /** It is to be replaced at this age, ms; null when never. */
   lifetime: number | null = null
+  /** It ended while a subscriber held it up, which was given all that was left of it; null once there was room since. */
+  #exceeding: Connection | null = null
   /** When reading went on after a subscriber had held it up, ms: until then the silence was ours. */
   heldUntil = 0
 
@@ -179,14 +181,18 @@ export class Link {
       return wakeups.full.size === 0 ? Effect.void : this.#hold(connection)
     }
     if (connection.taken === undefined) connection.pull.direct?.(sink.reader)
-    return Effect.forever(Effect.flatMap(connection.pull, onBatch), { disableYield: true })
+    const read = Effect.forever(Effect.flatMap(connection.pull, onBatch), { disableYield: true })
+    return Effect.suspend(() => wakeups.full.size === 0 ? read : Effect.andThen(this.#hold(connection), read))
   }
 
-  /** A full subscriber asked to hold up reading: wait for it, and do not take our own silence for a dead peer. */
+  /**
+   * A full subscriber asked to hold up reading: wait for it, and do not take our own silence for a dead peer. When the
+   * connection ends meanwhile, that is to be told at once: reading goes on to its end, beyond what a buffer should hold.
+   */
   #hold(connection: Connection): Effect.Effect<void> {
     return Effect.suspend(() => {
       connection.activity.held = true
-      return Effect.forEach([...this.#options.wakeups.full], (subscriber) => subscriber.awaitRoom, { discard: true })
+      return Effect.raceFirst(this.#awaitRoom(), this.#awaitEnd(connection))
     }).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.heldUntil = this.#now()
@@ -194,6 +200,34 @@ export class Link {
         connection.activity.receivedAt = this.#now()
         connection.activity.dataAt = this.#now()
       }))
+    )
+  }
+
+  #awaitRoom(): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.forEach([...this.#options.wakeups.full], (subscriber) => subscriber.awaitRoom, { discard: true }),
+      Effect.sync(() => {
+        this.#exceeding = null
+      })
+    )
+  }
+
+  /** What the next connections have read is dropped, or each would add to a buffer that nobody empties. */
+  #awaitEnd(connection: Connection): Effect.Effect<void> {
+    return Effect.andThen(
+      connection.over ?? Effect.never,
+      Effect.suspend(() => {
+        this.#exceeding ??= connection
+        return this.#exceeding === connection ? Effect.void : connection.abort(this.#unread)
+      })
+    )
+  }
+
+  /** Stands behind why the connection ended, which is what is told. */
+  get #unread(): ExchangeError {
+    return make(
+      this.#options.adapter.id,
+      new Disconnected({ code: 1006, detail: "it ended while a consumer held it up" })
     )
   }
 

@@ -496,6 +496,59 @@ describe("a subscriber that holds up reading", () => {
     ))
 })
 
+describe("a connection that ends while a subscriber holds up reading", () => {
+  it.effect("MUST be told of at once and dialled again, and the frames that were read before MUST not be lost", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        const told: Array<string> = []
+        yield* websocket.handle({ onStatus: ({ _tag }) => told.push(_tag) })
+        yield* websocket.handleFeed(Channel.trades(eth), {
+          onEvent: ({ id }) => told.push(`other ${id}`),
+          onGap: ({ cause }) => told.push(`other ${cause}`)
+        })
+        const stream = yield* websocket.feed(Channel.trades(btc), { bufferSize: 4, overflow: "block" })
+        const print = Effect.andThen(
+          simulator.publish("gate-spot", btc, { _tag: "Trade", side: "buy", quantity: "0.01", price: "100" }),
+          Effect.sleep("10 millis")
+        )
+        told.length = 0
+        yield* Effect.repeat(print, { times: 19 })
+        const held = yield* websocket.performance
+        assert.isAtMost(held.topics.find(({ pair }) => pair === btc)!.received, 10)
+        yield* simulator.inject("drop")
+        yield* Effect.sleep("2 seconds")
+        assert.deepStrictEqual(told, ["other Reconnected", "Disconnected", "Connecting", "Connected"])
+        assert.isTrue(yield* websocket.isConnected)
+        const received = Effect.map(
+          websocket.performance,
+          ({ topics }) => topics.find(({ pair }) => pair === btc)!.received
+        )
+        assert.strictEqual(yield* received, 20)
+        // The next one brings nothing while there is no room: the buffer takes no more, however often they end.
+        for (let i = 0; i < 3; i++) {
+          yield* Effect.repeat(print, { times: 19 })
+          yield* simulator.inject("drop")
+          yield* Effect.sleep("10 seconds")
+        }
+        assert.strictEqual(yield* received, 20)
+        assert.strictEqual((yield* websocket.performance).reconnects, 4)
+        const pull = yield* Stream.toPull(stream)
+        const items = yield* pull
+        assert.deepStrictEqual(causesOf(items), ["Reconnected"])
+        assert.strictEqual(items.at(-1)!._tag, "Gap")
+        const ids = items.flatMap((item) => item._tag === "Data" ? [Number(item.value.id)] : [])
+        assert.deepStrictEqual(ids, ids.map((_, index) => ids[0]! + index))
+        assert.strictEqual(ids.length, 20)
+        yield* print
+        assert.strictEqual((yield* pull).length, 1)
+      }),
+      still
+    ))
+})
+
 describe("requests", () => {
   /** The most that came within any second. */
   const busiest = (times: ReadonlyArray<number>) =>
