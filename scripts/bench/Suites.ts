@@ -114,14 +114,17 @@ const latency: Suite = {
   cases: ["mexc-ticker", "gate-ticker"],
   quickCases: ["gate-ticker"],
   rounds: 3,
-  plans: (of, { isQuick }, rounds) =>
+  plans: (of, { hasBefore, isQuick }, rounds) =>
     (isQuick ? quickLoads : loads).map((load) => ({
       suite: "latency",
       id: latencyId(of.id, load),
       title: `${of.title}, ${latencyId("", load).trim()}`,
       // Two topics for each socket, so that there are as many as are asked for.
       of: load.sockets === 1 ? of : Scenario.caseById(`${of.id}-${load.sockets * 2}`),
-      contestants: isQuick ? ["floor", "handler"] : pacedContestants(of),
+      contestants: [
+        ...(isQuick ? ["floor" as const, "handler" as const] : pacedContestants(of)),
+        ...(hasBefore ? ["before" as const] : [])
+      ],
       seldom: ["ccxt", "stream"],
       rounds,
       frames: load.rate * (isQuick ? 1 : pacedSeconds),

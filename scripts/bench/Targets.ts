@@ -143,6 +143,7 @@ export const targets: ReadonlyArray<Target> = [
   liveTarget("p50", "handler", "wsFloor", { kind: "difference", bound: 4 }),
   liveTarget("cpuMicros", "handler", "wsFloor", { bound: 1 / 1.15 }),
   liveTarget("cpuMicros", "handler", "gateioApi", { bound: 1 }),
+  liveTarget("p50", "handler", "before", { bound: 1 / 0.9 }),
   ratio(["gate-fanout"], "handler", "floor", 0.9, { suite: "fanout" }),
   ratio(["gate-fanout"], "handler", "wsFloor", 0.9, { suite: "fanout" }),
   ratio(["gate-fanout"], "stream", "floor", 0.9, { suite: "fanout" }),
