@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Logger, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import * as Channel from "../src/domain/Channel.ts"
 import type { ConnectionStatus, Feed } from "../src/domain/Feed.ts"
 import type { TradingPair } from "../src/domain/Instrument.ts"
@@ -108,6 +109,43 @@ describe("PublicWebsocket", () => {
       assert.deepStrictEqual(seen, ["1", "2"])
       assert.strictEqual((yield* websocket.performance).handlerFailures, 3)
     })))
+
+  it.effect("MUST log the first of many failures of handlers at once, and then one line a second that counts the others", () => {
+    const lines: Array<ReadonlyArray<unknown>> = []
+    const logger = Logger.make(({ message }) => void lines.push(Array.isArray(message) ? message : [message]))
+    const take = () => lines.splice(0).map(([text, error]) => `${text}, ${(error as Error).message}`)
+    const first = "[test] a handler failed; the others go on"
+    const later = (count: number, id: string) => `${first}: ${count} more since the last line, the latest, ${id}`
+    return run(Effect.gen(function*() {
+      const websocket = yield* PublicWebsocket
+      const control = yield* Test.TestControl
+      yield* websocket.handle({
+        onTrade: ({ id }) => {
+          throw new Error(id ?? "")
+        }
+      })
+      yield* websocket.initialize([btc], ["Trades"])
+      const fail = (...ids: ReadonlyArray<string>) => control.emit(...ids.map((id) => Test.trade(btc, { id })))
+      yield* fail("1", "2", "3")
+      assert.deepStrictEqual(take(), [`${first}, 1`])
+      yield* TestClock.adjust("500 millis")
+      yield* fail("4")
+      assert.deepStrictEqual(take(), [])
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(take(), [later(3, "4")])
+      yield* fail("5")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(take(), [later(1, "5")])
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(take(), [])
+      yield* fail("6", "7", "8")
+      assert.deepStrictEqual(take(), [`${first}, 6`])
+      assert.strictEqual((yield* websocket.performance).handlerFailures, 8)
+    })).pipe(
+      Effect.andThen(Effect.sync(() => assert.deepStrictEqual(take(), [later(2, "8")], "told at the end"))),
+      Effect.provide(Logger.layer([logger]))
+    )
+  })
 
   it.effect("MUST stop calling handlers when their scope closes", () =>
     run(Effect.gen(function*() {

@@ -15,6 +15,7 @@ import type { AccountEventOf, PrivateTag } from "../domain/PrivateChannel.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { AccountFeed, AccountGap, PrivateWebsocketHandlers } from "../PrivateWebsocket.ts"
 import { PrivateWebsocket } from "../PrivateWebsocket.ts"
+import * as FailureLog from "../session/FailureLog.ts"
 import * as StatusBoard from "../session/StatusBoard.ts"
 import type { Consumer, Ended } from "./AccountConsumers.ts"
 import { BufferConsumer, defaultBufferSize, HandlerConsumer } from "./AccountConsumers.ts"
@@ -78,7 +79,6 @@ export const make = Effect.fnUntraced(function*(
   const { account, calls, exchange, instrumentOf, signer, symbols } = options
   const layerScope = yield* Effect.scope
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
   const fork = yield* FiberSet.makeRuntime<never>()
   const counters = new PrivateCounters()
   yield* AccountMetrics.ofStream(exchange, signer.account, counters)
@@ -94,10 +94,10 @@ export const make = Effect.fnUntraced(function*(
   let nextLink = 0
   let state: State = { _tag: "Idle" }
 
-  const report = (text: string, error: unknown): void => {
-    Effect.runForkWith(context)(Effect.logError(`[${exchange}] ${text}`, error))
-  }
-  const board = yield* StatusBoard.make((error) => report("a listener for the status failed; the others go on", error))
+  const report = yield* FailureLog.make(`[${exchange}] a handler failed; the others go on`)
+  const board = yield* StatusBoard.make(
+    yield* FailureLog.make(`[${exchange}] a listener for the status failed; the others go on`)
+  )
 
   const failure = (reason: ExchangeError.Reason) => ExchangeError.make(exchange, reason)
   const closed = failure(
@@ -432,7 +432,7 @@ export const make = Effect.fnUntraced(function*(
       },
       onFailure: (error) => {
         counters.handlerFailures++
-        report("a handler failed; the others go on", error)
+        report(error)
       }
     })
     yield* enter(consumer)

@@ -9,6 +9,7 @@ import type { MarketEvent } from "../domain/Market.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { FeedHandlers, FeedOptions, PublicWebsocketHandlers, Subscribed } from "../PublicWebsocket.ts"
 import { PublicWebsocket } from "../PublicWebsocket.ts"
+import * as FailureLog from "./FailureLog.ts"
 import { FeedSubscriber, HandlerSubscriber } from "./Handlers.ts"
 import type { Held, Session } from "./Session.ts"
 import { BufferSubscriber, defaultBufferSize } from "./Subscriber.ts"
@@ -54,7 +55,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<PublicWebsocket["Service"], never, Scope.Scope> {
   const { adapter, counters, wakeups } = session
   const layerScope = yield* Effect.scope
-  const context = yield* Effect.context<never>()
+  const report = yield* FailureLog.make(`[${adapter.id}] a handler failed; the others go on`)
   const bufferSize = options.bufferSize ?? defaultBufferSize
   const members = new Map<TradingPair, Member>()
   const consumers = new Set<Consumer>()
@@ -225,10 +226,6 @@ export const make = Effect.fnUntraced(function*(
     yield* consume(subscriber, (exit) => subscriber.end(exit))
     return subscriber.stream
   }))
-
-  const report = (error: unknown): void => {
-    Effect.runForkWith(context)(Effect.logError(`[${adapter.id}] a handler failed; the others go on`, error))
-  }
 
   const handle = Effect.fnUntraced(function*(handlers: PublicWebsocketHandlers) {
     const subscriber = new HandlerSubscriber(handlers, counters, report)
