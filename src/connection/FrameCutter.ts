@@ -16,6 +16,9 @@ export interface FrameCutterOptions {
   readonly pass: (bytes: Uint8Array) => void
 }
 
+/** The most frames of one message, to be set in the options of `ws` too. */
+export const maxFragments = 16 * 1024
+
 const finalText = 0x81
 const finalBinary = 0x82
 const opcodeBits = 0x0f
@@ -45,6 +48,7 @@ export class FrameCutter {
   private fragmented = false
   /** Of that message, so far. */
   private messageBytes = 0
+  private messageFrames = 0
   /** The peer has broken the protocol: `ws` gets all that still comes, and says what is wrong. */
   private over = false
   /** The frame that is passed on now is the peer's last. */
@@ -141,9 +145,11 @@ export class FrameCutter {
   }
 
   private count(first: number, opcode: number, length: number): void {
-    this.messageBytes = (opcode === continuation ? this.messageBytes : 0) + length
+    const isFirst = opcode !== continuation
+    this.messageBytes = (isFirst ? 0 : this.messageBytes) + length
+    this.messageFrames = (isFirst ? 0 : this.messageFrames) + 1
     this.fragmented = (first & isFinal) === 0
-    if (this.messageBytes > this.options.maxFrameBytes) this.over = true
+    if (this.messageBytes > this.options.maxFrameBytes || this.messageFrames > maxFragments) this.over = true
   }
 
   private isAllowed(first: number, opcode: number, length: number): boolean {

@@ -3,7 +3,7 @@ import { Deferred, Effect } from "effect"
 import type { IncomingMessage } from "node:http"
 import * as Ws from "ws"
 import type { ExchangeError } from "../ExchangeError.ts"
-import { cutFrames } from "./FrameCutter.ts"
+import { cutFrames, maxFragments } from "./FrameCutter.ts"
 import type { Attempt, Wire } from "./Wire.ts"
 import { closeTimeoutMillis, makeInbox, messageOf, sendBufferBytes } from "./Wire.ts"
 
@@ -15,6 +15,7 @@ interface Options extends Ws.ClientOptions {
 const optionsOf = ({ endpoint, settings }: Attempt): Options => ({
   ...(endpoint.headers === undefined ? {} : { headers: { ...endpoint.headers } }),
   maxPayload: settings.maxFrameBytes,
+  maxFragments,
   perMessageDeflate: settings.compression,
   // Decoders check the bytes that they read; validating whole texts first would read every byte twice.
   skipUTF8Validation: true,
@@ -93,8 +94,14 @@ export const make = (attempt: Attempt): Wire => {
 /** As a plain array of bytes: decoders that see arrays of one kind only are faster. */
 const bytesOf = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length)
 
+/** How `ws` calls what is larger than it may be, and what is larger than a number can say exactly. */
+const tooLarge: ReadonlySet<unknown> = new Set([
+  "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+  "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"
+])
+
 const failureOf = (attempt: Attempt, cause: Error): ExchangeError =>
-  "code" in cause && cause.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+  "code" in cause && tooLarge.has(cause.code)
     ? attempt.frameTooLarge()
     : attempt.disconnected(1002, messageOf(cause))
 

@@ -5,13 +5,17 @@ import { createHash } from "node:crypto"
 import { Duplex, type Writable } from "node:stream"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import * as Ws from "ws"
-import { cutFrames, FrameCutter } from "../../src/connection/FrameCutter.ts"
+import { cutFrames, FrameCutter, maxFragments } from "../../src/connection/FrameCutter.ts"
 
 const maxFrameBytes = 70_000
 
 /** Its types leave it out. */
 const { Receiver } = Ws as unknown as {
-  readonly Receiver: new(options: { readonly maxPayload: number; readonly skipUTF8Validation: boolean }) => Writable
+  readonly Receiver: new(options: {
+    readonly maxPayload: number
+    readonly maxFragments: number
+    readonly skipUTF8Validation: boolean
+  }) => Writable
 }
 
 /** What a connection tells, in order. */
@@ -21,7 +25,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
 /** The receiver of `ws`. */
 const makeReceiver = (log: Log): Writable =>
-  new Receiver({ maxPayload: maxFrameBytes, skipUTF8Validation: true })
+  new Receiver({ maxPayload: maxFrameBytes, maxFragments, skipUTF8Validation: true })
     .on("message", (data: Buffer) => log.push(["message", hex(data)]))
     .on("ping", (data: Buffer) => log.push(["ping", hex(data)]))
     .on("pong", (data: Buffer) => log.push(["pong", hex(data)]))
@@ -188,6 +192,20 @@ describe("FrameCutter", () => {
       assert.strictEqual((yield* same([joined([whole, ...around, whole])])).cut, 2)
       const closing = frame(0x88, Uint8Array.of(3, 232))
       assert.strictEqual((yield* same([joined([whole, closing, whole])])).cut, 1)
+    }))
+
+  it.effect("cuts out nothing behind a message of more fragments than ws takes", () =>
+    Effect.gen(function*() {
+      const whole = frame(0x82, filled(3, 1))
+      const message = (fragments: number) => [
+        frame(0x02, filled(0, 0)),
+        ...Array.from({ length: fragments - 2 }, () => frame(0x00, filled(0, 0))),
+        frame(0x80, filled(0, 0))
+      ]
+      assert.strictEqual((yield* same([joined([...message(maxFragments), whole])])).cut, 1)
+      const { cut, log } = yield* same([joined([...message(maxFragments + 1), whole])])
+      assert.strictEqual(cut, 0)
+      assert.deepStrictEqual(log, [["error", "Too many message fragments"]])
     }))
 
   it.effect("hands over views: the payload is not copied", () =>

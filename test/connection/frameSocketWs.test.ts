@@ -63,6 +63,10 @@ const reasonOf = <Tag extends ExchangeError.Reason["_tag"]>(error: ExchangeError
   return error.reason as Extract<ExchangeError.Reason, { readonly _tag: Tag }>
 }
 
+/** To send what `ws` would not. */
+const rawOf = (peer: TestServer.Peer) =>
+  (peer.socket as unknown as { readonly _socket: { readonly write: (bytes: Buffer) => void } })._socket
+
 const silent = ExchangeError.make("test", new ExchangeError.Silent({ silentForMs: 1, detail: "test" }))
 
 const json = (status: string, body: string) =>
@@ -111,8 +115,7 @@ describe("FrameSocket.layerWs", () => {
     Effect.gen(function*() {
       const { connection, peer } = yield* connected({ batchFrames: 4 })
       // One write of the raw socket, so that the client reads all frames at once.
-      const raw = (peer.socket as unknown as { readonly _socket: { write: (bytes: Buffer) => void } })._socket
-      raw.write(Buffer.concat(Array.from({ length: 10 }, (_, index) => Buffer.from([0x82, 1, index]))))
+      rawOf(peer).write(Buffer.concat(Array.from({ length: 10 }, (_, index) => Buffer.from([0x82, 1, index]))))
       const batches = yield* Effect.all([connection.pull, connection.pull, connection.pull])
       assert.deepStrictEqual(batches.map((batch) => batch.frames.map((frame) => frame[0])), [
         [0, 1, 2, 3],
@@ -162,8 +165,7 @@ describe("FrameSocket.layerWs", () => {
   it.live("calls broken framing a protocol error", () =>
     Effect.gen(function*() {
       const { connection, peer } = yield* connected()
-      const raw = (peer.socket as unknown as { readonly _socket: { write: (bytes: Buffer) => void } })._socket
-      raw.write(Buffer.from([0xf2, 0]))
+      rawOf(peer).write(Buffer.from([0xf2, 0]))
       const reason = reasonOf(yield* Effect.flip(connection.pull), "Disconnected")
       assert.strictEqual(reason.code, 1002)
       assert.include(reason.detail, "RSV")
@@ -335,6 +337,28 @@ describe("FrameSocket.layerWs", () => {
         const refused = reasonOf(yield* Effect.flip(connection.write("late")), "Disconnected")
         assert.include(refused.detail, "FrameTooLarge")
         yield* Deferred.await(peer.closed)
+      }))
+
+    for (const exponent of [40n, 53n, 63n]) {
+      it.live(`a frame that announces 2^${exponent} bytes is too large`, () =>
+        Effect.gen(function*() {
+          const { connection, peer } = yield* connected({ maxFrameBytes: 1000 })
+          const header = Buffer.from([0x82, 127, 0, 0, 0, 0, 0, 0, 0, 0])
+          header.writeBigUInt64BE(1n << exponent, 2)
+          rawOf(peer).write(header)
+          const { error } = yield* drain(connection)
+          assert.strictEqual(reasonOf(error, "FrameTooLarge").limitBytes, 1000)
+        }))
+    }
+
+    it.live("a message of too many fragments is a protocol error, and nothing behind it is read", () =>
+      Effect.gen(function*() {
+        const { connection, peer } = yield* connected()
+        const fragments = Array.from({ length: 20_000 }, () => Buffer.from([0, 0]))
+        rawOf(peer).write(Buffer.concat([Buffer.from([2, 0]), ...fragments, Buffer.from([0x80, 0, 0x82, 1, 120])]))
+        const { error, texts } = yield* drain(connection)
+        assert.deepStrictEqual(texts, [])
+        assert.include(reasonOf(error, "Disconnected").detail, "fragments")
       }))
 
     it.live("reads compressed frames, and stops inflating at the bound", () =>
