@@ -336,6 +336,8 @@ export const make = Effect.fnUntraced(function*(
   const promised = new Map<string, Amount>()
   /** Base assets of orders that nobody knows, by order. */
   const unresolved = new Map<string, string>()
+  /** Orders that were counted with a fee by rate. */
+  const estimated = new Set<Ended>()
   const counts = { executed: 0, completed: 0, compensated: 0, nothing: 0, exposed: 0, carried: 0 }
   const refusals = new Map<string, number>()
   let inFlight = 0
@@ -483,8 +485,27 @@ export const make = Effect.fnUntraced(function*(
       )
     ))
 
+  const tallyOne = (ended: Ended): Effect.Effect<Moved> =>
+    Effect.tap(orders.tally(ended), (moved) => Effect.sync(() => moved.isEstimated ? correctLater(ended, moved) : null))
+
   const tally = (ended: ReadonlyArray<Ended>): Effect.Effect<ReadonlyArray<Moved>> =>
-    Effect.forEach(ended, (one) => orders.tally(one), { concurrency: "unbounded" })
+    Effect.forEach(ended, tallyOne, { concurrency: "unbounded" })
+
+  /** What was counted with a fee by rate is put right to the last digit when its fills are told. */
+  const correctLater = (ended: Ended, counted: Moved): void => {
+    const { clientOrderId, exchange, pair } = ended.plan
+    estimated.add(ended)
+    background(Effect.gen(function*() {
+      const moved = yield* orders.exact(ended)
+      estimated.delete(ended)
+      if (moved === null) {
+        const detail = `the fills of the order ${clientOrderId} on ${exchange} were not told within an hour`
+        return yield* Effect.logWarning(`${detail}: its fee stays as it was counted, by rate`)
+      }
+      ledger.put(partsOf(pair).base, subtract(moved.received, counted.received), moved.lastPrice)
+      ledger.pay(subtract(moved.cash, counted.cash))
+    }))
+  }
 
   /** What orders have moved is in the ledger from here on; `taken` of it had been taken out to be traded. */
   const keep = (asset: string, taken: Amount, moved: ReadonlyArray<Moved>): void => {
@@ -591,7 +612,7 @@ export const make = Effect.fnUntraced(function*(
     unresolved.set(key, asset)
     background(Effect.gen(function*() {
       const found = yield* orders.findLater(ended.plan)
-      const moved = yield* orders.tally(found)
+      const moved = yield* tallyOne(found)
       ledger.put(asset, subtract(moved.received, counted.received), moved.lastPrice)
       ledger.pay(subtract(moved.cash, counted.cash))
       unresolved.delete(key)
@@ -777,7 +798,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** What nobody knows yet may become known. */
   const known: Effect.Effect<void> = Effect.suspend(() =>
-    unresolved.size === 0 ? Effect.void : Effect.andThen(Effect.sleep(resolveMillis), known)
+    unresolved.size === 0 && estimated.size === 0 ? Effect.void : Effect.andThen(Effect.sleep(resolveMillis), known)
   )
 
   const drain = Effect.gen(function*() {

@@ -91,6 +91,13 @@ const askAgain = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min
 /** A question may take so long, ms. */
 const questionMillis = 3_000
 
+/** While the stream has not told an order's end, its account is looked at so often: it may have been built anew, ms. */
+const lookMillis = 1_000
+
+/** Fills that have not come in time are waited for so long, and read behind ever longer pauses, ms. */
+const exactMillis = 3_600_000
+const patient = (attempt: number): number => Math.min(60_000, 1_000 * 2 ** Math.min(attempt, 6))
+
 /** An order that should have ended at once and has not is cancelled behind so many questions. */
 const cancelBehind = 4
 
@@ -184,6 +191,12 @@ const outcomeOf = ({ quantity }: Plan, { filledQuantity, status }: Order): LegOu
   return BigDecimal.isLessThan(filledQuantity, quantity) ? "partial" : "filled"
 }
 
+/** It has ended as the exchange describes it. */
+const endOf = (plan: Plan, order: Order, wasUnknown: boolean, answeredAt: number): Ended => {
+  const filled = multiply(order.filledQuantity, plan.unit)
+  return { plan, outcome: outcomeOf(plan, order), order, filled, wasUnknown, answeredAt, detail: order.finishedAs }
+}
+
 export class LegOrders {
   readonly #markets: Markets["Service"]
   readonly #guard: RiskGuard["Service"]
@@ -219,13 +232,16 @@ export class LegOrders {
     return made
   }
 
-  /** It may be in force until something else is known of it. */
-  #tracked(plan: Plan, ending: Effect.Effect<Ended>): Effect.Effect<Ended> {
+  /**
+   * It may be in force until something else is known of it. Its end is taken from whoever tells it first: where an answer is
+   * lost or late the stream does, and what the legs differ by is open until then.
+   */
+  #tracked(plan: Plan, ending: Effect.Effect<Ended>, wasUnknown: boolean): Effect.Effect<Ended> {
     const key = `${plan.exchange} ${plan.clientOrderId}`
     return Effect.suspend(() => {
       this.#pending.set(key, plan)
       return Effect.tap(
-        ending,
+        Effect.raceFirst(ending, this.#told(plan, wasUnknown)),
         ({ outcome }) => Effect.sync(() => outcome === "unknown" ? false : this.#pending.delete(key))
       )
     })
@@ -233,7 +249,7 @@ export class LegOrders {
 
   /** Sends it and sees it through to its end; the guard has room for it. */
   send(plan: Plan): Effect.Effect<Ended> {
-    return this.#tracked(plan, this.#send(plan))
+    return this.#tracked(plan, this.#send(plan), false)
   }
 
   #send(plan: Plan): Effect.Effect<Ended> {
@@ -257,20 +273,29 @@ export class LegOrders {
 
   /** What it has moved, from its fills as soon as all of them are told. */
   tally(ended: Ended): Effect.Effect<Moved> {
+    return Effect.map(this.#whole(ended, this.#options.fillsMillis, askAgain), (moved) => moved ?? ofOrder(ended))
+  }
+
+  /** From its fills alone, for an order that was counted by rate; null when they do not come within an hour. */
+  exact(ended: Ended): Effect.Effect<Moved | null> {
+    return this.#whole(ended, exactMillis, patient)
+  }
+
+  #whole(ended: Ended, withinMillis: number, pause: (attempt: number) => number): Effect.Effect<Moved | null> {
     const { filled, order, plan } = ended
     if (order === null || isZero(filled)) return Effect.succeed(nothing)
-    const deadline = this.now + this.#options.fillsMillis
+    const deadline = this.now + withinMillis
     const isWhole = (): boolean => !BigDecimal.isLessThan(quantityOf(this.#fills(plan)), order.filledQuantity)
-    const step = (attempt: number): Effect.Effect<Moved> =>
+    const step = (attempt: number): Effect.Effect<Moved | null> =>
       Effect.suspend(() => {
         if (isWhole()) return Effect.succeed(ofFills(plan, this.#fills(plan)))
-        if (this.now >= deadline) return Effect.succeed(ofOrder(ended))
+        if (this.now >= deadline) return Effect.succeed(null)
         // What the stream has not told by then is read.
         const account = attempt < 3 ? null : this.#account(plan.exchange)
         const read = account === null
           ? Effect.void
           : Effect.timeoutOption(Effect.ignore(account.refresh), questionMillis)
-        return Effect.andThen(read, Effect.andThen(this.#heard(plan, isWhole, askAgain(attempt)), step(attempt + 1)))
+        return Effect.andThen(read, Effect.andThen(this.#heard(plan, isWhole, pause(attempt)), step(attempt + 1)))
       })
     return step(0)
   }
@@ -284,7 +309,7 @@ export class LegOrders {
           ended.outcome === "unknown" ? Effect.andThen(Effect.sleep(questionMillis), again) : Effect.succeed(ended)
       )
     )
-    return this.#tracked(plan, again)
+    return this.#tracked(plan, again, true)
   }
 
   #account(exchange: ExchangeId): Account | null {
@@ -329,6 +354,18 @@ export class LegOrders {
     }
   }
 
+  /** As soon as the account has heard of its end; never, when it does not. */
+  #told(plan: Plan, wasUnknown: boolean): Effect.Effect<Ended> {
+    const last = (): Order | null => this.#account(plan.exchange)?.order(plan.clientOrderId)?.order ?? null
+    const hasEnded = (): boolean => isFinal(last()?.status ?? "new")
+    const again: Effect.Effect<Ended> = Effect.suspend(() =>
+      hasEnded()
+        ? Effect.succeed(endOf(plan, last()!, wasUnknown, this.now))
+        : Effect.andThen(this.#heard(plan, hasEnded, lookMillis), again)
+    )
+    return again
+  }
+
   #left(sentAt: number): number {
     return Math.max(0, sentAt + this.#options.settleMillis - this.now)
   }
@@ -342,11 +379,7 @@ export class LegOrders {
     }
     const step = (attempt: number): Effect.Effect<Ended> =>
       Effect.suspend(() => {
-        if (hasEnded()) {
-          const filled = multiply(order.filledQuantity, plan.unit)
-          const outcome = outcomeOf(plan, order)
-          return Effect.succeed({ plan, outcome, order, filled, wasUnknown, answeredAt, detail: order.finishedAs })
-        }
+        if (hasEnded()) return Effect.succeed(endOf(plan, order, wasUnknown, answeredAt))
         if (this.#left(sentAt) === 0) {
           return Effect.succeed(this.#unknown(plan, order, answeredAt, "it was accepted, and its end was not told"))
         }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BigDecimal, Effect, Fiber, Layer, Stream } from "effect"
+import { BigDecimal, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import type { Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ArbitrageExecutor } from "../../src/arbitrage/ArbitrageExecutor.ts"
@@ -294,6 +294,65 @@ describe("ArbitrageExecutor: both legs", () => {
     )
   })
 
+  it.effect("fills that come behind the time put right what was counted by rate, to the last digit", () => {
+    // What was charged is not what the opportunity had counted on.
+    const world = new World({ fee: "0.0004" }, { fee: "0.0002" })
+    const refreshes = [...world.islands].map(([id, island]) => {
+      const refresh = island.account!.refresh
+      world.islands.set(id, { ...island, account: { ...island.account!, refresh: Effect.void } })
+      return refresh
+    })
+    return over(
+      world,
+      Effect.gen(function*() {
+        world.a.scripts.push({ late: null })
+        world.b.scripts.push({ late: null })
+        const { buy, sell } = yield* execute(world)
+        assert.deepStrictEqual([buy.isEstimated, sell.isEstimated], [true, true])
+        const executor = yield* ArbitrageExecutor
+        const total = Effect.map(executor.performance, ({ cash }) => ({
+          base: text(executor.exposure()[0]?.quantity ?? Decimal.zero),
+          quote: text(cash)
+        }))
+        assert.notDeepEqual(yield* total, world.gained)
+        for (const refresh of refreshes) yield* refresh
+        yield* passing(Effect.void, 1_000)
+        assert.deepStrictEqual(yield* total, world.gained)
+      })
+    )
+  })
+
+  it.effect("fills that are never told leave the fee by rate, which is told behind an hour", () => {
+    const world = new World({ fee: "0.0004" }, { fee: "0" })
+    for (const [id, island] of world.islands) {
+      world.islands.set(id, { ...island, account: { ...island.account!, refresh: Effect.void } })
+    }
+    const told: Array<string> = []
+    return over(
+      world,
+      Effect.gen(function*() {
+        world.a.scripts.push({ late: null })
+        assert.isTrue((yield* execute(world)).buy.isEstimated)
+        yield* TestClock.adjust("2 hours")
+        assert.lengthOf(told.filter((line) => line.includes("its fee stays as it was counted, by rate")), 1)
+      })
+    ).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void told.push(String(message)))])))
+  })
+
+  it.effect("an end that the stream tells is not waited for once more, whatever became of the answer", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        world.a.scripts.push({ answer: "loseAnswer", resolveAfter: 20_000 })
+        const executor = yield* ArbitrageExecutor
+        const execution = done(yield* passing(executor.execute(world.opportunity()), 1_000))
+        assert.deepStrictEqual(figures(execution), ["Completed", "0", "0.899", 0])
+        yield* agree(world)
+      })
+    )
+  })
+
   it.effect("fills that do not come at all leave the exchange's quantity and value, and a fee by rate", () => {
     const world = new World({ fee: "0.0004" }, { fee: "0" })
     for (const [id, island] of world.islands) {
@@ -471,7 +530,7 @@ describe("ArbitrageExecutor: a leg that fails", () => {
           place: (request: OrderRequest) => {
             if (!first) return place(request)
             first = false
-            world.a.scripts.push({ fill: 0 })
+            world.a.scripts.push({ fill: 0, late: null })
             return Effect.map(place(request), (placed) => ({
               ...placed,
               outcome: placed.outcome._tag === "Accepted"
@@ -590,7 +649,7 @@ describe("ArbitrageExecutor: exposed", () => {
       world,
       Effect.gen(function*() {
         const executor = yield* ArbitrageExecutor
-        world.a.scripts.push({ answer: "never" })
+        world.a.scripts.push({ answer: "never", late: null })
         world.a.isAnswering = false
         const execution = yield* execute(world)
         assert.deepStrictEqual(figures(execution), ["Exposed", "-1", "100.899", 0])
@@ -718,7 +777,7 @@ describe("ArbitrageExecutor: exposed", () => {
       Effect.gen(function*() {
         const executor = yield* ArbitrageExecutor
         const guard = yield* RiskGuard
-        world.b.scripts.push({ answer: "reject" }, { answer: "never" })
+        world.b.scripts.push({ answer: "reject" }, { answer: "never", late: null })
         const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
         yield* TestClock.adjust(100)
         world.b.isAnswering = false
@@ -817,7 +876,7 @@ describe("ArbitrageExecutor: what is known late", () => {
       Effect.gen(function*() {
         const guard = yield* RiskGuard
         const executor = yield* ArbitrageExecutor
-        world.a.scripts.push({ answer: "never" })
+        world.a.scripts.push({ answer: "never", late: null })
         world.a.isAnswering = false
         yield* execute(world)
         yield* guard.revive
