@@ -7,7 +7,7 @@ import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Activity, Batch, FrameReader, Pull } from "./Connection.ts"
 
-/** What holding a frame costs beside its payload, so that a flood of empty frames meets the bound too. */
+/** What holding a frame costs beside the read that it stands in, so that a flood of empty frames meets the bound too. */
 export const frameOverheadBytes = 64
 
 export interface InboxOptions {
@@ -45,6 +45,8 @@ export interface Inbox {
 interface Read extends Batch {
   readonly frames: Array<Uint8Array>
   bytes: number
+  /** What it keeps in memory beside the overhead of its frames: the reads that begin in it. */
+  kept: number
   next: Read | undefined
 }
 
@@ -62,6 +64,8 @@ export const make = (options: InboxOptions): Inbox => {
   /** The batch that takes the frames of the current read; none between reads. */
   let current: Read | undefined
   let unreadBytes = 0
+  /** The bytes of the current read, once they are counted: its frames keep them all in memory together. */
+  let counted: Uint8Array | undefined
   let full = false
   let flushing = false
   let ended: ExchangeError.ExchangeError | undefined
@@ -79,7 +83,7 @@ export const make = (options: InboxOptions): Inbox => {
   let isCalled = false
 
   const beginBatch = (): Read => {
-    const batch: Read = { frames: [], receivedAt: activity.receivedAt, bytes: 0, next: undefined }
+    const batch: Read = { frames: [], receivedAt: activity.receivedAt, bytes: 0, kept: 0, next: undefined }
     if (last === undefined) first = batch
     else last.next = batch
     last = batch
@@ -92,7 +96,7 @@ export const make = (options: InboxOptions): Inbox => {
     if (first === undefined) last = undefined
     if (current === batch) current = undefined
     batch.next = undefined
-    unreadBytes -= batch.bytes + batch.frames.length * frameOverheadBytes
+    unreadBytes -= batch.kept + batch.frames.length * frameOverheadBytes
     if (full && first === undefined) {
       full = false
       activity.held = false
@@ -143,6 +147,7 @@ export const make = (options: InboxOptions): Inbox => {
   const flush = () => {
     flushing = false
     current = undefined
+    counted = undefined
     if (reader !== undefined && turnFrames > 0) endTurn(reader)
     if (first !== undefined || isCalled) wake()
   }
@@ -197,10 +202,14 @@ export const make = (options: InboxOptions): Inbox => {
       }
       if (isDirect) return hand(reader!, bytes, start, end)
       const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
-      const length = end - start
       batch.frames.push(frameOf(bytes, start, end))
-      batch.bytes += length
-      unreadBytes += length + frameOverheadBytes
+      batch.bytes += end - start
+      unreadBytes += frameOverheadBytes
+      if (bytes !== counted) {
+        counted = bytes
+        batch.kept += bytes.length
+        unreadBytes += bytes.length
+      }
       if (unreadBytes >= highWaterBytes && !full) {
         full = true
         activity.held = true

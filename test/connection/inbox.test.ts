@@ -97,6 +97,29 @@ describe("Inbox", () => {
       assert.isFalse(inbox.activity.held)
     }))
 
+  it.effect("counts what a frame keeps in memory: all of its read, once for all frames of that", () =>
+    Effect.gen(function*() {
+      const { calls, endRead, inbox } = setup({ batchFrames: 2, highWaterBytes: 2 * (1000 + Inbox.frameOverheadBytes) })
+      const read = (...frames: ReadonlyArray<number>) => {
+        const bytes = new Uint8Array(1000)
+        for (const at of frames) inbox.push(bytes, at, at + 1)
+        endRead()
+      }
+      read(1, 2, 3, 4, 5)
+      assert.deepStrictEqual(calls, [])
+      for (let i = 0; i < 3; i++) yield* inbox.pull
+      // Nothing of it is left to be counted.
+      read(1)
+      assert.deepStrictEqual(calls, [])
+      read(1)
+      assert.deepStrictEqual(calls, ["full"])
+      yield* inbox.pull
+      yield* inbox.pull
+      assert.deepStrictEqual(calls, ["full", "drained"])
+      read(1)
+      assert.deepStrictEqual(calls, ["full", "drained"])
+    }))
+
   it("counts empty frames against the bound", () => {
     const { calls, push } = setup({ highWaterBytes: 10 * Inbox.frameOverheadBytes })
     push(...Array.from({ length: 9 }, () => ""))
