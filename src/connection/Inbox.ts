@@ -144,6 +144,23 @@ export const make = (options: InboxOptions): Inbox => {
     if (turnFrames >= batchFrames) endTurn(to)
   }
 
+  const queue = (bytes: Uint8Array, start: number, end: number) => {
+    const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
+    batch.frames.push(frameOf(bytes, start, end))
+    batch.bytes += end - start
+    unreadBytes += frameOverheadBytes
+    if (bytes !== counted) {
+      counted = bytes
+      batch.kept += bytes.length
+      unreadBytes += bytes.length
+    }
+    if (unreadBytes >= highWaterBytes && !full) {
+      full = true
+      activity.held = true
+      options.onFull()
+    }
+  }
+
   const flush = () => {
     flushing = false
     current = undefined
@@ -201,20 +218,7 @@ export const make = (options: InboxOptions): Inbox => {
         afterRead(flush)
       }
       if (isDirect) return hand(reader!, bytes, start, end)
-      const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
-      batch.frames.push(frameOf(bytes, start, end))
-      batch.bytes += end - start
-      unreadBytes += frameOverheadBytes
-      if (bytes !== counted) {
-        counted = bytes
-        batch.kept += bytes.length
-        unreadBytes += bytes.length
-      }
-      if (unreadBytes >= highWaterBytes && !full) {
-        full = true
-        activity.held = true
-        options.onFull()
-      }
+      queue(bytes, start, end)
     },
     end,
     discard: (reason) => {
