@@ -49,7 +49,9 @@ export interface FrameReader {
 export interface Pull extends Effect.Effect<Batch, ExchangeError> {
   /**
    * From now on `reader` gets what comes while a fiber waits in this pull, without queue and fiber between. It hangs on
-   * the pull, so that who wraps that sees every frame, and is absent where frames only come in batches.
+   * the pull, so that who wraps that sees every frame, and is absent where frames only come in batches: an effect that is
+   * made of the pull (`Effect.mapBoth`, `Effect.tap`) has none, which costs every read a fiber's wake-up. A wrapper that
+   * need not see the frames themselves puts one on again (`Object.assign`), as the metrics do.
    */
   readonly direct?: ((reader: FrameReader) => void) | undefined
 }

@@ -1,6 +1,18 @@
 /**
  * What one connection has read and nobody has pulled yet. Transports push frames in from their callbacks, the consumer
  * pulls them out as batches; between the two stands a bound in bytes.
+ *
+ * Which of two ways a frame goes depends on the fiber that pulls:
+ *
+ * | the fiber | `waiter` | `isDirect` | `isCalled` | a frame goes | until |
+ * |---|---|---|---|---|---|
+ * | works on what it pulled | none | no | no | into the queue | it pulls again: the queue comes first, then it waits |
+ * | waits, without a reader | set | no | no | into the queue | the read ends, which wakes it with the queue's first batch |
+ * | waits, with a reader | set | yes | no | to the reader, at once | a turn of the reader ends with true |
+ * | is called by the reader | set | no | yes | into the queue | the read ends: an empty batch wakes it, then comes the queue |
+ *
+ * Nothing is queued while a reader is given frames, which keeps them in order. The end of the connection, and what a reader
+ * throws, wake a fiber that waits in any of these.
  */
 import { Deferred, Effect } from "effect"
 import type { ExchangeId } from "../domain/Instrument.ts"

@@ -379,6 +379,10 @@ class LinkSink implements Sink {
     this.#wakeups.flushPrompt()
   }
 
+  /**
+   * True when there is work for the fiber that pulls, which the socket's own turn cannot do: an announcement to act on, an
+   * answer to send, a full subscriber to wait for.
+   */
   #turn(frames: number, bytes: number, receivedAt: number): boolean {
     const counters = this.#counters
     counters.bytes += bytes
