@@ -72,7 +72,7 @@ export interface AccountOptions {
   readonly reconcile?: {
     /** From one comparison with the exchange to the next; null: only after a break. Default 1 minute. */
     readonly interval?: Duration.Input | null | undefined
-    /** Fills since so long before the first connection are delivered too. Default none. */
+    /** Fills since so long before the service was made are delivered too. Default none. */
     readonly lookback?: Duration.Input | undefined
     /** How long fills wait for those that were missed while the exchange does not answer. Default 30 s. */
     readonly holdFor?: Duration.Input | undefined

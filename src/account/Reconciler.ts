@@ -26,7 +26,7 @@ export interface ReconcilerOptions {
   readonly symbols: Symbols | null
   readonly instrumentOf: InstrumentOf
   readonly wanted: () => ReadonlySet<PrivateTag>
-  /** Fills since so long before the first connection are events too. */
+  /** Fills since so long before it was made are events too. */
   readonly lookback: Duration.Input
   /**
    * The stream should have brought something that is so many ms old, and did not. Called before it is delivered, where it
@@ -40,7 +40,7 @@ export interface ReconcilerOptions {
 export interface Reconciler {
   /** Compares everything that is wanted. Not to be run twice at once. */
   readonly run: Effect.Effect<void, ExchangeError>
-  /** Fixes the time from which on fills are events; the first call counts. */
+  /** Reads the time from which on fills are events: that at which it was made, by the exchange's clock. */
   readonly start: Effect.Effect<void, ExchangeError>
   readonly coverage: () => ReconcileCoverage
 }
@@ -73,12 +73,18 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 
   const millis = (): number => clock.currentTimeMillisUnsafe()
 
+  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+  /** Orders may leave from here on, long before the exchange's time is known or the stream is there. */
+  const madeAt = monotonic()
+
   const start = Effect.suspend(() => {
     if (floor !== null) return Effect.void
     return Effect.gen(function*() {
       const now = yield* options.now
+      const since = monotonic() - madeAt + Duration.toMillis(options.lookback)
       // Rather one fill too many than one too few; and the exchange may tell whole milliseconds only.
-      floor ??= Math.floor(now - (yield* options.clockError) - Duration.toMillis(options.lookback))
+      floor ??= Math.floor(now - (yield* options.clockError) - since)
     })
   })
 

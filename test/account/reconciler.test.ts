@@ -78,6 +78,18 @@ const start = (
 
 const at = 1_000_000
 
+describe("fills", () => {
+  it.effect("are events from when the service was made, however late the exchange answers first", () =>
+    Effect.gen(function*() {
+      const { asked, ids, reconciler, world } = yield* start(["A"], ["Fills"])
+      world.fills = () => [fill("before", at - 1), fill("of an order that was placed at once", at + 1)]
+      yield* TestClock.adjust("10 seconds")
+      yield* reconciler.start
+      yield* reconciler.run
+      assert.deepStrictEqual([ids(), asked()], [["of an order that was placed at once"], [`fills A ${at}`]])
+    }))
+})
+
 describe("a pair that cannot be read", () => {
   it.effect("hides no other, and its fills are asked for from the same moment until they can", () =>
     Effect.gen(function*() {
