@@ -55,8 +55,18 @@ const pauseAfter = ({ reason }: ExchangeError.ExchangeError, strikes: number): n
   return reason.class === "rateLimit" ? pauseMillis(strikes) : null
 }
 
-/** When requests may start. One pace for all of an exchange's calls. */
+/** Above so many requests a second there is no exchange that counts them. */
+const mostCounted = 1_000
+
+/**
+ * When requests may start. One pace for all of an exchange's calls: evenly spaced, and so that no second holds more at the
+ * exchange, however unevenly they get there: one that is answered now has been counted by now, so that it leaves room a
+ * second from here.
+ */
 class Turns {
+  /** When the latest requests were counted at the latest, ms, in a ring as long as a second's allowance. */
+  readonly #counted: Float64Array
+  #turn = 0
   readonly #clock: Clock.Clock
   readonly #interval: number
   readonly #pause: { until: number }
@@ -66,6 +76,9 @@ class Turns {
   constructor(clock: Clock.Clock, { pause, perSecond }: Pace) {
     this.#clock = clock
     this.#interval = 1000 / perSecond
+    // The pace is below what the exchange allows: one more than it keeps to the pace while answers take no longer than a turn.
+    const allowed = perSecond > mostCounted ? 0 : Math.floor(perSecond) + 1
+    this.#counted = new Float64Array(allowed).fill(Number.NEGATIVE_INFINITY)
     this.#pause = pause ?? { until: Number.NEGATIVE_INFINITY }
   }
 
@@ -89,6 +102,31 @@ class Turns {
   })
 
   readonly #recheck: Effect.Effect<void> = Effect.suspend(() => this.isPaused ? this.next : Effect.void)
+
+  /** Sends a request as soon as the second has room for it. */
+  readonly counted = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      if (this.#counted.length === 0) return request
+      const now = this.#now()
+      const wait = this.#counted[this.#turn]! + 1_000 - now
+      // Looked at again and again: an answer that comes meanwhile makes it shorter.
+      return wait <= 0
+        ? this.#count(request, now)
+        : Effect.andThen(Effect.sleep(Math.max(1, Math.min(wait, this.#interval))), this.counted(request))
+    })
+
+  #count<A, E>(request: Effect.Effect<A, E>, now: number): Effect.Effect<A, E> {
+    const turn = this.#turn
+    this.#turn = (turn + 1) % this.#counted.length
+    const latest = now + slowAfter
+    this.#counted[turn] = latest
+    return Effect.ensuring(
+      request,
+      Effect.sync(() => {
+        if (this.#counted[turn] === latest) this.#counted[turn] = Math.min(latest, this.#now())
+      })
+    )
+  }
 
   get isPaused(): boolean {
     return this.#pause.until > this.#now()
@@ -162,8 +200,10 @@ export const paced = Effect.fnUntraced(function*(
     request: Effect.Effect<A, ExchangeError.ExchangeError>,
     symbol?: string
   ): Effect.Effect<A, ExchangeError.ExchangeError> => {
-    const ask = Effect.tap(timed(name, symbol, request), () => Effect.sync(() => turns.succeeded())).pipe(
-      Effect.tapError((error) => Effect.sync(() => turns.failed(error)))
+    const ask = turns.counted(
+      Effect.tap(timed(name, symbol, request), () => Effect.sync(() => turns.succeeded())).pipe(
+        Effect.tapError((error) => Effect.sync(() => turns.failed(error)))
+      )
     )
     /** Behind others that try: what they found out decides whether this one may go on. */
     const behind = Effect.suspend(() => turns.isPaused ? Effect.andThen(turns.next, ask) : ask)

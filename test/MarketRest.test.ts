@@ -56,6 +56,25 @@ describe("paced", () => {
       assert.strictEqual(most(), 1)
     }))
 
+  it.effect("keeps within a second's limit where requests pile up on their way", () =>
+    Effect.gen(function*() {
+      const arrivals: Array<number> = []
+      // The exchange takes nothing for half a second, and then all that has come meanwhile.
+      const arrive = Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        if (now > 2_500 && now < 3_000) yield* Effect.sleep(3_000 - now)
+        arrivals.push(Math.round(yield* Clock.currentTimeMillis))
+        return Test.snapshot(btc)
+      })
+      const rest = { instruments: Effect.succeed([]), serverTime: Effect.succeed(7), book: () => arrive }
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 19, concurrency: 8 })
+      const fiber = yield* Effect.forkChild(many(paced, 200))
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      const most = arrivals.map((from) => arrivals.filter((at) => at >= from && at < from + 1_000).length)
+      assert.isAtMost(Math.max(...most), 20)
+    }))
+
   it.effect("lets no more run at once than allowed, and begins the next when one ends", () =>
     Effect.gen(function*() {
       const { most, rest, starts } = recorded(1000)
