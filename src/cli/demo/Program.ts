@@ -175,7 +175,7 @@ const endTraders = ({ cut, fibers }: Traders): Effect.Effect<void> =>
     yield* ended
   })
 
-/** Resting orders through the guard, as long as the island stands. */
+/** Resting orders through the guard, as long as the island stands and from when it may be traded. */
 const rest = Effect.fnUntraced(function*(
   { pairs, seed, shown }: Options,
   traders: Traders,
@@ -185,6 +185,7 @@ const rest = Effect.fnUntraced(function*(
   const one = shown.find(({ board }) => board.id === exchange)
   if (account === null || resting === null || one === undefined || one.account === null) return
   const guard = yield* RiskGuard.RiskGuard
+  const markets = yield* Markets.Markets
   const { account: held, board } = one
   const trading = AccountSource.tradeOn(
     yield* Effect.orElseSucceed(Effect.map(market.instruments.all, (all) => [...all.values()]), () => []),
@@ -199,7 +200,12 @@ const rest = Effect.fnUntraced(function*(
     }
   )
   const entry = cutBy(guard.guarded(account.orders), traders.cut)
-  const fiber = yield* Effect.forkDetach(Effect.provideService(trading, OrderEntry, entry))
+  // One that is being stopped is traded no more.
+  const whenReady = Effect.matchEffect(markets.get(exchange), {
+    onFailure: () => Effect.void,
+    onSuccess: () => trading
+  })
+  const fiber = yield* Effect.forkDetach(Effect.provideService(whenReady, OrderEntry, entry))
   traders.fibers.add(fiber)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
