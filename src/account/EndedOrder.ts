@@ -7,7 +7,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { OrderState } from "./Succession.ts"
 
 /** UTF-16 units that its text takes, with a symbol and an id of the exchange. */
-export const expected = 160
+export const expected = 240
 
 /** Amounts as decimal text. */
 type Fields = readonly [

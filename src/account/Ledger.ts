@@ -56,10 +56,10 @@ interface Known<A> {
 const remembered = 1_000
 
 /** So many fills that readings alone have brought: what an outage of hours has. */
-const rememberedReadings = 10_000
+const rememberedReadings = 5_000
 
 /** So many ended orders at the least: of nothing before them is anything told late, and no reading was under way as long. */
-const rememberedOrders = 10_000
+const rememberedOrders = 5_000
 
 const orderKey = ({ orderId, symbol }: Pick<Order, "orderId" | "symbol">): string => `${symbol} ${orderId}`
 const positionKey = ({ side, symbol }: Position): string => `${symbol} ${side}`

@@ -6,16 +6,19 @@ import { RecentText } from "../domain/RecentText.ts"
 /** So many orders are remembered by the exchange's id at the least, and so many ids of ours as used. */
 const remembered = 10_000
 
+/** UTF-16 units of a symbol with an id, the exchange's or ours, at the most. */
+const idLength = 56
+
 /** What an order that is placed here is held by. */
 export const placeKey = ({ clientOrderId, instrument: { symbol } }: PreparedOrder): string =>
   `${symbol} ${clientOrderId}`
 
 export class OrderNames {
   /** Ours, by the exchange's. */
-  readonly #clientIds = new RecentText(remembered)
+  readonly #clientIds = new RecentText(remembered, 2 * idLength)
   /** Of placements whose outcome is not known, the symbols. */
   readonly #inDoubt = new Map<string, string>()
-  readonly #used = new RecentText(remembered)
+  readonly #used = new RecentText(remembered, idLength)
 
   learn({ clientOrderId, orderId, symbol }: Pick<Order, "clientOrderId" | "orderId" | "symbol">): void {
     if (clientOrderId !== null) this.#clientIds.set(`${symbol} ${orderId}`, clientOrderId)

@@ -119,7 +119,7 @@ export class RecentText {
   #old: Generation
 
   /** `expected`: UTF-16 units of a key with its value. Where they are longer, the space grows once. */
-  constructor(keep: number, expected = 48) {
+  constructor(keep: number, expected = 64) {
     this.#keep = keep
     this.#young = new Generation(keep, expected)
     this.#old = new Generation(keep, expected)

@@ -179,13 +179,13 @@ describe("what comes again", () => {
     assert.strictEqual(counts.duplicates, different.length)
   })
 
-  it("after twice as many others is not remembered, and of a thousand notices and ten thousand orders none is forgotten", () => {
+  it("after twice as many others is not remembered, and of a thousand notices and five thousand orders none is forgotten", () => {
     const { counts, events, ledger } = begin()
     for (let i = 0; i < 2_000; i++) ledger.push(close({ exchangeTime: i }))
-    for (let i = 0; i < 20_000; i++) ledger.push(order(`o${i}`, { status: "filled" }))
+    for (let i = 0; i < 10_000; i++) ledger.push(order(`o${i}`, { status: "filled" }))
     events()
     ledger.push(close({ exchangeTime: 1_000 }))
-    ledger.push(order("o10000", { status: "filled" }))
+    ledger.push(order("o5000", { status: "filled" }))
     assert.deepStrictEqual([events(), counts.duplicates], [[], 2])
     ledger.push(close({ exchangeTime: 0 }))
     ledger.push(order("o0", { status: "filled" }))
@@ -204,10 +204,10 @@ describe("what comes again", () => {
     assert.isTrue(ledger.knows(fill(2, 2)))
   })
 
-  it("of what readings alone have brought is awaited for the last ten thousand, and no more than twice as many", () => {
+  it("of what readings alone have brought is awaited for the last five thousand, and no more than twice as many", () => {
     const { ledger, read } = begin()
-    ledger.readFills(read(), Array.from({ length: 20_000 }, (_, i) => fill(i, i)))
-    assert.deepStrictEqual([0, 10_000].map((i) => ledger.awaits(fill(i, i))), [false, true])
+    ledger.readFills(read(), Array.from({ length: 10_000 }, (_, i) => fill(i, i)))
+    assert.deepStrictEqual([0, 5_000].map((i) => ledger.awaits(fill(i, i))), [false, true])
   })
 })
 
