@@ -1,7 +1,7 @@
 /** An order entry whose every order passes a risk guard first. What is refused fails with `RiskRefused`, and nothing is sent. */
 import { BigDecimal, Clock, Duration, Effect, Exit, Result } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type { Order } from "../domain/Account.ts"
+import type { Order, Side } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
@@ -48,6 +48,15 @@ const amountOf = (input: Decimal.Input | undefined): Amount | null => {
   return read !== null && Result.isSuccess(read) && BigDecimal.isPositive(read.success) ? read.success : null
 }
 
+/**
+ * What a unit of an order counts with, quote: a sale at a limit far below the market is not made at its limit, but at the
+ * best bid.
+ */
+export const worth = (source: Source, pair: TradingPair, side: Side, price: Amount): Amount => {
+  const bid = side === "sell" ? source.price(pair, side) : null
+  return bid === null ? price : BigDecimal.max(price, bid)
+}
+
 /** What fails has not left; what is interrupted or breaks may have. */
 const hasNotLeft = (exit: Exit.Exit<unknown, ExchangeError>): boolean =>
   Exit.isFailure(exit) && !Exit.hasInterrupts(exit) && !Exit.hasDies(exit)
@@ -64,7 +73,10 @@ export const note = (gate: Gate, exchange: ExchangeId, held: Held, order: Order)
   if (order.quantity === null) return
   const whole = BigDecimal.multiply(order.quantity, held.unit)
   // What it has filled gives room back when the fill is told.
-  book.resize(held, BigDecimal.subtract(whole, held.filled), order.price ?? held.price)
+  const price = order.price === null
+    ? held.price
+    : worth(gate.source(exchange), held.pair, held.side, order.price)
+  book.resize(held, BigDecimal.subtract(whole, held.filled), price)
 }
 
 /** Nobody tells the fills of this account: what the order has filled since is taken at its mean price. */
@@ -72,12 +84,15 @@ const bookUntold = ({ book }: Gate, held: Held, order: Order): void => {
   const quantity = BigDecimal.subtract(filledBase(order, held), held.filled)
   if (!BigDecimal.isPositive(quantity)) return
   const { exchange, pair, side } = held
-  book.book({ exchange, pair, side, quantity, price: order.averagePrice ?? held.price, fee: Decimal.zero }, held)
+  const price = order.averagePrice ?? held.price
+  book.book({ exchange, pair, side, quantity, price, fee: Decimal.zero }, price, held)
 }
 
 /** An open order that the guard does not know: others have placed it. */
 export const adopt = (gate: Gate, exchange: ExchangeId, pair: TradingPair, order: Order, unit: Amount): Held => {
-  const price = order.price ?? order.triggerPrice ?? gate.source(exchange).price(pair, order.side) ?? Decimal.zero
+  const source = gate.source(exchange)
+  const named = order.price ?? order.triggerPrice ?? source.price(pair, order.side) ?? Decimal.zero
+  const price = worth(source, pair, order.side, named)
   const quantity = BigDecimal.multiply(order.quantity ?? Decimal.zero, unit)
   const held = gate.book.hold({ exchange, pair, side: order.side, quantity, price, reduces: false, unit })
   gate.book.name(held, order.clientOrderId, order.orderId)
@@ -98,11 +113,13 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       "what the order will pay is not known: no price of the pair has come, and it names none"
     )
 
-  const priceOf = ({ pair, price, side, trigger }: OrderRequest): Amount | null => {
+  const priceOf = ({ pair, price, quantity, side, trigger }: OrderRequest): Amount | null => {
     const named = amountOf(price) ?? amountOf(trigger?.price)
-    if (named !== null) return named
+    if (named !== null) return worth(source, pair, side, named)
     const best = source.price(pair, side)
-    return best === null || side === "sell" ? best : BigDecimal.multiply(best, slack)
+    // Where it says what it spends, that is what it costs, and the best price says how much it buys at most.
+    const isBound = side === "sell" || amountOf(quantity) === null
+    return best === null || isBound ? best : BigDecimal.multiply(best, slack)
   }
 
   const quantityOf = (request: OrderRequest, price: Amount, unit: Amount): Amount | null => {
@@ -330,7 +347,8 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       const quantity = whole === null
         ? before.quantity
         : BigDecimal.subtract(BigDecimal.multiply(whole, held.unit), held.filled)
-      const price = amountOf(amendment.price) ?? before.price
+      const named = amountOf(amendment.price)
+      const price = named === null ? before.price : worth(source, held.pair, held.side, named)
       const grows = BigDecimal.isGreaterThan(
         BigDecimal.multiply(quantity, price),
         BigDecimal.multiply(before.quantity, before.price)

@@ -33,7 +33,10 @@ export interface Intent {
   readonly side: Side
   /** Base. */
   readonly quantity: Amount
-  /** Quote: its limit, or what a market order is expected to pay at worst. */
+  /**
+   * Quote: its limit, or what a market order is expected to pay at worst. A sale counts with the best bid at the least, where
+   * that is known.
+   */
   readonly price: Amount
   /** Reduces exposure that is there. */
   readonly reduces: boolean
@@ -295,7 +298,7 @@ class Ledger {
     else standing.sells = add(standing.sells, quantity)
   }
 
-  book({ fee, feeAsset, pair, price, quantity, side }: Traded): void {
+  book({ fee, feeAsset, pair, price, quantity, side }: Traded, mark: Amount): void {
     const { base, quote } = partsOf(pair)
     const feeInBase = feeAsset === base ? fee : Decimal.zero
     const feeInQuote = feeAsset === undefined || feeAsset === quote ? fee : Decimal.zero
@@ -303,7 +306,7 @@ class Ledger {
     const standing = this.#of(pair)
     standing.position = add(standing.position, received)
     this.#cash = add(this.#cash, subtract(signed(side, negate(multiply(quantity, price))), feeInQuote))
-    this.#change(base, received, price)
+    this.#change(base, received, mark)
   }
 
   mark(pair: TradingPair, price: Amount): void {
@@ -483,10 +486,13 @@ export class RiskBook {
     this.#endIfTold(held)
   }
 
-  /** What was traded becomes exposure, and no longer takes the order's room. */
-  book(traded: Traded, of?: Held): void {
-    this.#global.book(traded)
-    this.#of(traded.exchange).book(traded)
+  /**
+   * What was traded becomes exposure, and no longer takes the order's room. `mark`: what its asset is worth now, quote; the
+   * price of the fill when left out.
+   */
+  book(traded: Traded, mark: Amount = traded.price, of?: Held): void {
+    this.#global.book(traded, mark)
+    this.#of(traded.exchange).book(traded, mark)
     this.#noteFee(traded)
     const held = of ?? this.find(traded.exchange, traded.clientOrderId ?? null, null)
     if (held !== undefined) return this.#fill(held, traded.quantity)

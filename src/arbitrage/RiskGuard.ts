@@ -70,7 +70,7 @@ export interface RiskState {
 
 export class RiskGuard extends Context.Service<RiskGuard, {
   /**
-   * Room for these orders, all or none, held until the scope closes, and of those that have left until it is told what became
+   * Room for these orders, all or none, and `InvalidOrder` where a quantity or a price is not above zero; held until the scope closes, and of those that have left until it is told what became
    * of them; what is filled of them becomes exposure.
    */
   readonly reserve: (intents: ReadonlyArray<Intent>) => Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope>
@@ -159,13 +159,31 @@ const notReady = (exchange: ExchangeId, symbol: TradingPair, detail: string): Ex
 
 const decimalOf = (value: number): Decimal.Decimal => Decimal.of(String(value))
 
+/** Null for what is no price. */
+const priceOf = (value: number): Decimal.Decimal | null => value > 0 && Number.isFinite(value) ? decimalOf(value) : null
+
 const sourceOf = ({ market }: Island): Source => ({
   unit: (pair) => Effect.map(market.instruments.get(pair), ({ contractSize }) => decimalOf(contractSize)),
   price: (pair, side) => {
     const best = market.bestPrice(pair)
-    return best === null ? null : decimalOf(side === "buy" ? best.askPrice : best.bidPrice)
+    return best === null ? null : priceOf(side === "buy" ? best.askPrice : best.bidPrice)
   }
 })
+
+/** Which of these asks for nothing, or for less: room may not be made by asking for some. */
+const unreadable = (intents: ReadonlyArray<Intent>): ExchangeError.ExchangeError | null => {
+  for (const intent of intents) {
+    for (const field of ["quantity", "price"] as const) {
+      if (BigDecimal.isPositive(intent[field])) continue
+      const detail = `${Decimal.toText(intent[field])}; room is for what is above zero`
+      return ExchangeError.make(
+        intent.exchange,
+        new ExchangeError.InvalidOrder({ symbol: intent.pair, field, detail })
+      )
+    }
+  }
+  return null
+}
 
 /** Half way between bid and ask. */
 const midOf = (source: Source, pair: TradingPair): Decimal.Decimal | null => {
@@ -222,12 +240,15 @@ export const make = Effect.fnUntraced(
     const filled = (fill: Traded): void => {
       const pairs = traded.get(fill.exchange) ?? new Set()
       traded.set(fill.exchange, pairs.add(fill.pair))
-      book.book(fill)
+      const source = islands.get(fill.exchange)?.source
+      // One small fill far from the market says nothing of what all of it is worth.
+      book.book(fill, (source === undefined ? null : midOf(source, fill.pair)) ?? fill.price)
       judgeLosses()
     }
 
-    const isNew = (exchange: ExchangeId, { symbol, tradeId }: Fill): boolean => {
-      const key = `${exchange} ${symbol} ${tradeId}`
+    /** Both sides of a trade with oneself have its id. */
+    const isNew = (exchange: ExchangeId, { side, symbol, tradeId }: Fill): boolean => {
+      const key = `${exchange} ${symbol} ${tradeId} ${side}`
       if (told.has(key)) return false
       told.set(key)
       return true
@@ -323,13 +344,15 @@ export const make = Effect.fnUntraced(
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(options.markInterval ?? "1 second"), remark)))
 
+    const sourceFor = (exchange: ExchangeId): Source => ({
+      unit: (pair) => Effect.suspend(() => (islands.get(exchange)?.source ?? spotOnly(exchange)).unit(pair)),
+      price: (pair, side) => islands.get(exchange)?.source.price(pair, side) ?? null
+    })
+
     const gate: Gate = {
       book,
       refuse,
-      source: (exchange) => ({
-        unit: (pair) => Effect.suspend(() => (islands.get(exchange)?.source ?? spotOnly(exchange)).unit(pair)),
-        price: (pair, side) => islands.get(exchange)?.source.price(pair, side) ?? null
-      }),
+      source: sourceFor,
       isFollowed: (exchange) => (islands.get(exchange)?.island.account ?? null) !== null,
       notReady,
       fork: (effect) => void fork(effect),
@@ -340,8 +363,12 @@ export const make = Effect.fnUntraced(
       reserve: (intents) =>
         Effect.asVoid(Effect.acquireRelease(
           Effect.suspend(() => {
-            const problem = refuse(intents)
-            return problem === null ? Effect.succeed(intents.map((intent) => book.hold(intent))) : Effect.fail(problem)
+            const all = intents.map((intent) => ({
+              ...intent,
+              price: GuardedEntry.worth(sourceFor(intent.exchange), intent.pair, intent.side, intent.price)
+            }))
+            const problem = unreadable(intents) ?? refuse(all)
+            return problem === null ? Effect.succeed(all.map((intent) => book.hold(intent))) : Effect.fail(problem)
           }),
           (held) =>
             Effect.sync(() => {

@@ -127,6 +127,96 @@ describe("RiskGuard: reserve", () => {
     }))
 })
 
+describe("RiskGuard: what is asked for", () => {
+  /** A swap at 100, one contract one base unit, followed. */
+  const followed = Effect.gen(function*() {
+    const guard = yield* RiskGuard
+    const venue = new FakeVenue({ exchange: "f", pair: swap, fee: "0", bid: 100, ask: 100 })
+    yield* guard.follow(venue.island())
+    return { guard, venue, entry: guard.guarded(venue.entry) }
+  })
+
+  it.effect("a sale is worth the best bid at the least, however low its limit", () =>
+    over(
+      { global: { maxOrderNotional: 500 } },
+      Effect.gen(function*() {
+        const { entry, guard } = yield* followed
+        const sell = { pair: swap, side: "sell", price: 1 } as const
+        assert.strictEqual(yield* refusal(entry.place({ ...sell, quantity: 100 })), "maxOrderNotional global")
+        assert.strictEqual(yield* refusal(entry.placeAll([{ ...sell, quantity: 6 }])), "maxOrderNotional global")
+        const low = intent("6", "1", { exchange: "f", pair: swap, side: "sell" })
+        assert.strictEqual(yield* refusal(guard.reserve([low])), "maxOrderNotional global")
+        yield* guard.reserve([{ ...low, quantity: Decimal.of("5") }])
+        assert.strictEqual(text(guard.state().notional), "500")
+      })
+    ))
+
+  it.effect("room for nothing or less is refused: it would make room for others", () =>
+    over(
+      { global: { maxNotional: 100 } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        for (const wrong of [intent("-50", "100"), intent("0", "100"), intent("1", "0"), intent("1", "-1")]) {
+          assert.strictEqual(yield* refusal(guard.reserve([intent("1", "1"), wrong])), "InvalidOrder")
+        }
+        assert.deepStrictEqual(figures(guard.state()), ["0", 0, "0"])
+      })
+    ))
+
+  it.effect("what is bought for an amount of quote counts by the best price, not by a worse one", () =>
+    over(
+      { exchanges: { f: { maxPosition: { [pair]: "9.6" } } } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "f", bid: 99.9, ask: 100 })
+        yield* guard.follow(venue.island())
+        const buy = guard.guarded(venue.entry).place({ pair, side: "buy", quoteQuantity: 1_000 })
+        assert.strictEqual(yield* refusal(buy), "maxPosition f")
+      })
+    ))
+
+  it.effect("one small fill far from the market is no loss of all that is held", () =>
+    over(
+      { global: { maxLoss: 100 } },
+      Effect.gen(function*() {
+        const { guard } = yield* followed
+        guard.filled(traded("buy", "10", "100", { exchange: "f", pair: swap }))
+        guard.filled(traded("buy", "0.00001", "80", { exchange: "f", pair: swap }))
+        assert.strictEqual(text(guard.state().pnl), "0.0002")
+        assert.isFalse(guard.state().isKilled)
+      })
+    ))
+
+  it.effect("both sides of a trade with oneself count, each once", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const { guard, venue } = yield* followed
+        const bought = (yield* fillOf(venue, "3", "100"))!
+        assert.strictEqual(text(guard.state("f").exposure), "300")
+        const sold = { ...bought, side: "sell", orderId: "other", clientOrderId: "other" } as const
+        for (const fill of [bought, sold, sold]) venue.emit(fill)
+        assert.strictEqual(text(guard.state("f").exposure), "0")
+      })
+    ))
+
+  it.effect("a market that tells no price is none", () =>
+    over(
+      { global: { maxLoss: 5 } },
+      Effect.gen(function*() {
+        const { guard, venue } = yield* followed
+        guard.filled(traded("buy", "1", "100", { exchange: "f", pair: swap }))
+        venue.bid = NaN
+        yield* TestClock.adjust("3 seconds")
+        assert.isFalse(guard.state().isKilled)
+        venue.bid = 10
+        venue.ask = 10
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(guard.state().isKilled)
+      })
+    ))
+})
+
 describe("RiskGuard: the kill switch", () => {
   it.effect("stops what grows, or everything; it is told, and orders pass again when it is reset", () =>
     over(
@@ -491,7 +581,7 @@ describe("RiskGuard: guarded", () => {
           costs.push(text(guard.state().notional))
           yield* entry.cancelAll()
         }
-        assert.deepStrictEqual(costs, ["210", "100", "42", "90"])
+        assert.deepStrictEqual(costs, ["210", "100", "42", "100"])
         // A lost cancel gives room back when it is known; one that did not happen leaves it.
         yield* entry.place({ pair, side: "buy", quantity: 1, price: 50, clientOrderId: "c" })
         yield* control.next(Test.loseAnswer)
@@ -544,7 +634,7 @@ describe("RiskGuard: follow", () => {
       {},
       Effect.gen(function*() {
         const guard = yield* RiskGuard
-        const venue = new FakeVenue({ exchange: "f", pair: swap, contractSize: 0.01 })
+        const venue = new FakeVenue({ exchange: "f", pair: swap, contractSize: 0.01, bid: 100, ask: 100 })
         const island = venue.island()
         const scope = yield* Scope.make()
         yield* Scope.provide(guard.follow(island), scope)
