@@ -215,6 +215,9 @@ const refused = (
 ): ExchangeError.ExchangeError =>
   ExchangeError.make(exchange, new ExchangeError.RiskRefused({ symbol, limit, of: exchange, detail }))
 
+const drained = ({ exchange, pair }: Pick<Leg, "exchange" | "pair">): ExchangeError.ExchangeError =>
+  refused(exchange, pair, "notReady", "the executor is being drained")
+
 /** What a taker pays, by what the monitor reckoned with. */
 const feeRateOf = ({ averagePrice, fee, quantity }: Leg, { contractSize }: Instrument): Amount => {
   const value = averagePrice * quantity * contractSize
@@ -361,7 +364,7 @@ export const make = Effect.fnUntraced(function*(
   const tradable = (leg: Leg): Effect.Effect<Island, ExchangeError.ExchangeError> => {
     const { exchange, pair } = leg
     const island = markets.current(exchange)
-    if (isDraining) return Effect.fail(refused(exchange, pair, "notReady", "the executor is being drained"))
+    if (isDraining) return Effect.fail(drained(leg))
     if (island === undefined || island.account === null || !markets.mayTrade(exchange)) {
       const state = markets.state(exchange)?._tag ?? "not in this program"
       return Effect.fail(refused(exchange, pair, "notReady", `nothing may be traded there now (${state})`))
@@ -467,7 +470,8 @@ export const make = Effect.fnUntraced(function*(
 
   // ---- trading ----
 
-  const mayLeave = (legs: ReadonlyArray<Ready>): Effect.Effect<void, ExchangeError.ExchangeError> => {
+  const mayLeave = (legs: readonly [Ready, Ready]): Effect.Effect<void, ExchangeError.ExchangeError> => {
+    if (isDraining) return Effect.fail(drained(legs[0].plan))
     const away = legs.find(({ plan }) => !markets.mayTrade(plan.exchange))
     return away === undefined
       ? Effect.void
@@ -707,6 +711,8 @@ export const make = Effect.fnUntraced(function*(
   const launch = (prepared: Prepared, began: number): Effect.Effect<Execution, ExchangeError.ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
+        // Preparing takes time. What is under way from here on is waited for by whoever drains.
+        if (isDraining) return Effect.fail(drained(prepared.buy.plan))
         const flight: Flight = { isAborted: false }
         inFlight++
         const flying = trade(prepared, began, flight).pipe(

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BigDecimal, Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { BigDecimal, Deferred, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import type { Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ArbitrageExecutor } from "../../src/arbitrage/ArbitrageExecutor.ts"
@@ -14,6 +14,7 @@ import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
 import { Markets } from "../../src/composite/Markets.ts"
 import type { Island, IslandState } from "../../src/composite/Markets.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderRequest } from "../../src/OrderEntry.ts"
 import { FakeVenue } from "./Fakes.ts"
@@ -158,6 +159,16 @@ const leg = (
   ageErrorMs: 0,
   receivedAt: 0
 })
+
+/** Exchange a tells its instruments once this is done. */
+const slowInstruments = (world: World): Effect.Effect<Deferred.Deferred<void>> =>
+  Effect.map(Deferred.make<void>(), (told) => {
+    const island = world.islands.get("a")!
+    const { instruments } = island.market
+    const get = (pair: TradingPair) => Effect.andThen(Deferred.await(told), instruments.get(pair))
+    Object.assign(island, { market: { ...island.market, instruments: { ...instruments, get } } })
+    return told
+  })
 
 type Services = ArbitrageExecutor | RiskGuard | Scope.Scope
 
@@ -1089,9 +1100,7 @@ describe("ArbitrageExecutor: interrupted", () => {
       world,
       Effect.gen(function*() {
         const executor = yield* ArbitrageExecutor
-        const island = world.islands.get("a")!
-        const instruments = { ...island.market.instruments, get: () => Effect.never }
-        world.islands.set("a", Object.assign(island, { market: { ...island.market, instruments } }))
+        yield* slowInstruments(world)
         const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
         yield* Fiber.interrupt(fiber)
         assert.deepStrictEqual(world.placed, [])
@@ -1349,6 +1358,25 @@ describe("ArbitrageExecutor: run and drain", () => {
         world.tell("Entered", world.at(1, 1, { route: "another" }))
         yield* TestClock.adjust("1 second")
         assert.strictEqual((yield* executor.performance).executed, 1)
+      })
+    )
+  })
+
+  it.effect("what is still being prepared sends nothing behind close", () => {
+    const world = new World()
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const instruments = yield* slowInstruments(world)
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        const left = done(yield* passing(executor.close("2 seconds")))
+        assert.deepStrictEqual(left, { exposure: [], openOrders: 0, orders: [] })
+        yield* Deferred.succeed(instruments, undefined)
+        yield* passing(Fiber.await(fiber))
+        assert.deepStrictEqual(world.placed, [])
+        assert.deepStrictEqual((yield* executor.performance).refused, { notReady: 1 })
+        yield* agree(world)
       })
     )
   })
