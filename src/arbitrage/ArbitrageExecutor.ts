@@ -30,8 +30,9 @@ import * as ExecutionMetrics from "./ExecutionMetrics.ts"
 import { ExposureLedger } from "./ExposureLedger.ts"
 import type { Flattened, Venue } from "./Flattening.ts"
 import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
-import type { Ended, LegOutcome, Moved, Plan } from "./LegOrder.ts"
+import type { Ended, LegOutcome } from "./LegOrder.ts"
 import { LegOrders } from "./LegOrder.ts"
+import type { Moved, Plan } from "./Moved.ts"
 import type { Leg, Opportunity, Route } from "./Opportunity.ts"
 import { RiskGuard } from "./RiskGuard.ts"
 
@@ -111,24 +112,29 @@ export interface ExecutorPerformance {
   /** Not executed, by limit: see `RiskRefused`. */
   readonly refused: Readonly<Record<string, number>>
   readonly inFlight: number
-  /** Orders of which nobody knows yet what became of them. */
+  /** Orders of which nobody knows yet what became of them; behind `close` all that may be in force. */
   readonly unknown: number
-  /** Quote: what has come in by all of its orders, fees in quote taken off. */
+  /** Quote: what has come in by all of its orders so far, fees in quote taken off. */
   readonly cash: Amount
-  /** Quote: `cash`, and what is carried at the price at which it was traded last. */
+  /** Quote: `cash`, and what is open at the price at which it was traded last. */
   readonly profit: Amount
 }
 
-/** An order that may be in force. */
+/** An order that may be in force, or may have filled further than anybody has told. */
 export interface PendingOrder {
   readonly exchange: ExchangeId
   readonly pair: TradingPair
   readonly side: Side
   readonly clientOrderId: string
+  /** Base: asked. */
+  readonly quantity: Amount
+  /** Base: filled as far as it is known, and in `exposure`; up to `quantity - filled` more may have been. */
+  readonly filled: Amount
 }
 
 /** What is left. */
 export interface Drained {
+  /** All that is known to have been bought and sold, of orders that are not known too. */
   readonly exposure: ReadonlyArray<Exposure>
   /** Orders that may still be in force. */
   readonly openOrders: number
@@ -171,7 +177,7 @@ export class ArbitrageExecutor extends Context.Service<ArbitrageExecutor, {
   readonly run: Effect.Effect<never>
   /** Each execution, from now on; a reader that is 4,096 behind misses the oldest. */
   readonly executions: Stream.Stream<Execution>
-  /** What is left open by all executions, by base asset; empty when flat. */
+  /** What is open by all orders so far, those under way included as far as they are known, by base asset; empty when flat. */
   readonly exposure: () => ReadonlyArray<Exposure>
   readonly performance: Effect.Effect<ExecutorPerformance>
   /** No new executions; those under way are brought to their end, and what is carried is traded away. Tells what is left. */
@@ -274,6 +280,15 @@ const versionOf = ({ receivedAt, version }: Leg): string => version === null ? `
 /** Between two looks whether what nobody knew is known, ms. */
 const resolveMillis = 100
 
+const textOf = ({ exposure, orders }: Drained): string => {
+  const open = exposure.map(({ asset, quantity }) => `${Decimal.toText(quantity)} ${asset}`)
+  const pending = orders.map(({ clientOrderId, exchange, pair, side }) =>
+    `${exchange} ${side} ${pair} ${clientOrderId}`
+  )
+  const told = (all: ReadonlyArray<string>): string => all.length === 0 ? "nothing" : all.join(", ")
+  return `open: ${told(open)}, may be in force: ${told(pending)}; look at the accounts`
+}
+
 const isUnknown = ({ outcome }: Ended): boolean => outcome === "unknown"
 
 const problemOfCarried = ({ maxCarried }: ExecutorOptions): string | null => {
@@ -313,7 +328,8 @@ export const make = Effect.fnUntraced(function*(
   const maxAge = millis(options.maxAge, "1 second")
   const pauseAfterRefusal = millis(options.pauseAfterRefusal, "1 second")
   const settleMillis = millis(options.settleTimeout, "30 seconds")
-  const orders = new LegOrders(markets, guard, clock, {
+  const ledger = new ExposureLedger((plan, more) => onMore(plan, more))
+  const orders = new LegOrders(markets, guard, ledger, clock, {
     settleMillis,
     absentMillis: millis(options.absentAfter, "10 seconds"),
     fillsMillis: millis(options.fillsTimeout, "10 seconds")
@@ -324,7 +340,6 @@ export const make = Effect.fnUntraced(function*(
     timeoutMillis: millis(options.compensationTimeout, "30 seconds"),
     maxCarried: options.maxCarried === undefined ? null : Result.getOrThrow(Decimal.fromInput(options.maxCarried))
   })
-  const ledger = new ExposureLedger()
   const hub = yield* PubSub.sliding<Execution>(4_096)
   const flights = yield* FiberSet.make<Execution, ExchangeError.ExchangeError>()
   const fork = yield* FiberSet.runtime(flights)<never>()
@@ -345,8 +360,21 @@ export const make = Effect.fnUntraced(function*(
   const refusals = new Map<string, number>()
   let inFlight = 0
   let isDraining = false
+  /** Nothing more is sent, whatever becomes known. */
+  let isClosed = false
 
-  yield* markets.each((island) => guard.follow(island))
+  /** What the stream tells of its orders counts at once. */
+  const listen = ({ account, exchange }: Island): Effect.Effect<void, never, Scope.Scope> =>
+    account === null ? Effect.void : account.onEvent((event) => {
+      if (event._tag === "Fill" && event.clientOrderId !== null) {
+        ledger.see(exchange, event.clientOrderId, null, [event])
+      }
+      if (event._tag === "OrderUpdate" && event.clientOrderId !== null) {
+        ledger.see(exchange, event.clientOrderId, event, [])
+      }
+    })
+
+  yield* markets.each((island) => Effect.andThen(guard.follow(island), listen(island)))
   // Runs before the fibers are interrupted: what is under way is brought to its end.
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
@@ -355,7 +383,9 @@ export const make = Effect.fnUntraced(function*(
     }).pipe(Effect.flatMap((ended) =>
       ended._tag === "Some"
         ? Effect.void
-        : Effect.logError(`the executor ended with ${inFlight} executions under way: look at the accounts`)
+        : Effect.suspend(() =>
+          Effect.logError(`the executor ended with ${inFlight} executions under way, ${textOf(left())}`)
+        )
     ))
   )
 
@@ -490,31 +520,38 @@ export const make = Effect.fnUntraced(function*(
     ))
 
   const tallyOne = (ended: Ended): Effect.Effect<Moved> =>
-    Effect.tap(orders.tally(ended), (moved) => Effect.sync(() => moved.isEstimated ? correctLater(ended, moved) : null))
+    Effect.tap(
+      orders.tally(ended),
+      (moved) => Effect.sync(() => moved.isEstimated && !isUnknown(ended) ? correctLater(ended) : null)
+    )
 
   const tally = (ended: ReadonlyArray<Ended>): Effect.Effect<ReadonlyArray<Moved>> =>
     Effect.forEach(ended, tallyOne, { concurrency: "unbounded" })
 
   /** What was counted with a fee by rate is put right to the last digit when its fills are told. */
-  const correctLater = (ended: Ended, counted: Moved): void => {
-    const { clientOrderId, exchange, pair } = ended.plan
+  const correctLater = (ended: Ended): void => {
+    const { clientOrderId, exchange } = ended.plan
     estimated.add(ended)
     background(Effect.gen(function*() {
       const moved = yield* orders.exact(ended)
       estimated.delete(ended)
-      if (moved === null) {
-        const detail = `the fills of the order ${clientOrderId} on ${exchange} were not told within an hour`
-        return yield* Effect.logWarning(`${detail}: its fee stays as it was counted, by rate`)
-      }
-      ledger.put(partsOf(pair).base, subtract(moved.received, counted.received), moved.lastPrice)
-      ledger.pay(subtract(moved.cash, counted.cash))
+      if (moved !== null) return ledger.count(ended.plan, moved)
+      ledger.settle(ended.plan)
+      const detail = `the fills of the order ${clientOrderId} on ${exchange} were not told within an hour`
+      yield* Effect.logWarning(`${detail}: its fee stays as it was counted, by rate`)
     }))
   }
 
-  /** What orders have moved is in the ledger from here on; `taken` of it had been taken out to be traded. */
-  const keep = (asset: string, taken: Amount, moved: ReadonlyArray<Moved>): void => {
-    ledger.put(asset, total(moved, ({ received }) => received), lastPriceOf(moved), taken)
-    ledger.pay(total(moved, ({ cash }) => cash))
+  /**
+   * What orders have moved may be traded away from here on; `taken` of it had been taken out to be traded. What is not known
+   * is counted when it is.
+   */
+  const keep = (asset: string, taken: Amount, sent: ReadonlyArray<Ended>, moved: ReadonlyArray<Moved>): void => {
+    ledger.give(asset, taken)
+    for (const [index, ended] of sent.entries()) {
+      if (isUnknown(ended)) lookLater(ended, asset)
+      else ledger.count(ended.plan, moved[index]!)
+    }
   }
 
   const lastPriceOf = (moved: ReadonlyArray<Moved>): Amount | null =>
@@ -542,7 +579,7 @@ export const make = Effect.fnUntraced(function*(
       const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
       const { detail, orders: sent, rest } = yield* flattening.run(carried, where, within)
       const moved = yield* tally(sent)
-      keep(asset, carried, moved)
+      keep(asset, carried, sent, moved)
       const swept: Swept = { orders: sent, moved, rest, detail }
       return sent.length === 0 || rest !== "flat" ? swept : both(swept, yield* sweep(asset, where, within))
     })
@@ -587,7 +624,7 @@ export const make = Effect.fnUntraced(function*(
    * not taken is carried on.
    */
   const sweepElsewhere = Effect.fnUntraced(function*(asset: string, swept: Swept) {
-    if (swept.rest !== "flat" || isZero(ledger.of(asset))) return swept
+    if (swept.rest !== "flat" || isZero(ledger.carriedOf(asset))) return swept
     const there = (yield* elsewhere(asset)).filter(({ instrument }) => markets.mayTrade(instrument.exchange))
     return there.length === 0
       ? swept
@@ -609,18 +646,27 @@ export const make = Effect.fnUntraced(function*(
           ))
     )
 
+  const startMending = (asset: string): void => {
+    if (!isClosed) startMend(mend(asset))
+  }
+
+  /** What had ended as far as was known has not: what is open by it is told loudly, and traded away. */
+  const onMore = ({ clientOrderId, exchange, pair }: Plan, more: Amount): void => {
+    const { base } = partsOf(pair)
+    const detail = `${Decimal.toText(more)} of the order ${clientOrderId} on ${exchange} filled behind its end`
+    background(Effect.andThen(expose(base, detail), Effect.sync(() => startMending(base))))
+  }
+
   /** Nobody knows what became of it: it is asked for until somebody does, and counted and traded away then. */
-  const lookLater = (ended: Ended, counted: Moved, asset: string): void => {
+  const lookLater = (ended: Ended, asset: string): void => {
     const { clientOrderId, exchange } = ended.plan
     const key = `${exchange} ${clientOrderId}`
     unresolved.set(key, asset)
     background(Effect.gen(function*() {
       const found = yield* orders.findLater(ended.plan)
-      const moved = yield* tallyOne(found)
-      ledger.put(asset, subtract(moved.received, counted.received), moved.lastPrice)
-      ledger.pay(subtract(moved.cash, counted.cash))
+      ledger.count(found.plan, yield* tallyOne(found))
       unresolved.delete(key)
-      startMend(mend(asset))
+      startMending(asset)
       yield* Effect.logWarning(`the order ${clientOrderId} on ${exchange} is known now: ${found.outcome}`)
     }))
   }
@@ -639,21 +685,20 @@ export const make = Effect.fnUntraced(function*(
     const taken = isUnclear || isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
     const difference = add(taken, subtract(buy.filled, sell.filled))
     const first = isUnclear ? nobody : yield* flattening.run(difference, where)
-    const moved = yield* tally([buy, sell, ...first.orders])
-    keep(asset, taken, moved)
+    const known = [buy, sell, ...first.orders]
+    const moved = yield* tally(known)
+    keep(asset, taken, known, moved)
     const rest: Swept = !isUnclear && first.rest === "flat"
       ? yield* sweepElsewhere(asset, yield* sweep(asset, where))
       : { orders: [], moved: [], rest: first.rest, detail: first.detail }
-    const sent = [buy, sell, ...first.orders, ...rest.orders]
-    return { ...rest, orders: sent, moved: [...moved, ...rest.moved] } satisfies Swept
+    return { ...rest, orders: [...known, ...rest.orders], moved: [...moved, ...rest.moved] } satisfies Swept
   })
 
   /** Tells loudly what is left open. Whether anything is. */
-  const isExposed = Effect.fnUntraced(function*(asset: string, { detail, moved, orders: sent, rest }: Swept) {
+  const isExposed = Effect.fnUntraced(function*(asset: string, { detail, orders: sent, rest }: Swept) {
     const unknown = sent.filter(isUnknown)
     if (rest === "carried") yield* carryOn(asset, detail)
     if (unknown.length === 0 && rest !== "open") return false
-    for (const [index, ended] of sent.entries()) if (isUnknown(ended)) lookLater(ended, moved[index]!, asset)
     yield* expose(asset, detail ?? unknown.map((ended) => ended.detail).join("; "))
     return true
   })
@@ -790,16 +835,18 @@ export const make = Effect.fnUntraced(function*(
     return yield* Effect.never
   }))
 
-  const exposure = (): ReadonlyArray<Exposure> => ledger.open
+  const exposure = (): ReadonlyArray<Exposure> => {
+    orders.look()
+    return ledger.exposure
+  }
 
   const left = (): Drained => {
-    const pending = orders.pending.map(({ clientOrderId, exchange, pair, side }) => ({
-      exchange,
-      pair,
-      side,
-      clientOrderId
-    }))
-    return { exposure: exposure(), openOrders: pending.length, orders: pending }
+    const open = exposure()
+    const pending = orders.pending.map((plan): PendingOrder => {
+      const { clientOrderId, exchange, pair, quantity, side, unit } = plan
+      return { exchange, pair, side, clientOrderId, quantity: multiply(quantity, unit), filled: ledger.filledOf(plan) }
+    })
+    return { exposure: open, openOrders: pending.length, orders: pending }
   }
 
   /** What nobody knows yet may become known. */
@@ -812,7 +859,7 @@ export const make = Effect.fnUntraced(function*(
     yield* FiberSet.awaitEmpty(flights)
     yield* Effect.timeoutOption(known, settleMillis)
     yield* FiberSet.awaitEmpty(mends)
-    yield* Effect.forEach(ledger.open, ({ asset }) => mend(asset), { concurrency: 8, discard: true })
+    yield* Effect.forEach(ledger.carried, mend, { concurrency: 8, discard: true })
     return left()
   })
 
@@ -821,10 +868,10 @@ export const make = Effect.fnUntraced(function*(
       // In fibers of their own: whoever closes may have been interrupted already.
       const draining = yield* Effect.forkDetach(Effect.timeoutOption(drain, within), { startImmediately: true })
       yield* Fiber.await(draining)
-      const found = left()
+      isClosed = true
       yield* FiberSet.clear(flights)
       yield* FiberSet.clear(mends)
-      return found
+      return left()
     })
 
   return ArbitrageExecutor.of({
@@ -832,14 +879,17 @@ export const make = Effect.fnUntraced(function*(
     run,
     executions: Stream.fromPubSub(hub),
     exposure,
-    performance: Effect.sync(() => ({
-      ...counts,
-      refused: Object.fromEntries(refusals),
-      inFlight,
-      unknown: unresolved.size,
-      cash: ledger.cash,
-      profit: ledger.profit
-    })),
+    performance: Effect.sync(() => {
+      orders.look()
+      return {
+        ...counts,
+        refused: Object.fromEntries(refusals),
+        inFlight,
+        unknown: isClosed ? orders.pending.length : unresolved.size,
+        cash: ledger.cash,
+        profit: ledger.profit
+      }
+    }),
     drain,
     close
   })

@@ -1,6 +1,15 @@
-/** What executions have left of each base asset, and the money they have moved, to the last digit. Plain and synchronous. */
+/**
+ * What executions have left of each base asset, and the money they have moved, to the last digit, at every moment: an order
+ * counts from when it leaves, by whatever has been told of it, and once. Plain and synchronous.
+ */
 import { BigDecimal } from "effect"
+import type { Fill, Order } from "../domain/Account.ts"
+import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
+import { partsOf } from "../domain/Instrument.ts"
+import type { Moved, Plan } from "./Moved.ts"
+import { newer, soFar } from "./Moved.ts"
 
 type Amount = Decimal.Decimal
 
@@ -13,13 +22,134 @@ interface Entry {
   price: Amount
 }
 
+/** An order, and what has been told of it. */
+interface Leg {
+  readonly plan: Plan
+  readonly asset: string
+  order: Order | null
+  fills: ReadonlyArray<Fill>
+  /** As it was counted; null while its execution is under way, or nobody knows its end. */
+  counted: Moved | null
+}
+
+export interface Left {
+  readonly asset: string
+  readonly quantity: Amount
+}
+
+const { isZero, multiply, subtract } = BigDecimal
+
 const add = (left: Amount, right: Amount): Amount => BigDecimal.normalize(BigDecimal.sum(left, right))
+
+/** So many orders that are counted to the last digit are remembered: what is told of them late still counts. */
+const remembered = 1_000
+
+const keyOf = (exchange: ExchangeId, clientOrderId: string): string => `${exchange} ${clientOrderId}`
+
+const movedOf = ({ fills, order, plan }: Leg): Moved => soFar(plan, order, fills)
 
 export class ExposureLedger {
   readonly #assets = new Map<string, Entry>()
+  readonly #legs = new Map<string, Leg>()
+  /** Those that more is expected of: not counted, or by rate. */
+  readonly #open = new Set<Leg>()
+  /** Keys of those that are counted to the last digit, the oldest first. */
+  readonly #done: Array<string> = []
+  readonly #onMore: (plan: Plan, quantity: Amount) => void
   #cash: Amount = Decimal.zero
 
-  /** Takes all that is carried of an asset: whoever takes it trades it, or puts it back. */
+  /** `onMore`: so much more (base) of an order that was counted has filled than its end had said. */
+  constructor(onMore: (plan: Plan, quantity: Amount) => void = () => {}) {
+    this.#onMore = onMore
+  }
+
+  // ---- orders ----
+
+  /** It leaves: whatever is told of it counts. */
+  expect(plan: Plan): void {
+    const leg: Leg = { plan, asset: partsOf(plan.pair).base, order: null, fills: [], counted: null }
+    this.#legs.set(keyOf(plan.exchange, plan.clientOrderId), leg)
+    this.#open.add(leg)
+  }
+
+  /** What has been told of an order; of others nothing is taken. */
+  see(exchange: ExchangeId, clientOrderId: string, order: Order | null, fills: ReadonlyArray<Fill>): void {
+    const leg = this.#legs.get(keyOf(exchange, clientOrderId))
+    if (leg === undefined) return
+    leg.order = leg.order === null ? order : newer(leg.order, order)
+    const others = fills.filter((fill) => !leg.fills.some(({ tradeId }) => tradeId === fill.tradeId))
+    if (others.length > 0) leg.fills = [...leg.fills, ...others]
+    const { counted } = leg
+    if (counted === null) return
+    const moved = movedOf(leg)
+    const more = subtract(moved.quantity, counted.quantity)
+    const isMore = BigDecimal.isPositive(more)
+    if (isMore || (counted.isEstimated && !moved.isEstimated)) this.#change(leg, moved)
+    if (isMore) this.#onMore(leg.plan, more)
+  }
+
+  /** Those that more is expected of. */
+  get expected(): ReadonlyArray<Plan> {
+    return Array.from(this.#open, ({ plan }) => plan)
+  }
+
+  /** As it has been described last; null when it never was. */
+  orderOf({ clientOrderId, exchange }: Plan): Order | null {
+    return this.#legs.get(keyOf(exchange, clientOrderId))?.order ?? null
+  }
+
+  hasEnded(plan: Plan): boolean {
+    const order = this.orderOf(plan)
+    return order !== null && isFinal(order.status)
+  }
+
+  /** Base, before fees: as far as it is known now. */
+  filledOf({ clientOrderId, exchange }: Plan): Amount {
+    const leg = this.#legs.get(keyOf(exchange, clientOrderId))
+    return leg === undefined ? Decimal.zero : movedOf(leg).quantity
+  }
+
+  /** Its end is known: from now on what it has moved may be traded away. Called again it puts right what it was counted as. */
+  count(plan: Plan, moved: Moved): void {
+    const leg = this.#legs.get(keyOf(plan.exchange, plan.clientOrderId))
+    if (leg === undefined) return
+    const seen = movedOf(leg)
+    const more = subtract(seen.quantity, moved.quantity)
+    const isMore = BigDecimal.isPositive(more)
+    this.#change(leg, isMore ? seen : moved)
+    if (isMore) this.#onMore(plan, more)
+  }
+
+  /** Nothing more is expected of it. */
+  settle({ clientOrderId, exchange }: Plan): void {
+    const key = keyOf(exchange, clientOrderId)
+    const leg = this.#legs.get(key)
+    if (leg === undefined || !this.#open.delete(leg)) return
+    this.#done.push(key)
+    if (this.#done.length > remembered) this.#legs.delete(this.#done.shift()!)
+  }
+
+  #change(leg: Leg, moved: Moved): void {
+    const { asset, counted } = leg
+    const entry = this.#entry(asset)
+    entry.quantity = add(entry.quantity, subtract(moved.received, counted?.received ?? Decimal.zero))
+    if (moved.lastPrice !== null) entry.price = moved.lastPrice
+    this.#cash = add(this.#cash, subtract(moved.cash, counted?.cash ?? Decimal.zero))
+    leg.counted = moved
+    if (!moved.isEstimated) this.settle(leg.plan)
+  }
+
+  // ---- what is carried ----
+
+  #entry(asset: string): Entry {
+    const known = this.#assets.get(asset)
+    if (known !== undefined) return known
+    const entry: Entry = { quantity: Decimal.zero, taken: Decimal.zero, price: Decimal.zero }
+    this.#assets.set(asset, entry)
+    return entry
+  }
+
+  /** Takes all that is carried of an asset: whoever takes it trades it, and gives it back in the turn that counts the orders. */
   take(asset: string): Amount {
     const entry = this.#assets.get(asset)
     if (entry === undefined) return Decimal.zero
@@ -29,44 +159,57 @@ export class ExposureLedger {
     return quantity
   }
 
-  /** What has been received, behind what was `taken` to be traded. */
-  put(asset: string, received: Amount, price: Amount | null, taken: Amount = Decimal.zero): void {
-    const quantity = add(taken, received)
-    const entry = this.#assets.get(asset)
-    if (entry === undefined) {
-      this.#assets.set(asset, { quantity, taken: Decimal.zero, price: price ?? Decimal.zero })
-      return
-    }
-    entry.quantity = add(entry.quantity, quantity)
-    entry.taken = add(entry.taken, BigDecimal.negate(taken))
-    if (price !== null) entry.price = price
+  give(asset: string, taken: Amount): void {
+    if (isZero(taken)) return
+    const entry = this.#entry(asset)
+    entry.quantity = add(entry.quantity, taken)
+    entry.taken = subtract(entry.taken, taken)
   }
 
-  /** Quote: what came in. */
-  pay(cash: Amount): void {
-    this.#cash = add(this.#cash, cash)
-  }
-
-  of(asset: string): Amount {
+  /** Base: what orders that are counted have left. */
+  carriedOf(asset: string): Amount {
     const entry = this.#assets.get(asset)
     return entry === undefined ? Decimal.zero : add(entry.quantity, entry.taken)
   }
 
-  /** Those that are not flat. */
-  get open(): ReadonlyArray<{ readonly asset: string; readonly quantity: Amount }> {
-    return [...this.#assets.keys()].flatMap((asset) => {
-      const quantity = this.of(asset)
-      return BigDecimal.isZero(quantity) ? [] : [{ asset, quantity }]
-    })
+  /** Assets of which something is carried. */
+  get carried(): ReadonlyArray<string> {
+    return [...this.#assets.keys()].filter((asset) => !isZero(this.carriedOf(asset)))
   }
 
+  // ---- all of it ----
+
+  /** Of orders that are not counted. */
+  get #underWay(): ReadonlyArray<readonly [asset: string, moved: Moved]> {
+    return [...this.#open].flatMap((leg) => leg.counted === null ? [[leg.asset, movedOf(leg)] as const] : [])
+  }
+
+  #all(): ReadonlyMap<string, { readonly quantity: Amount; readonly price: Amount }> {
+    const all = new Map(
+      Array.from(this.#assets, ([asset, { price }]) => [asset, { quantity: this.carriedOf(asset), price }])
+    )
+    for (const [asset, { lastPrice, received }] of this.#underWay) {
+      const before = all.get(asset) ?? { quantity: Decimal.zero, price: Decimal.zero }
+      all.set(asset, { quantity: add(before.quantity, received), price: lastPrice ?? before.price })
+    }
+    return all
+  }
+
+  /** Those that are not flat, orders under way included. */
+  get exposure(): ReadonlyArray<Left> {
+    return [...this.#all()].flatMap(([asset, { quantity }]) => isZero(quantity) ? [] : [{ asset, quantity }])
+  }
+
+  /** Quote: what has come in, by orders under way too. */
   get cash(): Amount {
-    return this.#cash
+    return this.#underWay.reduce((cash, [, moved]) => add(cash, moved.cash), this.#cash)
   }
 
-  /** Quote: what has come in, and what is carried at the price at which it was traded last. */
+  /** Quote: `cash`, and what is open at the price at which it was traded last. */
   get profit(): Amount {
-    const worth = [...this.#assets].map(([asset, { price }]) => BigDecimal.multiply(price, this.of(asset)))
-    return add(this.#cash, BigDecimal.sumAll(worth))
+    return Array.from(this.#all().values()).reduce(
+      (profit, { price, quantity }) => add(profit, multiply(price, quantity)),
+      this.cash
+    )
   }
 }

@@ -9,7 +9,8 @@ import type { Side } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { Instrument } from "../domain/Instrument.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
-import type { Ended, LegOrders, Plan } from "./LegOrder.ts"
+import type { Ended, LegOrders } from "./LegOrder.ts"
+import type { Plan } from "./Moved.ts"
 import type { RiskGuard } from "./RiskGuard.ts"
 
 type Amount = Decimal.Decimal

@@ -6,34 +6,20 @@ import { BigDecimal, Cause, Effect, Exit, Latch } from "effect"
 import type { Clock } from "effect"
 import type { Markets } from "../composite/Markets.ts"
 import type { PrivateExchange } from "../composite/PrivateExchange.ts"
-import type { Fill, Order, Side } from "../domain/Account.ts"
+import type { Fill, Order } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
-import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
-import { partsOf } from "../domain/Instrument.ts"
+import type { ExchangeId } from "../domain/Instrument.ts"
 import type { OrderEntry, Outcome } from "../OrderEntry.ts"
+import type { ExposureLedger } from "./ExposureLedger.ts"
+import type { Moved, Plan } from "./Moved.ts"
+import { newer, nothing, ofFills, quantityOf, soFar } from "./Moved.ts"
 import type { RiskGuard } from "./RiskGuard.ts"
 
 type Amount = Decimal.Decimal
 type Account = PrivateExchange["Service"]
 
-const { isZero, multiply, negate, subtract, sum } = BigDecimal
-
-/** An order to send: at its limit, at once or not at all. */
-export interface Plan {
-  readonly exchange: ExchangeId
-  readonly pair: TradingPair
-  readonly side: Side
-  /** Base (spot) or contracts (swap), on the instrument's step. */
-  readonly quantity: Amount
-  /** Quote: the worst it may pay. */
-  readonly price: Amount
-  /** Base in one unit of the exchange's quantities. */
-  readonly unit: Amount
-  /** Fraction of the value: for a fee that nobody tells in time. */
-  readonly feeRate: Amount
-  readonly clientOrderId: string
-}
+const { isZero, multiply } = BigDecimal
 
 /**
  * - `filled`, `partial`, `unfilled`: it has ended so.
@@ -56,24 +42,6 @@ export interface Ended {
   readonly answeredAt: number
   /** Why it was refused, or what is not known; null when it has ended by itself. */
   readonly detail: string | null
-}
-
-/** What an order has moved. */
-export interface Moved {
-  /** Quote, without sign. */
-  readonly value: Amount
-  /** Quote, with sign: what came in, fees in quote taken off. */
-  readonly cash: Amount
-  /** Base, with sign: what was really received, fees in base taken off. */
-  readonly received: Amount
-  /** Quote; one in base is valued at its fill's price. */
-  readonly fee: Amount
-  /** Fees in assets that are neither base nor quote. */
-  readonly otherFees: ReadonlyMap<string, Amount>
-  /** Price of the last fill, quote; null when nothing was filled. */
-  readonly lastPrice: Amount | null
-  /** Whether its fills did not come in time, so that the fee is by rate. */
-  readonly isEstimated: boolean
 }
 
 export interface LegOptions {
@@ -104,87 +72,6 @@ const cancelBehind = 4
 /** How often it must be absent before it counts as never arrived. */
 const looks = 2
 
-const nothing: Moved = {
-  value: Decimal.zero,
-  cash: Decimal.zero,
-  received: Decimal.zero,
-  fee: Decimal.zero,
-  otherFees: new Map(),
-  lastPrice: null,
-  isEstimated: false
-}
-
-const add = (left: Amount, right: Amount): Amount => BigDecimal.normalize(sum(left, right))
-
-const signed = (side: Side, amount: Amount): Amount => side === "buy" ? amount : negate(amount)
-
-// ---- exact figures --------------------------------------------------------------------------------------------------
-
-interface Portion {
-  /** Base. */
-  readonly quantity: Amount
-  /** Quote. */
-  readonly value: Amount
-  readonly price: Amount
-  readonly fee: Amount
-  readonly feeAsset: string
-}
-
-const plus = (moved: Moved, { pair, side }: Plan, portion: Portion): Moved => {
-  const { base, quote } = partsOf(pair)
-  const { fee, feeAsset, price, quantity, value } = portion
-  const inQuote = feeAsset === quote ? fee : Decimal.zero
-  const inBase = feeAsset === base ? fee : Decimal.zero
-  const isOther = feeAsset !== quote && feeAsset !== base && !isZero(fee)
-  return {
-    value: add(moved.value, value),
-    cash: add(moved.cash, subtract(signed(side, negate(value)), inQuote)),
-    received: add(moved.received, subtract(signed(side, quantity), inBase)),
-    fee: add(moved.fee, sum(inQuote, multiply(inBase, price))),
-    otherFees: isOther
-      ? new Map([...moved.otherFees, [feeAsset, add(moved.otherFees.get(feeAsset) ?? Decimal.zero, fee)]])
-      : moved.otherFees,
-    lastPrice: price,
-    isEstimated: moved.isEstimated
-  }
-}
-
-/** From fills, each exactly. */
-const ofFills = (plan: Plan, fills: ReadonlyArray<Fill>): Moved =>
-  fills.reduce((moved, fill) => {
-    const quantity = multiply(fill.quantity, plan.unit)
-    return plus(moved, plan, {
-      quantity,
-      value: multiply(quantity, fill.price),
-      price: fill.price,
-      fee: fill.fee ?? Decimal.zero,
-      feeAsset: fill.feeAsset ?? partsOf(plan.pair).quote
-    })
-  }, nothing)
-
-/** From the order alone: quantity and value are the exchange's, the fee is by rate, where the exchange takes it. */
-const ofOrder = ({ filled, order, plan }: Ended): Moved => {
-  if (isZero(filled)) return nothing
-  const price = order?.averagePrice ?? plan.price
-  const value = order?.filledQuote ?? multiply(price, filled)
-  const { base, quote, settle } = partsOf(plan.pair)
-  const inBase = settle === undefined && plan.side === "buy"
-  const fee = multiply(inBase ? filled : value, plan.feeRate)
-  const moved = plus(nothing, plan, { quantity: filled, value, price, fee, feeAsset: inBase ? base : quote })
-  return { ...moved, isEstimated: true }
-}
-
-const quantityOf = (fills: ReadonlyArray<Fill>): Amount => BigDecimal.sumAll(fills.map(({ quantity }) => quantity))
-
-// ---- orders ---------------------------------------------------------------------------------------------------------
-
-/** The description that says more. */
-const newer = (known: Order, next: Order | null | undefined): Order => {
-  if (next === null || next === undefined) return known
-  if (isFinal(known.status) !== isFinal(next.status)) return isFinal(next.status) ? next : known
-  return BigDecimal.isGreaterThan(next.filledQuantity, known.filledQuantity) ? next : known
-}
-
 const outcomeOf = ({ quantity }: Plan, { filledQuantity, status }: Order): LegOutcome => {
   if (status === "rejected") return "rejected"
   if (isZero(filledQuantity)) return "unfilled"
@@ -200,15 +87,23 @@ const endOf = (plan: Plan, order: Order, wasUnknown: boolean, answeredAt: number
 export class LegOrders {
   readonly #markets: Markets["Service"]
   readonly #guard: RiskGuard["Service"]
+  readonly #ledger: ExposureLedger
   readonly #clock: Clock.Clock
   readonly #options: LegOptions
   /** By what they guard. */
   readonly #entries = new WeakMap<OrderEntry["Service"], OrderEntry["Service"]>()
   readonly #pending = new Map<string, Plan>()
 
-  constructor(markets: Markets["Service"], guard: RiskGuard["Service"], clock: Clock.Clock, options: LegOptions) {
+  constructor(
+    markets: Markets["Service"],
+    guard: RiskGuard["Service"],
+    ledger: ExposureLedger,
+    clock: Clock.Clock,
+    options: LegOptions
+  ) {
     this.#markets = markets
     this.#guard = guard
+    this.#ledger = ledger
     this.#clock = clock
     this.#options = options
   }
@@ -220,7 +115,7 @@ export class LegOrders {
 
   /** Those that have been sent and may be in force. */
   get pending(): ReadonlyArray<Plan> {
-    return [...this.#pending.values()]
+    return [...this.#pending.values()].filter((plan) => !this.#ledger.hasEnded(plan))
   }
 
   /** Every command passes the risk guard, whatever it is. */
@@ -257,6 +152,7 @@ export class LegOrders {
       const account = this.#account(plan.exchange)
       if (account === null) return Effect.succeed(this.#refused(plan, false, this.now, "there is no account now"))
       const sentAt = this.now
+      this.#ledger.expect(plan)
       const { clientOrderId, pair, price, quantity, side } = plan
       const request = { pair, side, quantity, price, type: "limit", timeInForce: "ioc", clientOrderId } as const
       return Effect.flatMap(Effect.exit(this.#entry(account).place(request)), (exit) => {
@@ -273,7 +169,10 @@ export class LegOrders {
 
   /** What it has moved, from its fills as soon as all of them are told. */
   tally(ended: Ended): Effect.Effect<Moved> {
-    return Effect.map(this.#whole(ended, this.#options.fillsMillis, askAgain), (moved) => moved ?? ofOrder(ended))
+    return Effect.map(
+      this.#whole(ended, this.#options.fillsMillis, askAgain),
+      (moved) => moved ?? soFar(ended.plan, ended.order, this.#fills(ended.plan))
+    )
   }
 
   /** From its fills alone, for an order that was counted by rate; null when they do not come within an hour. */
@@ -314,6 +213,19 @@ export class LegOrders {
 
   #account(exchange: ExchangeId): Account | null {
     return this.#markets.current(exchange)?.account ?? null
+  }
+
+  /** What an answer has told counts at once. */
+  #note({ clientOrderId, exchange }: Plan, order: Order | null): void {
+    this.#ledger.see(exchange, clientOrderId, order, [])
+  }
+
+  /** What accounts know of orders that more is expected of counts. */
+  look(): void {
+    for (const { clientOrderId, exchange } of this.#ledger.expected) {
+      const known = this.#account(exchange)?.order(clientOrderId)
+      if (known !== undefined) this.#ledger.see(exchange, clientOrderId, known.order, known.fills)
+    }
   }
 
   #fills({ clientOrderId, exchange }: Plan): ReadonlyArray<Fill> {
@@ -373,6 +285,7 @@ export class LegOrders {
   /** It was accepted: it ends at once, and tells so by the stream, or when it is asked. */
   #follow(plan: Plan, first: Order, sentAt: number, answeredAt: number, wasUnknown: boolean): Effect.Effect<Ended> {
     let order: Order = first
+    this.#note(plan, first)
     const hasEnded = (): boolean => {
       order = newer(order, this.#account(plan.exchange)?.order(plan.clientOrderId)?.order)
       return isFinal(order.status)
@@ -384,6 +297,7 @@ export class LegOrders {
           return Effect.succeed(this.#unknown(plan, order, answeredAt, "it was accepted, and its end was not told"))
         }
         const ask = attempt === 0 ? Effect.void : Effect.map(this.#ask(plan, attempt === cancelBehind), (found) => {
+          this.#note(plan, found ?? null)
           order = newer(order, found)
         })
         return Effect.andThen(ask, Effect.andThen(this.#heard(plan, hasEnded, askAgain(attempt)), step(attempt + 1)))

@@ -609,7 +609,7 @@ describe("the edges of the demo", () => {
   it("are reported at the end, with what is carried and what is left", () => {
     const edges = board()
     const report = () => ArbitrageRows.report(edges, (asset) => asset === "BTC" ? 100 : null).join("\n")
-    assert.include(report(), "carried      flat")
+    assert.include(report(), "open         flat")
     edges.exposure = [
       { asset: "ETH", quantity: Decimal.of("7") },
       { asset: "BTC", quantity: Decimal.of("-0.02") }
@@ -617,7 +617,14 @@ describe("the edges of the demo", () => {
     edges.drained = {
       exposure: [],
       openOrders: 1,
-      orders: [{ exchange: "a-spot", pair: "BTC/USDT", side: "buy", clientOrderId: "o1" }]
+      orders: [{
+        exchange: "a-spot",
+        pair: "BTC/USDT",
+        side: "buy",
+        clientOrderId: "o1",
+        quantity: Decimal.of("0.5"),
+        filled: Decimal.of("0.1")
+      }]
     }
     edges.endedInMs = 321
     edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late" }]
@@ -627,12 +634,15 @@ describe("the edges of the demo", () => {
         "edges        12 found, 1 open at the end, the best 1.23",
         "executions   9: 5 completed, 3 compensated, 1 without a fill, 0 exposed; refused 3 (notReady 2, maxNotional 1)",
         "profit       12.35 of the executions; of the accounts 11.00, resting orders included",
-        "carried      2.00 in 2 assets, the most -0.02 BTC (2.00)",
-        "ended in     321 ms, 1 orders under way; a-spot buy BTC/USDT o1",
+        "open         2.00 in 2 assets, the most -0.02 BTC (2.00)",
+        "ended in     321 ms, 1 orders under way; a-spot buy BTC/USDT o1, 0.1 of 0.5 known to be filled",
         "left         a-spot: 0 open (2 cancelled), too late"
       ].join("\n")
     )
-    assert.deepInclude(ArbitrageRows.summary(edges), { underWay: 1, pending: edges.drained.orders })
+    assert.deepInclude(ArbitrageRows.summary(edges), {
+      underWay: 1,
+      pending: [{ ...edges.drained.orders[0]!, quantity: "0.5", filled: "0.1" }]
+    })
     edges.risk = { ...edges.risk!, killed: { reason: "exposed", at: 0, of: "global", stops: "growing" } }
     assert.include(report(), "KILLED       nothing was opened any more: exposed\n")
     const { executions, exposure, found, left } = ArbitrageRows.summary(edges)

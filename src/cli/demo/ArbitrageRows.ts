@@ -1,5 +1,5 @@
 /** The edges and what became of them, in lines. */
-import type { Execution, ExecutorPerformance, Exposure } from "../../arbitrage/ArbitrageExecutor.ts"
+import type { Execution, ExecutorPerformance, Exposure, PendingOrder } from "../../arbitrage/ArbitrageExecutor.ts"
 import type { MonitorPerformance } from "../../arbitrage/ArbitrageMonitor.ts"
 import type { Opportunity } from "../../arbitrage/Opportunity.ts"
 import type { Left } from "../../composite/Markets.ts"
@@ -22,7 +22,7 @@ const sum = (counts: Readonly<Record<string, number>>): number =>
 /** Price of an asset, quote; null while none is known. */
 export type PriceOf = (asset: string) => number | null
 
-/** What is carried is less than a lot of each asset: too little to be ordered. */
+/** What is open: where nothing is under way it is less than a lot of each asset, unless something could not be traded away. */
 const exposureOf = (exposure: ReadonlyArray<Exposure>, priceOf: PriceOf): string => {
   const valued = exposure.map(({ asset, quantity }) => ({
     text: `${Decimal.toText(quantity)} ${asset}`,
@@ -131,15 +131,20 @@ const executionLines = (
     `profit       ${
       money(Decimal.toNumber(executor.profit))
     } of the executions; of the accounts ${gain}, resting orders included`,
-    `carried      ${exposureOf(exposure, priceOf)}`,
+    `open         ${exposureOf(exposure, priceOf)}`,
     ...risk?.killed === null || risk === null ? [] : [`KILLED       nothing was opened any more: ${risk.killed.reason}`]
   ]
 }
 
+/** So much of it is known to be filled; the rest may be too, or may be in force. */
+const pendingText = ({ clientOrderId, exchange, filled, pair, quantity, side }: PendingOrder): string =>
+  `${exchange} ${side} ${pair} ${clientOrderId}, ${Decimal.toText(filled)} of ${
+    Decimal.toText(quantity)
+  } known to be filled`
+
 const endLine = ({ drained, executor }: ArbitrageBoard, endedInMs: number): string => {
   const underWay = drained === null ? "not all known" : `${drained.openOrders} orders under way`
-    + drained.orders.map(({ clientOrderId, exchange, pair, side }) => `; ${exchange} ${side} ${pair} ${clientOrderId}`)
-      .join("")
+    + drained.orders.map((order) => `; ${pendingText(order)}`).join("")
   return `ended in     ${endedInMs} ms${executor === null ? "" : `, ${underWay}`}`
 }
 
@@ -175,7 +180,14 @@ const monitored = (monitor: MonitorPerformance): JsonObject => ({
 const pendingOf = (drained: ArbitrageBoard["drained"]) =>
   drained === null
     ? []
-    : drained.orders.map(({ clientOrderId, exchange, pair, side }) => ({ exchange, pair, side, clientOrderId }))
+    : drained.orders.map(({ clientOrderId, exchange, filled, pair, quantity, side }) => ({
+      exchange,
+      pair,
+      side,
+      clientOrderId,
+      quantity: Decimal.toText(quantity),
+      filled: Decimal.toText(filled)
+    }))
 
 const ended = ({ drained, endedInMs, left }: ArbitrageBoard): JsonObject => ({
   underWay: drained?.openOrders ?? null,
