@@ -111,6 +111,14 @@ export type Ability =
   | "reduceOnly"
   | "trigger"
 
+/**
+ * Asked right before a command leaves, behind its turn within the limits and for a connection, which may be long behind the
+ * call: null lets it leave, an error is the command's, and nothing is sent. For whoever judges orders.
+ */
+export const MayLeave = Context.Reference<() => ExchangeError | null>("effect-exchange/OrderEntry/MayLeave", {
+  defaultValue: () => () => null
+})
+
 export class OrderEntry extends Context.Service<OrderEntry, {
   readonly exchange: ExchangeId
   /** What this exchange has beyond placing, cancelling and looking up. Asking for the rest is `UnsupportedOrder`. */

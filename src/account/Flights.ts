@@ -5,10 +5,13 @@
 import { Deferred, Effect, Exit, Fiber, FiberSet, Semaphore } from "effect"
 import type { Scope } from "effect"
 import type { ExchangeError } from "../ExchangeError.ts"
+import { MayLeave } from "../OrderEntry.ts"
 
 /** A command: `sent` from the moment when it may have reached the exchange. */
 export interface Flight {
   sent: boolean
+  /** Why it may not leave now; null when it may. */
+  readonly mayLeave: () => ExchangeError | null
 }
 
 interface Gate {
@@ -110,7 +113,7 @@ export const make = Effect.fnUntraced(
             leaves.set(key, leave)
           }
           yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))
-          const flight: Flight = { sent: false }
+          const flight: Flight = { sent: false, mayLeave: yield* MayLeave }
           const result = Deferred.makeUnsafe<A, ExchangeError>()
           const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
             Effect.suspend(() => {

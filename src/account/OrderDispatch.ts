@@ -119,19 +119,23 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
   const ask = (
     command: Command,
     deadline: number,
+    { mayLeave }: Flight,
     sending: () => void
   ): Effect.Effect<Reply, Failure | Throttled> => {
+    const leave = <E>(send: () => Effect.Effect<Reply, E>) =>
+      Effect.suspend((): Effect.Effect<Reply, E | ExchangeError.ExchangeError> => {
+        const problem = mayLeave()
+        return problem === null ? send() : Effect.fail(problem)
+      })
     if (link === null || !goesOverSocket(command)) {
-      return Effect.tapError(
-        Effect.suspend(() => {
-          sending()
-          return overRest(command)
-        }),
-        (failure) => slowDown(protocol.uses(command), failure)
-      )
+      const send = leave(() => {
+        sending()
+        return overRest(command)
+      })
+      return Effect.tapError(send, (failure) => slowDown(protocol.uses(command), failure))
     }
     return Effect.flatMap(link.isReady, (isReady) => isReady ? Effect.void : connected(deadline)).pipe(
-      Effect.andThen(Effect.suspend(() => link.ask(command, answerMillis, sending))),
+      Effect.andThen(leave(() => link.ask(command, answerMillis, sending))),
       Effect.mapError(throttled),
       Effect.tapError((failure) => slowDown(protocol.uses(command), failure))
     )
@@ -150,7 +154,7 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
         return prepared(deadline).pipe(
           Effect.andThen(goesOverSocket(command) ? connected(deadline) : Effect.void),
           Effect.andThen(Effect.suspend(() => limits.take(uses, left(deadline)))),
-          Effect.andThen(ask(command, deadline, sending))
+          Effect.andThen(ask(command, deadline, flight, sending))
         )
       }).pipe(Effect.catch((failure) => {
         if (!(failure instanceof Throttled)) return Effect.fail(failure)
@@ -162,7 +166,7 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     })
 
   const plain: Dispatch["plain"] = (command) =>
-    Effect.mapError(send(command, { sent: false }, () => {}), (failure) => {
+    Effect.mapError(send(command, { sent: false, mayLeave: () => null }, () => {}), (failure) => {
       if (failure instanceof Lost) return failure.cause
       if (!(failure instanceof Refusal)) return failure
       const { class: kind, code, detail } = failure.rejection

@@ -5,8 +5,11 @@ import type { Order, Side } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
+import { partsOf } from "../domain/Instrument.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
+import * as Failure from "../ExchangeError.ts"
 import type { Amendment, OrderEntry, OrderRef, OrderRequest, Outcome, Placed } from "../OrderEntry.ts"
+import { MayLeave } from "../OrderEntry.ts"
 import type { Held, Intent, RiskBook } from "./RiskBook.ts"
 
 type Amount = Decimal.Decimal
@@ -18,11 +21,18 @@ export interface Source {
   readonly price: (pair: TradingPair, side: "buy" | "sell") => Amount | null
 }
 
+/** What the switch judges by. */
+export type Leaving = Pick<Intent, "exchange" | "pair" | "reduces">
+
 /** The guard as an order entry needs it. */
 export interface Gate {
   readonly book: RiskBook
   /** Why these may not leave; null when they may. */
   readonly refuse: (intents: ReadonlyArray<Intent>) => ExchangeError | null
+  /** Why the switch does not let these leave; null when it does. */
+  readonly stopped: (intents: ReadonlyArray<Leaving>) => ExchangeError | null
+  /** Whether these would pass; nothing is counted. */
+  readonly hasRoom: (intents: ReadonlyArray<Intent>) => boolean
   readonly source: (exchange: ExchangeId) => Source
   /** Whether the account's fills are told: else they are taken from what is known of its orders, without fees. */
   readonly isFollowed: (exchange: ExchangeId) => boolean
@@ -35,6 +45,17 @@ export interface Gate {
 /** An order as it is asked for; whether it reduces is judged when it leaves. */
 interface Asked extends Omit<Intent, "reduces"> {
   readonly reduceOnly: boolean
+}
+
+/** As it is judged; `reduceOnly`: as it leaves. */
+interface Judged extends Asked {
+  readonly reduces: boolean
+}
+
+/** An order that has room of its own, and what was reserved for it. */
+interface Roomy {
+  readonly held: Held
+  readonly before: Pick<Held, "quantity" | "price">
 }
 
 /** How much worse than the best price a market order is expected to buy. */
@@ -56,6 +77,15 @@ export const worth = (source: Source, pair: TradingPair, side: Side, price: Amou
   const bid = side === "sell" ? source.price(pair, side) : null
   return bid === null ? price : BigDecimal.max(price, bid)
 }
+
+const isWithin = (all: Roomy["before"], room: Roomy["before"]): boolean =>
+  BigDecimal.isLessThanOrEqualTo(all.quantity, room.quantity) && BigDecimal.isLessThanOrEqualTo(all.price, room.price)
+
+const leavesAs = (request: OrderRequest, reduceOnly: boolean): OrderRequest =>
+  reduceOnly && request.reduceOnly !== true ? { ...request, reduceOnly } : request
+
+const invalid = (exchange: ExchangeId, symbol: TradingPair, field: string, detail: string): ExchangeError =>
+  Failure.make(exchange, new Failure.InvalidOrder({ symbol, field, detail }))
 
 /** What fails has not left; what is interrupted or breaks may have. */
 const hasNotLeft = (exit: Exit.Exit<unknown, ExchangeError>): boolean =>
@@ -94,7 +124,9 @@ export const adopt = (gate: Gate, exchange: ExchangeId, pair: TradingPair, order
   const named = order.price ?? order.triggerPrice ?? source.price(pair, order.side) ?? Decimal.zero
   const price = worth(source, pair, order.side, named)
   const quantity = BigDecimal.multiply(order.quantity ?? Decimal.zero, unit)
-  const held = gate.book.hold({ exchange, pair, side: order.side, quantity, price, reduces: false, unit })
+  const reduceOnly = order.reduceOnly === true
+  const held = gate.book.hold({ exchange, pair, side: order.side, quantity, price, reduces: false, reduceOnly, unit })
+  held.hasLeft = true
   gate.book.name(held, order.clientOrderId, order.orderId)
   // What it had filled before takes no room.
   held.filled = BigDecimal.max(held.filled, filledBase(order, held))
@@ -138,15 +170,30 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   }
 
   /** Judged in the moment in which their room is taken, each behind those before it: a position is reduced once. */
-  const intentsOf = (all: ReadonlyArray<Asked>): ReadonlyArray<Intent> => {
+  const intentsOf = (all: ReadonlyArray<Asked>): ReadonlyArray<Judged> => {
     const before = new Map<string, Amount>()
     return all.map((one) => {
       const key = `${one.pair} ${one.side}`
       const taken = before.get(key) ?? Decimal.zero
       before.set(key, BigDecimal.sum(taken, one.quantity))
-      const { reduceOnly: _, ...intent } = one
-      return { ...intent, reduces: reduces(one, taken) }
+      return { ...one, reduces: reduces(one, taken) }
     })
+  }
+
+  const canOnlyReduce = ({ pair }: Asked): boolean =>
+    partsOf(pair).settle !== undefined && entry.abilities.has("reduceOnly")
+
+  /**
+   * What reduces a swap's position leaves as it is asked for where there would be room for it if it grew: the position may be
+   * gone when it is filled. Else it leaves as reduce-only.
+   */
+  const judged = (all: ReadonlyArray<Asked>): ReadonlyArray<Judged> => {
+    const intents = intentsOf(all)
+    const plain = intents.map((intent) =>
+      intent.reduces && !intent.reduceOnly && canOnlyReduce(intent) ? { ...intent, reduces: false } : intent
+    )
+    if (gate.hasRoom(plain)) return plain
+    return intents.map((intent) => intent.reduces && canOnlyReduce(intent) ? { ...intent, reduceOnly: true } : intent)
   }
 
   /** Null for what cannot be read: the order entry refuses it, and says why. */
@@ -161,13 +208,61 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       return Effect.succeed({ exchange, pair, side, quantity, price, reduceOnly, unit, clientOrderId })
     })
 
-  /** Room that somebody has reserved for this very order. */
+  /** Room that is there under this order's id. */
   const reserved = ({ clientOrderId }: OrderRequest): Held | undefined =>
     clientOrderId === undefined ? undefined : book.find(exchange, clientOrderId, null)
 
-  /** What has room passes unless nothing may leave at all. */
-  const stopped = ({ pair, price, quantity, side }: Held): ExchangeError | null =>
-    gate.refuse([{ exchange, pair, side, quantity, price, reduces: true }])
+  /** What an order with room asks for; null for what cannot be read. */
+  const askedOf = (held: Held, request: OrderRequest): Roomy["before"] | null => {
+    const named = amountOf(request.price) ?? amountOf(request.trigger?.price)
+    // What a sale is worth was judged when its room was taken.
+    const price = named ?? (held.side === "sell" ? null : priceOf(request)) ?? held.price
+    const quantity = quantityOf(request, price, held.unit)
+    return quantity === null ? null : { quantity, price }
+  }
+
+  const wrongRoom = (held: Held, { clientOrderId, pair, side }: OrderRequest): ExchangeError | null => {
+    const id = clientOrderId ?? ""
+    if (held.hasLeft) {
+      const detail = `"${id}" was used before: look that order up with get, or leave the id out`
+      return invalid(exchange, pair, "clientOrderId", detail)
+    }
+    return held.pair === pair && held.side === side ? null : gate.notReady(
+      exchange,
+      pair,
+      `the room that is reserved for "${id}" is of an order to ${held.side} ${held.pair}`
+    )
+  }
+
+  /** What has room passes with it as far as the switch lets it; what it asks for beyond its room is judged. */
+  const widen = ({ before, held }: Roomy, request: OrderRequest): ExchangeError | null => {
+    const problem = gate.stopped([held]) ?? wrongRoom(held, request)
+    if (problem !== null) return problem
+    const all = askedOf(held, request)
+    if (all === null || isWithin(all, before)) return null
+    const { pair, side } = held
+    const price = worth(source, pair, side, all.price)
+    book.release(held)
+    const refused = gate.refuse([{ exchange, pair, side, quantity: all.quantity, price, reduces: false }])
+    book.restore(held, refused === null ? { quantity: all.quantity, price } : before)
+    return refused
+  }
+
+  /** They have not left. */
+  const stay = ({ before, held }: Roomy): void => {
+    held.hasLeft = false
+    if (held.isReserved) book.resize(held, before.quantity, before.price)
+    else book.release(held)
+  }
+
+  const roomyOf = (held: Held): Roomy => ({ held, before: { quantity: held.quantity, price: held.price } })
+
+  /** The switch may be thrown while they wait for their turn: it is looked at again right before they leave. */
+  const lookingAgain = <A>(
+    all: ReadonlyArray<Leaving>,
+    send: Effect.Effect<A, ExchangeError>
+  ): Effect.Effect<A, ExchangeError> =>
+    Effect.flatMap(MayLeave, (others) => Effect.provideService(send, MayLeave, () => others() ?? gate.stopped(all)))
 
   const settle = (held: Held, outcome: Outcome<Order>): void => {
     if (outcome._tag === "Rejected") return book.release(held)
@@ -199,16 +294,17 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   /** Runs what places these, with their room taken; gives it back when nothing was sent. */
   const holding = <A>(
     all: ReadonlyArray<Asked>,
-    send: Effect.Effect<A, ExchangeError>,
+    send: (all: ReadonlyArray<Judged>) => Effect.Effect<A, ExchangeError>,
     settled: (held: ReadonlyArray<Held>, result: A) => void
   ): Effect.Effect<A, ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        const intents = intentsOf(all)
+        const intents = judged(all)
         const problem = gate.refuse(intents)
         if (problem !== null) return Effect.fail(problem)
         const held = intents.map((intent) => book.hold(intent))
-        return Effect.onExit(restore(send), (exit) =>
+        for (const one of held) one.hasLeft = true
+        return Effect.onExit(restore(lookingAgain(held, send(intents))), (exit) =>
           Effect.sync(() => {
             if (Exit.isSuccess(exit)) return settled(held, exit.value)
             for (const one of held) {
@@ -229,27 +325,31 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     Effect.suspend(() => {
       const held = reserved(request)
       if (held === undefined) return Effect.flatMap(named(request), placeNew)
-      const problem = stopped(held)
-      return problem === null ? leaving([held], entry.place(request), ({ outcome }) => [outcome]) : Effect.fail(problem)
+      const roomy = roomyOf(held)
+      const problem = widen(roomy, request)
+      return problem === null
+        ? leaving([roomy], entry.place(request), ({ outcome }) => [outcome])
+        : Effect.fail(problem)
     })
 
   /** Those that leave with room of theirs keep it until it is told what became of them, whoever has reserved it. */
   const leaving = <A>(
-    all: ReadonlyArray<Held>,
+    all: ReadonlyArray<Roomy>,
     send: Effect.Effect<A, ExchangeError>,
     outcomes: (result: A) => ReadonlyArray<Outcome<Order>>
   ): Effect.Effect<A, ExchangeError> =>
     Effect.suspend(() => {
-      for (const held of all) held.hasLeft = true
-      return Effect.onExit(send, (exit) =>
+      const helds = all.map(({ held }) => held)
+      for (const held of helds) held.hasLeft = true
+      return Effect.onExit(lookingAgain(helds, send), (exit) =>
         Effect.sync(() => {
           if (Exit.isSuccess(exit)) {
-            for (const [index, outcome] of outcomes(exit.value).entries()) settle(all[index]!, outcome)
+            for (const [index, outcome] of outcomes(exit.value).entries()) settle(helds[index]!, outcome)
             return
           }
-          for (const held of all) {
-            if (hasNotLeft(exit)) held.hasLeft = false
-            else gate.fork(seek(held))
+          for (const one of all) {
+            if (hasNotLeft(exit)) stay(one)
+            else gate.fork(seek(one.held))
           }
         }))
     })
@@ -258,7 +358,11 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     Effect.flatMap(asked(request), (intent) =>
       intent === null
         ? entry.place(request)
-        : holding([intent], entry.place(request), ([held], { outcome }) => settle(held!, outcome)))
+        : holding(
+          [intent],
+          ([judged]) => entry.place(leavesAs(request, judged!.reduceOnly)),
+          ([held], { outcome }) => settle(held!, outcome)
+        ))
 
   const lostRoom = ({ pair }: OrderRequest): ExchangeError =>
     gate.notReady(exchange, pair, "the room that was reserved for it has been given back")
@@ -273,23 +377,37 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       const helds = all.map(reserved)
       const gone = all.find((_, index) => hadRoom[index] && helds[index] === undefined)
       if (gone !== undefined) return Effect.fail(lostRoom(gone))
-      const roomy = helds.flatMap((held, index) => held === undefined ? [] : [{ held, index }])
-      for (const { held } of roomy) {
-        const problem = stopped(held)
-        if (problem !== null) return Effect.fail(problem)
+      const roomy = helds.flatMap((held, index) => held === undefined ? [] : [{ ...roomyOf(held), index }])
+      const undo = (): void => {
+        for (const { before, held } of roomy) if (!held.hasLeft) book.resize(held, before.quantity, before.price)
+      }
+      for (const one of roomy) {
+        const problem = widen(one, all[one.index]!)
+        if (problem === null) continue
+        undo()
+        return Effect.fail(problem)
       }
       const asking = intents.flatMap((intent, index) =>
         intent === null || helds[index] !== undefined ? [] : [{ intent, index }]
       )
-      const send = leaving(
-        roomy.map(({ held }) => held),
-        // As many as there were.
-        entry.placeAll(all as NonEmptyReadonlyArray<OrderRequest>),
-        (placed) => roomy.map(({ index }) => placed[index]!.outcome)
+      const send = (judged: ReadonlyArray<Judged>) => {
+        const requests = [...all]
+        for (const [at, { index }] of asking.entries()) {
+          requests[index] = leavesAs(requests[index]!, judged[at]!.reduceOnly)
+        }
+        return leaving(
+          roomy,
+          // As many as there were.
+          entry.placeAll(requests as unknown as NonEmptyReadonlyArray<OrderRequest>),
+          (placed) => roomy.map(({ index }) => placed[index]!.outcome)
+        )
+      }
+      return Effect.tapError(
+        holding(asking.map(({ intent }) => intent), send, (held, placed) => {
+          for (const [at, { index }] of asking.entries()) settle(held[at]!, placed[index]!.outcome)
+        }),
+        () => Effect.sync(undo)
       )
-      return holding(asking.map(({ intent }) => intent), send, (held, placed) => {
-        for (const [at, { index }] of asking.entries()) settle(held[at]!, placed[index]!.outcome)
-      })
     })
 
   const placeAll = (
@@ -354,9 +472,10 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
         BigDecimal.multiply(before.quantity, before.price)
       ) ||
         BigDecimal.isGreaterThan(quantity, before.quantity)
-      const noted = Effect.tap(send, (outcome) => Effect.sync(() => noteOutcome(ref, outcome)))
-      if (!grows) return noted
       const { pair, side } = held
+      const leaves = grows ? lookingAgain([{ exchange, pair, reduces: false }], send) : send
+      const noted = Effect.tap(leaves, (outcome) => Effect.sync(() => noteOutcome(ref, outcome)))
+      if (!grows) return noted
       // Judged without the room it has, as what it will be.
       book.release(held)
       const problem = gate.refuse([{ exchange, pair, side, quantity, price, reduces: false }])

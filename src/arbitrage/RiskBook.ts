@@ -40,6 +40,8 @@ export interface Intent {
   readonly price: Amount
   /** Reduces exposure that is there. */
   readonly reduces: boolean
+  /** It can do nothing else: the exchange sees to it. */
+  readonly reduceOnly?: boolean | undefined
   /** Base in one unit of the exchange's quantities: the contract size. 1, as on spot, when left out. */
   readonly unit?: Amount | undefined
   /** By this the guard knows it again: a guarded order entry lets it pass, and its fills give room back. */
@@ -81,6 +83,10 @@ export interface Held {
   clientOrderId: string | null
   /** The exchange's; null while it is not known. */
   orderId: string | null
+  /** It may leave while the switch stops what grows. */
+  readonly reduces: boolean
+  /** The exchange lets it do nothing else. */
+  readonly reduceOnly: boolean
   /** Base in one unit of the exchange's quantities: the contract size, 1 on spot. */
   readonly unit: Amount
   /** Base: filled as far as fills have been told. */
@@ -90,6 +96,8 @@ export interface Held {
   isHeld: boolean
   /** It has left: only what is told of it gives its room back. */
   hasLeft: boolean
+  /** Whoever has reserved its room gives it back, unless it has left. */
+  isReserved: boolean
 }
 
 interface Limits {
@@ -107,15 +115,23 @@ interface Asset {
   mark: Amount
 }
 
+/** All base. */
 interface Standing {
   position: Amount
   buys: Amount
   sells: Amount
+  /** Of these, what can only reduce. */
+  closing: { readonly [side in Side]: Amount }
 }
 
 export const one: Amount = BigDecimal.fromBigInt(1n)
 
-const nothing = (): Standing => ({ position: Decimal.zero, buys: Decimal.zero, sells: Decimal.zero })
+const nothing = (): Standing => ({
+  position: Decimal.zero,
+  buys: Decimal.zero,
+  sells: Decimal.zero,
+  closing: { buy: Decimal.zero, sell: Decimal.zero }
+})
 
 const show = (amount: Amount): string => Decimal.toText(amount)
 
@@ -211,17 +227,33 @@ const checkNotional: Check = ({ exposure, limits: { maxNotional }, reserved }, o
     : null
 }
 
+const totalOf = (orders: ReadonlyArray<Intent>): Amount => BigDecimal.sumAll(orders.map(({ quantity }) => quantity))
+
+/**
+ * How far the position may go when all is filled, and how much of it these add. What can only reduce adds none by itself, but
+ * takes what others that are open would reduce.
+ */
+const reach = ({ buys, closing, position, sells }: Standing, side: Side, orders: ReadonlyArray<Intent>) => {
+  const from = signed(side, position)
+  const there = BigDecimal.max(negate(from), Decimal.zero)
+  const growing = totalOf(orders.filter(({ reduceOnly }) => reduceOnly !== true))
+  const closes = totalOf(orders.filter(({ reduceOnly }) => reduceOnly === true))
+  const loose = sum(subtract(side === "buy" ? buys : sells, closing[side]), growing)
+  const closed = BigDecimal.min(sum(closing[side], closes), there)
+  const added = sum(growing, subtract(closed, BigDecimal.min(closing[side], there)))
+  return { added: isZero(loose) ? Decimal.zero : added, worst: BigDecimal.sumAll([from, loose, closed]) }
+}
+
 const checkPositions: Check = (ledger, orders) => {
   for (const order of orders) {
     const limit = ledger.limits.maxPosition.get(order.pair)
     if (limit === undefined) continue
-    const { buys, position, sells } = ledger.standing(order.pair)
-    const asked = BigDecimal.sumAll(
-      orders.filter(({ pair, side }) => pair === order.pair && side === order.side).map(({ quantity }) => quantity)
-    )
-    const open = order.side === "buy" ? buys : sells
-    const worst = BigDecimal.sumAll([signed(order.side, position), open, asked])
-    if (isGreaterThan(worst, limit)) {
+    const standing = ledger.standing(order.pair)
+    const alike = orders.filter(({ pair, side }) => pair === order.pair && side === order.side)
+    const { added, worst } = reach(standing, order.side, alike)
+    if (isGreaterThan(worst, limit) && BigDecimal.isPositive(added)) {
+      const { buys, position, sells } = standing
+      const [open, asked] = [order.side === "buy" ? buys : sells, totalOf(alike)]
       return refusal(
         order,
         "maxPosition",
@@ -234,7 +266,7 @@ const checkPositions: Check = (ledger, orders) => {
   return null
 }
 
-const checks: ReadonlyArray<Check> = [checkOrders, checkCount, checkNotional, checkPositions]
+const checks: ReadonlyArray<Check> = [checkOrders, checkCount, checkNotional]
 
 class Ledger {
   readonly of: string
@@ -281,11 +313,13 @@ class Ledger {
   }
 
   check(orders: ReadonlyArray<Intent>): Refusal | null {
-    for (const check of checks) {
-      const found = check(this, orders)
+    const growing = orders.filter(({ reduces }) => !reduces)
+    for (const check of growing.length === 0 ? [] : checks) {
+      const found = check(this, growing)
       if (found !== null) return { ...found, of: this.of }
     }
-    return null
+    const found = checkPositions(this, orders)
+    return found === null ? null : { ...found, of: this.of }
   }
 
   /** `times` 1: takes the room of an order; -1: gives it back. */
@@ -296,6 +330,8 @@ class Ledger {
     this.open += times
     if (held.side === "buy") standing.buys = add(standing.buys, quantity)
     else standing.sells = add(standing.sells, quantity)
+    if (!held.reduceOnly) return
+    standing.closing = { ...standing.closing, [held.side]: add(standing.closing[held.side], quantity) }
   }
 
   book({ fee, feeAsset, pair, price, quantity, side }: Traded, mark: Amount): void {
@@ -378,9 +414,12 @@ export class RiskBook {
     for (const ledger of [this.#global, ...this.#exchanges.values()]) ledger.forgiveLoss()
   }
 
-  /** Why there is no room for these; null when there is. What reduces needs none. */
+  /**
+   * Why there is no room for these; null when there is. What reduces needs none; but where it takes what other open orders
+   * were to reduce, these may not take the position past its limit.
+   */
   check(intents: ReadonlyArray<Intent>): Refusal | null {
-    const growing = intents.filter(({ reduces }) => !reduces)
+    const growing = intents.filter(({ reduceOnly, reduces }) => !reduces || reduceOnly === true)
     if (growing.length === 0) return null
     const problem = this.#global.check(growing)
     if (problem !== null) return problem
@@ -392,7 +431,7 @@ export class RiskBook {
   }
 
   hold(intent: Intent): Held {
-    const { clientOrderId = null, exchange, pair, price, quantity, side, unit = one } = intent
+    const { clientOrderId = null, exchange, pair, price, quantity, reduces, side, unit = one } = intent
     const held: Held = {
       exchange,
       pair,
@@ -401,11 +440,14 @@ export class RiskBook {
       price,
       clientOrderId: null,
       orderId: null,
+      reduces,
+      reduceOnly: intent.reduceOnly === true,
       unit,
       filled: Decimal.zero,
       endedAt: null,
       isHeld: true,
-      hasLeft: false
+      hasLeft: false,
+      isReserved: false
     }
     this.#apply(held, 1)
     if (clientOrderId !== null) this.name(held, clientOrderId, null)

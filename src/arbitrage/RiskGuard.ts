@@ -14,7 +14,7 @@ import { partsOf } from "../domain/Instrument.ts"
 import { RecentText } from "../domain/RecentText.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
-import type { Gate, Source } from "./GuardedEntry.ts"
+import type { Gate, Leaving, Source } from "./GuardedEntry.ts"
 import * as GuardedEntry from "./GuardedEntry.ts"
 import type { Intent, Refusal, RiskLimits, Traded } from "./RiskBook.ts"
 import { one, parseLimits, RiskBook } from "./RiskBook.ts"
@@ -87,7 +87,9 @@ export class RiskGuard extends Context.Service<RiskGuard, {
   readonly mark: (exchange: ExchangeId, pair: TradingPair, price: Decimal.Decimal) => void
   /**
    * The order entry of an exchange whose every order passes through this guard: the same service, to be used in its place.
-   * Refusals are `RiskRefused`, nothing is sent. Orders that `reserve` has room for by their client order id pass with it.
+   * Refusals are `RiskRefused`, nothing is sent. Orders that `reserve` has room for by their client order id pass with it; what
+   * they ask for beyond it is judged. The switch is looked at again in the moment in which an order leaves, behind its turn
+   * within the limits. What passes a limit, or the switch, because it reduces a position of a swap leaves as reduce-only.
    */
   readonly guarded: (entry: OrderEntry["Service"]) => OrderEntry["Service"]
   /** This order is known never to have arrived: its room is given back. */
@@ -222,7 +224,7 @@ export const make = Effect.fnUntraced(
     }
 
     /** What the switch stops of these; null: nothing. */
-    const stopped = (intents: ReadonlyArray<Intent>): Refusal | null => {
+    const stopped = (intents: ReadonlyArray<Leaving>): Refusal | null => {
       for (const { exchange, pair, reduces } of intents) {
         const killed = switches.of(exchange)
         if (killed === null || (reduces && killed.stops === "growing")) continue
@@ -234,6 +236,12 @@ export const make = Effect.fnUntraced(
     const refuse = (intents: ReadonlyArray<Intent>): ExchangeError.ExchangeError | null => {
       judgeLosses()
       const problem = stopped(intents) ?? book.check(intents)
+      return problem === null ? null : refused(problem)
+    }
+
+    const refuseStopped = (intents: ReadonlyArray<Leaving>): ExchangeError.ExchangeError | null => {
+      judgeLosses()
+      const problem = stopped(intents)
       return problem === null ? null : refused(problem)
     }
 
@@ -352,6 +360,8 @@ export const make = Effect.fnUntraced(
     const gate: Gate = {
       book,
       refuse,
+      stopped: refuseStopped,
+      hasRoom: (intents) => stopped(intents) === null && book.check(intents) === null,
       source: sourceFor,
       isFollowed: (exchange) => (islands.get(exchange)?.island.account ?? null) !== null,
       notReady,
@@ -368,11 +378,17 @@ export const make = Effect.fnUntraced(
               price: GuardedEntry.worth(sourceFor(intent.exchange), intent.pair, intent.side, intent.price)
             }))
             const problem = unreadable(intents) ?? refuse(all)
-            return problem === null ? Effect.succeed(all.map((intent) => book.hold(intent))) : Effect.fail(problem)
+            if (problem !== null) return Effect.fail(problem)
+            const held = all.map((intent) => book.hold(intent))
+            for (const one of held) one.isReserved = true
+            return Effect.succeed(held)
           }),
           (held) =>
             Effect.sync(() => {
-              for (const one of held) if (!one.hasLeft) book.release(one)
+              for (const one of held) {
+                one.isReserved = false
+                if (!one.hasLeft) book.release(one)
+              }
             })
         )),
       follow,

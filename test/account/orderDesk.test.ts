@@ -8,6 +8,7 @@ import type { Fill, Order } from "../../src/domain/Account.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { Ability, OrderEntry } from "../../src/OrderEntry.ts"
+import { MayLeave } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 import { fill } from "./Bank.ts"
 import { instrumentOf, orderOf, refused as failed } from "./Orders.ts"
@@ -183,6 +184,31 @@ describe("OrderDesk", () => {
       const error = yield* Effect.flip(place(desk))
       assert.strictEqual(error.reason._tag, "RateLimited")
       assert.deepStrictEqual(counts, { ...DeskCounts.noCounts(), throttled: 1 })
+    }))
+
+  it.effect("whoever judges orders is asked when they leave, behind their turn; what is refused then is not sent", () =>
+    Effect.gen(function*() {
+      const { commands, counts, desk } = yield* start(
+        () => Effect.succeed({ _tag: "Order", order: orderOf("a") }),
+        { uses: () => [{ budget: "orders", tokens: 1, limit: 1, window: "1 second" }] }
+      )
+      yield* place(desk)
+      const stopped = ExchangeError.make(
+        "toy",
+        new ExchangeError.RiskRefused({ symbol: pair, limit: "killSwitch", of: "toy", detail: "the test threw it" })
+      )
+      let problem: ExchangeError.ExchangeError | null = null
+      const judged = <A, E>(effect: Effect.Effect<A, E>) => Effect.provideService(effect, MayLeave, () => problem)
+      const waiting = yield* Effect.forkChild(Effect.flip(judged(place(desk, "b"))), { startImmediately: true })
+      problem = stopped
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(waiting), stopped)
+      assert.deepStrictEqual([tags(commands), counts.sent], [["Place"], 1])
+      // Nothing of it is in force, and others are not asked.
+      yield* advance(desk.cancel({ pair, clientOrderId: "a" }), "1 second")
+      problem = null
+      yield* advance(judged(place(desk, "b")), "2 seconds")
+      assert.deepStrictEqual(tags(commands), ["Place", "Cancel", "Place"])
     }))
 
   it.effect("interrupted before it leaves: taken back, and its id is free", () =>

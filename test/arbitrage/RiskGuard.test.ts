@@ -7,9 +7,9 @@ import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
 import type { OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
-import type { ExchangeError } from "../../src/ExchangeError.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderRequest } from "../../src/OrderEntry.ts"
-import { OrderEntry } from "../../src/OrderEntry.ts"
+import { MayLeave, OrderEntry } from "../../src/OrderEntry.ts"
 import * as Test from "../../src/OrderEntryTest.ts"
 import type { Script } from "./Fakes.ts"
 import { FakeVenue } from "./Fakes.ts"
@@ -48,7 +48,7 @@ const traded = (
 })
 
 /** Which limit refused it, and whose. */
-const refusal = <A, R>(effect: Effect.Effect<A, ExchangeError, R>): Effect.Effect<string, A, R> =>
+const refusal = <A, R>(effect: Effect.Effect<A, ExchangeError.ExchangeError, R>): Effect.Effect<string, A, R> =>
   Effect.map(
     Effect.flip(effect),
     ({ reason }) => reason._tag === "RiskRefused" ? `${reason.limit} ${reason.of}` : reason._tag
@@ -452,7 +452,7 @@ describe("RiskGuard: guarded", () => {
         const entry = guard.guarded(yield* OrderEntry)
         const order = (clientOrderId: string) =>
           ({ pair, side: "buy", quantity: 2, price: 100, clientOrderId }) as const
-        const leave = (clientOrderId: string, send: Effect.Effect<unknown, ExchangeError>) =>
+        const leave = (clientOrderId: string, send: Effect.Effect<unknown, ExchangeError.ExchangeError>) =>
           Effect.scoped(Effect.andThen(guard.reserve([intent("2", "100", { clientOrderId })]), send))
         yield* control.hush
         yield* control.next(Test.loseAnswer, Test.loseRequest)
@@ -549,15 +549,21 @@ describe("RiskGuard: guarded", () => {
       Effect.gen(function*() {
         const guard = yield* RiskGuard
         const entry = guard.guarded(yield* OrderEntry)
-        yield* guard.reserve([intent("1", "100", { clientOrderId: "mine" })])
+        const control = yield* Test.TestControl
+        const order = (clientOrderId: string) =>
+          ({ pair, side: "buy", quantity: 1, price: 100, clientOrderId }) as const
+        yield* guard.reserve([intent("1", "100", { clientOrderId: "grows" })])
+        yield* guard.reserve([intent("1", "100", { clientOrderId: "reduces", reduces: true })])
+        yield* guard.reserve([intent("1", "100", { clientOrderId: "late", reduces: true })])
         yield* guard.kill("slow")
-        yield* entry.place({ pair, side: "buy", quantity: 1, price: 100, clientOrderId: "mine" })
+        assert.strictEqual(yield* refusal(entry.place(order("grows"))), "killSwitch global")
+        assert.strictEqual(yield* refusal(entry.placeAll([order("grows")])), "killSwitch global")
+        yield* entry.place(order("reduces"))
+        assert.strictEqual(yield* refusal(entry.place(order("reduces"))), "InvalidOrder")
         yield* guard.kill("all", { stops: "everything" })
-        assert.strictEqual(
-          yield* refusal(entry.place({ pair, side: "buy", quantity: 1, price: 100, clientOrderId: "mine" })),
-          "killSwitch global"
-        )
-        assert.strictEqual(guard.state().openOrders, 1)
+        assert.strictEqual(yield* refusal(entry.place(order("late"))), "killSwitch global")
+        assert.strictEqual((yield* control.sent).length, 1)
+        assert.strictEqual(guard.state().openOrders, 3)
       })
     ))
 
@@ -624,6 +630,210 @@ describe("RiskGuard: guarded", () => {
         assert.strictEqual(guard.state().openOrders, 1)
         yield* entry.cancel({ pair, clientOrderId: "there" })
         assert.strictEqual(guard.state().openOrders, 0)
+      })
+    ))
+})
+
+/** One that takes its time until orders leave, as behind limits, and looks again then. */
+const slowly = ({ entry }: FakeVenue): OrderEntry["Service"] => ({
+  ...entry,
+  place: (request) =>
+    Effect.andThen(
+      Effect.sleep("1 second"),
+      Effect.flatMap(MayLeave, (mayLeave) =>
+        Effect.suspend(() => {
+          const problem = mayLeave()
+          return problem === null ? entry.place(request) : Effect.fail(problem)
+        }))
+    )
+})
+
+describe("RiskGuard: room and the switch behind the call", () => {
+  it.effect("what an order asks for beyond its room is judged; what is refused, or never left, leaves its room as it was", () =>
+    over(
+      { global: { maxNotional: 100 } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const control = yield* Test.TestControl
+        const entry = guard.guarded(yield* OrderEntry)
+        const order = { pair, side: "buy", quantity: 1, price: 1, clientOrderId: "mine" } as const
+        yield* guard.reserve([intent("1", "1", { clientOrderId: "mine" }), intent("2", "1", { clientOrderId: "two" })])
+        const asked: ReadonlyArray<OrderRequest> = [
+          { ...order, quantity: 1_000 },
+          { ...order, price: 100 },
+          { ...order, quantity: undefined, quoteQuantity: 200 }
+        ]
+        for (const one of asked) {
+          assert.strictEqual(yield* refusal(entry.place(one)), "maxNotional global")
+          assert.strictEqual(
+            yield* refusal(entry.placeAll([{ ...order, quantity: 50, clientOrderId: "two" }, one])),
+            "maxNotional global"
+          )
+        }
+        assert.strictEqual(yield* refusal(entry.place({ ...order, side: "sell" })), "notReady a")
+        assert.strictEqual(yield* refusal(entry.place({ ...order, pair: "ETH/USDT" })), "notReady a")
+        const none = { ...order, quantity: 60, clientOrderId: "new" }
+        const more = { ...order, quantity: 50 }
+        assert.strictEqual(yield* refusal(entry.placeAll([more, none])), "maxNotional global")
+        yield* control.next(Test.fail(new ExchangeError.Closed({ detail: "the test closed it" })))
+        assert.strictEqual(yield* refusal(entry.place(more)), "Closed")
+        assert.deepStrictEqual(figures(guard.state()), ["3", 2, "0"])
+        assert.strictEqual((yield* control.orders).length, 0)
+        yield* entry.place({ ...order, quantity: 98 })
+        assert.deepStrictEqual(figures(guard.state()), ["100", 2, "0"])
+      })
+    ))
+
+  it.effect("a sale that has room needs no more of it when the market has moved, and a market order no more than its price", () =>
+    over(
+      { global: { maxNotional: 100 } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a", bid: 100, ask: 100 })
+        yield* guard.follow(venue.island())
+        const entry = guard.guarded(yield* OrderEntry)
+        yield* guard.reserve([intent("1", "99", { side: "sell", clientOrderId: "limit" })])
+        venue.bid = 101
+        venue.ask = 101
+        yield* entry.place({ pair, side: "sell", quantity: 1, price: 99, clientOrderId: "limit" })
+        yield* entry.cancelAll()
+        yield* guard.reserve([intent("0.5", "100", { side: "sell", clientOrderId: "market" })])
+        yield* entry.place({ pair, side: "sell", quantity: 0.5, clientOrderId: "market" })
+        yield* entry.cancelAll()
+        yield* guard.reserve([intent("0.5", "100", { clientOrderId: "buy" })])
+        assert.strictEqual(
+          yield* refusal(entry.place({ pair, side: "buy", quantity: 1, clientOrderId: "buy" })),
+          "maxNotional global"
+        )
+        yield* entry.place({ pair, side: "buy", quantity: 0.5, clientOrderId: "buy" })
+      })
+    ))
+
+  it.effect("a switch that is thrown while orders wait for their turn stops what it stops", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        const entry = guard.guarded(slowly(venue))
+        const leave = (clientOrderId: string | undefined) =>
+          Effect.forkChild(refusal(entry.place({ pair, side: "buy", quantity: 1, price: 100, clientOrderId })), {
+            startImmediately: true
+          })
+        yield* guard.reserve([
+          intent("1", "100", { clientOrderId: "grows" }),
+          intent("1", "100", { clientOrderId: "reduces", reduces: true })
+        ])
+        const growing = [yield* leave("grows"), yield* leave(undefined)]
+        const reducing = yield* Effect.forkChild(
+          entry.place({ pair, side: "buy", quantity: 1, price: 100, clientOrderId: "reduces" }),
+          { startImmediately: true }
+        )
+        yield* guard.kill("by hand")
+        yield* TestClock.adjust("2 seconds")
+        for (const one of growing) assert.strictEqual(yield* Fiber.join(one), "killSwitch global")
+        assert.strictEqual((yield* Fiber.join(reducing)).outcome._tag, "Accepted")
+        yield* guard.revive
+        const all = [yield* leave("grows"), yield* leave(undefined)]
+        yield* guard.kill("all", { stops: "everything" })
+        yield* TestClock.adjust("2 seconds")
+        for (const one of all) assert.strictEqual(yield* Fiber.join(one), "killSwitch global")
+        assert.strictEqual(venue.placed.length, 1)
+      })
+    ))
+
+  it.effect("room whose scope closes while its order is on its way is given back when it has not left", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        venue.scripts.push({ answer: "notSent" })
+        const scope = yield* Scope.make()
+        yield* Scope.provide(guard.reserve([intent("1", "1", { clientOrderId: "mine" })]), scope)
+        const order = { pair, side: "buy", quantity: 1, price: 1, clientOrderId: "mine" } as const
+        const placed = yield* Effect.forkChild(refusal(guard.guarded(slowly(venue)).place(order)), {
+          startImmediately: true
+        })
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(guard.state().openOrders, 1)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(placed), "Closed")
+        assert.deepStrictEqual(figures(guard.state()), ["0", 0, "0"])
+      })
+    ))
+})
+
+describe("RiskGuard: what reduces", () => {
+  /** Long ten contracts at 100, and orders that rest. */
+  const long = Effect.gen(function*() {
+    const guard = yield* RiskGuard
+    const venue = new FakeVenue({ exchange: "f", pair: swap, fee: "0", bid: 100, ask: 100 })
+    yield* guard.follow(venue.island())
+    const entry = guard.guarded({ ...venue.entry, abilities: new Set(["reduceOnly"]) })
+    const put = (request: Partial<OrderRequest>, script: Script = { answer: "rest" }) =>
+      Effect.suspend(() => {
+        venue.scripts.splice(0, venue.scripts.length, script)
+        return entry.place({ pair: swap, side: "sell", quantity: 10, price: 100, ...request })
+      }).pipe(
+        Effect.forkChild({ startImmediately: true }),
+        Effect.tap(() => TestClock.adjust(1)),
+        Effect.flatMap(Fiber.join)
+      )
+    yield* put({ side: "buy" }, {})
+    return { guard, venue, put }
+  })
+
+  it.effect("past a limit or the switch it leaves as reduce-only, so that it cannot grow when the position is gone", () =>
+    over(
+      { global: { maxNotional: 2_000 } },
+      Effect.gen(function*() {
+        const { guard, put, venue } = yield* long
+        // Within the limits also if it grew: as it is asked for.
+        yield* put({ quantity: 4 })
+        assert.isUndefined(venue.placed.at(-1)!.reduceOnly)
+        yield* put({ quantity: 6 })
+        assert.isUndefined(venue.placed.at(-1)!.reduceOnly)
+        yield* venue.entry.cancel({ pair: swap, clientOrderId: venue.placed.at(-1)!.clientOrderId! })
+        yield* put({ quantity: 6, price: 110 })
+        assert.isTrue(venue.placed.at(-1)!.reduceOnly)
+        for (const { clientOrderId } of venue.orders.values()) {
+          yield* venue.entry.cancel({ pair: swap, clientOrderId: clientOrderId! })
+        }
+        yield* guard.kill("growing")
+        yield* put({})
+        assert.isTrue(venue.placed.at(-1)!.reduceOnly)
+        // The position can be closed beside it; only one of them will.
+        yield* put({ reduceOnly: true }, {})
+        assert.strictEqual(text(guard.state("f").exposure), "0")
+        assert.strictEqual(yield* refusal(put({})), "killSwitch global")
+      })
+    ))
+
+  it.effect("a reduce-only order may not take what others were to reduce, where these could pass a limit then", () =>
+    over(
+      { exchanges: { f: { maxPosition: { [swap]: 10 } } } },
+      Effect.gen(function*() {
+        const { guard, put, venue } = yield* long
+        yield* put({ quantity: 15 })
+        assert.isUndefined(venue.placed.at(-1)!.reduceOnly)
+        assert.strictEqual(yield* refusal(put({ reduceOnly: true, quantity: 6 })), "maxPosition f")
+        yield* put({ reduceOnly: true, quantity: 5 })
+        assert.strictEqual(yield* refusal(put({ reduceOnly: true, quantity: 1 })), "maxPosition f")
+        // More than is there cannot be closed.
+        yield* venue.entry.cancel({ pair: swap, clientOrderId: "made-2" })
+        yield* put({ reduceOnly: true, quantity: 1_000 })
+        // By itself it closes nothing that is not there.
+        yield* put({ side: "buy", reduceOnly: true, quantity: 1_000 })
+        assert.strictEqual(guard.state("f").openOrders, 3)
+        // What leaves together is looked at together.
+        const entry = guard.guarded(venue.entry)
+        const all = [{ reduceOnly: true, quantity: 10 }, { quantity: 11 }] as const
+        const sell = { pair: swap, side: "sell", price: 100 } as const
+        assert.strictEqual(
+          yield* refusal(entry.placeAll([{ ...sell, ...all[0] }, { ...sell, ...all[1] }])),
+          "maxPosition f"
+        )
       })
     ))
 })
