@@ -30,6 +30,7 @@ import * as ExecutionMetrics from "./ExecutionMetrics.ts"
 import { ExposureLedger } from "./ExposureLedger.ts"
 import type { Flattened, Venue } from "./Flattening.ts"
 import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
+import * as Freshness from "./Freshness.ts"
 import type { Ended, LegOutcome } from "./LegOrder.ts"
 import { LegOrders } from "./LegOrder.ts"
 import type { Moved, Plan } from "./Moved.ts"
@@ -441,13 +442,10 @@ export const make = Effect.fnUntraced(function*(
 
   const prepare = Effect.fnUntraced(function*(opportunity: Opportunity) {
     const { buy, sell } = opportunity
-    if (now() - opportunity.at > maxAge) {
-      return yield* refused(
-        buy.exchange,
-        buy.pair,
-        "notReady",
-        `it was found ${Math.round(now() - opportunity.at)} ms ago`
-      )
+    const age = now() - opportunity.at
+    // Written so that NaN is refused, and what was found before the clock was set back.
+    if (!(age <= maxAge && Freshness.isPast(opportunity.at, now()))) {
+      return yield* refused(buy.exchange, buy.pair, "notReady", `it was found ${Math.round(age)} ms ago`)
     }
     const { base, quote } = partsOf(buy.pair)
     const other = partsOf(sell.pair)

@@ -19,9 +19,15 @@ const nextAfter = (now: number, at: number, interval: number | null): number => 
   return interval !== null && interval > 0 ? at + (Math.floor((now - at) / interval) + 1) * interval : Number.NaN
 }
 
+/** How many more fall due in so long behind a payment; null when that cannot be told. */
+const paymentsBehind = (left: number, interval: number | null): number | null => {
+  if (interval !== null && interval > 0) return Math.floor(left / interval)
+  return left === 0 ? 0 : null
+}
+
 /**
- * What falls due within `holdingMs` from `now`, the exchange's time; null when it is not known: no ticker, no rate, or no
- * time. The rate that stands now is taken for each payment.
+ * What falls due within `holdingMs` from `now`, the exchange's time; null when it is not known: no ticker, no rate, no time, or
+ * no interval where more than the next payment may fall due. The rate that stands now is taken for each payment.
  */
 export const dueWithin = (ticker: FuturesTicker | null, now: number, holdingMs: number): FundingDue | null => {
   if (holdingMs === 0) return none
@@ -32,6 +38,6 @@ export const dueWithin = (ticker: FuturesTicker | null, now: number, holdingMs: 
   if (Number.isNaN(next)) return null
   const left = now + holdingMs - next
   if (left < 0) return none
-  const more = fundingInterval !== null && fundingInterval > 0 ? Math.floor(left / fundingInterval) : 0
-  return { payments: 1 + more, rate: fundingRate, markPrice }
+  const more = paymentsBehind(left, fundingInterval)
+  return more === null ? null : { payments: 1 + more, rate: fundingRate, markPrice }
 }

@@ -21,14 +21,41 @@ const resolutionMs = 2.5
 /** By how much two clocks that are kept by quartz part, at most: 100 ppm. */
 const drift = 1e-4
 
+/**
+ * What was received so much later than now, or more, was so before the machine's clock was set back: how old it is nobody
+ * knows, ms.
+ */
+const backMs = 10
+
+/** Whether what has happened at `at` can have happened by now; NaN cannot. Both by the machine's clock, ms. */
+export const isPast = (at: number, now: number): boolean => now - at > -backMs
+
+/** When something was told; null: the exchange sends no time. */
+type Stamps = Pick<BookView, "exchangeTime" | "receivedAt">
+
+/** Whether it is known to be no older than so many ms. Allocates nothing. `now` is on the clock that stamps `receivedAt`. */
+export const isWithin = (
+  { exchangeTime, receivedAt }: Stamps,
+  clock: ClockReading | null,
+  now: number,
+  maxMs: number
+): boolean => {
+  if (!isPast(receivedAt, now)) return false
+  if (exchangeTime === null) return now - receivedAt <= maxMs
+  return clock !== null && now - (exchangeTime + clock.offsetMs) + errorOf(clock, now) <= maxMs
+}
+
+const errorOf = (clock: ClockReading, now: number): number =>
+  clock.errorMs + Math.abs(now - clock.at) * drift + resolutionMs
+
 /** `now` is on the clock that stamps `receivedAt`. */
-export const ageOf = (book: BookView, clock: ClockReading | null, now: number): Age => {
+export const ageOf = (book: Stamps, clock: ClockReading | null, now: number): Age => {
   const { exchangeTime } = book
   if (exchangeTime === null) return { ageMs: now - book.receivedAt, ageErrorMs: 0 }
   if (clock === null) return { ageMs: now - book.receivedAt, ageErrorMs: Number.POSITIVE_INFINITY }
   return {
     ageMs: now - (exchangeTime + clock.offsetMs),
-    ageErrorMs: clock.errorMs + Math.abs(now - clock.at) * drift + resolutionMs
+    ageErrorMs: errorOf(clock, now)
   }
 }
 
@@ -38,11 +65,11 @@ export interface Limits {
 }
 
 /**
- * Received before it can have been made: the exchange's clock has been set since it was measured, or the measurement was
- * wrong. Ages by such a clock mean nothing.
+ * Received later than now: the machine's clock has been set back. Received before it can have been made: the exchange's clock
+ * has been set since it was measured, or the measurement was wrong. Ages by such a clock mean nothing.
  */
 const isFromFuture = (book: BookView, age: Age, now: number): boolean =>
-  age.ageMs + age.ageErrorMs < now - book.receivedAt
+  !isPast(book.receivedAt, now) || age.ageMs + age.ageErrorMs < now - book.receivedAt
 
 /** Null when both legs are young enough and close enough in time, their uncertainty counted against them. */
 export const doubtOf = (

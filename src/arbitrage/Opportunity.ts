@@ -101,6 +101,8 @@ export interface Conditions {
   readonly maxSkewMs: number
   /** How long positions of perpetuals are expected to be held, ms: what funding falls due meanwhile counts. */
   readonly holdingMs: number
+  /** Funding that was told longer ago is not known, ms. By the exchange's time; by the receipt where it sends none. */
+  readonly maxFundingAgeMs: number
 }
 
 export const defaults: Conditions = {
@@ -110,7 +112,8 @@ export const defaults: Conditions = {
   minProfitRatio: 0,
   maxAgeMs: 1000,
   maxSkewMs: 500,
-  holdingMs: 3_600_000
+  holdingMs: 3_600_000,
+  maxFundingAgeMs: 60_000
 }
 
 /** What is known of one side of a route now. */
@@ -265,7 +268,11 @@ export class Evaluator {
 
   #due(venue: Venue, { clock, ticker }: Sight, now: number): Carry.FundingDue | null {
     if (venue.kind === "spot") return Carry.none
-    return Carry.dueWithin(ticker, now - (clock?.offsetMs ?? 0), this.#conditions.holdingMs)
+    const { holdingMs, maxFundingAgeMs } = this.#conditions
+    if (holdingMs === 0) return Carry.none
+    return ticker !== null && Freshness.isWithin(ticker, clock, now, maxFundingAgeMs)
+      ? Carry.dueWithin(ticker, now - (clock?.offsetMs ?? 0), holdingMs)
+      : null
   }
 
   #find(

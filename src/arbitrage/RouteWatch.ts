@@ -10,6 +10,7 @@ import * as Silence from "../connection/Silence.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { FuturesTicker } from "../domain/Market.ts"
 import type { ClockReading } from "../ExchangeClock.ts"
+import * as Freshness from "./Freshness.ts"
 import { Latencies } from "./Latencies.ts"
 import { Evaluator } from "./Opportunity.ts"
 import type { Conditions, Doubt, Opportunity, Route, Sight, Venue } from "./Opportunity.ts"
@@ -108,11 +109,14 @@ export class RouteWatch {
   readonly #markets = new Map<ExchangeId, Market>()
   readonly #watches = new Map<string, Watch>()
   readonly #open = new Set<Watch>()
+  /** Wall time minus monotonic time, ms. */
+  #ahead: number
 
   constructor(conditions: Conditions, clock: Clock.Clock, tell: (event: OpportunityEvent) => void) {
     this.#conditions = conditions
     this.#clock = clock
     this.#tell = tell
+    this.#ahead = clock.currentTimeMillisUnsafe() - Silence.monotonicMillis(clock)
   }
 
   get routes(): ReadonlyArray<Route> {
@@ -169,6 +173,7 @@ export class RouteWatch {
 
   /** Time has passed: a leg that says nothing grows too old. */
   pass(): void {
+    this.#checkClock()
     for (const watch of this.#open) {
       const stands = watch.evaluator.stands(watch.first, watch.second, this.#now())
       if (stands !== true) this.#vanish(watch, this.#causeOf(watch, stands === false ? null : stands))
@@ -178,6 +183,20 @@ export class RouteWatch {
   /** Everything that stands vanishes. */
   end(): void {
     this.watch([])
+  }
+
+  /** The machine's clock has been set back: what was received before is of no known age until it changes. */
+  #checkClock(): void {
+    const ahead = this.#clock.currentTimeMillisUnsafe() - Silence.monotonicMillis(this.#clock)
+    const isBack = !Freshness.isPast(this.#ahead, ahead)
+    this.#ahead = ahead
+    if (!isBack) return
+    for (const places of this.#places.values()) {
+      for (const place of places.values()) {
+        place.leave("Stale")
+        this.#look(place, false)
+      }
+    }
   }
 
   #now(): number {

@@ -967,6 +967,8 @@ describe("ArbitrageExecutor: refused", () => {
       Effect.gen(function*() {
         const guard = yield* RiskGuard
         assert.strictEqual(yield* refusal(world, 1, { at: -10_000_000 }), "notReady")
+        assert.strictEqual(yield* refusal(world, 1, { at: 5 * 3_600_000 }), "notReady")
+        assert.strictEqual(yield* refusal(world, 1, { at: Number.NaN }), "notReady")
         assert.strictEqual(
           yield* refusal(world, 1, { buy: { ...world.opportunity().buy, pair: "BTC/USDT:USDT" } }),
           "UnknownPair"
@@ -997,7 +999,7 @@ describe("ArbitrageExecutor: refused", () => {
         assert.strictEqual(yield* refusal(world), "killSwitch")
         assert.deepStrictEqual(world.placed, [])
         assert.deepStrictEqual((yield* (yield* ArbitrageExecutor).performance).refused, {
-          notReady: 7,
+          notReady: 9,
           UnknownPair: 1,
           quantity: 1,
           balance: 1,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Logger, Metric, Stream } from "effect"
+import { Clock, Deferred, Effect, Fiber, Layer, Logger, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Monitor from "../../src/arbitrage/ArbitrageMonitor.ts"
 import type { MonitorOptions, OpportunityEvent } from "../../src/arbitrage/ArbitrageMonitor.ts"
@@ -7,6 +7,7 @@ import { OpportunityBuffer } from "../../src/arbitrage/OpportunityBuffer.ts"
 import type { Markets } from "../../src/composite/Markets.ts"
 import * as Instrument from "../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 import { FakeMarket, FakeMarkets, settle } from "./FakeMarkets.ts"
 import { routeOf, spot, swap, ticker } from "./Scenes.ts"
 
@@ -103,6 +104,27 @@ describe("a monitor", () => {
         const { withheld } = yield* monitor.performance
         assert.deepStrictEqual(withheld, { Stale: 1, TooOld: 1, Skewed: 0, Crossed: 0 })
       })))
+
+  it.effect("believes no leg behind a clock that was set back until it changes, however late that is", () =>
+    Effect.gen(function*() {
+      const original = yield* Clock.Clock
+      const { clock, step } = yield* SteppedClock.make
+      const pass = (millis: number) => Effect.provideService(TestClock.adjust(millis), Clock.Clock, original)
+      yield* withMonitor({}, ({ a, b, events }) =>
+        Effect.gen(function*() {
+          a.quote(btc, 99, 100, 0)
+          b.quote(btc, 102, 103, 0)
+          yield* pass(100)
+          step(-3_600_000)
+          yield* pass(100)
+          assert.deepStrictEqual(told(events), ["Entered", "Vanished Stale"])
+          yield* pass(3_600_000 - 200)
+          b.quote(btc, 102, 103, 0)
+          assert.lengthOf(events, 2)
+          a.quote(btc, 99, 100, 0)
+          assert.deepStrictEqual(told(events), ["Entered", "Vanished Stale", "Entered"])
+        })).pipe(Effect.provideService(Clock.Clock, clock))
+    }))
 
   it.effect("lets legs grow apart", () =>
     withMonitor({}, ({ a, b, events }) =>
@@ -202,7 +224,10 @@ describe("a monitor", () => {
           b.quote(perpetual.pair, 102, 103, 0)
           assert.lengthOf(events, 0)
           assert.strictEqual((yield* monitor.performance).withheld.Stale, 2)
-          b.tickers.set(perpetual.pair, ticker({ fundingRate: -0.001, nextFundingTime: 1000, markPrice: 100 }))
+          b.tickers.set(
+            perpetual.pair,
+            ticker({ exchangeTime: null, receivedAt: 0, fundingRate: -0.001, nextFundingTime: 1000, markPrice: 100 })
+          )
           b.quote(perpetual.pair, 102, 103, 0)
           assert.strictEqual(events[0]!.opportunity.funding, -0.1)
         })

@@ -220,6 +220,49 @@ describe("funding", () => {
     )
   })
 
+  it("that was told too long ago is not known: by the exchange's time, by the receipt where it sends none", () => {
+    const due = { fundingRate: 0.0001, fundingInterval: 3_600_000 }
+    const old = (ago: number) => at({ ...due, exchangeTime: now - ago, receivedAt: now })
+    // The error of the clock counts: 1 + 2.5 ms.
+    assert.strictEqual(found(old(59_996)).funding, 0.0104)
+    assert.strictEqual(old(59_997), "Stale")
+    const received = (ago: number) => at({ ...due, exchangeTime: null, receivedAt: now - ago })
+    assert.strictEqual(found(received(60_000)).funding, 0.0104)
+    assert.strictEqual(received(60_001), "Stale")
+    assert.strictEqual(received(-1_000), "Stale")
+    assert.strictEqual(received(Number.NaN), "Stale")
+    const day = { ...due, exchangeTime: null, receivedAt: now - 86_400_000, nextFundingTime: now - 86_399_000 }
+    assert.strictEqual(at(day), "Stale")
+    assert.strictEqual(found(at(day, { maxFundingAgeMs: 90_000_000 })).funding, 0.0104)
+    const clock = { ...reading, offsetMs: 3_600_000 }
+    const skewed = (exchangeTime: number) =>
+      evaluate(
+        spot("a"),
+        sight(cheap),
+        swap("f"),
+        sight({ ...perpetual, exchangeTime: now - 3_600_010 }, { clock, ticker: ticker({ ...due, exchangeTime }) })
+      )
+    assert.strictEqual(typeof skewed(now - 3_600_000), "object")
+    assert.strictEqual(skewed(now - 3_670_000), "Stale")
+    assert.strictEqual(
+      evaluate(
+        spot("a"),
+        sight(cheap),
+        swap("f"),
+        sight({ ...perpetual, exchangeTime: null }, { clock: null, ticker: ticker(due) })
+      ),
+      "Stale"
+    )
+  })
+
+  it("of more than the next payment is not known without an interval", () => {
+    const unknown = { fundingRate: -0.003, nextFundingTime: now + 1_000, fundingInterval: null }
+    assert.strictEqual(at(unknown), "Stale")
+    assert.strictEqual(at(unknown, { holdingMs: 86_400_000 }), "Stale")
+    assert.strictEqual(found(at(unknown, { holdingMs: 1_000 })).funding, -0.312)
+    assert.strictEqual(found(at(unknown, { holdingMs: 999 })).funding, 0)
+  })
+
   it("of a ticker that has been overtaken is moved on by its interval", () => {
     const old = { fundingRate: 0.0001, nextFundingTime: now - 500, fundingInterval: 1_000_000 }
     assert.strictEqual(found(at(old, { holdingMs: 999_499 })).funding, 0)
@@ -234,6 +277,15 @@ describe("a leg in doubt", () => {
   it("that is not in sync", () => {
     assert.strictEqual(withFirst({}, { book: null }), "Stale")
     assert.strictEqual(evaluate(spot("a"), sight(cheap), spot("b"), sight(dear, { book: null })), "Stale")
+  })
+
+  it("that was received later than now: the machine's clock has been set back", () => {
+    for (const exchangeTime of [null, now - 10]) {
+      assert.strictEqual(withFirst({ exchangeTime, receivedAt: now + 3_600_000 }), "Skewed")
+      assert.strictEqual(withFirst({ exchangeTime, receivedAt: now + 10 }), "Skewed")
+    }
+    assert.isObject(withFirst({ exchangeTime: null, receivedAt: now + 9 }))
+    assert.strictEqual(withFirst({ exchangeTime: null, receivedAt: Number.NaN }), "TooOld")
   })
 
   it("that is too old by the exchange's time, the clocks' difference and its error counted", () => {
