@@ -209,7 +209,8 @@ export const ping = (product: Product, stamp: Stamp): string =>
 
 /** Measured: a socket that sends nothing is dropped after about 30 s, without a close frame. */
 export const heartbeat = (product: Product): Heartbeat => ({
-  interval: "10 seconds",
+  // Only a quiet connection is asked, and until it answers an account's events may be missing.
+  interval: "5 seconds",
   timeout: "5 seconds",
   ping: (stamp) => ping(product, stamp)
 })

@@ -109,7 +109,7 @@ export const mexcSpot = ExchangeAdapter.make({
   book: ({ source }) => source === "limit" ? limitedBook : aggregatedBook,
   heartbeat: {
     // Measured: without PING the server drops a quiet connection at about 60 s, with no close frame.
-    interval: "15 seconds",
+    interval: "5 seconds",
     timeout: "5 seconds",
     ping: MexcRequests.ping
   },
