@@ -10,6 +10,8 @@ import type { ExchangeError } from "../ExchangeError.ts"
 import * as Failure from "../ExchangeError.ts"
 import type { Amendment, OrderEntry, OrderRef, OrderRequest, Outcome, Placed } from "../OrderEntry.ts"
 import { MayLeave } from "../OrderEntry.ts"
+import type { Amending, Change, State } from "./AmendRoom.ts"
+import { eases, most, statesOf } from "./AmendRoom.ts"
 import type { Held, Intent, RiskBook } from "./RiskBook.ts"
 
 type Amount = Decimal.Decimal
@@ -52,10 +54,13 @@ interface Judged extends Asked {
   readonly reduces: boolean
 }
 
+/** Base and quote. */
+type Room = Pick<Held, "quantity" | "price">
+
 /** An order that has room of its own, and what was reserved for it. */
 interface Roomy {
   readonly held: Held
-  readonly before: Pick<Held, "quantity" | "price">
+  readonly before: Room
 }
 
 /** How much worse than the best price a market order is expected to buy. */
@@ -78,7 +83,7 @@ export const worth = (source: Source, pair: TradingPair, side: Side, price: Amou
   return bid === null ? price : BigDecimal.max(price, bid)
 }
 
-const isWithin = (all: Roomy["before"], room: Roomy["before"]): boolean =>
+const isWithin = (all: Room, room: Room): boolean =>
   BigDecimal.isLessThanOrEqualTo(all.quantity, room.quantity) && BigDecimal.isLessThanOrEqualTo(all.price, room.price)
 
 const leavesAs = (request: OrderRequest, reduceOnly: boolean): OrderRequest =>
@@ -102,11 +107,34 @@ export const note = (gate: Gate, exchange: ExchangeId, held: Held, order: Order)
   if (isFinal(order.status)) return book.end(held, filledBase(order, held))
   if (order.quantity === null) return
   const whole = BigDecimal.multiply(order.quantity, held.unit)
+  const told: State = { whole, price: order.price ?? held.price }
+  if (held.amending !== null) held.amending = { ...held.amending, told }
   // What it has filled gives room back when the fill is told.
-  const price = order.price === null
-    ? held.price
-    : worth(gate.source(exchange), held.pair, held.side, order.price)
-  book.resize(held, BigDecimal.subtract(whole, held.filled), price)
+  const { price, quantity } = roomOf(gate, held, held.amending ?? { told, changes: new Set() })
+  book.resize(held, quantity, price)
+}
+
+/** What it can be at the exchange at most, whichever of its amendments are carried out. */
+const roomOf = (
+  gate: Gate,
+  held: Held,
+  { changes, told }: Amending
+): Room => {
+  const { exchange, filled, pair, side } = held
+  const source = gate.source(exchange)
+  return most(
+    statesOf(told, changes).map(({ price, whole }) => ({ whole, price: worth(source, pair, side, price) })),
+    filled
+  )
+}
+
+const toldOf = (held: Held): State =>
+  held.amending?.told ?? { whole: BigDecimal.sum(held.quantity, held.filled), price: held.price }
+
+const isCarriedOut = ({ unit }: Held, { price, whole }: Change, order: Order | null): boolean => {
+  if (order === null || order.quantity === null) return false
+  return (whole === null || Decimal.equals(whole, BigDecimal.multiply(order.quantity, unit))) &&
+    (price === null || (order.price !== null && Decimal.equals(price, order.price)))
 }
 
 /** Nobody tells the fills of this account: what the order has filled since is taken at its mean price. */
@@ -213,7 +241,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     clientOrderId === undefined ? undefined : book.find(exchange, clientOrderId, null)
 
   /** What an order with room asks for; null for what cannot be read. */
-  const askedOf = (held: Held, request: OrderRequest): Roomy["before"] | null => {
+  const askedOf = (held: Held, request: OrderRequest): Room | null => {
     const named = amountOf(request.price) ?? amountOf(request.trigger?.price)
     // What a sale is worth was judged when its room was taken.
     const price = named ?? (held.side === "sell" ? null : priceOf(request)) ?? held.price
@@ -442,50 +470,113 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       if (held !== undefined) return Effect.succeed(held)
       return Effect.flatMap(Effect.all([entry.get(ref), source.unit(ref.pair)]), ([order, unit]) => {
         if (order === null || isFinal(order.status)) return Effect.succeed(undefined)
+        // It may have been told of while it was asked for.
+        const there = book.find(exchange, order.clientOrderId, order.orderId)
+        if (there !== undefined) return Effect.succeed(there)
         const adopted = adopt(gate, exchange, ref.pair, order, unit)
         return Effect.as(Effect.sync(() => note(gate, exchange, adopted, order)), adopted)
       })
     })
 
   const amend = (ref: OrderRef, amendment: Amendment): Effect.Effect<Outcome<Order>, ExchangeError> =>
-    Effect.flatMap(known(ref), (held) => {
-      const send = entry.amend(ref, amendment)
-      return held === undefined ? send : amendHeld(ref, held, amendment, send)
+    Effect.flatMap(
+      known(ref),
+      (held) => held === undefined ? amendNone(ref, amendment) : amendHeld(ref, held, amendment)
+    )
+
+  /** The exchange has no such order that is open, and will say so. */
+  const amendNone = (ref: OrderRef, amendment: Amendment): Effect.Effect<Outcome<Order>, ExchangeError> =>
+    Effect.suspend(() => {
+      const leaving: Leaving = { exchange, pair: ref.pair, reduces: true }
+      const problem = gate.stopped([leaving])
+      return problem === null ? lookingAgain([leaving], entry.amend(ref, amendment)) : Effect.fail(problem)
     })
+
+  /**
+   * What is judged of an amendment: the order that it makes. What only makes an order smaller or a bid lower reduces; one that
+   * reduces a swap's position does so only where the exchange lets it do nothing else.
+   */
+  const intentOf = (held: Held, change: Change, room: Room): Intent => {
+    const { pair, reduceOnly, side } = held
+    const asked: Asked = { exchange, pair, side, ...room, reduceOnly }
+    const isEased = eases(side, statesOf(toldOf(held), held.amending?.changes ?? []), change)
+    if (isEased) return { ...asked, reduces: true }
+    return { ...asked, reduces: (reduceOnly || !canOnlyReduce(asked)) && reduces(asked, Decimal.zero) }
+  }
+
+  /** Judged without the room that the order has. */
+  const judgedAs = (held: Held, change: Change, room: Room): { intent: Intent; problem: ExchangeError | null } => {
+    const { price, quantity } = held
+    book.release(held)
+    const intent = intentOf(held, change, room)
+    const problem = gate.refuse([intent])
+    book.restore(held, { quantity, price })
+    return { intent, problem }
+  }
 
   const amendHeld = (
     ref: OrderRef,
     held: Held,
-    amendment: Amendment,
-    send: Effect.Effect<Outcome<Order>, ExchangeError>
+    amendment: Amendment
   ): Effect.Effect<Outcome<Order>, ExchangeError> =>
-    Effect.suspend(() => {
-      const before = { quantity: held.quantity, price: held.price }
-      const whole = amountOf(amendment.quantity)
-      const quantity = whole === null
-        ? before.quantity
-        : BigDecimal.subtract(BigDecimal.multiply(whole, held.unit), held.filled)
-      const named = amountOf(amendment.price)
-      const price = named === null ? before.price : worth(source, held.pair, held.side, named)
-      const grows = BigDecimal.isGreaterThan(
-        BigDecimal.multiply(quantity, price),
-        BigDecimal.multiply(before.quantity, before.price)
-      ) ||
-        BigDecimal.isGreaterThan(quantity, before.quantity)
-      const { pair, side } = held
-      const leaves = grows ? lookingAgain([{ exchange, pair, reduces: false }], send) : send
-      const noted = Effect.tap(leaves, (outcome) => Effect.sync(() => noteOutcome(ref, outcome)))
-      if (!grows) return noted
-      // Judged without the room it has, as what it will be.
-      book.release(held)
-      const problem = gate.refuse([{ exchange, pair, side, quantity, price, reduces: false }])
-      book.restore(held, problem === null ? { quantity, price } : before)
-      if (problem !== null) return Effect.fail(problem)
-      const back = (): void => book.resize(held, before.quantity, before.price)
-      return noted.pipe(
-        Effect.tap((outcome) => Effect.sync(() => outcome._tag === "Rejected" ? back() : undefined)),
-        Effect.tapError(() => Effect.sync(back))
-      )
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const whole = amountOf(amendment.quantity)
+        const change: Change = {
+          whole: whole === null ? null : BigDecimal.multiply(whole, held.unit),
+          price: amountOf(amendment.price)
+        }
+        const told = toldOf(held)
+        const changes = [...held.amending?.changes ?? [], change]
+        const room = roomOf(gate, held, { told, changes: new Set(changes) })
+        const { intent, problem } = judgedAs(held, change, room)
+        if (problem !== null) return Effect.fail(problem)
+        held.amending = { told, changes: new Set(changes) }
+        book.resize(held, room.quantity, room.price)
+        return Effect.onExit(restore(lookingAgain([intent], entry.amend(ref, amendment))), (exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit)) amended(ref, held, change, exit.value)
+            else if (hasNotLeft(exit)) answered(held, change)
+            else gate.fork(seekAmended(ref, held, change))
+          }))
+      })
+    )
+
+  /** It is known what became of it: the order is as it was told last, or as others make it. */
+  const answered = (held: Held, change: Change): void => {
+    if (held.amending === null) return
+    const { changes, told } = held.amending
+    const left = { told, changes: new Set([...changes].filter((other) => other !== change)) }
+    const { price, quantity } = roomOf(gate, held, left)
+    held.amending = left.changes.size === 0 ? null : left
+    book.resize(held, quantity, price)
+  }
+
+  const amended = (ref: OrderRef, held: Held, change: Change, outcome: Outcome<Order>): void => {
+    if (outcome._tag === "Unknown") {
+      return gate.fork(Effect.matchEffect(outcome.resolved, {
+        onFailure: () => seekAmended(ref, held, change),
+        onSuccess: (known) => Effect.sync(() => amended(ref, held, change, known))
+      }))
+    }
+    answered(held, change)
+    if (outcome._tag === "Accepted") noteOf(ref, outcome.value)
+  }
+
+  /** Nobody tells what became of it: it may be carried out until the order shows it, or long behind its sending. */
+  const seekAmended = (ref: OrderRef, held: Held, change: Change): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const since = yield* Clock.currentTimeMillis
+      const limit = Duration.toMillis(gate.forgetAfter)
+      while (held.isHeld) {
+        yield* Effect.sleep(askAgain)
+        const found = yield* Effect.option(entry.get(ref))
+        if (found._tag === "None") continue
+        const isOver = (yield* Clock.currentTimeMillis) - since > limit
+        if (isOver || isCarriedOut(held, change, found.value)) answered(held, change)
+        if (found.value !== null) noteOf(ref, found.value)
+        if (isOver || !(held.amending?.changes.has(change) ?? false)) return
+      }
     })
 
   return {

@@ -8,6 +8,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import { RecentText } from "../domain/RecentText.ts"
+import type { Amending } from "./AmendRoom.ts"
 
 type Amount = Decimal.Decimal
 
@@ -98,6 +99,8 @@ export interface Held {
   hasLeft: boolean
   /** Whoever has reserved its room gives it back, unless it has left. */
   isReserved: boolean
+  /** Null while no amendment of it is under way. */
+  amending: Amending | null
 }
 
 interface Limits {
@@ -447,7 +450,8 @@ export class RiskBook {
       endedAt: null,
       isHeld: true,
       hasLeft: false,
-      isReserved: false
+      isReserved: false,
+      amending: null
     }
     this.#apply(held, 1)
     if (clientOrderId !== null) this.name(held, clientOrderId, null)

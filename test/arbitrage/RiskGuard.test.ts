@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, BigDecimal, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
+import { Arbitrary, BigDecimal, Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Killed, RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
-import type { OrderUpdate } from "../../src/domain/Account.ts"
+import type { Order, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { OrderRequest } from "../../src/OrderEntry.ts"
+import type { Ability, Amendment, OrderRequest, Outcome } from "../../src/OrderEntry.ts"
 import { MayLeave, OrderEntry } from "../../src/OrderEntry.ts"
 import * as Test from "../../src/OrderEntryTest.ts"
 import type { Script } from "./Fakes.ts"
@@ -55,6 +55,52 @@ const refusal = <A, R>(effect: Effect.Effect<A, ExchangeError.ExchangeError, R>)
   )
 
 const text = Decimal.toText
+
+/** Behind as much time as it takes. */
+const soon = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(10)
+    return yield* Fiber.join(fiber)
+  })
+
+interface AmendScript {
+  /** Default: carried out. `lose`: never arrives, and is not answered; `never`: unknown for good. */
+  readonly answer?: "reject" | "lose" | "never"
+  /** ms. */
+  readonly delay?: number
+}
+
+/** The fake's orders, guarded, and amended as scripted: whoever waits for it. */
+const amending = (venue: FakeVenue, guard: RiskGuard["Service"], abilities: ReadonlyArray<Ability> = []) => {
+  const scripts: Array<AmendScript> = []
+  const amended: Array<Amendment> = []
+  const read = (input: Decimal.Input | undefined, otherwise: Decimal.Decimal | null) =>
+    input === undefined ? otherwise : Result.getOrThrow(Decimal.fromInput(input))
+  const amend: OrderEntry["Service"]["amend"] = (ref, amendment) =>
+    Effect.gen(function*() {
+      const { answer, delay = 1 } = scripts.shift() ?? {}
+      amended.push(amendment)
+      if (answer === "lose") return yield* Effect.never
+      const late = yield* Effect.forkDetach(
+        Effect.map(Effect.sleep(delay), (): Outcome<Order> => {
+          const cause = ExchangeError.make("a", new ExchangeError.Closed({ detail: "the test lost it" }))
+          if (answer === "never") return { _tag: "Unknown", cause, resolved: Effect.fail(cause) }
+          if (answer === "reject") {
+            return { _tag: "Rejected", reason: { code: "test", detail: "refused", class: "item" } }
+          }
+          const before = venue.orders.get("clientOrderId" in ref ? ref.clientOrderId : "")!
+          const quantity = read(amendment.quantity, before.quantity)
+          const value = { ...before, quantity, price: read(amendment.price, before.price) }
+          venue.orders.set(before.clientOrderId!, value)
+          return { _tag: "Accepted", value }
+        }),
+        { startImmediately: true }
+      )
+      return yield* Fiber.join(late)
+    })
+  return { amended, entry: guard.guarded({ ...venue.entry, abilities: new Set(abilities), amend }), scripts }
+}
 
 const figures = (
   { notional, openOrders, pnl }: Risk.RiskState
@@ -510,6 +556,141 @@ describe("RiskGuard: guarded", () => {
         yield* entry.amend({ pair, clientOrderId: "two" }, { quantity: 2 })
         assert.deepStrictEqual(figures(guard.state()), ["1000", 2, "0"])
         assert.strictEqual((yield* entry.amend({ pair, orderId: "99" }, { quantity: 2 }))._tag, "Rejected")
+      })
+    ))
+
+  it.effect("an amendment is judged as the order that it makes, and obeys the switch", () =>
+    over(
+      { global: { maxNotional: 2_000 } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a", pair: swap, bid: 100, ask: 100.1 })
+        yield* guard.follow(venue.island())
+        const { amended, entry } = amending(venue, guard)
+        const rest = (side: "buy" | "sell", price: number, clientOrderId: string, quantity = 5) => {
+          venue.scripts.push({ answer: "rest" })
+          return soon(entry.place({ pair: swap, side, quantity, price, clientOrderId }))
+        }
+        yield* rest("sell", 200, "s")
+        yield* rest("buy", 50, "b")
+        const sell = { pair: swap, clientOrderId: "s" }
+        const buy = { pair: swap, clientOrderId: "b" }
+        // A sale at 1 is not made at 1: it is worth what is bid.
+        assert.strictEqual(yield* refusal(entry.amend(sell, { price: 1, quantity: 100 })), "maxNotional global")
+        yield* guard.kill("stop")
+        for (const one of [{ price: 90 }, { price: 210 }, { quantity: 6 }]) {
+          assert.strictEqual(yield* refusal(entry.amend(sell, one)), "killSwitch global")
+        }
+        // Fewer at a better price is worth less, and may be bought at once.
+        assert.strictEqual(yield* refusal(entry.amend(buy, { price: 101, quantity: 1 })), "killSwitch global")
+        assert.deepStrictEqual(amended, [])
+        yield* soon(entry.amend(buy, { price: 40, quantity: 4 }))
+        yield* soon(entry.amend(sell, { quantity: 4 }))
+        assert.deepStrictEqual(figures(guard.state()), ["960", 2, "0"])
+        yield* guard.kill("stop", { stops: "everything" })
+        assert.strictEqual(yield* refusal(entry.amend(sell, { quantity: 3 })), "killSwitch global")
+        assert.strictEqual(yield* refusal(entry.amend(buy, { price: 30 })), "killSwitch global")
+        assert.strictEqual(amended.length, 2)
+        assert.deepStrictEqual(figures(guard.state()), ["960", 2, "0"])
+      })
+    ))
+
+  it.effect("an amendment that reduces what is held passes the switch, where it can do nothing else", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const amended = Effect.fnUntraced(function*(of: TradingPair, reduceOnly: boolean) {
+          const venue = new FakeVenue({ exchange: of, pair: of, bid: 100, ask: 100.1 })
+          yield* guard.follow(venue.island())
+          const { entry } = amending(venue, guard, reduceOnly ? ["reduceOnly"] : [])
+          yield* soon(entry.place({ pair: of, side: "buy", quantity: 5, price: 100 }))
+          venue.scripts.push({ answer: "rest" })
+          const ref = { pair: of, clientOrderId: "s" }
+          yield* soon(entry.place({ pair: of, side: "sell", quantity: 4, price: 200, clientOrderId: "s" }))
+          yield* guard.kill("stop", { exchange: of })
+          return { entry, ref }
+        })
+        const spot = yield* amended(pair, false)
+        assert.strictEqual(yield* refusal(spot.entry.amend(spot.ref, { quantity: 6 })), `killSwitch ${pair}`)
+        assert.strictEqual((yield* soon(spot.entry.amend(spot.ref, { price: 90 })))._tag, "Accepted")
+        // The position may be gone when it is filled.
+        const future = yield* amended(swap, true)
+        assert.strictEqual(yield* refusal(future.entry.amend(future.ref, { price: 90 })), `killSwitch ${swap}`)
+        assert.strictEqual((yield* soon(future.entry.amend(future.ref, { quantity: 3 })))._tag, "Accepted")
+        yield* guard.kill("stop", { exchange: swap, stops: "everything" })
+        const none = { pair: swap, clientOrderId: "none" }
+        assert.strictEqual(yield* refusal(future.entry.amend(none, { quantity: 4 })), `killSwitch ${swap}`)
+      })
+    ))
+
+  it.effect("amendments of one order at once: its room is what the exchange can hold at most", () =>
+    over(
+      { global: { maxNotional: 1_000 } },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        yield* guard.follow(venue.island())
+        const { entry, scripts } = amending(venue, guard)
+        const ref = { pair, clientOrderId: "x" }
+        venue.scripts.push({ answer: "rest" }, { answer: "rest" })
+        yield* soon(entry.place({ pair, side: "buy", quantity: 1, price: 100, clientOrderId: "x" }))
+        scripts.push({ answer: "reject", delay: 50 }, { delay: 10 })
+        const first = yield* Effect.forkChild(entry.amend(ref, { quantity: 9 }), { startImmediately: true })
+        const second = yield* Effect.forkChild(entry.amend(ref, { quantity: 8 }), { startImmediately: true })
+        assert.strictEqual(text(guard.state().notional), "900")
+        yield* TestClock.adjust(10)
+        yield* Fiber.join(second)
+        assert.strictEqual(text(guard.state().notional), "900")
+        yield* TestClock.adjust(50)
+        yield* Fiber.join(first)
+        // The exchange has 8: the one of 9 was refused.
+        assert.strictEqual(text(guard.state().notional), "800")
+        const more: OrderRequest = { pair, side: "buy", quantity: 9, price: 100, clientOrderId: "z" }
+        assert.strictEqual(yield* refusal(entry.place(more)), "maxNotional global")
+        // Half as many at twice the price need no more than there is.
+        yield* soon(entry.amend(ref, { quantity: 5, price: 200 }))
+        yield* soon(entry.amend(ref, { quantity: 10, price: 100 }))
+        assert.strictEqual(text(guard.state().notional), "1000")
+      })
+    ))
+
+  it.effect("what became of an amendment whose caller has gone is asked for", () =>
+    over(
+      { forgetAfter: "5 seconds" },
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        yield* guard.follow(venue.island())
+        const { entry, scripts } = amending(venue, guard)
+        const ref = { pair, clientOrderId: "x" }
+        const cut = Effect.fnUntraced(function*(quantity: number) {
+          const fiber = yield* Effect.forkChild(entry.amend(ref, { quantity }), { startImmediately: true })
+          yield* Fiber.interrupt(fiber)
+        })
+        venue.scripts.push({ answer: "rest" })
+        yield* soon(entry.place({ pair, side: "buy", quantity: 1, price: 100, clientOrderId: "x" }))
+        // Carried out behind its caller's back.
+        scripts.push({ delay: 2_000 })
+        yield* cut(3)
+        assert.strictEqual(text(guard.state().notional), "300")
+        yield* TestClock.adjust("1500 millis")
+        assert.strictEqual(text(guard.state().notional), "300")
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(text(guard.state().notional), "300")
+        // Never arrived.
+        scripts.push({ answer: "lose" })
+        yield* cut(9)
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(text(guard.state().notional), "900")
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(text(guard.state().notional), "300")
+        // Of what became unknown for good the order tells.
+        scripts.push({ answer: "never" })
+        yield* soon(entry.amend(ref, { quantity: 9 }))
+        assert.strictEqual(text(guard.state().notional), "900")
+        yield* TestClock.adjust("8 seconds")
+        assert.strictEqual(text(guard.state().notional), "300")
       })
     ))
 
