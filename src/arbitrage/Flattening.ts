@@ -11,7 +11,7 @@ import type { Instrument } from "../domain/Instrument.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { Ended, LegOrders } from "./LegOrder.ts"
 import type { Plan } from "./Moved.ts"
-import type { RiskGuard } from "./RiskGuard.ts"
+import type { Killed, RiskGuard } from "./RiskGuard.ts"
 
 type Amount = Decimal.Decimal
 type Account = PrivateExchange["Service"]
@@ -62,6 +62,9 @@ const waitMillis = 50
 
 /** Prices that have been tried may still be there: they are tried again behind so long, ms. */
 const pauseMillis = (attempt: number): number => Math.min(2_000, 200 * 2 ** Math.min(attempt, 4))
+
+/** An exchange that was stopped by itself is taken when every other one has failed so often. */
+const stoppedFailures = 2
 
 /** Prices that an order has been sent on. */
 interface Tried {
@@ -186,17 +189,31 @@ export class Flattening {
     return venues.some((venue) => isGreaterThanOrEqualTo(abs(open), lotOf(venue, this.#limit(venue, side))))
   }
 
-  /** Of those where it can be traded now, the cheapest of those that have failed least. */
+  /**
+   * Of those where it can be traded now, the cheapest of those that have failed least. An exchange that was stopped by itself
+   * counts as one that has failed.
+   */
   #best(left: Amount, venues: ReadonlyArray<Venue>, failures: ReadonlyMap<Venue, number>): Way | null {
     const ways = venues.flatMap((venue) => this.#way(venue, left) ?? [])
-    const failed = ({ venue }: Way): number => failures.get(venue) ?? 0
+    const failed = ({ venue }: Way): number =>
+      (failures.get(venue) ?? 0) + (this.#stopOf(venue) === null ? 0 : stoppedFailures)
     return ways.sort((a, b) => failed(a) - failed(b) || BigDecimal.Order(a.cost, b.cost))[0] ?? null
+  }
+
+  /** What the kill switch of this exchange alone stops; null while it is not thrown. */
+  #stopOf({ instrument: { exchange } }: Venue): Killed["stops"] | null {
+    const { killed } = this.#guard.state(exchange)
+    return killed?.of === exchange ? killed.stops : null
+  }
+
+  #mayTrade(venue: Venue): boolean {
+    return this.#markets.mayTrade(venue.instrument.exchange) && this.#stopOf(venue) !== "everything"
   }
 
   #way(venue: Venue, left: Amount): Way | null {
     const { exchange, quantityStep } = venue.instrument
     const account = this.#markets.current(exchange)?.account ?? null
-    if (account === null || !this.#markets.mayTrade(exchange)) return null
+    if (account === null || !this.#mayTrade(venue)) return null
     const side = sideOf(left)
     const price = this.#limit(venue, side)
     const most = affordable(account, venue, side, price)

@@ -125,6 +125,14 @@ type Services =
 
 const byProfit = (a: { readonly profit: number }, b: { readonly profit: number }): number => b.profit - a.profit
 
+/** What orders have moved, also what was told while the markets were being stopped. */
+const recount = Effect.fnUntraced(function*({ arbitrage, source }: Pick<Options, "arbitrage" | "source">) {
+  if (source._tag === "Live") return
+  const executor = yield* ArbitrageExecutor.ArbitrageExecutor
+  arbitrage.executor = yield* executor.performance
+  arbitrage.exposure = executor.exposure()
+})
+
 /** Copies what is known now onto the boards. */
 const refresh = Effect.fnUntraced(function*({ arbitrage, pairs, shown, source }: Options) {
   const markets = yield* Markets.Markets
@@ -140,9 +148,7 @@ const refresh = Effect.fnUntraced(function*({ arbitrage, pairs, shown, source }:
   arbitrage.monitor = yield* monitor.performance
   arbitrage.open = monitor.open().toSorted(byProfit)
   if (source._tag === "Live") return
-  const executor = yield* ArbitrageExecutor.ArbitrageExecutor
-  arbitrage.executor = yield* executor.performance
-  arbitrage.exposure = executor.exposure()
+  yield* recount({ arbitrage, source })
   arbitrage.risk = (yield* RiskGuard.RiskGuard).state()
 })
 
@@ -261,6 +267,7 @@ const shutdown = Effect.fnUntraced(function*(options: Options, traders: Traders)
     }
   })
   arbitrage.left = yield* (yield* Markets.Markets).stop("cancel")
+  yield* recount(options)
   for (const one of restore) one()
   arbitrage.endedInMs = (yield* Clock.currentTimeMillis) - began
 })
