@@ -116,15 +116,17 @@ export const make = Effect.fnUntraced(function*(
     return best
   })
 
-  const unusable = ({ errorMs, offsetMs }: ClockReading, detail: string) =>
-    ExchangeError.make(exchange, new ExchangeError.ClockUnusable({ offsetMs, errorMs, detail }))
+  const unusable = ({ errorMs, offsetMs }: ClockReading, retryable: boolean, detail: string) =>
+    ExchangeError.make(exchange, new ExchangeError.ClockUnusable({ offsetMs, errorMs, retryable, detail }))
 
   const check = (found: ClockReading): Effect.Effect<ClockReading, ExchangeError.ExchangeError> => {
     if (isSlow(found)) {
-      return Effect.fail(unusable(found, `the error is above ${options.maxErrorMs} ms: the connection is too slow`))
+      const detail =
+        `the error is above ${options.maxErrorMs} ms: the connection is too slow for now; trying again can help`
+      return Effect.fail(unusable(found, true, detail))
     }
     return Math.abs(found.offsetMs) > options.maxOffsetMs
-      ? Effect.fail(unusable(found, `it is above ${options.maxOffsetMs} ms: set the machine's clock`))
+      ? Effect.fail(unusable(found, false, `it is above ${options.maxOffsetMs} ms: set the machine's clock`))
       : Effect.succeed(found)
   }
 

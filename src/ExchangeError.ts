@@ -129,6 +129,8 @@ export class ClockUnusable extends Schema.TaggedError<ClockUnusable>()("ClockUnu
   offsetMs: Schema.NullOr(Schema.Finite),
   /** The offset is right to within this; null when it could not be measured. */
   errorMs: Schema.NullOr(Schema.Finite),
+  /** Only the way to the exchange is too slow to measure it; a clock that is wrong stays so until somebody sets it. */
+  retryable: Schema.Boolean,
   detail: Schema.String
 }) {}
 
@@ -210,6 +212,7 @@ const isTransient = (reason: Reason): boolean => {
     case "RateLimited":
       return true
     case "ConnectFailed":
+    case "ClockUnusable":
       return reason.retryable
     case "SubscriptionRejected":
     case "RequestFailed":
@@ -223,7 +226,6 @@ const isTransient = (reason: Reason): boolean => {
     case "UnknownPair":
     case "InvalidOrder":
     case "UnsupportedOrder":
-    case "ClockUnusable":
     case "OutcomeUnknown":
     case "RiskRefused":
     case "Closed":

@@ -453,7 +453,9 @@ describe("the search for what became of a lost order", () => {
 
   it.effect("outlives a clock that cannot be used for a while", () =>
     Effect.gen(function*() {
-      const unusable = error(new ExchangeError.ClockUnusable({ offsetMs: 1, errorMs: 900, detail: "too slow" }))
+      const unusable = error(
+        new ExchangeError.ClockUnusable({ offsetMs: 1, errorMs: 900, retryable: true, detail: "too slow" })
+      )
       const { desk } = yield* start(({ _tag }, call) => {
         if (_tag === "Place") return Effect.fail(refused(500, "retryable"))
         return call < 5 ? Effect.fail(unusable) : Effect.succeed(order())

@@ -287,6 +287,23 @@ describe("PrivateSession", () => {
       assert.strictEqual(bank.dials, 0)
     }))
 
+  it.effect("a way that is too slow to measure the clock is tried again", () =>
+    Effect.gen(function*() {
+      const bank = new Bank()
+      let isSlow = true
+      const serverTime = Effect.suspend(() => Effect.sleep(isSlow ? "3 seconds" : "20 millis")).pipe(
+        Effect.andThen(Effect.clockWith((clock) => clock.currentTimeMillis))
+      )
+      const websocket = yield* open(bank, { serverTime })
+      const initializing = yield* Effect.forkChild(websocket.initialize(["Balances"]))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(bank.dials, 0)
+      isSlow = false
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.join(initializing)
+      assert.isTrue(yield* websocket.isAuthenticated)
+    }))
+
   it.effect("a refusal that says that the stamp is off has the clock measured before the next signature", () =>
     Effect.gen(function*() {
       const bank = new Bank()

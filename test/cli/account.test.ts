@@ -250,7 +250,10 @@ describe("what the shell sees of an order", () => {
   it("has an exit code for each kind of refusal", () => {
     const codeOf = (reason: ExchangeError.Reason) => Refusal.failure(ExchangeError.make("toy", reason)).kind
     assert.strictEqual(codeOf(new ExchangeError.AuthRejected({ code: "1", detail: "" })), "auth")
-    assert.strictEqual(codeOf(new ExchangeError.ClockUnusable({ offsetMs: null, errorMs: null, detail: "" })), "auth")
+    assert.strictEqual(
+      codeOf(new ExchangeError.ClockUnusable({ offsetMs: null, errorMs: null, retryable: false, detail: "" })),
+      "auth"
+    )
     assert.strictEqual(codeOf(new ExchangeError.InvalidOrder({ symbol: pair, field: "price", detail: "" })), "usage")
     const failed = { request: "GET /", status: 401, code: "1", detail: "" } as const
     assert.strictEqual(codeOf(new ExchangeError.RequestFailed({ ...failed, class: "auth" })), "auth")
