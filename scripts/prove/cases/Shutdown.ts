@@ -2,14 +2,18 @@
  * The demo, as a process, told to end in the middle of its trading while answers are lost and exchanges are away: how it ends,
  * what it says it has left, and what its exchanges, in a process of their own that lives on, say.
  */
-import { Effect, Schema } from "effect"
+import { BigDecimal, Effect, Schema } from "effect"
 import type { Scope } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as MadePairs from "../../../src/cli/demo/MadePairs.ts"
 import * as Source from "../../../src/cli/demo/Source.ts"
+import * as Decimal from "../../../src/domain/Decimal.ts"
+import { TradingPair } from "../../../src/domain/Instrument.ts"
 import * as Truth from "../../soak/Truth.ts"
+import { bookedOf } from "../Booked.ts"
 import { root } from "../Child.ts"
+import * as Ledger from "../ProgramLedger.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as SimulatorProcess from "../SimulatorProcess.ts"
@@ -58,7 +62,15 @@ const Report = Schema.fromJsonString(Schema.Struct({
   arbitrage: Schema.Struct({
     executions: Schema.Struct({ executed: Schema.Finite }),
     underWay: Schema.NullOr(Schema.Finite),
-    pending: Schema.Array(Schema.Struct({ exchange: Schema.String, clientOrderId: Schema.String })),
+    pending: Schema.Array(
+      Schema.Struct({
+        exchange: Schema.String,
+        pair: TradingPair,
+        clientOrderId: Schema.String,
+        quantity: Schema.String,
+        filled: Schema.String
+      })
+    ),
     exposure: Schema.Record(Schema.String, Schema.String),
     left: Schema.Record(
       Schema.String,
@@ -141,7 +153,31 @@ interface Ended {
   readonly atEnd: Orders
   /** A while later. */
   readonly later: Orders
+  /** By the exchanges, then. */
+  readonly open: ReadonlyArray<Open>
 }
+
+/** What the exchanges have booked of an asset. */
+interface Open {
+  readonly asset: string
+  /** Base. */
+  readonly booked: Decimal.Decimal
+  /** Base: the least that can be ordered. */
+  readonly lot: Decimal.Decimal
+}
+
+/** Of all assets that are in routes; the last pair has the resting orders, which are in none. */
+const openOf = Effect.fnUntraced(function*(truth: Truth.Truth) {
+  const accounts = (yield* Effect.forEach(Source.exchanges, (exchange) => truth.accounts(exchange))).flat()
+  const fills = accounts.flatMap((account) => account.fills)
+  const { received } = bookedOf(fills.map((fill) => [fill, Ledger.unitOf(fill.pair)] as const))
+  return pairs.slice(0, -1).map((pair): Open => {
+    const asset = Ledger.baseOf(pair)
+    const price = fills.findLast((fill) => Ledger.baseOf(fill.pair) === asset)?.price ?? "1"
+    const markets = Source.exchanges.flatMap((id) => Source.pairsOn(id, [pair]))
+    return { asset, booked: Decimal.of(received.get(asset) ?? "0"), lot: Ledger.lotOf(markets, Number(price)) }
+  })
+})
 
 const play = Effect.fnUntraced(
   function*(draws: Virtual.Draws, seed: number, [name, faults]: (typeof scenarios)[number], quick: boolean) {
@@ -164,6 +200,7 @@ const play = Effect.fnUntraced(
     const atEnd = yield* ordersOf(urls)
     yield* Effect.sleep(quick ? 300 : 1_500)
     const later = yield* ordersOf(urls)
+    const open = yield* openOf(truth)
     const report = yield* Effect.option(
       Schema.decodeUnknownEffect(Report)(demo.output().trim().split("\n").at(-1) ?? "")
     )
@@ -177,7 +214,8 @@ const play = Effect.fnUntraced(
       errors: demo.errors(),
       signalledAt,
       atEnd,
-      later
+      later,
+      open
     } satisfies Ended
   },
   Effect.scoped
@@ -200,6 +238,22 @@ const untold = ({ atEnd, report }: Ended): ReadonlyArray<string> =>
       : []
   })
 
+/**
+ * Assets whose exposure is told otherwise than the exchanges have booked it, by more than orders that the report names may have
+ * moved and a lot: fees whose fills were not told are by rate.
+ */
+const misjudged = ({ open, report }: Ended): ReadonlyArray<string> =>
+  report === null ? [] : open.flatMap(({ asset, booked, lot }) => {
+    const told = Decimal.of(report.exposure[asset] ?? "0")
+    const unknown = report.pending.filter(({ pair }) => Ledger.baseOf(pair) === asset).map(({ filled, quantity }) =>
+      BigDecimal.subtract(Decimal.of(quantity), Decimal.of(filled))
+    )
+    const most = BigDecimal.sum(BigDecimal.sumAll(unknown), lot)
+    return BigDecimal.isLessThan(BigDecimal.abs(BigDecimal.subtract(booked, told)), most)
+      ? []
+      : [`${asset}: told are ${Decimal.toText(told)}, booked ${Decimal.toText(booked)}`]
+  })
+
 /** Orders that came in when those that rested had been cancelled already. */
 const tooLate = ({ atEnd, later, signalledAt }: Ended): ReadonlyArray<string> =>
   Source.exchanges.flatMap((exchange) => {
@@ -219,7 +273,8 @@ const tooLate = ({ atEnd, later, signalledAt }: Ended): ReadonlyArray<string> =>
 /** Everything was closed in time, whatever the exchanges answered. */
 const isProper = ({ code, errors }: Ended): boolean => code === 0 && !errors.includes("not everything was closed")
 
-const openOf = (orders: Orders): number => Object.values(orders).flat().filter(({ finish }) => finish === null).length
+const countOpen = (orders: Orders): number =>
+  Object.values(orders).flat().filter(({ finish }) => finish === null).length
 
 const row = (ended: Ended): ReadonlyArray<string> => {
   const { atEnd, code, name, report, signal, took } = ended
@@ -232,7 +287,7 @@ const row = (ended: Ended): ReadonlyArray<string> => {
     String(report?.executions.executed ?? "-"),
     String(report?.underWay ?? "-"),
     String(problems),
-    String(openOf(atEnd))
+    String(countOpen(atEnd))
   ]
 }
 
@@ -261,7 +316,13 @@ const judge = (proof: Proof, all: ReadonlyArray<Ended>): void => {
   proof.check(
     "what the exchanges have open then is in the report, or the report says that it is not known",
     hidden.length === 0,
-    hidden[0] ?? `${all.reduce((sum, { atEnd }) => sum + openOf(atEnd), 0)} open at the exchanges`
+    hidden[0] ?? `${all.reduce((sum, { atEnd }) => sum + countOpen(atEnd), 0)} open at the exchanges`
+  )
+  const wrong = all.flatMap((ended) => misjudged(ended).map((text) => `${ended.name}: ${text}`))
+  proof.check(
+    "of every asset what it says is open is what the exchanges have booked, but for what orders that it names may have moved",
+    wrong.length === 0,
+    wrong[0] ?? `${all.reduce((sum, { open }) => sum + open.length, 0)} assets`
   )
   const late = all.flatMap((ended) => tooLate(ended).map((text) => `${ended.name}: ${text}`))
   proof.check(
