@@ -447,6 +447,10 @@ export const make = Effect.fnUntraced(function*(
     if (!(age <= maxAge && Freshness.isPast(opportunity.at, now()))) {
       return yield* refused(buy.exchange, buy.pair, "notReady", `it was found ${Math.round(age)} ms ago`)
     }
+    for (const { averagePrice, exchange, pair, quantity, worstPrice } of [buy, sell]) {
+      const wrong = [quantity, averagePrice, worstPrice].find((value) => !Number.isFinite(value))
+      if (wrong !== undefined) return yield* refused(exchange, pair, "quantity", `it cannot be ordered for ${wrong}`)
+    }
     const { base, quote } = partsOf(buy.pair)
     const other = partsOf(sell.pair)
     if (other.base !== base || other.quote !== quote) {

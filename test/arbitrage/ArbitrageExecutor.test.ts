@@ -974,6 +974,7 @@ describe("ArbitrageExecutor: refused", () => {
           "UnknownPair"
         )
         assert.strictEqual(yield* refusal(world, 0.04), "quantity")
+        assert.strictEqual(yield* refusal(world, Number.NaN), "quantity")
         assert.strictEqual(yield* refusal(world, 2_000), "balance")
         assert.strictEqual(
           yield* refusal(world, 1, { sell: { ...world.opportunity().sell, pair: "ETH/USDT" } }),
@@ -1001,7 +1002,7 @@ describe("ArbitrageExecutor: refused", () => {
         assert.deepStrictEqual((yield* (yield* ArbitrageExecutor).performance).refused, {
           notReady: 9,
           UnknownPair: 1,
-          quantity: 1,
+          quantity: 2,
           balance: 1,
           killSwitch: 1
         })
