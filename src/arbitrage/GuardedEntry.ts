@@ -104,7 +104,8 @@ export const note = (gate: Gate, exchange: ExchangeId, held: Held, order: Order)
   const { book } = gate
   book.name(held, order.clientOrderId, order.orderId)
   if (!gate.isFollowed(exchange)) bookUntold(gate, held, order)
-  if (isFinal(order.status)) return book.end(held, filledBase(order, held))
+  if (isFinal(order.status)) return end(gate, held, order)
+  held.said = BigDecimal.max(held.said, filledBase(order, held))
   if (order.quantity === null) return
   const whole = BigDecimal.multiply(order.quantity, held.unit)
   const told: State = { whole, price: order.price ?? held.price }
@@ -137,6 +138,15 @@ const isCarriedOut = ({ unit }: Held, { price, whole }: Change, order: Order | n
     (price === null || (order.price !== null && Decimal.equals(price, order.price)))
 }
 
+const end = (gate: Gate, held: Held, order: Order): void => {
+  gate.book.end(held, filledBase(order, held))
+  // Some of its fills may have been before all that is counted: they are not waited for without end.
+  if (held.isHeld && BigDecimal.isPositive(held.untold)) later(gate, () => gate.book.release(held))
+}
+
+const later = (gate: Gate, then: () => void): void =>
+  gate.fork(Effect.andThen(Effect.sleep(gate.forgetAfter), Effect.sync(then)))
+
 /** Nobody tells the fills of this account: what the order has filled since is taken at its mean price. */
 const bookUntold = ({ book }: Gate, held: Held, order: Order): void => {
   const quantity = BigDecimal.subtract(filledBase(order, held), held.filled)
@@ -146,8 +156,18 @@ const bookUntold = ({ book }: Gate, held: Held, order: Order): void => {
   book.book({ exchange, pair, side, quantity, price, fee: Decimal.zero }, price, held)
 }
 
-/** An open order that the guard does not know: others have placed it. */
-export const adopt = (gate: Gate, exchange: ExchangeId, pair: TradingPair, order: Order, unit: Amount): Held => {
+/**
+ * An open order that the guard does not know: others have placed it. `told`: what of its fills has been told before, in the
+ * exchange's units.
+ */
+export const adopt = (
+  gate: Gate,
+  exchange: ExchangeId,
+  pair: TradingPair,
+  order: Order,
+  unit: Amount,
+  told: Amount = Decimal.zero
+): Held => {
   const source = gate.source(exchange)
   const named = order.price ?? order.triggerPrice ?? source.price(pair, order.side) ?? Decimal.zero
   const price = worth(source, pair, order.side, named)
@@ -156,8 +176,12 @@ export const adopt = (gate: Gate, exchange: ExchangeId, pair: TradingPair, order
   const held = gate.book.hold({ exchange, pair, side: order.side, quantity, price, reduces: false, reduceOnly, unit })
   held.hasLeft = true
   gate.book.name(held, order.clientOrderId, order.orderId)
-  // What it had filled before takes no room.
-  held.filled = BigDecimal.max(held.filled, filledBase(order, held))
+  const filled = filledBase(order, held)
+  held.said = filled
+  held.filled = BigDecimal.max(held.filled, gate.isFollowed(exchange) ? BigDecimal.multiply(told, unit) : filled)
+  // Its fill may come behind what tells of the order; what comes not at all takes no room.
+  held.untold = BigDecimal.max(BigDecimal.subtract(filled, held.filled), Decimal.zero)
+  if (BigDecimal.isPositive(held.untold)) later(gate, () => gate.book.forgo(held))
   return held
 }
 

@@ -92,6 +92,10 @@ export interface Held {
   readonly unit: Amount
   /** Base: filled as far as fills have been told. */
   filled: Amount
+  /** Base: filled as the exchange has said of the order last. */
+  said: Amount
+  /** Base: filled when it became known, without a fill that was told: it may be told yet, or have been before all that is counted. */
+  untold: Amount
   /** Base: filled as the exchange says of the order that has ended; null while it is open. */
   endedAt: Amount | null
   isHeld: boolean
@@ -447,6 +451,8 @@ export class RiskBook {
       reduceOnly: intent.reduceOnly === true,
       unit,
       filled: Decimal.zero,
+      said: Decimal.zero,
+      untold: Decimal.zero,
       endedAt: null,
       isHeld: true,
       hasLeft: false,
@@ -530,6 +536,13 @@ export class RiskBook {
   end(held: Held, filled: Amount): void {
     held.endedAt = filled
     this.#endIfTold(held)
+  }
+
+  /** What it had filled when it became known and nobody has told by now was before all that is counted. */
+  forgo(held: Held): void {
+    if (!held.isHeld) return
+    const missing = BigDecimal.min(held.untold, subtract(held.said, held.filled))
+    if (BigDecimal.isPositive(missing)) this.#fill(held, missing)
   }
 
   /**

@@ -6,7 +6,7 @@
 import { BigDecimal, Clock, Context, Effect, FiberSet, Layer, PubSub, Result, Stream } from "effect"
 import type { Duration, Scope } from "effect"
 import type { Island } from "../composite/Markets.ts"
-import type { Fill, OrderUpdate } from "../domain/Account.ts"
+import type { Fill, Order } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
@@ -16,7 +16,7 @@ import * as ExchangeError from "../ExchangeError.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
 import type { Gate, Leaving, Source } from "./GuardedEntry.ts"
 import * as GuardedEntry from "./GuardedEntry.ts"
-import type { Intent, Refusal, RiskLimits, Traded } from "./RiskBook.ts"
+import type { Held, Intent, Refusal, RiskLimits, Traded } from "./RiskBook.ts"
 import { one, parseLimits, RiskBook } from "./RiskBook.ts"
 
 export type { Intent, RiskLimits, Traded } from "./RiskBook.ts"
@@ -76,7 +76,7 @@ export class RiskGuard extends Context.Service<RiskGuard, {
   readonly reserve: (intents: ReadonlyArray<Intent>) => Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope>
   /**
    * Counts the fills of an island's account, each once, and the ends of its orders, and takes marks from its market, until
-   * the scope closes. Orders that somebody else has opened there take room too.
+   * the scope closes. Orders that somebody else opens there take room too, and those that are open when it begins.
    */
   readonly follow: (island: Island) => Effect.Effect<void, never, Scope.Scope>
   /** Whether this very island is followed. */
@@ -245,12 +245,12 @@ export const make = Effect.fnUntraced(
       return problem === null ? null : refused(problem)
     }
 
-    const filled = (fill: Traded): void => {
+    const filled = (fill: Traded, of?: Held): void => {
       const pairs = traded.get(fill.exchange) ?? new Set()
       traded.set(fill.exchange, pairs.add(fill.pair))
       const source = islands.get(fill.exchange)?.source
       // One small fill far from the market says nothing of what all of it is worth.
-      book.book(fill, (source === undefined ? null : midOf(source, fill.pair)) ?? fill.price)
+      book.book(fill, (source === undefined ? null : midOf(source, fill.pair)) ?? fill.price, of)
       judgeLosses()
     }
 
@@ -272,7 +272,7 @@ export const make = Effect.fnUntraced(
         fee: fill.fee ?? Decimal.zero,
         feeAsset: fill.feeAsset ?? undefined,
         clientOrderId: fill.clientOrderId
-      })
+      }, book.find(exchange, fill.clientOrderId, fill.orderId))
 
     /** A trade that cannot be counted: what is at risk is no longer known. */
     const lostCount = (exchange: ExchangeId, what: string, detail: string): void =>
@@ -282,7 +282,7 @@ export const make = Effect.fnUntraced(
     const withUnit = (
       island: Island,
       units: Map<TradingPair, Decimal.Decimal>,
-      { pair, symbol }: Fill | OrderUpdate,
+      { pair, symbol }: Fill | Order,
       then: (pair: TradingPair, unit: Decimal.Decimal) => void
     ): void => {
       if (pair === null) return lostCount(island.exchange, symbol, "no instrument is known for it")
@@ -301,26 +301,33 @@ export const make = Effect.fnUntraced(
       const { account, exchange, market } = island
       const source = sourceOf(island)
       const units = new Map<TradingPair, Decimal.Decimal>()
-      const onOrder = (order: OrderUpdate): void => {
-        const held = book.find(exchange, order.clientOrderId, order.orderId)
+      /** `told`: what of its fills has been told before. */
+      const onOrder = (order: Order, told: Decimal.Decimal): void => {
+        const heldOf = (): Held | undefined => book.find(exchange, order.clientOrderId, order.orderId)
+        const held = heldOf()
         if (isFinal(order.status)) book.noteEnd(exchange, order.orderId)
         if (held !== undefined) return GuardedEntry.note(gate, exchange, held, order)
         if (book.hasEnded(exchange, order.orderId)) return
         withUnit(island, units, order, (pair, unit) => {
-          GuardedEntry.note(gate, exchange, GuardedEntry.adopt(gate, exchange, pair, order, unit), order)
-        })
-      }
-      if (account !== null) {
-        yield* account.onEvent((event) => {
-          if (event._tag === "OrderUpdate") onOrder(event)
-          if (event._tag !== "Fill" || !isNew(exchange, event)) return
-          withUnit(island, units, event, (pair, unit) => count(exchange, pair, unit, event))
+          if (book.hasEnded(exchange, order.orderId)) return
+          const known = heldOf() ?? GuardedEntry.adopt(gate, exchange, pair, order, unit, told)
+          GuardedEntry.note(gate, exchange, known, order)
         })
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => islands.set(exchange, { island, source })),
         () => Effect.sync(() => islands.get(exchange)?.island === island && islands.delete(exchange))
       )
+      if (account !== null) {
+        yield* account.onEvent((event) => {
+          if (event._tag === "OrderUpdate") onOrder(event, Decimal.zero)
+          if (event._tag !== "Fill" || !isNew(exchange, event)) return
+          withUnit(island, units, event, (pair, unit) => count(exchange, pair, unit, event))
+        })
+        for (const { fills, order } of account.openOrders()) {
+          if (order !== null) onOrder(order, BigDecimal.sumAll(fills.map(({ quantity }) => quantity)))
+        }
+      }
       // What is not known by then is asked for when it is traded.
       yield* Effect.forkScoped(Effect.map(Effect.option(market.instruments.all), (listed) => {
         if (listed._tag === "None") return
@@ -393,7 +400,7 @@ export const make = Effect.fnUntraced(
         )),
       follow,
       isFollowing: (island) => islands.get(island.exchange)?.island === island,
-      filled,
+      filled: (fill) => filled(fill),
       mark: (exchange, pair, price) => {
         book.mark(exchange, pair, price)
         judgeLosses()

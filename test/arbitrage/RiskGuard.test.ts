@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import type { Killed, RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
-import type { Order, OrderUpdate } from "../../src/domain/Account.ts"
+import type { Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
@@ -1108,10 +1108,261 @@ describe("RiskGuard: follow", () => {
     ))
 })
 
+describe("RiskGuard: orders of others", () => {
+  const order = {
+    pair,
+    symbol: pair,
+    orderId: "1",
+    clientOrderId: null,
+    side: "buy",
+    type: "limit",
+    timeInForce: "gtc",
+    price: Decimal.of("100"),
+    quantity: Decimal.of("10"),
+    quoteQuantity: null,
+    filledQuantity: Decimal.zero,
+    filledQuote: Decimal.zero,
+    averagePrice: null,
+    status: "new",
+    finishedAs: null,
+    reduceOnly: null,
+    triggerPrice: null,
+    createdAt: 0,
+    updatedAt: 0
+  } as const
+
+  const told = (fields: Partial<OrderUpdate> = {}): OrderUpdate => ({
+    _tag: "OrderUpdate",
+    ...order,
+    receivedAt: 0,
+    origin: "Stream",
+    ...fields
+  })
+
+  const part = (quantity: string): Partial<OrderUpdate> => ({
+    status: "partiallyFilled",
+    filledQuantity: Decimal.of(quantity)
+  })
+
+  const fill = (tradeId: string, quantity: string): Fill => ({
+    _tag: "Fill",
+    pair,
+    symbol: pair,
+    tradeId,
+    orderId: "1",
+    clientOrderId: null,
+    side: "buy",
+    price: Decimal.of("100"),
+    quantity: Decimal.of(quantity),
+    liquidity: "maker",
+    fee: Decimal.zero,
+    feeAsset: "USDT",
+    exchangeTime: 0,
+    receivedAt: 0,
+    origin: "Stream"
+  })
+
+  const followed = (before: ReadonlyArray<Fill | OrderUpdate> = []) =>
+    Effect.gen(function*() {
+      const guard = yield* RiskGuard
+      const venue = new FakeVenue({ exchange: "f", fee: "0", bid: 100, ask: 100 })
+      // The fake tracks by names of ours.
+      const emit = (event: Fill | OrderUpdate) => venue.consumers.forEach((consumer) => consumer(event))
+      const last = before.findLast(({ _tag }) => _tag === "OrderUpdate") as OrderUpdate | undefined
+      const fills = before.filter((event) => event._tag === "Fill")
+      if (last !== undefined) {
+        venue.tracked.set("#1", {
+          exchange: "f",
+          account: "main",
+          key: "#1",
+          pair,
+          state: { _tag: "Open", at: 0 },
+          order: last,
+          fills,
+          filledQuantity: last.filledQuantity,
+          filledQuote: Decimal.zero
+        })
+      }
+      venue.tracked.set("#2", {
+        exchange: "f",
+        account: "main",
+        key: "#2",
+        pair,
+        state: { _tag: "Unknown", at: 0 },
+        order: null,
+        fills: [],
+        filledQuantity: Decimal.zero,
+        filledQuote: Decimal.zero
+      })
+      yield* guard.follow(venue.island())
+      return { guard, emit, state: () => figures(guard.state("f")) }
+    })
+
+  const ended = told({ status: "filled", filledQuantity: Decimal.of("10") })
+
+  it.effect("what is open when it begins takes room", () =>
+    over(
+      { global: { maxNotional: 1_000 } },
+      Effect.gen(function*() {
+        const { emit, guard, state } = yield* followed([told(part("4")), fill("a", "4")])
+        // Four of ten were told before, and are nobody's exposure here.
+        assert.deepStrictEqual(state(), ["600", 1, "0"])
+        assert.strictEqual(yield* refusal(guard.reserve([intent("5", "100")])), "maxNotional global")
+        emit(fill("b", "6"))
+        assert.deepStrictEqual(state(), ["600", 1, "0"])
+        emit(ended)
+        assert.deepStrictEqual(state(), ["600", 0, "0"])
+      })
+    ))
+
+  it.effect("what tells of a fill before the fill does is not counted twice", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const { emit, state } = yield* followed()
+        emit(told(part("3")))
+        assert.deepStrictEqual(state(), ["1000", 1, "0"])
+        emit(fill("a", "3"))
+        assert.deepStrictEqual(state(), ["1000", 1, "0"])
+        yield* TestClock.adjust("1 minute")
+        emit(fill("b", "2"))
+        emit(told(part("5")))
+        assert.deepStrictEqual(state(), ["1000", 1, "0"])
+        emit(ended)
+        assert.deepStrictEqual(state(), ["1000", 1, "0"])
+        emit(fill("c", "5"))
+        assert.deepStrictEqual(state(), ["1000", 0, "0"])
+      })
+    ))
+
+  it.effect("what it had filled before, and nobody tells, takes room no longer than it may still be told", () =>
+    over(
+      { forgetAfter: "5 seconds" },
+      Effect.gen(function*() {
+        const { emit, state } = yield* followed([told(part("3"))])
+        emit(fill("a", "1"))
+        emit(told(part("4")))
+        assert.deepStrictEqual(state(), ["1000", 1, "0"])
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(state(), ["700", 1, "0"])
+        emit(fill("b", "6"))
+        emit(ended)
+        assert.deepStrictEqual(state(), ["700", 0, "0"])
+        // Ended before that is known, its room waits as long for what may still be told.
+        emit(told({ ...part("3"), orderId: "9" }))
+        emit({ ...fill("c", "7"), orderId: "9" })
+        emit({ ...ended, orderId: "9" })
+        assert.deepStrictEqual(state(), ["1700", 1, "0"])
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(state(), ["1400", 0, "0"])
+      })
+    ))
+})
+
+/** A swap whose resting orders fill when they are told to; it keeps reduce-only orders to what is there. */
+class Resting {
+  readonly venue = new FakeVenue({ exchange: "f", pair: swap, fee: "0", bid: 10, ask: 10 })
+  readonly entry: OrderEntry["Service"] = { ...this.venue.entry, abilities: new Set(["reduceOnly"]) }
+  position = 0
+  readonly #left = new Map<string, number>()
+  #trades = 0
+
+  get open(): ReadonlyArray<OrderRequest> {
+    return this.venue.placed.filter(({ clientOrderId, quantity }) =>
+      this.venue.orders.get(clientOrderId!)!.status === "new" && this.#leftOf(clientOrderId!, Number(quantity)) > 0
+    )
+  }
+
+  #leftOf(clientOrderId: string, quantity: number): number {
+    return this.#left.get(clientOrderId) ?? quantity
+  }
+
+  /** Fills so much of an order at the most. */
+  fill({ clientOrderId, quantity, reduceOnly, side }: OrderRequest, most: number): void {
+    const order = this.venue.orders.get(clientOrderId!)!
+    const left = this.#leftOf(clientOrderId!, Number(quantity))
+    const there = Math.max(0, side === "sell" ? this.position : -this.position)
+    const filled = Math.min(left, most, reduceOnly === true ? there : left)
+    if (filled === 0) return
+    this.position += side === "buy" ? filled : -filled
+    this.#left.set(clientOrderId!, left - filled)
+    this.venue.emit({
+      _tag: "Fill",
+      pair: swap,
+      symbol: swap,
+      tradeId: `t${++this.#trades}`,
+      orderId: order.orderId,
+      clientOrderId: clientOrderId!,
+      side,
+      price: Decimal.of("10"),
+      quantity: Decimal.of(`${filled}`),
+      liquidity: "maker",
+      fee: Decimal.zero,
+      feeAsset: "USDT",
+      exchangeTime: 0,
+      receivedAt: 0,
+      origin: "Stream"
+    })
+    if (left > filled) return
+    const ended = { ...order, status: "filled", filledQuantity: order.quantity!, updatedAt: this.#trades } as const
+    this.venue.orders.set(clientOrderId!, ended)
+    this.venue.emit({ _tag: "OrderUpdate", ...ended, receivedAt: 0, origin: "Stream" })
+  }
+}
+
 // ---- any sequence ---------------------------------------------------------------------------------------------------
 
 const int = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum, maximum }))))
+
+const move = Arbitrary.all({
+  what: Arbitrary.schema(Schema.Literals(["place", "place", "reduceOnly", "fill", "fill", "cancel", "kill", "revive"])),
+  side: Arbitrary.schema(Schema.Literals(["buy", "sell"])),
+  quantity: int(1, 12),
+  at: int(0, 1_000)
+})
+
+describe("RiskGuard: resting orders in any order", () => {
+  it.effect.prop(
+    "no position passes its limit whichever fill, and nothing that leaves while the switch is thrown can grow one",
+    [Arbitrary.array(move, { minLength: 5, maxLength: 40 })],
+    ([moves]) =>
+      Effect.scoped(Effect.gen(function*() {
+        const guard = yield* Risk.make({
+          global: { maxNotional: 400, maxOpenOrders: 4 },
+          exchanges: { f: { maxPosition: { [swap]: 10 } } }
+        })
+        const resting = new Resting()
+        const { venue } = resting
+        yield* guard.follow(venue.island())
+        const entry = guard.guarded(resting.entry)
+        const put = Effect.fnUntraced(function*(request: OrderRequest) {
+          venue.scripts.splice(0, venue.scripts.length, { answer: "rest" })
+          const before = venue.placed.length
+          const placed = yield* Effect.forkChild(Effect.exit(entry.place(request)), { startImmediately: true })
+          yield* TestClock.adjust(1)
+          yield* Fiber.join(placed)
+          if (!guard.state().isKilled) return
+          for (const { reduceOnly } of venue.placed.slice(before)) assert.isTrue(reduceOnly)
+        })
+        for (const { at, quantity, side, what } of moves) {
+          const { open } = resting
+          const one = open[at % Math.max(1, open.length)]
+          if (what === "kill") yield* guard.kill("the test threw it")
+          if (what === "revive") yield* guard.revive
+          if (what === "place") yield* put({ pair: swap, side, quantity, price: 10 })
+          if (what === "reduceOnly") yield* put({ pair: swap, side, quantity, price: 10, reduceOnly: true })
+          if (what === "cancel" && one !== undefined) {
+            yield* entry.cancel({ pair: swap, clientOrderId: one.clientOrderId! })
+          }
+          if (what === "fill" && one !== undefined) resting.fill(one, at % 2 === 0 ? 100 : quantity)
+          assert.isAtMost(Math.abs(resting.position), 10)
+          assert.strictEqual(text(guard.state("f").exposure), `${Math.abs(resting.position) * 10}`)
+        }
+      })),
+    { arbitrary: { runs: 100 } }
+  )
+})
 
 const step = Arbitrary.all({
   what: Arbitrary.schema(Schema.Literals(["reserve", "place", "fill", "fail", "release", "interrupt", "cancel"])),
