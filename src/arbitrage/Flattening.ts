@@ -122,6 +122,8 @@ export class Flattening {
     const orders: Array<Ended> = []
     const failures = new Map<Venue, number>()
     const tried = new Map<Venue, Tried>()
+    /** Why an exchange does not let it grow its own position there. */
+    const refusals = new Map<Venue, string>()
     const deadline = this.#orders.now + within
     const end = (left: Amount, detail: string): Effect.Effect<Flattened> =>
       Effect.succeed({ orders, left, rest: this.#isLittle(left, venues) ? "carried" : "open", detail })
@@ -134,30 +136,47 @@ export class Flattening {
         if (orders.length >= this.#options.attempts || (isLate && orders.length > 0)) {
           return end(left, `${Decimal.toText(left)} is left behind ${orders.length} orders`)
         }
-        const way = this.#best(left, venues, failures)
+        const open = isLate ? venues.filter((venue) => !refusals.has(venue)) : venues
+        const way = this.#best(left, open, failures)
         if (way !== null && (isLate || !this.#isTried(way.venue, tried.get(way.venue)))) {
           return Effect.flatMap(this.#trade(way, sideOf(left)), (ended) => after(left, way, ended))
         }
-        return isLate ? end(left, `${Decimal.toText(left)} is left, and nowhere can it be traded`) : wait(left)
+        if (!isLate) return wait(left)
+        const why = ["nowhere can it be traded", ...refusals.values()].join("; ")
+        return end(left, `${Decimal.toText(left)} is left, and ${why}`)
       })
 
     const after = (
       left: Amount,
-      { sight, venue }: Way,
+      way: Way,
       ended: Ended | ExchangeError | null
     ): Effect.Effect<Flattened> => {
       if (ended === null) return wait(left)
-      if (!("plan" in ended)) return end(left, ended.message)
+      if (!("plan" in ended)) return isRefusedThere(ended) ? refused(left, way, ended) : end(left, ended.message)
       orders.push(ended)
       const traded = sideOf(left) === "sell" ? subtract(left, ended.filled) : sum(left, ended.filled)
       if (ended.outcome === "unknown") {
         const detail = `an order is not known: ${ended.detail}`
         return Effect.succeed({ orders, left: traded, rest: "open", detail })
       }
-      if (BigDecimal.isZero(ended.filled)) failures.set(venue, (failures.get(venue) ?? 0) + 1)
+      if (BigDecimal.isZero(ended.filled)) noteFailure(way)
+      noteTry(way)
+      return step(traded)
+    }
+
+    const noteFailure = ({ venue }: Way): void => void failures.set(venue, (failures.get(venue) ?? 0) + 1)
+
+    const noteTry = ({ sight, venue }: Way): void => {
       const times = (tried.get(venue)?.times ?? 0) + 1
       tried.set(venue, { sight, until: this.#orders.now + pauseMillis(times - 1), times })
-      return step(traded)
+    }
+
+    /** Another exchange may take it, or this one later. */
+    const refused = (left: Amount, way: Way, { message }: ExchangeError): Effect.Effect<Flattened> => {
+      refusals.set(way.venue, message)
+      noteFailure(way)
+      noteTry(way)
+      return step(left)
     }
 
     return step(open)
@@ -251,7 +270,7 @@ export class Flattening {
       const send = Effect.suspend((): Effect.Effect<Ended | null> =>
         this.#markets.mayTrade(exchange) ? this.#orders.send(plan) : Effect.succeed(null)
       )
-      return Effect.scoped(Effect.andThen(this.#guard.reserve([intentOf(plan, true)]), send))
+      return Effect.scoped(Effect.andThen(this.#guard.reserve([{ ...intentOf(plan, true), compensates: true }]), send))
     }).pipe(Effect.catch((error) => Effect.succeed(error)))
   }
 }
@@ -265,6 +284,10 @@ const affordable = (account: Account, { instrument }: Venue, side: Side, price: 
   if (balance.available === null) return null
   return side === "buy" ? divideUnsafe(balance.available, price) : balance.available
 }
+
+/** By the limits or the switch of the exchange itself. */
+const isRefusedThere = ({ exchange, reason }: ExchangeError): boolean =>
+  reason._tag === "RiskRefused" && reason.of === exchange
 
 const sideOf = (open: Amount): Side => isPositive(open) ? "sell" : "buy"
 

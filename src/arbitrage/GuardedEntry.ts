@@ -12,7 +12,7 @@ import type { Amendment, OrderEntry, OrderRef, OrderRequest, Outcome, Placed } f
 import { MayLeave } from "../OrderEntry.ts"
 import type { Amending, Change, State } from "./AmendRoom.ts"
 import { eases, most, statesOf } from "./AmendRoom.ts"
-import type { Held, Intent, RiskBook } from "./RiskBook.ts"
+import type { Held, Intent, RiskBook, Weighed } from "./RiskBook.ts"
 
 type Amount = Decimal.Decimal
 
@@ -24,13 +24,13 @@ export interface Source {
 }
 
 /** What the switch judges by. */
-export type Leaving = Pick<Intent, "exchange" | "pair" | "reduces">
+export type Leaving = Pick<Weighed, "exchange" | "pair" | "reduces" | "growsHere">
 
 /** The guard as an order entry needs it. */
 export interface Gate {
   readonly book: RiskBook
   /** Why these may not leave; null when they may. */
-  readonly refuse: (intents: ReadonlyArray<Intent>) => ExchangeError | null
+  readonly refuse: (intents: ReadonlyArray<Weighed>) => ExchangeError | null
   /** Why the switch does not let these leave; null when it does. */
   readonly stopped: (intents: ReadonlyArray<Leaving>) => ExchangeError | null
   /** Whether these would pass; nothing is counted. */

@@ -41,6 +41,11 @@ export interface Intent {
   readonly price: Amount
   /** Reduces exposure that is there. */
   readonly reduces: boolean
+  /**
+   * `reduces` is of all exchanges together: where it grows the position of its own exchange, the limits and the switch of that one
+   * are asked.
+   */
+  readonly compensates?: boolean | undefined
   /** It can do nothing else: the exchange sees to it. */
   readonly reduceOnly?: boolean | undefined
   /** Base in one unit of the exchange's quantities: the contract size. 1, as on spot, when left out. */
@@ -62,6 +67,12 @@ export interface Traded {
   /** The pair's quote asset when left out. */
   readonly feeAsset?: string | undefined
   readonly clientOrderId?: string | null | undefined
+}
+
+/** An order as it is judged. */
+export interface Weighed extends Intent {
+  /** Although it reduces what all exchanges together are exposed to. */
+  readonly growsHere?: boolean | undefined
 }
 
 export interface Refusal {
@@ -86,6 +97,8 @@ export interface Held {
   orderId: string | null
   /** It may leave while the switch stops what grows. */
   readonly reduces: boolean
+  /** It may not while that of its own exchange does. */
+  readonly growsHere: boolean
   /** The exchange lets it do nothing else. */
   readonly reduceOnly: boolean
   /** Base in one unit of the exchange's quantities: the contract size, 1 on spot. */
@@ -425,19 +438,32 @@ export class RiskBook {
    * Why there is no room for these; null when there is. What reduces needs none; but where it takes what other open orders
    * were to reduce, these may not take the position past its limit.
    */
-  check(intents: ReadonlyArray<Intent>): Refusal | null {
+  check(intents: ReadonlyArray<Weighed>): Refusal | null {
     const growing = intents.filter(({ reduceOnly, reduces }) => !reduces || reduceOnly === true)
-    if (growing.length === 0) return null
-    const problem = this.#global.check(growing)
+    const problem = growing.length === 0 ? null : this.#global.check(growing)
     if (problem !== null) return problem
-    for (const exchange of new Set(growing.map(({ exchange }) => exchange))) {
-      const own = this.#of(exchange).check(growing.filter((intent) => intent.exchange === exchange))
+    const here = intents.filter((intent) => intent.growsHere === true || growing.includes(intent))
+    for (const exchange of new Set(here.map(({ exchange }) => exchange))) {
+      const own = this.#of(exchange).check(here.filter((intent) => intent.exchange === exchange))
       if (own !== null) return own
     }
     return null
   }
 
-  hold(intent: Intent): Held {
+  /** Whether what compensates grows the position of its own exchange, by all that is known to have been filled there. */
+  growsHere({ compensates, exchange, pair, quantity, side }: Intent): boolean {
+    if (compensates !== true) return false
+    const { buys, position, sells } = this.standing(exchange, pair)
+    const [there, taken] = side === "sell" ? [position, sells] : [negate(position), buys]
+    const untold = BigDecimal.sumAll(
+      this.named(exchange).flatMap((held) =>
+        held.endedAt === null || held.pair !== pair || held.side === side ? [] : [subtract(held.endedAt, held.filled)]
+      )
+    )
+    return isGreaterThan(sum(quantity, taken), sum(there, untold))
+  }
+
+  hold(intent: Weighed): Held {
     const { clientOrderId = null, exchange, pair, price, quantity, reduces, side, unit = one } = intent
     const held: Held = {
       exchange,
@@ -448,6 +474,7 @@ export class RiskBook {
       clientOrderId: null,
       orderId: null,
       reduces,
+      growsHere: intent.growsHere === true,
       reduceOnly: intent.reduceOnly === true,
       unit,
       filled: Decimal.zero,

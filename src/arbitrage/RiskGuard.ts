@@ -16,7 +16,7 @@ import * as ExchangeError from "../ExchangeError.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
 import type { Gate, Leaving, Source } from "./GuardedEntry.ts"
 import * as GuardedEntry from "./GuardedEntry.ts"
-import type { Held, Intent, Refusal, RiskLimits, Traded } from "./RiskBook.ts"
+import type { Held, Intent, Refusal, RiskLimits, Traded, Weighed } from "./RiskBook.ts"
 import { one, parseLimits, RiskBook } from "./RiskBook.ts"
 
 export type { Intent, RiskLimits, Traded } from "./RiskBook.ts"
@@ -146,6 +146,13 @@ class Switches {
     const found = all.filter((killed) => killed !== undefined)
     return found.find(({ stops }) => stops === "everything") ?? found[0] ?? null
   }
+
+  /** Which does not let this leave; that of all exchanges first. */
+  stopping({ exchange, growsHere = false, reduces }: Leaving): Killed | null {
+    const [all, own] = [this.#thrown.get(global), this.#thrown.get(exchange)]
+    if (all !== undefined && !(reduces && all.stops === "growing")) return all
+    return own === undefined || (reduces && !growsHere && own.stops === "growing") ? null : own
+  }
 }
 
 const spotOnly = (exchange: ExchangeId): Source => ({
@@ -225,15 +232,21 @@ export const make = Effect.fnUntraced(
 
     /** What the switch stops of these; null: nothing. */
     const stopped = (intents: ReadonlyArray<Leaving>): Refusal | null => {
-      for (const { exchange, pair, reduces } of intents) {
-        const killed = switches.of(exchange)
-        if (killed === null || (reduces && killed.stops === "growing")) continue
-        return { exchange, symbol: pair, limit: "killSwitch", of: killed.of, detail: killed.reason }
+      for (const leaving of intents) {
+        const killed = switches.stopping(leaving)
+        if (killed === null) continue
+        return {
+          exchange: leaving.exchange,
+          symbol: leaving.pair,
+          limit: "killSwitch",
+          of: killed.of,
+          detail: killed.reason
+        }
       }
       return null
     }
 
-    const refuse = (intents: ReadonlyArray<Intent>): ExchangeError.ExchangeError | null => {
+    const refuse = (intents: ReadonlyArray<Weighed>): ExchangeError.ExchangeError | null => {
       judgeLosses()
       const problem = stopped(intents) ?? book.check(intents)
       return problem === null ? null : refused(problem)
@@ -382,6 +395,7 @@ export const make = Effect.fnUntraced(
           Effect.suspend(() => {
             const all = intents.map((intent) => ({
               ...intent,
+              growsHere: book.growsHere(intent),
               price: GuardedEntry.worth(sourceFor(intent.exchange), intent.pair, intent.side, intent.price)
             }))
             const problem = unreadable(intents) ?? refuse(all)

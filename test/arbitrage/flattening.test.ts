@@ -5,7 +5,8 @@ import { TestClock } from "effect/testing"
 import { ArbitrageExecutor } from "../../src/arbitrage/ArbitrageExecutor.ts"
 import type { KillOptions } from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
-import { agree, over, swap, World } from "./ExecutorWorld.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import { agree, done, over, passing, swap, World } from "./ExecutorWorld.ts"
 
 /** The sale is refused, and its exchange is stopped by hand while it is under way. */
 const stopped = (world: World, options: KillOptions = {}) => {
@@ -34,17 +35,30 @@ describe("Flattening: an exchange that was stopped by hand", () => {
     )
   })
 
-  it.effect("gets it when the other one takes nothing", () => {
-    const world = new World({ fee: "0" }, swap)
-    world.a.scripts.push({}, { fill: 0 }, { answer: "reject" })
-    return over(
-      world,
-      Effect.gen(function*() {
-        assert.strictEqual((yield* stopped(world))._tag, "Compensated")
-        assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "a sell 1", "b sell 100", "b sell 100"])
-        yield* agree(world)
-      })
-    )
+  it.effect("gets what reduces its position when the other one takes nothing, and nothing that opens one", () => {
+    const take = (bought: string | null) => {
+      const world = new World({ fee: "0" }, swap)
+      world.a.scripts.push({}, { fill: 0 }, { answer: "reject" })
+      return over(
+        world,
+        Effect.gen(function*() {
+          const guard = yield* RiskGuard
+          const { exchange, pair } = world.b
+          if (bought !== null) {
+            const [quantity, price] = [Decimal.of(bought), Decimal.of("101")]
+            guard.filled({ exchange, pair, side: "buy", quantity, price, fee: Decimal.zero })
+          }
+          assert.strictEqual((yield* stopped(world))._tag, "Compensated")
+          return world.placed
+        })
+      )
+    }
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(yield* take("1"), ["a buy 1", "a sell 1", "a sell 1", "b sell 100", "b sell 100"])
+      for (const bought of [null, "0.5"]) {
+        assert.deepStrictEqual(yield* take(bought), ["a buy 1", "a sell 1", "a sell 1", "a sell 1", "b sell 100"])
+      }
+    })
   })
 
   it.effect("gets nothing where everything is stopped", () => {
@@ -56,6 +70,77 @@ describe("Flattening: an exchange that was stopped by hand", () => {
         assert.strictEqual((yield* stopped(world, { stops: "everything" }))._tag, "Compensated")
         assert.deepStrictEqual(world.b.placed.length, 1)
         yield* agree(world)
+      })
+    )
+  })
+})
+
+describe("Flattening: an order that grows the position of its exchange", () => {
+  it.effect("is refused past the limits of that exchange, and waits for the other one", () => {
+    const world = new World({ fee: "0", bid: 90 }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        world.b.scripts.push({ answer: "reject", delay: 30 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(5)
+        world.states.set("a", "Failed")
+        guard.filled({
+          exchange: "b",
+          pair: world.b.pair,
+          side: "sell",
+          quantity: Decimal.of("0.5"),
+          price: Decimal.of("101"),
+          fee: Decimal.zero
+        })
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+        world.states.set("a", "Ready")
+        assert.strictEqual(done(yield* passing(Fiber.join(fiber)))._tag, "Compensated")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+      }),
+      {},
+      { exchanges: { b: { maxPosition: { [world.b.pair]: 1 } } } }
+    )
+  })
+
+  it.effect("is exposed, and says why, when nobody takes it", () => {
+    const world = new World({ fee: "0", bid: 90 }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        world.b.scripts.push({ answer: "reject", delay: 30 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(5)
+        world.states.set("a", "Failed")
+        yield* guard.kill("b is broken", { exchange: "b" })
+        assert.strictEqual(done(yield* passing(Fiber.join(fiber)))._tag, "Exposed")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+        assert.include(guard.state("a").killed?.reason, "b is broken")
+      })
+    )
+  })
+
+  it.effect("what is filled and not told yet is sold where it was bought, although the switch is thrown there", () => {
+    const world = new World({ fee: "0" }, { ...swap, bid: 90 })
+    return over(
+      world,
+      Effect.gen(function*() {
+        const executor = yield* ArbitrageExecutor
+        const guard = yield* RiskGuard
+        world.a.scripts.push({ late: 20_000 })
+        world.b.scripts.push({ answer: "reject", delay: 30 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(5)
+        yield* guard.kill("a is broken", { exchange: "a" })
+        world.states.set("b", "Failed")
+        yield* TestClock.adjust(100)
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+        assert.strictEqual(done(yield* passing(Fiber.join(fiber)))._tag, "Compensated")
       })
     )
   })
