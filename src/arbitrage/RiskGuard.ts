@@ -94,9 +94,15 @@ export class RiskGuard extends Context.Service<RiskGuard, {
   readonly guarded: (entry: OrderEntry["Service"]) => OrderEntry["Service"]
   /** This order is known never to have arrived: its room is given back. */
   readonly forget: (exchange: ExchangeId, clientOrderId: string) => void
-  /** Nothing that grows exposure leaves any more, or nothing at all. Thrown again it stops more, never less. */
+  /**
+   * Nothing that grows exposure leaves any more, or nothing at all. Thrown again it stops more, never less; what is thrown while
+   * everything is stopped is told, and stands once that is taken back.
+   */
   readonly kill: (reason: string, options?: KillOptions) => Effect.Effect<void>
-  /** Lets orders pass again, everywhere. The loss that had been made then no longer counts towards `maxLoss`. */
+  /**
+   * Lets orders pass again, everywhere; what was thrown while everything was stopped is thrown again, with its reason. The loss
+   * that had been made then no longer counts towards `maxLoss`.
+   */
   readonly revive: Effect.Effect<void>
   /** Of one exchange; of all together when left out. */
   readonly state: (exchange?: ExchangeId) => RiskState
@@ -127,17 +133,25 @@ const bookOf = (options: RiskOptions): Result.Result<RiskBook, string> =>
 /** Switches by what they were thrown for. */
 class Switches {
   readonly #thrown = new Map<string, Killed>()
+  /** Thrown while one stood that stops more: who takes that one back may not know of them. */
+  readonly #behind = new Map<string, Killed>()
 
-  /** False when nothing changes by it. */
+  /** False when nothing is new by it. */
   throw(killed: Killed): boolean {
     const before = this.#thrown.get(killed.of)
-    if (before !== undefined && (before.stops === "everything" || killed.stops === "growing")) return false
-    this.#thrown.set(killed.of, killed)
+    if (before?.stops === killed.stops) return false
+    const where = before?.stops === "everything" ? this.#behind : this.#thrown
+    if (where === this.#behind && where.has(killed.of)) return false
+    where.set(killed.of, killed)
     return true
   }
 
-  clear(): void {
+  /** Takes all back. What stood behind them, and has to be thrown again. */
+  clear(): ReadonlyArray<Killed> {
+    const behind = [...this.#behind.values()]
     this.#thrown.clear()
+    this.#behind.clear()
+    return behind
   }
 
   /** What stops an exchange; the one that stops more. */
@@ -427,7 +441,7 @@ export const make = Effect.fnUntraced(
       kill: (reason, { exchange = global, stops = "growing" } = {}) => Effect.sync(() => kill(reason, exchange, stops)),
       revive: Effect.sync(() => {
         book.forgiveLosses()
-        switches.clear()
+        for (const { of, reason, stops } of switches.clear()) kill(reason, of, stops)
       }),
       state: (exchange) => {
         const { exposure, open, pnl, reserved } = book.ledger(exchange)

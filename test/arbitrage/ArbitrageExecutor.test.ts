@@ -476,6 +476,29 @@ describe("ArbitrageExecutor: exposed", () => {
     )
   })
 
+  it.effect("what it throws the switch for while everything is stopped stands once that is taken back", () => {
+    const world = new World({ fee: "0" }, swap)
+    return over(
+      world,
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const executor = yield* ArbitrageExecutor
+        world.b.scripts.push({ answer: "reject", delay: 100 })
+        const fiber = yield* Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
+        yield* TestClock.adjust(50)
+        yield* guard.kill("the operator pauses", { stops: "everything" })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Exposed")
+        yield* guard.revive
+        assert.match(guard.state().killed?.reason ?? "", /^exposed in BTC: /)
+        // It is traded away as soon as anything may be.
+        done(yield* passing(executor.drain))
+        assert.deepStrictEqual(executor.exposure(), [])
+        yield* agree(world)
+      })
+    )
+  })
+
   it.effect("thrown for what grows, it lets compensation pass", () => {
     const world = new World({ fee: "0" }, swap)
     return over(

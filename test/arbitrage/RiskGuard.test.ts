@@ -264,6 +264,41 @@ describe("RiskGuard: what is asked for", () => {
 })
 
 describe("RiskGuard: the kill switch", () => {
+  it.effect("what is thrown while everything is stopped is told, and stands again once that is taken back", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const told: Array<string> = []
+        yield* Effect.forkScoped(
+          Stream.runForEach(
+            guard.kills,
+            ({ reason, stops }) => Effect.sync(() => void told.push(`${reason} ${stops}`))
+          ),
+          { startImmediately: true }
+        )
+        yield* guard.kill("the operator pauses", { stops: "everything" })
+        yield* guard.kill("exposed in BTC")
+        yield* guard.kill("exposed in ETH")
+        assert.strictEqual(guard.state().killed?.reason, "the operator pauses")
+        yield* guard.revive
+        assert.deepStrictEqual(
+          [guard.state().killed?.reason, guard.state().killed?.stops],
+          ["exposed in BTC", "growing"]
+        )
+        assert.strictEqual(yield* refusal(guard.reserve([intent("1", "1")])), "killSwitch global")
+        yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+        assert.deepStrictEqual(told, [
+          "the operator pauses everything",
+          "exposed in BTC growing",
+          "exposed in BTC growing"
+        ])
+        yield* guard.revive
+        assert.isFalse(guard.state().isKilled)
+        yield* guard.reserve([intent("1", "1")])
+      })
+    ))
+
   it.effect("stops what grows, or everything; it is told, and orders pass again when it is reset", () =>
     over(
       {},
@@ -285,7 +320,9 @@ describe("RiskGuard: the kill switch", () => {
         yield* guard.kill("less", { stops: "growing" })
         assert.strictEqual(guard.state().killed?.stops, "everything")
         yield* Effect.yieldNow
-        assert.deepStrictEqual(kills.map(({ reason }) => reason), ["by hand", "by hand", "for good"])
+        assert.deepStrictEqual(kills.map(({ reason }) => reason), ["by hand", "by hand", "for good", "less"])
+        yield* guard.revive
+        assert.strictEqual(guard.state().killed?.reason, "less")
         yield* guard.revive
         assert.isFalse(guard.state().isKilled)
         yield* guard.reserve([intent("1", "1")])
