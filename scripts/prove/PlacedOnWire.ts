@@ -21,8 +21,12 @@ const watching = (note: (text: string) => void) => (network: MemoryNetwork["Serv
     }
   })
 
-/** Counts requests to place an order into `placed`. `idsOf`: ours in a request, none in one that places nothing. */
-export const counting = (placed: Map<string, number>, idsOf: (text: string) => Iterable<string>) =>
+/** Calls `note` with each id that a request to place orders names. `idsOf`: ours in a request, none in one that places nothing. */
+export const noting = (note: (id: string) => void, idsOf: (text: string) => Iterable<string>) =>
   watching((text) => {
-    for (const id of idsOf(text)) placed.set(id, (placed.get(id) ?? 0) + 1)
+    for (const id of idsOf(text)) note(id)
   })
+
+/** Counts requests to place an order into `placed`. */
+export const counting = (placed: Map<string, number>, idsOf: (text: string) => Iterable<string>) =>
+  noting((id) => placed.set(id, (placed.get(id) ?? 0) + 1), idsOf)

@@ -26,6 +26,7 @@ import * as Positions from "./cases/Positions.ts"
 import * as Program from "./cases/Program.ts"
 import * as Recovery from "./cases/Recovery.ts"
 import * as Replay from "./cases/Replay.ts"
+import * as RiskLimits from "./cases/RiskLimits.ts"
 import * as Scale from "./cases/Scale.ts"
 import * as Secrets from "./cases/Secrets.ts"
 import * as Shutdown from "./cases/Shutdown.ts"
@@ -64,6 +65,7 @@ export const cases: ReadonlyArray<Case> = [
   OrderLatency.orderLatency,
   ArbitrageTruth.arbitrageTruth,
   ArbitrageExecution.arbitrageExecution,
+  RiskLimits.riskLimits,
   ExecutionLatency.executionLatency,
   Detection.detection,
   Islands.islands,

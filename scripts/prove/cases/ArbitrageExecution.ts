@@ -3,7 +3,7 @@
  * doubled, exchanges go away and callers are interrupted: what is left is below a lot of every asset, and what the executor
  * has counted is what the exchanges have booked, to the last digit.
  */
-import { BigDecimal, Effect, Fiber, Layer, Logger, Metric, Random, Stream } from "effect"
+import { Array as Arr, BigDecimal, Clock, Effect, Fiber, Layer, Logger, Metric, Random, Stream } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { WorldAccount } from "../../../src/AccountWorld.ts"
@@ -12,6 +12,7 @@ import type { Execution, LegResult } from "../../../src/arbitrage/ArbitrageExecu
 import * as Executor from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import { ArbitrageMonitor } from "../../../src/arbitrage/ArbitrageMonitor.ts"
 import * as Risk from "../../../src/arbitrage/RiskGuard.ts"
+import type { Killed } from "../../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../../src/arbitrage/RiskGuard.ts"
 import { Markets } from "../../../src/composite/Markets.ts"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
@@ -19,6 +20,7 @@ import * as MemoryNetwork from "../../../src/connection/MemoryNetwork.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
 import * as Decimal from "../../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../../src/domain/Instrument.ts"
+import { partsOf } from "../../../src/domain/Instrument.ts"
 import * as Simulator from "../../../src/simulator/Simulator.ts"
 import type { Fault } from "../../../src/simulator/Simulator.ts"
 import * as Account from "../../../test/suites/AccountExchange.ts"
@@ -28,7 +30,7 @@ import * as World from "../ArbitrageWorld.ts"
 import { bases } from "../ArbitrageWorld.ts"
 import { bookedOf } from "../Booked.ts"
 import type { Booked } from "../Booked.ts"
-import { counting } from "../PlacedOnWire.ts"
+import { noting } from "../PlacedOnWire.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as Virtual from "../Virtual.ts"
@@ -37,7 +39,7 @@ const answerMillis = 1_000
 const expiryMillis = 5_000
 const workers = 6
 
-type Services =
+export type Services =
   | ArbitrageExecutor
   | ArbitrageMonitor
   | RiskGuard
@@ -59,13 +61,15 @@ const accounts: Simulator.AccountsByExchange = Object.fromEntries(
 // ---- the world ------------------------------------------------------------------------------------------------------
 
 /** Of each command: some reach the exchange late or never, of others the answer does. */
-const ofCommands: ReadonlyArray<Fault> = accountSubjects.flatMap(({ adapter, commands }) =>
+export const ofCommands: ReadonlyArray<Fault> = accountSubjects.flatMap(({ adapter, commands }) =>
   commands.flatMap((command): ReadonlyArray<Fault> => {
     const which = { ...command, exchange: adapter.id }
     return [
       { _tag: "LoseRequest", ...which, share: 0.02 },
       { _tag: "LateRequest", ...which, share: 0.01, millis: 1_800 },
       { _tag: "LateRequest", ...which, share: 0.01, millis: 7_000 },
+      // Later than an order that the exchange does not know counts as never arrived.
+      { _tag: "LateRequest", ...which, share: 0.01, millis: 14_000 },
       { _tag: "LoseAnswer", ...which, share: 0.03 },
       { _tag: "LateAnswer", ...which, share: 0.02, millis: 2_500 },
       // The market moves on meanwhile: such an order is filled in part or not at all.
@@ -76,7 +80,7 @@ const ofCommands: ReadonlyArray<Fault> = accountSubjects.flatMap(({ adapter, com
 )
 
 /** Of readings and pushes. */
-const ofTelling: ReadonlyArray<Fault> = [
+export const ofTelling: ReadonlyArray<Fault> = [
   { _tag: "LoseAnswer", method: "GET", share: 0.01 },
   { _tag: "HttpError", method: "GET", share: 0.01, status: 503 },
   { _tag: "Duplicate", share: 0.03 },
@@ -92,10 +96,17 @@ const idsOf = (text: string): ReadonlyArray<string> =>
     ? [...text.matchAll(/(?:newClientOrderId=|"text":"t-)([\w-]+)/g)].map(([, id]) => id!)
     : []
 
-const layerOf = (seed: number, placed: Map<string, number>) => {
+/** `note`: called with the ids of each request to place orders, when it leaves, ms. `beside`: assets that are in no route. */
+export const layerOf = (
+  seed: number,
+  note: (id: string, at: number) => void,
+  limits: Risk.RiskOptions = { global: { maxOpenOrders: 100 } },
+  beside: ReadonlyArray<string> = []
+) => {
+  const assets = [...bases, ...beside]
   const simulator = Layer.orDie(Simulator.layerMemory({
     dialects: accountSubjects.map(({ dialect }) => dialect),
-    pairs: bases.map((base): TradingPair => `${base}/USDT`) as [TradingPair],
+    pairs: assets.map((base): TradingPair => `${base}/USDT`) as [TradingPair],
     limits: "off",
     seed,
     rate: 4,
@@ -105,7 +116,13 @@ const layerOf = (seed: number, placed: Map<string, number>) => {
   }))
   const network = Layer.mergeAll(FrameSocket.layerMemory(), MemoryNetwork.layerHttpClient, NodeHashes.layer).pipe(
     Layer.provide(
-      Layer.effect(MemoryNetwork.MemoryNetwork, Effect.map(MemoryNetwork.MemoryNetwork, counting(placed, idsOf)))
+      Layer.effect(
+        MemoryNetwork.MemoryNetwork,
+        Effect.gen(function*() {
+          const clock = yield* Clock.Clock
+          return noting((id) => note(id, clock.currentTimeMillisUnsafe()), idsOf)(yield* MemoryNetwork.MemoryNetwork)
+        })
+      )
     )
   )
   const markets = Layer.unwrap(
@@ -113,11 +130,11 @@ const layerOf = (seed: number, placed: Map<string, number>) => {
       World.markets(urls, () => Account.credentials, {
         orders: { answerTimeout: answerMillis, queueTimeout: 3_000, expiry: expiryMillis },
         reconcile: { interval: "20 seconds" }
-      }))
+      }, assets))
   )
   const monitor = World.monitor({ maxNotional: 300, maxAgeMs: 5_000, maxSkewMs: 5_000 })
   return Executor.layer({ maxAge: "5 seconds", pauseAfterRefusal: "100 millis" }).pipe(
-    Layer.provideMerge(Layer.merge(monitor, Risk.layer({ global: { maxOpenOrders: 100 } }))),
+    Layer.provideMerge(Layer.merge(monitor, Risk.layer(limits))),
     Layer.provideMerge(markets),
     Layer.provide(network),
     Layer.provideMerge(simulator)
@@ -131,12 +148,16 @@ interface Result {
   readonly refused: Readonly<Record<string, number>>
   readonly interrupted: number
   readonly outages: number
-  readonly kills: ReadonlyArray<string>
+  readonly kills: ReadonlyArray<Killed>
   readonly unknown: number
   readonly openAtGuard: number
   readonly cash: string
   readonly exposure: ReadonlyMap<string, string>
   readonly truth: Booked
+  /** By id of ours. */
+  readonly booked: ReadonlyMap<string, Booked>
+  /** Base units: what the accounts have gained on each market, exchange and pair. */
+  readonly markets: ReadonlyMap<string, string>
   /** Least that can be traded of each base asset, in it. */
   readonly lots: ReadonlyMap<string, Decimal.Decimal>
   readonly openOrders: number
@@ -144,7 +165,7 @@ interface Result {
 }
 
 /** Exchanges lose their connections, go away for a while, and let their keys die, one or all of them. */
-const breaks = Effect.fnUntraced(function*(draws: Virtual.Draws, count: () => void) {
+export const breaks = Effect.fnUntraced(function*(draws: Virtual.Draws, count: () => void) {
   const simulator = yield* Simulator.Simulator
   for (let number = 0;; number++) {
     yield* Effect.sleep(number < 2 ? 1_000 + Virtual.below(draws, 1_000) : 4_000 + Virtual.below(draws, 8_000))
@@ -159,7 +180,7 @@ const breaks = Effect.fnUntraced(function*(draws: Virtual.Draws, count: () => vo
 })
 
 /** Executes one after the other; some are interrupted at any moment. */
-const worker = Effect.fnUntraced(function*(
+export const worker = Effect.fnUntraced(function*(
   draws: Virtual.Draws,
   isDone: () => boolean,
   interrupted: () => void
@@ -185,7 +206,8 @@ const worker = Effect.fnUntraced(function*(
 
 const play = Effect.fnUntraced(function*(
   seed: number,
-  count: number
+  count: number,
+  placed: ReadonlyMap<string, number>
 ): Effect.fn.Return<Result, unknown, Services | Scope.Scope> {
   const draws = yield* Virtual.draws(seed, "execution")
   const simulator = yield* Simulator.Simulator
@@ -193,19 +215,22 @@ const play = Effect.fnUntraced(function*(
   const guard = yield* RiskGuard
   const instruments = yield* World.listed(yield* Markets)
   const executions: Array<Execution> = []
-  const kills: Array<string> = []
+  const kills: Array<Killed> = []
+  let sent = 0
   let interrupted = 0
   let outages = 0
   yield* Effect.forkScoped(
-    Stream.runForEach(executor.executions, (one) => Effect.sync(() => void executions.push(one))),
-    {
-      startImmediately: true
-    }
+    Stream.runForEach(executor.executions, (one) =>
+      Effect.sync(() => {
+        executions.push(one)
+        if (wasSent(one, placed)) sent++
+      })),
+    { startImmediately: true }
   )
   // Whoever looks after it has looked, and goes on.
   yield* Effect.forkScoped(
-    Stream.runForEach(guard.kills, ({ reason }) => {
-      kills.push(reason)
+    Stream.runForEach(guard.kills, (killed) => {
+      kills.push(killed)
       return Effect.andThen(Effect.sleep(1_000), guard.revive)
     }),
     { startImmediately: true }
@@ -215,13 +240,14 @@ const play = Effect.fnUntraced(function*(
     yield* Effect.forkScoped(breaks(draws, () => void outages++))
     yield* Effect.forEach(
       Array.from({ length: workers }),
-      () => worker(draws, () => executions.length >= count, () => void interrupted++),
+      () => worker(draws, () => sent >= count, () => void interrupted++),
       { concurrency: workers, discard: true }
     )
   }))
   const faults = simulator.counts().faults.reduce((applied, fault) => applied + fault.applied, 0)
   yield* simulator.clear()
-  yield* Effect.sleep("5 seconds")
+  // Until the latest request has arrived.
+  yield* Effect.sleep("15 seconds")
   yield* guard.revive
   yield* executor.drain
   const { cash, refused, unknown } = yield* executor.performance
@@ -231,6 +257,16 @@ const play = Effect.fnUntraced(function*(
   ])
   const unitOf = (exchange: string, pair: TradingPair): Decimal.Decimal =>
     Decimal.of(String(instruments.find((one) => one.exchange === exchange && one.pair === pair)!.contractSize))
+  const fills = ours.flatMap(([exchange, account]) =>
+    account.fills({}).map((fill) => ({ exchange, fill, unit: unitOf(exchange, fill.pair) }))
+  )
+  const by = (keyOf: (one: (typeof fills)[number]) => string): ReadonlyMap<string, Booked> =>
+    new Map(
+      Object.entries(Arr.groupBy(fills, keyOf)).map(([key, all]) => [
+        key,
+        bookedOf(all.map(({ fill, unit }) => [fill, unit]))
+      ])
+    )
   return {
     executions,
     refused,
@@ -241,10 +277,13 @@ const play = Effect.fnUntraced(function*(
     openAtGuard: guard.state().openOrders,
     cash: Decimal.toText(cash),
     exposure: new Map(executor.exposure().map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
-    truth: bookedOf(
-      ours.flatMap(([exchange, account]) =>
-        account.fills({}).map((fill) => [fill, unitOf(exchange, fill.pair)] as const)
-      )
+    truth: bookedOf(fills.map(({ fill, unit }) => [fill, unit])),
+    booked: by(({ fill }) => fill.clientOrderId ?? ""),
+    markets: new Map(
+      [...by(({ exchange, fill }) => `${exchange} ${fill.pair}`)].map(([market, { received }]) => [
+        market,
+        [...received.values()][0]!
+      ])
     ),
     lots: lotsOf(instruments, simulator),
     openOrders: ours.reduce((open, [, account]) => open + account.orders({ open: true }).length, 0),
@@ -272,19 +311,93 @@ export const lotsOf = (
   return lots
 }
 
-const run = (seed: number, count: number, placed: Map<string, number>) =>
-  Exchange.memory.run(
-    play(seed, count).pipe(Effect.scoped, Effect.provide(layerOf(seed, placed))),
-    10_000_000
-  ).pipe(
+/** In virtual time, and nothing logged. */
+export const over = <A>(
+  seed: number,
+  body: Effect.Effect<A, unknown, Services | Scope.Scope>,
+  layer: Layer.Layer<Services, unknown>
+): Effect.Effect<A, unknown> =>
+  Exchange.memory.run(body.pipe(Effect.scoped, Effect.provide(layer)), 10_000_000).pipe(
     Random.withSeed(seed),
     Effect.provide(Layer.merge(TestClock.layer(), Logger.layer([]))),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 
+const run = (seed: number, count: number, placed: Map<string, number>) =>
+  over(seed, play(seed, count, placed), layerOf(seed, (id) => placed.set(id, (placed.get(id) ?? 0) + 1)))
+
 // ---- judging --------------------------------------------------------------------------------------------------------
 
-const ordersOf = ({ buy, compensation, sell }: Execution): ReadonlyArray<LegResult> => [buy, sell, ...compensation]
+export const ordersOf = (
+  { buy, compensation, sell }: Execution
+): ReadonlyArray<LegResult> => [buy, sell, ...compensation]
+
+/** Whether any of its legs has left: an execution that both exchanges were spared proves nothing. */
+const wasSent = ({ buy, sell }: Execution, placed: ReadonlyMap<string, number>): boolean =>
+  placed.has(buy.clientOrderId) || placed.has(sell.clientOrderId)
+
+/** What an execution has told of an order against what its exchange has booked for it; null: the same to the last digit. */
+const wrongOf = (
+  { cash, clientOrderId, exchange, isEstimated, outcome, pair, received }: LegResult,
+  booked: Result["booked"]
+): string | null => {
+  const truth = booked.get(clientOrderId) ?? { cash: "0", received: new Map<string, string>() }
+  const [told, is] = [
+    `${Decimal.toText(received)} for ${Decimal.toText(cash)}`,
+    `${truth.received.get(partsOf(pair).base) ?? "0"} for ${truth.cash}`
+  ]
+  // What is not known, or by rate, is told so; the sums below are held to it all the same.
+  return outcome === "unknown" || isEstimated || told === is
+    ? null
+    : `${exchange} ${clientOrderId} (${outcome}): ${told} is ${is}`
+}
+
+/** How long the executor looks for the end of an order, by default. */
+const settleMillis = 30_000
+
+/** Whether what threw the switch was there: an order that was looked for in vain as long as may be, or a lot and more. */
+const isRightly = (execution: Execution, { booked, lots }: Result): boolean => {
+  const { base } = partsOf(execution.buy.pair)
+  const orders = ordersOf(execution)
+  if (orders.some(({ outcome }) => outcome === "unknown")) {
+    return execution.endedAt - execution.startedAt >= settleMillis
+  }
+  const left = BigDecimal.sumAll(
+    orders.map(({ clientOrderId }) => Decimal.of(booked.get(clientOrderId)?.received.get(base) ?? "0"))
+  )
+  return BigDecimal.isGreaterThanOrEqualTo(BigDecimal.abs(left), lots.get(base)!)
+}
+
+/** Orders of ours that have filled further than their execution knew, as the kill switch says and their exchange has booked. */
+const lateOf = ({ booked, kills }: Result): ReadonlySet<string> =>
+  new Set(
+    kills.flatMap(({ reason }) => /of the order (\S+) on \S+ filled behind its end/u.exec(reason)?.[1] ?? [])
+      .filter((id) => booked.has(id))
+  )
+
+/** Every execution that ended exposed has thrown the switch, and every throw has such a reason. */
+const judgeKills = (proof: Proof, result: Result): void => {
+  const { executions, kills } = result
+  const exposed = executions.filter(({ _tag }) => _tag === "Exposed")
+  const isOf = ({ buy, endedAt, startedAt }: Execution, { at, reason }: Killed): boolean =>
+    reason.startsWith(`exposed in ${partsOf(buy.pair).base}:`) && at >= startedAt && at <= endedAt
+  const silent = exposed.filter((execution) => !kills.some((killed) => isOf(execution, killed)))
+  proof.check(
+    "every execution that ends exposed has thrown the kill switch, and says why",
+    silent.length === 0,
+    `${exposed.length} exposed, ${silent.length} of them in silence`
+  )
+  const late = [...lateOf(result)]
+  const wrong = kills.filter((killed) =>
+    !exposed.some((execution) => isOf(execution, killed) && isRightly(execution, result))
+    && !late.some((id) => killed.reason.includes(` ${id} on `))
+  )
+  proof.check(
+    "the switch is thrown for nothing else, and only where an order was looked for in vain, or a lot and more was left",
+    wrong.length === 0,
+    wrong.length === 0 ? `${kills.length} throws` : wrong.map(({ reason }) => reason).join("; ")
+  )
+}
 
 const judge = (proof: Proof, result: Result, placed: ReadonlyMap<string, number>): void => {
   const { exposure, lots, truth } = result
@@ -295,13 +408,27 @@ const judge = (proof: Proof, result: Result, placed: ReadonlyMap<string, number>
     `${placed.size} ids on the wire, ${twice.length} twice`
   )
   const large = bases.filter((base) => {
-    const left = BigDecimal.abs(Decimal.of(exposure.get(base) ?? "0"))
+    const left = BigDecimal.abs(Decimal.of(truth.received.get(base) ?? "0"))
     return BigDecimal.isGreaterThanOrEqualTo(left, lots.get(base)!)
   })
+  for (const base of bases) {
+    const there = [...result.markets].filter(([market]) => market.includes(` ${base}/`))
+    proof.say(`${base}: ${there.map(([market, gained]) => `${market} ${gained}`).join(", ")}`)
+  }
   proof.check(
-    "what is left of every asset is below the least that can be ordered",
+    "of every pair, over its spot and perpetual markets, the accounts have left less than the least that any of them takes",
     large.length === 0,
-    bases.map((base) => `${exposure.get(base) ?? "0"} of ${Decimal.toText(lots.get(base)!)} ${base}`).join(", ")
+    bases.map((base) => `${truth.received.get(base) ?? "0"} of ${Decimal.toText(lots.get(base)!)} ${base}`).join(", ")
+  )
+  const late = lateOf(result)
+  const told = result.executions.flatMap(ordersOf).filter(({ clientOrderId }) => !late.has(clientOrderId))
+  const mistold = told.flatMap((order) => wrongOf(order, result.booked) ?? [])
+  proof.check(
+    "every order of an execution has moved what it says, to the last digit, fees included, but where more is told loudly",
+    mistold.length === 0,
+    mistold.length === 0
+      ? `${told.length} orders, ${late.size} that filled behind their end`
+      : `${mistold.length}: ${mistold.slice(0, 3).join("; ")}`
   )
   const wrong = bases.filter((base) => (exposure.get(base) ?? "0") !== (truth.received.get(base) ?? "0"))
   proof.check(
@@ -321,6 +448,7 @@ const judge = (proof: Proof, result: Result, placed: ReadonlyMap<string, number>
     result.openOrders === 0 && result.openAtGuard === 0 && result.unknown === 0,
     `${result.openOrders} at the exchanges, ${result.openAtGuard} at the guard, ${result.unknown} unknown`
   )
+  judgeKills(proof, result)
 }
 
 const countOf = (executions: ReadonlyArray<Execution>, tag: Execution["_tag"]): string =>
@@ -334,11 +462,12 @@ export const arbitrageExecution: Case = {
     const count = Proofs.sizeOf(proof, 60, 10_000)
     const placed = new Map<string, number>()
     const result = yield* run(proof.seed, count, placed)
-    const { executions } = result
+    const { executions, kills } = result
     const orders = executions.flatMap(ordersOf)
     proof.table(
       [
         "executions",
+        "sent",
         "completed",
         "compensated",
         "nothing",
@@ -350,6 +479,7 @@ export const arbitrageExecution: Case = {
       ],
       [[
         String(executions.length),
+        String(executions.filter((one) => wasSent(one, placed)).length),
         countOf(executions, "Completed"),
         countOf(executions, "Compensated"),
         countOf(executions, "Nothing"),
@@ -364,9 +494,10 @@ export const arbitrageExecution: Case = {
       `${result.interrupted} callers interrupted, ${result.outages} breaks of connections, ${result.faults} faults struck, `
         + `refused: ${Object.entries(result.refused).map(([limit, times]) => `${limit} ${times}`).join(", ") || "none"}`
     )
-    for (const reason of result.kills) proof.say(`kill switch: ${reason}`)
+    proof.say(`the kill switch was thrown ${kills.length} times`)
+    for (const { reason } of kills) proof.say(`kill switch: ${reason}`)
     judge(proof, result, placed)
-    proof.figure("executions", executions.length)
+    proof.figure("executions", executions.filter((one) => wasSent(one, placed)).length)
     proof.figure("orders", orders.length)
   })
 }
