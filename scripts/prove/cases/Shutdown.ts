@@ -228,19 +228,19 @@ const isComplete = (report: Report | null): boolean =>
   report !== null && report.endedInMs !== null && report.underWay === report.pending.length &&
   Source.exchanges.every((exchange) => report.left[exchange] !== undefined)
 
-/** Open orders of which the report says nothing. */
+/** Exchanges of which the report tells another number of open orders, although it says that it knows. */
 const untold = ({ atEnd, report }: Ended): ReadonlyArray<string> =>
   Source.exchanges.flatMap((exchange) => {
     const open = (atEnd[exchange] ?? []).filter(({ finish }) => finish === null)
     const told = report?.left[exchange]
-    return told === undefined || (told.problem === null && open.length > told.open)
+    return told === undefined || (told.problem === null && open.length !== told.open)
       ? [`${exchange}: ${open.length} are open, told are ${told?.open ?? 0}`]
       : []
   })
 
 /**
- * Assets whose exposure is told otherwise than the exchanges have booked it, by more than orders that the report names may have
- * moved and a lot: fees whose fills were not told are by rate.
+ * Assets whose exposure is told otherwise than the exchanges have booked it: to the last digit, but where the report names orders
+ * that nobody knows. There by more than these may have moved and a lot, as their fees are by rate until their fills are told.
  */
 const misjudged = ({ open, report }: Ended): ReadonlyArray<string> =>
   report === null ? [] : open.flatMap(({ asset, booked, lot }) => {
@@ -249,7 +249,9 @@ const misjudged = ({ open, report }: Ended): ReadonlyArray<string> =>
       BigDecimal.subtract(Decimal.of(quantity), Decimal.of(filled))
     )
     const most = BigDecimal.sum(BigDecimal.sumAll(unknown), lot)
-    return BigDecimal.isLessThan(BigDecimal.abs(BigDecimal.subtract(booked, told)), most)
+    const difference = BigDecimal.abs(BigDecimal.subtract(booked, told))
+    const isRight = unknown.length === 0 ? BigDecimal.isZero(difference) : BigDecimal.isLessThan(difference, most)
+    return isRight
       ? []
       : [`${asset}: told are ${Decimal.toText(told)}, booked ${Decimal.toText(booked)}`]
   })
