@@ -517,22 +517,18 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     })
 
   /**
-   * What is judged of an amendment: the order that it makes. What only makes an order smaller or a bid lower reduces; one that
-   * reduces a swap's position does so only where the exchange lets it do nothing else.
+   * Judged as the order that it makes, without the room that the order has. What only makes it smaller or a bid lower reduces;
+   * what reduces a swap's position does so only where the exchange lets it do nothing else.
    */
-  const intentOf = (held: Held, change: Change, room: Room): Intent => {
-    const { pair, reduceOnly, side } = held
-    const asked: Asked = { exchange, pair, side, ...room, reduceOnly }
-    const isEased = eases(side, statesOf(toldOf(held), held.amending?.changes ?? []), change)
-    if (isEased) return { ...asked, reduces: true }
-    return { ...asked, reduces: (reduceOnly || !canOnlyReduce(asked)) && reduces(asked, Decimal.zero) }
-  }
-
-  /** Judged without the room that the order has. */
   const judgedAs = (held: Held, change: Change, room: Room): { intent: Intent; problem: ExchangeError | null } => {
-    const { price, quantity } = held
+    const { pair, price, quantity, reduceOnly, side } = held
+    const asked: Asked = { exchange, pair, side, ...room, reduceOnly }
+    if (eases(side, statesOf(toldOf(held), held.amending?.changes ?? []), change)) {
+      const intent = { ...asked, reduces: true }
+      return { intent, problem: gate.stopped([intent]) }
+    }
     book.release(held)
-    const intent = intentOf(held, change, room)
+    const intent = { ...asked, reduces: (reduceOnly || !canOnlyReduce(asked)) && reduces(asked, Decimal.zero) }
     const problem = gate.refuse([intent])
     book.restore(held, { quantity, price })
     return { intent, problem }

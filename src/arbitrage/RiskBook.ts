@@ -442,7 +442,10 @@ export class RiskBook {
     const growing = intents.filter(({ reduceOnly, reduces }) => !reduces || reduceOnly === true)
     const problem = growing.length === 0 ? null : this.#global.check(growing)
     if (problem !== null) return problem
-    const here = intents.filter((intent) => intent.growsHere === true || growing.includes(intent))
+    const here = intents.flatMap((intent) => {
+      if (intent.growsHere === true) return [{ ...intent, reduces: false }]
+      return growing.includes(intent) ? [intent] : []
+    })
     for (const exchange of new Set(here.map(({ exchange }) => exchange))) {
       const own = this.#of(exchange).check(here.filter((intent) => intent.exchange === exchange))
       if (own !== null) return own

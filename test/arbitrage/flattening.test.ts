@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { ArbitrageExecutor } from "../../src/arbitrage/ArbitrageExecutor.ts"
-import type { KillOptions } from "../../src/arbitrage/RiskGuard.ts"
+import type { KillOptions, RiskLimits } from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import { agree, done, over, passing, swap, World } from "./ExecutorWorld.ts"
@@ -76,7 +76,10 @@ describe("Flattening: an exchange that was stopped by hand", () => {
 })
 
 describe("Flattening: an order that grows the position of its exchange", () => {
-  it.effect("is refused past the limits of that exchange, and waits for the other one", () => {
+  it.effect.each<RiskLimits>([
+    { maxPosition: { "BTC/USDT:USDT": 1 } },
+    { maxNotional: 120 }
+  ])("is refused past the limits of that exchange, and waits for the other one: %j", (limits) => {
     const world = new World({ fee: "0", bid: 90 }, swap)
     return over(
       world,
@@ -102,7 +105,7 @@ describe("Flattening: an order that grows the position of its exchange", () => {
         assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
       }),
       {},
-      { exchanges: { b: { maxPosition: { [world.b.pair]: 1 } } } }
+      { exchanges: { b: limits } }
     )
   })
 
