@@ -139,6 +139,7 @@ const isCarriedOut = ({ unit }: Held, { price, whole }: Change, order: Order | n
 }
 
 const end = (gate: Gate, held: Held, order: Order): void => {
+  gate.book.noteEnd(held.exchange, order.orderId)
   gate.book.end(held, filledBase(order, held))
   // Some of its fills may have been before all that is counted: they are not waited for without end.
   if (held.isHeld && BigDecimal.isPositive(held.untold)) later(gate, () => gate.book.release(held))
@@ -390,21 +391,23 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     send: Effect.Effect<A, ExchangeError>,
     outcomes: (result: A) => ReadonlyArray<Outcome<Order>>
   ): Effect.Effect<A, ExchangeError> =>
-    Effect.suspend(() => {
-      const helds = all.map(({ held }) => held)
-      for (const held of helds) held.hasLeft = true
-      return Effect.onExit(lookingAgain(helds, send), (exit) =>
-        Effect.sync(() => {
-          if (Exit.isSuccess(exit)) {
-            for (const [index, outcome] of outcomes(exit.value).entries()) settle(helds[index]!, outcome)
-            return
-          }
-          for (const one of all) {
-            if (hasNotLeft(exit)) stay(one)
-            else gate.fork(seek(one.held))
-          }
-        }))
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const helds = all.map(({ held }) => held)
+        for (const held of helds) held.hasLeft = true
+        return Effect.onExit(restore(lookingAgain(helds, send)), (exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit)) {
+              for (const [index, outcome] of outcomes(exit.value).entries()) settle(helds[index]!, outcome)
+              return
+            }
+            for (const one of all) {
+              if (hasNotLeft(exit)) stay(one)
+              else gate.fork(seek(one.held))
+            }
+          }))
+      })
+    )
 
   const placeNew = (request: OrderRequest): Effect.Effect<Placed, ExchangeError> =>
     Effect.flatMap(asked(request), (intent) =>
@@ -497,6 +500,8 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
         // It may have been told of while it was asked for.
         const there = book.find(exchange, order.clientOrderId, order.orderId)
         if (there !== undefined) return Effect.succeed(there)
+        // The answer may be older than the end.
+        if (book.hasEnded(exchange, order.orderId)) return Effect.succeed(undefined)
         const adopted = adopt(gate, exchange, ref.pair, order, unit)
         return Effect.as(Effect.sync(() => note(gate, exchange, adopted, order)), adopted)
       })
@@ -541,6 +546,8 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   ): Effect.Effect<Outcome<Order>, ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
+        // It may have ended since it was found.
+        if (!held.isHeld) return restore(amendNone(ref, amendment))
         const whole = amountOf(amendment.quantity)
         const change: Change = {
           whole: whole === null ? null : BigDecimal.multiply(whole, held.unit),

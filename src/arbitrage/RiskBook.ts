@@ -526,9 +526,9 @@ export class RiskBook {
     this.#ended.set(byId(exchange, orderId))
   }
 
-  /** Those of an exchange that have a name. */
+  /** Those of an exchange that have a name, ours or the exchange's. */
   named(exchange: ExchangeId): ReadonlyArray<Held> {
-    return [...new Set(this.#held.values())].filter((held) => held.exchange === exchange && held.clientOrderId !== null)
+    return [...new Set(this.#held.values())].filter((held) => held.exchange === exchange)
   }
 
   /** Gives the room back; a second time does nothing. */

@@ -365,7 +365,7 @@ export const make = Effect.fnUntraced(
     /** Ends that the stream has not told: the account has found them out by asking. */
     const lookForEnds = ({ account, exchange }: Island): void => {
       for (const held of account === null ? [] : book.named(exchange)) {
-        const known = account?.order(held.clientOrderId!)
+        const known = account?.order(held.clientOrderId ?? `#${held.orderId}`)
         if (known?.state._tag !== "Final") continue
         const told = BigDecimal.sumAll(known.fills.map(({ quantity }) => quantity))
         if (BigDecimal.isGreaterThanOrEqualTo(told, known.filledQuantity)) book.release(held)

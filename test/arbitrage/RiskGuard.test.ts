@@ -1,9 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, BigDecimal, Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import {
+  Arbitrary,
+  BigDecimal,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Result,
+  Scheduler,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import { TestClock } from "effect/testing"
 import type { Killed, RiskOptions } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
+import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
 import type { Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
@@ -63,6 +77,14 @@ const soon = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     yield* TestClock.adjust(10)
     return yield* Fiber.join(fiber)
   })
+
+/** Gives way to other fibers nearly everywhere. */
+const yielding = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provideService(effect, Scheduler.MaxOpsBeforeYield, 3)
+
+/** So often others come first. */
+const giveWay = (times: number): Effect.Effect<void> =>
+  times === 0 ? Effect.void : Effect.andThen(Effect.yieldNow, giveWay(times - 1))
 
 interface AmendScript {
   /** Default: carried out. `lose`: never arrives, and is not answered; `never`: unknown for good. */
@@ -761,6 +783,36 @@ describe("RiskGuard: guarded", () => {
       })
     ))
 
+  it.effect("interrupted at whatever step, an order leaves no room taken", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const guard = yield* RiskGuard
+        const venue = new FakeVenue({ exchange: "a" })
+        const entry = guard.guarded(venue.entry)
+        for (let step = 0; step < 60; step++) {
+          const clientOrderId = `x${step}`
+          const order = { pair, side: "buy", quantity: 1, price: 100, clientOrderId } as const
+          const others = { ...order, clientOrderId: `y${step}` }
+          venue.scripts.splice(0, 2, { answer: "reject" }, { answer: "reject" })
+          const scope = yield* Scope.make()
+          if (step % 4 < 2) yield* Scope.provide(guard.reserve([intent("1", "100", { clientOrderId })]), scope)
+          const placed: Effect.Effect<unknown, unknown> = step % 2 === 0
+            ? entry.place(order)
+            : entry.placeAll([order, others])
+          const fiber = yield* Effect.forkChild(yielding(placed))
+          yield* giveWay(Math.floor(step / 4))
+          const stops = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+          yield* giveWay(100)
+          yield* TestClock.adjust(10)
+          yield* Fiber.join(stops)
+          yield* Scope.close(scope, Exit.void)
+          yield* TestClock.adjust("30 seconds")
+          assert.strictEqual(guard.state().openOrders, 0, `step ${step}`)
+        }
+      })
+    ))
+
   it.effect("an order with room of its own passes with it, unless nothing may leave", () =>
     over(
       { global: { maxOpenOrders: 1 } },
@@ -1207,19 +1259,19 @@ describe("RiskGuard: orders of others", () => {
       const emit = (event: Fill | OrderUpdate) => venue.consumers.forEach((consumer) => consumer(event))
       const last = before.findLast(({ _tag }) => _tag === "OrderUpdate") as OrderUpdate | undefined
       const fills = before.filter((event) => event._tag === "Fill")
-      if (last !== undefined) {
+      const tracked = (state: TrackedOrder["state"], order: OrderUpdate) =>
         venue.tracked.set("#1", {
           exchange: "f",
           account: "main",
           key: "#1",
           pair,
-          state: { _tag: "Open", at: 0 },
-          order: last,
+          state,
+          order,
           fills,
-          filledQuantity: last.filledQuantity,
+          filledQuantity: order.filledQuantity,
           filledQuote: Decimal.zero
         })
-      }
+      if (last !== undefined) tracked({ _tag: "Open", at: 0 }, last)
       venue.tracked.set("#2", {
         exchange: "f",
         account: "main",
@@ -1232,10 +1284,58 @@ describe("RiskGuard: orders of others", () => {
         filledQuote: Decimal.zero
       })
       yield* guard.follow(venue.island())
-      return { guard, emit, state: () => figures(guard.state("f")) }
+      return { guard, venue, emit, tracked, state: () => figures(guard.state("f")) }
     })
 
   const ended = told({ status: "filled", filledQuantity: Decimal.of("10") })
+
+  it.effect("an end that is not told is seen", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const { emit, state, tracked } = yield* followed()
+        emit(told())
+        assert.deepStrictEqual(state(), ["1000", 1, "0"])
+        tracked({ _tag: "Final", at: 0, status: "canceled", rejection: null }, told())
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(state(), ["0", 0, "0"])
+      })
+    ))
+
+  it.effect("an answer that is older than the end does not open it again", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const { emit, guard, state, venue } = yield* followed()
+        emit(told())
+        emit(told({ status: "canceled" }))
+        const amend: OrderEntry["Service"]["amend"] = () =>
+          Effect.succeed({ _tag: "Rejected", reason: { code: "test", detail: "gone", class: "item" } })
+        const entry = guard.guarded({ ...venue.entry, get: () => Effect.succeed(told()), amend })
+        assert.strictEqual((yield* entry.amend({ pair, orderId: "1" }, { price: 101 }))._tag, "Rejected")
+        assert.deepStrictEqual(state(), ["0", 0, "0"])
+      })
+    ))
+
+  it.effect("one that ends at whatever step of its amendment leaves no room taken", () =>
+    over(
+      {},
+      Effect.gen(function*() {
+        const { emit, guard, state, venue } = yield* followed()
+        const amend: OrderEntry["Service"]["amend"] = () =>
+          Effect.succeed({ _tag: "Rejected", reason: { code: "test", detail: "gone", class: "item" } })
+        const entry = guard.guarded({ ...venue.entry, amend })
+        for (let step = 0; step < 30; step++) {
+          const orderId = `z${step}`
+          emit(told({ orderId }))
+          const fiber = yield* Effect.forkChild(yielding(entry.amend({ pair, orderId }, { price: 101 })))
+          yield* giveWay(step)
+          emit(told({ orderId, status: "canceled" }))
+          yield* Fiber.await(fiber)
+          assert.deepStrictEqual(state(), ["0", 0, "0"], `step ${step}`)
+        }
+      })
+    ))
 
   it.effect("what is open when it begins takes room", () =>
     over(
