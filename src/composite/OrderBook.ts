@@ -163,6 +163,12 @@ const noiseShare = 1e-12
 const shortTail = 24
 
 /**
+ * So many levels from the best one down are looked through one by one: most changes are there, and one loop's end is
+ * easier to foresee for the processor than seven halvings, of which each goes either way.
+ */
+const nearLevels = 32
+
+/**
  * One side, in rising order of `key = sign * price`: with -1 for asks the best level is the last on both sides and the
  * same code serves both. Negating a double is exact.
  */
@@ -299,19 +305,34 @@ class Side {
 
   #set(key: number, quantity: number): void {
     const keys = this.#keys
-    let low = 0
-    let high = this.#count
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (keys[middle]! < key) low = middle + 1
-      else high = middle
-    }
+    const low = this.#place(key)
     if (low < this.#count && keys[low] === key) {
       if (quantity === 0) this.#remove(low)
       else this.#quantities[low] = quantity
     } else if (quantity !== 0) {
       this.#insert(low, key, quantity)
     }
+  }
+
+  /** Index of the first level that is not below `key`: near the best one by one, further down by halves. */
+  #place(key: number): number {
+    const keys = this.#keys
+    let place = this.#count
+    const near = place > nearLevels ? place - nearLevels : 0
+    while (place > near && keys[place - 1]! >= key) place--
+    return place > near || near === 0 || keys[near - 1]! < key ? place : this.#placeBelow(key, near)
+  }
+
+  #placeBelow(key: number, below: number): number {
+    const keys = this.#keys
+    let low = 0
+    let high = below
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (keys[middle]! < key) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   #insert(at: number, key: number, quantity: number): void {
@@ -364,15 +385,40 @@ const isLevel = (price: number, quantity: number): boolean =>
 
 const noReach: Reach = { levels: 0, worstPrice: Number.NaN }
 
-/** What a view reads. */
+/**
+ * What a view reads. Only numbers of an update are kept, in place: to hang its own version and time on a book, which is far
+ * older than they are, would cost the collector's write barrier twice an update.
+ */
 class Content {
   readonly bids = new Side(1)
   readonly asks = new Side(-1)
-  version: Sequence | null = null
-  exchangeTime: number | null = null
+  /** NaN while there is no version, or one that no number holds. */
+  #version = Number.NaN
+  #longVersion: bigint | null = null
+  /** NaN when the exchange sends none. */
+  #exchangeTime = Number.NaN
   receivedAt = Number.NaN
   bidReach = noReach
   askReach = noReach
+
+  get version(): Sequence | null {
+    return Number.isNaN(this.#version) ? this.#longVersion : this.#version
+  }
+
+  get exchangeTime(): number | null {
+    return Number.isNaN(this.#exchangeTime) ? null : this.#exchangeTime
+  }
+
+  stamp({ exchangeTime, receivedAt, version }: BookUpdate): void {
+    if (typeof version === "number") {
+      this.#version = version
+    } else {
+      this.#version = Number.NaN
+      this.#longVersion = version
+    }
+    this.#exchangeTime = exchangeTime ?? Number.NaN
+    this.receivedAt = receivedAt
+  }
 }
 
 /** What a view reads once its book has gone stale. Nobody writes it. */
@@ -596,9 +642,7 @@ export class OrderBook {
     const ask = content.asks.price(0)
     // False when a side is empty: NaN.
     if (bid >= ask) return this.#faulty({ _tag: "Crossed", version: update.version, bid, ask })
-    content.version = update.version
-    content.exchangeTime = update.exchangeTime
-    content.receivedAt = update.receivedAt
+    content.stamp(update)
     this.#view ??= new View(this.pair, update.symbol, content)
     return "Applied"
   }
