@@ -186,6 +186,19 @@ describe("OrderBook against a Map", () => {
     follow([{ isSnapshot: 0, bids: [], asks: [] }, ...steps])
   }, { arbitrary: { runs: 60, size: 100 } })
 
+  it("a level is found, taken away and put back at every depth, alone and behind a change elsewhere", () => {
+    const depth = 40
+    const ticks = (first: number, quantity: number): Array<[number, number]> =>
+      Array.from({ length: depth }, (_, index) => [first + 2 * index, quantity])
+    const steps = Array.from({ length: 2 * depth + 1 }, (_, tick) =>
+      [
+        { isSnapshot: 1, bids: [[tick, 7]], asks: [[tick, 7], [9, 3]] },
+        { isSnapshot: 1, bids: [[tick, 0], [2 * depth - tick, 5]], asks: [[2 * depth - tick, 0], [tick, 0]] },
+        { isSnapshot: 1, bids: [[tick, 2], [1, 0]], asks: [[tick, 4], [tick, 6]] }
+      ] as const).flat()
+    follow([{ isSnapshot: 0, bids: ticks(1, 8), asks: ticks(0, 8) }, ...steps])
+  })
+
   it.prop("deltas before the first snapshot change nothing", [updatesWithin(12, 10, 40)], ([steps]) => {
     follow(steps)
   })
@@ -327,6 +340,19 @@ describe("OrderBook", () => {
     assert.strictEqual(view.receivedAt, 1_700_000_000_002.25)
     assert.strictEqual(book.version, version)
     assert.deepStrictEqual(view.top(1), { bids: [99, 1], asks: [101, 1] })
+  })
+
+  it("carries versions that no number holds, and numbers again behind them", () => {
+    const { book, view } = synced([99, 1], [101, 1])
+    for (const version of [2n ** 63n, 5, 2n ** 64n, 2n ** 64n + 1n, 0]) {
+      book.apply(update("delta", [], [], version, { exchangeTime: version === 5 ? null : 0 }))
+      assert.strictEqual(view.version, version)
+      assert.strictEqual(book.version, version)
+      assert.strictEqual(view.exchangeTime, version === 5 ? null : 0)
+    }
+    book.end()
+    assert.isNull(view.version)
+    assert.strictEqual(book.version, 0)
   })
 
   it("gives mid and spread, NaN while a side is empty", () => {
