@@ -103,17 +103,16 @@ class Turns {
 
   readonly #recheck: Effect.Effect<void> = Effect.suspend(() => this.isPaused ? this.next : Effect.void)
 
-  /** Sends a request as soon as the second has room for it. */
-  readonly counted = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      if (this.#counted.length === 0) return request
-      const now = this.#now()
-      const wait = this.#counted[this.#turn]! + 1_000 - now
-      // Looked at again and again: an answer that comes meanwhile makes it shorter.
-      return wait <= 0
-        ? this.#count(request, now)
-        : Effect.andThen(Effect.sleep(Math.max(1, Math.min(wait, this.#interval))), this.counted(request))
-    })
+  /** Sends a request where the second has room for it; else waits a little, and then does `again`. */
+  readonly counted = <A, E>(request: Effect.Effect<A, E>, again: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    if (this.#counted.length === 0) return request
+    const now = this.#now()
+    const wait = this.#counted[this.#turn]! + 1_000 - now
+    // Looked at again and again: an answer that comes meanwhile makes it shorter, or begins a pause.
+    return wait <= 0
+      ? this.#count(request, now)
+      : Effect.andThen(Effect.sleep(Math.max(1, Math.min(wait, this.#interval))), again)
+  }
 
   #count<A, E>(request: Effect.Effect<A, E>, now: number): Effect.Effect<A, E> {
     const turn = this.#turn
@@ -200,14 +199,16 @@ export const paced = Effect.fnUntraced(function*(
     request: Effect.Effect<A, ExchangeError.ExchangeError>,
     symbol?: string
   ): Effect.Effect<A, ExchangeError.ExchangeError> => {
-    const ask = turns.counted(
-      Effect.tap(timed(name, symbol, request), () => Effect.sync(() => turns.succeeded())).pipe(
-        Effect.tapError((error) => Effect.sync(() => turns.failed(error)))
-      )
+    const ask = Effect.tap(timed(name, symbol, request), () => Effect.sync(() => turns.succeeded())).pipe(
+      Effect.tapError((error) => Effect.sync(() => turns.failed(error)))
     )
+    const unlessPaused = (again: Effect.Effect<A, ExchangeError.ExchangeError>) =>
+      turns.isPaused ? Effect.andThen(turns.next, again) : turns.counted(ask, again)
     /** Behind others that try: what they found out decides whether this one may go on. */
-    const behind = Effect.suspend(() => turns.isPaused ? Effect.andThen(turns.next, ask) : ask)
-    const attempt = Effect.suspend(() => turns.isCareful ? probe.withPermits(1)(behind) : ask)
+    const behind: Effect.Effect<A, ExchangeError.ExchangeError> = Effect.suspend(() => unlessPaused(behind))
+    const attempt: Effect.Effect<A, ExchangeError.ExchangeError> = Effect.suspend(() =>
+      turns.isCareful ? probe.withPermits(1)(behind) : unlessPaused(attempt)
+    )
     return slowPlaces.withPermits(1)(withPlace(places)(Effect.andThen(turns.next, attempt)))
   }
   return MarketRest.of({

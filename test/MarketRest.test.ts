@@ -75,6 +75,38 @@ describe("paced", () => {
       assert.isAtMost(Math.max(...most), 20)
     }))
 
+  it.effect("what waits for room within the second waits on when the exchange has had enough meanwhile", () =>
+    Effect.gen(function*() {
+      const starts: Array<number> = []
+      const enough = ExchangeError.make(
+        "x",
+        new ExchangeError.RequestFailed({
+          request: "the book",
+          status: 429,
+          code: "429",
+          detail: "enough",
+          class: "rateLimit",
+          retryAfterMs: 10_000
+        })
+      )
+      // The first three are under way for long enough that others wait for room behind them.
+      const ask = Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        starts.push(now)
+        yield* Effect.sleep(now < 1_500 ? 1_900 : 1_000)
+        return yield* now === 0 ? Effect.fail(enough) : Effect.succeed(Test.snapshot(btc))
+      })
+      const rest = { instruments: Effect.succeed([]), serverTime: Effect.succeed(7), book: () => ask }
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 2, concurrency: 8 })
+      const fibers = []
+      for (let i = 0; i < 6; i++) fibers.push(yield* Effect.forkChild(Effect.exit(paced.book(btc, channel, i))))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.joinAll(fibers)
+      assert.deepStrictEqual(starts.slice(0, 3), [0, 500, 1_000])
+      assert.strictEqual(starts.length, 6)
+      assert.isAtLeast(starts[3]!, 11_900)
+    }))
+
   it.effect("lets no more run at once than allowed, and begins the next when one ends", () =>
     Effect.gen(function*() {
       const { most, rest, starts } = recorded(1000)
