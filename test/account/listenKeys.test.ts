@@ -1,7 +1,9 @@
 /** A key in the stream's URL: kept alive, replaced before its end, and never left dead under an open socket. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
+import type { AccountCalls } from "../../src/AccountAdapter.ts"
+import { mexcSpotAccount } from "../../src/exchanges/mexc/MexcAccount.ts"
 import type { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import { Bank, failed, fill, open } from "./Bank.ts"
 
@@ -15,7 +17,35 @@ const listen = Effect.fnUntraced(function*(websocket: PrivateWebsocket["Service"
   return told
 })
 
+/** So often others come first. */
+const giveWay = (times: number): Effect.Effect<void> =>
+  times === 0 ? Effect.void : Effect.andThen(Effect.yieldNow, giveWay(times - 1))
+
 describe("a listen key", () => {
+  it.effect("is deleted at whatever step its connection is given up", () =>
+    Effect.gen(function*() {
+      for (let step = 0; step < 40; step++) {
+        const alive = new Set<string>()
+        const listenKeys = {
+          make: Effect.sync(() => {
+            alive.add("key")
+            return "key"
+          }),
+          renew: () => Effect.void,
+          remove: (key: string) => Effect.sync(() => void alive.delete(key))
+        }
+        const endpoint = mexcSpotAccount.stream.endpoint("ws://x", { listenKeys } as unknown as AccountCalls)
+        const fiber = yield* Effect.forkChild(Effect.provideService(
+          Effect.scoped(Effect.andThen(endpoint, Effect.never)),
+          Scheduler.MaxOpsBeforeYield,
+          3
+        ))
+        yield* giveWay(step)
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(alive.size, 0, `step ${step}`)
+      }
+    }))
+
   it.effect("is renewed, and replaced with its socket before its end: nothing is missed and nothing comes twice", () =>
     Effect.gen(function*() {
       const bank = new Bank()

@@ -91,23 +91,24 @@ const apart = (effect: Effect.Effect<void>): Effect.Effect<Fiber.Fiber<void>> =>
   Effect.forkDetach(effect, { startImmediately: true })
 
 /** Interrupted, it is waited for a while: the answer that comes then is a key, and is deleted. */
-const makeKey = (keys: ListenKeys): Effect.Effect<Redacted.Redacted, ExchangeError.ExchangeError> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const making = yield* Effect.forkDetach(
-        Effect.map(keys.make, (key) => Redacted.make(key, { label: "listenKey" })),
-        { startImmediately: true }
+const makeKey = (
+  keys: ListenKeys,
+  restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+): Effect.Effect<Redacted.Redacted, ExchangeError.ExchangeError> =>
+  Effect.gen(function*() {
+    const making = yield* Effect.forkDetach(
+      Effect.map(keys.make, (key) => Redacted.make(key, { label: "listenKey" })),
+      { startImmediately: true }
+    )
+    const removeUnwanted = Effect.flatMap(Fiber.await(making), (exit) =>
+      Exit.isSuccess(exit) ? keys.remove(Redacted.value(exit.value)) : Effect.void)
+    const unwanted = Effect.andThen(inTime(removeUnwanted), Fiber.interrupt(making))
+    return yield* restore(Fiber.join(making)).pipe(
+      Effect.onInterrupt(() =>
+        Effect.flatMap(apart(unwanted), Fiber.await)
       )
-      const removeUnwanted = Effect.flatMap(Fiber.await(making), (exit) =>
-        Exit.isSuccess(exit) ? keys.remove(Redacted.value(exit.value)) : Effect.void)
-      const unwanted = Effect.andThen(inTime(removeUnwanted), Fiber.interrupt(making))
-      return yield* restore(Fiber.join(making)).pipe(
-        Effect.onInterrupt(() =>
-          Effect.flatMap(apart(unwanted), Fiber.await)
-        )
-      )
-    })
-  )
+    )
+  })
 
 /**
  * The key is made for the connection and deleted with it, beside the goodbye of the socket when there is one. Deleting may
@@ -118,13 +119,17 @@ const endpoint: PrivateStream["endpoint"] = (url, { listenKeys: keys }) => {
     const detail = "the private stream of MEXC needs calls that make listen keys"
     return Effect.fail(ExchangeError.make(MexcErrors.exchange, new ExchangeError.InvalidUse({ detail })))
   }
-  const acquire = Effect.flatMap(makeKey(keys), (key) =>
-    Effect.map(
-      Effect.cached(apart(inTime(keys.remove(Redacted.value(key))))),
-      (remove) => ({ key, remove })
-    ))
+  const acquire = (restore: Parameters<typeof makeKey>[1]) =>
+    Effect.flatMap(makeKey(keys, restore), (key) =>
+      Effect.map(
+        Effect.cached(apart(inTime(keys.remove(Redacted.value(key))))),
+        (remove) => ({ key, remove })
+      ))
   return Effect.map(
-    Effect.acquireRelease(acquire, (held) => Effect.flatMap(held.remove, Fiber.await), { interruptible: true }),
+    // Only the wait for the key can be interrupted: one that is there is deleted, whatever happens.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.acquireRelease(acquire(restore), (held) => Effect.flatMap(held.remove, Fiber.await))
+    ),
     ({ key, remove }): PrivateEndpoint => ({
       url: `${url}?listenKey=${encodeURIComponent(Redacted.value(key))}`,
       lease: Effect.onInterrupt(lease(keys, key), () => remove),
