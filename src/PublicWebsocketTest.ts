@@ -89,7 +89,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
       slot: null
     }
     const made = {
-      state: new TopicState(topic, channel, null, { counters, now, requestSnapshot: () => {} }),
+      state: new TopicState(topic, channel, null, { counters, now, monotonic: now, requestSnapshot: () => {} }),
       holders: 0
     }
     topics.set(key, made)

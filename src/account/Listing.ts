@@ -1,5 +1,6 @@
 /** What an exchange lists, by symbol and by pair: read before the first use, and again for what is not in it. */
-import { Clock, Effect, Semaphore } from "effect"
+import { Effect, Semaphore } from "effect"
+import { monotonic } from "../connection/Silence.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
@@ -27,13 +28,13 @@ export const make = (rest: MarketRest["Service"]): Listing => {
       bySymbol.set(instrument.symbol, instrument)
       byPair.set(instrument.pair, instrument)
     }
-    readAt = yield* Clock.currentTimeMillis
+    readAt = yield* monotonic
   })
 
   const read = gate.withPermits(1)(Effect.suspend(() => bySymbol.size > 0 ? Effect.void : load))
 
   const refresh = gate.withPermits(1)(
-    Effect.flatMap(Clock.currentTimeMillis, (now) => now - readAt < freshFor ? Effect.void : load)
+    Effect.flatMap(monotonic, (now) => now - readAt < freshFor ? Effect.void : load)
   )
 
   const found = (pair: TradingPair): Effect.Effect<Instrument, ExchangeError.ExchangeError> =>

@@ -83,7 +83,7 @@ export class PrivateLink {
   /** What the exchange announced, or what ends the connection, to act on behind the batch. */
   #notice: string | null = null
   #fatal: ExchangeError.ExchangeError | null = null
-  /** When everything was confirmed, ms; null while it is not. */
+  /** When everything was confirmed, ms of the monotonic clock; null while it is not. */
   readyAt: number | null = null
   /** The connection whose place it takes. */
   replaces: PrivateLink | null = null
@@ -297,7 +297,7 @@ export class PrivateLink {
     if (this.ready || this.#entries.size === 0) return
     for (const { phase } of this.#entries.values()) if (phase === "subscribing") return
     if (![...this.#entries.values()].some(({ phase }) => phase === "confirmed")) return
-    this.readyAt = this.#now()
+    this.readyAt = Silence.monotonicMillis(this.#options.clock)
     this.#options.listener.onReady(this)
   }
 

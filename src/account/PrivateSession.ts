@@ -9,6 +9,7 @@ import type { AccountAdapter, AccountCalls, PrivateEndpoint } from "../AccountAd
 import type { Signer } from "../connection/Auth.ts"
 import type { Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { AccountEvent } from "../domain/Account.ts"
 import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
 import type { AccountEventOf, PrivateTag } from "../domain/PrivateChannel.ts"
@@ -325,13 +326,13 @@ export const make = Effect.fnUntraced(function*(
   const upForMillis = (): number | null => {
     if (ledger.isHolding) return null
     const times = [...links.keys()].flatMap(({ readyAt }) => readyAt === null ? [] : [readyAt])
-    return times.length === 0 ? null : clock.currentTimeMillisUnsafe() - Math.min(...times)
+    return times.length === 0 ? null : monotonicMillis(clock) - Math.min(...times)
   }
 
   /** The socket is open and its stream is not: another connection takes over from those that should have brought it. */
   const lapsed = (channel: PrivateTag, ageMillis: number): void => {
     gap(channel, "Silent")
-    const at = clock.currentTimeMillisUnsafe() - ageMillis
+    const at = monotonicMillis(clock) - ageMillis
     for (const link of [...links.keys()]) {
       if (link.readyAt !== null && link.readyAt <= at) replace(link, `its ${channel} did not come`)
     }

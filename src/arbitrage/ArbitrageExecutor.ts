@@ -19,6 +19,7 @@ import {
 import type { Scope } from "effect"
 import type { Island } from "../composite/Markets.ts"
 import { Markets } from "../composite/Markets.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { Side } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
@@ -802,7 +803,8 @@ export const make = Effect.fnUntraced(function*(
     const consider = (opportunity: Opportunity): void => {
       const { buy, route, sell } = opportunity
       const legs = [buy, sell]
-      if (isDraining || (pausedUntil.get(route) ?? 0) > now() || !legs.every(isFree)) return
+      const isPaused = (pausedUntil.get(route) ?? Number.NEGATIVE_INFINITY) > monotonicMillis(clock)
+      if (isDraining || isPaused || !legs.every(isFree)) return
       const before = legs.map((leg) => taken.get(sideOf(leg)))
       for (const leg of legs) {
         busy.add(sideOf(leg))
@@ -811,7 +813,7 @@ export const make = Effect.fnUntraced(function*(
       start(
         Effect.match(execute(opportunity), {
           onFailure: () => {
-            pausedUntil.set(route, now() + pauseAfterRefusal)
+            pausedUntil.set(route, monotonicMillis(clock) + pauseAfterRefusal)
             // Nothing was sent: another route may take it.
             for (const [index, leg] of legs.entries()) taken.set(sideOf(leg), before[index] ?? "")
           },

@@ -1,6 +1,7 @@
 /** An order entry whose every order passes a risk guard first. What is refused fails with `RiskRefused`, and nothing is sent. */
-import { BigDecimal, Clock, Duration, Effect, Exit, Result } from "effect"
+import { BigDecimal, Duration, Effect, Exit, Result } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import { monotonic } from "../connection/Silence.ts"
 import type { Order, Side } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
@@ -330,7 +331,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   /** Nobody waits for its answer any more, and it may have left: the exchange is asked. */
   const seek = (held: Held): Effect.Effect<void> =>
     Effect.gen(function*() {
-      const since = yield* Clock.currentTimeMillis
+      const since = yield* monotonic
       const limit = Duration.toMillis(gate.forgetAfter)
       for (;;) {
         yield* Effect.sleep(askAgain)
@@ -340,7 +341,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
         // Only an answer says that it is not there.
         if (found._tag === "None") continue
         if (found.value !== null) return note(gate, exchange, held, found.value)
-        if ((yield* Clock.currentTimeMillis) - since > limit) return book.release(held)
+        if ((yield* monotonic) - since > limit) return book.release(held)
       }
     })
 
@@ -593,13 +594,13 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
   /** Nobody tells what became of it: it may be carried out until the order shows it, or long behind its sending. */
   const seekAmended = (ref: OrderRef, held: Held, change: Change): Effect.Effect<void> =>
     Effect.gen(function*() {
-      const since = yield* Clock.currentTimeMillis
+      const since = yield* monotonic
       const limit = Duration.toMillis(gate.forgetAfter)
       while (held.isHeld) {
         yield* Effect.sleep(askAgain)
         const found = yield* Effect.option(entry.get(ref))
         if (found._tag === "None") continue
-        const isOver = (yield* Clock.currentTimeMillis) - since > limit
+        const isOver = (yield* monotonic) - since > limit
         if (isOver || isCarriedOut(held, change, found.value)) answered(held, change)
         if (found.value !== null) noteOf(ref, found.value)
         if (isOver || !(held.amending?.changes.has(change) ?? false)) return

@@ -274,6 +274,8 @@ const build = Effect.fnUntraced(function*(
   let isSettling = false
 
   const now = (): number => clock.currentTimeMillisUnsafe()
+  /** For what is waited: the machine's clock may be set meanwhile, ms. */
+  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
   const failure = (reason: ExchangeError.Reason) => ExchangeError.make(exchange, reason)
   const invalid = (detail: string) => failure(new ExchangeError.InvalidUse({ detail }))
@@ -358,9 +360,9 @@ const build = Effect.fnUntraced(function*(
 
   const followTicker = Effect.fnUntraced(function*(member: FollowedPair, tag: TickerTag) {
     for (let attempt = 0;; attempt++) {
-      const begun = now()
+      const begun = monotonic()
       const error = yield* readTicker(member, tag, newestOf(member, tag))
-      if (now() - begun >= stableMs) attempt = 0
+      if (monotonic() - begun >= stableMs) attempt = 0
       if (!error.isTransient) return refuse(member, error)
       member.fail(tag, error)
       doubt()

@@ -62,6 +62,9 @@ export const supervise = <R, R2>(
     const stableAfter = Duration.toMillis(policy.stableAfter)
     let step = yield* Schedule.toStep(policy.backoff)
     let attempt = 0
+    // Schedules tell from the time how long an outage lasts: a machine's clock that is set must not lengthen the waits.
+    const ahead = clock.currentTimeMillisUnsafe() - Silence.monotonicMillis(clock)
+    const now = (): number => ahead + Silence.monotonicMillis(clock)
     while (true) {
       yield* run(hooks.onConnecting?.(++attempt))
       const { error, livedMillis } = yield* live(clock, dial, session, hooks)
@@ -69,7 +72,7 @@ export const supervise = <R, R2>(
         step = yield* Schedule.toStep(policy.backoff)
         attempt = 0
       }
-      const wait = error.isTransient ? yield* waitAfter(error, step(clock.currentTimeMillisUnsafe(), error)) : null
+      const wait = error.isTransient ? yield* waitAfter(error, step(now(), error)) : null
       yield* run(hooks.onDisconnected?.(error, wait))
       if (wait === null) return yield* Effect.fail(error)
       yield* Effect.sleep(Duration.millis(wait))

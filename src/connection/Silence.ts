@@ -1,5 +1,5 @@
 /** How long a time stamp has stood still, measured so that neither a clock correction nor a late timer counts. */
-import { type Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect } from "effect"
 
 /** Wall time minus monotonic time, ms, by clock. */
 const origins = new WeakMap<Clock.Clock, number>()
@@ -20,6 +20,8 @@ export const wallMillis = (clock: Clock.Clock): number => {
 
 /** Milliseconds for measuring; only differences mean anything. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+export const monotonic: Effect.Effect<number> = Effect.map(Clock.Clock, monotonicMillis)
 
 export interface Silence {
   /** Milliseconds since the stamp last moved. */

@@ -46,7 +46,8 @@ export class ArrivalModel {
     const last = this.#last
     this.#last = at
     this.#isHeard = true
-    if (last !== 0 && at > last) this.learn(at - last)
+    // What is longer than anything can be without being silence was made by a clock that was set, or by not reading.
+    if (last !== 0 && at > last && at - last <= this.#bounds.ceiling) this.learn(at - last)
   }
 
   /** A gap of so many ms that was none of a broken stream. */

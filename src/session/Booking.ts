@@ -10,7 +10,7 @@ import type { TopicState } from "./Topics.ts"
 /** One of the connections that carry a topic. */
 export interface Placement {
   readonly link: Link
-  /** When to ask again for what was refused in passing, ms; 0 when not. */
+  /** When to ask again for what was refused in passing, ms of the monotonic clock; 0 when not. */
   retryAt: number
   refusals: number
   /** How often in a row it was subscribed anew because only others brought something. */
@@ -25,7 +25,7 @@ export class Booking {
   live = false
   /** So many topics had the connection that refused it, perhaps for being full; 0 when none did. */
   refusedBeside = 0
-  /** When to look for a connection in place of one that failed for good, ms. */
+  /** When to look for a connection in place of one that failed for good, ms of the monotonic clock; 0 at once. */
   replaceAt = 0
   readonly #waiters = new Set<Deferred.Deferred<void, ExchangeError>>()
 

@@ -1,12 +1,14 @@
 /** One of several connections that carry a topic: what is known of its copy of the stream. */
 import type { MarketEvent } from "../domain/Market.ts"
+import type { Setting } from "./SetClock.ts"
+import { corrected } from "./SetClock.ts"
 
 /** Something that waits for another lane. */
 export interface Held {
   readonly event: MarketEvent
   /** It was delivered or counted by another way already. */
   readonly accounted: boolean
-  /** When it began to wait, ms. */
+  /** When it began to wait, ms of the monotonic clock. */
   readonly since: number
 }
 
@@ -35,5 +37,11 @@ export class Lane {
   constructor(connection: number, group: number) {
     this.connection = connection
     this.group = group
+  }
+
+  /** The machine's clock was set. */
+  clockSet(setting: Setting): void {
+    this.confirmedAt = corrected(setting, this.confirmedAt)
+    this.lastEventAt = corrected(setting, this.lastEventAt)
   }
 }

@@ -68,7 +68,7 @@ export class Merge {
   readonly #lanes: Array<Lane> = []
   readonly #log = new Map<unknown, Entry>()
   #number = 0
-  /** When lanes were last looked at, ms. */
+  /** When lanes were last looked at, ms of the monotonic clock. */
   #now: number
   /** Old events in a row that are not in the log. */
   #strange = 0
@@ -77,7 +77,7 @@ export class Merge {
   /** Something came that has nothing to tell copies by. */
   #keyless = false
 
-  /** `now`: ms. */
+  /** `now`: ms of the monotonic clock. */
   constructor(order: Order, out: Merged, now: number) {
     this.#order = order
     this.#out = out
@@ -353,7 +353,8 @@ export class Merge {
     for (const { accounted, event } of lane.held.splice(0, at)) this.#out.duplicate(event, lane, accounted)
   }
 
-  /** The lanes that have held something for too long. `now`: ms; what comes from here on waits since then. */
+  /** The lanes that have held something for too long. `now`: ms of the monotonic clock; what comes from
+   * here on waits since then. */
   overdue(now: number): ReadonlyArray<Lane> {
     this.#now = now
     return this.#lanes.filter(({ held: [first] }) => first !== undefined && now - first.since >= holdMillis)

@@ -13,6 +13,8 @@ import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
 import { Disconnected, type ExchangeError, make } from "../ExchangeError.ts"
 import type { Counters } from "./Counters.ts"
+import type { Setting } from "./SetClock.ts"
+import { corrected } from "./SetClock.ts"
 import type { Wakeups } from "./Subscriber.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 import type { TopicState } from "./Topics.ts"
@@ -63,11 +65,11 @@ export class Link {
   /** When the latest requests left, ms of the monotonic clock, in a ring as long as a second's allowance. */
   readonly #starts: Float64Array
   #turn = 0
-  /** When the last topic left, ms; 0 while there are topics. */
+  /** When the last topic left, ms of the monotonic clock; 0 while there are topics. */
   emptySince = 0
   /** How many topics the exchange was seen to take on it; infinite while it has refused none for want of room. */
   capacity = Number.POSITIVE_INFINITY
-  /** When it was opened, ms; null while it is not. */
+  /** When it was opened, ms of the monotonic clock; null while it is not. */
   openedAt: number | null = null
   /** When anything was read from it last, ms; 0 before. */
   heardAt = 0
@@ -103,7 +105,7 @@ export class Link {
   /** Something changed in `subscriptions`: send what follows from it. */
   changed(): void {
     for (const topic of this.subscriptions.takeRestarted()) this.#options.listener.onRestarted(topic, this)
-    this.emptySince = this.subscriptions.size === 0 ? this.emptySince || this.#now() : 0
+    this.emptySince = this.subscriptions.size === 0 ? this.emptySince || this.#monotonic() : 0
     this.#work.openUnsafe()
   }
 
@@ -163,7 +165,7 @@ export class Link {
 
   #live(connection: Connection): Effect.Effect<never, ExchangeError> {
     this.#connection = connection
-    this.openedAt = this.#now()
+    this.openedAt = this.#monotonic()
     this.subscriptions.disconnected()
     this.changed()
     return Effect.raceFirst(this.#read(connection), this.#write(connection))
@@ -281,6 +283,12 @@ export class Link {
     this.#starts[this.#turn] = start
     this.#turn = (this.#turn + 1) % this.#starts.length
     return start - now
+  }
+
+  /** The machine's clock was set. */
+  clockSet(setting: Setting): void {
+    this.heardAt = corrected(setting, this.heardAt)
+    this.heldUntil = corrected(setting, this.heldUntil)
   }
 
   acknowledged(answer: Answer): void {

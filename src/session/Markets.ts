@@ -1,6 +1,7 @@
 /** What a session knows of symbols: read once from the instruments, before the first event that needs it. */
-import { Clock, Effect, Semaphore } from "effect"
+import { Effect, Semaphore } from "effect"
 import * as Reconnect from "../connection/Reconnect.ts"
+import { monotonic } from "../connection/Silence.ts"
 import { everyPair } from "../domain/Channel.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
@@ -30,7 +31,7 @@ export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Mar
   const read = Effect.gen(function*() {
     const instruments = yield* rest.instruments
     for (const instrument of instruments) known.set(instrument.symbol, instrument)
-    readAt = yield* Clock.currentTimeMillis
+    readAt = yield* monotonic
   })
   const again = read.pipe(
     Effect.tapError(({ isTransient, message }) =>
@@ -46,7 +47,7 @@ export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Mar
 
   /** Many may ask for what does not exist: the list is not read again for each of them. */
   const refresh = (symbol: string): Effect.Effect<void, ExchangeError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    Effect.flatMap(monotonic, (now) => {
       if (known.size === 0) return again
       return known.has(symbol) || now - readAt < freshFor ? Effect.void : read
     })

@@ -96,6 +96,7 @@ export class ReplayTopics implements Sink {
     this.#owner = {
       counters: options.counters,
       now: () => this.#now,
+      monotonic: () => this.#now,
       breakAt: (state, cause) => this.#breakAt(state, cause),
       // The recording has the snapshots that the recorded session asked for; others are made.
       requestSnapshot: (state) => {

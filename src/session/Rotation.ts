@@ -8,6 +8,8 @@ import { settleMillis } from "./Topics.ts"
 
 export interface RotationOptions {
   readonly now: () => number
+  /** ms of the monotonic clock. */
+  readonly monotonic: () => number
   readonly bookingOf: (key: string) => Booking | undefined
   /** Opens a connection that takes the place of this one. */
   readonly replace: (link: Link) => Link
@@ -63,7 +65,7 @@ export const make = (options: RotationOptions): Rotation => {
   /** A topic whose new connection has failed, or that came back meanwhile, is put on another. */
   const adopt = (link: Link, bookings: ReadonlyArray<Booking>): void => {
     for (const booking of bookings) {
-      if (heirOf(booking, link) === undefined && booking.replaceAt <= options.now()) {
+      if (heirOf(booking, link) === undefined && booking.replaceAt <= options.monotonic()) {
         booking.place(options.linkFor(link.group))
       }
     }

@@ -26,6 +26,8 @@ import * as Progress from "./Progress.ts"
 import * as Rotation from "./Rotation.ts"
 import { SessionJournal } from "./SessionJournal.ts"
 import * as SessionMetrics from "./SessionMetrics.ts"
+import type { Setting } from "./SetClock.ts"
+import { SetClock } from "./SetClock.ts"
 import * as Sharding from "./Sharding.ts"
 import { policiesOf, SilenceWatch, Wakefulness } from "./SilenceWatch.ts"
 import * as Snapshots from "./Snapshots.ts"
@@ -164,9 +166,13 @@ export const make = Effect.fnUntraced(
 
     const now = (): number => clock.currentTimeMillisUnsafe()
 
+    /** For what is waited: the machine's clock may be set meanwhile. */
+    const monotonic = (): number => Silence.monotonicMillis(clock)
+    const setClock = new SetClock(now(), monotonic())
+
     /** A machine's clock that is set back must hold up no dial. */
     const dialTurn = dialGate.withPermits(1)(Effect.suspend(() => {
-      const at = Silence.monotonicMillis(clock)
+      const at = monotonic()
       const wait = nextDial - at
       nextDial = Math.max(nextDial, at) + dialPause
       return wait > 0 ? Effect.sleep(wait) : Effect.void
@@ -219,6 +225,7 @@ export const make = Effect.fnUntraced(
       journal,
       counters,
       now,
+      monotonic,
       requestSnapshot: (state) => {
         const booking = bookingOf(state.topic)
         if (booking === undefined || !booking.isConfirmed) return
@@ -244,7 +251,7 @@ export const make = Effect.fnUntraced(
     }
 
     const refused = (booking: Booking, placement: Placement, error: ExchangeError): void => {
-      placement.retryAt = now() + (error.isTransient ? refusalBackoff(placement.refusals++) : replaceAfter)
+      placement.retryAt = monotonic() + (error.isTransient ? refusalBackoff(placement.refusals++) : replaceAfter)
       // Another connection has it, or may still take it.
       if (!booking.isHopeless) return
       resolve(booking, Exit.fail(error))
@@ -375,7 +382,7 @@ export const make = Effect.fnUntraced(
       for (const booking of bookings.values()) {
         if (booking.on(link) === undefined) continue
         booking.forget(link)
-        booking.replaceAt = now() + replaceAfter
+        booking.replaceAt = monotonic() + replaceAfter
         if (booking.placements.length > 0) continue
         resolve(booking, Exit.fail(error))
         booking.state.fail(error, "connection")
@@ -390,6 +397,7 @@ export const make = Effect.fnUntraced(
 
     const rotation = Rotation.make({
       now,
+      monotonic,
       bookingOf: (key) => bookings.get(key),
       replace: (link) => {
         const heir = openLink(link.group)
@@ -561,19 +569,20 @@ export const make = Effect.fnUntraced(
       return held
     })
 
-    const watchTopic = (booking: Booking, at: number): void => {
+    /** `at` by the wall clock, as events are stamped; `monotonicAt` for what is waited. Both in ms. */
+    const watchTopic = (booking: Booking, at: number, monotonicAt: number): void => {
       const { state } = booking
-      if (booking.holders > 0 && !state.failed && at >= booking.replaceAt) complete(booking)
+      if (booking.holders > 0 && !state.failed && monotonicAt >= booking.replaceAt) complete(booking)
       if (state.routes.length === 0) return
-      for (const placement of booking.placements) watchRefusal(booking, placement, at)
-      if (booking.isConfirmed) watchStream(booking, at)
+      for (const placement of booking.placements) watchRefusal(booking, placement, monotonicAt)
+      if (booking.isConfirmed) watchStream(booking, at, monotonicAt)
     }
 
-    const watchStream = (booking: Booking, at: number): void => {
+    const watchStream = (booking: Booking, at: number, monotonicAt: number): void => {
       const { state } = booking
       // Nobody brings anything while a subscriber holds up reading.
-      if (wakeups.full.size === 0) state.watchLanes(at, heardAt)
-      if (state.heldAt !== 0 && at - state.heldAt >= quietAfter && !state.isDead) state.release()
+      if (wakeups.full.size === 0) state.watchLanes(monotonicAt, heardAt)
+      if (state.heldAt !== 0 && monotonicAt - state.heldAt >= quietAfter && !state.isDead) state.release()
       watchSnapshot(booking, at)
       watchSilence(booking, at)
       if (state.merge !== null) { for (const placement of booking.placements) watchLane(booking, placement, at) }
@@ -654,7 +663,7 @@ export const make = Effect.fnUntraced(
       lifetime !== null && openedAt !== null && at - openedAt >= lifetime &&
       (replaces === null || !closers.has(replaces))
 
-    /** Since when a set of connections has been more than its topics need, ms. */
+    /** Since when a set of connections has been more than its topics need, ms of the monotonic clock. */
     const sparseSince = new Map<number, number>()
 
     /** When most topics have left, those of the emptiest connection go to the others, one connection at a time. */
@@ -680,19 +689,29 @@ export const make = Effect.fnUntraced(
 
     const complain = complaints(adapter, counters)
 
+    const clockSet = (setting: Setting): void => {
+      awake.clockSet(setting)
+      for (const link of links) link.clockSet(setting)
+      for (const { state } of bookings.values()) state.clockSet(setting)
+    }
+
     const house = Effect.sync(() => {
       const at = now()
+      const monotonicAt = monotonic()
+      const setting = setClock.look(at, monotonicAt)
+      if (setting !== null) clockSet(setting)
       awake.look(at)
-      watchLinks(at)
-      for (const booking of bookings.values()) watchTopic(booking, at)
+      watchLinks(monotonicAt)
+      for (const booking of bookings.values()) watchTopic(booking, at, monotonicAt)
       wakeups.flush()
       metrics.flush({ links, bookings, lanes: options.connections, now: at })
     })
     yield* Effect.forkScoped(Effect.forever(
-      Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(now())))).pipe(
-        // Deadlines and silence must be watched whatever happens.
-        Effect.catchDefect((defect) => Effect.logError(`[${adapter.id}] keeping house died of a defect`, defect))
-      )
+      Effect.andThen(Effect.sleep(houseInterval), Effect.andThen(house, Effect.suspend(() => complain(monotonic()))))
+        .pipe(
+          // Deadlines and silence must be watched whatever happens.
+          Effect.catchDefect((defect) => Effect.logError(`[${adapter.id}] keeping house died of a defect`, defect))
+        )
     ))
     // Whoever outlives the Layer must not wait for ever.
     yield* Effect.addFinalizer(() =>
@@ -740,7 +759,7 @@ export const make = Effect.fnUntraced(
         heapBytes: SessionMetrics.heapBytes(),
         connections: links.length,
         connected: links.filter((link) => link.connected).length,
-        sockets: socketsNow(now()),
+        sockets: socketsNow(monotonic()),
         progress: Progress.of(bookings.values(), links.length),
         lanes: options.connections > 1 ? counters.lanePerformance(options.connections) : [],
         topics: [...bookings.values()].map((booking) => booking.state.performance())

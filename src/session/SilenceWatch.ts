@@ -6,6 +6,8 @@ import type { BookRecipe, SilenceBound, SilenceBounds } from "../ExchangeAdapter
 import type { ArrivalBounds } from "./ArrivalModel.ts"
 import { ArrivalModel, defaultFactor } from "./ArrivalModel.ts"
 import * as Continuity from "./Continuity.ts"
+import type { Setting } from "./SetClock.ts"
+import { corrected } from "./SetClock.ts"
 
 /** ms, or what a learned bound keeps to. */
 export type SilencePolicy = number | ArrivalBounds
@@ -46,6 +48,11 @@ export class Wakefulness {
   look(at: number): void {
     if (at - this.#lookedAt > this.#interval + asleepMillis) this.since = at
     this.#lookedAt = at
+  }
+
+  /** The machine's clock was set. Ahead looks as if the process had not run, and is taken for that. */
+  clockSet(setting: Setting): void {
+    this.since = corrected(setting, this.since)
   }
 }
 
@@ -122,9 +129,15 @@ export class SilenceWatch {
     this.#model?.pause()
   }
 
+  /** The machine's clock was set: the gap that it made tells nothing. */
+  clockSet(setting: Setting): void {
+    this.#model?.pause()
+    if (this.#alarm !== null) this.#alarm = { ...this.#alarm, at: corrected(setting, this.#alarm.at) }
+  }
+
   #judge({ at, before, last, version }: Alarm, event: MarketEvent): void {
     this.#alarm = null
-    const gap = at === 0 ? 0 : event.receivedAt - at
+    const gap = at === 0 ? 0 : Math.max(0, event.receivedAt - at)
     const isVersioned = event._tag === "BookTicker" && event.version !== null && !Number.isNaN(version)
     const continuity = isVersioned
       ? Continuity.ofVersions(version, event.version)

@@ -17,6 +17,8 @@ import { Lane } from "./Lane.ts"
 import { orderOf } from "./LaneOrder.ts"
 import { Merge } from "./Lanes.ts"
 import type { SessionJournal } from "./SessionJournal.ts"
+import type { Setting } from "./SetClock.ts"
+import { corrected } from "./SetClock.ts"
 import type { SilenceWatch } from "./SilenceWatch.ts"
 
 /** So long after another connection has read on, what was on its way has come, ms. */
@@ -41,6 +43,8 @@ export interface Subscriber {
 export interface TopicOwner {
   readonly counters: Counters
   readonly now: () => number
+  /** For what is waited: the machine's clock may be set meanwhile, ms. */
+  readonly monotonic: () => number
   /** Fetch a snapshot, or have the exchange push one; call `snapshot` with it. */
   readonly requestSnapshot: (state: TopicState) => void
   /** Writes down what does not follow from the frames. */
@@ -130,7 +134,7 @@ export class TopicState {
   confirmedAt = 0
   /** How often in a row it was subscribed anew for being silent. */
   silences = 0
-  /** When a snapshot began to wait for a delta, ms; 0 when none does. */
+  /** When a snapshot began to wait for a delta, ms of the monotonic clock; 0 when none does. */
   heldAt = 0
   /** How often in a row the exchange was asked to push a snapshot and did not. */
   missing = 0
@@ -239,7 +243,7 @@ export class TopicState {
           this.#doubt = null
         }
       },
-      this.owner.now()
+      this.owner.monotonic()
     )
     this.merge = merge
     this.only = 0
@@ -312,7 +316,7 @@ export class TopicState {
   /**
    * Joins what nothing has come to join by, and takes at its word what has waited too long. A lane without news is joined
    * once another was read on long enough after it was confirmed for all that was on its way then. `heardAt`: when anything
-   * was read from a connection last, ms.
+   * was read from a connection last, ms. `at`: ms of the monotonic clock.
    */
   watchLanes(at: number, heardAt: (connection: number) => number): void {
     const { merge } = this
@@ -368,6 +372,15 @@ export class TopicState {
       : []
     if (hopes.length === 0) this.lapse("Unreadable")
     else this.#doubt = { at, hopes }
+  }
+
+  /** The machine's clock was set: what was stamped before is compared with what comes now. */
+  clockSet(setting: Setting): void {
+    this.lastEventAt = corrected(setting, this.lastEventAt)
+    this.confirmedAt = corrected(setting, this.confirmedAt)
+    for (const lane of this.#lanes) lane.clockSet(setting)
+    this.watch?.clockSet(setting)
+    if (this.#doubt !== null) this.#doubt = { ...this.#doubt, at: corrected(setting, this.#doubt.at) }
   }
 
   /** Ends the doubt when someone has had the time to bring what others could not read, or nobody is left to. */
@@ -551,7 +564,7 @@ export class TopicState {
     if (this.sequence === null) return
     fetched.add(snapshot)
     this.#draining = true
-    if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held") this.heldAt = this.owner.now()
+    if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held") this.heldAt = this.owner.monotonic()
     this.#draining = false
     for (const route of this.routes) {
       const { own } = route

@@ -5,6 +5,7 @@ import type { Connection, Dial } from "../../src/connection/Connection.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as Reconnect from "../../src/connection/Reconnect.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 import * as FakeConnection from "./FakeConnection.ts"
 import * as TestServer from "./TestServer.ts"
 
@@ -54,6 +55,27 @@ describe("back-off", () => {
         elapsed += wait ?? 0
       }
       assert.isAbove(later, 10)
+    }))
+
+  it.effect("of the first minute stays when the machine's clock is set meanwhile", () =>
+    Effect.gen(function*() {
+      for (const hour of [-3_600_000, 3_600_000]) {
+        const { clock, step } = yield* SteppedClock.make
+        const { hooks, waits } = recording()
+        const fiber = yield* Effect.forkChild(
+          Reconnect.supervise(Effect.fail(refused), pulling, Reconnect.defaults, hooks).pipe(
+            Effect.provideService(Clock.Clock, clock)
+          )
+        )
+        yield* TestClock.adjust("5 seconds")
+        const before = waits.length
+        step(hour)
+        yield* TestClock.adjust("50 seconds")
+        assert.isAtLeast(waits.length - before, 49)
+        yield* TestClock.adjust("2 minutes")
+        assert.isAbove(waits.at(-1) ?? 0, 2_000)
+        yield* Fiber.interrupt(fiber)
+      }
     }))
 
   it.effect("is repeated by its seed, and differs from client to client from the first wait on", () =>

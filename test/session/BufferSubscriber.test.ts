@@ -32,7 +32,12 @@ const make = (
   const counters = new Counters()
   const wakeups = new Wakeups()
   const requested: Array<string> = []
-  const owner: TopicOwner = { counters, now: () => 5, requestSnapshot: (state) => void requested.push(state.topic.key) }
+  const owner: TopicOwner = {
+    counters,
+    now: () => 5,
+    monotonic: () => 5,
+    requestSnapshot: (state) => void requested.push(state.topic.key)
+  }
   const subscriber = new BufferSubscriber({
     exchange: "x",
     bufferSize: options.size ?? 4,

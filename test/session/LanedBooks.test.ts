@@ -85,6 +85,7 @@ class Play {
     this.state = new TopicState(topic, Channel.book(pair), recipe, {
       counters: this.counters,
       now: () => this.now,
+      monotonic: () => this.now,
       requestSnapshot: () => {
         this.#wanted = true
       }

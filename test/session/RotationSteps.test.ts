@@ -33,6 +33,7 @@ const make = (keys: ReadonlyArray<string> = ["one"]) => {
     const state = new TopicState(topic, Channel.trades(pair), null, {
       counters: new Counters(),
       now: () => clock.now,
+      monotonic: () => clock.now,
       requestSnapshot: () => {}
     })
     state.add({
@@ -49,6 +50,7 @@ const make = (keys: ReadonlyArray<string> = ["one"]) => {
   const replaced: Array<number> = []
   const rotation = Rotation.make({
     now: () => clock.now,
+    monotonic: () => clock.now,
     bookingOf: (key) => bookings.find((booking) => booking.key === key),
     replace: (link) => {
       replaced.push(link.id)

@@ -38,7 +38,7 @@ const quick: Subscriber = {
 
 const makeState = () => {
   const counters = new Counters()
-  const owner: TopicOwner = { counters, now: () => 1, requestSnapshot: () => {} }
+  const owner: TopicOwner = { counters, now: () => 1, monotonic: () => 1, requestSnapshot: () => {} }
   const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
   const channel = Channel.book(pair)
   return { counters, state: new TopicState(topic, channel, mexcSpot.book(channel), owner) }
@@ -82,7 +82,7 @@ describe("a book's ledger with one subscriber that overflows", () => {
     }
     const counters = new Counters()
     const wakeups = new Wakeups()
-    const owner: TopicOwner = { counters, now: () => 1, requestSnapshot: () => {} }
+    const owner: TopicOwner = { counters, now: () => 1, monotonic: () => 1, requestSnapshot: () => {} }
     const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
     const state = new TopicState(topic, Channel.book(pair), recipe, owner)
     const bufferSize = 1 + draw(4)
@@ -153,7 +153,7 @@ describe("a book's subscriber that leaves where it is told, and another that com
       draws = (Math.imul(draws, 1_664_525) + 1_013_904_223) >>> 0
       return Math.floor((draws / 2 ** 32) * count)
     }
-    const owner: TopicOwner = { counters: new Counters(), now: () => 1, requestSnapshot: () => {} }
+    const owner: TopicOwner = { counters: new Counters(), now: () => 1, monotonic: () => 1, requestSnapshot: () => {} }
     const topic: Topic = { key: "depth", channel: "Book", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
     const state = new TopicState(topic, Channel.book(pair), recipe, owner)
     const path: Array<number> = []
@@ -228,7 +228,12 @@ describe("a book's subscriber that leaves where it is told, and another that com
 /** Trades over several connections that are confirmed at once, and what subscribers were told. */
 const makeTrades = (connections: ReadonlyArray<number>) => {
   const told: Array<string> = []
-  const owner: TopicOwner = { counters: new Counters(), now: () => 5_000, requestSnapshot: () => {} }
+  const owner: TopicOwner = {
+    counters: new Counters(),
+    now: () => 5_000,
+    monotonic: () => 5_000,
+    requestSnapshot: () => {}
+  }
   const topic: Topic = { key: "deals", channel: "Trades", symbol: "BTCUSDT", pair, contractSize: 1, slot: null }
   const state = new TopicState(topic, Channel.trades(pair), null, owner)
   state.add({
