@@ -26,6 +26,12 @@ export interface Share {
 /** So many steps of the coarser leg at most make one lot that both legs can trade alike; else they differ by less than one step of the finer. */
 const widest = 10n
 
+/** A double holds so many units of any decimal scale exactly: 15 digits. */
+const digits = 10n ** 15n
+
+/** Relative: what a sum of doubles over a whole book is off by at most. */
+const rounding = 1e-12
+
 interface Side {
   readonly step: Decimal.Decimal
   /** One step in base, at the common scale. */
@@ -60,6 +66,8 @@ export class Lots {
   readonly size: number
   /** The fewest lots with which both legs reach their smallest quantity. */
   readonly least: number
+  /** The most lots whose quantities numbers tell exactly. */
+  readonly most: number
   readonly #scale: number
   readonly #units: bigint
   readonly #first: Side
@@ -75,11 +83,17 @@ export class Lots {
     this.size = BigDecimal.toNumberUnsafe(BigDecimal.make(this.#units, this.#scale))
     const least = [1n, divideUp(a.least * a.units, this.#units), divideUp(b.least * b.units, this.#units)]
     this.least = Math.max(...least.map(Number))
+    this.most = Number(digits / this.#units)
   }
 
-  /** The most lots within `base` units, give or take the rounding of a sum of doubles. */
+  /** The most lots within `base` units, give or take the rounding of a sum of doubles; `most` at the most. */
   within(base: number): number {
-    return Math.min(Math.floor((base / this.size) * (1 + 1e-12)), Number.MAX_SAFE_INTEGER)
+    return Math.min(Math.floor((base / this.size) * (1 + rounding)), this.most)
+  }
+
+  /** As many as are within `base` units whatever was rounded: behind a million million lots rounding is lots. */
+  surelyWithin(base: number): number {
+    return Math.min(Math.floor((base / this.size) * (1 - rounding)), this.most)
   }
 
   /** What the first and the second leg trade for so many lots: equal in base, or the finer leg less by a part of its step. */

@@ -161,7 +161,8 @@ const ofLeg = (due: Carry.FundingDue, base: Decimal.Decimal, value: Decimal.Deci
  * Doubles find the size. What is then told is worked out anew in exact decimals from the levels as they came (a number
  * stands for its shortest decimal text, which is the text on the wire): thresholds, limits and minimums hold for the exact
  * figures, and the figures told are those, rounded once. So no rounding turns a loss into a profit; the worst that the
- * doubles can do is to miss a profit of less than a billionth of the value traded.
+ * doubles can do is to miss a profit of less than a billionth of the value traded. A size has 15 digits at the most, which
+ * doubles hold exactly: of an edge of more lots so many are told.
  */
 export class Evaluator {
   readonly route: Route
@@ -318,10 +319,12 @@ export class Evaluator {
     const lower = lots.within(best)
     const least = this.#least(crossing)
     const below = Math.max(lower, least)
-    const above = Math.max(lower + 1, least)
+    const above = Math.max(Math.min(lower + 1, lots.most), least)
     const isAboveBetter = Depth.estimate(buy, sell, terms, above * lots.size) >
       Depth.estimate(buy, sell, terms, below * lots.size)
+    const surely = Math.max(lots.surelyWithin(best), least)
     const counts = isAboveBetter ? [above, below, below - 1] : [below, below - 1]
+    if (surely < below - 1) counts.push(surely)
     for (const count of counts) {
       if (count < least) continue
       const priced = this.#price(crossing, count)

@@ -72,6 +72,15 @@ describe("an opportunity", () => {
     })
   })
 
+  it("of more lots than a number tells exactly is told for so many", () => {
+    const many = (facts: BookFacts): BookFacts => ({
+      bids: facts.bids!.map((each, index) => index % 2 === 0 ? each : each * 1e15),
+      asks: facts.asks!.map((each, index) => index % 2 === 0 ? each : each * 1e15)
+    })
+    const { buy, quantity } = found(evaluate(spot("a"), sight(many(cheap)), spot("b"), sight(many(dear))))
+    assert.deepStrictEqual([quantity, buy.quantity], [1e12, 1e12])
+  })
+
   it("goes the other way when the first market is the dear one", () => {
     const opportunity = found(evaluate(spot("b"), sight(dear), spot("a"), sight(cheap)))
     assert.strictEqual(opportunity.direction, "second")
@@ -494,6 +503,36 @@ describe("against an exact reference that tries every size", () => {
 describe("properties", () => {
   const profitOf = (result: ReturnType<typeof evaluate>): number =>
     result === null || typeof result === "string" ? 0 : result.profit
+
+  it.prop(
+    "an edge of ever so many lots is told, at a size that is exactly on its step, and finer steps never earn less",
+    [marketAround(100), marketAround(100), int(3, 13), int(0, 9)],
+    ([a, b, digits, more]) => {
+      // Up to 10^14 lots.
+      const zeros = Math.min(more, 13 - digits)
+      const scaled = ({ asks, bids }: BookFacts): BookFacts => {
+        const many = (levels: Levels) =>
+          levels.map((each, index) => index % 2 === 0 ? each : Number(`${each}e${zeros}`))
+        return { asks: many(asks!), bids: many(bids!) }
+      }
+      const at = (step: number) =>
+        evaluate(
+          spot("a", { quantityStep: step, minQuantity: null }),
+          sight(scaled(a)),
+          spot("b", { quantityStep: step, minQuantity: null }),
+          sight(scaled(b))
+        )
+      const coarse = at(1e-3)
+      const fine = at(Number(`1e-${digits}`))
+      assert.isAtLeast(profitOf(fine), profitOf(coarse) * (1 - 1e-9))
+      if (fine === null || typeof fine === "string") return
+      assert.isTrue(
+        Decimal.isOnStep(Decimal.fromNumber(fine.buy.quantity), Decimal.fromNumber(Number(`1e-${digits}`)))
+      )
+      assert.strictEqual(fine.buy.quantity, fine.sell.quantity)
+    },
+    runs
+  )
 
   it.prop("higher fees never earn more", [scene, oneOf(0.0001, 0.001, 0.01)], ([given, more]) => {
     const [one, a, other, b, conditions] = given
