@@ -9,6 +9,7 @@ import * as Exchanges from "../Exchanges.ts"
 import type { KnownExchange } from "../Exchanges.ts"
 import { AccountBoard } from "./account/AccountBoard.ts"
 import { ArbitrageBoard } from "./demo/ArbitrageBoard.ts"
+import * as ArbitrageRows from "./demo/ArbitrageRows.ts"
 import { ExchangeBoard } from "./demo/Board.ts"
 import { DemoView } from "./demo/DemoView.ts"
 import * as MadePairs from "./demo/MadePairs.ts"
@@ -181,6 +182,8 @@ export const command = Command.make(
     if (end === "Elapsed" && view.pairsSeen === 0) {
       return yield* Failure.nothing("no pair had a price from every exchange")
     }
+    const unfinished = ArbitrageRows.unfinished(arbitrage)
+    if (unfinished.length > 0) return yield* Failure.left(`orders are left, or may be:\n${unfinished.join("\n")}`)
   })
 ).pipe(
   Command.withDescription(
@@ -188,7 +191,7 @@ export const command = Command.make(
       + "between them after fees, and both legs of each traded on a simulated account of each exchange, through limits that "
       + "every order passes. Exchanges are lost and come back meanwhile. Ends with a report. The markets come from a simulator in "
       + "a process of its own, over real WebSockets; --live watches the real exchanges and trades nothing. Redraws in place on a "
-      + "terminal, prints lines elsewhere."
+      + "terminal, prints lines elsewhere. Exit code 7: it has ended, and orders that it wanted cancelled are open, or whether any is is not known."
   ),
   Command.withShortDescription("Books, edges and trades on three exchanges"),
   Command.withExamples([

@@ -6,7 +6,7 @@ import { CliError } from "effect/cli"
 /**
  * `failed`: at run time. `usage`: the command line asks for what there is not. `nothing`: nothing was received. `auth`: the
  * exchange refused the key, or our clock cannot sign. `rejected`: it refused the order. `unknown`: what became of an order
- * is not known.
+ * is not known. `left`: the program has ended, and orders that it should have cancelled are open, or may be.
  */
 export const exitCodes = {
   ok: 0,
@@ -16,12 +16,13 @@ export const exitCodes = {
   auth: 4,
   rejected: 5,
   unknown: 6,
+  left: 7,
   interrupted: 130
 } as const
 
 /** What the user is told on stderr, without a stack. */
 export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
-  kind: Schema.Literals(["failed", "usage", "nothing", "auth", "rejected", "unknown"]),
+  kind: Schema.Literals(["failed", "usage", "nothing", "auth", "rejected", "unknown", "left"]),
   message: Schema.String
 }) {
   override get [CliError.userMessage](): string {
@@ -34,6 +35,7 @@ export const usage = (message: string): CommandFailed => new CommandFailed({ kin
 export const nothing = (message: string): CommandFailed => new CommandFailed({ kind: "nothing", message })
 export const rejected = (message: string): CommandFailed => new CommandFailed({ kind: "rejected", message })
 export const unknown = (message: string): CommandFailed => new CommandFailed({ kind: "unknown", message })
+export const left = (message: string): CommandFailed => new CommandFailed({ kind: "left", message })
 
 const issues = SchemaIssue.makeFormatterStandardSchemaV1()
 

@@ -1,5 +1,6 @@
 /** What the pictures say: newest values, never stale ones. */
 import { assert, describe, it } from "@effect/vitest"
+import { Exit } from "effect"
 import type { Execution, ExecutorPerformance } from "../../src/arbitrage/ArbitrageExecutor.ts"
 import type { MonitorPerformance } from "../../src/arbitrage/ArbitrageMonitor.ts"
 import type { Opportunity } from "../../src/arbitrage/Opportunity.ts"
@@ -11,12 +12,14 @@ import { ArbitrageBoard } from "../../src/cli/demo/ArbitrageBoard.ts"
 import * as ArbitrageRows from "../../src/cli/demo/ArbitrageRows.ts"
 import * as Board from "../../src/cli/demo/Board.ts"
 import { DemoView } from "../../src/cli/demo/DemoView.ts"
+import * as Failure from "../../src/cli/Failure.ts"
 import { Rate } from "../../src/cli/Rate.ts"
 import * as Style from "../../src/cli/Style.ts"
 import * as Table from "../../src/cli/Table.ts"
 import { WatchView } from "../../src/cli/WatchView.ts"
 import type { IslandState } from "../../src/composite/Markets.ts"
 import type { LiveBook } from "../../src/composite/OrderBooks.ts"
+import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
 import type { BestPrice } from "../../src/composite/PublicExchange.ts"
 import type { PublicTag } from "../../src/domain/Channel.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -575,6 +578,15 @@ describe("the edges of the demo", () => {
     return board
   }
 
+  const underWay = {
+    exchange: "a-spot",
+    pair: "BTC/USDT",
+    side: "buy",
+    clientOrderId: "o1",
+    quantity: Decimal.of("0.5"),
+    filled: Decimal.of("0.1")
+  } as const
+
   const short = (id: string) => id.slice(0, 1)
 
   it("are counted in one line, and told with what became of them where there is room", () => {
@@ -600,6 +612,27 @@ describe("the edges of the demo", () => {
     assert.match(ArbitrageRows.table(new ArbitrageBoard(), Style.of(false))[1]!, /^0 routes +0 +0 +-/)
   })
 
+  it("end unfinished where an order is open, may be, or is under way, and only where orders were sent", () => {
+    const edges = board()
+    edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: null }]
+    assert.deepStrictEqual(ArbitrageRows.unfinished(edges), ["orders under way: not all known"])
+    edges.drained = { exposure: [], openOrders: 0, orders: [] }
+    assert.deepStrictEqual(ArbitrageRows.unfinished(edges), [])
+    edges.left = [
+      { exchange: "a-spot", canceled: 0, open: [{} as TrackedOrder], problem: null },
+      { exchange: "b-spot", canceled: 0, open: [], problem: "it was not connected" }
+    ]
+    edges.drained = { exposure: [], openOrders: 1, orders: [underWay] }
+    assert.deepStrictEqual(ArbitrageRows.unfinished(edges), [
+      "a-spot: 1 open (0 cancelled)",
+      "b-spot: 0 open (0 cancelled), it was not connected",
+      "a-spot buy BTC/USDT o1, 0.1 of 0.5 known to be filled"
+    ])
+    edges.executor = null
+    assert.deepStrictEqual(ArbitrageRows.unfinished(edges), [])
+    assert.strictEqual(Failure.exitCode(Exit.fail(Failure.left("orders are left"))), 7)
+  })
+
   it("remembers the newest trades only", () => {
     const edges = board()
     for (let i = 0; i < 60; i++) edges.onExecution(execution("Completed"))
@@ -614,18 +647,7 @@ describe("the edges of the demo", () => {
       { asset: "ETH", quantity: Decimal.of("7") },
       { asset: "BTC", quantity: Decimal.of("-0.02") }
     ]
-    edges.drained = {
-      exposure: [],
-      openOrders: 1,
-      orders: [{
-        exchange: "a-spot",
-        pair: "BTC/USDT",
-        side: "buy",
-        clientOrderId: "o1",
-        quantity: Decimal.of("0.5"),
-        filled: Decimal.of("0.1")
-      }]
-    }
+    edges.drained = { exposure: [], openOrders: 1, orders: [underWay] }
     edges.endedInMs = 321
     edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late" }]
     assert.strictEqual(

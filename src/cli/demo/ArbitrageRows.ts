@@ -148,6 +148,13 @@ const endLine = ({ drained, executor }: ArbitrageBoard, endedInMs: number): stri
   return `ended in     ${endedInMs} ms${executor === null ? "" : `, ${underWay}`}`
 }
 
+/** What was to be cancelled or brought to its end and is open at an exchange, or may be: a line each. None where nothing is traded. */
+export const unfinished = ({ drained, executor, left }: ArbitrageBoard): ReadonlyArray<string> =>
+  executor === null ? [] : [
+    ...left.filter(({ open, problem }) => open.length > 0 || problem !== null).map(leftLine),
+    ...drained === null ? ["orders under way: not all known"] : drained.orders.map(pendingText)
+  ]
+
 /** What there is to say at the end. */
 export const report = (board: ArbitrageBoard, priceOf: PriceOf): ReadonlyArray<string> => {
   const { endedInMs, executor, left } = board
