@@ -50,9 +50,12 @@ export class Wakefulness {
     this.#lookedAt = at
   }
 
-  /** The machine's clock was set. Ahead looks as if the process had not run, and is taken for that. */
+  /**
+   * The machine's clock was set. By much it is taken for sleep: ahead it may have been that, and where it was set more than
+   * once between two looks, stamps of in between cannot be told from old ones.
+   */
   clockSet(setting: Setting): void {
-    this.since = corrected(setting, this.since)
+    this.since = Math.abs(setting.by) > asleepMillis ? setting.at : corrected(setting, this.since)
   }
 }
 
