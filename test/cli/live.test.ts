@@ -351,9 +351,13 @@ describe("simulate", () => {
     })))
 })
 
-/** A machine under load may take longer to close than the demo waits; it says so then. */
+/**
+ * A machine under load may take longer to close than the demo waits; it says so then. Left as soon as it has begun, it may have
+ * orders open that the exchange has not cancelled in time, and says that.
+ */
 const endedWell = ({ code, stderr }: CommandLine.Ended): void => {
-  if (code !== 0) assert.include(stderr, "not everything was closed within")
+  if (code === 7) assert.include(stderr, "orders are left, or may be")
+  else if (code !== 0) assert.include(stderr, "not everything was closed within")
 }
 
 describe("demo", () => {

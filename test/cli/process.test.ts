@@ -110,8 +110,10 @@ describe("the process", () => {
     const demo = exchange("demo", "--pairs=BTC/USDT,ETH/USDT")
     await demo.shows("ok/ok")
     demo.child.kill("SIGINT")
-    // A machine under load may take longer to close than the demo waits; it says so then.
-    if (await demo.ended() !== 0) assert.include(demo.stderr, "not everything was closed within")
+    // A machine under load may take longer to close, or to cancel what has just been placed, than the demo waits; it says so then.
+    const said = { 1: "not everything was closed within", 7: "orders are left, or may be" }
+    const code = await demo.ended()
+    if (code !== 0) assert.include(demo.stderr, said[code as 1 | 7])
     assert.include(demo.stdout, "EXCHANGE")
     assert.notInclude(demo.stdout, "\x1b")
   })

@@ -309,7 +309,7 @@ const judge = (proof: Proof, all: ReadonlyArray<Ended>): void => {
     "each has closed everything, whatever the exchanges answer, and ends with 0 or, where its report says that orders are left, with 7",
     failed.length === 0,
     failed.length === 0
-      ? `${all.filter(({ code }) => code === 0).length} of ${all.length} with 0, the others with 7`
+      ? `${all.filter(({ code }) => code === 0).length} of ${all.length} with 0, ${all.filter(isLeft).length} with 7`
       : failed.map(({ code, errors, name }) => `${name}: ${code} ${errors.slice(-300)}`).join("; ")
   )
   const most = Math.max(...all.map(({ took }) => took))
