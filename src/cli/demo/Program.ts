@@ -1,8 +1,9 @@
 /**
  * The program of the demo: three markets as islands, the edges between them, and both legs of each traded on simulated
- * accounts, through limits that every order passes. The same Layers run against the real exchanges.
+ * accounts, through limits that every order passes. Against the real exchanges the same program runs on other Layers: on
+ * those without an account nothing is traded.
  */
-import { Clock, Effect, Fiber, Latch, Layer, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Option, Schedule, Stream } from "effect"
 import type { Duration, Scope } from "effect"
 import * as ArbitrageExecutor from "../../arbitrage/ArbitrageExecutor.ts"
 import * as ArbitrageMonitor from "../../arbitrage/ArbitrageMonitor.ts"
@@ -69,9 +70,11 @@ const watchMarket = (board: ExchangeBoard) =>
     yield* Effect.forkScoped(Effect.schedule(count, Schedule.spaced(refreshEvery)))
   }))
 
-const watchAccount = (board: AccountBoard) =>
+/** The same of an account, where the Layers bring one. */
+const watchAccount = (board: AccountBoard | null) =>
   Layer.effectDiscard(Effect.gen(function*() {
-    const websocket = yield* PrivateWebsocket
+    const websocket = Option.getOrNull(yield* Effect.serviceOption(PrivateWebsocket))
+    if (websocket === null || board === null) return
     board.begin()
     yield* websocket.handle(board.handlers)
     yield* StatusLog.follow(websocket.status, `account ${board.account}, `)
@@ -83,14 +86,10 @@ const watchAccount = (board: AccountBoard) =>
     yield* Effect.forkScoped(Effect.schedule(refresh, Schedule.spaced(refreshEvery)))
   }))
 
-const definitionOf = ({ account, board }: Shown, { pairs, source }: Options): Definition => {
-  const followed = pairsOn(board.id, pairs)
-  if (source._tag === "Live" || account === null) {
-    return { layer: Layer.provideMerge(watchMarket(board), source.layerOf(board.id)), pairs: followed }
-  }
-  const watching = Layer.merge(watchMarket(board), watchAccount(account))
-  return { layer: Layer.provideMerge(watching, source.layerOf(board.id)), pairs: followed }
-}
+const definitionOf = ({ account, board }: Shown, { pairs, source }: Options): Definition => ({
+  layer: Layer.provideMerge(Layer.merge(watchMarket(board), watchAccount(account)), source.layerOf(board.id)),
+  pairs: pairsOn(board.id, pairs)
+})
 
 /** The Layers of the program, over nothing but its exchanges. */
 const layerOf = (options: Options) => {
@@ -125,16 +124,24 @@ type Services =
 
 const byProfit = (a: { readonly profit: number }, b: { readonly profit: number }): number => b.profit - a.profit
 
+/** Whether there is, or was, an account to trade on. */
+const mayTrade = ({ arbitrage, shown }: Options): Effect.Effect<boolean, never, Markets.Markets> =>
+  Markets.Markets.useSync((markets) =>
+    arbitrage.executor !== null || shown.some(({ board }) => (markets.current(board.id)?.account ?? null) !== null)
+  )
+
 /** What orders have moved, also what was told while the markets were being stopped. */
-const recount = Effect.fnUntraced(function*({ arbitrage, source }: Pick<Options, "arbitrage" | "source">) {
-  if (source._tag === "Live") return
+const recount = Effect.fnUntraced(function*(options: Options) {
+  const { arbitrage } = options
+  if (!(yield* mayTrade(options))) return
   const executor = yield* ArbitrageExecutor.ArbitrageExecutor
   arbitrage.executor = yield* executor.performance
   arbitrage.exposure = executor.exposure()
 })
 
 /** Copies what is known now onto the boards. */
-const refresh = Effect.fnUntraced(function*({ arbitrage, pairs, shown, source }: Options) {
+const refresh = Effect.fnUntraced(function*(options: Options) {
+  const { arbitrage, pairs, shown } = options
   const markets = yield* Markets.Markets
   for (const { board } of shown) {
     const market = markets.current(board.id)?.market
@@ -147,9 +154,8 @@ const refresh = Effect.fnUntraced(function*({ arbitrage, pairs, shown, source }:
   const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
   arbitrage.monitor = yield* monitor.performance
   arbitrage.open = monitor.open().toSorted(byProfit)
-  if (source._tag === "Live") return
-  yield* recount({ arbitrage, source })
-  arbitrage.risk = (yield* RiskGuard.RiskGuard).state()
+  yield* recount(options)
+  if (arbitrage.executor !== null) arbitrage.risk = (yield* RiskGuard.RiskGuard).state()
 })
 
 /** Those who place orders of their own. */
@@ -249,15 +255,13 @@ const untilAllFailed = Effect.fnUntraced(function*({ shown }: Options): Effect.f
 
 /** No new orders, what is under way to its end, what is open cancelled, sockets closed. */
 const shutdown = Effect.fnUntraced(function*(options: Options, traders: Traders) {
-  const { arbitrage, source } = options
+  const { arbitrage } = options
   const began = yield* Clock.currentTimeMillis
-  if (source._tag === "Simulated") {
-    const executor = yield* ArbitrageExecutor.ArbitrageExecutor
-    const [drained] = yield* Effect.all([executor.close(drainTimeout), endTraders(traders)], { concurrency: 2 })
-    arbitrage.drained = drained
-  }
+  const executor = yield* ArbitrageExecutor.ArbitrageExecutor
+  const [drained] = yield* Effect.all([executor.close(drainTimeout), endTraders(traders)], { concurrency: 2 })
   // The last figures and states are those from before the markets close.
   yield* refresh(options)
+  if (arbitrage.executor !== null) arbitrage.drained = drained
   const restore = options.shown.map(({ account, board }) => {
     const books = new Map(pairsOn(board.id, options.pairs).map((pair) => [pair, board.bookOf(pair)]))
     const status = account?.status ?? null
@@ -274,26 +278,22 @@ const shutdown = Effect.fnUntraced(function*(options: Options, traders: Traders)
 
 const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Services | Scope.Scope> =>
   Effect.gen(function*() {
-    const { arbitrage, source } = options
+    const { arbitrage } = options
     const markets = yield* Markets.Markets
     const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
     const services = yield* Effect.context<Services>()
     yield* monitor.handle((event) => arbitrage.onOpportunity(event))
     yield* Effect.forkScoped(Effect.schedule(refresh(options), Schedule.spaced(refreshEvery)))
-    if (source._tag === "Simulated") {
-      const executor = yield* ArbitrageExecutor.ArbitrageExecutor
-      yield* Effect.forkScoped(
-        Stream.runForEach(executor.executions, (execution) => Effect.sync(() => arbitrage.onExecution(execution)))
-      )
-      yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
-      yield* Effect.forkScoped(look(options))
-      const traders: Traders = { fibers: new Set(), cut: Latch.makeUnsafe(false) }
-      yield* markets.each((island) => Effect.provideContext(rest(options, traders, island), services))
-      // Comes first at the end, before anything waits for what is under way.
-      yield* Effect.addFinalizer(() => shutdown(options, traders))
-    } else {
-      yield* Effect.addFinalizer(() => shutdown(options, { fibers: new Set(), cut: Latch.makeUnsafe(false) }))
-    }
+    const executor = yield* ArbitrageExecutor.ArbitrageExecutor
+    yield* Effect.forkScoped(
+      Stream.runForEach(executor.executions, (execution) => Effect.sync(() => arbitrage.onExecution(execution)))
+    )
+    yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
+    yield* Effect.forkScoped(look(options))
+    const traders: Traders = { fibers: new Set(), cut: Latch.makeUnsafe(false) }
+    yield* markets.each((island) => Effect.provideContext(rest(options, traders, island), services))
+    // Comes first at the end, before anything waits for what is under way.
+    yield* Effect.addFinalizer(() => shutdown(options, traders))
     yield* untilAllFailed(options)
     return yield* Effect.never
   })

@@ -3,14 +3,12 @@ import { Array, Effect, Layer } from "effect"
 import type { Config, Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import type { PrivateExchange } from "../../composite/PrivateExchange.ts"
 import * as PublicExchange from "../../composite/PublicExchange.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
 import { pairOf, partsOf } from "../../domain/Instrument.ts"
 import type { ExchangeError } from "../../ExchangeError.ts"
 import * as Exchanges from "../../Exchanges.ts"
 import type { KnownExchange } from "../../Exchanges.ts"
-import type { PrivateWebsocket } from "../../PrivateWebsocket.ts"
 import type { PublicWebsocket } from "../../PublicWebsocket.ts"
 import * as AccountSource from "../account/AccountSource.ts"
 import type * as Failure from "../Failure.ts"
@@ -37,30 +35,16 @@ export const fees: Readonly<Record<KnownExchange, number>> = {
   "gate-futures": 0.00075
 }
 
-/** What an island's Layer gives: the composites, and the services beneath them, to be counted and shown. */
-export type MarketLayer = Layer.Layer<
-  PublicExchange.PublicExchange | PublicWebsocket,
-  ExchangeError | Config.ConfigError
->
-export type WholeLayer = Layer.Layer<
-  PublicExchange.PublicExchange | PrivateExchange | PublicWebsocket | PrivateWebsocket,
-  ExchangeError | Config.ConfigError
->
-
-interface Simulated {
-  readonly _tag: "Simulated"
-  readonly layerOf: (id: KnownExchange) => WholeLayer
-  /** Fails when the simulator's process is gone. */
+/** Where the exchanges are. */
+export interface Source {
+  /** What an island's Layer gives: the composites, and the services beneath them, to be counted and shown; of an account too where it has one. */
+  readonly layerOf: (id: KnownExchange) => Layer.Layer<
+    PublicExchange.PublicExchange | PublicWebsocket,
+    ExchangeError | Config.ConfigError
+  >
+  /** Fails when what is beneath them is gone for good. */
   readonly watch: Effect.Effect<never, Failure.CommandFailed>
 }
-
-export type Source =
-  | {
-    readonly _tag: "Live"
-    readonly layerOf: (id: KnownExchange) => MarketLayer
-    readonly watch: Effect.Effect<never>
-  }
-  | Simulated
 
 /** Books only: the rest costs as much again. Perpetuals have prices and funding of their own to be valued by. */
 const followed = (id: KnownExchange): PublicExchange.PublicExchangeOptions => ({
@@ -70,15 +54,14 @@ const followed = (id: KnownExchange): PublicExchange.PublicExchangeOptions => ({
 export const live: Effect.Effect<Source> = Effect.as(
   Effect.logWarning("--live: this program has been proved against its simulator and has not yet been run live"),
   {
-    _tag: "Live",
-    layerOf: (id) => PublicExchange.layer(followed(id)).pipe(Layer.provideMerge(Exchanges.layerPublicConfig(id))),
+    layerOf: (id: KnownExchange) =>
+      PublicExchange.layer(followed(id)).pipe(Layer.provideMerge(Exchanges.layerPublicConfig(id))),
     watch: Effect.never
   }
 )
 
 /** Over one that somebody else has started and will end. */
-export const at = (urls: SimulatorProcess.SimulatorProcess["urls"]): Simulated => ({
-  _tag: "Simulated",
+export const at = (urls: SimulatorProcess.SimulatorProcess["urls"]): Source => ({
   watch: Effect.never,
   layerOf: (id) => {
     const { rest, ws } = urls[id]!
