@@ -14,11 +14,15 @@ type Amount = Decimal.Decimal
 
 const { abs, isGreaterThan, isLessThan, isZero, multiply, negate, subtract, sum } = BigDecimal
 
-/** Each may be left out: then it does not limit. */
+/** Each may be left out: then it does not limit. The margin that a swap needs is not among them: the exchange refuses what lacks it. */
 export interface RiskLimits {
   /** Quote: value of the open orders and of the exposure together. */
   readonly maxNotional?: Decimal.Input | undefined
-  /** Quote: realised and unrealised since the start, fees included, as a positive number. Reaching it throws the kill switch. */
+  /**
+   * Quote: realised and unrealised since the start, fees included, as a positive number. Reaching it throws the kill switch. What
+   * is held is worth the middle of its market's best prices; where its pair is not followed, or has no prices, that of the last
+   * fill or of `RiskGuard.mark`, so that a market which moves away shows no loss: follow every pair that may be held.
+   */
   readonly maxLoss?: Decimal.Input | undefined
   /** Base, of one pair, long or short, with what open orders may add. */
   readonly maxPosition?: Readonly<Record<TradingPair, Decimal.Input>> | undefined
