@@ -345,6 +345,16 @@ export class Scanner {
     return Sequence.parse(this.bytes, this.starts[field]!, this.ends[field]!)
   }
 
+  /** Whether each of these fields, one bit each, is a number that is read whole: nothing of them is absent, empty or long. */
+  isPlain(fields: number): boolean {
+    return (this.seen & fields) === fields && ((this.empty | this.long) & fields) === 0
+  }
+
+  /** Of a field that is there. */
+  number(field: number): number {
+    return this.numbers[field]!
+  }
+
   private isLong(field: number): boolean {
     return (this.long & (1 << field)) !== 0
   }
@@ -601,7 +611,7 @@ export class Scanner {
 
   private decimalText(field: number, at: number): number {
     if (this.bytes[at] !== quote) return -1
-    const end = this.number(field, at + 1)
+    const end = this.readNumber(field, at + 1)
     if (end <= at + 1) return this.emptyText(field, end)
     return this.markNumber(field, at + 1, end) + 1
   }
@@ -652,7 +662,7 @@ export class Scanner {
       this.numbers[field] = 0 - this.numbers[field]!
       return end
     }
-    const end = this.number(field, start)
+    const end = this.readNumber(field, start)
     // A sign alone is no empty text.
     if (end <= start) return -1
     // Zero has no sign.
@@ -666,7 +676,7 @@ export class Scanner {
    *
    * The number is not given back, because V8 would box it on the way.
    */
-  private number(field: number, start: number): number {
+  private readNumber(field: number, start: number): number {
     const { bytes } = this
     let at = start
     let mantissa = 0
@@ -768,7 +778,7 @@ export class Scanner {
     const { bytes } = this
     let at = bytes[start + 1] === openBracket ? start + 2 : -1
     for (let slot = firstSlot; slot < slotCount; slot++) {
-      const end = bytes[at] === quote ? this.number(slot, at + 1) : -1
+      const end = bytes[at] === quote ? this.readNumber(slot, at + 1) : -1
       if (end < 0) return -1
       if (end - at > Numeric.exactDigits + 1) this.keepLevel(field, slot, at + 1, end)
       at = isPrice(slot) ? this.quantityAt(end) : this.nextLevelAt(end)
@@ -811,14 +821,14 @@ export class Scanner {
     const { bytes } = this
     if (!this.isWordAt(priceBegins, start) || bytes[start + 4] !== colon || bytes[start + 5] !== quote) return -1
     const digits = start + 6
-    const end = this.number(slot, digits)
+    const end = this.readNumber(slot, digits)
     if (end < 0 || !this.isWordAt(sizeBegins, end) || bytes[end + 4] !== quote || bytes[end + 5] !== colon) return -1
     if (end - digits > Numeric.exactDigits) this.keepLevel(field, slot, digits, end)
     return bytes[end + 6] === quote ? this.textSize(field, slot + 1, end + 7) : this.bareSize(field, slot + 1, end + 6)
   }
 
   private textSize(field: number, slot: number, start: number): number {
-    const end = this.number(slot, start)
+    const end = this.readNumber(slot, start)
     if (end < 0 || this.bytes[end + 1] !== closeBrace) return -1
     if (end - start > Numeric.exactDigits) this.keepLevel(field, slot, start, end)
     return end + 2
