@@ -154,7 +154,29 @@ const update: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   return table !== null && deltas(table, scanner, bytes, receivedAt, sink)
 }
 
+const deltaFields = fieldsOf(Field.firstVersion, Field.version, Field.time)
+
+/** Plain ones apart, as with tickers. */
 const deltas = (
+  table: TopicTable,
+  scanner: Scanner,
+  bytes: Uint8Array,
+  receivedAt: number,
+  sink: Pick<Sink, "event">
+): boolean => {
+  if (!scanner.isPlain(deltaFields)) return oddDeltas(table, scanner, bytes, receivedAt, sink)
+  const firstVersion = scanner.number(Field.firstVersion)
+  const version = scanner.number(Field.version)
+  const time = scanner.number(Field.time)
+  if (!(time > 0 && isTime(time) && firstVersion <= version)) return oddDeltas(table, scanner, bytes, receivedAt, sink)
+  const topic = topicAt(table, scanner, bytes)
+  if (topic === null) return false
+  const { full, bids, asks, exact } = scanner
+  sink.event(topic, GateEvents.book(topic, full, bids, asks, firstVersion, version, time, receivedAt, exact))
+  return true
+}
+
+const oddDeltas = (
   table: TopicTable,
   scanner: Scanner,
   bytes: Uint8Array,

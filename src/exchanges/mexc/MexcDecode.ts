@@ -5,6 +5,7 @@
 import type { InstrumentOf, TradingPair } from "../../domain/Instrument.ts"
 import { LevelBuffer } from "../../domain/LevelBuffer.ts"
 import type { BookTicker, BookUpdate, Kline, KlineInterval, Ticker, Trade } from "../../domain/Market.ts"
+import type { ExactText } from "../../domain/Numeric.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 import type { Codec, CodecContext, Sink, Topic } from "../../ExchangeAdapter.ts"
@@ -17,10 +18,37 @@ import * as MexcWire from "./MexcWire.ts"
 
 const leftBrace = 123
 
+const tickerOf = (
+  topic: Topic,
+  bidPrice: number | null,
+  bidQuantity: number | null,
+  askPrice: number | null,
+  askQuantity: number | null,
+  version: Sequence.Sequence | null,
+  exchangeTime: number | null,
+  receivedAt: number,
+  exact: ExactText | null
+): BookTicker => ({
+  _tag: "BookTicker",
+  pair: topic.pair,
+  symbol: topic.symbol,
+  bidPrice,
+  bidQuantity,
+  askPrice,
+  askQuantity,
+  version,
+  exchangeTime,
+  receivedAt,
+  contractSize: topic.contractSize,
+  exact
+})
+
 class MexcCodec implements Codec {
   readonly #channels: MexcChannels.Channels
   readonly #instrumentOf: InstrumentOf
   readonly #walker = new MexcWire.Walker()
+  /** By slot: what `#isShort` has read. */
+  readonly #numbers = new Float64Array(MexcWire.slotCount)
   /** Field number of the frame's body; 0 when it has none. */
   #body = 0
   #exact: Record<string, string> | null = null
@@ -201,11 +229,69 @@ class MexcCodec implements Codec {
     this.#exact[name] = exact
   }
 
+  /**
+   * The decimal in a slot to `#numbers`, where it is not boxed as it would be on its way back. False when it is absent,
+   * empty, too long for a double or no plain decimal.
+   */
+  #isShort(frame: Uint8Array, slot: number): boolean {
+    const walker = this.#walker
+    const start = walker.starts[slot]!
+    const end = walker.ends[slot]!
+    if (end - start > Numeric.exactDigits || end <= start) return false
+    const value = Numeric.parse(frame, start, end)
+    this.#numbers[slot] = value
+    return value >= 0
+  }
+
+  /** The same for a version. */
+  #isShortVersion(frame: Uint8Array, slot: number): boolean {
+    const walker = this.#walker
+    const version = Sequence.parse(frame, walker.starts[slot]!, walker.ends[slot]!)
+    if (typeof version !== "number") return false
+    this.#numbers[slot] = version
+    return true
+  }
+
+  /** Whether it has both sides and its send time, all in short numbers, as nearly all have. */
+  #isPlainTicker(frame: Uint8Array): boolean {
+    for (let slot = MexcWire.bidPriceSlot; slot <= MexcWire.askQuantitySlot; slot++) {
+      if (!this.#isShort(frame, slot)) return false
+    }
+    this.#numbers[MexcWire.sendTimeSlot] = this.#walker.integer(frame, MexcWire.sendTimeSlot)
+    return this.#isShortVersion(frame, MexcWire.versionSlot)
+  }
+
   #bookTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.#walker
     const topic = this.#topic(frame, sink)
     if (topic === null) return walker.problem === null
     if (!this.#fields(frame, MexcWire.bookTickerLayout)) return false
+    if (!this.#isPlainTicker(frame)) return this.#oddBookTicker(topic, frame, receivedAt, sink)
+    const numbers = this.#numbers
+    const bidPrice = numbers[MexcWire.bidPriceSlot]!
+    const askPrice = numbers[MexcWire.askPriceSlot]!
+    const time = numbers[MexcWire.sendTimeSlot]!
+    if (!(bidPrice > 0 && askPrice > 0 && time > 0)) return this.#oddBookTicker(topic, frame, receivedAt, sink)
+    sink.event(
+      topic,
+      tickerOf(
+        topic,
+        bidPrice,
+        numbers[MexcWire.bidQuantitySlot]!,
+        askPrice,
+        numbers[MexcWire.askQuantitySlot]!,
+        numbers[MexcWire.versionSlot]!,
+        time,
+        receivedAt,
+        null
+      )
+    )
+    return true
+  }
+
+  /** With a side that is empty, a number of many digits, or something that cannot be read. */
+  #oddBookTicker(topic: Topic, frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.#walker
     const bidPrice = this.#decimal(frame, MexcWire.bidPriceSlot, "bidPrice")
     const bidQuantity = this.#decimal(frame, MexcWire.bidQuantitySlot, "bidQuantity")
     const askPrice = this.#decimal(frame, MexcWire.askPriceSlot, "askPrice")
@@ -215,21 +301,20 @@ class MexcCodec implements Codec {
     const bid = this.#side(bidPrice, bidQuantity)
     const ask = this.#side(askPrice, askQuantity)
     if (walker.problem !== null || walker.surprise !== null) return false
-    const event: BookTicker = {
-      _tag: "BookTicker",
-      pair: topic.pair,
-      symbol: topic.symbol,
-      bidPrice: bid ? bidPrice : null,
-      bidQuantity: bid ? bidQuantity : null,
-      askPrice: ask ? askPrice : null,
-      askQuantity: ask ? askQuantity : null,
-      version,
-      exchangeTime,
-      receivedAt,
-      contractSize: topic.contractSize,
-      exact: this.#exact
-    }
-    sink.event(topic, event)
+    sink.event(
+      topic,
+      tickerOf(
+        topic,
+        bid ? bidPrice : null,
+        bid ? bidQuantity : null,
+        ask ? askPrice : null,
+        ask ? askQuantity : null,
+        version,
+        exchangeTime,
+        receivedAt,
+        this.#exact
+      )
+    )
     return true
   }
 

@@ -100,7 +100,7 @@ export const tradeTypeSlot = 18
 export const timeSlot = 19
 export const tradeIdSlot = 20
 
-const slotCount = 24
+export const slotCount = 24
 const firstBodySlot = 7
 const firstItemSlot = 16
 
