@@ -42,6 +42,50 @@ export const parse = (bytes: Uint8Array, start: number, end: number): number => 
   return i - start < longestShort ? whole : parsePlain(bytes, start, end)
 }
 
+/**
+ * The same to `numbers[at]`, because V8 boxes a number on its way back from a function, and a frame has several. False when
+ * it is none, or has more than 15 characters, so that a double may not give it back.
+ */
+export const readShort = (
+  numbers: Float64Array,
+  at: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number
+): boolean => {
+  if (end - start > longestShort) return readLonger(numbers, at, bytes, start, end)
+  let mantissa = 0
+  let i = start
+  for (; i < end; i++) {
+    const digit = bytes[i]! ^ zero
+    if (digit > 9) break
+    mantissa = (Math.imul(mantissa, 10) + digit) | 0
+  }
+  if (i === start) return false
+  if (i === end) {
+    // All ten are digits.
+    if (i - start === longestShort) return readLonger(numbers, at, bytes, start, end)
+    numbers[at] = mantissa
+    return true
+  }
+  if (bytes[i] !== dot) return false
+  const point = i
+  for (i++; i < end; i++) {
+    const digit = bytes[i]! ^ zero
+    if (digit > 9) return false
+    mantissa = (Math.imul(mantissa, 10) + digit) | 0
+  }
+  numbers[at] = mantissa / powersOfTen[end - 1 - point]!
+  return end - 1 > point
+}
+
+const readLonger = (numbers: Float64Array, at: number, bytes: Uint8Array, start: number, end: number): boolean => {
+  if (end - start > exactDigits) return false
+  const value = parsePlain(bytes, start, end)
+  numbers[at] = value
+  return value >= 0
+}
+
 /** The same with a minus in front allowed: rates of change. Zero has no sign. */
 export const parseSigned = (bytes: Uint8Array, start: number, end: number): number =>
   start < end && bytes[start] === minus ? 0 - parse(bytes, start + 1, end) : parse(bytes, start, end)

@@ -38,6 +38,32 @@ export const parse = (bytes: Uint8Array, start: number, end: number): Sequence |
   return high < 0 || low < 0 ? null : high * 1e9 + low
 }
 
+/** The same to `numbers[at]`, where it is not boxed; false when it is none of up to 15 digits. */
+export const readShort = (
+  numbers: Float64Array,
+  at: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number
+): boolean => {
+  if (start >= end || end - start > 15) return false
+  const middle = end - start > wordDigits ? end - wordDigits : start
+  let high = 0
+  for (let i = start; i < middle; i++) {
+    const digit = bytes[i]! ^ zero
+    if (digit > 9) return false
+    high = (Math.imul(high, 10) + digit) | 0
+  }
+  let low = 0
+  for (let i = middle; i < end; i++) {
+    const digit = bytes[i]! ^ zero
+    if (digit > 9) return false
+    low = (Math.imul(low, 10) + digit) | 0
+  }
+  numbers[at] = high * 1e9 + low
+  return true
+}
+
 /** Up to nine digits; 0 for none, -1 when anything else is among them. */
 const parseWord = (bytes: Uint8Array, start: number, end: number): number => {
   let value = 0

@@ -31,182 +31,182 @@ export const staleRunLimit = 256
 export type Joined = "joined" | "held" | "tooOld" | "unwanted"
 
 export class BookSequence {
-  readonly #recipe: BookRecipe
-  readonly #out: Aligned
-  #live = false
-  #last: Sequence = 0
-  #pending: Array<BookUpdate> = []
+  private readonly recipe: BookRecipe
+  private readonly out: Aligned
+  private isLive = false
+  private lastVersion: Sequence = 0
+  private pending: Array<BookUpdate> = []
   /** A snapshot that no delta has met yet: shown only when one joins it, or when the market is plainly quiet. */
-  #held: BookUpdate | null = null
+  private heldSnapshot: BookUpdate | null = null
   /** Set while the first delta behind a snapshot that was shown without one is still to come. */
-  #joining = false
-  #staleRun = 0
+  private joining = false
+  private staleRun = 0
   /** Rises with every reset: whoever is told of an update may close the book, and open it anew, before that returns. */
-  #life = 0
+  private life = 0
 
   constructor(recipe: BookRecipe, out: Aligned) {
-    this.#recipe = recipe
-    this.#out = out
+    this.recipe = recipe
+    this.out = out
   }
 
   get live(): boolean {
-    return this.#live
+    return this.isLive
   }
 
   /** Version of the last update that was emitted. */
   get last(): Sequence {
-    return this.#last
+    return this.lastVersion
   }
 
   /** Version of the snapshot that waits for a delta to join it. */
   get held(): Sequence | null {
-    return this.#held === null ? null : this.#held.version
+    return this.heldSnapshot === null ? null : this.heldSnapshot.version
   }
 
   /** Forgets everything: the connection was replaced. */
   reset(): void {
-    if (this.#pending.length > 0) this.#out.stale(this.#pending.length)
-    this.#life++
-    this.#pending = []
-    this.#live = false
-    this.#held = null
-    this.#joining = false
+    if (this.pending.length > 0) this.out.stale(this.pending.length)
+    this.life++
+    this.pending = []
+    this.isLive = false
+    this.heldSnapshot = null
+    this.joining = false
   }
 
   /** The next update from the wire. */
   update(update: BookUpdate): void {
-    if (update.kind === "snapshot") return this.#replace(update)
-    if (!this.#live) return this.#wait(update)
-    if (this.#joining) return this.#joinFirst(update)
-    const verdict = this.#recipe.follows(this.#last, update)
+    if (update.kind === "snapshot") return this.replace(update)
+    if (!this.isLive) return this.wait(update)
+    if (this.joining) return this.joinFirst(update)
+    const verdict = this.recipe.follows(this.lastVersion, update)
     if (verdict === "apply") {
-      this.#staleRun = 0
-      this.#last = update.version
-      this.#out.emit(update)
-    } else if (verdict === "stale" && ++this.#staleRun < staleRunLimit) {
-      this.#out.stale(1)
+      this.staleRun = 0
+      this.lastVersion = update.version
+      this.out.emit(update)
+    } else if (verdict === "stale" && ++this.staleRun < staleRunLimit) {
+      this.out.stale(1)
     } else {
-      this.#break(update)
+      this.break(update)
     }
   }
 
   /** A snapshot fetched by request. */
   snapshot(snapshot: BookUpdate): Joined {
-    if (this.#live) return "unwanted"
-    let index = this.#chain()
-    for (; index < this.#pending.length; index++) {
-      const verdict = this.#recipe.joins(snapshot.version, this.#pending[index]!)
-      if (verdict === "gap") return this.#tooOld(index)
+    if (this.isLive) return "unwanted"
+    let index = this.chain()
+    for (; index < this.pending.length; index++) {
+      const verdict = this.recipe.joins(snapshot.version, this.pending[index]!)
+      if (verdict === "gap") return this.tooOld(index)
       if (verdict === "apply") break
     }
-    this.#out.stale(index)
-    this.#pending.splice(0, index)
-    if (this.#pending.length === 0) {
-      this.#held = snapshot
+    this.out.stale(index)
+    this.pending.splice(0, index)
+    if (this.pending.length === 0) {
+      this.heldSnapshot = snapshot
       return "held"
     }
-    this.#join(snapshot)
+    this.join(snapshot)
     return "joined"
   }
 
   /** Gives a held snapshot up. */
   discard(): void {
-    this.#held = null
+    this.heldSnapshot = null
   }
 
   /** Shows a held snapshot although no delta has met it: nothing has come for a while, so the market is quiet. */
   release(): void {
-    if (this.#held === null) return
-    this.#join(this.#held)
+    if (this.heldSnapshot === null) return
+    this.join(this.heldSnapshot)
   }
 
   /**
    * Where the unbroken end of what waits begins. Behind a hole nothing before it can be used, and an update whose version
    * is from far off (a damaged frame, a counter that began anew) would be too new for every snapshot.
    */
-  #chain(): number {
-    const pending = this.#pending
+  private chain(): number {
+    const pending = this.pending
     let index = pending.length - 1
-    while (index > 0 && this.#recipe.follows(pending[index - 1]!.version, pending[index]!) === "apply") index--
+    while (index > 0 && this.recipe.follows(pending[index - 1]!.version, pending[index]!) === "apply") index--
     return Math.max(index, 0)
   }
 
   /** Begins with a fetched snapshot, to be joined by what waits, or else by the first delta that comes. */
-  #join(snapshot: BookUpdate): void {
-    this.#joining = true
-    this.#start(snapshot)
-    this.#drain()
+  private join(snapshot: BookUpdate): void {
+    this.joining = true
+    this.start(snapshot)
+    this.drain()
   }
 
-  #start(snapshot: BookUpdate): void {
-    this.#held = null
-    this.#live = true
-    this.#staleRun = 0
-    this.#last = snapshot.version
-    this.#out.emit(snapshot)
+  private start(snapshot: BookUpdate): void {
+    this.heldSnapshot = null
+    this.isLive = true
+    this.staleRun = 0
+    this.lastVersion = snapshot.version
+    this.out.emit(snapshot)
   }
 
-  #replace(snapshot: BookUpdate): void {
-    if (this.#pending.length > 0) this.#out.stale(this.#pending.length)
-    this.#pending = []
-    this.#joining = false
-    this.#start(snapshot)
+  private replace(snapshot: BookUpdate): void {
+    if (this.pending.length > 0) this.out.stale(this.pending.length)
+    this.pending = []
+    this.joining = false
+    this.start(snapshot)
   }
 
-  #wait(update: BookUpdate): void {
-    if (this.#recipe.snapshot !== "Fetch") return this.#out.stale(1)
-    if (this.#held !== null) {
-      const held = this.#held
-      const verdict = this.#recipe.joins(held.version, update)
-      if (verdict === "stale") return this.#out.stale(1)
-      this.#held = null
+  private wait(update: BookUpdate): void {
+    if (this.recipe.snapshot !== "Fetch") return this.out.stale(1)
+    if (this.heldSnapshot !== null) {
+      const held = this.heldSnapshot
+      const verdict = this.recipe.joins(held.version, update)
+      if (verdict === "stale") return this.out.stale(1)
+      this.heldSnapshot = null
       if (verdict === "apply") {
-        this.#pending.push(update)
-        return this.#join(held)
+        this.pending.push(update)
+        return this.join(held)
       }
-      this.#out.refetch()
+      this.out.refetch()
     }
-    if (this.#pending.length >= pendingLimit) {
-      this.#pending.shift()
-      this.#out.stale(1)
+    if (this.pending.length >= pendingLimit) {
+      this.pending.shift()
+      this.out.stale(1)
     }
-    this.#pending.push(update)
+    this.pending.push(update)
   }
 
-  #joinFirst(update: BookUpdate): void {
-    const verdict = this.#recipe.joins(this.#last, update)
-    if (verdict === "stale") return this.#out.stale(1)
-    this.#joining = false
-    if (verdict === "gap") return this.#break(update)
-    this.#last = update.version
-    this.#out.emit(update)
+  private joinFirst(update: BookUpdate): void {
+    const verdict = this.recipe.joins(this.lastVersion, update)
+    if (verdict === "stale") return this.out.stale(1)
+    this.joining = false
+    if (verdict === "gap") return this.break(update)
+    this.lastVersion = update.version
+    this.out.emit(update)
   }
 
-  #break(update: BookUpdate): void {
-    const last = this.#last
-    this.#live = false
-    this.#joining = false
-    this.#pending = this.#recipe.snapshot === "Fetch" ? [update] : []
-    this.#out.hole(last, update)
-    if (this.#recipe.snapshot !== "Fetch") this.#out.stale(1)
+  private break(update: BookUpdate): void {
+    const last = this.lastVersion
+    this.isLive = false
+    this.joining = false
+    this.pending = this.recipe.snapshot === "Fetch" ? [update] : []
+    this.out.hole(last, update)
+    if (this.recipe.snapshot !== "Fetch") this.out.stale(1)
   }
 
   /** Everything before `index` is stale for this snapshot, and for every later one too. */
-  #tooOld(index: number): Joined {
-    this.#out.stale(index)
-    this.#pending.splice(0, index)
+  private tooOld(index: number): Joined {
+    this.out.stale(index)
+    this.pending.splice(0, index)
     return "tooOld"
   }
 
-  #drain(): void {
-    const pending = this.#pending
-    const life = this.#life
-    this.#pending = []
+  private drain(): void {
+    const pending = this.pending
+    const life = this.life
+    this.pending = []
     for (let i = 0; i < pending.length; i++) {
       this.update(pending[i]!)
-      if (life === this.#life) continue
+      if (life === this.life) continue
       const left = pending.length - i - 1
-      return left > 0 ? this.#out.stale(left) : undefined
+      return left > 0 ? this.out.stale(left) : undefined
     }
   }
 }

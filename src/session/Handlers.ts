@@ -1,6 +1,6 @@
 /** The subscribers that are called in the socket's own turn: the shortest way from the wire. */
 import type { Gap } from "../domain/Feed.ts"
-import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../domain/Market.ts"
+import type { BookTicker, BookUpdate, MarketEvent } from "../domain/Market.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { FeedHandlers, PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import type { Counters } from "./Counters.ts"
@@ -9,22 +9,22 @@ import type { Route, Subscriber } from "./Topics.ts"
 
 /** Foreign code that is called: what it throws is counted and reported, and ends nothing. */
 class Guard {
-  readonly #counters: Counters
-  readonly #report: (error: unknown) => void
+  private readonly counters: Counters
+  private readonly report: (error: unknown) => void
 
   constructor(counters: Counters, report: (error: unknown) => void) {
-    this.#counters = counters
-    this.#report = report
+    this.counters = counters
+    this.report = report
   }
 
   /** The types let an `async` handler pass; its rejection must not end the process. */
   watch(result: unknown): void {
-    if (result !== undefined && result instanceof Promise) result.catch((error: unknown) => this.failed(error))
+    if (result instanceof Promise) result.catch((error: unknown) => this.failed(error))
   }
 
   failed(error: unknown): void {
-    this.#counters.handlerFailures++
-    this.#report(error)
+    this.counters.handlerFailures++
+    this.report(error)
   }
 }
 
@@ -36,34 +36,38 @@ const abandon = (route: Route, counters: Counters): void => {
 
 /** Handlers by kind of event, for all topics of a session. */
 export class HandlerSubscriber implements Subscriber {
-  readonly #handlers: PublicWebsocketHandlers
-  readonly #counters: Counters
-  readonly #guard: Guard
-  #isOver = false
+  private readonly handlers: PublicWebsocketHandlers
+  private readonly counters: Counters
+  private readonly guard: Guard
+  private isOver = false
 
   constructor(handlers: PublicWebsocketHandlers, counters: Counters, report: (error: unknown) => void) {
-    this.#handlers = handlers
-    this.#counters = counters
-    this.#guard = new Guard(counters, report)
+    this.handlers = handlers
+    this.counters = counters
+    this.guard = new Guard(counters, report)
   }
 
   push(route: Route, event: MarketEvent): void {
-    if (this.#isOver) return abandon(route, this.#counters)
+    if (this.isOver) return abandon(route, this.counters)
     route.state.delivered++
-    this.#counters.delivered++
+    this.counters.delivered++
     try {
-      if (event._tag === "BookTicker") this.#guard.watch(this.#handlers.onBookTicker?.(event))
-      else if (event._tag === "BookUpdate") this.#guard.watch(this.#handlers.onBook?.(event))
-      else if (event._tag === "Trade") this.#guard.watch(this.#handlers.onTrade?.(event))
-      else this.#guard.watch(this.#rarer(event))
+      const result = this.call(event)
+      if (result !== undefined) this.guard.watch(result)
     } catch (error) {
-      this.#guard.failed(error)
+      this.guard.failed(error)
     }
   }
 
-  #rarer(event: Exclude<MarketEvent, BookTicker | BookUpdate | Trade>): unknown {
-    const { onContractStats, onFuturesTicker, onKline, onLiquidation, onTicker } = this.#handlers
+  private call(event: MarketEvent): unknown {
+    if (event._tag === "BookTicker") return this.handlers.onBookTicker?.(event)
+    return event._tag === "BookUpdate" ? this.handlers.onBook?.(event) : this.rarer(event)
+  }
+
+  private rarer(event: Exclude<MarketEvent, BookTicker | BookUpdate>): unknown {
+    const { onContractStats, onFuturesTicker, onKline, onLiquidation, onTicker, onTrade } = this.handlers
     const handlers = {
+      Trade: onTrade,
       Ticker: onTicker,
       Kline: onKline,
       FuturesTicker: onFuturesTicker,
@@ -75,11 +79,11 @@ export class HandlerSubscriber implements Subscriber {
   }
 
   gap(_route: Route, gap: Gap): void {
-    if (this.#isOver) return
+    if (this.isOver) return
     try {
-      this.#guard.watch(this.#handlers.onGap?.(gap))
+      this.guard.watch(this.handlers.onGap?.(gap))
     } catch (error) {
-      this.#guard.failed(error)
+      this.guard.failed(error)
     }
   }
 
@@ -89,7 +93,7 @@ export class HandlerSubscriber implements Subscriber {
 
   /** Its scope has closed, perhaps within the event that it would be given next. */
   leave(): void {
-    this.#isOver = true
+    this.isOver = true
   }
 }
 
@@ -102,42 +106,43 @@ export interface FeedSubscriberOptions {
 
 /** The handlers of one topic. */
 export class FeedSubscriber implements Subscriber, Waiting {
-  readonly #handlers: FeedHandlers<MarketEvent>
+  private readonly handlers: FeedHandlers<MarketEvent>
   readonly #wakeups: Wakeups
-  readonly #counters: Counters
-  readonly #guard: Guard
+  private readonly counters: Counters
+  private readonly guard: Guard
   /** Events were handed over since the last turn's end. */
   #isTouched = false
-  #isOver = false
+  private isOver = false
 
   constructor({ counters, handlers, report, wakeups }: FeedSubscriberOptions) {
-    this.#handlers = handlers
+    this.handlers = handlers
     this.#wakeups = wakeups
-    this.#counters = counters
-    this.#guard = new Guard(counters, report)
+    this.counters = counters
+    this.guard = new Guard(counters, report)
   }
 
   push(route: Route, event: MarketEvent): void {
-    if (this.#isOver) return abandon(route, this.#counters)
+    if (this.isOver) return abandon(route, this.counters)
     route.state.delivered++
-    this.#counters.delivered++
+    this.counters.delivered++
     if (!this.#isTouched) {
       this.#isTouched = true
       this.#wakeups.addPrompt(this)
     }
     try {
-      this.#guard.watch(this.#handlers.onEvent(event))
+      const result: unknown = this.handlers.onEvent(event)
+      if (result !== undefined) this.guard.watch(result)
     } catch (error) {
-      this.#guard.failed(error)
+      this.guard.failed(error)
     }
   }
 
   gap(_route: Route, gap: Gap): void {
-    if (this.#isOver) return
+    if (this.isOver) return
     try {
-      this.#guard.watch(this.#handlers.onGap(gap))
+      this.guard.watch(this.handlers.onGap(gap))
     } catch (error) {
-      this.#guard.failed(error)
+      this.guard.failed(error)
     }
   }
 
@@ -147,26 +152,26 @@ export class FeedSubscriber implements Subscriber, Waiting {
 
   wake(): void {
     this.#isTouched = false
-    if (this.#isOver) return
+    if (this.isOver) return
     try {
-      this.#guard.watch(this.#handlers.onTurn?.())
+      this.guard.watch(this.handlers.onTurn?.())
     } catch (error) {
-      this.#guard.failed(error)
+      this.guard.failed(error)
     }
   }
 
   end(error: ExchangeError): void {
-    if (this.#isOver) return
-    this.#isOver = true
+    if (this.isOver) return
+    this.isOver = true
     try {
-      this.#guard.watch(this.#handlers.onEnd?.(error))
+      this.guard.watch(this.handlers.onEnd?.(error))
     } catch (error) {
-      this.#guard.failed(error)
+      this.guard.failed(error)
     }
   }
 
   /** Its scope has closed. */
   leave(): void {
-    this.#isOver = true
+    this.isOver = true
   }
 }

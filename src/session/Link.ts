@@ -342,17 +342,17 @@ const promptly = 8
 
 /** Takes what a frame holds. One a connection; its methods are the hot path. */
 class LinkSink implements Sink {
-  readonly #link: Link
-  readonly #id: number
-  readonly #counters: Counters
-  readonly #clock: Clock.Clock
-  readonly #wakeups: Wakeups
-  readonly #codec: Codec
-  readonly #activity: Activity
+  private readonly link: Link
+  private readonly id: number
+  private readonly counters: Counters
+  private readonly clock: Clock.Clock
+  private readonly wakeups: Wakeups
+  private readonly codec: Codec
+  private readonly activity: Activity
   /** Frames since whoever is told at once was told. */
-  #untold = 0
+  private untold = 0
   /** No event has come in this turn. */
-  #isQuiet = true
+  private isQuiet = true
   readonly reader: FrameReader
   /** What the exchange announced, to act on behind the batch. */
   notice: string | null = null
@@ -360,73 +360,73 @@ class LinkSink implements Sink {
   readonly replies: Array<OutFrame> = []
 
   constructor(link: Link, options: LinkOptions, codec: Codec, activity: Activity) {
-    this.#link = link
-    this.#id = link.id
-    this.#counters = options.counters
-    this.#clock = options.clock
-    this.#wakeups = options.wakeups
-    this.#codec = codec
-    this.#activity = activity
+    this.link = link
+    this.id = link.id
+    this.counters = options.counters
+    this.clock = options.clock
+    this.wakeups = options.wakeups
+    this.codec = codec
+    this.activity = activity
     this.reader = {
-      frame: (bytes, start, end, receivedAt) => this.#frame(bytes, start, end, receivedAt),
-      turn: (frames, bytes, receivedAt) => this.#turn(frames, bytes, receivedAt)
+      frame: (bytes, start, end, receivedAt) => this.frame(bytes, start, end, receivedAt),
+      turn: (frames, bytes, receivedAt) => this.turn(frames, bytes, receivedAt)
     }
   }
 
   batch({ bytes, frames, receivedAt }: Batch): void {
-    for (let i = 0; i < frames.length; i++) this.#frame(frames[i]!, 0, frames[i]!.length, receivedAt)
-    this.#turn(frames.length, bytes, receivedAt)
+    for (let i = 0; i < frames.length; i++) this.frame(frames[i]!, 0, frames[i]!.length, receivedAt)
+    this.turn(frames.length, bytes, receivedAt)
   }
 
-  #frame(bytes: Uint8Array, start: number, end: number, receivedAt: number): void {
-    const codec = this.#codec
+  private frame(bytes: Uint8Array, start: number, end: number, receivedAt: number): void {
+    const codec = this.codec
     if (codec.decodeIn === undefined) codec.decode(bytes.subarray(start, end), receivedAt, this)
     else codec.decodeIn(bytes, start, end, receivedAt, this)
-    if (++this.#untold < promptly) return
-    this.#untold = 0
-    this.#wakeups.flushPrompt()
+    if (++this.untold < promptly) return
+    this.untold = 0
+    this.wakeups.flushPrompt()
   }
 
   /**
    * True when there is work for the fiber that pulls, which the socket's own turn cannot do: an announcement to act on, an
    * answer to send, a full subscriber to wait for.
    */
-  #turn(frames: number, bytes: number, receivedAt: number): boolean {
-    const counters = this.#counters
+  private turn(frames: number, bytes: number, receivedAt: number): boolean {
+    const counters = this.counters
     counters.bytes += bytes
     counters.frames += frames
-    this.#link.heardAt = receivedAt
-    this.#untold = 0
-    this.#wakeups.flush()
-    if (!this.#isQuiet) {
-      this.#isQuiet = true
-      this.#activity.dataAt = receivedAt
-      counters.processing.add(Silence.wallMillis(this.#clock) - receivedAt)
+    this.link.heardAt = receivedAt
+    this.untold = 0
+    this.wakeups.flush()
+    if (!this.isQuiet) {
+      this.isQuiet = true
+      this.activity.dataAt = receivedAt
+      counters.processing.add(Silence.wallMillis(this.clock) - receivedAt)
     }
-    return this.notice !== null || this.replies.length > 0 || this.#wakeups.full.size > 0
+    return this.notice !== null || this.replies.length > 0 || this.wakeups.full.size > 0
   }
 
   event(topic: Topic, event: MarketEvent): void {
-    this.#counters.events++
-    if (this.#isQuiet) this.#first(event)
+    this.counters.events++
+    if (this.isQuiet) this.first(event)
     const state = topic.slot as TopicState | null
-    if (state === null) this.#counters.unrouted++
-    else if (state.only === this.#id) state.onEvent(event)
-    else state.onLane(this.#id, event)
+    if (state === null) this.counters.unrouted++
+    else if (state.only === this.id) state.onEvent(event)
+    else state.onLane(this.id, event)
   }
 
   /** Of a turn's events the oldest one tells their age. */
-  #first({ exchangeTime, receivedAt }: MarketEvent): void {
-    this.#isQuiet = false
-    if (exchangeTime !== null) this.#counters.age.add(receivedAt - exchangeTime)
+  private first({ exchangeTime, receivedAt }: MarketEvent): void {
+    this.isQuiet = false
+    if (exchangeTime !== null) this.counters.age.add(receivedAt - exchangeTime)
   }
 
   acknowledged(answer: Answer): void {
-    this.#link.acknowledged(answer)
+    this.link.acknowledged(answer)
   }
 
   rejected(answer: Answer, refusal: Refusal): void {
-    this.#link.rejected(answer, refusal)
+    this.link.rejected(answer, refusal)
   }
 
   /** The socket has noted the sign of life already. */
@@ -441,16 +441,16 @@ class LinkSink implements Sink {
   }
 
   ignored(): void {
-    this.#counters.ignored++
+    this.counters.ignored++
   }
 
   failed(detail: string): void {
-    this.#counters.decodeFailures++
-    this.#link.unreadable()
-    this.#counters.lastFailure = detail
+    this.counters.decodeFailures++
+    this.link.unreadable()
+    this.counters.lastFailure = detail
   }
 
   fallback(): void {
-    this.#counters.decoderFallbacks++
+    this.counters.decoderFallbacks++
   }
 }

@@ -32,13 +32,13 @@ export class Wakeups {
   /** Every buffer that has not been left. */
   readonly buffers = new Set<BufferSubscriber>()
 
-  #shared: Data<MarketEvent> | null = null
+  private shared: Data<MarketEvent> | null = null
 
   /** The element that holds an event, one for all subscribers that are given it. */
   dataOf(event: MarketEvent): Data<MarketEvent> {
-    const shared = this.#shared
+    const shared = this.shared
     if (shared !== null && shared.value === event) return shared
-    return this.#shared = { _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) }
+    return this.shared = { _tag: "Data", value: event, receivedAt: event.receivedAt, origin: originOf(event) }
   }
 
   add(subscriber: Waiting): void {
@@ -82,37 +82,37 @@ export interface BufferOptions {
 
 export class BufferSubscriber implements Subscriber {
   readonly #options: BufferOptions
-  readonly #capacity: number
+  private readonly capacity: number
   /** The capacity, or more where one newest value for each topic needs more. */
-  #limit: number
-  readonly #wakeups: Wakeups
-  readonly #counters: Counters
-  #items: Array<Item> = []
+  private limit: number
+  private readonly wakeups: Wakeups
+  private readonly counters: Counters
+  private items: Array<Item> = []
   /** The route of each item; what stands behind them is left over from items that were taken. */
-  #owners: Array<Route> = []
+  private owners: Array<Route> = []
   #resume: Resume | null = null
-  #awake = true
+  private awake = true
   #end: Exit.Exit<never, End> | null = null
-  #room: Array<() => void> = []
+  readonly #room = new Set<() => void>()
   /** Books that overflowed, and how many more events were dropped since: they begin again when the consumer reads on. */
-  readonly #behind = new Map<Route, number>()
+  private readonly behind = new Map<Route, number>()
   #ran = false
   /** So many items before breaks are looked through for those that say the same. */
   #crowded: number
 
   constructor(options: BufferOptions) {
     this.#options = options
-    this.#capacity = options.bufferSize
-    this.#limit = options.bufferSize
+    this.capacity = options.bufferSize
+    this.limit = options.bufferSize
     this.#crowded = options.bufferSize * 2
-    this.#wakeups = options.wakeups
-    this.#counters = options.counters
-    this.#wakeups.buffers.add(this)
+    this.wakeups = options.wakeups
+    this.counters = options.counters
+    this.wakeups.buffers.add(this)
   }
 
   /** Whether something waits for a consumer that has begun to read. */
   get isBehind(): boolean {
-    return this.#ran && this.#end === null && this.#items.length > 0
+    return this.#ran && this.#end === null && this.items.length > 0
   }
 
   /** Whether its consumer waits for more. */
@@ -120,78 +120,83 @@ export class BufferSubscriber implements Subscriber {
     return this.#resume !== null
   }
 
+  /** How many wait for room. */
+  get waiting(): number {
+    return this.#room.size
+  }
+
   get size(): number {
-    return this.#items.length
+    return this.items.length
   }
 
   push(route: Route, event: MarketEvent): void {
     if (this.#end !== null) return this.#abandon(route)
     // First, so that what is not kept anyway takes no room from others.
     if (this.#isBehind(route)) return this.#drop(route)
-    if (this.#items.length >= this.#limit) {
+    if (this.items.length >= this.limit) {
       this.#overflow()
       if (this.#isBehind(route)) return this.#drop(route)
     }
-    this.#owners[this.#items.length] = route
-    this.#items.push(this.#wakeups.dataOf(event))
+    this.owners[this.items.length] = route
+    this.items.push(this.wakeups.dataOf(event))
     route.state.delivered++
-    this.#counters.delivered++
-    if (!this.#awake) this.#rouse()
+    this.counters.delivered++
+    if (!this.awake) this.rouse()
   }
 
   gap(route: Route, gap: Gap): void {
     if (this.#end !== null) return
-    const last = this.#items.length - 1
+    const last = this.items.length - 1
     // A break right behind a break says nothing new; a consumer that never pulls must not collect them.
-    if (last >= 0 && this.#owners[last] === route && this.#items[last]!._tag === "Gap") {
-      this.#items[last] = merge(this.#items[last] as Gap, gap)
+    if (last >= 0 && this.owners[last] === route && this.items[last]!._tag === "Gap") {
+      this.items[last] = merge(this.items[last] as Gap, gap)
     } else {
-      this.#owners[this.#items.length] = route
-      this.#items.push(gap)
-      if (this.#items.length > this.#crowded) this.#foldGaps()
+      this.owners[this.items.length] = route
+      this.items.push(gap)
+      if (this.items.length > this.#crowded) this.#foldGaps()
     }
-    if (!this.#awake) this.#rouse()
+    if (!this.awake) this.rouse()
   }
 
   /** The same for breaks of one route with only other routes' items between them: a consumer may stand on thousands. */
   #foldGaps(): void {
-    const items = this.#items
-    const owners = this.#owners
+    const items = this.items
+    const owners = this.owners
     const latest = new Map<Route, number>()
-    this.#items = []
-    this.#owners = []
+    this.items = []
+    this.owners = []
     for (let i = 0; i < items.length; i++) {
       const item = items[i]!
       const route = owners[i]!
       const at = item._tag === "Gap" ? latest.get(route) : undefined
       if (at !== undefined) {
-        this.#items[at] = merge(this.#items[at] as Gap, item as Gap)
+        this.items[at] = merge(this.items[at] as Gap, item as Gap)
         continue
       }
-      if (item._tag === "Gap") latest.set(route, this.#items.length)
+      if (item._tag === "Gap") latest.set(route, this.items.length)
       else latest.delete(route)
-      this.#owners[this.#items.length] = route
-      this.#items.push(item)
+      this.owners[this.items.length] = route
+      this.items.push(item)
     }
-    this.#crowded = Math.max(this.#limit, this.#items.length) * 2
+    this.#crowded = Math.max(this.limit, this.items.length) * 2
   }
 
   /** Whether it is a book that has overflowed since its consumer read. */
   #isBehind(route: Route): boolean {
-    return this.#behind.size > 0 && this.#behind.has(route)
+    return this.behind.size > 0 && this.behind.has(route)
   }
 
   /** More of a book whose consumer is not reading: it will get a snapshot instead. */
   #drop(route: Route): void {
     route.state.dropped++
-    this.#counters.dropped++
-    this.#behind.set(route, this.#behind.get(route)! + 1)
+    this.counters.dropped++
+    this.behind.set(route, this.behind.get(route)! + 1)
   }
 
   /** The consumer reads on: tell what was dropped since the break in the buffer, and ask for the snapshots. */
   #catchUp(items: Array<Item>, owners: ReadonlyArray<Route>): void {
-    const behind = [...this.#behind]
-    this.#behind.clear()
+    const behind = [...this.behind]
+    this.behind.clear()
     for (const [route, dropped] of behind) {
       const at = items.findLastIndex((item, index) => item._tag === "Gap" && owners[index] === route)
       if (at >= 0) items[at] = merge({ ...(items[at] as Gap), lost: dropped }, items[at] as Gap)
@@ -202,7 +207,7 @@ export class BufferSubscriber implements Subscriber {
   /** It has ended, and its consumer is about to leave. */
   #abandon(route: Route): void {
     route.state.abandoned++
-    this.#counters.abandoned++
+    this.counters.abandoned++
   }
 
   fail(route: Route, error: ExchangeError.ExchangeError, scope: "topic" | "connection"): void {
@@ -221,33 +226,33 @@ export class BufferSubscriber implements Subscriber {
 
   /** The consumer left. What it did not take is counted. */
   leave(): void {
-    this.#wakeups.buffers.delete(this)
+    this.wakeups.buffers.delete(this)
     this.#end ??= Exit.fail(Cause.Done())
-    for (let i = 0; i < this.#items.length; i++) {
-      if (this.#items[i]!._tag === "Gap") continue
-      this.#owners[i]!.state.abandoned++
-      this.#owners[i]!.state.delivered--
-      this.#counters.abandoned++
-      this.#counters.delivered--
+    for (let i = 0; i < this.items.length; i++) {
+      if (this.items[i]!._tag === "Gap") continue
+      this.owners[i]!.state.abandoned++
+      this.owners[i]!.state.delivered--
+      this.counters.abandoned++
+      this.counters.delivered--
     }
-    this.#items = []
-    this.#owners = []
+    this.items = []
+    this.owners = []
     this.#makeRoom()
   }
 
   wake(): void {
     const resume = this.#resume
     if (resume === null) return
-    if (this.#items.length === 0 && this.#end === null) return
+    if (this.items.length === 0 && this.#end === null) return
     this.#resume = null
-    this.#awake = true
+    this.awake = true
     resume(this.#take())
   }
 
   readonly pull: Effect.Effect<Chunk, End> = Effect.callback<Chunk, End>((resume) => {
-    if (this.#items.length > 0 || this.#end !== null) return resume(this.#take())
+    if (this.items.length > 0 || this.#end !== null) return resume(this.#take())
     this.#resume = resume
-    this.#awake = false
+    this.awake = false
     return this.#forget
   })
 
@@ -259,7 +264,7 @@ export class BufferSubscriber implements Subscriber {
   /** The consumer stopped waiting. Made once, not for every wait. */
   readonly #forget = Effect.sync(() => {
     this.#resume = null
-    this.#awake = true
+    this.awake = true
   })
 
   readonly stream: Stream.Stream<Feed<MarketEvent>, ExchangeError.ExchangeError> = Stream.fromPull(
@@ -272,39 +277,44 @@ export class BufferSubscriber implements Subscriber {
 
   /** Waits until a full buffer that holds up reading has been emptied. */
   readonly awaitRoom: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    if (!this.#isFull()) return resume(Effect.void)
-    this.#room.push(() => resume(Effect.void))
+    return this.#isFull() ? this.#awaitChange(resume) : resume(Effect.void)
   })
 
   /** Waits until everything has been taken, or nobody will take it. */
   readonly awaitEmpty: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    if (!this.isBehind) return resume(Effect.void)
-    this.#room.push(() => resume(Effect.void))
+    return this.isBehind ? this.#awaitChange(resume) : resume(Effect.void)
   })
 
-  #rouse(): void {
-    this.#awake = true
-    this.#wakeups.add(this)
+  /** Until items are taken, or nobody will. Who gives up waiting leaves nothing behind. */
+  #awaitChange(resume: (effect: Effect.Effect<void>) => void): Effect.Effect<void> {
+    const pass = (): void => resume(Effect.void)
+    this.#room.add(pass)
+    return Effect.sync(() => void this.#room.delete(pass))
+  }
+
+  private rouse(): void {
+    this.awake = true
+    this.wakeups.add(this)
   }
 
   #isFull(): boolean {
-    return this.#end === null && this.#items.length >= this.#capacity
+    return this.#end === null && this.items.length >= this.capacity
   }
 
   #makeRoom(): void {
-    this.#wakeups.full.delete(this)
-    const room = this.#room
-    this.#room = []
+    this.wakeups.full.delete(this)
+    const room = [...this.#room]
+    this.#room.clear()
     for (const resume of room) resume()
   }
 
   #take(): Effect.Effect<Chunk, End> {
-    const items = this.#items
+    const items = this.items
     if (items.length === 0) return this.#end!
     // A copy: what comes while room is made is written over them.
-    const owners = this.#behind.size > 0 ? this.#owners.slice(0, items.length) : null
-    this.#items = []
-    if (this.#room.length > 0 || this.#options.block) this.#makeRoom()
+    const owners = this.behind.size > 0 ? this.owners.slice(0, items.length) : null
+    this.items = []
+    if (this.#room.size > 0 || this.#options.block) this.#makeRoom()
     if (owners !== null) this.#catchUp(items, owners)
     return Effect.succeed(items as unknown as Chunk)
   }
@@ -312,19 +322,19 @@ export class BufferSubscriber implements Subscriber {
   /** Makes room. */
   #overflow(): void {
     if (this.#options.block) {
-      this.#wakeups.full.add(this)
+      this.wakeups.full.add(this)
       return
     }
-    const items = this.#items
-    const owners = this.#owners
-    this.#items = []
-    this.#owners = []
+    const items = this.items
+    const owners = this.owners
+    this.items = []
+    this.owners = []
     const plan = new Map<Route, Plan>()
     for (let i = 0; i < items.length; i++) planFor(plan, owners[i]!, items[i]!, i)
     for (let i = 0; i < items.length; i++) this.#keep(plan.get(owners[i]!)!, owners[i]!, items[i]!, i)
-    this.#limit = Math.max(this.#capacity, plan.size * 2)
+    this.limit = Math.max(this.capacity, plan.size * 2)
     for (const [planned, { toDiscard, kind }] of plan) {
-      if (kind === "book" && toDiscard > 0 && !this.#behind.has(planned)) this.#behind.set(planned, 0)
+      if (kind === "book" && toDiscard > 0 && !this.behind.has(planned)) this.behind.set(planned, 0)
     }
   }
 
@@ -336,20 +346,20 @@ export class BufferSubscriber implements Subscriber {
       plan.lost += item.lost ?? 0
       return
     }
-    this.#owners[this.#items.length] = route
-    this.#items.push(item)
+    this.owners[this.items.length] = route
+    this.items.push(item)
   }
 
   #discard(plan: Plan, route: Route): void {
     route.state.delivered--
-    this.#counters.delivered--
+    this.counters.delivered--
     if (plan.kind === "state") {
       route.state.conflated++
-      this.#counters.conflated++
+      this.counters.conflated++
       return
     }
     route.state.dropped++
-    this.#counters.dropped++
+    this.counters.dropped++
     plan.discarded++
     if (plan.discarded === plan.toDiscard) this.#declare(plan, route)
   }
@@ -357,9 +367,9 @@ export class BufferSubscriber implements Subscriber {
   #declare(plan: Plan, route: Route): void {
     const gap = route.state.makeGap("Overflow", { lost: plan.lost + plan.toDiscard })
     route.state.gaps++
-    this.#counters.gap("Overflow")
-    this.#owners[this.#items.length] = route
-    this.#items.push(gap)
+    this.counters.gap("Overflow")
+    this.owners[this.items.length] = route
+    this.items.push(gap)
   }
 }
 

@@ -101,8 +101,8 @@ export class TopicState {
   watch: SilenceWatch | null = null
   readonly sequence: BookSequence | null
   /** The only route of a topic that is no book, and its subscriber: to follow the list and the route to it costs a wait each. */
-  #sole: Route | null = null
-  #receiver: Subscriber | null = null
+  private sole: Route | null = null
+  private receiver: Subscriber | null = null
   /**
    * Replaced, never changed: a subscriber may come or leave where it is told, and each loop goes over the routes of its
    * beginning. An event's (`#deliver`) begins when it comes, for a book when an update is emitted; a break's (`#tell`,
@@ -113,7 +113,7 @@ export class TopicState {
   /** ms; 0 before the first event. */
   lastEventAt = -0
   /** Of the last best prices; NaN where they had none. */
-  #version = Number.NaN
+  private version = Number.NaN
   readonly topic: Topic
   /** Of all requests that share the topic the one for the deepest book: its snapshot serves the others too. */
   channel: PublicChannel
@@ -148,9 +148,9 @@ export class TopicState {
   failed = false
   /** Rises with every break: what was fetched before one is not joined to what follows it. */
   epoch = 0
-  #draining = false
+  private draining = false
   /** An alignment of its own has counted what the others are given now. */
-  #isAccounted = false
+  private isAccounted = false
   /** The connections that carry the topic. */
   readonly #lanes: Array<Lane> = []
   #doubt: Doubt | null = null
@@ -175,26 +175,26 @@ export class TopicState {
   /** The hot path's entry: one event from the wire. */
   onEvent(event: MarketEvent): void {
     this.received++
-    if (this.watch !== null) this.#watched(this.watch, event)
+    if (this.watch !== null) this.watched(this.watch, event)
     this.lastEventAt = event.receivedAt
-    const sole = this.#sole
+    const sole = this.sole
     if (sole !== null) {
       this.begun = true
-      return this.#receiver!.push(sole, event)
+      return this.receiver!.push(sole, event)
     }
     const routes = this.routes
     if (routes.length === 0) return this.#unrouted()
     this.begun = true
     if (this.sequence !== null) {
-      this.#onBook(this.sequence, event as BookUpdate)
+      this.onBook(this.sequence, event as BookUpdate)
     } else {
-      this.#deliver(routes, event)
+      this.deliver(routes, event)
     }
   }
 
-  #watched(watch: SilenceWatch, event: MarketEvent): void {
+  private watched(watch: SilenceWatch, event: MarketEvent): void {
     if (event.receivedAt !== this.lastEventAt) watch.arrived(event)
-    if (event._tag === "BookTicker" && typeof event.version === "number") this.#version = event.version
+    if (event._tag === "BookTicker" && typeof event.version === "number") this.version = event.version
     else if (event._tag !== "BookUpdate") watch.keep(event)
   }
 
@@ -399,7 +399,7 @@ export class TopicState {
   /** An event of a topic that several connections bring. */
   onLane(connection: number, event: MarketEvent): void {
     this.received++
-    if (this.watch !== null) this.#watched(this.watch, event)
+    if (this.watch !== null) this.watched(this.watch, event)
     this.lastEventAt = event.receivedAt
     const { merge, routes } = this
     if (routes.length === 0) return this.#unrouted()
@@ -408,7 +408,7 @@ export class TopicState {
     this.begun = true
     const accounted = this.#onOwn(connection, event)
     merge.event(lane, event, accounted)
-    if (this.recipe?.snapshot === "InStream") { for (const route of this.routes) this.#settle(route) }
+    if (this.recipe?.snapshot === "InStream") { for (const route of this.routes) this.settle(route) }
   }
 
   #unrouted(): void {
@@ -425,20 +425,20 @@ export class TopicState {
   /** The next event of the one stream. */
   #pass(event: MarketEvent, accounted: boolean): void {
     this.begun = true
-    if (this.sequence === null) return this.#deliver(this.routes, event)
+    if (this.sequence === null) return this.deliver(this.routes, event)
     const isInStream = this.recipe?.snapshot === "InStream"
     // Nobody follows the others, and whoever is aligned by itself follows another connection or waits for a snapshot.
-    const isForNobody = isInStream && this.#allOwn()
+    const isForNobody = isInStream && this.allOwn()
     if (isForNobody && !accounted) this.#stale(1)
     // Held since an alignment of its own had it, and shown to others now.
     if (accounted && !isForNobody) this.reconciled++
-    this.#isAccounted = isForNobody
+    this.isAccounted = isForNobody
     this.sequence.update(event as BookUpdate)
-    this.#isAccounted = false
-    if (!isInStream) this.#updateOwn(event as BookUpdate)
+    this.isAccounted = false
+    if (!isInStream) this.updateOwn(event as BookUpdate)
   }
 
-  #allOwn(): boolean {
+  private allOwn(): boolean {
     return this.routes.every(({ own }) => own !== null)
   }
 
@@ -455,7 +455,7 @@ export class TopicState {
       if (own === null) continue
       if (route.ownLane === 0 && update.kind === "snapshot") route.ownLane = connection
       if (route.ownLane !== connection) continue
-      accounted = this.#allOwn()
+      accounted = this.allOwn()
       own.update(update)
     }
     return accounted
@@ -478,27 +478,27 @@ export class TopicState {
 
   // ---- delivering ---------------------------------------------------------------------------------------------------
 
-  #deliver(routes: ReadonlyArray<Route>, event: MarketEvent): void {
+  private deliver(routes: ReadonlyArray<Route>, event: MarketEvent): void {
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
       if (route.own === null) route.subscriber.push(route, event)
       // Overflowed while a joined snapshot's deltas pass: they are part of what its next snapshot replaces.
-      if (route.own !== null && this.#draining) this.#stale(1)
+      if (route.own !== null && this.draining) this.#stale(1)
     }
   }
 
-  #onBook(sequence: BookSequence, update: BookUpdate): void {
+  private onBook(sequence: BookSequence, update: BookUpdate): void {
     sequence.update(update)
-    this.#updateOwn(update)
+    this.updateOwn(update)
   }
 
-  #updateOwn(update: BookUpdate): void {
+  private updateOwn(update: BookUpdate): void {
     const routes = this.routes
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
       if (route.own !== null) {
         route.own.update(update)
-        this.#settle(route)
+        this.settle(route)
       }
     }
   }
@@ -525,8 +525,8 @@ export class TopicState {
 
   #setRoutes(routes: ReadonlyArray<Route>): void {
     this.routes = routes
-    this.#sole = this.sequence === null && routes.length === 1 ? routes[0]! : null
-    this.#receiver = this.#sole?.subscriber ?? null
+    this.sole = this.sequence === null && routes.length === 1 ? routes[0]! : null
+    this.receiver = this.sole?.subscriber ?? null
   }
 
   #dropOwn(route: Route): void {
@@ -563,16 +563,16 @@ export class TopicState {
     this.owner.counters.snapshots++
     if (this.sequence === null) return
     fetched.add(snapshot)
-    this.#draining = true
+    this.draining = true
     if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held") this.heldAt = this.owner.monotonic()
-    this.#draining = false
+    this.draining = false
     for (const route of this.routes) {
       const { own } = route
       if (own === null) continue
       own.snapshot(snapshot)
       // It overflowed in the midst of the snapshot's deltas: those behind are still with the alignment it has left.
       if (route.own !== own) own.reset()
-      this.#settle(route)
+      this.settle(route)
     }
   }
 
@@ -586,10 +586,10 @@ export class TopicState {
   release(): void {
     this.owner.journal?.released(this.topic)
     this.heldAt = 0
-    this.#draining = true
+    this.draining = true
     this.sequence?.release()
-    this.#draining = false
-    for (const route of this.routes) this.#settle(route)
+    this.draining = false
+    for (const route of this.routes) this.settle(route)
   }
 
   /** The connection is gone, or the topic is to begin again: what follows is not joined to what was. */
@@ -614,7 +614,7 @@ export class TopicState {
   silent(): void {
     this.silences++
     this.owner.counters.silences++
-    this.watch?.alarmed(this.lastEventAt, this.#version, this.sequence?.live === true ? this.sequence.last : null)
+    this.watch?.alarmed(this.lastEventAt, this.version, this.sequence?.live === true ? this.sequence.last : null)
     this.interrupt("Silent")
   }
 
@@ -690,20 +690,20 @@ export class TopicState {
         this.owner.onAligned?.(this, update)
         if (update.kind === "snapshot" && fetched.has(update)) {
           for (const route of routes) if (route.own === null) this.reconciled++
-          const draining = this.#draining
-          this.#draining = true
-          this.#deliver(routes, update)
-          this.#draining = draining
+          const draining = this.draining
+          this.draining = true
+          this.deliver(routes, update)
+          this.draining = draining
         } else {
-          this.#deliver(routes, update)
+          this.deliver(routes, update)
         }
       },
       stale: (count) => {
-        if (this.#isAccounted) return
+        if (this.isAccounted) return
         // What passes behind a joined snapshot is not seen by an alignment that begins meanwhile, and without routes the
         // last one has left within this update.
         const { routes } = this
-        if (this.#draining || routes.length === 0 || routes.some(({ own }) => own === null)) this.#stale(count)
+        if (this.draining || routes.length === 0 || routes.some(({ own }) => own === null)) this.#stale(count)
       },
       hole: (last, update) => this.#onHole(last, update),
       refetch: () => {
@@ -749,7 +749,7 @@ export class TopicState {
   }
 
   /** Lets a route follow the others again once its own alignment has reached them. */
-  #settle(route: Route): void {
+  private settle(route: Route): void {
     const own = route.own
     const main = this.sequence
     if (own === null || main === null) return

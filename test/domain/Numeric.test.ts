@@ -29,6 +29,13 @@ const parse = (text: string): number => {
   return Numeric.parse(bytes, 2, bytes.length - 2)
 }
 
+/** The same by `readShort`; NaN where it says false. */
+const readShort = (text: string): number => {
+  const bytes = new TextEncoder().encode(`77${text}77`)
+  const numbers = new Float64Array(3)
+  return Numeric.readShort(numbers, 1, bytes, 2, bytes.length - 2) ? numbers[1]! : Number.NaN
+}
+
 const excess = (text: string): string | null => {
   const bytes = new TextEncoder().encode(`7.${text}7`)
   return Numeric.excess(bytes, 2, bytes.length - 1)
@@ -119,6 +126,7 @@ describe("Numeric.parse", () => {
   it.prop("reads every plain decimal as Number does", { text: decimal }, ({ text }) => {
     assert.strictEqual(parse(text), Number(text))
     assert.strictEqual(Numeric.fromText(text), Number(text))
+    assert.deepStrictEqual(readShort(text), text.length <= Numeric.exactDigits ? Number(text) : Number.NaN)
   }, { arbitrary: { runs: 2000 } })
 
   it("is correctly rounded at the bounds of the fast path", () => {
@@ -181,6 +189,7 @@ describe("Numeric.parse", () => {
     ]
     for (const text of texts) {
       assert.isNaN(parse(text), text)
+      assert.isNaN(readShort(text), text)
       assert.isNaN(Numeric.fromText(text), text)
     }
     assert.strictEqual(parse(`0.${"1".repeat(1022)}`), Number(`0.${"1".repeat(1022)}`))

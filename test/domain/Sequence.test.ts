@@ -21,6 +21,13 @@ const parse = (text: string): Sequence.Sequence | null => {
   return Sequence.parse(bytes, 1, bytes.length - 1)
 }
 
+/** The same by `readShort`; null where it says false. */
+const readShort = (text: string): number | null => {
+  const bytes = new TextEncoder().encode(`1${text}1`)
+  const numbers = new Float64Array(3)
+  return Sequence.readShort(numbers, 1, bytes, 1, bytes.length - 1) ? numbers[1]! : null
+}
+
 const isCanonical = (value: Sequence.Sequence): boolean =>
   typeof value === "number" ? Number.isSafeInteger(value) : value > Number.MAX_SAFE_INTEGER
 
@@ -32,6 +39,8 @@ describe("Sequence", () => {
       parse(String(value)),
       parse(`00${value}`)
     ]
+    const text = String(value)
+    assert.strictEqual(readShort(text), text.length <= 15 ? Number(text) : null)
     for (const form of forms) {
       assert(form !== null)
       assert.isTrue(isCanonical(form))
@@ -60,6 +69,7 @@ describe("Sequence", () => {
   it("reads digits only", () => {
     for (const text of ["", "-1", "+1", "1.0", "1e3", " 1", "0x1", "abc", "1234567890123456x", "١"]) {
       assert.isNull(parse(text), text)
+      assert.isNull(readShort(text), text)
       assert.isNull(Sequence.fromText(text), text)
     }
   })

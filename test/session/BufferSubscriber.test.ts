@@ -1,6 +1,6 @@
 /** The buffer and the handlers by themselves: every count, every break and every wake-up, step by step. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Option, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed, Gap } from "../../src/domain/Feed.ts"
 import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
@@ -431,6 +431,16 @@ describe("BufferSubscriber", () => {
         assert.strictEqual(passed, 3)
       }
     })
+
+    it.effect("keeps nothing of who gave up waiting", () =>
+      Effect.gen(function*() {
+        const { route, subscriber } = make({ size: 1, block: true })
+        subscriber.push(route("Trades"), trade(1))
+        const fibers = [subscriber.awaitRoom, subscriber.awaitEmpty].map((wait) => Effect.runFork(wait))
+        assert.isAbove(subscriber.waiting, 0)
+        yield* Fiber.interruptAll(fibers)
+        assert.strictEqual(subscriber.waiting, 0)
+      }))
 
     it("waits as soon as it is full", () => {
       const { route, subscriber } = make({ size: 1, block: true })

@@ -121,35 +121,35 @@ const mostEntries = 4096
 
 /** Topics by the bytes of their channel. Bounded: past `mostEntries` each frame pays for its own look-up. */
 export class Channels {
-  readonly #buckets: Array<Entry | undefined> = new Array<Entry | undefined>(bucketCount).fill(undefined)
-  readonly #context: CodecContext
-  readonly #memory = new Memory()
-  #size = 0
+  private readonly buckets: Array<Entry | undefined> = new Array<Entry | undefined>(bucketCount).fill(undefined)
+  private readonly context: CodecContext
+  private readonly memory = new Memory()
+  private size = 0
 
   constructor(context: CodecContext) {
-    this.#context = context
+    this.context = context
   }
 
   /** Null when the bytes are no UTF-8. */
   find(frame: Uint8Array, start: number, end: number): Entry | null {
-    const view = this.#memory.of(frame)
+    const view = this.memory.of(frame)
     const at = frame.byteOffset + start
     const length = end - start
     const bucket = hash(view, at, length)
-    for (let entry = this.#buckets[bucket]; entry !== undefined; entry = entry.next) {
+    for (let entry = this.buckets[bucket]; entry !== undefined; entry = entry.next) {
       if (entry.name.length === length && entry.name.isAt(view, at)) return entry
     }
     // A copy: `slice` of a Node Buffer would share its memory.
-    return this.#add(bucket, new Uint8Array(frame.subarray(start, end)))
+    return this.add(bucket, new Uint8Array(frame.subarray(start, end)))
   }
 
-  #add(bucket: number, bytes: Uint8Array): Entry | null {
+  private add(bucket: number, bytes: Uint8Array): Entry | null {
     const key = MexcText.read(bytes, 0, bytes.length)
     if (key === null) return null
-    const entry = entryOf(bytes, key, this.#buckets[bucket], this.#context)
-    if (this.#size < mostEntries) {
-      this.#buckets[bucket] = entry
-      this.#size++
+    const entry = entryOf(bytes, key, this.buckets[bucket], this.context)
+    if (this.size < mostEntries) {
+      this.buckets[bucket] = entry
+      this.size++
     }
     return entry
   }

@@ -44,25 +44,25 @@ const tickerOf = (
 })
 
 class MexcCodec implements Codec {
-  readonly #channels: MexcChannels.Channels
-  readonly #instrumentOf: InstrumentOf
-  readonly #walker = new MexcWire.Walker()
-  /** By slot: what `#isShort` has read. */
-  readonly #numbers = new Float64Array(MexcWire.slotCount)
+  private readonly channels: MexcChannels.Channels
+  private readonly instrumentOf: InstrumentOf
+  private readonly walker = new MexcWire.Walker()
+  /** By slot: short ones of the ticker that is read. */
+  private readonly numbers = new Float64Array(MexcWire.slotCount)
   /** Field number of the frame's body; 0 when it has none. */
-  #body = 0
-  #exact: Record<string, string> | null = null
+  private body = 0
+  private exact: Record<string, string> | null = null
   /** Of the frame whose topic was found. */
-  #entry: Entry | null = null
-  #trades: Array<Trade> = []
-  readonly #bids = new LevelBuffer()
-  readonly #asks = new LevelBuffer()
-  #quotes: Array<Quote> = []
-  #tickers: Array<Ticker> = []
+  private entry: Entry | null = null
+  private trades: Array<Trade> = []
+  private readonly bids = new LevelBuffer()
+  private readonly asks = new LevelBuffer()
+  private quotes: Array<Quote> = []
+  private tickers: Array<Ticker> = []
 
   constructor(context: CodecContext) {
-    this.#channels = new MexcChannels.Channels(context)
-    this.#instrumentOf = context.instrumentOf ?? (() => undefined)
+    this.channels = new MexcChannels.Channels(context)
+    this.instrumentOf = context.instrumentOf ?? (() => undefined)
   }
 
   decode(frame: Uint8Array, receivedAt: number, sink: Sink): void {
@@ -72,86 +72,86 @@ class MexcCodec implements Codec {
   decodeIn(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void {
     if (start === end) return sink.ignored("an empty frame")
     if (bytes[start] === leftBrace) return MexcControl.decode(MexcText.read(bytes, start, end), sink)
-    if (!this.#data(bytes, start, end, receivedAt, sink)) this.#unusual(bytes, start, end, receivedAt, sink)
+    if (!this.data(bytes, start, end, receivedAt, sink)) this.unusual(bytes, start, end, receivedAt, sink)
   }
 
   /** Text that is no JSON, or protobuf in a layout that the walker leaves to the generic decoder, or nothing readable. */
-  #unusual(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void {
-    const walker = this.#walker
+  private unusual(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void {
+    const walker = this.walker
     const frame = bytes.subarray(start, end)
     const words = MexcText.readable(frame)
     if (words !== null) return MexcControl.decode(words, sink)
-    if (walker.surprise === null) return sink.failed(this.#describe(bytes, end, walker.problem))
+    if (walker.surprise === null) return sink.failed(this.describe(bytes, end, walker.problem))
     sink.fallback()
     const normalised = MexcSchema.normalise(frame)
-    if (normalised._tag === "Unreadable") return sink.failed(this.#describe(bytes, end, normalised.detail))
+    if (normalised._tag === "Unreadable") return sink.failed(this.describe(bytes, end, normalised.detail))
     const { length } = normalised.frame
-    if (this.#data(normalised.frame, 0, length, receivedAt, sink)) return
-    sink.failed(this.#describe(normalised.frame, length, walker.problem ?? walker.surprise))
+    if (this.data(normalised.frame, 0, length, receivedAt, sink)) return
+    sink.failed(this.describe(normalised.frame, length, walker.problem ?? walker.surprise))
   }
 
   /** Names the channel beside the problem, when the walker came as far as that in the frame that ends at `frameEnd`. */
-  #describe(bytes: Uint8Array, frameEnd: number, problem: string | null): string {
-    const { starts, ends } = this.#walker
+  private describe(bytes: Uint8Array, frameEnd: number, problem: string | null): string {
+    const { starts, ends } = this.walker
     const end = ends[MexcWire.channelSlot]!
     const channel = end === 0 || end > frameEnd ? null : MexcText.read(bytes, starts[MexcWire.channelSlot]!, end)
     return `${channel ?? "a frame without a readable channel"}: ${problem ?? "unreadable"}`
   }
 
   /** Reads a wrapper. False when the walker has a problem or a surprise; nothing has been delivered then. */
-  #data(frame: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
-    this.#exact = null
-    if (!this.#wrapper(frame, start, end)) return false
-    if (this.#body === 0) {
-      this.#bodiless(frame.subarray(start, end), sink)
+  private data(frame: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
+    this.exact = null
+    if (!this.wrapper(frame, start, end)) return false
+    if (this.body === 0) {
+      this.bodiless(frame.subarray(start, end), sink)
       return true
     }
-    return this.#content(frame, receivedAt, sink)
+    return this.content(frame, receivedAt, sink)
   }
 
-  #content(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    switch (this.#body) {
+  private content(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    switch (this.body) {
       case MexcWire.bookTickerBody:
-        return this.#bookTicker(frame, receivedAt, sink)
+        return this.bookTicker(frame, receivedAt, sink)
       case MexcWire.depthsBody:
-        return this.#depths(frame, receivedAt, sink)
+        return this.depths(frame, receivedAt, sink)
       case MexcWire.dealsBody:
-        return this.#deals(frame, receivedAt, sink)
+        return this.deals(frame, receivedAt, sink)
       case MexcWire.limitDepthsBody:
-        return this.#limitDepths(frame, receivedAt, sink)
+        return this.limitDepths(frame, receivedAt, sink)
       case MexcWire.klineBody:
-        return this.#kline(frame, receivedAt, sink)
+        return this.kline(frame, receivedAt, sink)
       case MexcWire.miniTickerBody:
-        return this.#miniTicker(frame, receivedAt, sink)
+        return this.miniTicker(frame, receivedAt, sink)
       case MexcWire.miniTickersBody:
-        return this.#miniTickers(frame, receivedAt, sink)
+        return this.miniTickers(frame, receivedAt, sink)
       case MexcWire.bookTickerBatchBody:
-        return this.#batch(frame, receivedAt, sink)
+        return this.batch(frame, receivedAt, sink)
       default:
-        sink.ignored(`a ${MexcWire.bodyNames.get(this.#body)} frame`)
+        sink.ignored(`a ${MexcWire.bodyNames.get(this.body)} frame`)
         return true
     }
   }
 
   /** A wrapper without body has been seen on the wire. Some words are wrappers by chance, without a channel. */
-  #bodiless(frame: Uint8Array, sink: Sink): void {
-    const words = this.#walker.ends[MexcWire.channelSlot] === 0 ? MexcText.readable(frame) : null
+  private bodiless(frame: Uint8Array, sink: Sink): void {
+    const words = this.walker.ends[MexcWire.channelSlot] === 0 ? MexcText.readable(frame) : null
     if (words === null) sink.ignored("a frame without a body that is known")
     else MexcControl.decode(words, sink)
   }
 
-  #wrapper(frame: Uint8Array, start: number, end: number): boolean {
-    const walker = this.#walker
+  private wrapper(frame: Uint8Array, start: number, end: number): boolean {
+    const walker = this.walker
     const ends = walker.ends
     walker.openWrapper()
-    this.#body = 0
+    this.body = 0
     let position = start
     while (position < end) {
       const body = ends[MexcWire.bodySlot]!
       position = walker.step(frame, position, end, MexcWire.wrapperLayout)
       if (position < 0) return false
       if (ends[MexcWire.bodySlot] !== body) {
-        this.#body = walker.field
+        this.body = walker.field
         if (body !== 0) {
           walker.surprised("two bodies")
           return false
@@ -162,37 +162,37 @@ class MexcCodec implements Codec {
   }
 
   /** The frame's topic. Null when the frame is to be ignored, or when the walker has a problem. */
-  #topic(frame: Uint8Array, sink: Sink): Topic | null {
-    const walker = this.#walker
+  private topic(frame: Uint8Array, sink: Sink): Topic | null {
+    const walker = this.walker
     const { starts, ends } = walker
     const end = ends[MexcWire.channelSlot]!
     const start = starts[MexcWire.channelSlot]!
     if (end === 0 || end === start) return ignore(sink, "data without a channel")
-    const entry = this.#channels.find(frame, start, end)
-    if (entry === null) return this.#refuse("the channel is no UTF-8")
+    const entry = this.channels.find(frame, start, end)
+    if (entry === null) return this.refuse("the channel is no UTF-8")
     const topic = entry.topic
     if (topic === null) return ignore(sink, "data of a channel that is not read")
-    if (entry.body !== this.#body) return this.#refuse(`the body is a ${MexcWire.bodyNames.get(this.#body)}`)
-    this.#entry = entry
-    return this.#isSymbol(frame, MexcWire.symbolSlot, entry) ? topic : this.#refuse("the symbol is not the channel's")
+    if (entry.body !== this.body) return this.refuse(`the body is a ${MexcWire.bodyNames.get(this.body)}`)
+    this.entry = entry
+    return this.isSymbol(frame, MexcWire.symbolSlot, entry) ? topic : this.refuse("the symbol is not the channel's")
   }
 
   /** Whether a slot holds the channel's symbol, or nothing; channels of all symbols have none to compare. */
-  #isSymbol(frame: Uint8Array, slot: number, entry: Entry): boolean {
-    const { starts, ends } = this.#walker
+  private isSymbol(frame: Uint8Array, slot: number, entry: Entry): boolean {
+    const { starts, ends } = this.walker
     const end = ends[slot]!
     if (end === 0 || entry.symbolEnd === 0) return true
     return MexcChannels.sameBytes(frame, starts[slot]!, end, entry.bytes, entry.symbolStart, entry.symbolEnd)
   }
 
-  #refuse(problem: string): null {
-    this.#walker.fail(problem)
+  private refuse(problem: string): null {
+    this.walker.fail(problem)
     return null
   }
 
   /** When the frame was sent, else made, ms; null when it does not say; -1 and a problem when it cannot be read. */
-  #time(frame: Uint8Array): number | null {
-    const walker = this.#walker
+  private time(frame: Uint8Array): number | null {
+    const walker = this.walker
     const sent = walker.integer(frame, MexcWire.sendTimeSlot)
     if (sent !== 0) return sent
     const created = walker.integer(frame, MexcWire.createTimeSlot)
@@ -200,8 +200,8 @@ class MexcCodec implements Codec {
   }
 
   /** The version in a slot; null when the field is absent or empty. A problem when it is no number. */
-  #version(frame: Uint8Array, slot: number): Sequence.Sequence | null {
-    const walker = this.#walker
+  private version(frame: Uint8Array, slot: number): Sequence.Sequence | null {
+    const walker = this.walker
     const end = walker.ends[slot]!
     const start = walker.starts[slot]!
     if (end === 0 || end === start) return null
@@ -211,67 +211,47 @@ class MexcCodec implements Codec {
   }
 
   /** The decimal in a slot; -1 when the field is absent or empty. NaN and a problem when it is no plain decimal. */
-  #decimal(frame: Uint8Array, slot: number, name: string): number {
-    const walker = this.#walker
+  private decimal(frame: Uint8Array, slot: number, name: string): number {
+    const walker = this.walker
     const end = walker.ends[slot]!
     const start = walker.starts[slot]!
     if (end === 0 || end === start) return -1
     const value = Numeric.parse(frame, start, end)
     if (Number.isNaN(value)) walker.fail(`${name} is no plain decimal`)
-    else if (end - start > Numeric.exactDigits) this.#keepExact(frame, start, end, name)
+    else if (end - start > Numeric.exactDigits) this.keepExact(frame, start, end, name)
     return value
   }
 
-  #keepExact(frame: Uint8Array, start: number, end: number, name: string): void {
+  private keepExact(frame: Uint8Array, start: number, end: number, name: string): void {
     const exact = Numeric.excess(frame, start, end)
     if (exact === null) return
-    this.#exact ??= {}
-    this.#exact[name] = exact
-  }
-
-  /**
-   * The decimal in a slot to `#numbers`, where it is not boxed as it would be on its way back. False when it is absent,
-   * empty, too long for a double or no plain decimal.
-   */
-  #isShort(frame: Uint8Array, slot: number): boolean {
-    const walker = this.#walker
-    const start = walker.starts[slot]!
-    const end = walker.ends[slot]!
-    if (end - start > Numeric.exactDigits || end <= start) return false
-    const value = Numeric.parse(frame, start, end)
-    this.#numbers[slot] = value
-    return value >= 0
-  }
-
-  /** The same for a version. */
-  #isShortVersion(frame: Uint8Array, slot: number): boolean {
-    const walker = this.#walker
-    const version = Sequence.parse(frame, walker.starts[slot]!, walker.ends[slot]!)
-    if (typeof version !== "number") return false
-    this.#numbers[slot] = version
-    return true
+    this.exact ??= {}
+    this.exact[name] = exact
   }
 
   /** Whether it has both sides and its send time, all in short numbers, as nearly all have. */
-  #isPlainTicker(frame: Uint8Array): boolean {
+  private isPlainTicker(frame: Uint8Array): boolean {
+    const { numbers } = this
+    const { ends, starts } = this.walker
     for (let slot = MexcWire.bidPriceSlot; slot <= MexcWire.askQuantitySlot; slot++) {
-      if (!this.#isShort(frame, slot)) return false
+      if (!Numeric.readShort(numbers, slot, frame, starts[slot]!, ends[slot]!)) return false
     }
-    this.#numbers[MexcWire.sendTimeSlot] = this.#walker.integer(frame, MexcWire.sendTimeSlot)
-    return this.#isShortVersion(frame, MexcWire.versionSlot)
+    numbers[MexcWire.sendTimeSlot] = this.walker.integer(frame, MexcWire.sendTimeSlot)
+    const slot = MexcWire.versionSlot
+    return Sequence.readShort(numbers, slot, frame, starts[slot]!, ends[slot]!)
   }
 
-  #bookTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private bookTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    if (!this.#fields(frame, MexcWire.bookTickerLayout)) return false
-    if (!this.#isPlainTicker(frame)) return this.#oddBookTicker(topic, frame, receivedAt, sink)
-    const numbers = this.#numbers
+    if (!this.fields(frame, MexcWire.bookTickerLayout)) return false
+    if (!this.isPlainTicker(frame)) return this.oddBookTicker(topic, frame, receivedAt, sink)
+    const numbers = this.numbers
     const bidPrice = numbers[MexcWire.bidPriceSlot]!
     const askPrice = numbers[MexcWire.askPriceSlot]!
     const time = numbers[MexcWire.sendTimeSlot]!
-    if (!(bidPrice > 0 && askPrice > 0 && time > 0)) return this.#oddBookTicker(topic, frame, receivedAt, sink)
+    if (!(bidPrice > 0 && askPrice > 0 && time > 0)) return this.oddBookTicker(topic, frame, receivedAt, sink)
     sink.event(
       topic,
       tickerOf(
@@ -290,16 +270,16 @@ class MexcCodec implements Codec {
   }
 
   /** With a side that is empty, a number of many digits, or something that cannot be read. */
-  #oddBookTicker(topic: Topic, frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const bidPrice = this.#decimal(frame, MexcWire.bidPriceSlot, "bidPrice")
-    const bidQuantity = this.#decimal(frame, MexcWire.bidQuantitySlot, "bidQuantity")
-    const askPrice = this.#decimal(frame, MexcWire.askPriceSlot, "askPrice")
-    const askQuantity = this.#decimal(frame, MexcWire.askQuantitySlot, "askQuantity")
-    const version = this.#version(frame, MexcWire.versionSlot)
-    const exchangeTime = this.#time(frame)
-    const bid = this.#side(bidPrice, bidQuantity)
-    const ask = this.#side(askPrice, askQuantity)
+  private oddBookTicker(topic: Topic, frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const bidPrice = this.decimal(frame, MexcWire.bidPriceSlot, "bidPrice")
+    const bidQuantity = this.decimal(frame, MexcWire.bidQuantitySlot, "bidQuantity")
+    const askPrice = this.decimal(frame, MexcWire.askPriceSlot, "askPrice")
+    const askQuantity = this.decimal(frame, MexcWire.askQuantitySlot, "askQuantity")
+    const version = this.version(frame, MexcWire.versionSlot)
+    const exchangeTime = this.time(frame)
+    const bid = this.side(bidPrice, bidQuantity)
+    const ask = this.side(askPrice, askQuantity)
     if (walker.problem !== null || walker.surprise !== null) return false
     sink.event(
       topic,
@@ -312,22 +292,22 @@ class MexcCodec implements Codec {
         version,
         exchangeTime,
         receivedAt,
-        this.#exact
+        this.exact
       )
     )
     return true
   }
 
   /** Whether a side has an order. Empty or zero price and quantity say that it has none. */
-  #side(price: number, quantity: number): boolean {
+  private side(price: number, quantity: number): boolean {
     if (price > 0 && quantity >= 0) return true
-    if (price > 0 || quantity > 0) this.#walker.fail("half a side")
+    if (price > 0 || quantity > 0) this.walker.fail("half a side")
     return false
   }
 
   /** Reads the fields of the body, none of which is repeated. */
-  #fields(frame: Uint8Array, layout: MexcWire.Layout): boolean {
-    const walker = this.#walker
+  private fields(frame: Uint8Array, layout: MexcWire.Layout): boolean {
+    const walker = this.walker
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     while (position < end) {
@@ -337,14 +317,14 @@ class MexcCodec implements Codec {
     return true
   }
 
-  #depths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private depths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    if (!this.#levels(frame, MexcWire.depthsLayout)) return false
-    const firstVersion = this.#version(frame, MexcWire.fromVersionSlot)
-    const version = this.#version(frame, MexcWire.toVersionSlot)
-    const exchangeTime = this.#time(frame)
+    if (!this.levels(frame, MexcWire.depthsLayout)) return false
+    const firstVersion = this.version(frame, MexcWire.fromVersionSlot)
+    const version = this.version(frame, MexcWire.toVersionSlot)
+    const exchangeTime = this.time(frame)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (firstVersion === null || version === null || firstVersion > version) {
       walker.fail(`versions ${firstVersion} to ${version}`)
@@ -355,27 +335,27 @@ class MexcCodec implements Codec {
       kind: "delta",
       pair: topic.pair,
       symbol: topic.symbol,
-      bids: this.#bids.toArray(),
-      asks: this.#asks.toArray(),
+      bids: this.bids.toArray(),
+      asks: this.asks.toArray(),
       firstVersion,
       version,
       exchangeTime,
       receivedAt,
       contractSize: topic.contractSize,
-      exact: this.#exact
+      exact: this.exact
     }
     sink.event(topic, event)
     return true
   }
 
   /** Every frame is a whole book. */
-  #limitDepths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private limitDepths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    if (!this.#levels(frame, MexcWire.limitDepthsLayout)) return false
-    const version = this.#version(frame, MexcWire.toVersionSlot)
-    const exchangeTime = this.#time(frame)
+    if (!this.levels(frame, MexcWire.limitDepthsLayout)) return false
+    const version = this.version(frame, MexcWire.toVersionSlot)
+    const exchangeTime = this.time(frame)
     if (version === null) walker.fail("a book without a version")
     if (version === null || walker.problem !== null || walker.surprise !== null) return false
     sink.event(topic, {
@@ -383,30 +363,30 @@ class MexcCodec implements Codec {
       kind: "snapshot",
       pair: topic.pair,
       symbol: topic.symbol,
-      bids: this.#bids.toArray(),
-      asks: this.#asks.toArray(),
+      bids: this.bids.toArray(),
+      asks: this.asks.toArray(),
       firstVersion: version,
       version,
       exchangeTime,
       receivedAt,
       contractSize: topic.contractSize,
-      exact: this.#exact
+      exact: this.exact
     })
     return true
   }
 
-  #levels(frame: Uint8Array, layout: MexcWire.Layout): boolean {
-    const walker = this.#walker
-    const asks = this.#asks
-    const bids = this.#bids
+  private levels(frame: Uint8Array, layout: MexcWire.Layout): boolean {
+    const walker = this.walker
+    const asks = this.asks
+    const bids = this.bids
     asks.clear()
     bids.clear()
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     while (position < end) {
       const tag = frame[position]!
-      if (tag === MexcWire.asksTag) position = this.#level(frame, position, end, asks, "asks")
-      else if (tag === MexcWire.bidsTag) position = this.#level(frame, position, end, bids, "bids")
+      if (tag === MexcWire.asksTag) position = this.level(frame, position, end, asks, "asks")
+      else if (tag === MexcWire.bidsTag) position = this.level(frame, position, end, bids, "bids")
       else position = walker.step(frame, position, end, layout)
       if (position < 0) return false
     }
@@ -414,21 +394,21 @@ class MexcCodec implements Codec {
   }
 
   /** Reads one level into the flat list. The position behind it, or -1. */
-  #level(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
+  private level(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
     const start = position + 2
     const stop = start + frame[position + 1]!
     const priceEnd = stop > end ? -1 : MexcWire.priceEnd(frame, start, stop)
-    if (priceEnd < 0) return this.#oddLevel(frame, position, end, levels, name)
-    return this.#push(frame, start + 2, priceEnd, priceEnd + 2, stop, levels, name) ? stop : -1
+    if (priceEnd < 0) return this.oddLevel(frame, position, end, levels, name)
+    return this.push(frame, start + 2, priceEnd, priceEnd + 2, stop, levels, name) ? stop : -1
   }
 
   /** The same for a level in any other layout. */
-  #oddLevel(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
-    const walker = this.#walker
-    const stop = this.#item(frame, position, end, MexcWire.levelLayout)
+  private oddLevel(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
+    const walker = this.walker
+    const stop = this.item(frame, position, end, MexcWire.levelLayout)
     if (stop < 0) return -1
     const { starts, ends } = walker
-    const added = this.#push(
+    const added = this.push(
       frame,
       starts[MexcWire.priceSlot]!,
       ends[MexcWire.priceSlot]!,
@@ -440,7 +420,7 @@ class MexcCodec implements Codec {
     return added ? stop : -1
   }
 
-  #push(
+  private push(
     frame: Uint8Array,
     priceStart: number,
     priceEnd: number,
@@ -452,22 +432,22 @@ class MexcCodec implements Codec {
     const price = Numeric.parse(frame, priceStart, priceEnd)
     const quantity = Numeric.parse(frame, quantityStart, quantityEnd)
     if (!(price > 0 && quantity >= 0)) {
-      this.#walker.fail(`${name}[${levels.length}] is no level`)
+      this.walker.fail(`${name}[${levels.length}] is no level`)
       return false
     }
     if (priceEnd - priceStart > Numeric.exactDigits) {
-      this.#keepExact(frame, priceStart, priceEnd, `${name}[${levels.length}]`)
+      this.keepExact(frame, priceStart, priceEnd, `${name}[${levels.length}]`)
     }
     if (quantityEnd - quantityStart > Numeric.exactDigits) {
-      this.#keepExact(frame, quantityStart, quantityEnd, `${name}[${levels.length + 1}]`)
+      this.keepExact(frame, quantityStart, quantityEnd, `${name}[${levels.length + 1}]`)
     }
     levels.add(price, quantity)
     return true
   }
 
   /** Reads the fields of one repeated message. The position behind it, or -1. */
-  #item(frame: Uint8Array, position: number, end: number, layout: MexcWire.Layout): number {
-    const walker = this.#walker
+  private item(frame: Uint8Array, position: number, end: number, layout: MexcWire.Layout): number {
+    const walker = this.walker
     walker.openItem()
     const stop = walker.message(frame, position, end)
     let inside = walker.starts[0]!
@@ -478,16 +458,16 @@ class MexcCodec implements Codec {
     return stop
   }
 
-  #deals(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private deals(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
-    const trades = this.#trades
+    const trades = this.trades
     trades.length = 0
     while (position < end) {
-      if (frame[position] === MexcWire.dealTag) position = this.#deal(frame, position, end, receivedAt, topic)
+      if (frame[position] === MexcWire.dealTag) position = this.deal(frame, position, end, receivedAt, topic)
       else position = walker.step(frame, position, end, MexcWire.dealsLayout)
       if (position < 0) return false
     }
@@ -497,21 +477,21 @@ class MexcCodec implements Codec {
     return true
   }
 
-  #deal(frame: Uint8Array, position: number, end: number, receivedAt: number, topic: Topic): number {
-    const walker = this.#walker
-    const stop = this.#item(frame, position, end, MexcWire.dealLayout)
+  private deal(frame: Uint8Array, position: number, end: number, receivedAt: number, topic: Topic): number {
+    const walker = this.walker
+    const stop = this.item(frame, position, end, MexcWire.dealLayout)
     if (stop < 0) return -1
-    this.#exact = null
-    const price = this.#decimal(frame, MexcWire.priceSlot, "price")
-    const quantity = this.#decimal(frame, MexcWire.quantitySlot, "quantity")
+    this.exact = null
+    const price = this.decimal(frame, MexcWire.priceSlot, "price")
+    const quantity = this.decimal(frame, MexcWire.quantitySlot, "quantity")
     const type = walker.integer(frame, MexcWire.tradeTypeSlot)
     const time = walker.integer(frame, MexcWire.timeSlot)
-    const id = this.#id(frame)
+    const id = this.id(frame)
     if (walker.problem !== null || walker.surprise !== null) return -1
     if (!(price > 0 && quantity > 0 && (type === buy || type === sell))) {
-      return walker.fail(`deal ${this.#trades.length} has price ${price}, quantity ${quantity}, type ${type}`)
+      return walker.fail(`deal ${this.trades.length} has price ${price}, quantity ${quantity}, type ${type}`)
     }
-    this.#trades.push({
+    this.trades.push({
       _tag: "Trade",
       pair: topic.pair,
       symbol: topic.symbol,
@@ -522,21 +502,21 @@ class MexcCodec implements Codec {
       exchangeTime: time === 0 ? null : time,
       receivedAt,
       contractSize: topic.contractSize,
-      exact: this.#exact
+      exact: this.exact
     })
     return stop
   }
 
-  #batch(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private batch(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    if (!this.#batchItems(frame)) return false
-    const version = this.#version(frame, MexcWire.versionSlot)
-    const exchangeTime = this.#time(frame)
+    if (!this.batchItems(frame)) return false
+    const version = this.version(frame, MexcWire.versionSlot)
+    const exchangeTime = this.time(frame)
     if (walker.problem !== null || walker.surprise !== null) return false
     const { contractSize, pair, symbol } = topic
-    const quotes = this.#quotes
+    const quotes = this.quotes
     if (quotes.length === 0) sink.ignored("a batch without a ticker")
     for (const { askPrice, askQuantity, bidPrice, bidQuantity, exact } of quotes) {
       sink.event(topic, {
@@ -557,13 +537,13 @@ class MexcCodec implements Codec {
     return true
   }
 
-  #batchItems(frame: Uint8Array): boolean {
-    const walker = this.#walker
+  private batchItems(frame: Uint8Array): boolean {
+    const walker = this.walker
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
-    this.#quotes.length = 0
+    this.quotes.length = 0
     while (position < end) {
-      if (frame[position] === MexcWire.batchItemTag) position = this.#batchItem(frame, position, end)
+      if (frame[position] === MexcWire.batchItemTag) position = this.batchItem(frame, position, end)
       else position = walker.step(frame, position, end, MexcWire.batchLayout)
       if (position < 0) return false
     }
@@ -571,39 +551,39 @@ class MexcCodec implements Codec {
   }
 
   /** The position behind the item, or -1. */
-  #batchItem(frame: Uint8Array, position: number, end: number): number {
-    const walker = this.#walker
-    const stop = this.#item(frame, position, end, MexcWire.batchItemLayout)
+  private batchItem(frame: Uint8Array, position: number, end: number): number {
+    const walker = this.walker
+    const stop = this.item(frame, position, end, MexcWire.batchItemLayout)
     if (stop < 0) return -1
-    this.#exact = null
-    const bidPrice = this.#decimal(frame, MexcWire.itemBidPriceSlot, "bidPrice")
-    const bidQuantity = this.#decimal(frame, MexcWire.itemBidQuantitySlot, "bidQuantity")
-    const askPrice = this.#decimal(frame, MexcWire.itemAskPriceSlot, "askPrice")
-    const askQuantity = this.#decimal(frame, MexcWire.itemAskQuantitySlot, "askQuantity")
-    const bid = this.#side(bidPrice, bidQuantity)
-    const ask = this.#side(askPrice, askQuantity)
+    this.exact = null
+    const bidPrice = this.decimal(frame, MexcWire.itemBidPriceSlot, "bidPrice")
+    const bidQuantity = this.decimal(frame, MexcWire.itemBidQuantitySlot, "bidQuantity")
+    const askPrice = this.decimal(frame, MexcWire.itemAskPriceSlot, "askPrice")
+    const askQuantity = this.decimal(frame, MexcWire.itemAskQuantitySlot, "askQuantity")
+    const bid = this.side(bidPrice, bidQuantity)
+    const ask = this.side(askPrice, askQuantity)
     if (walker.problem !== null) return -1
-    this.#quotes.push({
+    this.quotes.push({
       bidPrice: bid ? bidPrice : null,
       bidQuantity: bid ? bidQuantity : null,
       askPrice: ask ? askPrice : null,
       askQuantity: ask ? askQuantity : null,
-      exact: this.#exact
+      exact: this.exact
     })
     return stop
   }
 
-  #miniTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private miniTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    if (!this.#fields(frame, MexcWire.miniTickerLayout)) return false
+    if (!this.fields(frame, MexcWire.miniTickerLayout)) return false
     // Unlike the wrapper's, this field cannot say that it is empty: proto3 takes that for absent.
     const isNamed = !walker.isEmpty(MexcWire.tickerSymbolSlot)
-    if (isNamed && !this.#isSymbol(frame, MexcWire.tickerSymbolSlot, this.#entry!)) {
+    if (isNamed && !this.isSymbol(frame, MexcWire.tickerSymbolSlot, this.entry!)) {
       walker.fail("the symbol is not the channel's")
     }
-    const ticker = this.#ticker(frame, topic.symbol, topic.pair, this.#time(frame), receivedAt)
+    const ticker = this.ticker(frame, topic.symbol, topic.pair, this.time(frame), receivedAt)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (ticker === null) sink.ignored("a ticker without a price")
     else sink.event(topic, ticker)
@@ -611,18 +591,18 @@ class MexcCodec implements Codec {
   }
 
   /** Tickers of many symbols. */
-  #miniTickers(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private miniTickers(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    const exchangeTime = this.#time(frame)
+    const exchangeTime = this.time(frame)
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
-    const tickers = this.#tickers
+    const tickers = this.tickers
     tickers.length = 0
     while (position < end) {
       if (frame[position] === MexcWire.miniTickerTag) {
-        position = this.#tickerItem(frame, position, end, exchangeTime, receivedAt)
+        position = this.tickerItem(frame, position, end, exchangeTime, receivedAt)
       } else position = walker.step(frame, position, end, MexcWire.miniTickersLayout)
       if (position < 0) return false
     }
@@ -634,43 +614,43 @@ class MexcCodec implements Codec {
   }
 
   /** The position behind the item, or -1. */
-  #tickerItem(
+  private tickerItem(
     frame: Uint8Array,
     position: number,
     end: number,
     exchangeTime: number | null,
     receivedAt: number
   ): number {
-    const walker = this.#walker
+    const walker = this.walker
     walker.openBody()
-    const stop = this.#item(frame, position, end, MexcWire.miniTickerLayout)
+    const stop = this.item(frame, position, end, MexcWire.miniTickerLayout)
     if (stop < 0) return -1
     const symbolEnd = walker.ends[MexcWire.tickerSymbolSlot]!
     const symbolStart = walker.starts[MexcWire.tickerSymbolSlot]!
     const symbol = symbolEnd === 0 ? "" : MexcText.readShort(frame, symbolStart, symbolEnd)
     if (symbol === null || symbol === "") return walker.fail("a ticker without a readable symbol")
-    this.#exact = null
-    const pair = this.#instrumentOf(symbol)?.pair ?? null
-    const ticker = this.#ticker(frame, symbol, pair, exchangeTime, receivedAt)
+    this.exact = null
+    const pair = this.instrumentOf(symbol)?.pair ?? null
+    const ticker = this.ticker(frame, symbol, pair, exchangeTime, receivedAt)
     if (walker.problem !== null) return -1
-    if (ticker !== null) this.#tickers.push(ticker)
+    if (ticker !== null) this.tickers.push(ticker)
     return stop
   }
 
   /** Null when there is no price: nothing has been traded yet. Also null behind a problem. */
-  #ticker(
+  private ticker(
     frame: Uint8Array,
     symbol: string,
     pair: TradingPair | null,
     exchangeTime: number | null,
     receivedAt: number
   ): Ticker | null {
-    const lastPrice = this.#decimal(frame, MexcWire.lastPriceSlot, "lastPrice")
-    const highPrice = this.#decimal(frame, MexcWire.highSlot, "highPrice")
-    const lowPrice = this.#decimal(frame, MexcWire.lowSlot, "lowPrice")
-    const change = this.#change(frame)
-    const baseVolume = this.#decimal(frame, MexcWire.volumeSlot, "baseVolume")
-    const quoteVolume = this.#decimal(frame, MexcWire.turnoverSlot, "quoteVolume")
+    const lastPrice = this.decimal(frame, MexcWire.lastPriceSlot, "lastPrice")
+    const highPrice = this.decimal(frame, MexcWire.highSlot, "highPrice")
+    const lowPrice = this.decimal(frame, MexcWire.lowSlot, "lowPrice")
+    const change = this.change(frame)
+    const baseVolume = this.decimal(frame, MexcWire.volumeSlot, "baseVolume")
+    const quoteVolume = this.decimal(frame, MexcWire.turnoverSlot, "quoteVolume")
     if (!(lastPrice > 0)) return null
     return {
       _tag: "Ticker",
@@ -686,34 +666,34 @@ class MexcCodec implements Codec {
       quoteVolume: orNull(quoteVolume),
       exchangeTime,
       receivedAt,
-      exact: this.#exact
+      exact: this.exact
     }
   }
 
   /** The rate of change in the channel's time zone; null when the field is absent or empty. */
-  #change(frame: Uint8Array): number | null {
-    const walker = this.#walker
+  private change(frame: Uint8Array): number | null {
+    const walker = this.walker
     const end = walker.ends[MexcWire.zonedRateSlot]!
     const start = walker.starts[MexcWire.zonedRateSlot]!
     if (end === 0 || end === start) return null
     const value = Numeric.parseSigned(frame, start, end)
     if (Number.isNaN(value)) walker.fail("change is no plain decimal")
-    else if (end - start > Numeric.exactDigits) this.#keepExact(frame, start, end, "change")
+    else if (end - start > Numeric.exactDigits) this.keepExact(frame, start, end, "change")
     return value
   }
 
-  #kline(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
-    const walker = this.#walker
-    const topic = this.#topic(frame, sink)
+  private kline(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+    const walker = this.walker
+    const topic = this.topic(frame, sink)
     if (topic === null) return walker.problem === null
-    if (!this.#fields(frame, MexcWire.klineLayout)) return false
-    const interval = this.#interval(frame, this.#entry!)
-    const openTime = this.#seconds(frame, MexcWire.windowStartSlot)
-    const closeTime = this.#seconds(frame, MexcWire.windowEndSlot)
+    if (!this.fields(frame, MexcWire.klineLayout)) return false
+    const interval = this.interval(frame, this.entry!)
+    const openTime = this.seconds(frame, MexcWire.windowStartSlot)
+    const closeTime = this.seconds(frame, MexcWire.windowEndSlot)
     if (walker.surprise === null && !isWindow(openTime, closeTime)) {
       walker.fail(`a candle from ${openTime} to ${closeTime} ms`)
     }
-    const kline = this.#candle(frame, topic, interval, openTime, closeTime, receivedAt)
+    const kline = this.candle(frame, topic, interval, openTime, closeTime, receivedAt)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (kline === null) sink.ignored("a candle without prices")
     else sink.event(topic, kline)
@@ -721,7 +701,7 @@ class MexcCodec implements Codec {
   }
 
   /** Null when it has no prices at all: nothing has been traded yet. Also null behind a problem. */
-  #candle(
+  private candle(
     frame: Uint8Array,
     topic: Topic,
     interval: KlineInterval,
@@ -729,13 +709,13 @@ class MexcCodec implements Codec {
     closeTime: number,
     receivedAt: number
   ): Kline | null {
-    const open = this.#decimal(frame, MexcWire.openSlot, "open")
-    const high = this.#decimal(frame, MexcWire.highestSlot, "high")
-    const low = this.#decimal(frame, MexcWire.lowestSlot, "low")
-    const close = this.#decimal(frame, MexcWire.closeSlot, "close")
-    const baseVolume = this.#decimal(frame, MexcWire.baseVolumeSlot, "baseVolume")
-    const quoteVolume = this.#decimal(frame, MexcWire.quoteVolumeSlot, "quoteVolume")
-    if (!this.#hasPrices(open, high, low, close)) return null
+    const open = this.decimal(frame, MexcWire.openSlot, "open")
+    const high = this.decimal(frame, MexcWire.highestSlot, "high")
+    const low = this.decimal(frame, MexcWire.lowestSlot, "low")
+    const close = this.decimal(frame, MexcWire.closeSlot, "close")
+    const baseVolume = this.decimal(frame, MexcWire.baseVolumeSlot, "baseVolume")
+    const quoteVolume = this.decimal(frame, MexcWire.quoteVolumeSlot, "quoteVolume")
+    if (!this.hasPrices(open, high, low, close)) return null
     return {
       _tag: "Kline",
       pair: topic.pair,
@@ -752,40 +732,40 @@ class MexcCodec implements Codec {
       quoteVolume: orNull(quoteVolume),
       contractVolume: null,
       closed: null,
-      exchangeTime: this.#time(frame),
+      exchangeTime: this.time(frame),
       receivedAt,
-      exact: this.#exact
+      exact: this.exact
     }
   }
 
   /** Whether all four are there. Some of them are a problem. */
-  #hasPrices(open: number, high: number, low: number, close: number): boolean {
+  private hasPrices(open: number, high: number, low: number, close: number): boolean {
     if (open > 0 && high > 0 && low > 0 && close > 0) return true
-    if (open > 0 || high > 0 || low > 0 || close > 0) this.#walker.fail("a candle with half its prices")
+    if (open > 0 || high > 0 || low > 0 || close > 0) this.walker.fail("a candle with half its prices")
     return false
   }
 
-  #interval(frame: Uint8Array, { bytes, interval, symbolEnd }: Entry): KlineInterval {
-    const { starts, ends } = this.#walker
+  private interval(frame: Uint8Array, { bytes, interval, symbolEnd }: Entry): KlineInterval {
+    const { starts, ends } = this.walker
     const end = ends[MexcWire.intervalSlot]!
     const start = starts[MexcWire.intervalSlot]!
     if (
-      !this.#walker.isEmpty(MexcWire.intervalSlot) &&
+      !this.walker.isEmpty(MexcWire.intervalSlot) &&
       !MexcChannels.sameBytes(frame, start, end, bytes, symbolEnd + 1, bytes.length)
     ) {
-      this.#walker.fail("the interval is not the channel's")
+      this.walker.fail("the interval is not the channel's")
     }
     return interval!
   }
 
   /** A time that the wire gives in seconds, in ms; 0 when the field is absent. */
-  #seconds(frame: Uint8Array, slot: number): number {
-    const seconds = this.#walker.integer(frame, slot)
-    return seconds <= latestSecond ? seconds * 1000 : this.#walker.fail(`a time is ${seconds} s`)
+  private seconds(frame: Uint8Array, slot: number): number {
+    const seconds = this.walker.integer(frame, slot)
+    return seconds <= latestSecond ? seconds * 1000 : this.walker.fail(`a time is ${seconds} s`)
   }
 
-  #id(frame: Uint8Array): string | null {
-    const walker = this.#walker
+  private id(frame: Uint8Array): string | null {
+    const walker = this.walker
     const end = walker.ends[MexcWire.tradeIdSlot]!
     const start = walker.starts[MexcWire.tradeIdSlot]!
     if (end === 0 || end === start) return null
@@ -815,7 +795,7 @@ const latestSecond = Math.floor(Number.MAX_SAFE_INTEGER / 1000)
 const isWindow = (openTime: number, closeTime: number): boolean =>
   openTime > 0 && (closeTime === 0 || closeTime > openTime)
 
-/** What `#decimal` gives for an absent field is null. */
+/** What `decimal` gives for an absent field is null. */
 const orNull = (value: number): number | null => value >= 0 ? value : null
 
 const ignore = (sink: Sink, detail: string): null => {

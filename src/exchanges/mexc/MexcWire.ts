@@ -284,15 +284,15 @@ export class Walker {
     this.field = field
     const type = tag & 7
     if (slot !== 0 && type !== layout.wireTypes[slot]) return this.fail(`field ${field} has wire type ${type}`)
-    if (type === delimitedType) return this.#delimited(frame, position, end, slot)
-    if (type === varintType) return this.#varint(frame, position, end, slot)
-    return this.#other(position, end, type)
+    if (type === delimitedType) return this.delimited(frame, position, end, slot)
+    if (type === varintType) return this.varint(frame, position, end, slot)
+    return this.other(position, end, type)
   }
 
   /** Opens the message whose tag, of one byte, stands at `position`; its first byte goes to `starts[0]`. Its end, or -1. */
   message(frame: Uint8Array, position: number, end: number): number {
     this.field = frame[position]! >>> 3
-    return this.#delimited(frame, position + 1, end, 0)
+    return this.delimited(frame, position + 1, end, 0)
   }
 
   /** Keeps the first problem. */
@@ -306,14 +306,14 @@ export class Walker {
     return -1
   }
 
-  #delimited(frame: Uint8Array, position: number, end: number, slot: number): number {
+  private delimited(frame: Uint8Array, position: number, end: number, slot: number): number {
     if (this.field === 0 || position >= end) return this.fail("a field is cut off or has number 0")
     let size = frame[position]!
     position++
     if (size > 127) {
-      size = this.#size(frame, position, end, size)
+      size = this.size(frame, position, end, size)
       if (size < 0) return -1
-      position = this.#behind
+      position = this.behind
     }
     const stop = position + size
     if (stop > end) return this.fail(`field ${this.field} runs beyond its message`)
@@ -322,10 +322,10 @@ export class Walker {
     return stop
   }
 
-  #behind = 0
+  private behind = 0
 
   /** A length of several bytes whose first is `low`; leaves the position behind it in `#behind`. */
-  #size(frame: Uint8Array, position: number, end: number, low: number): number {
+  private size(frame: Uint8Array, position: number, end: number, low: number): number {
     let size = low & 127
     for (let shift = 7; shift <= 21; shift += 7) {
       if (position >= end) return this.fail("a length is cut off")
@@ -333,7 +333,7 @@ export class Walker {
       position++
       size |= (byte & 127) << shift
       if (byte < 128) {
-        this.#behind = position
+        this.behind = position
         return byte === 0 ? this.surprised("an unusual length") : size
       }
     }
@@ -341,7 +341,7 @@ export class Walker {
     return this.surprised("an unusual length")
   }
 
-  #varint(frame: Uint8Array, position: number, end: number, slot: number): number {
+  private varint(frame: Uint8Array, position: number, end: number, slot: number): number {
     if (this.field === 0) return this.fail("a field has number 0")
     const start = position
     const last = start + longestVarint < end ? start + longestVarint : end
@@ -356,7 +356,7 @@ export class Walker {
     return this.fail(`field ${this.field} holds no whole varint`)
   }
 
-  #other(position: number, end: number, type: number): number {
+  private other(position: number, end: number, type: number): number {
     if (this.field === 0) return this.fail("a field has number 0")
     if (type === startGroupType) return this.surprised("a group")
     const size = type === fixed64Type ? 8 : type === fixed32Type ? 4 : -1
