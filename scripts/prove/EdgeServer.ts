@@ -23,6 +23,8 @@ export interface EdgeServerOptions {
 
 /** Since the start. */
 export interface Sent {
+  /** ms since the epoch. */
+  readonly at: number
   readonly sent: number
   /** Of the process, ms. */
   readonly cpu: number
@@ -60,11 +62,13 @@ const serve = Effect.fnUntraced(function*(options: EdgeServerOptions) {
   })
   process.stdout.write(`${JSON.stringify(urls)}\n`)
   process.stdin.resume().once("end", () => process.exit(0))
-  const tell = Effect.sync(() => {
-    const { system, user } = process.cpuUsage()
-    const line: Sent = { sent: sentBy(counts()), cpu: (system + user) / 1_000 }
-    process.stdout.write(`${JSON.stringify(line)}\n`)
-  })
+  const tell = Effect.clockWith((clock) =>
+    Effect.sync(() => {
+      const { system, user } = process.cpuUsage()
+      const line: Sent = { at: clock.currentTimeMillisUnsafe(), sent: sentBy(counts()), cpu: (system + user) / 1_000 }
+      process.stdout.write(`${JSON.stringify(line)}\n`)
+    })
+  )
   return yield* Effect.forever(Effect.andThen(tell, Effect.sleep("1 second")))
 })
 

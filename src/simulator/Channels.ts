@@ -44,8 +44,15 @@ export abstract class Channel<News> {
     this.#due = this.#next(elapsed)
   }
 
-  /** Tells when the time has come, and before the history runs out. */
-  fire(elapsed: number): void {
+  /** When it has something to tell, if the market stays as it is; simulated ms since the start. */
+  get due(): number {
+    return this.isTold() ? Infinity : this.#due
+  }
+
+  /** Tells when the time has come, and before the history runs out. `before`: when this could have been done last. */
+  fire(elapsed: number, before: number): void {
+    // It was not asked while there was nothing to tell.
+    if (this.#due <= before) this.#due = this.#next(before)
     if (elapsed < this.#due && !this.presses()) return
     this.#due = this.#next(elapsed)
     this.tell()
@@ -55,6 +62,11 @@ export abstract class Channel<News> {
 
   /** The history runs out soon. */
   protected presses(): boolean {
+    return false
+  }
+
+  /** Nothing is told before the market changes. */
+  protected isTold(): boolean {
     return false
   }
 
@@ -141,6 +153,10 @@ export class NumberedChannel<Item> extends Channel<ReadonlyArray<Item>> {
   protected override presses(): boolean {
     return this.#source.count() - this.#told >= this.#source.most
   }
+
+  protected override isTold(): boolean {
+    return this.#source.count() === this.#told
+  }
 }
 
 export class DepthChannel extends Channel<WorldDelta> {
@@ -179,6 +195,11 @@ export class DepthChannel extends Channel<WorldDelta> {
   protected override presses(): boolean {
     const { book } = this.market
     return book.version - this.#told >= book.size / 2
+  }
+
+  /** Whoever came since then has seen this version too. */
+  protected override isTold(): boolean {
+    return this.market.book.version === this.#told
   }
 
   #delta(watcher: Watcher<WorldDelta>): WorldDelta {

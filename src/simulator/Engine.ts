@@ -115,7 +115,7 @@ export class Engine {
     this.#options = options
     this.pairs = options.pairs
     this.tickMillis = options.tickMillis
-    this.#steps = new Steps(options.tickMillis)
+    this.#steps = new Steps(options.tickMillis, this.#timeOf)
     this.exchanges = new Map(
       options.dialects.map((dialect, index) => [dialect.id, this.#makeExchange(dialect, index)])
     )
@@ -297,7 +297,7 @@ export class Engine {
       premium: planted.length === 0 ? undefined : new Premium(planted)
     })
     const seconds = this.tickMillis / 1_000
-    return new SteppedMarket({ market, truePrice, steps: this.#steps, seconds, timeOf: this.#timeOf })
+    return new SteppedMarket({ market, truePrice, steps: this.#steps, seconds })
   }
 
   #failed(exchange: ExchangeId, error: unknown): void {

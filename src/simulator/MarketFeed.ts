@@ -43,6 +43,12 @@ const kinds: ReadonlyArray<Watch["_tag"]> = [
   "ContractStats"
 ]
 
+const firstDue = (channels: ReadonlyArray<Channel<never>>): number => {
+  let due = Infinity
+  for (const channel of channels) due = Math.min(due, channel.due)
+  return due
+}
+
 /** A market and everyone who watches it. The market is made when somebody first looks at it. */
 export class MarketFeed {
   readonly facts: PairFacts
@@ -51,6 +57,10 @@ export class MarketFeed {
   #market: SteppedMarket | null = null
   /** Those of the channels that have watchers. */
   #listed: ReadonlyArray<Channel<never>> = []
+  /** When the first of them has something to tell, if the market stays as it is; simulated ms since the start. */
+  #due = Infinity
+  /** Something may have happened in the market since they were asked. */
+  #touched = false
   #ticker: WorldTicker | null = null
 
   constructor(facts: PairFacts, make: () => SteppedMarket) {
@@ -62,7 +72,13 @@ export class MarketFeed {
   get market(): SimulatedMarket {
     const made = this.#market ??= this.#make()
     made.catchUp()
+    this.#touched = true
     return made.market
+  }
+
+  /** Time has made a step, which is made here too when something happens in it. */
+  step(): void {
+    if (this.#market?.isDue !== false) void this.market
   }
 
   get isWatched(): boolean {
@@ -78,8 +94,13 @@ export class MarketFeed {
     return this.#ticker
   }
 
-  fire(elapsed: number): void {
-    for (const channel of this.#listed) channel.fire(elapsed)
+  /** Tells whoever is to be told now; `before` is when that was done last. Simulated ms since the start. */
+  fire(elapsed: number, before: number): void {
+    if (!this.isWatched || (elapsed < this.#due && !this.#touched)) return
+    void this.market
+    this.#touched = false
+    for (const channel of this.#listed) channel.fire(elapsed, before)
+    this.#due = firstDue(this.#listed)
   }
 
   /** Tells those who wait for no interval. */
@@ -192,6 +213,7 @@ export class MarketFeed {
     this.#listed = kinds.flatMap((kind) =>
       all.filter(([key]) => key.startsWith(`${kind} `)).map(([, channel]) => channel)
     )
+    this.#due = firstDue(this.#listed)
   }
 
   #best(ladder: Ladder): WorldLevel | null {

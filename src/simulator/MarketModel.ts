@@ -17,6 +17,7 @@ import type {
 import type { Candle } from "./Candle.ts"
 import { keyOf, Ladder } from "./Ladder.ts"
 import type { Side } from "./Ladder.ts"
+import { Lookahead, stepsAhead } from "./Lookahead.ts"
 import type { PairFacts } from "./PairFacts.ts"
 import { Past } from "./Past.ts"
 import type { Premium } from "./Premium.ts"
@@ -26,6 +27,8 @@ import { SwapModel } from "./SwapModel.ts"
 import { Tape } from "./Tape.ts"
 
 type Draws = Pick<Random.Random, "nextDoubleUnsafe">
+
+const drawsOfGauss = 3
 
 /** Variance 1, bounded at ±3: sums of uniforms are near enough to normal and cost no logarithm. */
 const gauss = (random: Draws): number =>
@@ -96,6 +99,9 @@ const sides: readonly [Side, Side] = ["bid", "ask"]
 /** Trades held for those who watch them. */
 const tradesHeld = 4096
 
+/** Random numbers of a step in which nothing happens: the offset, whether a level changes, whether there is a trade. */
+const drawsOfStep = drawsOfGauss + 2
+
 /** One liquidation for so many trades. */
 const tradesPerLiquidation = 50
 
@@ -121,14 +127,15 @@ export class SimulatedMarket {
   #tape: Tape | null = null
   readonly #trades: Array<WorldTrade> = []
   readonly #options: MarketOptions
-  readonly #random: Draws
+  readonly #random: Lookahead
   readonly #offset: Walk
   readonly #firstUnits: number
   /** Mean distance of levels near the top, in price units. */
   readonly #spacing: number
 
   constructor(options: MarketOptions) {
-    const { facts, random } = options
+    const { facts } = options
+    const random = new Lookahead(options.random, stepsAhead * drawsOfStep)
     this.facts = facts
     this.time = options.time
     this.#options = options
@@ -157,6 +164,34 @@ export class SimulatedMarket {
     const { truePrice } = this.#options
     this.swap?.step(seconds, time, truePrice.value, truePrice.value + this.#offset.value)
     this.observer?.onMove(time)
+  }
+
+  /** Lets time pass in which nothing happens. */
+  pass(time: number): void {
+    this.time = Math.max(this.time, time)
+  }
+
+  /**
+   * In so many of the next steps nothing happens before `quietUntil`, so that they need not be made before somebody has to
+   * know the prices. Those who observe the market hear of every step.
+   */
+  quietSteps(seconds: number): number {
+    const changes = this.#options.rate * seconds
+    const trades = this.#options.tradeRate * seconds
+    if (this.observer !== null || changes >= 1 || trades >= 1) return 0
+    const random = this.#random
+    const most = this.swap?.quietSteps(seconds) ?? stepsAhead
+    let steps = 0
+    for (let at = drawsOfGauss; steps < most; at += drawsOfStep, steps++) {
+      if (random.peek(at) < changes || random.peek(at + 1) < trades) break
+    }
+    return steps
+  }
+
+  /** When something happens that is not by chance, ms. */
+  get quietUntil(): number {
+    const { premium, time } = this.#options
+    return Math.min(time + (premium?.nextAt ?? Infinity), this.swap?.nextTime ?? Infinity)
   }
 
   /** Trades after the given number, oldest first, as far as they are held. */

@@ -32,6 +32,11 @@ export class Premium {
     ]).sort((a, b) => a.at - b.at)
   }
 
+  /** When it will be another one, ms since the start. */
+  get nextAt(): number {
+    return this.#steps[this.#next]?.at ?? Infinity
+  }
+
   /** True when it is another one from this moment on. */
   moveTo(elapsed: number): boolean {
     const before = this.#next

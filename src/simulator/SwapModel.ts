@@ -4,6 +4,7 @@ import type { KlinePrice } from "../domain/Market.ts"
 import { windowOf } from "../ExchangeDialect.ts"
 import type { WorldContractStats, WorldLiquidation, WorldSwapState, WorldTrade } from "../ExchangeDialect.ts"
 import type { Candle } from "./Candle.ts"
+import { Lookahead, stepsAhead } from "./Lookahead.ts"
 import type { PairFacts, SwapFacts } from "./PairFacts.ts"
 import { Past } from "./Past.ts"
 import * as Scaled from "./Scaled.ts"
@@ -49,6 +50,7 @@ export class SwapModel {
   /** Counts the mark prices. */
   markCount = 0
   readonly #options: SwapOptions
+  readonly #random: Lookahead
   /** Of mark and index price, in mark units. */
   readonly #mark: Tape
   readonly #index: Tape
@@ -70,6 +72,7 @@ export class SwapModel {
   constructor(options: SwapOptions) {
     const { past, price, quantityPerDay, random, swap, time } = options
     this.#options = options
+    this.#random = new Lookahead(random, stepsAhead)
     this.#phase = random.nextDoubleUnsafe()
     this.#openInterest = Math.round(quantityPerDay * (0.3 + 0.4 * random.nextDoubleUnsafe()))
     this.#firstUnits = price * 10 ** swap.markDecimals
@@ -87,11 +90,25 @@ export class SwapModel {
       this.#second = second
       this.#reprice(time, index, own)
     }
-    const { liquidationRate, random, take } = this.#options
+    const { liquidationRate, take } = this.#options
+    const random = this.#random
     if (random.nextDoubleUnsafe() >= liquidationRate * seconds) return
     const side = random.nextDoubleUnsafe() < 0.5 ? "buy" : "sell"
     const trade = take(side, random.nextDoubleUnsafe(), time)
     if (trade !== null) this.print(trade)
+  }
+
+  /** So many of the next steps bring no liquidation. */
+  quietSteps(seconds: number): number {
+    const mean = this.#options.liquidationRate * seconds
+    let steps = 0
+    while (steps < stepsAhead && this.#random.peek(steps) >= mean) steps++
+    return steps
+  }
+
+  /** When the next prices are made, ms. */
+  get nextTime(): number {
+    return (this.#second + 1) * 1_000
   }
 
   /** Adds a liquidation to those that have been. */
@@ -160,12 +177,12 @@ export class SwapModel {
 
   /** Once a second: new prices, and once a minute the rate. */
   #reprice(time: number, index: number, own: number): void {
-    const { quantityPerDay, random } = this.#options
+    const { quantityPerDay } = this.#options
     this.markCount++
     this.#premium += (own - index - this.#premium) * markFollows
     this.#index.add(time, this.#units(index), 0, false)
     this.#mark.add(time, this.#units(index + this.#premium), 0, false)
-    const change = Math.round((random.nextDoubleUnsafe() - 0.5) * quantityPerDay * 1e-4)
+    const change = Math.round((this.#random.nextDoubleUnsafe() - 0.5) * quantityPerDay * 1e-4)
     this.#openInterest = Math.max(0, this.#openInterest + change)
     if (Math.floor(time / minute) === Math.floor(this.#fundingTime / minute)) return
     this.#fundingTime = time

@@ -79,6 +79,8 @@ export class ExchangeWorld {
   readonly #options: WorldOptions
   /** Null when there are none. */
   readonly accounts: Accounts | null
+  /** When watchers were last told, simulated ms since the start. */
+  #fired = 0
   /** When fundings were last looked for, ms. */
   #funded: number
 
@@ -106,7 +108,7 @@ export class ExchangeWorld {
     const all = this.#feeds.size <= fewMarkets
     const concerned = all ? undefined : this.accounts?.concerned()
     for (const [pair, feed] of this.#feeds) {
-      if (all || feed.isWatched || concerned?.has(pair) === true) void feed.market
+      if (all || feed.isWatched || concerned?.has(pair) === true) feed.step()
     }
   }
 
@@ -136,7 +138,9 @@ export class ExchangeWorld {
   }
 
   fire(elapsed: number): void {
-    for (const feed of this.#feeds.values()) feed.fire(elapsed)
+    const before = this.#fired
+    this.#fired = elapsed
+    for (const feed of this.#feeds.values()) feed.fire(elapsed, before)
   }
 
   fireAtOnce(pair: TradingPair): void {

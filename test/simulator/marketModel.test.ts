@@ -9,13 +9,22 @@ import type { PlantedEdge } from "../../src/simulator/Premium.ts"
 import * as Publish from "../../src/simulator/Publish.ts"
 import * as Scaled from "../../src/simulator/Scaled.ts"
 import { SimulatedBook } from "../../src/simulator/SimulatedBook.ts"
+import { SteppedMarket } from "../../src/simulator/SteppedMarket.ts"
+import { Steps } from "../../src/simulator/Steps.ts"
 
 const draws = (seed: string) => Effect.runSync(Random.withSeed(Effect.service(Random.Random), seed))
 
 const makeMarket = (
   seed: string,
   pair: TradingPair = "BTC/USDT",
-  options: { levels?: number; rate?: number; version?: number; history?: number; premium?: Premium } = {}
+  options: {
+    levels?: number
+    rate?: number
+    tradeRate?: number
+    version?: number
+    history?: number
+    premium?: Premium
+  } = {}
 ) => {
   const truePrice = makeTruePrice(draws(`${seed} price`))
   const market = new SimulatedMarket({
@@ -49,6 +58,24 @@ const assertSorted = (market: SimulatedMarket) => {
 
 const Pair = Schema.Literals(["BTC/USDT", "DOGE/USDT", "FOO/BAR", "TINY/ETH", "ETH/USDT:USDT"])
 
+/** What can be seen of a market without asking long. */
+const seen = ({ book, swap, tradeCount }: SimulatedMarket) => [
+  book.version,
+  book.topVersion,
+  tradeCount,
+  swap?.markCount,
+  swap?.liquidationCount
+]
+
+/** All that it says. */
+const said = (market: SimulatedMarket) => [
+  market.time,
+  market.book.at(market.book.version),
+  market.tradesSince(0),
+  market.statistics(),
+  market.swap === null ? null : [market.swapState(), market.swap.liquidationsSince(0), market.kline(60_000, "mark")]
+]
+
 describe("MarketModel", () => {
   it.prop(
     "books are never crossed, keep their depth, and every change is one version",
@@ -69,6 +96,34 @@ describe("MarketModel", () => {
       assert.isAtLeast(market.book.bids.length, 1)
       assert.isAtMost(market.book.bids.length, levels + 60)
       assert.isAtMost(market.book.asks.length, levels + 60)
+    },
+    { arbitrary: { runs: 25 } }
+  )
+
+  it.prop(
+    "steps that wait until something happens in them, or somebody looks, give what steps at once give",
+    [Schema.String, Pair, Schema.Literals([0, 0.3, 8, 60, 200]), Schema.Literals([0, 1, 60])],
+    ([seed, pair, rate, tradeRate]) => {
+      const edge = { exchange: "x", pair, premium: 0.01, fromMillis: 333, durationMillis: 1_200 }
+      const make = () => makeMarket(seed, pair, { levels: 7, rate, tradeRate, premium: new Premium([edge]) })
+      const reference = make()
+      const steps = new Steps(10, (elapsed) => elapsed)
+      const stepped = new SteppedMarket({ ...make(), steps, seconds: 0.01 })
+      let waited = 0
+      for (let i = 0, elapsed = 0; i < 500; i++) {
+        // A pause every now and then.
+        elapsed += i % 120 === 70 ? 1_310 : 10
+        reference.truePrice.step(0.01)
+        reference.market.step(0.01, elapsed)
+        steps.add(elapsed)
+        if (stepped.isDue) stepped.catchUp()
+        else waited++
+        assert.deepStrictEqual(seen(stepped.market), seen(reference.market))
+        if (i % 23 !== 0) continue
+        stepped.catchUp()
+        assert.deepStrictEqual(said(stepped.market), said(reference.market))
+      }
+      if (rate < 100) assert.isAbove(waited, 20)
     },
     { arbitrary: { runs: 25 } }
   )

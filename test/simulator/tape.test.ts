@@ -135,10 +135,11 @@ describe("windowOf", () => {
 
 describe("Steps", () => {
   it("remembers when every step was, across pauses", () => {
-    const steps = new Steps(10)
+    const steps = new Steps(10, (elapsed) => 1_000 + elapsed)
     const times = [10, 20, 30, 500, 510, 2_000]
     for (const time of times) steps.add(time)
-    assert.deepStrictEqual(times.map((_, number) => steps.elapsedAt(number)), times)
+    assert.deepStrictEqual(times.map((_, number) => steps.timeAt(number)), times.map((time) => 1_000 + time))
+    assert.strictEqual(steps.time, 3_000)
     assert.strictEqual(steps.count, times.length)
   })
 })

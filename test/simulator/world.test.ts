@@ -13,6 +13,7 @@ import type {
   WorldStatistics
 } from "../../src/ExchangeDialect.ts"
 import { Engine, pairsOf } from "../../src/simulator/Engine.ts"
+import { stepsAhead } from "../../src/simulator/Lookahead.ts"
 import { factsOf } from "../../src/simulator/PairFacts.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 
@@ -152,14 +153,32 @@ describe("markets that rest", () => {
     assert.deepStrictEqual([...drawn.keys()].sort(), ["market spot C7/USDT", "price C7/USDT"])
     const drawnBy = () => drawn.get("price C7/USDT")!
     assert.strictEqual(drawnBy(), 300, "three for each of the steps it made up for")
-    engine.tick()
-    assert.strictEqual(drawnBy(), 303)
+    const tick = (count: number): void => {
+      for (let i = 0; i < count; i++) engine.tick()
+    }
+    tick(stepsAhead)
+    assert.strictEqual(drawnBy(), 300, "in these nothing happens")
+    tick(1)
+    assert.strictEqual(drawnBy(), 300 + 3 * (stepsAhead + 1), "this may be another one")
     stop()
-    engine.tick()
-    assert.strictEqual(drawnBy(), 303, "nobody watches")
+    tick(2 * stepsAhead)
+    assert.strictEqual(drawnBy(), 300 + 3 * (stepsAhead + 1), "nobody watches")
     engine.market("spot", "C7/USDT")
-    assert.strictEqual(drawnBy(), 306)
+    assert.strictEqual(drawnBy(), 300 + 3 * (3 * stepsAhead + 1))
   })
+
+  it.effect("a change behind intervals without any is told at the end of its own", () =>
+    Effect.gen(function*() {
+      const { simulator, spot } = yield* both([btc], { rate: 3, tradeRate: 0, bookPhases: "shared" })
+      const began = spot.now()
+      const told: Array<number> = []
+      const listener = () => void told.push(spot.now() - began)
+      spot.watch({ _tag: "Depth", pair: btc, everyMillis: 100, listener })
+      yield* simulator.tick(2_000)
+      assert.isAbove(told.length, 20)
+      assert.isBelow(told.length, 100)
+      assert.deepStrictEqual(told.filter((at) => at % 100 !== 0), [])
+    }))
 
   it.effect("a market that is looked at late is the one that ran all along", () =>
     Effect.gen(function*() {

@@ -49,7 +49,9 @@ export const detection: Case = {
       Math.max(p99, p99Entered) <= bound && found.perSecond >= options.messages,
       `${found.entered.length} entered, p99 ${Proofs.text(p99Entered)} ms, ${found.told.length} told, p99 ${
         Proofs.text(p99)
-      } ms at ${Math.round(found.perSecond)} messages a second, client ${Math.round(found.cpu * 100)} % of a core`
+      } ms at ${Math.round(found.perSecond)} messages a second, client ${
+        Math.round(found.cpu * 100)
+      } % of a core, exchanges ${Math.round(found.serverCpu * 100)} %`
     )
     proof.figure("messages a second", found.perSecond)
     proof.figure("p50", Proofs.percentile(found.told, 0.5))
