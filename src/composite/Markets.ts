@@ -71,7 +71,7 @@ export interface Left {
   readonly canceled: number
   /** Still open, or not known: `state` of each says which. */
   readonly open: ReadonlyArray<TrackedOrder>
-  /** Why they could not be cancelled; null when nothing went wrong. */
+  /** Why they could not be cancelled, or why what is open is not known; null when nothing went wrong. */
   readonly problem: string | null
 }
 
@@ -436,40 +436,89 @@ class Machine {
     return Effect.succeed({ exchange, canceled: 0, open: lastOpen, problem })
   }
 
-  /** Cancels what is open and says what is left. */
+  /** Cancels what is open and says what is left; where the account may not be up to date the exchange is asked. */
   readonly leave = Effect.fnUntraced({ self: this }, function*(
     this: Machine,
     { account, exchange }: { readonly account: PrivateExchange["Service"]; readonly exchange: ExchangeId },
     policy: StopPolicy
   ): Effect.fn.Return<Left> {
     const before = account.openOrders()
-    if (policy === "keep" || before.length === 0) return { exchange, canceled: 0, open: before, problem: null }
-    const pairs = [...new Set(before.flatMap(({ pair }) => pair === null ? [] : [pair]))]
-    // One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too.
-    const cancelling = Effect.forEach(pairs, (pair) => account.orders.cancelAll(pair), { concurrency: 4 }).pipe(
-      Effect.flatMap((outcomes) =>
-        Effect.forEach(outcomes, (outcome) => outcome._tag === "Unknown" ? outcome.resolved : Effect.succeed(outcome))
-      ),
-      Effect.map((outcomes) =>
-        outcomes.flatMap((outcome) => outcome._tag === "Rejected" ? [outcome.reason.detail] : [])
-      ),
-      Effect.map((refused) => refused.length === 0 ? null : refused.join("; "))
-    )
-    // What a cancel has ended is told by its answer or by the stream.
-    const gone: Effect.Effect<void> = Effect.suspend(() =>
-      account.openOrders().length === 0 ? Effect.void : Effect.andThen(Effect.sleep(20), gone)
-    )
-    const problem = yield* cancelling.pipe(
-      Effect.tap((found) => found === null ? gone : Effect.void),
+    const seen = new Set(before.map(({ key }) => key))
+    const { isAuthenticated, reconciledAt } = yield* account.health
+    let isKnown = isAuthenticated && reconciledAt !== null
+    let isAsked = isKnown
+    const ask = Effect.match(Effect.suspend(() => isKnown ? Effect.void : account.refresh), {
+      onFailure: ({ message }): string | null => message,
+      onSuccess: () => {
+        isKnown = true
+        return null
+      }
+    }).pipe(Effect.ensuring(Effect.sync(() => {
+      isAsked = true
+    })))
+    const ending = policy === "keep" ? Effect.succeed(null) : cancelOpen(account, seen, () => isAsked)
+    const found = yield* Effect.all([ask, ending], { concurrency: 2 }).pipe(
       Effect.timeoutOrElse({
         duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
-        orElse: () => Effect.succeed("the exchange did not answer in time")
+        orElse: () => Effect.succeed(["the exchange did not answer in time"])
       }),
-      Effect.catch((error) => Effect.succeed(error.message))
+      Effect.catch((error) => Effect.succeed([error.message]))
     )
     const open = account.openOrders()
-    return { exchange, canceled: Math.max(0, before.length - open.length), open, problem }
+    const problems = [...new Set([...found, isKnown ? null : "what is open there now is not known"])]
+      .filter((problem) => problem !== null)
+    const canceled = policy === "keep" ? 0 : Math.max(0, seen.size - open.length)
+    return { exchange, canceled, open, problem: problems.length === 0 ? null : problems.join("; ") }
   })
+}
+
+const isInForce = ({ state }: TrackedOrder): boolean => state._tag === "Open" || state._tag === "Canceling"
+
+/**
+ * Cancels until nothing is open any more: what comes into force behind a cancel, or is told only then, by another one. Null,
+ * or why the exchange has refused it. `isAsked`: whether nothing more is told of orders that were there before.
+ */
+const cancelOpen = (
+  account: PrivateExchange["Service"],
+  seen: Set<string>,
+  isAsked: () => boolean
+): Effect.Effect<string | null, ExchangeError.ExchangeError> => {
+  /** In force when they were cancelled: what that has ended is told by its answer or by the stream. */
+  const canceled = new Set<string>()
+  const tried = new Set<string>()
+  const isDue = (order: TrackedOrder): boolean => isInForce(order) ? !canceled.has(order.key) : !tried.has(order.key)
+  const round: Effect.Effect<string | null, ExchangeError.ExchangeError> = Effect.suspend(() => {
+    const open = account.openOrders()
+    if (open.length === 0 && isAsked()) return Effect.succeed(null)
+    const due = open.filter(isDue)
+    for (const order of due) {
+      seen.add(order.key)
+      tried.add(order.key)
+      if (isInForce(order)) canceled.add(order.key)
+    }
+    return Effect.flatMap(
+      cancelAll(account, due),
+      (refused) => refused === null ? Effect.andThen(Effect.sleep(20), round) : Effect.succeed(refused)
+    )
+  })
+  return round
+}
+
+/** One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too. */
+const cancelAll = (
+  account: PrivateExchange["Service"],
+  orders: ReadonlyArray<TrackedOrder>
+): Effect.Effect<string | null, ExchangeError.ExchangeError> => {
+  const pairs = [...new Set(orders.flatMap(({ pair }) => pair === null ? [] : [pair]))]
+  return Effect.forEach(pairs, (pair) => account.orders.cancelAll(pair), { concurrency: 4 }).pipe(
+    Effect.flatMap((outcomes) =>
+      Effect.forEach(outcomes, (outcome) => outcome._tag === "Unknown" ? outcome.resolved : Effect.succeed(outcome))
+    ),
+    Effect.map((outcomes) => {
+      const refused = outcomes.flatMap((outcome) => outcome._tag === "Rejected" ? [outcome.reason.detail] : [])
+      return refused.length === 0 ? null : refused.join("; ")
+    })
+  )
 }
 
 /** Requirements of every definition together. */

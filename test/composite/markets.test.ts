@@ -449,6 +449,55 @@ describe("Markets", () => {
       )
     }))
 
+  it.effect("cancels what turns out to be in force only when its pair has been cancelled already", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.open = [order("a", "1", "Unknown")]
+      const markets = yield* start([a])
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(a.canceled, [btc])
+      a.open = [order("a", "1"), order("a", "2")]
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(a.canceled, [btc, btc])
+      const left = yield* Fiber.join(stopping)
+      assert.deepStrictEqual(left, [{ exchange: "a", canceled: 2, open: [], problem: null }])
+    }))
+
+  it.effect("asks for the open orders of an account whose stream is down, and tells where it cannot", () =>
+    Effect.gen(function*() {
+      const worlds = ["a", "b", "c", "d"].map((id) => new World(id))
+      const [a, b, c, d] = worlds as [World, World, World, World]
+      const markets = yield* start(worlds, { stopTimeout: "3 seconds" })
+      const down = { state: "down", isAuthenticated: false, reconciledAt: null } as const
+      a.compare = Effect.fail(gone("a"))
+      b.compare = Effect.sync(() => {
+        b.open = [order("b", "1")]
+      })
+      c.open = [order("c", "2")]
+      c.compare = Effect.never
+      yield* Effect.forEach([a, b, c], (world) => world.setAccount(down))
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("3 seconds")
+      const left = yield* Fiber.join(stopping)
+      const unknown = "what is open there now is not known"
+      assert.deepStrictEqual(left, [
+        { exchange: "a", canceled: 0, open: [], problem: `${gone("a").message}; ${unknown}` },
+        { exchange: "b", canceled: 1, open: [], problem: null },
+        { exchange: "c", canceled: 1, open: [], problem: `the exchange did not answer in time; ${unknown}` },
+        { exchange: "d", canceled: 0, open: [], problem: null }
+      ])
+      assert.deepStrictEqual([a.comparisons, b.comparisons, c.comparisons, d.comparisons], [1, 1, 1, 0])
+      const e = new World("e")
+      const kept = yield* Effect.scoped(Effect.gen(function*() {
+        const others = yield* start([e])
+        e.compare = Effect.fail(gone("e"))
+        yield* e.setAccount(down)
+        return yield* others.stop("keep")
+      }))
+      assert.deepStrictEqual(kept.map(({ problem }) => problem), [`${gone("e").message}; ${unknown}`])
+    }))
+
   it.effect("keeps open orders when asked to, waits for an Unknown and tells a refusal", () =>
     Effect.gen(function*() {
       const [a, b, c] = [new World("a"), new World("b"), new World("c")]

@@ -10,9 +10,12 @@ import * as ArbitrageMonitor from "../../arbitrage/ArbitrageMonitor.ts"
 import * as RiskGuard from "../../arbitrage/RiskGuard.ts"
 import type { Definition, Island } from "../../composite/Markets.ts"
 import * as Markets from "../../composite/Markets.ts"
+import type { Order } from "../../domain/Account.ts"
 import type { TradingPair } from "../../domain/Instrument.ts"
+import * as ExchangeError from "../../ExchangeError.ts"
 import type { KnownExchange } from "../../Exchanges.ts"
-import { OrderEntry } from "../../OrderEntry.ts"
+import type { Outcome } from "../../OrderEntry.ts"
+import { MayLeave, OrderEntry } from "../../OrderEntry.ts"
 import { PrivateWebsocket } from "../../PrivateWebsocket.ts"
 import { PublicWebsocket } from "../../PublicWebsocket.ts"
 import type { AccountBoard } from "../account/AccountBoard.ts"
@@ -161,43 +164,55 @@ const refresh = Effect.fnUntraced(function*(options: Options) {
 /** Those who place orders of their own. */
 interface Traders {
   readonly fibers: Set<Fiber.Fiber<unknown, unknown>>
+  /** What waits for its turn leaves no more. */
+  isEnding: boolean
   /** Open: nobody waits for an answer any more. */
   readonly cut: Latch.Latch
 }
 
-/** What has not left is taken back, and nobody waits for what has, when it is cut short. */
-const cutBy = (entry: OrderEntry["Service"], cut: Latch.Latch): OrderEntry["Service"] => {
+/** At the end what has not left stays here, and nobody waits for what has, when it is cut short. */
+const cutBy = (entry: OrderEntry["Service"], traders: Traders): OrderEntry["Service"] => {
+  const closed = ExchangeError.make(
+    entry.exchange,
+    new ExchangeError.Closed({ detail: "the program is shutting down, nothing was sent" })
+  )
   const cuttable = <A, E>(command: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.raceFirst(Effect.interruptible(command), Effect.andThen(cut.await, Effect.interrupt))
+    Effect.raceFirst(Effect.interruptible(command), Effect.andThen(traders.cut.await, Effect.interrupt))
+  const outcomeOf = (outcome: Outcome<Order>): Outcome<Order> =>
+    outcome._tag === "Unknown" ? { ...outcome, resolved: cuttable(outcome.resolved) } : outcome
+  const leaving = <A, E>(command: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    cuttable(Effect.provideService(command, MayLeave, () => traders.isEnding ? closed : null))
   return {
     ...entry,
-    place: (request) => cuttable(entry.place(request)),
-    cancel: (ref) => cuttable(entry.cancel(ref)),
-    amend: (ref, amendment) => cuttable(entry.amend(ref, amendment))
+    place: (request) =>
+      Effect.map(leaving(entry.place(request)), (placed) => ({ ...placed, outcome: outcomeOf(placed.outcome) })),
+    cancel: (ref) => Effect.map(leaving(entry.cancel(ref)), outcomeOf),
+    amend: (ref, amendment) => Effect.map(leaving(entry.amend(ref, amendment)), outcomeOf)
   }
 }
 
 /** Nothing new; what is under way is waited for a while. */
-const endTraders = ({ cut, fibers }: Traders): Effect.Effect<void> =>
+const endTraders = (traders: Traders): Effect.Effect<void> =>
   Effect.gen(function*() {
+    traders.isEnding = true
+    const fibers = [...traders.fibers]
     for (const fiber of fibers) fiber.interruptUnsafe()
-    const ended = Effect.forEach([...fibers], Fiber.await, { discard: true })
+    const ended = Effect.forEach(fibers, Fiber.await, { discard: true })
     yield* Fiber.await(yield* Effect.forkDetach(Effect.timeoutOption(ended, traderTimeout)))
-    cut.openUnsafe()
+    traders.cut.openUnsafe()
     yield* ended
   })
 
-/** Resting orders through the guard, as long as the island stands and from when it may be traded. */
+/** Resting orders through the guard, as long as the island stands (its scope) and from when it may be traded. */
 const rest = Effect.fnUntraced(function*(
   { pairs, seed, shown }: Options,
   traders: Traders,
+  { guard, markets }: { readonly guard: RiskGuard.RiskGuard["Service"]; readonly markets: Markets.Markets["Service"] },
   { account, exchange, market }: Island
-) {
+): Effect.fn.Return<void, never, Scope.Scope> {
   const resting = restingPair(pairs)
   const one = shown.find(({ board }) => board.id === exchange)
   if (account === null || resting === null || one === undefined || one.account === null) return
-  const guard = yield* RiskGuard.RiskGuard
-  const markets = yield* Markets.Markets
   const { account: held, board } = one
   const trading = AccountSource.tradeOn(
     yield* Effect.orElseSucceed(Effect.map(market.instruments.all, (all) => [...all.values()]), () => []),
@@ -211,7 +226,7 @@ const rest = Effect.fnUntraced(function*(
       seed
     }
   )
-  const entry = cutBy(guard.guarded(account.orders), traders.cut)
+  const entry = cutBy(guard.guarded(account.orders), traders)
   // One that is being stopped is traded no more.
   const whenReady = Effect.matchEffect(markets.get(exchange), {
     onFailure: () => Effect.void,
@@ -281,7 +296,7 @@ const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Ser
     const { arbitrage } = options
     const markets = yield* Markets.Markets
     const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
-    const services = yield* Effect.context<Services>()
+    const guard = yield* RiskGuard.RiskGuard
     yield* monitor.handle((event) => arbitrage.onOpportunity(event))
     yield* Effect.forkScoped(Effect.schedule(refresh(options), Schedule.spaced(refreshEvery)))
     const executor = yield* ArbitrageExecutor.ArbitrageExecutor
@@ -290,8 +305,8 @@ const body = (options: Options): Effect.Effect<never, Failure.CommandFailed, Ser
     )
     yield* Effect.forkScoped(Effect.mapError(executor.run, Refusal.failure))
     yield* Effect.forkScoped(look(options))
-    const traders: Traders = { fibers: new Set(), cut: Latch.makeUnsafe(false) }
-    yield* markets.each((island) => Effect.provideContext(rest(options, traders, island), services))
+    const traders: Traders = { fibers: new Set(), isEnding: false, cut: Latch.makeUnsafe(false) }
+    yield* markets.each((island) => rest(options, traders, { guard, markets }, island))
     // Comes first at the end, before anything waits for what is under way.
     yield* Effect.addFinalizer(() => shutdown(options, traders))
     yield* untilAllFailed(options)
