@@ -496,10 +496,8 @@ const cancelOpen = (
       tried.add(order.key)
       if (isInForce(order)) canceled.add(order.key)
     }
-    return Effect.flatMap(
-      cancelAll(account, due),
-      (refused) => refused === null ? Effect.andThen(Effect.sleep(20), round) : Effect.succeed(refused)
-    )
+    if (due.length === 0) return Effect.andThen(Effect.sleep(20), round)
+    return Effect.flatMap(cancelAll(account, due), (refused) => refused === null ? round : Effect.succeed(refused))
   })
   return round
 }
