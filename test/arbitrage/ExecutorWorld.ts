@@ -15,7 +15,7 @@ import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
 import { Markets } from "../../src/composite/Markets.ts"
 import type { Island, IslandState } from "../../src/composite/Markets.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import { FakeVenue } from "./Fakes.ts"
+import { among, FakeVenue } from "./Fakes.ts"
 import type { VenueOptions } from "./Fakes.ts"
 
 /** Two venues, or three, as the markets of a program, and a monitor that says what the test wants. */
@@ -62,11 +62,7 @@ export class World {
         ],
       open: () => this.open,
       opportunities: Stream.empty,
-      handle: (consumer) =>
-        Effect.asVoid(Effect.acquireRelease(
-          Effect.sync(() => this.consumers.add(consumer)),
-          () => Effect.sync(() => this.consumers.delete(consumer))
-        )),
+      handle: (consumer) => among(this.consumers, consumer),
       performance: Effect.die("the fake has none")
     }
     return Layer.merge(Layer.succeed(Markets, markets), Layer.succeed(ArbitrageMonitor, monitor))
@@ -158,15 +154,27 @@ export const leg = (
   receivedAt: 0
 })
 
-type Services = ArbitrageExecutor | RiskGuard | Scope.Scope
+/** What a test is done in. */
+interface Scene {
+  readonly executor: ArbitrageExecutor["Service"]
+  readonly guard: RiskGuard["Service"]
+  readonly world: World
+}
 
-export const over = <A, E>(
+type Step = Effect.Effect<unknown, unknown, ArbitrageExecutor | RiskGuard | Scope.Scope>
+
+/** Runs a test, as in `Effect.gen`, with an executor over the world's venues. */
+export const over = <Eff extends Step, A>(
   world: World,
-  body: Effect.Effect<A, E, Services>,
+  body: (scene: Scene) => Generator<Eff, A, never>,
   options: ExecutorOptions = {},
   limits: RiskOptions = {}
 ) =>
-  body.pipe(
+  Effect.gen(function*() {
+    const executor = yield* ArbitrageExecutor
+    const guard = yield* RiskGuard
+    return yield* Effect.gen(() => body({ executor, guard, world }))
+  }).pipe(
     Effect.scoped,
     Effect.provide(
       Executor.layer({ maxAge: "1 hour", ...options }).pipe(
@@ -174,6 +182,13 @@ export const over = <A, E>(
         Layer.provideMerge(world.layer)
       )
     )
+  )
+
+/** An execution that is under way. */
+export const start = (world: World) =>
+  Effect.flatMap(
+    ArbitrageExecutor,
+    (executor) => Effect.forkChild(executor.execute(world.opportunity()), { startImmediately: true })
   )
 
 /** Runs while virtual time passes. */

@@ -8,6 +8,7 @@ import type { ExchangeId, Instrument, TradingPair } from "../../src/domain/Instr
 import type { FuturesTicker, Levels } from "../../src/domain/Market.ts"
 import type { ClockReading } from "../../src/ExchangeClock.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
+import { among } from "./Fakes.ts"
 import type { BookFacts } from "./Scenes.ts"
 
 /** One life of an exchange's market. */
@@ -88,11 +89,7 @@ export class FakeMarket {
       book: (pair) => this.#live.get(pair),
       clock: () => this.clock,
       futuresTicker: (pair) => this.tickers.get(pair) ?? null,
-      onBook: (consumer) =>
-        Effect.asVoid(Effect.acquireRelease(
-          Effect.sync(() => this.consumers.add(consumer)),
-          () => Effect.sync(() => this.consumers.delete(consumer))
-        )),
+      onBook: (consumer) => among(this.consumers, consumer),
       instruments: scriptedInstruments as Instruments
     }
     return scripted as PublicExchange["Service"]

@@ -1,5 +1,6 @@
 /** Small exchanges inside a test: orders fill as scripted, and events tell of it. No socket, no matching. */
 import { BigDecimal, Effect, Result, Stream } from "effect"
+import type { Scope } from "effect"
 import type { Island } from "../../src/composite/Markets.ts"
 import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
 import type { AccountEvent, Balance, Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
@@ -92,6 +93,13 @@ const statusOf = (
 
 const isLost = (answer: Script["answer"]): boolean =>
   answer === "reject" || answer === "loseRequest" || answer === "neverDone"
+
+/** Puts one among the consumers until its scope closes. */
+export const among = <A>(consumers: Set<A>, consumer: A): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.acquireRelease(
+    Effect.sync(() => consumers.add(consumer)),
+    () => Effect.sync(() => consumers.delete(consumer))
+  ))
 
 export class FakeVenue {
   readonly exchange: string
@@ -351,11 +359,7 @@ export class FakeVenue {
     }
   }
 
-  readonly onEvent = (consumer: (event: AccountEvent) => void) =>
-    Effect.asVoid(Effect.acquireRelease(
-      Effect.sync(() => this.consumers.add(consumer)),
-      () => Effect.sync(() => this.consumers.delete(consumer))
-    ))
+  readonly onEvent = (consumer: (event: AccountEvent) => void) => among(this.consumers, consumer)
 
   /** A new one each time, as when it was built anew. */
   island(): Island {

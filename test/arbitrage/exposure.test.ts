@@ -5,9 +5,8 @@ import * as Arbitrary from "effect/Arbitrary"
 import { TestClock } from "effect/testing"
 import type { Drained } from "../../src/arbitrage/ArbitrageExecutor.ts"
 import { ArbitrageExecutor } from "../../src/arbitrage/ArbitrageExecutor.ts"
-import { RiskGuard } from "../../src/arbitrage/RiskGuard.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import { agree, execute, over, passing, swap, text, World } from "./ExecutorWorld.ts"
+import { agree, execute, over, passing, start, swap, text, World } from "./ExecutorWorld.ts"
 
 const told = Effect.gen(function*() {
   const executor = yield* ArbitrageExecutor
@@ -19,12 +18,6 @@ const leftOf = ({ exposure, orders }: Drained): ReadonlyArray<string> => [
   ...exposure.map(({ asset, quantity }) => `${text(quantity)} ${asset}`),
   ...orders.map(({ exchange, filled, quantity, side }) => `${exchange} ${side} ${text(filled)} of ${text(quantity)}`)
 ]
-
-const start = (world: World) =>
-  Effect.flatMap(
-    ArbitrageExecutor,
-    (executor) => Effect.forkChild(Effect.exit(executor.execute(world.opportunity())), { startImmediately: true })
-  )
 
 const close = Effect.gen(function*() {
   const executor = yield* ArbitrageExecutor
@@ -41,72 +34,59 @@ describe("ArbitrageExecutor: what is told to be open", () => {
   it.effect("a leg that was bought, while the other one was refused and nothing can be traded", () => {
     const world = new World({ fee: "0.0004" }, swap)
     world.b.scripts.push({ answer: "reject" })
-    return over(
-      world,
-      Effect.gen(function*() {
-        yield* start(world)
-        away(world)
-        yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual(yield* told, { base: "0.9996", quote: "-100" })
-        assert.deepStrictEqual(leftOf(yield* close), ["0.9996 BTC"])
-        assert.deepStrictEqual(yield* told, world.gained)
-      })
-    )
+    return over(world, function*() {
+      yield* start(world)
+      away(world)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* told, { base: "0.9996", quote: "-100" })
+      assert.deepStrictEqual(leftOf(yield* close), ["0.9996 BTC"])
+      assert.deepStrictEqual(yield* told, world.gained)
+    })
   })
 
   it.effect("a leg that was bought, and one that nobody knows, with its size", () => {
     const world = new World({ fee: "0" }, swap)
     world.b.scripts.push({ answer: "neverDone" })
     world.b.isAnswering = false
-    return over(
-      world,
-      Effect.gen(function*() {
-        yield* start(world)
-        yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual(leftOf(yield* close), ["1 BTC", "b sell 0 of 1"])
-        const { performance } = yield* ArbitrageExecutor
-        assert.strictEqual((yield* performance).unknown, 1)
-        yield* TestClock.adjust("5 minutes")
-        assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
-      })
-    )
+    return over(world, function*({ executor }) {
+      yield* start(world)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(leftOf(yield* close), ["1 BTC", "b sell 0 of 1"])
+      assert.strictEqual((yield* executor.performance).unknown, 1)
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+    })
   })
 
   it.effect("what an answer says, while its fills are late; and what comes behind the close", () => {
     const world = new World({ fee: "0.0004" }, { ...swap, fee: "0.0002" })
     world.a.scripts.push({ late: 8_000 })
     world.b.scripts.push({ fill: 0.5 }, { answer: "reject" }, { answer: "reject" }, { answer: "reject" })
-    return over(
-      world,
-      Effect.gen(function*() {
-        yield* start(world)
-        away(world)
-        yield* TestClock.adjust("100 millis")
-        // What spot takes in base is by the rate that the opportunity was reckoned with, 0.001.
-        assert.deepStrictEqual(yield* told, { base: "0.499", quote: "-49.5101" })
-        assert.deepStrictEqual(leftOf(yield* close), ["0.499 BTC"])
-        assert.notDeepEqual(yield* told, world.gained)
-        yield* TestClock.adjust("10 seconds")
-        assert.deepStrictEqual(yield* told, world.gained)
-      })
-    )
+    return over(world, function*() {
+      yield* start(world)
+      away(world)
+      yield* TestClock.adjust("100 millis")
+      // What spot takes in base is by the rate that the opportunity was reckoned with, 0.001.
+      assert.deepStrictEqual(yield* told, { base: "0.499", quote: "-49.5101" })
+      assert.deepStrictEqual(leftOf(yield* close), ["0.499 BTC"])
+      assert.notDeepEqual(yield* told, world.gained)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* told, world.gained)
+    })
   })
 
   it.effect("an account that is built anew meanwhile takes nothing with it", () => {
     const world = new World({ fee: "0" }, swap)
     world.b.scripts.push({ answer: "reject" })
-    return over(
-      world,
-      Effect.gen(function*() {
-        yield* start(world)
-        away(world)
-        yield* TestClock.adjust(10)
-        world.a.tracked.clear()
-        world.islands.set("a", { ...world.a.island(), account: null })
-        assert.deepStrictEqual(yield* told, { base: "1", quote: "-100" })
-        assert.deepStrictEqual(leftOf(yield* close), ["1 BTC"])
-      })
-    )
+    return over(world, function*() {
+      yield* start(world)
+      away(world)
+      yield* TestClock.adjust(10)
+      world.a.tracked.clear()
+      world.islands.set("a", { ...world.a.island(), account: null })
+      assert.deepStrictEqual(yield* told, { base: "1", quote: "-100" })
+      assert.deepStrictEqual(leftOf(yield* close), ["1 BTC"])
+    })
   })
 
   it.effect("the end of the Layer says what it left", () => {
@@ -114,15 +94,11 @@ describe("ArbitrageExecutor: what is told to be open", () => {
     world.b.scripts.push({ answer: "reject" })
     const lines: Array<string> = []
     return Effect.gen(function*() {
-      const program = over(
-        world,
-        Effect.gen(function*() {
-          yield* start(world)
-          away(world)
-          yield* Effect.sleep(500)
-        }),
-        { closeTimeout: "1 second" }
-      )
+      const program = over(world, function*() {
+        yield* start(world)
+        away(world)
+        yield* Effect.sleep(500)
+      }, { closeTimeout: "1 second" })
       yield* passing(program)
       assert.lengthOf(lines.filter((line) => line.includes("open: 1 BTC, may be in force: nothing")), 1)
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])))
@@ -132,23 +108,20 @@ describe("ArbitrageExecutor: what is told to be open", () => {
     const world = new World({ fee: "0" }, swap)
     world.b.scripts.push({ answer: "reject" })
     const lines: Array<string> = []
-    return over(
-      world,
-      Effect.gen(function*() {
-        const { sell } = yield* execute(world)
-        assert.strictEqual(text(sell.filled), "0")
-        yield* agree(world)
-        // The exchange takes it back.
-        const refused = world.b.placed[0]!
-        yield* Effect.asVoid(world.b.entry.place(refused)).pipe((late) => passing(late, 1_000))
-        yield* passing(Effect.void)
-        assert.deepStrictEqual(yield* told, world.gained)
-        assert.strictEqual((yield* told).base, "0")
-        assert.isTrue((yield* RiskGuard).state().isKilled)
-        const what = `exposed in BTC: 1 of the order ${refused.clientOrderId} on b filled behind its end`
-        assert.lengthOf(lines.filter((line) => line.startsWith(`arbitrage is ${what}`)), 1)
-      })
-    ).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])))
+    return over(world, function*({ guard }) {
+      const { sell } = yield* execute(world)
+      assert.strictEqual(text(sell.filled), "0")
+      yield* agree(world)
+      // The exchange takes it back.
+      const refused = world.b.placed[0]!
+      yield* Effect.asVoid(world.b.entry.place(refused)).pipe((late) => passing(late, 1_000))
+      yield* passing(Effect.void)
+      assert.deepStrictEqual(yield* told, world.gained)
+      assert.strictEqual((yield* told).base, "0")
+      assert.isTrue(guard.state().isKilled)
+      const what = `exposed in BTC: 1 of the order ${refused.clientOrderId} on b filled behind its end`
+      assert.lengthOf(lines.filter((line) => line.startsWith(`arbitrage is ${what}`)), 1)
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])))
   })
 
   const between = (minimum: number, maximum: number) =>
@@ -187,26 +160,22 @@ describe("ArbitrageExecutor: what is told to be open", () => {
       })
       world.a.scripts.push(...bought.map(scriptOf))
       world.b.scripts.push(...sold.map(scriptOf))
-      return over(
-        world,
-        Effect.gen(function*() {
-          const executor = yield* ArbitrageExecutor
-          yield* start(world)
-          yield* Effect.forkChild(Effect.andThen(Effect.sleep(awayAt), Effect.sync(() => away(world))))
-          const closing = yield* Effect.forkChild(Effect.andThen(Effect.sleep(closedAt), executor.close("1 second")))
-          for (const millis of steps) {
-            yield* TestClock.adjust(millis)
-            if (!isLate) assert.deepStrictEqual(yield* told, world.gained)
-          }
-          yield* TestClock.adjust("5 seconds")
-          const { exposure } = yield* Fiber.join(closing)
-          const sent = world.placed.length
-          yield* TestClock.adjust("1 minute")
-          assert.strictEqual(world.placed.length, sent)
-          assert.deepStrictEqual(yield* told, world.gained)
-          if (!isLate) assert.strictEqual(text(exposure[0]?.quantity ?? Decimal.zero), world.gained.base)
-        })
-      )
+      return over(world, function*({ executor }) {
+        yield* start(world)
+        yield* Effect.forkChild(Effect.andThen(Effect.sleep(awayAt), Effect.sync(() => away(world))))
+        const closing = yield* Effect.forkChild(Effect.andThen(Effect.sleep(closedAt), executor.close("1 second")))
+        for (const millis of steps) {
+          yield* TestClock.adjust(millis)
+          if (!isLate) assert.deepStrictEqual(yield* told, world.gained)
+        }
+        yield* TestClock.adjust("5 seconds")
+        const { exposure } = yield* Fiber.join(closing)
+        const sent = world.placed.length
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(world.placed.length, sent)
+        assert.deepStrictEqual(yield* told, world.gained)
+        if (!isLate) assert.strictEqual(text(exposure[0]?.quantity ?? Decimal.zero), world.gained.base)
+      })
     },
     { arbitrary: { runs: 60 } }
   )
