@@ -144,6 +144,15 @@ const watch = Effect.fnUntraced(function*(which: TradingPair = pair) {
   return Queue.take(told)
 })
 
+/** A feed that has begun with this, and what a listener is told of it. */
+const begun = Effect.fnUntraced(function*(...first: ReadonlyArray<Feed<BookUpdate>>) {
+  const feed = yield* (yield* Exchange).opened
+  const told = yield* watch()
+  assert.strictEqual(yield* told, "Connecting after null")
+  yield* feed.send(...first)
+  return { feed, told }
+})
+
 const synced = Effect.fnUntraced(function*(which: TradingPair = pair) {
   const books = yield* OrderBooks.OrderBooks
   const live = books.get(which)
@@ -204,10 +213,7 @@ describe("sync", () => {
   it.effect("takes a snapshot at any time instead of the book, without a break", () =>
     Effect.gen(function*() {
       const books = yield* OrderBooks.OrderBooks
-      const feed = yield* (yield* Exchange).opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5))
+      const { feed, told } = yield* begun(snapshot(5))
       yield* told
       const { book } = yield* synced()
       yield* feed.send(snapshot(50, [89, 1], [91, 1]))
@@ -243,10 +249,7 @@ describe("a gap", () => {
   it.effect.each(causes)("%s makes the book stale until the next snapshot", (cause) =>
     Effect.gen(function*() {
       const books = yield* OrderBooks.OrderBooks
-      const feed = yield* (yield* Exchange).opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5), delta(6))
+      const { feed, told } = yield* begun(snapshot(5), delta(6))
       yield* told
       const before = yield* synced()
       yield* TestClock.adjust(1_000)
@@ -269,10 +272,7 @@ describe("a gap", () => {
 
   it.effect("is told even when the snapshot comes in the same batch", () =>
     Effect.gen(function*() {
-      const feed = yield* (yield* Exchange).opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5))
+      const { feed, told } = yield* begun(snapshot(5))
       yield* told
       yield* feed.send(delta(6, [100, 1]), gap("Overflow"), snapshot(9), delta(10, [98, 1]))
       assert.strictEqual(yield* told, "Overflow after 6")
@@ -281,10 +281,7 @@ describe("a gap", () => {
 
   it.effect("behind a gap gives the newest cause and keeps the time", () =>
     Effect.gen(function*() {
-      const feed = yield* (yield* Exchange).opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5), gap("Sequence"))
+      const { feed, told } = yield* begun(snapshot(5), gap("Sequence"))
       assert.strictEqual(yield* told, "Sequence after 5")
       yield* TestClock.adjust(100)
       yield* feed.send(gap("Reconnected"))
@@ -295,10 +292,7 @@ describe("a gap", () => {
   it.effect("is followed by a delta: it is not applied, counted each time and reported once", () =>
     Effect.gen(function*() {
       const books = yield* OrderBooks.OrderBooks
-      const feed = yield* (yield* Exchange).opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5), gap(), delta(7, [100, 1]), delta(8, [100, 1]))
+      const { feed, told } = yield* begun(snapshot(5), gap(), delta(7, [100, 1]), delta(8, [100, 1]))
       assert.strictEqual(yield* told, "Sequence after 5")
       assert.deepStrictEqual(yield* nextFailure, { _tag: "DeltaWhileStale", pair, at: 0, version: 7 })
       assert.strictEqual((yield* stale()).cause, "Sequence")
@@ -344,10 +338,7 @@ describe("a faulty update", () => {
       Effect.gen(function*() {
         const exchanges = yield* Exchange
         const books = yield* OrderBooks.OrderBooks
-        const feed = yield* exchanges.opened
-        const told = yield* watch()
-        yield* told
-        yield* feed.send(snapshot(5))
+        const { feed, told } = yield* begun(snapshot(5))
         yield* told
         const { book } = yield* synced()
         // What follows in the batch is void, a snapshot included: it may not be newer than the fault.
@@ -393,10 +384,7 @@ describe("a feed that fails", () => {
     Effect.gen(function*() {
       const exchanges = yield* Exchange
       const books = yield* OrderBooks.OrderBooks
-      const feed = yield* exchanges.opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5))
+      const { feed, told } = yield* begun(snapshot(5))
       yield* told
       const { book } = yield* synced()
       yield* feed.end(refused)
@@ -419,10 +407,7 @@ describe("a feed that fails", () => {
     Effect.gen(function*() {
       const exchanges = yield* Exchange
       const books = yield* OrderBooks.OrderBooks
-      const feed = yield* exchanges.opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5))
+      const { feed, told } = yield* begun(snapshot(5))
       yield* told
       yield* exchanges.answer(Effect.fail(passing))
       yield* feed.end(passing)
@@ -446,10 +431,7 @@ describe("a feed that fails", () => {
 
   it.effect("because the session is closed does not leave its last state standing", () =>
     Effect.gen(function*() {
-      const feed = yield* (yield* Exchange).opened
-      const told = yield* watch()
-      yield* told
-      yield* feed.send(snapshot(5))
+      const { feed, told } = yield* begun(snapshot(5))
       yield* told
       yield* feed.end(ExchangeError.make(exchange, new ExchangeError.Closed({ detail: "closed" })))
       assert.strictEqual(yield* told, "Failed after 5")
@@ -466,10 +448,7 @@ describe("a feed that fails", () => {
     ({ answer, detail }) =>
       Effect.gen(function*() {
         const exchanges = yield* Exchange
-        const feed = yield* exchanges.opened
-        const told = yield* watch()
-        yield* told
-        yield* feed.send(snapshot(5))
+        const { feed, told } = yield* begun(snapshot(5))
         yield* told
         yield* exchanges.answer(answer)
         yield* feed.send(crossing(6))
@@ -490,10 +469,7 @@ describe("a feed that fails", () => {
         lines.push(`${logLevel} ${annotations["exchange"]} ${annotations["pair"]} ${String(message)}`)
       })
       yield* Effect.gen(function*() {
-        const feed = yield* (yield* Exchange).opened
-        const told = yield* watch()
-        yield* told
-        yield* feed.send(snapshot(5), gap(), delta(7), snapshot(8), delta(9, [-1, 1]))
+        const { feed, told } = yield* begun(snapshot(5), gap(), delta(7), snapshot(8), delta(9, [-1, 1]))
         yield* told
         yield* told
         yield* Deferred.await(feed.closed)
