@@ -64,12 +64,20 @@ const others = [
   ...named.map((id) => `${id}-1000`)
 ]
 
+/** What the prototype's FLOOR had of LIMIT, where that is known. */
 const floorOfLimit: ReadonlyArray<readonly [string, number]> = [
   ["mexc-ticker", 0.58],
   ["mexc-depth", 0.3],
   ["gate-ticker", 0.67],
   ["gate-update", 0.38]
 ]
+
+/** The same targets against the prototype's FLOOR, of which its share of LIMIT is all that can be had here. */
+const againstPrototype = floorOfLimit.flatMap(([id, share]) => [
+  ratio([id], "handler", "limit", 0.93 * share),
+  ratio([id], "stream", "limit", 0.9 * share),
+  ratio([id], "streams4", "limit", 0.8 * share)
+])
 
 const latencyRates = [5_000, 20_000]
 
@@ -111,6 +119,7 @@ export const targets: ReadonlyArray<Target> = [
   ...floorOfLimit.map(([id, bound]) => ratio([id], "floor", "limit", bound, { isPrecondition: true })),
   ratio([...others, "futures-ticker", "futures-update"], "floor", "limit", null),
   ratio([...named, ...others], "wsFloor", "limit", null),
+  ...againstPrototype,
   ratio(named, "handler", "floor", 0.93, { lowest: 0.9 }),
   ratio(named, "handler", "wsFloor", 0.93, { lowest: 0.9 }),
   ratio(others, "handler", "floor", null),

@@ -110,7 +110,7 @@ export class TopicState {
    * called once more, which a subscriber must not pass on.
    */
   routes: ReadonlyArray<Route> = []
-  /** ms; 0 before the first event. */
+  /** ms; 0 before the first event. As -0 V8 takes it for a double from the start, and later ones are written in its place. */
   lastEventAt = -0
   /** Of the last best prices; NaN where they had none. */
   private version = Number.NaN

@@ -99,34 +99,34 @@ class MexcCodec implements Codec {
   }
 
   /** Reads a wrapper. False when the walker has a problem or a surprise; nothing has been delivered then. */
-  private data(frame: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
+  private data(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
     this.exact = null
-    if (!this.wrapper(frame, start, end)) return false
+    if (!this.wrapper(bytes, start, end)) return false
     if (this.body === 0) {
-      this.bodiless(frame.subarray(start, end), sink)
+      this.bodiless(bytes.subarray(start, end), sink)
       return true
     }
-    return this.content(frame, receivedAt, sink)
+    return this.content(bytes, receivedAt, sink)
   }
 
-  private content(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private content(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     switch (this.body) {
       case MexcWire.bookTickerBody:
-        return this.bookTicker(frame, receivedAt, sink)
+        return this.bookTicker(bytes, receivedAt, sink)
       case MexcWire.depthsBody:
-        return this.depths(frame, receivedAt, sink)
+        return this.depths(bytes, receivedAt, sink)
       case MexcWire.dealsBody:
-        return this.deals(frame, receivedAt, sink)
+        return this.deals(bytes, receivedAt, sink)
       case MexcWire.limitDepthsBody:
-        return this.limitDepths(frame, receivedAt, sink)
+        return this.limitDepths(bytes, receivedAt, sink)
       case MexcWire.klineBody:
-        return this.kline(frame, receivedAt, sink)
+        return this.kline(bytes, receivedAt, sink)
       case MexcWire.miniTickerBody:
-        return this.miniTicker(frame, receivedAt, sink)
+        return this.miniTicker(bytes, receivedAt, sink)
       case MexcWire.miniTickersBody:
-        return this.miniTickers(frame, receivedAt, sink)
+        return this.miniTickers(bytes, receivedAt, sink)
       case MexcWire.bookTickerBatchBody:
-        return this.batch(frame, receivedAt, sink)
+        return this.batch(bytes, receivedAt, sink)
       default:
         sink.ignored(`a ${MexcWire.bodyNames.get(this.body)} frame`)
         return true
@@ -140,7 +140,7 @@ class MexcCodec implements Codec {
     else MexcControl.decode(words, sink)
   }
 
-  private wrapper(frame: Uint8Array, start: number, end: number): boolean {
+  private wrapper(bytes: Uint8Array, start: number, end: number): boolean {
     const walker = this.walker
     const ends = walker.ends
     walker.openWrapper()
@@ -148,7 +148,7 @@ class MexcCodec implements Codec {
     let position = start
     while (position < end) {
       const body = ends[MexcWire.bodySlot]!
-      position = walker.step(frame, position, end, MexcWire.wrapperLayout)
+      position = walker.step(bytes, position, end, MexcWire.wrapperLayout)
       if (position < 0) return false
       if (ends[MexcWire.bodySlot] !== body) {
         this.body = walker.field
@@ -162,27 +162,27 @@ class MexcCodec implements Codec {
   }
 
   /** The frame's topic. Null when the frame is to be ignored, or when the walker has a problem. */
-  private topic(frame: Uint8Array, sink: Sink): Topic | null {
+  private topic(bytes: Uint8Array, sink: Sink): Topic | null {
     const walker = this.walker
     const { starts, ends } = walker
     const end = ends[MexcWire.channelSlot]!
     const start = starts[MexcWire.channelSlot]!
     if (end === 0 || end === start) return ignore(sink, "data without a channel")
-    const entry = this.channels.find(frame, start, end)
+    const entry = this.channels.find(bytes, start, end)
     if (entry === null) return this.refuse("the channel is no UTF-8")
     const topic = entry.topic
     if (topic === null) return ignore(sink, "data of a channel that is not read")
     if (entry.body !== this.body) return this.refuse(`the body is a ${MexcWire.bodyNames.get(this.body)}`)
     this.entry = entry
-    return this.isSymbol(frame, MexcWire.symbolSlot, entry) ? topic : this.refuse("the symbol is not the channel's")
+    return this.isSymbol(bytes, MexcWire.symbolSlot, entry) ? topic : this.refuse("the symbol is not the channel's")
   }
 
   /** Whether a slot holds the channel's symbol, or nothing; channels of all symbols have none to compare. */
-  private isSymbol(frame: Uint8Array, slot: number, entry: Entry): boolean {
+  private isSymbol(bytes: Uint8Array, slot: number, entry: Entry): boolean {
     const { starts, ends } = this.walker
     const end = ends[slot]!
     if (end === 0 || entry.symbolEnd === 0) return true
-    return MexcChannels.sameBytes(frame, starts[slot]!, end, entry.bytes, entry.symbolStart, entry.symbolEnd)
+    return MexcChannels.sameBytes(bytes, starts[slot]!, end, entry.bytes, entry.symbolStart, entry.symbolEnd)
   }
 
   private refuse(problem: string): null {
@@ -191,67 +191,67 @@ class MexcCodec implements Codec {
   }
 
   /** When the frame was sent, else made, ms; null when it does not say; -1 and a problem when it cannot be read. */
-  private time(frame: Uint8Array): number | null {
+  private time(bytes: Uint8Array): number | null {
     const walker = this.walker
-    const sent = walker.integer(frame, MexcWire.sendTimeSlot)
+    const sent = walker.integer(bytes, MexcWire.sendTimeSlot)
     if (sent !== 0) return sent
-    const created = walker.integer(frame, MexcWire.createTimeSlot)
+    const created = walker.integer(bytes, MexcWire.createTimeSlot)
     return created === 0 ? null : created
   }
 
   /** The version in a slot; null when the field is absent or empty. A problem when it is no number. */
-  private version(frame: Uint8Array, slot: number): Sequence.Sequence | null {
+  private version(bytes: Uint8Array, slot: number): Sequence.Sequence | null {
     const walker = this.walker
     const end = walker.ends[slot]!
     const start = walker.starts[slot]!
     if (end === 0 || end === start) return null
-    const version = Sequence.parse(frame, start, end)
+    const version = Sequence.parse(bytes, start, end)
     if (version === null) walker.fail("a version is no number")
     return version
   }
 
   /** The decimal in a slot; -1 when the field is absent or empty. NaN and a problem when it is no plain decimal. */
-  private decimal(frame: Uint8Array, slot: number, name: string): number {
+  private decimal(bytes: Uint8Array, slot: number, name: string): number {
     const walker = this.walker
     const end = walker.ends[slot]!
     const start = walker.starts[slot]!
     if (end === 0 || end === start) return -1
-    const value = Numeric.parse(frame, start, end)
+    const value = Numeric.parse(bytes, start, end)
     if (Number.isNaN(value)) walker.fail(`${name} is no plain decimal`)
-    else if (end - start > Numeric.exactDigits) this.keepExact(frame, start, end, name)
+    else if (end - start > Numeric.exactDigits) this.keepExact(bytes, start, end, name)
     return value
   }
 
-  private keepExact(frame: Uint8Array, start: number, end: number, name: string): void {
-    const exact = Numeric.excess(frame, start, end)
+  private keepExact(bytes: Uint8Array, start: number, end: number, name: string): void {
+    const exact = Numeric.excess(bytes, start, end)
     if (exact === null) return
     this.exact ??= {}
     this.exact[name] = exact
   }
 
   /** Whether it has both sides and its send time, all in short numbers, as nearly all have. */
-  private isPlainTicker(frame: Uint8Array): boolean {
+  private isPlainTicker(bytes: Uint8Array): boolean {
     const { numbers } = this
     const { ends, starts } = this.walker
     for (let slot = MexcWire.bidPriceSlot; slot <= MexcWire.askQuantitySlot; slot++) {
-      if (!Numeric.readShort(numbers, slot, frame, starts[slot]!, ends[slot]!)) return false
+      if (!Numeric.readShort(numbers, slot, bytes, starts[slot]!, ends[slot]!)) return false
     }
-    numbers[MexcWire.sendTimeSlot] = this.walker.integer(frame, MexcWire.sendTimeSlot)
+    numbers[MexcWire.sendTimeSlot] = this.walker.integer(bytes, MexcWire.sendTimeSlot)
     const slot = MexcWire.versionSlot
-    return Sequence.readShort(numbers, slot, frame, starts[slot]!, ends[slot]!)
+    return Sequence.readShort(numbers, slot, bytes, starts[slot]!, ends[slot]!)
   }
 
-  private bookTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private bookTicker(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    if (!this.fields(frame, MexcWire.bookTickerLayout)) return false
-    if (!this.isPlainTicker(frame)) return this.oddBookTicker(topic, frame, receivedAt, sink)
+    if (!this.fields(bytes, MexcWire.bookTickerLayout)) return false
+    if (!this.isPlainTicker(bytes)) return this.oddBookTicker(topic, bytes, receivedAt, sink)
     const numbers = this.numbers
     const bidPrice = numbers[MexcWire.bidPriceSlot]!
     const askPrice = numbers[MexcWire.askPriceSlot]!
     const time = numbers[MexcWire.sendTimeSlot]!
-    if (!(bidPrice > 0 && askPrice > 0 && time > 0)) return this.oddBookTicker(topic, frame, receivedAt, sink)
+    if (!(bidPrice > 0 && askPrice > 0 && time > 0)) return this.oddBookTicker(topic, bytes, receivedAt, sink)
     sink.event(
       topic,
       tickerOf(
@@ -270,14 +270,14 @@ class MexcCodec implements Codec {
   }
 
   /** With a side that is empty, a number of many digits, or something that cannot be read. */
-  private oddBookTicker(topic: Topic, frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private oddBookTicker(topic: Topic, bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const bidPrice = this.decimal(frame, MexcWire.bidPriceSlot, "bidPrice")
-    const bidQuantity = this.decimal(frame, MexcWire.bidQuantitySlot, "bidQuantity")
-    const askPrice = this.decimal(frame, MexcWire.askPriceSlot, "askPrice")
-    const askQuantity = this.decimal(frame, MexcWire.askQuantitySlot, "askQuantity")
-    const version = this.version(frame, MexcWire.versionSlot)
-    const exchangeTime = this.time(frame)
+    const bidPrice = this.decimal(bytes, MexcWire.bidPriceSlot, "bidPrice")
+    const bidQuantity = this.decimal(bytes, MexcWire.bidQuantitySlot, "bidQuantity")
+    const askPrice = this.decimal(bytes, MexcWire.askPriceSlot, "askPrice")
+    const askQuantity = this.decimal(bytes, MexcWire.askQuantitySlot, "askQuantity")
+    const version = this.version(bytes, MexcWire.versionSlot)
+    const exchangeTime = this.time(bytes)
     const bid = this.side(bidPrice, bidQuantity)
     const ask = this.side(askPrice, askQuantity)
     if (walker.problem !== null || walker.surprise !== null) return false
@@ -306,25 +306,25 @@ class MexcCodec implements Codec {
   }
 
   /** Reads the fields of the body, none of which is repeated. */
-  private fields(frame: Uint8Array, layout: MexcWire.Layout): boolean {
+  private fields(bytes: Uint8Array, layout: MexcWire.Layout): boolean {
     const walker = this.walker
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     while (position < end) {
-      position = walker.step(frame, position, end, layout)
+      position = walker.step(bytes, position, end, layout)
       if (position < 0) return false
     }
     return true
   }
 
-  private depths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private depths(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    if (!this.levels(frame, MexcWire.depthsLayout)) return false
-    const firstVersion = this.version(frame, MexcWire.fromVersionSlot)
-    const version = this.version(frame, MexcWire.toVersionSlot)
-    const exchangeTime = this.time(frame)
+    if (!this.levels(bytes, MexcWire.depthsLayout)) return false
+    const firstVersion = this.version(bytes, MexcWire.fromVersionSlot)
+    const version = this.version(bytes, MexcWire.toVersionSlot)
+    const exchangeTime = this.time(bytes)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (firstVersion === null || version === null || firstVersion > version) {
       walker.fail(`versions ${firstVersion} to ${version}`)
@@ -349,13 +349,13 @@ class MexcCodec implements Codec {
   }
 
   /** Every frame is a whole book. */
-  private limitDepths(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private limitDepths(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    if (!this.levels(frame, MexcWire.limitDepthsLayout)) return false
-    const version = this.version(frame, MexcWire.toVersionSlot)
-    const exchangeTime = this.time(frame)
+    if (!this.levels(bytes, MexcWire.limitDepthsLayout)) return false
+    const version = this.version(bytes, MexcWire.toVersionSlot)
+    const exchangeTime = this.time(bytes)
     if (version === null) walker.fail("a book without a version")
     if (version === null || walker.problem !== null || walker.surprise !== null) return false
     sink.event(topic, {
@@ -375,7 +375,7 @@ class MexcCodec implements Codec {
     return true
   }
 
-  private levels(frame: Uint8Array, layout: MexcWire.Layout): boolean {
+  private levels(bytes: Uint8Array, layout: MexcWire.Layout): boolean {
     const walker = this.walker
     const asks = this.asks
     const bids = this.bids
@@ -384,32 +384,32 @@ class MexcCodec implements Codec {
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     while (position < end) {
-      const tag = frame[position]!
-      if (tag === MexcWire.asksTag) position = this.level(frame, position, end, asks, "asks")
-      else if (tag === MexcWire.bidsTag) position = this.level(frame, position, end, bids, "bids")
-      else position = walker.step(frame, position, end, layout)
+      const tag = bytes[position]!
+      if (tag === MexcWire.asksTag) position = this.level(bytes, position, end, asks, "asks")
+      else if (tag === MexcWire.bidsTag) position = this.level(bytes, position, end, bids, "bids")
+      else position = walker.step(bytes, position, end, layout)
       if (position < 0) return false
     }
     return true
   }
 
   /** Reads one level into the flat list. The position behind it, or -1. */
-  private level(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
+  private level(bytes: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
     const start = position + 2
-    const stop = start + frame[position + 1]!
-    const priceEnd = stop > end ? -1 : MexcWire.priceEnd(frame, start, stop)
-    if (priceEnd < 0) return this.oddLevel(frame, position, end, levels, name)
-    return this.push(frame, start + 2, priceEnd, priceEnd + 2, stop, levels, name) ? stop : -1
+    const stop = start + bytes[position + 1]!
+    const priceEnd = stop > end ? -1 : MexcWire.priceEnd(bytes, start, stop)
+    if (priceEnd < 0) return this.oddLevel(bytes, position, end, levels, name)
+    return this.push(bytes, start + 2, priceEnd, priceEnd + 2, stop, levels, name) ? stop : -1
   }
 
   /** The same for a level in any other layout. */
-  private oddLevel(frame: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
+  private oddLevel(bytes: Uint8Array, position: number, end: number, levels: LevelBuffer, name: string): number {
     const walker = this.walker
-    const stop = this.item(frame, position, end, MexcWire.levelLayout)
+    const stop = this.item(bytes, position, end, MexcWire.levelLayout)
     if (stop < 0) return -1
     const { starts, ends } = walker
     const added = this.push(
-      frame,
+      bytes,
       starts[MexcWire.priceSlot]!,
       ends[MexcWire.priceSlot]!,
       starts[MexcWire.quantitySlot]!,
@@ -421,7 +421,7 @@ class MexcCodec implements Codec {
   }
 
   private push(
-    frame: Uint8Array,
+    bytes: Uint8Array,
     priceStart: number,
     priceEnd: number,
     quantityStart: number,
@@ -429,46 +429,46 @@ class MexcCodec implements Codec {
     levels: LevelBuffer,
     name: string
   ): boolean {
-    const price = Numeric.parse(frame, priceStart, priceEnd)
-    const quantity = Numeric.parse(frame, quantityStart, quantityEnd)
+    const price = Numeric.parse(bytes, priceStart, priceEnd)
+    const quantity = Numeric.parse(bytes, quantityStart, quantityEnd)
     if (!(price > 0 && quantity >= 0)) {
       this.walker.fail(`${name}[${levels.length}] is no level`)
       return false
     }
     if (priceEnd - priceStart > Numeric.exactDigits) {
-      this.keepExact(frame, priceStart, priceEnd, `${name}[${levels.length}]`)
+      this.keepExact(bytes, priceStart, priceEnd, `${name}[${levels.length}]`)
     }
     if (quantityEnd - quantityStart > Numeric.exactDigits) {
-      this.keepExact(frame, quantityStart, quantityEnd, `${name}[${levels.length + 1}]`)
+      this.keepExact(bytes, quantityStart, quantityEnd, `${name}[${levels.length + 1}]`)
     }
     levels.add(price, quantity)
     return true
   }
 
   /** Reads the fields of one repeated message. The position behind it, or -1. */
-  private item(frame: Uint8Array, position: number, end: number, layout: MexcWire.Layout): number {
+  private item(bytes: Uint8Array, position: number, end: number, layout: MexcWire.Layout): number {
     const walker = this.walker
     walker.openItem()
-    const stop = walker.message(frame, position, end)
+    const stop = walker.message(bytes, position, end)
     let inside = walker.starts[0]!
     while (inside < stop) {
-      inside = walker.step(frame, inside, stop, layout)
+      inside = walker.step(bytes, inside, stop, layout)
       if (inside < 0) return -1
     }
     return stop
   }
 
-  private deals(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private deals(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     const trades = this.trades
     trades.length = 0
     while (position < end) {
-      if (frame[position] === MexcWire.dealTag) position = this.deal(frame, position, end, receivedAt, topic)
-      else position = walker.step(frame, position, end, MexcWire.dealsLayout)
+      if (bytes[position] === MexcWire.dealTag) position = this.deal(bytes, position, end, receivedAt, topic)
+      else position = walker.step(bytes, position, end, MexcWire.dealsLayout)
       if (position < 0) return false
     }
     if (trades.length === 0) sink.ignored("a deals frame without a deal")
@@ -477,16 +477,16 @@ class MexcCodec implements Codec {
     return true
   }
 
-  private deal(frame: Uint8Array, position: number, end: number, receivedAt: number, topic: Topic): number {
+  private deal(bytes: Uint8Array, position: number, end: number, receivedAt: number, topic: Topic): number {
     const walker = this.walker
-    const stop = this.item(frame, position, end, MexcWire.dealLayout)
+    const stop = this.item(bytes, position, end, MexcWire.dealLayout)
     if (stop < 0) return -1
     this.exact = null
-    const price = this.decimal(frame, MexcWire.priceSlot, "price")
-    const quantity = this.decimal(frame, MexcWire.quantitySlot, "quantity")
-    const type = walker.integer(frame, MexcWire.tradeTypeSlot)
-    const time = walker.integer(frame, MexcWire.timeSlot)
-    const id = this.id(frame)
+    const price = this.decimal(bytes, MexcWire.priceSlot, "price")
+    const quantity = this.decimal(bytes, MexcWire.quantitySlot, "quantity")
+    const type = walker.integer(bytes, MexcWire.tradeTypeSlot)
+    const time = walker.integer(bytes, MexcWire.timeSlot)
+    const id = this.id(bytes)
     if (walker.problem !== null || walker.surprise !== null) return -1
     if (!(price > 0 && quantity > 0 && (type === buy || type === sell))) {
       return walker.fail(`deal ${this.trades.length} has price ${price}, quantity ${quantity}, type ${type}`)
@@ -507,13 +507,13 @@ class MexcCodec implements Codec {
     return stop
   }
 
-  private batch(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private batch(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    if (!this.batchItems(frame)) return false
-    const version = this.version(frame, MexcWire.versionSlot)
-    const exchangeTime = this.time(frame)
+    if (!this.batchItems(bytes)) return false
+    const version = this.version(bytes, MexcWire.versionSlot)
+    const exchangeTime = this.time(bytes)
     if (walker.problem !== null || walker.surprise !== null) return false
     const { contractSize, pair, symbol } = topic
     const quotes = this.quotes
@@ -537,29 +537,29 @@ class MexcCodec implements Codec {
     return true
   }
 
-  private batchItems(frame: Uint8Array): boolean {
+  private batchItems(bytes: Uint8Array): boolean {
     const walker = this.walker
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     this.quotes.length = 0
     while (position < end) {
-      if (frame[position] === MexcWire.batchItemTag) position = this.batchItem(frame, position, end)
-      else position = walker.step(frame, position, end, MexcWire.batchLayout)
+      if (bytes[position] === MexcWire.batchItemTag) position = this.batchItem(bytes, position, end)
+      else position = walker.step(bytes, position, end, MexcWire.batchLayout)
       if (position < 0) return false
     }
     return true
   }
 
   /** The position behind the item, or -1. */
-  private batchItem(frame: Uint8Array, position: number, end: number): number {
+  private batchItem(bytes: Uint8Array, position: number, end: number): number {
     const walker = this.walker
-    const stop = this.item(frame, position, end, MexcWire.batchItemLayout)
+    const stop = this.item(bytes, position, end, MexcWire.batchItemLayout)
     if (stop < 0) return -1
     this.exact = null
-    const bidPrice = this.decimal(frame, MexcWire.itemBidPriceSlot, "bidPrice")
-    const bidQuantity = this.decimal(frame, MexcWire.itemBidQuantitySlot, "bidQuantity")
-    const askPrice = this.decimal(frame, MexcWire.itemAskPriceSlot, "askPrice")
-    const askQuantity = this.decimal(frame, MexcWire.itemAskQuantitySlot, "askQuantity")
+    const bidPrice = this.decimal(bytes, MexcWire.itemBidPriceSlot, "bidPrice")
+    const bidQuantity = this.decimal(bytes, MexcWire.itemBidQuantitySlot, "bidQuantity")
+    const askPrice = this.decimal(bytes, MexcWire.itemAskPriceSlot, "askPrice")
+    const askQuantity = this.decimal(bytes, MexcWire.itemAskQuantitySlot, "askQuantity")
     const bid = this.side(bidPrice, bidQuantity)
     const ask = this.side(askPrice, askQuantity)
     if (walker.problem !== null) return -1
@@ -573,17 +573,17 @@ class MexcCodec implements Codec {
     return stop
   }
 
-  private miniTicker(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private miniTicker(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    if (!this.fields(frame, MexcWire.miniTickerLayout)) return false
+    if (!this.fields(bytes, MexcWire.miniTickerLayout)) return false
     // Unlike the wrapper's, this field cannot say that it is empty: proto3 takes that for absent.
     const isNamed = !walker.isEmpty(MexcWire.tickerSymbolSlot)
-    if (isNamed && !this.isSymbol(frame, MexcWire.tickerSymbolSlot, this.entry!)) {
+    if (isNamed && !this.isSymbol(bytes, MexcWire.tickerSymbolSlot, this.entry!)) {
       walker.fail("the symbol is not the channel's")
     }
-    const ticker = this.ticker(frame, topic.symbol, topic.pair, this.time(frame), receivedAt)
+    const ticker = this.ticker(bytes, topic.symbol, topic.pair, this.time(bytes), receivedAt)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (ticker === null) sink.ignored("a ticker without a price")
     else sink.event(topic, ticker)
@@ -591,19 +591,19 @@ class MexcCodec implements Codec {
   }
 
   /** Tickers of many symbols. */
-  private miniTickers(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private miniTickers(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    const exchangeTime = this.time(frame)
+    const exchangeTime = this.time(bytes)
     let position = walker.starts[MexcWire.bodySlot]!
     const end = walker.ends[MexcWire.bodySlot]!
     const tickers = this.tickers
     tickers.length = 0
     while (position < end) {
-      if (frame[position] === MexcWire.miniTickerTag) {
-        position = this.tickerItem(frame, position, end, exchangeTime, receivedAt)
-      } else position = walker.step(frame, position, end, MexcWire.miniTickersLayout)
+      if (bytes[position] === MexcWire.miniTickerTag) {
+        position = this.tickerItem(bytes, position, end, exchangeTime, receivedAt)
+      } else position = walker.step(bytes, position, end, MexcWire.miniTickersLayout)
       if (position < 0) return false
     }
     if (walker.problem !== null || walker.surprise !== null) return false
@@ -615,7 +615,7 @@ class MexcCodec implements Codec {
 
   /** The position behind the item, or -1. */
   private tickerItem(
-    frame: Uint8Array,
+    bytes: Uint8Array,
     position: number,
     end: number,
     exchangeTime: number | null,
@@ -623,15 +623,15 @@ class MexcCodec implements Codec {
   ): number {
     const walker = this.walker
     walker.openBody()
-    const stop = this.item(frame, position, end, MexcWire.miniTickerLayout)
+    const stop = this.item(bytes, position, end, MexcWire.miniTickerLayout)
     if (stop < 0) return -1
     const symbolEnd = walker.ends[MexcWire.tickerSymbolSlot]!
     const symbolStart = walker.starts[MexcWire.tickerSymbolSlot]!
-    const symbol = symbolEnd === 0 ? "" : MexcText.readShort(frame, symbolStart, symbolEnd)
+    const symbol = symbolEnd === 0 ? "" : MexcText.readShort(bytes, symbolStart, symbolEnd)
     if (symbol === null || symbol === "") return walker.fail("a ticker without a readable symbol")
     this.exact = null
     const pair = this.instrumentOf(symbol)?.pair ?? null
-    const ticker = this.ticker(frame, symbol, pair, exchangeTime, receivedAt)
+    const ticker = this.ticker(bytes, symbol, pair, exchangeTime, receivedAt)
     if (walker.problem !== null) return -1
     if (ticker !== null) this.tickers.push(ticker)
     return stop
@@ -639,18 +639,18 @@ class MexcCodec implements Codec {
 
   /** Null when there is no price: nothing has been traded yet. Also null behind a problem. */
   private ticker(
-    frame: Uint8Array,
+    bytes: Uint8Array,
     symbol: string,
     pair: TradingPair | null,
     exchangeTime: number | null,
     receivedAt: number
   ): Ticker | null {
-    const lastPrice = this.decimal(frame, MexcWire.lastPriceSlot, "lastPrice")
-    const highPrice = this.decimal(frame, MexcWire.highSlot, "highPrice")
-    const lowPrice = this.decimal(frame, MexcWire.lowSlot, "lowPrice")
-    const change = this.change(frame)
-    const baseVolume = this.decimal(frame, MexcWire.volumeSlot, "baseVolume")
-    const quoteVolume = this.decimal(frame, MexcWire.turnoverSlot, "quoteVolume")
+    const lastPrice = this.decimal(bytes, MexcWire.lastPriceSlot, "lastPrice")
+    const highPrice = this.decimal(bytes, MexcWire.highSlot, "highPrice")
+    const lowPrice = this.decimal(bytes, MexcWire.lowSlot, "lowPrice")
+    const change = this.change(bytes)
+    const baseVolume = this.decimal(bytes, MexcWire.volumeSlot, "baseVolume")
+    const quoteVolume = this.decimal(bytes, MexcWire.turnoverSlot, "quoteVolume")
     if (!(lastPrice > 0)) return null
     return {
       _tag: "Ticker",
@@ -671,29 +671,29 @@ class MexcCodec implements Codec {
   }
 
   /** The rate of change in the channel's time zone; null when the field is absent or empty. */
-  private change(frame: Uint8Array): number | null {
+  private change(bytes: Uint8Array): number | null {
     const walker = this.walker
     const end = walker.ends[MexcWire.zonedRateSlot]!
     const start = walker.starts[MexcWire.zonedRateSlot]!
     if (end === 0 || end === start) return null
-    const value = Numeric.parseSigned(frame, start, end)
+    const value = Numeric.parseSigned(bytes, start, end)
     if (Number.isNaN(value)) walker.fail("change is no plain decimal")
-    else if (end - start > Numeric.exactDigits) this.keepExact(frame, start, end, "change")
+    else if (end - start > Numeric.exactDigits) this.keepExact(bytes, start, end, "change")
     return value
   }
 
-  private kline(frame: Uint8Array, receivedAt: number, sink: Sink): boolean {
+  private kline(bytes: Uint8Array, receivedAt: number, sink: Sink): boolean {
     const walker = this.walker
-    const topic = this.topic(frame, sink)
+    const topic = this.topic(bytes, sink)
     if (topic === null) return walker.problem === null
-    if (!this.fields(frame, MexcWire.klineLayout)) return false
-    const interval = this.interval(frame, this.entry!)
-    const openTime = this.seconds(frame, MexcWire.windowStartSlot)
-    const closeTime = this.seconds(frame, MexcWire.windowEndSlot)
+    if (!this.fields(bytes, MexcWire.klineLayout)) return false
+    const interval = this.interval(bytes, this.entry!)
+    const openTime = this.seconds(bytes, MexcWire.windowStartSlot)
+    const closeTime = this.seconds(bytes, MexcWire.windowEndSlot)
     if (walker.surprise === null && !isWindow(openTime, closeTime)) {
       walker.fail(`a candle from ${openTime} to ${closeTime} ms`)
     }
-    const kline = this.candle(frame, topic, interval, openTime, closeTime, receivedAt)
+    const kline = this.candle(bytes, topic, interval, openTime, closeTime, receivedAt)
     if (walker.problem !== null || walker.surprise !== null) return false
     if (kline === null) sink.ignored("a candle without prices")
     else sink.event(topic, kline)
@@ -702,19 +702,19 @@ class MexcCodec implements Codec {
 
   /** Null when it has no prices at all: nothing has been traded yet. Also null behind a problem. */
   private candle(
-    frame: Uint8Array,
+    bytes: Uint8Array,
     topic: Topic,
     interval: KlineInterval,
     openTime: number,
     closeTime: number,
     receivedAt: number
   ): Kline | null {
-    const open = this.decimal(frame, MexcWire.openSlot, "open")
-    const high = this.decimal(frame, MexcWire.highestSlot, "high")
-    const low = this.decimal(frame, MexcWire.lowestSlot, "low")
-    const close = this.decimal(frame, MexcWire.closeSlot, "close")
-    const baseVolume = this.decimal(frame, MexcWire.baseVolumeSlot, "baseVolume")
-    const quoteVolume = this.decimal(frame, MexcWire.quoteVolumeSlot, "quoteVolume")
+    const open = this.decimal(bytes, MexcWire.openSlot, "open")
+    const high = this.decimal(bytes, MexcWire.highestSlot, "high")
+    const low = this.decimal(bytes, MexcWire.lowestSlot, "low")
+    const close = this.decimal(bytes, MexcWire.closeSlot, "close")
+    const baseVolume = this.decimal(bytes, MexcWire.baseVolumeSlot, "baseVolume")
+    const quoteVolume = this.decimal(bytes, MexcWire.quoteVolumeSlot, "quoteVolume")
     if (!this.hasPrices(open, high, low, close)) return null
     return {
       _tag: "Kline",
@@ -732,7 +732,7 @@ class MexcCodec implements Codec {
       quoteVolume: orNull(quoteVolume),
       contractVolume: null,
       closed: null,
-      exchangeTime: this.time(frame),
+      exchangeTime: this.time(bytes),
       receivedAt,
       exact: this.exact
     }
@@ -745,31 +745,31 @@ class MexcCodec implements Codec {
     return false
   }
 
-  private interval(frame: Uint8Array, { bytes, interval, symbolEnd }: Entry): KlineInterval {
+  private interval(bytes: Uint8Array, entry: Entry): KlineInterval {
     const { starts, ends } = this.walker
     const end = ends[MexcWire.intervalSlot]!
     const start = starts[MexcWire.intervalSlot]!
     if (
       !this.walker.isEmpty(MexcWire.intervalSlot) &&
-      !MexcChannels.sameBytes(frame, start, end, bytes, symbolEnd + 1, bytes.length)
+      !MexcChannels.sameBytes(bytes, start, end, entry.bytes, entry.symbolEnd + 1, entry.bytes.length)
     ) {
       this.walker.fail("the interval is not the channel's")
     }
-    return interval!
+    return entry.interval!
   }
 
   /** A time that the wire gives in seconds, in ms; 0 when the field is absent. */
-  private seconds(frame: Uint8Array, slot: number): number {
-    const seconds = this.walker.integer(frame, slot)
+  private seconds(bytes: Uint8Array, slot: number): number {
+    const seconds = this.walker.integer(bytes, slot)
     return seconds <= latestSecond ? seconds * 1000 : this.walker.fail(`a time is ${seconds} s`)
   }
 
-  private id(frame: Uint8Array): string | null {
+  private id(bytes: Uint8Array): string | null {
     const walker = this.walker
     const end = walker.ends[MexcWire.tradeIdSlot]!
     const start = walker.starts[MexcWire.tradeIdSlot]!
     if (end === 0 || end === start) return null
-    const id = MexcText.readShort(frame, start, end)
+    const id = MexcText.readShort(bytes, start, end)
     if (id === null) walker.fail("a trade id is no UTF-8")
     return id
   }
