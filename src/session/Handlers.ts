@@ -1,6 +1,6 @@
 /** The subscribers that are called in the socket's own turn: the shortest way from the wire. */
 import type { Gap } from "../domain/Feed.ts"
-import type { BookTicker, BookUpdate, MarketEvent } from "../domain/Market.ts"
+import type { BookTicker, BookUpdate, MarketEvent, Trade } from "../domain/Market.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { FeedHandlers, PublicWebsocketHandlers } from "../PublicWebsocket.ts"
 import type { Counters } from "./Counters.ts"
@@ -34,6 +34,16 @@ const abandon = (route: Route, counters: Counters): void => {
   counters.abandoned++
 }
 
+type Rarer = Exclude<MarketEvent, BookTicker | BookUpdate | Trade>
+
+const rarerHandlers: Readonly<Record<Rarer["_tag"], keyof PublicWebsocketHandlers>> = {
+  Ticker: "onTicker",
+  Kline: "onKline",
+  FuturesTicker: "onFuturesTicker",
+  Liquidation: "onLiquidation",
+  ContractStats: "onContractStats"
+}
+
 /** Handlers by kind of event, for all topics of a session. */
 export class HandlerSubscriber implements Subscriber {
   private readonly handlers: PublicWebsocketHandlers
@@ -61,21 +71,14 @@ export class HandlerSubscriber implements Subscriber {
 
   private call(event: MarketEvent): unknown {
     if (event._tag === "BookTicker") return this.handlers.onBookTicker?.(event)
-    return event._tag === "BookUpdate" ? this.handlers.onBook?.(event) : this.rarer(event)
+    if (event._tag === "BookUpdate") return this.handlers.onBook?.(event)
+    return event._tag === "Trade" ? this.handlers.onTrade?.(event) : this.rarer(event)
   }
 
-  private rarer(event: Exclude<MarketEvent, BookTicker | BookUpdate>): unknown {
-    const { onContractStats, onFuturesTicker, onKline, onLiquidation, onTicker, onTrade } = this.handlers
-    const handlers = {
-      Trade: onTrade,
-      Ticker: onTicker,
-      Kline: onKline,
-      FuturesTicker: onFuturesTicker,
-      Liquidation: onLiquidation,
-      ContractStats: onContractStats
-    }
+  private rarer(event: Rarer): unknown {
     // Each tag's handler takes that tag's event.
-    return (handlers[event._tag] as ((event: MarketEvent) => unknown) | undefined)?.(event)
+    const handlers = this.handlers as Partial<Record<string, (event: Rarer) => unknown>>
+    return handlers[rarerHandlers[event._tag]]?.(event)
   }
 
   gap(_route: Route, gap: Gap): void {

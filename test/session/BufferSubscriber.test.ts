@@ -552,6 +552,21 @@ describe("HandlerSubscriber", () => {
     })
   }
 
+  it("calls each as a method of the handlers that were given", () => {
+    const seen: Array<unknown> = []
+    const handlers: Record<string, unknown> = {}
+    for (const name of names) {
+      handlers[name] = function(this: unknown) {
+        seen.push(this)
+      }
+    }
+    const { failures, subscriber, trades } = handling(handlers as PublicWebsocketHandlers)
+    for (const each of names) subscriber.push(trades, events[each])
+    assert.deepStrictEqual(failures, [])
+    assert.strictEqual(seen.length, names.length)
+    for (const receiver of seen) assert.strictEqual(receiver, handlers)
+  })
+
   it("counts and reports a handler that throws or rejects, and goes on", async () => {
     const thrown = new Error("thrown")
     const rejected = new Error("rejected")
