@@ -2,6 +2,7 @@
 import type { Clock } from "effect"
 import { Duration, Effect } from "effect"
 import type { AccountCalls, OnUnreadable } from "../AccountAdapter.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { Fill, Order } from "../domain/Account.ts"
 import { isSince } from "../domain/Account.ts"
 import type { ExchangeId, InstrumentOf, TradingPair } from "../domain/Instrument.ts"
@@ -73,7 +74,7 @@ export const make = (options: ReconcilerOptions): Reconciler => {
 
   const millis = (): number => clock.currentTimeMillisUnsafe()
 
-  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonic = (): number => monotonicMillis(clock)
 
   /** Orders may leave from here on, long before the exchange's time is known or the stream is there. */
   const madeAt = monotonic()

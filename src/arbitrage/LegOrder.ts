@@ -6,6 +6,7 @@ import { BigDecimal, Cause, Effect, Exit, Latch } from "effect"
 import type { Clock } from "effect"
 import type { Markets } from "../composite/Markets.ts"
 import type { PrivateExchange } from "../composite/PrivateExchange.ts"
+import { monotonicMillis } from "../connection/Silence.ts"
 import type { Fill, Order } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
@@ -110,7 +111,7 @@ export class LegOrders {
 
   /** Monotonic, ms. */
   get now(): number {
-    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
+    return monotonicMillis(this.#clock)
   }
 
   /** Those that have been sent and may be in force. */

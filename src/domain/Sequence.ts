@@ -48,20 +48,10 @@ export const readShort = (
 ): boolean => {
   if (start >= end || end - start > 15) return false
   const middle = end - start > wordDigits ? end - wordDigits : start
-  let high = 0
-  for (let i = start; i < middle; i++) {
-    const digit = bytes[i]! ^ zero
-    if (digit > 9) return false
-    high = (Math.imul(high, 10) + digit) | 0
-  }
-  let low = 0
-  for (let i = middle; i < end; i++) {
-    const digit = bytes[i]! ^ zero
-    if (digit > 9) return false
-    low = (Math.imul(low, 10) + digit) | 0
-  }
+  const high = parseWord(bytes, start, middle)
+  const low = parseWord(bytes, middle, end)
   numbers[at] = high * 1e9 + low
-  return true
+  return high >= 0 && low >= 0
 }
 
 /** Up to nine digits; 0 for none, -1 when anything else is among them. */

@@ -353,8 +353,10 @@ export class Merge {
     for (const { accounted, event } of lane.held.splice(0, at)) this.#out.duplicate(event, lane, accounted)
   }
 
-  /** The lanes that have held something for too long. `now`: ms of the monotonic clock; what comes from
-   * here on waits since then. */
+  /**
+   * The lanes that have held something for too long. `now`: ms of the monotonic clock; what comes from here on waits
+   * since then.
+   */
   overdue(now: number): ReadonlyArray<Lane> {
     this.#now = now
     return this.#lanes.filter(({ held: [first] }) => first !== undefined && now - first.since >= holdMillis)

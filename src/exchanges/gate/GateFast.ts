@@ -47,8 +47,8 @@ const tickerFields = fieldsOf(Field.bid, Field.bidQuantity, Field.ask, Field.ask
 /**
  * Nearly every ticker has both sides and short numbers. Told apart so that what it takes is little enough code for V8 to
  * compile in one piece with the making of the event and the session's way to the subscriber (its limit is 920 bytes of
- * bytecode): numbers that are given from one piece to another are boxed on the way. A seventh of a handler's time
- * (2026-11-26).
+ * bytecode): numbers that are given from one piece to another are boxed on the way. It took 7 per cent off a
+ * handler's time (2026-11-26).
  */
 const bookTicker: Deliver = (topics, scanner, bytes, receivedAt, sink) => {
   if (!scanner.isPlain(tickerFields)) return oddBookTicker(topics, scanner, bytes, receivedAt, sink)

@@ -515,24 +515,13 @@ class MexcCodec implements Codec {
     const version = this.version(bytes, MexcWire.versionSlot)
     const exchangeTime = this.time(bytes)
     if (walker.problem !== null || walker.surprise !== null) return false
-    const { contractSize, pair, symbol } = topic
     const quotes = this.quotes
     if (quotes.length === 0) sink.ignored("a batch without a ticker")
     for (const { askPrice, askQuantity, bidPrice, bidQuantity, exact } of quotes) {
-      sink.event(topic, {
-        _tag: "BookTicker",
-        pair,
-        symbol,
-        bidPrice,
-        bidQuantity,
-        askPrice,
-        askQuantity,
-        version,
-        exchangeTime,
-        receivedAt,
-        contractSize,
-        exact
-      })
+      sink.event(
+        topic,
+        tickerOf(topic, bidPrice, bidQuantity, askPrice, askQuantity, version, exchangeTime, receivedAt, exact)
+      )
     }
     return true
   }

@@ -324,7 +324,7 @@ export class Walker {
 
   private behind = 0
 
-  /** A length of several bytes whose first is `low`; leaves the position behind it in `#behind`. */
+  /** A length of several bytes whose first is `low`; leaves the position behind it in `behind`. */
   private size(frame: Uint8Array, position: number, end: number, low: number): number {
     let size = low & 127
     for (let shift = 7; shift <= 21; shift += 7) {
