@@ -44,7 +44,8 @@ export const parse = (bytes: Uint8Array, start: number, end: number): number => 
 
 /**
  * The same to `numbers[at]`, because V8 boxes a number on its way back from a function, and a frame has several. False when
- * it is none, or has more than 15 characters, so that a double may not give it back.
+ * it is none, or has more than 15 characters, so that a double may not give it back. The loops stand here once more on
+ * purpose: with `parse` over this one a MEXC book took 3 to 6 per cent longer (2026-11-26).
  */
 export const readShort = (
   numbers: Float64Array,
