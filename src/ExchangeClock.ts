@@ -4,6 +4,7 @@
  */
 import { Clock, Context, Effect, Metric, Option, Schedule, Semaphore } from "effect"
 import type { Duration, Scope } from "effect"
+import { monotonicMillis } from "./domain/ClockTime.ts"
 import type { ExchangeId } from "./domain/Instrument.ts"
 import * as ExchangeError from "./ExchangeError.ts"
 
@@ -64,7 +65,7 @@ export const make = Effect.fnUntraced(function*(
   options: ClockOptions = defaults
 ): Effect.fn.Return<ExchangeClock["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonic = (): number => monotonicMillis(clock)
   let reading: ClockReading | null = null
   /** When that was, on a clock that nobody sets. */
   let readAt = 0

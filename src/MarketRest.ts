@@ -1,6 +1,7 @@
 /** An exchange's public REST calls, paced: one instance for all Layers of an exchange, so that its budget is never split. */
 import { Clock, Context, Duration, Effect, Semaphore } from "effect"
 import type { BookChannel } from "./domain/Channel.ts"
+import { monotonicMillis } from "./domain/ClockTime.ts"
 import type { ExchangeId, Instrument } from "./domain/Instrument.ts"
 import type { BookUpdate } from "./domain/Market.ts"
 import * as ExchangeError from "./ExchangeError.ts"
@@ -84,7 +85,7 @@ class Turns {
 
   /** A machine's clock that is set ends no pause. */
   #now(): number {
-    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
+    return monotonicMillis(this.#clock)
   }
 
   /** Since the exchange had enough no request has succeeded: one at a time finds out whether it takes them again. */

@@ -1,5 +1,6 @@
 /** The request budgets of one exchange and account, shared by everything that spends them, so that none is split. */
 import { Clock, Context, Duration, Effect, Semaphore } from "effect"
+import { monotonicMillis } from "./domain/ClockTime.ts"
 import type { ExchangeId } from "./domain/Instrument.ts"
 import * as ExchangeError from "./ExchangeError.ts"
 
@@ -83,7 +84,7 @@ export const make = (
   Effect.map(Clock.Clock, (clock) => {
     const budgets = new Map<string, Budget>()
     /** A machine's clock that is set opens no window and closes none. */
-    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const now = () => monotonicMillis(clock)
     /** Of every budget, those that nobody has used yet included. */
     const allPausedFor = (at: number): number => pause === undefined ? 0 : pause.until - at
 

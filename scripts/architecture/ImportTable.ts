@@ -72,7 +72,7 @@ export const table: Readonly<Record<string, Row>> = {
   composite: { may: ["self", ...consumers] },
   parallel: { may: ["self", ...consumers] },
   legacy: { may: ["self", ...consumers] },
-  arbitrage: { may: ["self", ...consumers, "composite", "connection/Silence"] },
+  arbitrage: { may: ["self", ...consumers, "composite"] },
   flags: { may: ["self"] },
   simulator: {
     may: ["self", "domain", "ExchangeError", "ExchangeDialect", "AccountWorld", "connection/MemoryNetwork"]

@@ -14,7 +14,7 @@ import type { OrderBooksOptions } from "../../src/composite/OrderBooks.ts"
 import * as PublicExchange from "../../src/composite/PublicExchange.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as NodeHttp from "../../src/connection/NodeHttp.ts"
-import * as Silence from "../../src/connection/Silence.ts"
+import { wallMillis } from "../../src/domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { SimulatorUrls } from "../../src/simulator/Simulator.ts"
@@ -132,7 +132,7 @@ const observe = Effect.fnUntraced(function*(
   const all = yield* Markets.Markets
   const monitor = yield* ArbitrageMonitor.ArbitrageMonitor
   const clock = yield* Clock.Clock
-  const now = (): number => Silence.wallMillis(clock)
+  const now = (): number => wallMillis(clock)
   const books = pairs * markets
   const clockError = (): number =>
     Math.max(...all.ids.map((id) => all.current(id)?.market.clock()?.errorMs ?? Number.POSITIVE_INFINITY))
@@ -189,6 +189,6 @@ export const measure = (options: DetectionOptions): Effect.Effect<Detected, Erro
       withinMillis: (options.seconds * 2 + options.patience) * 1_000
     })
     const clock = yield* Clock.Clock
-    const began = Silence.wallMillis(clock)
+    const began = wallMillis(clock)
     return yield* observe(options, found, began).pipe(Effect.provide(layerOf(found.urls, pairs)))
   }).pipe(Effect.scoped, Effect.mapError((error) => new Error(String(error))))

@@ -1,6 +1,6 @@
 /** What an exchange lists, by symbol and by pair: read before the first use, and again for what is not in it. */
 import { Effect, Semaphore } from "effect"
-import { monotonic } from "../connection/Silence.ts"
+import { monotonic } from "../domain/ClockTime.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"

@@ -2,7 +2,7 @@
 import { Duration, Effect } from "effect"
 import type { Clock } from "effect"
 import type { AccountCalls, Command, OrderProtocol, Reply } from "../AccountAdapter.ts"
-import { monotonicMillis } from "../connection/Silence.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { RateLimits, Use } from "../RateLimits.ts"

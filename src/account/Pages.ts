@@ -1,7 +1,7 @@
 /** The time and the turns of a call that may ask for one page after another. */
 import { Effect } from "effect"
 import { NextPage } from "../AccountAdapter.ts"
-import { monotonicMillis } from "../connection/Silence.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 
 export interface Terms {

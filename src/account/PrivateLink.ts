@@ -16,8 +16,8 @@ import * as Auth from "../connection/Auth.ts"
 import type { Signer } from "../connection/Auth.ts"
 import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
-import * as Silence from "../connection/Silence.ts"
 import type { AccountEvent } from "../domain/Account.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
@@ -297,7 +297,7 @@ export class PrivateLink {
     if (this.ready || this.#entries.size === 0) return
     for (const { phase } of this.#entries.values()) if (phase === "subscribing") return
     if (![...this.#entries.values()].some(({ phase }) => phase === "confirmed")) return
-    this.readyAt = Silence.monotonicMillis(this.#options.clock)
+    this.readyAt = monotonicMillis(this.#options.clock)
     this.#options.listener.onReady(this)
   }
 
@@ -334,7 +334,7 @@ export class PrivateLink {
 
   #expire(): Effect.Effect<void, ExchangeError.ExchangeError> {
     return Effect.suspend(() => {
-      const now = Silence.monotonicMillis(this.#options.clock)
+      const now = monotonicMillis(this.#options.clock)
       for (const [key, { deadline, phase, topic }] of this.#entries) {
         if (deadline > now) continue
         if (phase === "unsubscribing") this.#entries.delete(key)
@@ -377,7 +377,7 @@ export class PrivateLink {
   ): Effect.Effect<void, ExchangeError.ExchangeError> {
     return Effect.suspend(() => {
       // Before it leaves: the answer may come before the write returns.
-      this.#mark(action, request, Silence.monotonicMillis(this.#options.clock) + timeout)
+      this.#mark(action, request, monotonicMillis(this.#options.clock) + timeout)
       return connection.write(request.frame)
     })
   }

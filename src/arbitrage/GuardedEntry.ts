@@ -1,9 +1,9 @@
 /** An order entry whose every order passes a risk guard first. What is refused fails with `RiskRefused`, and nothing is sent. */
 import { BigDecimal, Duration, Effect, Exit, Result } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import { monotonic } from "../connection/Silence.ts"
 import type { Order, Side } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
+import { monotonic } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"

@@ -6,7 +6,7 @@ import type { Clock } from "effect"
 import type { BookView } from "../composite/OrderBook.ts"
 import type { LiveBook } from "../composite/OrderBooks.ts"
 import type { PublicExchange } from "../composite/PublicExchange.ts"
-import * as Silence from "../connection/Silence.ts"
+import { monotonicMillis, wallMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { FuturesTicker } from "../domain/Market.ts"
 import type { ClockReading } from "../ExchangeClock.ts"
@@ -116,7 +116,7 @@ export class RouteWatch {
     this.#conditions = conditions
     this.#clock = clock
     this.#tell = tell
-    this.#ahead = clock.currentTimeMillisUnsafe() - Silence.monotonicMillis(clock)
+    this.#ahead = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
   }
 
   get routes(): ReadonlyArray<Route> {
@@ -187,7 +187,7 @@ export class RouteWatch {
 
   /** The machine's clock has been set back: what was received before is of no known age until it changes. */
   #checkClock(): void {
-    const ahead = this.#clock.currentTimeMillisUnsafe() - Silence.monotonicMillis(this.#clock)
+    const ahead = this.#clock.currentTimeMillisUnsafe() - monotonicMillis(this.#clock)
     const isBack = !Freshness.isPast(this.#ahead, ahead)
     this.#ahead = ahead
     if (!isBack) return
@@ -200,7 +200,7 @@ export class RouteWatch {
   }
 
   #now(): number {
-    return Silence.wallMillis(this.#clock)
+    return wallMillis(this.#clock)
   }
 
   #placesOf(exchange: ExchangeId): Map<TradingPair, Place> {

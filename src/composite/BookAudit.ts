@@ -9,6 +9,7 @@
 import { Clock, Context, Deferred, Effect, Layer, Metric, Option } from "effect"
 import type { Scope } from "effect"
 import * as Channel from "../domain/Channel.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { BookUpdate } from "../domain/Market.ts"
 import type { Sequence } from "../domain/Sequence.ts"
@@ -244,7 +245,7 @@ export const make = Effect.fnUntraced(function*(
   const { levels: most = defaults.levels } = options
   const { booksPerHour = defaults.booksPerHour } = options
   /** A machine's clock that is set holds up no audit, ms. */
-  const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const now = (): number => monotonicMillis(clock)
   const counts = { agreed: 0, diverged: 0, inconclusive: 0, requests: 0, levels: 0 }
 
   /** A snapshot behind which the recording knows everything, or why there is none. */

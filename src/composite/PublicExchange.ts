@@ -8,6 +8,7 @@ import type { Duration, Take } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Channel from "../domain/Channel.ts"
 import type { PublicTag } from "../domain/Channel.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { BookTicker, FuturesTicker, Ticker } from "../domain/Market.ts"
 import type { ClockReading } from "../ExchangeClock.ts"
@@ -275,7 +276,7 @@ const build = Effect.fnUntraced(function*(
 
   const now = (): number => clock.currentTimeMillisUnsafe()
   /** For what is waited: the machine's clock may be set meanwhile, ms. */
-  const monotonic = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonic = (): number => monotonicMillis(clock)
 
   const failure = (reason: ExchangeError.Reason) => ExchangeError.make(exchange, reason)
   const invalid = (detail: string) => failure(new ExchangeError.InvalidUse({ detail }))

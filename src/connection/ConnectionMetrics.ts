@@ -3,10 +3,10 @@
  * `exchange`. Counting happens per batch, never per frame.
  */
 import { Cause, Clock, type Context, Effect, Exit, Metric } from "effect"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import { ExchangeError } from "../ExchangeError.ts"
 import type { Batch, Connection, Dial, FrameReader, OutFrame } from "./Connection.ts"
-import * as Silence from "./Silence.ts"
 
 const counter = (exchange: ExchangeId, name: string, unit: string, description: string) =>
   Metric.counter(`exchange.ws.${name}`, { description, incremental: true, attributes: { exchange, unit } })
@@ -53,12 +53,12 @@ export const withMetrics = ({ exchange }: MetricsOptions) => {
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const context = yield* Effect.context<never>()
-      const started = Silence.monotonicMillis(clock)
+      const started = monotonicMillis(clock)
       const connection = yield* Effect.tapError(self, (error) =>
         Effect.sync(() =>
           Metric.withAttributes(metrics.failed, { reason: error.reason._tag }).updateUnsafe(1, context)
         ))
-      metrics.connectDuration.updateUnsafe((Silence.monotonicMillis(clock) - started) / 1000, context)
+      metrics.connectDuration.updateUnsafe((monotonicMillis(clock) - started) / 1000, context)
       return yield* measured(connection, metrics, context)
     })
 }

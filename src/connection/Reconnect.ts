@@ -1,8 +1,8 @@
 /** Keeps a session alive over one connection after another. */
 import { Clock, Duration, Effect, Pull, Random, Schedule, type Scope } from "effect"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { Connection, Dial } from "./Connection.ts"
-import * as Silence from "./Silence.ts"
 
 export interface ReconnectPolicy {
   /** The waits between dials. When it is done, the last error ends the supervision. */
@@ -63,8 +63,8 @@ export const supervise = <R, R2>(
     let step = yield* Schedule.toStep(policy.backoff)
     let attempt = 0
     // Schedules tell from the time how long an outage lasts: a machine's clock that is set must not lengthen the waits.
-    const ahead = clock.currentTimeMillisUnsafe() - Silence.monotonicMillis(clock)
-    const now = (): number => ahead + Silence.monotonicMillis(clock)
+    const ahead = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
+    const now = (): number => ahead + monotonicMillis(clock)
     while (true) {
       yield* run(hooks.onConnecting?.(++attempt))
       const { error, livedMillis } = yield* live(clock, dial, session, hooks)
@@ -96,13 +96,13 @@ const live = <R, R2>(
     let connectedAt: number | undefined
     let livedMillis = 0
     return Effect.flatMap(dial, (connection) => {
-      connectedAt = Silence.monotonicMillis(clock)
+      connectedAt = monotonicMillis(clock)
       return Effect.andThen(run(hooks.onConnected?.()), session(connection))
     }).pipe(
       // Within the scope: saying goodbye to the peer is not part of the life.
       Effect.tapError(() =>
         Effect.sync(() => {
-          if (connectedAt !== undefined) livedMillis = Silence.monotonicMillis(clock) - connectedAt
+          if (connectedAt !== undefined) livedMillis = monotonicMillis(clock) - connectedAt
         })
       ),
       Effect.scoped,

@@ -1,10 +1,10 @@
 /** From a raw socket of any kind to a `Connection`: what every transport shares. */
 import { Clock, Deferred, Duration, Effect } from "effect"
+import { wallMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Connection, Endpoint, OutFrame } from "./Connection.ts"
 import * as Inbox from "./Inbox.ts"
-import * as Silence from "./Silence.ts"
 import type { Settings, SocketOptions } from "./SocketOptions.ts"
 import { problemOf, settingsOf } from "./SocketOptions.ts"
 
@@ -105,7 +105,7 @@ export const makeInbox = (
   Inbox.make({
     ...options,
     exchange: attempt.exchange,
-    now: () => Silence.wallMillis(attempt.clock),
+    now: () => wallMillis(attempt.clock),
     batchFrames: attempt.settings.batchFrames
   })
 

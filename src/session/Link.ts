@@ -6,8 +6,8 @@ import type { Clock } from "effect"
 import { Effect, Latch } from "effect"
 import type { Activity, Batch, Connection, Dial, FrameReader, OutFrame } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
-import * as Silence from "../connection/Silence.ts"
 import { kindOf } from "../domain/Channel.ts"
+import { monotonicMillis, wallMillis } from "../domain/ClockTime.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
@@ -129,7 +129,7 @@ export class Link {
 
   /** For what is waited: the machine's clock may be set meanwhile. */
   #monotonic(): number {
-    return Silence.monotonicMillis(this.#options.clock)
+    return monotonicMillis(this.#options.clock)
   }
 
   #status(
@@ -401,7 +401,7 @@ class LinkSink implements Sink {
     if (!this.isQuiet) {
       this.isQuiet = true
       this.activity.dataAt = receivedAt
-      counters.processing.add(Silence.wallMillis(this.clock) - receivedAt)
+      counters.processing.add(wallMillis(this.clock) - receivedAt)
     }
     return this.notice !== null || this.replies.length > 0 || this.wakeups.full.size > 0
   }

@@ -13,7 +13,7 @@ import * as ExchangeError from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 import { Counters } from "./Counters.ts"
 import * as ErrorCodec from "./ErrorCodec.ts"
-import * as Markets from "./Markets.ts"
+import * as InstrumentLookup from "./InstrumentLookup.ts"
 import * as Progress from "./Progress.ts"
 import type { ReplayTopic } from "./ReplayTopics.ts"
 import { ReplayTopics } from "./ReplayTopics.ts"
@@ -65,7 +65,7 @@ export const make = Effect.fnUntraced(function*(
   const counters = new Counters()
   const wakeups = new Wakeups()
   const board = yield* StatusBoard.make(() => counters.handlerFailures++)
-  const markets = Markets.make(adapter, rest)
+  const instruments = InstrumentLookup.make(adapter, rest)
   /** Somebody listens. */
   const audience = yield* Latch.make(false)
   /** Somebody waits for what is further on: readers that are behind hold nothing up. */
@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function*(
   const answers = new Map<number, Answer>()
   const present = new Map<number, ConnectionStatus>()
   // A recording without them is one of a spot exchange, or one that fell short of them.
-  if (recording.answers.length > 0) yield* Effect.ignore(markets.contractSize(everyPair, ""))
+  if (recording.answers.length > 0) yield* Effect.ignore(instruments.contractSize(everyPair, ""))
   let acquired = 0
   let waiting = 0
   let begun = false
@@ -85,7 +85,7 @@ export const make = Effect.fnUntraced(function*(
     topic.waiters.clear()
   }
 
-  const topics = new ReplayTopics({ adapter, counters, resolve, instrumentOf: markets.instrumentOf })
+  const topics = new ReplayTopics({ adapter, counters, resolve, instrumentOf: instruments.instrumentOf })
 
   const notRecorded = (channel: PublicChannel, detail: string) =>
     ExchangeError.make(
@@ -220,7 +220,7 @@ export const make = Effect.fnUntraced(function*(
     if (topic === undefined || answer === undefined) return undefined
     answers.delete(answer.answer)
     const client = JournalHttp.answering(() => answer, "")
-    const { book } = adapter.makeRest({ client, url: base, instrumentOf: markets.instrumentOf })
+    const { book } = adapter.makeRest({ client, url: base, instrumentOf: instruments.instrumentOf })
     return yield* book(topic.state.topic.symbol, topic.state.channel as BookRequest, decision.attempt).pipe(
       Effect.catch((error) =>
         Effect.as(Effect.logWarning(`a recorded snapshot cannot be read: ${error.message}`), undefined)

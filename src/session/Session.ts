@@ -7,8 +7,8 @@ import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
 import type { Recorder } from "../connection/Journal.ts"
 import type * as Reconnect from "../connection/Reconnect.ts"
-import * as Silence from "../connection/Silence.ts"
 import type { PublicChannel } from "../domain/Channel.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter, Refusal, Topic } from "../ExchangeAdapter.ts"
@@ -18,10 +18,10 @@ import type { Performance, SocketPerformance } from "../PublicWebsocket.ts"
 import type { Placement } from "./Booking.ts"
 import { Booking } from "./Booking.ts"
 import { Counters } from "./Counters.ts"
+import * as InstrumentLookup from "./InstrumentLookup.ts"
 import type { LinkListener } from "./Link.ts"
 import { Link } from "./Link.ts"
 import * as Liquidity from "./Liquidity.ts"
-import * as Markets from "./Markets.ts"
 import * as Progress from "./Progress.ts"
 import * as Rotation from "./Rotation.ts"
 import { SessionJournal } from "./SessionJournal.ts"
@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(
     const wakeups = new Wakeups()
     /** Base units in a contract until the instrument is known. */
     const spotSize = adapter.kind === "spot" ? 1 : null
-    const markets = Markets.make(adapter, rest)
+    const instruments = InstrumentLookup.make(adapter, rest)
     let isReleased = false
     /** Topics without a booking that a codec may know. */
     const strangers = new Map<string, Topic>()
@@ -167,7 +167,7 @@ export const make = Effect.fnUntraced(
     const now = (): number => clock.currentTimeMillisUnsafe()
 
     /** For what is waited: the machine's clock may be set meanwhile. */
-    const monotonic = (): number => Silence.monotonicMillis(clock)
+    const monotonic = (): number => monotonicMillis(clock)
     const setClock = new SetClock(now(), monotonic())
 
     /** A machine's clock that is set back must hold up no dial. */
@@ -338,7 +338,7 @@ export const make = Effect.fnUntraced(
         clock,
         counters,
         wakeups,
-        codecContext: { topicOf, instrumentOf: markets.instrumentOf },
+        codecContext: { topicOf, instrumentOf: instruments.instrumentOf },
         listener,
         dialTurn
       })
@@ -549,7 +549,7 @@ export const make = Effect.fnUntraced(
     const acquire = Effect.fnUntraced(function*(channel: PublicChannel, prepare: (held: Held) => () => void) {
       const { key, symbol } = yield* TopicErrors.nameOf(adapter, channel)
       if (isReleased) return yield* TopicErrors.released(adapter)
-      const contractSize = yield* markets.contractSize(channel.pair, symbol)
+      const contractSize = yield* instruments.contractSize(channel.pair, symbol)
       if (isReleased) return yield* TopicErrors.released(adapter)
       const booking = book(channel, key, symbol, contractSize)
       const { state } = booking

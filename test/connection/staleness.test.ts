@@ -3,6 +3,7 @@ import { Clock, Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Silence from "../../src/connection/Silence.ts"
 import * as Staleness from "../../src/connection/Staleness.ts"
+import { wallMillis } from "../../src/domain/ClockTime.ts"
 import * as FakeConnection from "./FakeConnection.ts"
 import * as ManualClock from "./ManualClock.ts"
 
@@ -114,7 +115,7 @@ describe("withStaleness", () => {
 describe("Silence.watch", () => {
   const setup = Effect.gen(function*() {
     const clock = yield* Clock.Clock
-    const state = { stamp: Silence.wallMillis(clock) }
+    const state = { stamp: wallMillis(clock) }
     return { clock, state, silence: Silence.watch(clock, () => state.stamp) }
   })
 
@@ -123,7 +124,7 @@ describe("Silence.watch", () => {
       const { clock, silence, state } = yield* setup
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(silence.elapsed(), 10_000)
-      state.stamp = Silence.wallMillis(clock)
+      state.stamp = wallMillis(clock)
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual(silence.elapsed(), 3_000)
       yield* TestClock.adjust("3 seconds")
@@ -138,9 +139,9 @@ describe("Silence.watch", () => {
       yield* TestClock.adjust("10 seconds")
       silence.elapsed()
       yield* TestClock.adjust("4 seconds")
-      state.stamp = Silence.wallMillis(clock) - 3_600_000
+      state.stamp = wallMillis(clock) - 3_600_000
       assert.strictEqual(silence.elapsed(), 4_000)
-      state.stamp = Silence.wallMillis(clock) + 3_600_000
+      state.stamp = wallMillis(clock) + 3_600_000
       assert.strictEqual(silence.elapsed(), 0)
     }))
 })

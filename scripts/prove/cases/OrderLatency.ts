@@ -3,7 +3,7 @@ import { Clock, Effect, Layer, Redacted } from "effect"
 import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
 import * as NodeHttp from "../../../src/connection/NodeHttp.ts"
-import * as Silence from "../../../src/connection/Silence.ts"
+import { wallMillis } from "../../../src/domain/ClockTime.ts"
 import * as ExchangeFactory from "../../../src/ExchangeFactory.ts"
 import { gateSpot } from "../../../src/exchanges/gate/GateSpot.ts"
 import { OrderEntry } from "../../../src/OrderEntry.ts"
@@ -33,7 +33,7 @@ const measure = Effect.fnUntraced(function*(count: number) {
   const entry = yield* OrderEntry
   const websocket = yield* PrivateWebsocket
   // The clock that frames are stamped with.
-  const now = (): number => Silence.wallMillis(clock)
+  const now = (): number => wallMillis(clock)
   const handled: Array<number> = []
   yield* websocket.handle({
     onOrder: ({ origin, receivedAt }) => void (origin === "Stream" && handled.push(now() - receivedAt))

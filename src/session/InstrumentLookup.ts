@@ -1,14 +1,14 @@
 /** What a session knows of symbols: read once from the instruments, before the first event that needs it. */
 import { Effect, Semaphore } from "effect"
 import * as Reconnect from "../connection/Reconnect.ts"
-import { monotonic } from "../connection/Silence.ts"
 import { everyPair } from "../domain/Channel.ts"
+import { monotonic } from "../domain/ClockTime.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { MarketRest } from "../MarketRest.ts"
 
-export interface Markets {
+export interface InstrumentLookup {
   /**
    * Base units in one contract, before a topic of `pair` begins. 1 on spot, where nothing is asked unless `pair` stands
    * for every pair; then the events stay without pairs when the instruments cannot be read. On swaps the first call reads
@@ -24,7 +24,7 @@ export interface Markets {
 /** A list of instruments younger than this holds everything that is listed, ms. */
 const freshFor = 10_000
 
-export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Markets => {
+export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): InstrumentLookup => {
   const known = new Map<string, Instrument>()
   const gate = Semaphore.makeUnsafe(1)
   let readAt = Number.NEGATIVE_INFINITY

@@ -7,7 +7,7 @@ import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { MarketRest } from "../../src/MarketRest.ts"
-import * as Markets from "../../src/session/Markets.ts"
+import * as InstrumentLookup from "../../src/session/InstrumentLookup.ts"
 
 const spot: ExchangeAdapter = gateSpot
 const swap: ExchangeAdapter = { ...gateSpot, kind: "swap" }
@@ -42,22 +42,25 @@ describe("what a session knows of symbols", () => {
   it.effect("MUST ask nothing on spot while topics are of one pair", () =>
     Effect.gen(function*() {
       const { calls, rest } = restOf()
-      const markets = Markets.make(spot, rest)
-      assert.strictEqual(yield* markets.contractSize("BTC/USDT", "BTC_USDT"), 1)
-      assert.isUndefined(markets.instrumentOf("BTC_USDT"))
+      const instruments = InstrumentLookup.make(spot, rest)
+      assert.strictEqual(yield* instruments.contractSize("BTC/USDT", "BTC_USDT"), 1)
+      assert.isUndefined(instruments.instrumentOf("BTC_USDT"))
       assert.strictEqual(calls.count, 0)
     }))
 
   it.effect("MUST know the pairs of symbols once a topic stands for all of them", () =>
     Effect.gen(function*() {
       const { calls, rest } = restOf()
-      const markets = Markets.make(spot, rest)
-      const sizes = yield* Effect.all([markets.contractSize(everyPair, "*"), markets.contractSize(everyPair, "*")], {
+      const instruments = InstrumentLookup.make(spot, rest)
+      const sizes = yield* Effect.all([
+        instruments.contractSize(everyPair, "*"),
+        instruments.contractSize(everyPair, "*")
+      ], {
         concurrency: "unbounded"
       })
       assert.deepStrictEqual(sizes, [1, 1])
-      assert.strictEqual(markets.instrumentOf("BTC_USDT")?.pair, "BTC/USDT:USDT")
-      assert.isUndefined(markets.instrumentOf("ETH_USDT"))
+      assert.strictEqual(instruments.instrumentOf("BTC_USDT")?.pair, "BTC/USDT:USDT")
+      assert.isUndefined(instruments.instrumentOf("ETH_USDT"))
       assert.strictEqual(calls.count, 1)
     }))
 
@@ -65,12 +68,12 @@ describe("what a session knows of symbols", () => {
     const logged: Array<unknown> = []
     return Effect.gen(function*() {
       const { rest } = restOf(1)
-      const markets = Markets.make(spot, rest)
-      assert.strictEqual(yield* markets.contractSize(everyPair, "*"), 1)
-      assert.isUndefined(markets.instrumentOf("BTC_USDT"))
+      const instruments = InstrumentLookup.make(spot, rest)
+      assert.strictEqual(yield* instruments.contractSize(everyPair, "*"), 1)
+      assert.isUndefined(instruments.instrumentOf("BTC_USDT"))
       assert.include(String(logged), "have no pairs")
-      yield* markets.contractSize(everyPair, "*")
-      assert.isDefined(markets.instrumentOf("BTC_USDT"))
+      yield* instruments.contractSize(everyPair, "*")
+      assert.isDefined(instruments.instrumentOf("BTC_USDT"))
     }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))])))
   })
 
@@ -78,8 +81,8 @@ describe("what a session knows of symbols", () => {
     const logged: Array<unknown> = []
     return Effect.gen(function*() {
       const { calls, rest } = restOf(8)
-      const markets = Markets.make(swap, rest)
-      const asked = [1, 2].map(() => markets.contractSize("BTC/USDT:USDT", "BTC_USDT"))
+      const instruments = InstrumentLookup.make(swap, rest)
+      const asked = [1, 2].map(() => instruments.contractSize("BTC/USDT:USDT", "BTC_USDT"))
       const fiber = yield* Effect.forkChild(Effect.all(asked, { concurrency: "unbounded" }), { startImmediately: true })
       yield* TestClock.adjust("100 millis")
       assert.isUndefined(fiber.pollUnsafe())
@@ -93,16 +96,16 @@ describe("what a session knows of symbols", () => {
   it.effect("MUST fail on swaps when asking again cannot help", () =>
     Effect.gen(function*() {
       const { calls, rest } = restOf(1, gone)
-      const markets = Markets.make(swap, rest)
-      assert.strictEqual(yield* Effect.flip(markets.contractSize("BTC/USDT:USDT", "BTC_USDT")), gone)
+      const instruments = InstrumentLookup.make(swap, rest)
+      assert.strictEqual(yield* Effect.flip(instruments.contractSize("BTC/USDT:USDT", "BTC_USDT")), gone)
       assert.strictEqual(calls.count, 1)
     }))
 
   it.effect("MUST look once more for a contract that is not listed, for it may be new", () =>
     Effect.gen(function*() {
       const { calls, list, rest } = restOf()
-      const markets = Markets.make(swap, rest)
-      const size = markets.contractSize("ETH/USDT:USDT", "ETH_USDT")
+      const instruments = InstrumentLookup.make(swap, rest)
+      const size = instruments.contractSize("ETH/USDT:USDT", "ETH_USDT")
       assert.isNull(yield* size)
       assert.isNull(yield* size)
       assert.strictEqual(calls.count, 1)
