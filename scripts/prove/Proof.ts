@@ -16,7 +16,10 @@ export interface Settings {
 /** One line of a promise. Broken ones make the command fail. */
 export interface Finding {
   readonly promise: string
+  /** It is not broken; a late one has not been judged by its time. */
   readonly holds: boolean
+  /** What was awaited came, and not within its bound, which a small run does not judge: neither kept nor broken. */
+  readonly isLate: boolean
   /** What was found, in figures. */
   readonly found: string
 }
@@ -49,15 +52,6 @@ export interface Case {
   readonly run: (proof: Proof) => Effect.Effect<void, unknown>
 }
 
-export interface Outcome {
-  readonly name: string
-  readonly findings: ReadonlyArray<Finding>
-  readonly figures: Readonly<Record<string, Figure>>
-  readonly seconds: number
-}
-
-export const isKept = (outcome: Outcome): boolean => outcome.findings.every(({ holds }) => holds)
-
 /** Amount of work: small when quick, else the full one, multiplied by the scale. */
 export const sizeOf = ({ quick, scale }: Settings, small: number, full: number): number =>
   Math.max(1, Math.round((quick ? small : full) * scale))
@@ -86,9 +80,10 @@ export const make = (
 ): { readonly proof: Proof; readonly findings: Array<Finding>; readonly figures: Record<string, Figure> } => {
   const findings: Array<Finding> = []
   const figures: Record<string, Figure> = {}
-  const note = (promise: string, holds: boolean, found: string, label: string): void => {
-    findings.push({ promise, holds, found })
-    say(`  ${label} ${promise}: ${found}`)
+  const note = (finding: Finding): void => {
+    findings.push(finding)
+    const label = !finding.holds ? "BROKEN" : finding.isLate ? "late  " : "kept  "
+    say(`  ${label} ${finding.promise}: ${finding.found}`)
   }
   const proof: Proof = {
     ...settings,
@@ -100,10 +95,10 @@ export const make = (
     figure: (name, value) => {
       figures[name] = typeof value === "number" ? Number(value.toPrecision(8)) : value
     },
-    check: (promise, holds, found) => note(promise, holds, found, holds ? "kept  " : "BROKEN"),
+    check: (promise, holds, found) => note({ promise, holds, isLate: false, found }),
     timed: (promise, came, inTime, found) => {
       const holds = came && (inTime || settings.quick)
-      note(promise, holds, found, !holds ? "BROKEN" : inTime ? "kept  " : "late  ")
+      note({ promise, holds, isLate: holds && !inTime, found })
     }
   }
   return { proof, findings, figures }

@@ -4,9 +4,11 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Failure from "../../src/cli/Failure.ts"
 import * as Flags from "../../src/cli/Flags.ts"
 import { node } from "./Child.ts"
-import type { Case, Finding, Outcome, Settings } from "./Proof.ts"
+import type { Case, Finding, Settings } from "./Proof.ts"
 import * as Proof from "./Proof.ts"
 import { cases } from "./Registry.ts"
+import type { Outcome, Verdict } from "./Verdict.ts"
+import { closingWords, lastLine, verdictOf } from "./Verdict.ts"
 
 /** What reached the process itself: nothing of a library may. */
 const escaped: Array<unknown> = []
@@ -34,11 +36,12 @@ const seconds = (since: bigint): number => Number(process.hrtime.bigint() - sinc
 const unforeseen = (exit: Exit.Exit<void, unknown>): ReadonlyArray<Finding> =>
   Exit.isSuccess(exit)
     ? []
-    : [{ promise: "the proof runs to its end", holds: false, found: Cause.pretty(exit.cause) }]
+    : [{ promise: "the proof runs to its end", holds: false, isLate: false, found: Cause.pretty(exit.cause) }]
 
 const quiet = (promise: string, noise: ReadonlyArray<unknown>): Finding => ({
   promise,
   holds: noise.length === 0,
+  isLate: false,
   found: noise.length === 0 ? "none" : `${noise.length}, first: ${String(noise[0])}`
 })
 
@@ -57,54 +60,9 @@ const runCase = Effect.fnUntraced(function*(one: Case, settings: Settings): Effe
   ]
   for (const { promise, holds, found } of noise) proof.check(promise, holds, found)
   const outcome = { name: one.name, findings, figures, seconds: seconds(began) }
-  say(`  ${Proof.isKept(outcome) ? "all kept" : "BROKEN"} in ${outcome.seconds.toFixed(1)} s`)
+  say(`  ${closingWords(verdictOf(outcome, settings))} in ${outcome.seconds.toFixed(1)} s`)
   return outcome
 })
-
-/** What is said of a proof as JSON, by this process or by one of its own. */
-interface Verdict {
-  readonly case: string
-  readonly ok: boolean
-  readonly seed: string | number
-  readonly quick: boolean
-  readonly seconds: number
-  readonly promises: number
-  readonly broken: ReadonlyArray<Finding>
-  readonly figures: Outcome["figures"]
-}
-
-const verdictOf = (outcome: Outcome, { quick, seed }: Settings): Verdict => ({
-  case: outcome.name,
-  ok: Proof.isKept(outcome),
-  seed,
-  quick,
-  seconds: Number(outcome.seconds.toFixed(3)),
-  promises: outcome.findings.length,
-  broken: outcome.findings.filter(({ holds }) => !holds),
-  figures: outcome.figures
-})
-
-const figuresLine = ({ broken, case: name, figures, promises }: Verdict): string =>
-  [
-    `${name}: ${promises - broken.length}/${promises} promises kept`,
-    ...Object.entries(figures).map(([key, value]) => `${key} ${value}`)
-  ].join(", ")
-
-const lastLine = (verdicts: ReadonlyArray<Verdict>, seconds: number, json: boolean, isAll: boolean): string => {
-  if (!isAll) return json ? JSON.stringify(verdicts[0]) : figuresLine(verdicts[0]!)
-  const broken = verdicts.filter(({ ok }) => !ok).map((verdict) => verdict.case)
-  if (!json) {
-    const verdict = broken.length === 0 ? "all kept" : `BROKEN: ${broken.join(", ")}`
-    return `all: ${verdicts.length} proofs in ${seconds.toFixed(1)} s, ${verdict}`
-  }
-  return JSON.stringify({
-    case: "all",
-    ok: broken.length === 0,
-    seconds: Number(seconds.toFixed(3)),
-    broken,
-    cases: verdicts
-  })
-}
 
 // ---- processes of their own -----------------------------------------------------------------------------------------
 
@@ -123,7 +81,7 @@ const parametersOf = (name: string, { part, quick, scale, seed }: Settings): Rea
 const lost = (name: string, found: string, settings: Settings, took: number): Verdict =>
   verdictOf({
     name,
-    findings: [{ promise: "the proof runs to its end", holds: false, found }],
+    findings: [{ promise: "the proof runs to its end", holds: false, isLate: false, found }],
     figures: {},
     seconds: took / 1_000
   }, settings)
