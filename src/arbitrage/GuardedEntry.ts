@@ -93,6 +93,12 @@ const leavesAs = (request: OrderRequest, reduceOnly: boolean): OrderRequest =>
 const invalid = (exchange: ExchangeId, symbol: TradingPair, field: string, detail: string): ExchangeError =>
   Failure.make(exchange, new Failure.InvalidOrder({ symbol, field, detail }))
 
+/** By our name, else by the exchange's; null while it has none. */
+const refOf = ({ clientOrderId, orderId, pair }: Held): OrderRef | null => {
+  if (clientOrderId !== null) return { pair, clientOrderId }
+  return orderId === null ? null : { pair, orderId }
+}
+
 /** What fails has not left; what is interrupted or breaks may have. */
 const hasNotLeft = (exit: Exit.Exit<unknown, ExchangeError>): boolean =>
   Exit.isFailure(exit) && !Exit.hasInterrupts(exit) && !Exit.hasDies(exit)
@@ -335,9 +341,9 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       const limit = Duration.toMillis(gate.forgetAfter)
       for (;;) {
         yield* Effect.sleep(askAgain)
-        const { clientOrderId, pair } = held
-        if (!held.isHeld || clientOrderId === null) return
-        const found = yield* Effect.option(entry.get({ pair, clientOrderId }))
+        const ref = refOf(held)
+        if (!held.isHeld || ref === null) return
+        const found = yield* Effect.option(entry.get(ref))
         // Only an answer says that it is not there.
         if (found._tag === "None") continue
         if (found.value !== null) return note(gate, exchange, held, found.value)
@@ -491,6 +497,27 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     }
   }
 
+  /**
+   * `there`: those that had left when all were cancelled. Where its answer was lost, what it had cancelled before the exchange
+   * was asked nobody tells: each that may be open still is asked for.
+   */
+  const noteCanceled = (there: ReadonlyArray<Held>, outcome: Outcome<ReadonlyArray<Order>>): void => {
+    if (outcome._tag === "Accepted") {
+      for (const order of outcome.value) {
+        const held = book.find(exchange, order.clientOrderId, order.orderId)
+        if (held !== undefined) note(gate, exchange, held, order)
+      }
+    }
+    if (outcome._tag !== "Unknown") return
+    const ask = Effect.suspend(() =>
+      Effect.forEach(there.filter(({ isHeld }) => isHeld), seek, { concurrency: 4, discard: true })
+    )
+    gate.fork(Effect.matchEffect(outcome.resolved, {
+      onFailure: () => ask,
+      onSuccess: (known) => Effect.andThen(Effect.sync(() => noteCanceled(there, known)), ask)
+    }))
+  }
+
   /** The order that is to change; undefined when the exchange has none that is open. */
   const known = (ref: OrderRef): Effect.Effect<Held | undefined, ExchangeError> =>
     Effect.suspend(() => {
@@ -614,14 +641,10 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     amend,
     cancel: (ref) => Effect.tap(entry.cancel(ref), (outcome) => Effect.sync(() => noteOutcome(ref, outcome))),
     cancelAll: (pair) =>
-      Effect.tap(entry.cancelAll(pair), (outcome) =>
-        Effect.sync(() => {
-          if (outcome._tag !== "Accepted") return
-          for (const order of outcome.value) {
-            const held = book.find(exchange, order.clientOrderId, order.orderId)
-            if (held !== undefined) note(gate, exchange, held, order)
-          }
-        })),
+      Effect.suspend(() => {
+        const there = book.named(exchange).filter((held) => held.hasLeft && (pair === undefined || held.pair === pair))
+        return Effect.tap(entry.cancelAll(pair), (outcome) => Effect.sync(() => noteCanceled(there, outcome)))
+      }),
     get: (ref) =>
       Effect.tap(entry.get(ref), (order) => Effect.sync(() => order === null ? undefined : noteOf(ref, order)))
   }

@@ -461,8 +461,7 @@ class Machine {
       Effect.timeoutOrElse({
         duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
         orElse: () => Effect.succeed(["the exchange did not answer in time"])
-      }),
-      Effect.catch((error) => Effect.succeed([error.message]))
+      })
     )
     const open = account.openOrders()
     const problems = [...new Set([...found, isKnown ? null : "what is open there now is not known"])]
@@ -474,22 +473,30 @@ class Machine {
 
 const isInForce = ({ state }: TrackedOrder): boolean => state._tag === "Open" || state._tag === "Canceling"
 
+/** A cancel whose answer is lost is sent again behind so long, unless it is known by then to have been carried out, ms. */
+const cancelAgain = 250
+
 /**
- * Cancels until nothing is open any more: what comes into force behind a cancel, or is told only then, by another one. Null,
- * or why the exchange has refused it. `isAsked`: whether nothing more is told of orders that were there before.
+ * Cancels until nothing is open any more: what comes into force behind a cancel, or is told only then, by another one, and
+ * so is what a cancel has left whose answer was lost. Null, or why the exchange has refused some of it; the others are
+ * cancelled all the same. `isAsked`: whether nothing more is told of orders that were there before.
  */
 const cancelOpen = (
   account: PrivateExchange["Service"],
   seen: Set<string>,
   isAsked: () => boolean
-): Effect.Effect<string | null, ExchangeError.ExchangeError> => {
+): Effect.Effect<string | null> => {
   /** In force when they were cancelled: what that has ended is told by its answer or by the stream. */
   const canceled = new Set<string>()
   const tried = new Set<string>()
+  /** Pairs whose orders stay as they are, and why. */
+  const refused = new Map<TradingPair | null, string>()
   const isDue = (order: TrackedOrder): boolean => isInForce(order) ? !canceled.has(order.key) : !tried.has(order.key)
-  const round: Effect.Effect<string | null, ExchangeError.ExchangeError> = Effect.suspend(() => {
-    const open = account.openOrders()
-    if (open.length === 0 && isAsked()) return Effect.succeed(null)
+  const round: Effect.Effect<string | null> = Effect.suspend(() => {
+    const open = account.openOrders().filter(({ pair }) => !refused.has(pair))
+    if (open.length === 0 && isAsked()) {
+      return Effect.succeed(refused.size === 0 ? null : [...new Set(refused.values())].join("; "))
+    }
     const due = open.filter(isDue)
     for (const order of due) {
       seen.add(order.key)
@@ -497,26 +504,46 @@ const cancelOpen = (
       if (isInForce(order)) canceled.add(order.key)
     }
     if (due.length === 0) return Effect.andThen(Effect.sleep(20), round)
-    return Effect.flatMap(cancelAll(account, due), (refused) => refused === null ? round : Effect.succeed(refused))
+    const cancels = Effect.forEach(
+      new Set(due.map(({ pair }) => pair)),
+      (pair) =>
+        Effect.map(cancelPair(account, pair), (result) => {
+          if (result._tag === "Refused") refused.set(pair, result.detail)
+          if (result._tag !== "Lost") return
+          for (const order of due) {
+            if (order.pair !== pair) continue
+            canceled.delete(order.key)
+            tried.delete(order.key)
+          }
+        }),
+      { concurrency: 4, discard: true }
+    )
+    return Effect.andThen(cancels, round)
   })
   return round
 }
 
+type Canceled = { readonly _tag: "Done" | "Lost" } | { readonly _tag: "Refused"; readonly detail: string }
+
 /** One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too. */
-const cancelAll = (
-  account: PrivateExchange["Service"],
-  orders: ReadonlyArray<TrackedOrder>
-): Effect.Effect<string | null, ExchangeError.ExchangeError> => {
-  const pairs = [...new Set(orders.flatMap(({ pair }) => pair === null ? [] : [pair]))]
-  return Effect.forEach(pairs, (pair) => account.orders.cancelAll(pair), { concurrency: 4 }).pipe(
-    Effect.flatMap((outcomes) =>
-      Effect.forEach(outcomes, (outcome) => outcome._tag === "Unknown" ? outcome.resolved : Effect.succeed(outcome))
-    ),
-    Effect.map((outcomes) => {
-      const refused = outcomes.flatMap((outcome) => outcome._tag === "Rejected" ? [outcome.reason.detail] : [])
-      return refused.length === 0 ? null : refused.join("; ")
-    })
-  )
+const cancelPair = (account: PrivateExchange["Service"], pair: TradingPair | null): Effect.Effect<Canceled> => {
+  if (pair === null) return Effect.succeed({ _tag: "Done" })
+  const lost: Effect.Effect<Canceled> = Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost" })
+  return Effect.matchEffect(account.orders.cancelAll(pair), {
+    onFailure: ({ message }): Effect.Effect<Canceled> => Effect.succeed({ _tag: "Refused", detail: message }),
+    onSuccess: (outcome) => {
+      if (outcome._tag === "Accepted") return Effect.succeed<Canceled>({ _tag: "Done" })
+      if (outcome._tag === "Rejected") {
+        return Effect.succeed<Canceled>({ _tag: "Refused", detail: outcome.reason.detail })
+      }
+      // The exchange is asked which of its orders are open; one that has never arrived has cancelled none of them.
+      const known = Effect.matchEffect(outcome.resolved, {
+        onFailure: () => lost,
+        onSuccess: ({ _tag }) => _tag === "Accepted" ? Effect.succeed<Canceled>({ _tag: "Done" }) : lost
+      })
+      return Effect.raceFirst(known, lost)
+    }
+  })
 }
 
 /** Requirements of every definition together. */

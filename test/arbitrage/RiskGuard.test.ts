@@ -22,7 +22,7 @@ import type { Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { Ability, Amendment, OrderRequest, Outcome } from "../../src/OrderEntry.ts"
+import type { Ability, Accepted, Amendment, OrderRequest, Outcome, Rejected } from "../../src/OrderEntry.ts"
 import { MayLeave, OrderEntry } from "../../src/OrderEntry.ts"
 import * as Test from "../../src/OrderEntryTest.ts"
 import type { Script } from "./Fakes.ts"
@@ -766,6 +766,45 @@ describe("RiskGuard: guarded", () => {
       assert.isNull(yield* entry.get({ pair, orderId: "none" }))
       yield* entry.amend({ pair, orderId: order!.orderId }, { price: 60 })
       assert.strictEqual(text(guard.state().notional), "60")
+    }))
+
+  it.effect("what cancelling all has done is found out when its answer is lost, of each order that it was for", () =>
+    over({}, function*({ guard }) {
+      const venue = new FakeVenue({ exchange: "a" })
+      const cause = ExchangeError.make("a", new ExchangeError.Closed({ detail: "the test lost it" }))
+      let resolved: Effect.Effect<Accepted<ReadonlyArray<Order>> | Rejected, ExchangeError.ExchangeError>
+      const cancelAll = () => Effect.sync(() => ({ _tag: "Unknown", cause, resolved }) as const)
+      const entry = guard.guarded({ ...venue.entry, cancelAll })
+      const rest = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
+        for (const clientOrderId of names) {
+          venue.scripts.push({ answer: "rest" })
+          const order = { pair, side: "buy", quantity: 1, price: 100, clientOrderId } as const
+          const placing = yield* Effect.forkChild(entry.place(order), { startImmediately: true })
+          yield* TestClock.adjust(1)
+          yield* Fiber.join(placing)
+        }
+      })
+      const canceled = (clientOrderId: string): Order => {
+        const order: Order = { ...venue.orders.get(clientOrderId)!, status: "canceled" }
+        venue.orders.set(clientOrderId, order)
+        return order
+      }
+      yield* rest("told", "untold", "open")
+      assert.strictEqual(guard.state().openOrders, 3)
+      // One was open when the exchange was first asked, one had been cancelled before, one is left.
+      resolved = Effect.delay(Effect.sync(() => ({ _tag: "Accepted", value: [canceled("told")] })), "1 second")
+      yield* entry.cancelAll(pair)
+      canceled("untold")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(guard.state().openOrders, 2)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(guard.state().openOrders, 1)
+      // Nobody will tell: the orders do.
+      resolved = Effect.fail(cause)
+      yield* entry.cancelAll()
+      canceled("open")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(guard.state().openOrders, 0)
     }))
 
   it.effect("while the exchange does not answer, what was interrupted keeps its room", () =>

@@ -9,10 +9,11 @@ import { PrivateExchange } from "../../src/composite/PrivateExchange.ts"
 import type { PrivateHealth } from "../../src/composite/PrivateExchange.ts"
 import { PublicExchange } from "../../src/composite/PublicExchange.ts"
 import type { PublicHealth } from "../../src/composite/PublicExchange.ts"
+import type { Order } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { OrderEntry } from "../../src/OrderEntry.ts"
+import type { Accepted, OrderEntry, Rejected } from "../../src/OrderEntry.ts"
 
 const btc = "BTC/USDT"
 
@@ -515,6 +516,43 @@ describe("Markets", () => {
       c.cancel = () => Effect.succeed({ _tag: "Rejected", reason: { code: "1", detail: "not now", class: "item" } })
       const left = yield* Effect.scoped(Effect.flatMap(start([b, c]), (markets) => markets.stop("cancel")))
       assert.deepStrictEqual(left.map(({ canceled, problem }) => [canceled, problem]), [[1, null], [0, "not now"]])
+    }))
+
+  it.effect("cancels again what a cancel has left whose answer was lost, and what another pair refuses holds nothing up", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      const sent = new Map<TradingPair | undefined, number>()
+      const unknown = (
+        world: World,
+        resolved: Effect.Effect<Accepted<ReadonlyArray<Order>> | Rejected, ExchangeError.ExchangeError>
+      ) => ({ _tag: "Unknown", cause: gone(world.exchange), resolved }) as const
+      a.open = [order("a", "1"), { ...order("a", "2"), pair: "ETH/USDT" }, { ...order("a", "3"), pair: null }]
+      a.cancel = (pair) =>
+        Effect.sync(() => {
+          const times = (sent.get(pair) ?? 0) + 1
+          sent.set(pair, times)
+          if (pair !== btc) return { _tag: "Rejected", reason: { code: "1", detail: "not now", class: "item" } }
+          // The first is never known, the second has never arrived, of the third nobody will tell.
+          if (times === 1) return unknown(a, Effect.never)
+          if (times === 2) {
+            const reason = { code: "never-arrived", detail: "it is not there", class: "item" } as const
+            return unknown(a, Effect.succeed({ _tag: "Rejected", reason }))
+          }
+          if (times === 3) return unknown(a, Effect.fail(gone("a")))
+          a.open = a.open.filter(({ pair: of }) => of === "ETH/USDT")
+          return { _tag: "Accepted", value: [] }
+        })
+      b.open = [order("b", "4")]
+      b.cancel = () => Effect.sync(() => unknown(b, Effect.never))
+      const markets = yield* start([a, b], { stopTimeout: "3 seconds" })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("5 seconds")
+      const left = yield* Fiber.join(stopping)
+      assert.deepStrictEqual(
+        left.map(({ canceled, open, problem }) => [canceled, open.map(({ key }) => key), problem]),
+        [[2, ["2"], "not now"], [0, ["4"], "the exchange did not answer in time"]]
+      )
+      assert.deepStrictEqual([...sent], [[btc, 4], ["ETH/USDT", 1]])
     }))
 
   it.effect("is a Layer over what the islands need", () =>
