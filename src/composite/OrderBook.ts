@@ -575,6 +575,9 @@ class View implements BookView {
 export class OrderBook {
   readonly pair: TradingPair
   readonly #content = new Content()
+  /** Those of the content, at hand: it is only needed behind them. */
+  readonly #bids = this.#content.bids
+  readonly #asks = this.#content.asks
   #view: View | null = null
   #fault: BookFault | null = null
 
@@ -613,7 +616,8 @@ export class OrderBook {
    * one price the last one counts.
    */
   apply(update: BookUpdate): Outcome {
-    const { asks, bids } = this.#content
+    const bids = this.#bids
+    const asks = this.#asks
     if (update.kind === "snapshot") {
       const bid = bids.replace(update.bids)
       const ask = asks.replace(update.asks)
@@ -638,8 +642,8 @@ export class OrderBook {
 
   #settle(update: BookUpdate): Outcome {
     const content = this.#content
-    const bid = content.bids.price(0)
-    const ask = content.asks.price(0)
+    const bid = this.#bids.price(0)
+    const ask = this.#asks.price(0)
     // False when a side is empty: NaN.
     if (bid >= ask) return this.#faulty({ _tag: "Crossed", version: update.version, bid, ask })
     content.stamp(update)

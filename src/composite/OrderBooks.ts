@@ -182,6 +182,9 @@ interface Registered {
 
 const nanosPerMilli = 1_000_000
 
+/** One for all followers: whether anybody is there is asked with each update. */
+const nobody: ReadonlyArray<never> = []
+
 /**
  * One pair's book and whether it is in sync, as a plain synchronous machine. `OrderBooks` drives one for each pair;
  * drive it by hand (`onBook`, `onGap`) from the handlers of a session that has the `Book` channel, for the shortest way
@@ -194,10 +197,10 @@ export class BookFollower {
   readonly #counters: Counters
   readonly #report: (failure: BookFailure) => void
   #live: LiveBook
-  #listeners: ReadonlyArray<Registered> = []
+  #listeners: ReadonlyArray<Registered> = nobody
   /** Told of changes of the state alone. */
-  #watchers: ReadonlyArray<Registered> = []
-  #observers: ReadonlyArray<BookObserver> = []
+  #watchers: ReadonlyArray<Registered> = nobody
+  #observers: ReadonlyArray<BookObserver> = nobody
   /** When the present state began, on the monotonic clock. */
   #enteredAt: bigint
   #deltaReported = false

@@ -41,7 +41,7 @@ export class ArrivalModel {
     this.#bounds = bounds
   }
 
-  /** Something came. What is read at once comes at one time and counts once. `at`: ms. */
+  /** Something came. What is read at once, or within a few ms, counts once. `at`: ms. */
   arrived(at: number): void {
     const last = this.#last
     this.#last = at

@@ -73,21 +73,27 @@ export class BookSequence {
     this.joining = false
   }
 
+  /**
+   * Takes the update if it is the next delta of an unbroken book, and leaves it to the caller to emit; all else is for
+   * `update`. The hot path.
+   */
+  follow(update: BookUpdate): boolean {
+    if (!this.isLive || this.joining || update.kind === "snapshot") return false
+    if (this.recipe.follows(this.lastVersion, update) !== "apply") return false
+    this.staleRun = 0
+    this.lastVersion = update.version
+    return true
+  }
+
   /** The next update from the wire. */
   update(update: BookUpdate): void {
+    if (this.follow(update)) return this.out.emit(update)
     if (update.kind === "snapshot") return this.replace(update)
     if (!this.isLive) return this.wait(update)
     if (this.joining) return this.joinFirst(update)
-    const verdict = this.recipe.follows(this.lastVersion, update)
-    if (verdict === "apply") {
-      this.staleRun = 0
-      this.lastVersion = update.version
-      this.out.emit(update)
-    } else if (verdict === "stale" && ++this.staleRun < staleRunLimit) {
-      this.out.stale(1)
-    } else {
-      this.break(update)
-    }
+    const isStale = this.recipe.follows(this.lastVersion, update) === "stale"
+    if (isStale && ++this.staleRun < staleRunLimit) this.out.stale(1)
+    else this.break(update)
   }
 
   /** A snapshot fetched by request. */

@@ -95,7 +95,7 @@ export class SilenceWatch {
     return this.#model === null ? this.#fixed : this.#model.bound
   }
 
-  /** The first event of a read: those that are read with it come at the same time and tell nothing. Part of the hot path. */
+  /** The first event of those that come together, in one read or within a few ms: the others tell nothing. */
   arrived(event: MarketEvent): void {
     if (this.#alarm !== null) this.#judge(this.#alarm, event)
     if (this.#model !== null) this.#model.arrived(event.receivedAt)

@@ -24,6 +24,12 @@ import type { SilenceWatch } from "./SilenceWatch.ts"
 /** So long after another connection has read on, what was on its way has come, ms. */
 export const settleMillis = 2_000
 
+/**
+ * What comes so close together tells nothing of how long a topic may be silent, which is seconds: it is looked at once, ms. To
+ * follow every read took 2 % of a flood of books, for the waits on what a topic has learned of itself.
+ */
+const togetherMillis = 10
+
 /** Snapshots that were fetched; all other events came in the stream. */
 const fetched = new WeakSet<MarketEvent>()
 
@@ -100,7 +106,7 @@ export class TopicState {
   /** Null where silence is normal. */
   watch: SilenceWatch | null = null
   readonly sequence: BookSequence | null
-  /** The only route of a topic that is no book, and its subscriber: to follow the list and the route to it costs a wait each. */
+  /** The only route, and its subscriber: to follow the list and the route to it costs a wait each. */
   private sole: Route | null = null
   private receiver: Subscriber | null = null
   /**
@@ -112,14 +118,22 @@ export class TopicState {
   routes: ReadonlyArray<Route> = []
   /** ms; 0 before the first event. As -0 V8 takes it for a double from the start, and later ones are written in its place. */
   lastEventAt = -0
+  /** Of the last event that `watch` was told of, ms; -∞: it is to be told of the next one. */
+  private watchedAt = Number.NEGATIVE_INFINITY
   /** Of the last best prices; NaN where they had none. */
   private version = Number.NaN
+  /** How often in a row the exchange was asked to push a snapshot and did not. */
+  missing = 0
+  /** How often in a row it was asked although deltas came. */
+  headless = 0
+  /** Whether its book was ever in sync. */
+  everLive = false
+  readonly owner: TopicOwner
   readonly topic: Topic
   /** Of all requests that share the topic the one for the deepest book: its snapshot serves the others too. */
   channel: PublicChannel
   readonly kind: Kind
   readonly recipe: BookRecipe | null
-  readonly owner: TopicOwner
   reconciled = 0
   conflated = 0
   dropped = 0
@@ -136,12 +150,6 @@ export class TopicState {
   silences = 0
   /** When a snapshot began to wait for a delta, ms of the monotonic clock; 0 when none does. */
   heldAt = 0
-  /** How often in a row the exchange was asked to push a snapshot and did not. */
-  missing = 0
-  /** How often in a row it was asked although deltas came. */
-  headless = 0
-  /** Whether its book was ever in sync. */
-  everLive = false
   /** Whether a snapshot is on its way. */
   fetching = false
   /** Failed for good; only a new confirmation makes it good again. */
@@ -178,24 +186,28 @@ export class TopicState {
     if (this.watch !== null) this.watched(this.watch, event)
     this.lastEventAt = event.receivedAt
     const sole = this.sole
-    if (sole !== null) {
-      this.begun = true
-      return this.receiver!.push(sole, event)
-    }
-    const routes = this.routes
-    if (routes.length === 0) return this.#unrouted()
+    if (sole === null && this.routes.length === 0) return this.#unrouted()
     this.begun = true
-    if (this.sequence !== null) {
-      this.onBook(this.sequence, event as BookUpdate)
-    } else {
-      this.deliver(routes, event)
-    }
+    if (this.sequence !== null) this.onBook(this.sequence, event as BookUpdate)
+    else if (sole !== null) this.receiver!.push(sole, event)
+    else this.deliver(this.routes, event)
   }
 
   private watched(watch: SilenceWatch, event: MarketEvent): void {
-    if (event.receivedAt !== this.lastEventAt) watch.arrived(event)
+    const { receivedAt } = event
+    // The clock may have been set back.
+    if (Math.abs(receivedAt - this.watchedAt) >= togetherMillis) {
+      this.watchedAt = receivedAt
+      watch.arrived(event)
+    }
     if (event._tag === "BookTicker" && typeof event.version === "number") this.version = event.version
     else if (event._tag !== "BookUpdate") watch.keep(event)
+  }
+
+  /** What comes next does not go on from what came last. */
+  #pauseWatch(): void {
+    this.watch?.pause()
+    this.watchedAt = Number.NEGATIVE_INFINITY
   }
 
   // ---- several connections ----------------------------------------------------------------------------------------
@@ -263,7 +275,7 @@ export class TopicState {
     this.owner.journal?.lane(this.topic, connection, lane.group, "Live", at)
     const isFirst = !this.#lanes.some(({ joined, live }) => joined || live)
     // Nobody may have been subscribed meanwhile.
-    this.watch?.pause()
+    this.#pauseWatch()
     lane.live = true
     lane.confirmedAt = at
     if (isFirst) this.merge?.join(lane)
@@ -380,6 +392,7 @@ export class TopicState {
     this.confirmedAt = corrected(setting, this.confirmedAt)
     for (const lane of this.#lanes) lane.clockSet(setting)
     this.watch?.clockSet(setting)
+    this.watchedAt = Number.NEGATIVE_INFINITY
     if (this.#doubt !== null) this.#doubt = { ...this.#doubt, at: corrected(setting, this.#doubt.at) }
   }
 
@@ -478,21 +491,55 @@ export class TopicState {
 
   // ---- delivering ---------------------------------------------------------------------------------------------------
 
+  /** To all of an aligned book's routes. */
+  private deliverBook(update: BookUpdate): void {
+    const sole = this.sole
+    if (sole === null) this.deliver(this.routes, update)
+    else this.deliverTo(sole, this.receiver!, update)
+  }
+
   private deliver(routes: ReadonlyArray<Route>, event: MarketEvent): void {
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
-      if (route.own === null) route.subscriber.push(route, event)
-      // Overflowed while a joined snapshot's deltas pass: they are part of what its next snapshot replaces.
-      if (route.own !== null && this.draining) this.#stale(1)
+      this.deliverTo(route, route.subscriber, event)
     }
   }
 
+  private deliverTo(route: Route, subscriber: Subscriber, event: MarketEvent): void {
+    if (route.own === null) subscriber.push(route, event)
+    // Overflowed while a joined snapshot's deltas pass: they are part of what its next snapshot replaces.
+    if (route.own !== null && this.draining) this.#stale(1)
+  }
+
   private onBook(sequence: BookSequence, update: BookUpdate): void {
-    sequence.update(update)
+    // An update that simply goes on need not be followed to what the alignment would tell, which is another object.
+    if (sequence.follow(update)) this.aligned(update)
+    else sequence.update(update)
     this.updateOwn(update)
   }
 
+  /** The next update of a book in sync. */
+  private aligned(update: BookUpdate): void {
+    this.everLive = true
+    this.missing = 0
+    this.headless = 0
+    this.owner.onAligned?.(this, update)
+    if (update.kind === "snapshot" && fetched.has(update)) this.#joined(update)
+    else this.deliverBook(update)
+  }
+
+  /** A fetched snapshot, and not one of the stream. */
+  #joined(snapshot: BookUpdate): void {
+    for (const route of this.routes) if (route.own === null) this.reconciled++
+    const draining = this.draining
+    this.draining = true
+    this.deliverBook(snapshot)
+    this.draining = draining
+  }
+
   private updateOwn(update: BookUpdate): void {
+    const sole = this.sole
+    if (sole !== null && sole.own === null) return
     const routes = this.routes
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
@@ -525,7 +572,7 @@ export class TopicState {
 
   #setRoutes(routes: ReadonlyArray<Route>): void {
     this.routes = routes
-    this.sole = this.sequence === null && routes.length === 1 ? routes[0]! : null
+    this.sole = routes.length === 1 ? routes[0]! : null
     this.receiver = this.sole?.subscriber ?? null
   }
 
@@ -596,7 +643,7 @@ export class TopicState {
   interrupt(cause: GapCause, detail?: { readonly lost?: number }): void {
     const gap = this.makeGap(cause, detail)
     this.owner.journal?.interrupted(this.topic, gap)
-    this.watch?.pause()
+    this.#pauseWatch()
     this.#break(gap)
     if (this.merge === null) return
     this.merge.restart()
@@ -682,22 +729,7 @@ export class TopicState {
 
   get #main(): Aligned {
     return {
-      emit: (update) => {
-        const { routes } = this
-        this.everLive = true
-        this.missing = 0
-        this.headless = 0
-        this.owner.onAligned?.(this, update)
-        if (update.kind === "snapshot" && fetched.has(update)) {
-          for (const route of routes) if (route.own === null) this.reconciled++
-          const draining = this.draining
-          this.draining = true
-          this.deliver(routes, update)
-          this.draining = draining
-        } else {
-          this.deliver(routes, update)
-        }
-      },
+      emit: (update) => this.aligned(update),
       stale: (count) => {
         if (this.isAccounted) return
         // What passes behind a joined snapshot is not seen by an alignment that begins meanwhile, and without routes the

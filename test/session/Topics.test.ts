@@ -8,6 +8,7 @@ import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import * as Test from "../../src/PublicWebsocketTest.ts"
 import { Counters } from "../../src/session/Counters.ts"
 import { holdMillis } from "../../src/session/Lanes.ts"
+import { SilenceWatch } from "../../src/session/SilenceWatch.ts"
 import { BufferSubscriber, Wakeups } from "../../src/session/Subscriber.ts"
 import type { Subscriber, TopicOwner } from "../../src/session/Topics.ts"
 import { settleMillis, TopicState } from "../../src/session/Topics.ts"
@@ -350,5 +351,23 @@ describe("a connection that brings nothing of a topic", () => {
   it("waits for what was on its way for two seconds", () => {
     assert.strictEqual(settleMillis, 2_000)
     assert.strictEqual(holdMillis, 1_000)
+  })
+})
+
+describe("the watch for silence", () => {
+  it("is told of what does not come together, and of the first event behind a break or a clock that was set back", () => {
+    const { state } = makeState()
+    const told: Array<number> = []
+    state.watch = new SilenceWatch(1_000, null, () => {})
+    state.watch.arrived = ({ receivedAt }) => void told.push(receivedAt)
+    state.add(quick)
+    const at = (receivedAt: number) => state.onEvent({ ...update("delta", 1, 1), receivedAt })
+    for (const receivedAt of [100, 100.5, 109.9, 110, 119, 121]) at(receivedAt)
+    assert.deepStrictEqual(told.splice(0), [100, 110, 121])
+    state.interrupt("Silent")
+    at(122)
+    at(60)
+    at(61)
+    assert.deepStrictEqual(told, [122, 60])
   })
 })
