@@ -38,6 +38,8 @@ export interface Proof extends Settings {
    * judges only that what is awaited came.
    */
   readonly timed: (promise: string, came: boolean, inTime: boolean, found: string) => void
+  /** What such a run cannot tell: said, and neither kept nor broken. */
+  readonly unjudged: (promise: string, why: string) => void
 }
 
 export interface Case {
@@ -99,7 +101,8 @@ export const make = (
     timed: (promise, came, inTime, found) => {
       const holds = came && (inTime || settings.quick)
       note({ promise, holds, isLate: holds && !inTime, found })
-    }
+    },
+    unjudged: (promise, why) => say(`  not judged: ${promise}: ${why}`)
   }
   return { proof, findings, figures }
 }

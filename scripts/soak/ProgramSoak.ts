@@ -4,8 +4,7 @@ import { judge } from "../prove/cases/Program.ts"
 import * as ProgramProcess from "../prove/ProgramProcess.ts"
 import type { ExchangeFound, ProgramFound } from "../prove/ProgramRun.ts"
 import * as Proofs from "../prove/Proof.ts"
-import type { Sample } from "./Memory.ts"
-import { slopeOf } from "./Memory.ts"
+import * as Memory from "./Memory.ts"
 import * as Report from "./Report.ts"
 
 export interface ProgramSoakOptions {
@@ -21,10 +20,20 @@ export interface ProgramSoak {
   readonly options: ProgramSoakOptions
   readonly found: ProgramFound
   readonly findings: ReadonlyArray<Proofs.Finding>
-  readonly warmUp: number
   readonly revision: string
   readonly machine: string
   readonly node: string
+}
+
+/** What came of a run. */
+export const judged = (
+  options: ProgramSoakOptions,
+  found: ProgramFound,
+  facts: Pick<ProgramSoak, "machine" | "node" | "revision">
+): ProgramSoak => {
+  const { findings, proof } = Proofs.make({ seed: options.seed, quick: false, scale: 1, part: null }, () => {})
+  judge(proof, found)
+  return { options, found, findings, ...facts }
 }
 
 export const run = Effect.fnUntraced(function*(
@@ -43,15 +52,12 @@ export const run = Effect.fnUntraced(function*(
     patience: 5 * minute,
     reviveAfter: 5_000
   }, true)
-  const settings: Proofs.Settings = { seed, quick: false, scale: 1, part: null }
-  const { findings, proof } = Proofs.make(settings, () => {})
-  judge(proof, found)
-  return { options, found, findings, warmUp: Math.min(10 * minute, found.took / 3), ...facts }
+  return judged(options, found, facts)
 })
 
 export const isKept = ({ findings }: ProgramSoak): boolean => findings.every(({ holds }) => holds)
 
-const { duration, listed, megabytes, slopeText, table } = Report
+const { duration, listed, megabytes, table } = Report
 
 const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
 
@@ -69,11 +75,11 @@ const exchangeRow = (one: ExchangeFound) =>
     one.fills
   ] as const
 
-const memoryRow = (field: "heap" | "rss", samples: ReadonlyArray<Sample>, warmUp: number) => {
+const memoryRow = (field: "heap" | "rss", { samples, took }: ProgramFound) => {
   const values = samples.map((sample) => sample[field])
   const edges = [values[0] ?? Number.NaN, values.at(-1) ?? Number.NaN, Math.min(...values), Math.max(...values)]
-  const slope = slopeOf(samples.filter(({ at }) => at >= warmUp), field)
-  return [field === "heap" ? "heap" : "RSS", ...edges.map(megabytes), slopeText(slope)] as const
+  const slope = Memory.slopeText(Memory.trendOf(samples, field, took))
+  return [field === "heap" ? "heap" : "RSS", ...edges.map(megabytes), slope] as const
 }
 
 const share = (cpu: number | null): string => cpu === null ? "unknown" : `${Math.round(cpu * 100)} %`
@@ -91,7 +97,7 @@ const executionsOf = ({ arbitrage }: ProgramFound): string => {
 }
 
 export const markdown = (soak: ProgramSoak): string => {
-  const { findings, found, machine, node, options, revision, warmUp } = soak
+  const { findings, found, machine, node, options, revision } = soak
   const { pauses } = found
   return `# Soak of the whole program, ${duration(found.took)}
 
@@ -167,14 +173,12 @@ ${
 
 ## Memory of the program
 
-MiB, heap after a garbage collection. The slope is by least squares, MiB an hour, with its 95 % interval, behind a warm-up of ${
-    duration(warmUp)
-  }.
+${Report.memoryText(true, Memory.warmUpOf(found.took), Memory.judge(found.samples, found.took))}
 
 ${
     table(["", "first", "last", "least", "most", "slope"], [
-      memoryRow("heap", found.samples, warmUp),
-      memoryRow("rss", found.samples, warmUp)
+      memoryRow("heap", found),
+      memoryRow("rss", found)
     ])
   }
 `

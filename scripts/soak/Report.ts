@@ -1,5 +1,6 @@
 /** The report of a soak, as Markdown for people and as JSON for programs. */
-import type { Slope } from "./Memory.ts"
+import type { Judgement, Trend } from "./Memory.ts"
+import * as Memory from "./Memory.ts"
 
 export interface ExchangeReport {
   readonly exchange: string
@@ -29,7 +30,7 @@ export interface MemoryReport {
   readonly last: number
   readonly least: number
   readonly most: number
-  readonly slope: Slope | null
+  readonly trend: Trend | null
 }
 
 export interface Report {
@@ -46,7 +47,12 @@ export interface Report {
   readonly exchanges: ReadonlyArray<ExchangeReport>
   readonly faults: Readonly<Record<string, number>>
   readonly rounds: number
-  readonly memory: { readonly heap: MemoryReport; readonly rss: MemoryReport; readonly warmUpMs: number }
+  readonly memory: {
+    readonly heap: MemoryReport
+    readonly rss: MemoryReport
+    readonly warmUpMs: number
+    readonly judgement: Judgement
+  }
   readonly simulator: { readonly ticks: number; readonly skippedTicks: number }
   /** What was found wrong, in words; none when all is well. */
   readonly mismatches: ReadonlyArray<string>
@@ -74,13 +80,15 @@ const sum = (counts: Readonly<Record<string, number>>): number =>
 export const listed = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ") || "none"
 
-export const slopeText = (slope: Slope | null): string =>
-  slope === null
-    ? "too few samples"
-    : `${megabytes(slope.perHour)} ± ${megabytes(slope.error)} (${slope.samples} samples)`
+const memoryRow = (name: string, { first, last, least, most, trend }: MemoryReport) =>
+  [name, ...[first, last, least, most].map(megabytes), Memory.slopeText(trend)] as const
 
-const memoryRow = (name: string, { first, last, least, most, slope }: MemoryReport) =>
-  [name, ...[first, last, least, most].map(megabytes), slopeText(slope)] as const
+/** How the slope is found, and what it says of the heap. */
+export const memoryText = (collected: boolean, warmUp: number, { found, isFlat }: Judgement): string =>
+  `MiB${collected ? ", heap after a garbage collection" : ""}. The slope is that of the floor behind a warm-up of ${
+    duration(warmUp)
+  }, MiB an hour, with its 95 % interval: a line by least squares through the least of each tenth of that time.
+${isFlat === null ? "Not judged" : isFlat ? "Kept" : "**Broken**"}: ${Memory.promise}: ${found}.`
 
 const exchangeRow = (one: ExchangeReport) =>
   [
@@ -170,11 +178,7 @@ ${
 
 ## Memory of the client
 
-MiB${
-    report.collected ? ", heap after a garbage collection" : ""
-  }. The slope is by least squares, MiB an hour, with its 95 % interval, behind a warm-up of ${
-    duration(memory.warmUpMs)
-  }.
+${memoryText(report.collected, memory.warmUpMs, memory.judgement)}
 
 ${
     table(["", "first", "last", "least", "most", "slope"], [

@@ -16,7 +16,7 @@ import { root } from "../prove/Child.ts"
 import * as Virtual from "../prove/Virtual.ts"
 import * as Client from "./Client.ts"
 import * as FaultPlan from "./FaultPlan.ts"
-import { Memory, slopeOf } from "./Memory.ts"
+import * as Memory from "./Memory.ts"
 import type { Sample } from "./Memory.ts"
 import * as ProgramSoak from "./ProgramSoak.ts"
 import * as Report from "./Report.ts"
@@ -40,7 +40,6 @@ const pacesOf = (duration: number) => ({
   sample: Math.min(10_000, Math.max(250, duration / 100)),
   compare: Math.min(minute, Math.max(1_000, duration / 8)),
   fault: Math.min(45_000, Math.max(1_500, duration / 10)),
-  warmUp: Math.min(10 * minute, duration / 3),
   /** A book that a fault has taken out of sync is waited for. */
   patience: 30_000
 })
@@ -63,7 +62,7 @@ class Findings {
 interface Running {
   readonly clients: ReadonlyArray<Client.Client>
   readonly truth: Truth.Truth
-  readonly memory: Memory
+  readonly memory: Memory.Memory
   readonly faults: Map<string, number>
   readonly findings: Findings
   /** Until when the books of an exchange may be out of sync, ms. */
@@ -198,30 +197,18 @@ const exchangeReport = Effect.fnUntraced(function*(
 })
 
 const memoryReport = (
-  all: ReadonlyArray<Sample>,
-  settled: ReadonlyArray<Sample>,
-  field: "heap" | "rss"
+  samples: ReadonlyArray<Sample>,
+  field: "heap" | "rss",
+  took: number
 ): Report.MemoryReport => {
-  const values = all.map((sample) => sample[field])
+  const values = samples.map((sample) => sample[field])
   return {
     first: values[0] ?? Number.NaN,
     last: values.at(-1) ?? Number.NaN,
     least: Math.min(...values),
     most: Math.max(...values),
-    slope: slopeOf(settled, field)
+    trend: Memory.trendOf(samples, field, took)
   }
-}
-
-/** A run is judged by its memory when it has this much behind its warm-up. */
-const judgedFrom = 20 * minute
-
-/** The most that the heap may surely grow, bytes an hour. */
-const mostGrowth = 4 * 2 ** 20
-
-const judgeMemory = (running: Running, { heap }: { readonly heap: Report.MemoryReport }, settledFor: number): void => {
-  const { slope } = heap
-  if (slope === null || settledFor < judgedFrom || slope.perHour - slope.error <= mostGrowth) return
-  running.findings.add([`the heap grows: ${(slope.perHour / 2 ** 20).toFixed(1)} MiB an hour`])
 }
 
 const revision = (): string => {
@@ -269,7 +256,7 @@ const soak = Effect.fnUntraced(function*(options: Options) {
   const running: Running = {
     clients,
     truth,
-    memory: new Memory(),
+    memory: new Memory.Memory(),
     faults: new Map(),
     findings: new Findings(),
     staleUntil: new Map(),
@@ -289,14 +276,14 @@ const soak = Effect.fnUntraced(function*(options: Options) {
   const isExact = running.faults.size === 0
   const exchanges = yield* Effect.forEach(clients, (client) => exchangeReport(running, client, counts, isExact))
   const { samples } = running.memory
-  const warmUpMs = Math.min(paces.warmUp, tookMs / 3)
-  const settled = running.memory.settled(warmUpMs)
+  const judgement = Memory.judge(samples, tookMs)
   const memory = {
-    heap: memoryReport(samples, settled, "heap"),
-    rss: memoryReport(samples, settled, "rss"),
-    warmUpMs
+    heap: memoryReport(samples, "heap", tookMs),
+    rss: memoryReport(samples, "rss", tookMs),
+    warmUpMs: Memory.warmUpOf(tookMs),
+    judgement
   }
-  judgeMemory(running, memory, tookMs - warmUpMs)
+  if (judgement.isFlat === false) running.findings.add([`the heap is not flat: ${judgement.found}`])
   const { count, told } = running.findings
   const report: Report.Report = {
     began,

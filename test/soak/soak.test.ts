@@ -2,11 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 
+import * as Program from "../../scripts/prove/cases/Program.ts"
 import * as Child from "../../scripts/prove/Child.ts"
+import type { ProgramFound } from "../../scripts/prove/ProgramRun.ts"
+import * as Proof from "../../scripts/prove/Proof.ts"
 import * as Virtual from "../../scripts/prove/Virtual.ts"
 import { Client, TradeWatch } from "../../scripts/soak/Client.ts"
 import * as FaultPlan from "../../scripts/soak/FaultPlan.ts"
-import { Memory, slopeOf } from "../../scripts/soak/Memory.ts"
+import * as Soaked from "../../scripts/soak/Memory.ts"
+import type { Sample } from "../../scripts/soak/Memory.ts"
 import type { Report } from "../../scripts/soak/Report.ts"
 import { markdown } from "../../scripts/soak/Report.ts"
 import type { Book, Truth } from "../../scripts/soak/Truth.ts"
@@ -103,30 +107,89 @@ describe("a client", () => {
 })
 
 describe("memory", () => {
-  const hour = 3_600_000
-  const samples = (heapOf: (i: number) => number) =>
-    Array.from({ length: 61 }, (_, i) => ({ at: (i / 60) * hour, rss: 7, heap: heapOf(i) }))
+  const mebibyte = 2 ** 20
+  const took = 600_000
+  /** Of a run of ten minutes, every 5 s. */
+  const samples = (heapOf: (second: number) => number): ReadonlyArray<Sample> =>
+    Array.from({ length: 120 }, (_, i) => ({ at: 5_000 * (i + 1), rss: 7, heap: 200 * mebibyte + heapOf(5 * (i + 1)) }))
 
-  it("that grows has a slope with its error", () => {
-    const growing = slopeOf(samples((i) => 1_000 + 10 * i), "heap")!
-    assert.closeTo(growing.perHour, 600, 1e-6)
-    assert.closeTo(growing.error, 0, 1e-6)
-    const flat = slopeOf(samples((i) => 1_000 + (i % 2 === 0 ? 50 : -50)), "heap")!
-    assert.isBelow(Math.abs(flat.perHour), flat.error)
-    // The textbook's standard error of a slope: 50 around the line, 61 points over an hour.
-    const spread = samples(() => 0).reduce((sum, { at }) => sum + (at / hour - 0.5) ** 2, 0)
-    assert.closeTo(flat.error, 1.96 * Math.sqrt((61 * 50 ** 2) / 59 / spread), 0.2)
-    assert.isNull(slopeOf(samples(() => 1).slice(0, 2), "rss"))
+  /** Between 0 and 1, the same each time. */
+  const noise = (second: number): number => (second * 7_919 % 101) / 101
+
+  it("that grows has a rise with its error", () => {
+    const growing = Soaked.trendOf(samples((second) => 1_000 * second), "heap", took)!
+    assert.strictEqual(growing.over, 400_000)
+    assert.closeTo(growing.rise, 400_000, 1)
+    assert.closeTo(growing.error, 0, 1)
+    assert.strictEqual(Soaked.slopeText({ rise: 3 * mebibyte, error: mebibyte, over: 1_800_000 }), "6.0 ± 2.0")
+    // The textbook's interval of a slope, with Student's t of eight degrees of freedom: ten floors, of which one is off.
+    const uneven = Soaked.trendOf(samples((second) => second < 240 ? -90 : 0), "heap", took)!
+    const slope = (90 * 4.5) / 82.5
+    const rest = 90 ** 2 * 0.9 - slope ** 2 * 82.5
+    assert.closeTo(uneven.rise, 10 * slope, 1e-6)
+    assert.closeTo(uneven.error, 10 * 2.306 * Math.sqrt(rest / 8 / 82.5), 1e-6)
+    assert.isNull(Soaked.trendOf(samples(() => 1).slice(0, 60), "rss", took))
+  })
+
+  it("that moves without growing is flat, also where it is held for a while", () => {
+    const isFlat = (heapOf: (second: number) => number) => Soaked.judge(samples(heapOf), took).isFlat
+    assert.isTrue(isFlat((second) => 2 * mebibyte * noise(second)))
+    assert.isTrue(isFlat((second) => mebibyte * noise(second) + (second % 100 < 25 ? 15 * mebibyte : 0)))
+    // Before the warm-up has ended.
+    assert.isTrue(isFlat((second) => Math.min(second, 200) * mebibyte))
+  })
+
+  it("that leaks is not flat", () => {
+    const { found, isFlat } = Soaked.judge(samples((second) => second * 12_000 + mebibyte * noise(second)), took)
+    assert.isFalse(isFlat)
+    assert.match(found, /^it grows: 4\.\d ± 0\.\d MiB in 400 s, 4\d\.\d ± \d\.\d MiB an hour$/)
+    // So much of it as would be little in each sample.
+    assert.isFalse(Soaked.judge(samples((second) => second * 12_000 + 8 * mebibyte * noise(second)), took).isFlat)
+  })
+
+  it("of which nothing can be told is not flat", () => {
+    const { found, isFlat } = Soaked.judge(samples((second) => second % 160 < 80 ? 8 * mebibyte : 0), took)
+    assert.isFalse(isFlat)
+    assert.match(found, /^it cannot be told: /)
+  })
+
+  it("of a run that is too short, or of too few samples, is not judged", () => {
+    assert.deepStrictEqual(Soaked.judge(samples(() => 0), 440_000), {
+      isFlat: null,
+      found: "293 s behind the warm-up are too short, 300 s are needed"
+    })
+    assert.deepStrictEqual(Soaked.judge([], took), {
+      isFlat: null,
+      found: "a tenth of the time behind the warm-up has fewer than 3 samples"
+    })
+    assert.isNull(Soaked.judge(samples(() => 0).filter(({ at }) => at < 285_000 || at > 330_000), took).isFlat)
+  })
+
+  it("is judged in a proof, and neither kept nor broken when it cannot be", () => {
+    const found = { took, wrongBooks: [], notReady: [], staleBooks: [], last: { compared: 3, books: 3 }, exchanges: [] }
+    const judged = (all: ReadonlyArray<Sample>) => {
+      const said: Array<string> = []
+      const settings = { seed: 1, quick: false, scale: 1, part: null }
+      const { findings, proof } = Proof.make(settings, (line) => void said.push(line))
+      const rest = { carried: [], cash: { program: "0", exchanges: "0" }, tooMuch: [], wrongAccounts: [], failures: [] }
+      const one = { ...found, ...rest, samples: all, kills: [], killed: null, openOrders: 0 } as unknown as ProgramFound
+      Program.judge(proof, one)
+      return { said, finding: findings.find(({ promise }) => promise === Soaked.promise) }
+    }
+    assert.isTrue(judged(samples(() => 0)).finding?.holds)
+    assert.isFalse(judged(samples((second) => second * mebibyte)).finding?.holds)
+    const { finding, said } = judged([])
+    assert.isUndefined(finding)
+    assert.isTrue(said.some((line) => line.startsWith(`  not judged: ${Soaked.promise}: `)))
   })
 
   it("of a long run is kept in few samples, over the whole time", () => {
-    const memory = new Memory()
+    const memory = new Soaked.Memory()
     for (let at = 0; at < 10_000; at++) memory.add({ at, rss: 1, heap: 1 })
     assert.isAtMost(memory.samples.length, 2_001)
     assert.isAbove(memory.samples.length, 900)
     assert.strictEqual(memory.samples[0]!.at, 0)
     assert.isAbove(memory.samples.at(-1)!.at, 9_900)
-    assert.isTrue(memory.settled(5_000).every(({ at }) => at >= 5_000))
     memory.take(10_008)
     assert.isAbove(memory.samples.at(-1)!.rss, 0)
   })
@@ -172,7 +235,7 @@ describe("faults", () => {
 
 describe("the report", () => {
   it("tells the true duration and every mismatch", () => {
-    const memory = { first: 2 ** 20, last: 2 ** 21, least: 2 ** 20, most: 2 ** 21, slope: null }
+    const memory = { first: 2 ** 20, last: 2 ** 21, least: 2 ** 20, most: 2 ** 21, trend: null }
     const report: Report = {
       began: "2026-01-01T00:00:00.000Z",
       tookMs: 3_723_000,
@@ -188,8 +251,9 @@ describe("the report", () => {
       rounds: 7,
       memory: {
         heap: memory,
-        rss: { ...memory, slope: { perHour: -(2 ** 20), error: 2 ** 19, samples: 9 } },
-        warmUpMs: 60_000
+        rss: { ...memory, trend: { rise: -(2 ** 20), error: 2 ** 19, over: 3_600_000 } },
+        warmUpMs: 60_000,
+        judgement: { isFlat: null, found: "too short" }
       },
       simulator: { ticks: 5, skippedTicks: 1 },
       mismatches: ["one", "two"]
@@ -200,7 +264,8 @@ describe("the report", () => {
     assert.include(text, "**2 mismatches** in 7 rounds")
     assert.include(text, "- one\n- two")
     assert.include(text, "Faults injected: 3 (drop 2, gap 1)")
-    assert.include(text, "| RSS | 1.0 | 2.0 | 1.0 | 2.0 | -1.0 ± 0.5 (9 samples) |")
+    assert.include(text, "| RSS | 1.0 | 2.0 | 1.0 | 2.0 | -1.0 ± 0.5 |")
+    assert.include(text, `\nNot judged: ${Soaked.promise}: too short.\n`)
     assert.include(markdown({ ...report, mismatches: [] }), "**Nothing was wrong**")
   })
 })

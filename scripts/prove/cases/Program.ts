@@ -1,7 +1,6 @@
 /** The demo's program with a thousand pairs on each of three markets: its memory, its processor, its books and its accounts. */
 import { Effect } from "effect"
-import { slopeOf } from "../../soak/Memory.ts"
-import type { Sample, Slope } from "../../soak/Memory.ts"
+import * as Memory from "../../soak/Memory.ts"
 import * as ProgramProcess from "../ProgramProcess.ts"
 import type { ProgramFound, ProgramOptions } from "../ProgramRun.ts"
 import type { Case, Proof } from "../Proof.ts"
@@ -13,7 +12,7 @@ const optionsOf = (proof: Proof): ProgramOptions => ({
   seed: proof.seed,
   pairs: proof.quick ? 20 : 1_000,
   duration: Proofs.sizeOf(proof, 1, 600) * second,
-  sampleEvery: proof.quick ? 250 : 10 * second,
+  sampleEvery: proof.quick ? 250 : 5 * second,
   compareEvery: null,
   faultEvery: 45 * second,
   faults: [],
@@ -23,49 +22,42 @@ const optionsOf = (proof: Proof): ProgramOptions => ({
   reviveAfter: null
 })
 
-/** The share of the run behind which buffers have their size and code is compiled. */
-const warmUp = 1 / 3
-
-/** MiB an hour: less cannot be told of some minutes, in which a heap moves by half a MiB from one collection to the next. */
-const mostSlope = 4
-
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
 
-const slopeText = (slope: Slope | null): string =>
-  slope === null ? "too few" : `${mebibytes(slope.perHour)} ± ${mebibytes(slope.error)}`
-
-const memoryRow = (name: "heap" | "rss", samples: ReadonlyArray<Sample>, settled: ReadonlyArray<Sample>) => {
+const memoryRow = (name: "heap" | "rss", { samples, took }: ProgramFound) => {
   const values = samples.map((sample) => sample[name])
-  const first = settled[0]?.[name] ?? Number.NaN
+  const settled = samples.find(({ at }) => at >= Memory.warmUpOf(took))
   return [
     name === "heap" ? "heap" : "RSS",
     String(samples.length),
     mebibytes(values[0] ?? Number.NaN),
-    mebibytes(first),
+    mebibytes(settled?.[name] ?? Number.NaN),
     mebibytes(values.at(-1) ?? Number.NaN),
     mebibytes(Math.max(...values)),
-    slopeText(slopeOf(settled, name))
+    Memory.slopeText(Memory.trendOf(samples, name, took))
   ]
 }
 
-const judgeMemory = (proof: Proof, { samples, took }: ProgramFound): void => {
-  const settled = samples.filter(({ at }) => at >= took * warmUp)
+const tellMemory = (proof: Proof, found: ProgramFound): void => {
+  const { samples, took } = found
   proof.table(
     ["MiB", "samples", "first", "behind the warm-up", "last", "most", "slope an hour"],
-    [memoryRow("heap", samples, settled), memoryRow("rss", samples, settled)]
+    [memoryRow("heap", found), memoryRow("rss", found)]
   )
-  const slope = slopeOf(settled, "heap")
-  proof.timed(
-    `behind the warm-up the heap is flat: the lower end of its slope's 95 % interval is at most ${mostSlope} MiB an hour`,
-    samples.length > 0,
-    slope !== null && slope.perHour - slope.error <= mostSlope * 2 ** 20,
-    `${slopeText(slope)} MiB an hour over the last ${Math.round(took * (1 - warmUp) / second)} s`
-  )
+  const trend = Memory.trendOf(samples, "heap", took)
   proof.figure("heap_mib", Number(mebibytes(samples.at(-1)?.heap ?? Number.NaN)))
-  if (slope !== null) proof.figure("heap_slope_mib_an_hour", Number(mebibytes(slope.perHour)))
+  if (trend === null) return
+  proof.figure("heap_rise_mib", Number(mebibytes(trend.rise)))
+  proof.figure("heap_rise_error_mib", Number(mebibytes(trend.error)))
 }
 
-type Judge = Pick<Proof, "check" | "timed">
+const judgeMemory = (proof: Judge, { samples, took }: ProgramFound): void => {
+  const { found, isFlat } = Memory.judge(samples, took)
+  if (isFlat === null) proof.unjudged(Memory.promise, found)
+  else proof.check(Memory.promise, isFlat, found)
+}
+
+type Judge = Pick<Proof, "check" | "timed" | "unjudged">
 
 const judgeBooks = (proof: Judge, { last, notReady, staleBooks, wrongBooks }: ProgramFound): void => {
   const bad = [...wrongBooks, ...notReady, ...staleBooks]
@@ -107,6 +99,7 @@ const judgeAccounts = (proof: Judge, found: ProgramFound): void => {
 export const judge = (proof: Judge, found: ProgramFound): void => {
   judgeBooks(proof, found)
   judgeAccounts(proof, found)
+  judgeMemory(proof, found)
   const dropped = found.exchanges.filter((one) => one.dropped > 0).map((one) =>
     `${one.exchange} dropped ${one.dropped}`
   )
@@ -143,8 +136,8 @@ export const program: Case = {
           Proofs.text(found.pauses.longest / second)
         } s at the longest`
     )
+    tellMemory(proof, found)
     judge(proof, found)
-    judgeMemory(proof, found)
     proof.figure("seconds", found.took / second)
     proof.figure("cpu_percent", found.cpu * 100)
     proof.figure("executions", found.executed)
