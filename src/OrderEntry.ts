@@ -2,8 +2,7 @@
  * Commands of one account: place, cancel, amend, look up. What became of a command is a value: `Accepted`, `Rejected`, or
  * `Unknown` when the answer was lost. The error channel is for what never left: bad input, a full queue, no session.
  */
-import { Context } from "effect"
-import type { Effect } from "effect"
+import { Context, Effect } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { MarginMode, Order, Side, TimeInForce } from "./domain/Account.ts"
 import type * as Decimal from "./domain/Decimal.ts"
@@ -118,6 +117,29 @@ export type Ability =
 export const MayLeave = Context.Reference<() => ExchangeError | null>("effect-exchange/OrderEntry/MayLeave", {
   defaultValue: () => () => null
 })
+
+/** How far a command has come that places or amends. */
+export interface Departure {
+  /** False: it waits for its turn, and nothing of it has left. True: it may have reached the exchange. Null: nobody tells, so it may have. */
+  hasLeft: boolean | null
+}
+
+/**
+ * Where order entry tells it, for who interrupts a command and has to know whether it was taken back. Null: nobody asks. What is
+ * interrupted while it waits never leaves.
+ */
+export const Departing = Context.Reference<Departure | null>("effect-exchange/OrderEntry/Departing", {
+  defaultValue: () => null
+})
+
+/** Runs a command with a `Departure` to look at: that of the caller, where there is one. */
+export const departing = <A, E, R>(
+  command: (departure: Departure) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Departing, (known) => {
+    const departure = known ?? { hasLeft: null }
+    return Effect.provideService(command(departure), Departing, departure)
+  })
 
 export class OrderEntry extends Context.Service<OrderEntry, {
   readonly exchange: ExchangeId

@@ -5,13 +5,16 @@
 import { Deferred, Effect, Exit, Fiber, FiberSet, Semaphore } from "effect"
 import type { Scope } from "effect"
 import type { ExchangeError } from "../ExchangeError.ts"
-import { MayLeave } from "../OrderEntry.ts"
+import type { Departure } from "../OrderEntry.ts"
+import { Departing, MayLeave } from "../OrderEntry.ts"
 
 /** A command: `sent` from the moment when it may have reached the exchange. */
 export interface Flight {
   sent: boolean
   /** Why it may not leave now; null when it may. */
   readonly mayLeave: () => ExchangeError | null
+  /** Where its caller looks whether it has left; null when nobody does. */
+  readonly departure: Departure | null
 }
 
 interface Gate {
@@ -113,7 +116,7 @@ export const make = Effect.fnUntraced(
             leaves.set(key, leave)
           }
           yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))
-          const flight: Flight = { sent: false, mayLeave: yield* MayLeave }
+          const flight: Flight = { sent: false, mayLeave: yield* MayLeave, departure: yield* Departing }
           const result = Deferred.makeUnsafe<A, ExchangeError>()
           const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
             Effect.suspend(() => {

@@ -12,7 +12,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Ability, OrderRef } from "../OrderEntry.ts"
-import { OrderEntry } from "../OrderEntry.ts"
+import { Departing, OrderEntry } from "../OrderEntry.ts"
 import type { Use } from "../RateLimits.ts"
 import * as Flights from "./Flights.ts"
 import * as OrderChanging from "./OrderChanging.ts"
@@ -84,15 +84,22 @@ export const make = Effect.fnUntraced(
           invalid(new ExchangeError.UnsupportedOrder({ symbol: pair, detail: `this exchange has no ${what}` }))
         )
 
+    /** Nothing of it has left before it is its turn. */
+    const waiting = <A, E>(command: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.flatMap(Departing, (departure) => {
+        if (departure !== null) departure.hasLeft ??= false
+        return command
+      })
+
     return OrderEntry.of({
       exchange,
       abilities: protocol.abilities,
       makeClientOrderId: Effect.sync(newClientOrderId),
-      place: placing.place,
-      placeAll: placing.placeAll,
+      place: (request) => waiting(placing.place(request)),
+      placeAll: (requests) => waiting(placing.placeAll(requests)),
       cancel: changing.cancel,
       cancelAll: changing.cancelAll,
-      amend: changing.amend,
+      amend: (ref, amendment) => waiting(changing.amend(ref, amendment)),
       get: Effect.fn("OrderEntry.get")(function*(ref: OrderRef) {
         const target = yield* changing.refOf(ref)
         // What became of its last command may be found now; if not, the order is told as it stands all the same.

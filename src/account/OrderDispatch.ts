@@ -145,9 +145,12 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     Effect.suspend(() => {
       const deadline = now() + queueMillis
       const uses = protocol.uses(command)
+      const { departure } = flight
+      const hadLeft = departure?.hasLeft ?? null
       const attempt: Effect.Effect<Reply, Failure> = Effect.suspend(() => {
         const sending = (): void => {
           flight.sent = true
+          if (departure !== null) departure.hasLeft = true
           onSend()
         }
         // A turn is taken when the command can leave: one that waited on would meet the next turn's at the exchange.
@@ -160,13 +163,14 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
         if (!(failure instanceof Throttled)) return Effect.fail(failure)
         counts.throttled++
         flight.sent = false
+        if (departure !== null) departure.hasLeft = hadLeft
         return Effect.andThen(wait(uses[0]?.budget ?? command._tag, failure.retryAfterMs, deadline), attempt)
       }))
       return attempt
     })
 
   const plain: Dispatch["plain"] = (command) =>
-    Effect.mapError(send(command, { sent: false, mayLeave: () => null }, () => {}), (failure) => {
+    Effect.mapError(send(command, { sent: false, mayLeave: () => null, departure: null }, () => {}), (failure) => {
       if (failure instanceof Lost) return failure.cause
       if (!(failure instanceof Refusal)) return failure
       const { class: kind, code, detail } = failure.rejection

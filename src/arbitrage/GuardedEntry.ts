@@ -9,8 +9,8 @@ import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import * as Failure from "../ExchangeError.ts"
-import type { Amendment, OrderEntry, OrderRef, OrderRequest, Outcome, Placed } from "../OrderEntry.ts"
-import { MayLeave } from "../OrderEntry.ts"
+import type { Amendment, Departure, OrderEntry, OrderRef, OrderRequest, Outcome, Placed } from "../OrderEntry.ts"
+import { departing, MayLeave } from "../OrderEntry.ts"
 import type { Amending, Change, State } from "./AmendRoom.ts"
 import { eases, most, statesOf } from "./AmendRoom.ts"
 import type { Held, Intent, RiskBook, Weighed } from "./RiskBook.ts"
@@ -99,9 +99,9 @@ const refOf = ({ clientOrderId, orderId, pair }: Held): OrderRef | null => {
   return orderId === null ? null : { pair, orderId }
 }
 
-/** What fails has not left; what is interrupted or breaks may have. */
-const hasNotLeft = (exit: Exit.Exit<unknown, ExchangeError>): boolean =>
-  Exit.isFailure(exit) && !Exit.hasInterrupts(exit) && !Exit.hasDies(exit)
+/** What fails has not left; what is interrupted or breaks may have, unless it still waited for its turn. */
+const hasNotLeft = (exit: Exit.Exit<unknown, ExchangeError>, { hasLeft }: Departure): boolean =>
+  Exit.isFailure(exit) && (hasLeft === false || (!Exit.hasInterrupts(exit) && !Exit.hasDies(exit)))
 
 /** Base. */
 const filledBase = ({ filledQuantity }: Order, { unit }: Held): Amount => BigDecimal.multiply(filledQuantity, unit)
@@ -358,7 +358,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     settled: (held: ReadonlyArray<Held>, result: A) => void
   ): Effect.Effect<A, ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
+      departing((departure) => {
         const intents = judged(all)
         const problem = gate.refuse(intents)
         if (problem !== null) return Effect.fail(problem)
@@ -368,7 +368,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
           Effect.sync(() => {
             if (Exit.isSuccess(exit)) return settled(held, exit.value)
             for (const one of held) {
-              if (hasNotLeft(exit)) book.release(one)
+              if (hasNotLeft(exit, departure)) book.release(one)
               else gate.fork(seek(one))
             }
           }))
@@ -399,7 +399,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     outcomes: (result: A) => ReadonlyArray<Outcome<Order>>
   ): Effect.Effect<A, ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
+      departing((departure) => {
         const helds = all.map(({ held }) => held)
         for (const held of helds) held.hasLeft = true
         return Effect.onExit(restore(lookingAgain(helds, send)), (exit) =>
@@ -409,7 +409,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
               return
             }
             for (const one of all) {
-              if (hasNotLeft(exit)) stay(one)
+              if (hasNotLeft(exit, departure)) stay(one)
               else gate.fork(seek(one.held))
             }
           }))
@@ -573,7 +573,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     amendment: Amendment
   ): Effect.Effect<Outcome<Order>, ExchangeError> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
+      departing((departure) => {
         // It may have ended since it was found.
         if (!held.isHeld) return restore(amendNone(ref, amendment))
         const whole = amountOf(amendment.quantity)
@@ -591,7 +591,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
         return Effect.onExit(restore(lookingAgain([intent], entry.amend(ref, amendment))), (exit) =>
           Effect.sync(() => {
             if (Exit.isSuccess(exit)) amended(ref, held, change, exit.value)
-            else if (hasNotLeft(exit)) answered(held, change)
+            else if (hasNotLeft(exit, departure)) answered(held, change)
             else gate.fork(seekAmended(ref, held, change))
           }))
       })

@@ -11,7 +11,8 @@ import { isFinal } from "../domain/Account.ts"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
-import type { OrderEntry, Outcome } from "../OrderEntry.ts"
+import type { Departure, OrderEntry, Outcome } from "../OrderEntry.ts"
+import { departing } from "../OrderEntry.ts"
 import type { ExposureLedger } from "./ExposureLedger.ts"
 import type { Moved, Plan } from "./Moved.ts"
 import { newer, nothing, ofFills, quantityOf, soFar } from "./Moved.ts"
@@ -94,6 +95,8 @@ export class LegOrders {
   /** By what they guard. */
   readonly #entries = new WeakMap<OrderEntry["Service"], OrderEntry["Service"]>()
   readonly #pending = new Map<string, Plan>()
+  /** Of those that are being sent. */
+  readonly #departures = new Map<Plan, Departure>()
 
   constructor(
     markets: Markets["Service"],
@@ -114,9 +117,11 @@ export class LegOrders {
     return monotonicMillis(this.#clock)
   }
 
-  /** Those that have been sent and may be in force. */
+  /** Those that have been sent and may be in force; what still waits for its turn is none. */
   get pending(): ReadonlyArray<Plan> {
-    return [...this.#pending.values()].filter((plan) => !this.#ledger.hasEnded(plan))
+    return [...this.#pending.values()].filter((plan) =>
+      this.#departures.get(plan)?.hasLeft !== false && !this.#ledger.hasEnded(plan)
+    )
   }
 
   /** Every command passes the risk guard, whatever it is. */
@@ -156,7 +161,14 @@ export class LegOrders {
       this.#ledger.expect(plan)
       const { clientOrderId, pair, price, quantity, side } = plan
       const request = { pair, side, quantity, price, type: "limit", timeInForce: "ioc", clientOrderId } as const
-      return Effect.flatMap(Effect.exit(this.#entry(account).place(request)), (exit) => {
+      const placing = departing((departure) => {
+        this.#departures.set(plan, departure)
+        return Effect.onExit(
+          this.#entry(account).place(request),
+          () => Effect.sync(() => this.#parted(plan, departure))
+        )
+      })
+      return Effect.flatMap(Effect.exit(placing), (exit) => {
         const answeredAt = this.now
         if (Exit.isSuccess(exit)) return this.#judge(plan, exit.value.outcome, sentAt, answeredAt)
         const error = Cause.findErrorOption(exit.cause)
@@ -166,6 +178,14 @@ export class LegOrders {
           : this.#find(plan, sentAt, answeredAt, Cause.pretty(exit.cause))
       })
     })
+  }
+
+  /** What was cut short before it had left is not in force. */
+  #parted(plan: Plan, { hasLeft }: Departure): void {
+    this.#departures.delete(plan)
+    if (hasLeft !== false) return
+    this.#pending.delete(`${plan.exchange} ${plan.clientOrderId}`)
+    this.#ledger.settle(plan)
   }
 
   /** What it has moved, from its fills as soon as all of them are told. */

@@ -7,11 +7,17 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Order } from "../domain/Account.ts"
 import type * as ExchangeError from "../ExchangeError.ts"
 import type { Accepted, OrderRequest, Outcome, Placed, Rejected, Rejection } from "../OrderEntry.ts"
-import { OrderEntry } from "../OrderEntry.ts"
+import { departing, OrderEntry } from "../OrderEntry.ts"
 import type { OrderTracker } from "./OrderTracker.ts"
 
 /** Between two questions about an order: doubles up to 5 s, ms. */
 const pause = (attempt: number): number => Math.min(5_000, 100 * 2 ** Math.min(attempt, 6))
+
+const takenBack: Rejection = {
+  code: "interrupted",
+  detail: "its caller was interrupted before it had left",
+  class: "item"
+}
 
 const interrupted: Rejection = {
   code: "interrupted",
@@ -85,7 +91,7 @@ export const make = (
     place: Effect.Effect<A, ExchangeError.ExchangeError>,
     placed: (result: A) => ReadonlyArray<Placed>
   ): Effect.Effect<A, ExchangeError.ExchangeError> =>
-    Effect.suspend(() => {
+    departing((departure) => {
       const ours = new Map(requests.map((request): readonly [string, Named] => [request.clientOrderId, request]))
       for (const { clientOrderId, pair } of requests) {
         if (!tracker.sent(clientOrderId, pair, now())) ours.delete(clientOrderId)
@@ -100,6 +106,10 @@ export const make = (
           const error = Cause.findErrorOption(exit.cause)
           if (error._tag === "Some") {
             return each(({ clientOrderId }) => tracker.rejected(clientOrderId, notSent(error.value), now()))
+          }
+          // Nothing has left.
+          if (departure.hasLeft === false) {
+            return each(({ clientOrderId }) => tracker.rejected(clientOrderId, takenBack, now()))
           }
           each((request) => {
             tracker.lost(request.clientOrderId, now())

@@ -7,8 +7,8 @@ import type { AccountCalls, Command, OrderProtocol, Reply } from "../../src/Acco
 import type { Fill, Order } from "../../src/domain/Account.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { Ability, OrderEntry } from "../../src/OrderEntry.ts"
-import { MayLeave } from "../../src/OrderEntry.ts"
+import type { Ability, Departure, OrderEntry } from "../../src/OrderEntry.ts"
+import { Departing, MayLeave } from "../../src/OrderEntry.ts"
 import * as RateLimits from "../../src/RateLimits.ts"
 import { fill } from "./Bank.ts"
 import { instrumentOf, orderOf, refused as failed } from "./Orders.ts"
@@ -223,6 +223,34 @@ describe("OrderDesk", () => {
       yield* TestClock.adjust("1 minute")
       assert.lengthOf(commands, 1)
       assert.strictEqual((yield* place(desk)).outcome._tag, "Accepted")
+    }))
+
+  it.effect("tells who asks whether a command has left, through its turn and refusals for too many", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start(
+        (_, call) =>
+          call === 2
+            ? Effect.fail(failed(429, "rateLimit", 1_500))
+            : Effect.delay(Effect.succeed({ _tag: "Order", order: orderOf("a") } as const), "100 millis"),
+        { uses: () => [{ budget: "orders", tokens: 1, limit: 1, window: "1 second" }] }
+      )
+      const watched = Effect.fnUntraced(function*(clientOrderId: string) {
+        const departure: Departure = { hasLeft: null }
+        const placing = Effect.provideService(place(desk, clientOrderId), Departing, departure)
+        return { departure, fiber: yield* Effect.forkChild(placing, { startImmediately: true }) }
+      })
+      const first = yield* watched("first")
+      assert.isTrue(first.departure.hasLeft)
+      const second = yield* watched("second")
+      assert.isFalse(second.departure.hasLeft)
+      yield* TestClock.adjust("1200 millis")
+      assert.lengthOf(commands, 2)
+      // It was refused as too much, and waits again.
+      assert.isFalse(second.departure.hasLeft)
+      yield* Fiber.interrupt(second.fiber)
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(second.departure.hasLeft)
+      assert.strictEqual((yield* Fiber.join(first.fiber)).outcome._tag, "Accepted")
     }))
 
   it.effect("interrupted on its way: seen through to its outcome, and nothing else leaves for it until then", () =>

@@ -668,6 +668,24 @@ describe("ArbitrageExecutor: what cannot be traded away", () => {
       assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
     }))
 
+  it.effect("an order that still waits for its turn when it is closed was never sent, and takes no room", () =>
+    over(new World({ fee: "0" }, swap), function*({ executor, guard, world }) {
+      world.b.scripts.push({ waits: 10_000 })
+      const fiber = yield* start(world)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(guard.state("b").openOrders, 1)
+      const closed = yield* Effect.forkChild(executor.close("2 seconds"), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      const { exposure, openOrders, orders } = yield* Fiber.join(closed)
+      // What the other leg has bought is left, and told.
+      assert.deepStrictEqual([openOrders, orders, exposure.map(({ asset }) => asset)], [0, [], ["BTC"]])
+      assert.strictEqual((yield* executor.performance).unknown, 0)
+      assert.strictEqual(guard.state("b").openOrders, 0)
+      assert.strictEqual((yield* Fiber.await(fiber))._tag, "Failure")
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(world.placed, ["a buy 1"])
+    }))
+
   it.effect("an order that is under way when it is closed is told", () =>
     over(new World({ fee: "0" }, swap), function*({ executor, guard, world }) {
       world.b.scripts.push({ answer: "neverDone" })

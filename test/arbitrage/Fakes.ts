@@ -9,6 +9,7 @@ import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderRequest, Outcome, Placed } from "../../src/OrderEntry.ts"
+import { Departing } from "../../src/OrderEntry.ts"
 import type { OrderEntry } from "../../src/OrderEntry.ts"
 import { listed } from "../../src/OrderEntryTest.ts"
 
@@ -33,6 +34,8 @@ export interface Script {
     | "notSent"
     | "rest"
     | "die"
+  /** ms that it waits for its turn, as behind limits; null: it does not say that it does. Default null. */
+  readonly waits?: number | null
   /** ms until it reaches the exchange. Default 1. */
   readonly delay?: number
   /** ms until what was lost is known. Default 500. */
@@ -40,6 +43,18 @@ export interface Script {
   /** ms by which events come late; null: they are lost until a refresh. Default 0. */
   readonly late?: number | null
 }
+
+/** Tells that nothing has left before it is its turn. */
+const itsTurn = (millis: number | null): Effect.Effect<void> =>
+  millis === null ? Effect.void : Effect.flatMap(Departing, (departure) => {
+    if (departure !== null) departure.hasLeft ??= false
+    return Effect.andThen(
+      Effect.sleep(millis),
+      Effect.sync(() => {
+        if (departure !== null) departure.hasLeft = true
+      })
+    )
+  })
 
 export interface VenueOptions {
   readonly exchange: string
@@ -285,7 +300,7 @@ export class FakeVenue {
         return order
       })
       return Effect.flatMap(
-        Effect.uninterruptible(arrive),
+        Effect.andThen(itsTurn(script.waits ?? null), Effect.uninterruptible(arrive)),
         (order) => Effect.succeed({ clientOrderId, outcome: this.#answer(script, order, lost) })
       )
     })

@@ -807,6 +807,30 @@ describe("RiskGuard: guarded", () => {
       assert.strictEqual(guard.state().openOrders, 0)
     }))
 
+  it.effect("what is interrupted while it waits for its turn gives its room back at once, and nobody asks for it", () =>
+    over({}, function*({ guard }) {
+      const venue = new FakeVenue({ exchange: "a" })
+      const entry = guard.guarded(venue.entry)
+      const order = { pair, side: "buy", quantity: 1, price: 100 } as const
+      yield* guard.reserve([intent("1", "100", { clientOrderId: "reserved" })])
+      venue.isAnswering = false
+      for (const clientOrderId of ["new", "reserved"]) {
+        venue.scripts.push({ waits: 1_000 })
+        const fiber = yield* Effect.forkChild(entry.place({ ...order, clientOrderId }), { startImmediately: true })
+        yield* TestClock.adjust(1)
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(guard.state().openOrders, 1)
+      }
+      // Its room is there for another try.
+      venue.scripts.push({ answer: "rest" })
+      const again = yield* Effect.forkChild(entry.place({ ...order, clientOrderId: "reserved" }), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(10)
+      assert.strictEqual((yield* Fiber.join(again)).outcome._tag, "Accepted")
+      assert.strictEqual(venue.placed.length, 1)
+    }))
+
   it.effect("while the exchange does not answer, what was interrupted keeps its room", () =>
     over({ forgetAfter: "2 seconds" }, function*({ guard }) {
       const venue = new FakeVenue({ exchange: "a" })
