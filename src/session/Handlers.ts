@@ -30,6 +30,8 @@ class Guard {
 
 /** Left within the event: what has come for it is counted. */
 const abandon = (route: Route, counters: Counters): void => {
+  route.state.delivered--
+  counters.delivered--
   route.state.abandoned++
   counters.abandoned++
 }
@@ -59,8 +61,6 @@ export class HandlerSubscriber implements Subscriber {
 
   push(route: Route, event: MarketEvent): void {
     if (this.isOver) return abandon(route, this.counters)
-    route.state.delivered++
-    this.counters.delivered++
     try {
       const result = this.call(event)
       if (result !== undefined) this.guard.watch(result)
@@ -126,8 +126,6 @@ export class FeedSubscriber implements Subscriber, Waiting {
 
   push(route: Route, event: MarketEvent): void {
     if (this.isOver) return abandon(route, this.counters)
-    route.state.delivered++
-    this.counters.delivered++
     if (!this.#isTouched) {
       this.#isTouched = true
       this.#wakeups.addPrompt(this)

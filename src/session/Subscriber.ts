@@ -85,6 +85,8 @@ export class BufferSubscriber implements Subscriber {
   private readonly capacity: number
   /** The capacity, or more where one newest value for each topic needs more. */
   private limit: number
+  /** With fewer items than this an event is simply kept: the limit, or 0 where there is more to look at. */
+  private simple: number
   private readonly wakeups: Wakeups
   private readonly counters: Counters
   private items: Array<Item> = []
@@ -104,6 +106,7 @@ export class BufferSubscriber implements Subscriber {
     this.#options = options
     this.capacity = options.bufferSize
     this.limit = options.bufferSize
+    this.simple = options.bufferSize
     this.#crowded = options.bufferSize * 2
     this.wakeups = options.wakeups
     this.counters = options.counters
@@ -130,6 +133,18 @@ export class BufferSubscriber implements Subscriber {
   }
 
   push(route: Route, event: MarketEvent): void {
+    if (this.items.length < this.simple) this.append(route, event)
+    else this.#consider(route, event)
+  }
+
+  private append(route: Route, event: MarketEvent): void {
+    this.owners[this.items.length] = route
+    this.items.push(this.wakeups.dataOf(event))
+    if (!this.awake) this.rouse()
+  }
+
+  /** It has ended, a book has overflowed, or there is no room. */
+  #consider(route: Route, event: MarketEvent): void {
     if (this.#end !== null) return this.#abandon(route)
     // First, so that what is not kept anyway takes no room from others.
     if (this.#isBehind(route)) return this.#drop(route)
@@ -137,11 +152,11 @@ export class BufferSubscriber implements Subscriber {
       this.#overflow()
       if (this.#isBehind(route)) return this.#drop(route)
     }
-    this.owners[this.items.length] = route
-    this.items.push(this.wakeups.dataOf(event))
-    route.state.delivered++
-    this.counters.delivered++
-    if (!this.awake) this.rouse()
+    this.append(route, event)
+  }
+
+  #simplify(): void {
+    this.simple = this.#end === null && this.behind.size === 0 ? this.limit : 0
   }
 
   gap(route: Route, gap: Gap): void {
@@ -188,6 +203,7 @@ export class BufferSubscriber implements Subscriber {
 
   /** More of a book whose consumer is not reading: it will get a snapshot instead. */
   #drop(route: Route): void {
+    this.#takeOff(route)
     route.state.dropped++
     this.counters.dropped++
     this.behind.set(route, this.behind.get(route)! + 1)
@@ -197,6 +213,7 @@ export class BufferSubscriber implements Subscriber {
   #catchUp(items: Array<Item>, owners: ReadonlyArray<Route>): void {
     const behind = [...this.behind]
     this.behind.clear()
+    this.#simplify()
     for (const [route, dropped] of behind) {
       const at = items.findLastIndex((item, index) => item._tag === "Gap" && owners[index] === route)
       if (at >= 0) items[at] = merge({ ...(items[at] as Gap), lost: dropped }, items[at] as Gap)
@@ -206,8 +223,15 @@ export class BufferSubscriber implements Subscriber {
 
   /** It has ended, and its consumer is about to leave. */
   #abandon(route: Route): void {
+    this.#takeOff(route)
     route.state.abandoned++
     this.counters.abandoned++
+  }
+
+  /** Not delivered after all. */
+  #takeOff(route: Route): void {
+    route.state.delivered--
+    this.counters.delivered--
   }
 
   fail(route: Route, error: ExchangeError.ExchangeError, scope: "topic" | "connection"): void {
@@ -220,6 +244,7 @@ export class BufferSubscriber implements Subscriber {
   end(exit: Exit.Exit<never, End>): void {
     if (this.#end !== null) return
     this.#end = exit
+    this.#simplify()
     this.wake()
     this.#makeRoom()
   }
@@ -228,12 +253,10 @@ export class BufferSubscriber implements Subscriber {
   leave(): void {
     this.wakeups.buffers.delete(this)
     this.#end ??= Exit.fail(Cause.Done())
+    this.#simplify()
     for (let i = 0; i < this.items.length; i++) {
       if (this.items[i]!._tag === "Gap") continue
-      this.owners[i]!.state.abandoned++
-      this.owners[i]!.state.delivered--
-      this.counters.abandoned++
-      this.counters.delivered--
+      this.#abandon(this.owners[i]!)
     }
     this.items = []
     this.owners = []
@@ -336,6 +359,7 @@ export class BufferSubscriber implements Subscriber {
     for (const [planned, { toDiscard, kind }] of plan) {
       if (kind === "book" && toDiscard > 0 && !this.behind.has(planned)) this.behind.set(planned, 0)
     }
+    this.#simplify()
   }
 
   /** Keeps, replaces or drops one item of an overflowing buffer, and declares what it drops. */
@@ -351,8 +375,7 @@ export class BufferSubscriber implements Subscriber {
   }
 
   #discard(plan: Plan, route: Route): void {
-    route.state.delivered--
-    this.counters.delivered--
+    this.#takeOff(route)
     if (plan.kind === "state") {
       route.state.conflated++
       this.counters.conflated++

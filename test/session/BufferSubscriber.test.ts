@@ -12,7 +12,7 @@ import { Counters } from "../../src/session/Counters.ts"
 import { FeedSubscriber, HandlerSubscriber } from "../../src/session/Handlers.ts"
 import type { Waiting } from "../../src/session/Subscriber.ts"
 import { BufferSubscriber, defaultBufferSize, Wakeups } from "../../src/session/Subscriber.ts"
-import type { Subscriber, TopicOwner } from "../../src/session/Topics.ts"
+import type { Route, Subscriber, TopicOwner } from "../../src/session/Topics.ts"
 import { TopicState } from "../../src/session/Topics.ts"
 
 type Item = Feed<MarketEvent>
@@ -53,6 +53,13 @@ const make = (
     return state.add(to)
   }
   return { counters, requested, route, subscriber, wakeups }
+}
+
+/** As a topic does it. */
+const push = (subscriber: Subscriber, route: Route, event: MarketEvent): void => {
+  route.state.delivered++
+  route.state.owner.counters.delivered++
+  subscriber.push(route, event)
 }
 
 const ticker = (version: number) => Test.bookTicker("A/USDT", { version })
@@ -101,7 +108,7 @@ describe("BufferSubscriber", () => {
   it("hands over in order, counts each, and says when and how it came", () => {
     const { counters, route, subscriber } = make()
     const trades = route("Trades")
-    for (const id of [1, 2]) subscriber.push(trades, trade(id))
+    for (const id of [1, 2]) push(subscriber, trades, trade(id))
     assert.strictEqual(subscriber.size, 2)
     assert.deepStrictEqual([trades.state.delivered, counters.delivered], [2, 2])
     const items = take(subscriber)
@@ -120,12 +127,12 @@ describe("BufferSubscriber", () => {
     const first = pulling(subscriber)
     wakeups.flush()
     assert.isNull(first.got.value)
-    subscriber.push(trades, trade(1))
-    subscriber.push(trades, trade(2))
+    push(subscriber, trades, trade(1))
+    push(subscriber, trades, trade(2))
     assert.isNull(first.got.value)
     wakeups.flush()
     assert.deepStrictEqual(first.items(), ["1", "2"])
-    subscriber.push(trades, trade(3))
+    push(subscriber, trades, trade(3))
     wakeups.flush()
     assert.strictEqual(subscriber.size, 1)
     assert.deepStrictEqual(shown(take(subscriber)), ["3"])
@@ -144,13 +151,13 @@ describe("BufferSubscriber", () => {
       added.push(one)
       add(one)
     }
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.gap(trades, gap("Silent"))
     assert.deepStrictEqual(added, [])
     take(subscriber)
     pulling(subscriber)
-    subscriber.push(trades, trade(2))
-    subscriber.push(trades, trade(3))
+    push(subscriber, trades, trade(2))
+    push(subscriber, trades, trade(3))
     subscriber.gap(trades, gap("Silent"))
     assert.strictEqual(added.length, 1)
     wakeups.flush()
@@ -167,7 +174,7 @@ describe("BufferSubscriber", () => {
     await Effect.runPromise(Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), Effect.yieldNow))
     const added: Array<Waiting> = []
     wakeups.add = (one) => void added.push(one)
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     assert.deepStrictEqual(added, [])
     subscriber.wake()
     assert.deepStrictEqual(shown(take(subscriber)), ["1"])
@@ -176,7 +183,7 @@ describe("BufferSubscriber", () => {
   it("a stream runs once; a second run fails with what to do instead", () => {
     const { route, subscriber } = make()
     const trades = route("Trades")
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     assert.strictEqual(Effect.runSync(Stream.runCollect(Stream.take(subscriber.stream, 1))).length, 1)
     const error = errorOf(Effect.runSyncExit(Stream.runDrain(subscriber.stream))) as ExchangeError.ExchangeError
     assert.strictEqual(error.reason._tag, "InvalidUse")
@@ -203,7 +210,7 @@ describe("BufferSubscriber", () => {
       const [a, b] = [route("Trades"), route("Trades", "B/USDT")]
       subscriber.gap(a, gap("Silent"))
       subscriber.gap(b, gap("Silent"))
-      subscriber.push(b, trade(1))
+      push(subscriber, b, trade(1))
       subscriber.gap(b, gap("Reconnected"))
       assert.deepStrictEqual(shown(take(subscriber)), ["Silent", "Silent", "1", "Reconnected"])
     })
@@ -211,7 +218,7 @@ describe("BufferSubscriber", () => {
     it("are folded once they crowd the buffer: one for each topic since its last data", () => {
       const { route, subscriber } = make({ size: 2 })
       const [a, b] = [route("Trades"), route("Trades", "B/USDT")]
-      subscriber.push(a, trade(1))
+      push(subscriber, a, trade(1))
       for (let i = 0; i < 2; i++) {
         subscriber.gap(a, gap("Silent", 1))
         subscriber.gap(b, gap("Reconnected", 1))
@@ -226,7 +233,7 @@ describe("BufferSubscriber", () => {
       const { route, subscriber } = make({ size: 2 })
       const [a, b] = [route("Trades"), route("Trades", "B/USDT")]
       subscriber.gap(a, gap("Silent"))
-      subscriber.push(a, trade(1))
+      push(subscriber, a, trade(1))
       subscriber.gap(b, gap("Silent"))
       subscriber.gap(a, gap("Silent"))
       assert.strictEqual(subscriber.size, 4)
@@ -264,7 +271,7 @@ describe("BufferSubscriber", () => {
     it("keeps the newest value of each topic of state, and counts the others as conflated", () => {
       const { counters, route, subscriber } = make({ size: 3 })
       const [a, b] = [route("BookTicker"), route("BookTicker", "B/USDT")]
-      for (const [to, version] of [[a, 1], [b, 2], [a, 3], [a, 4]] as const) subscriber.push(to, ticker(version))
+      for (const [to, version] of [[a, 1], [b, 2], [a, 3], [a, 4]] as const) push(subscriber, to, ticker(version))
       assert.deepStrictEqual(shown(take(subscriber)), ["v2", "v3", "v4"])
       assert.deepStrictEqual([a.state.conflated, b.state.conflated, counters.conflated], [1, 0, 1])
       assert.deepStrictEqual([a.state.delivered, b.state.delivered, counters.delivered], [2, 1, 3])
@@ -274,7 +281,7 @@ describe("BufferSubscriber", () => {
     it("grows to twice its topics when it is smaller, and no further", () => {
       const { route, subscriber } = make({ size: 1 })
       const [a, b] = [route("BookTicker"), route("BookTicker", "B/USDT")]
-      for (let version = 1; version <= 9; version++) subscriber.push(version % 2 === 0 ? a : b, ticker(version))
+      for (let version = 1; version <= 9; version++) push(subscriber, version % 2 === 0 ? a : b, ticker(version))
       assert.strictEqual(a.state.conflated + b.state.conflated, 6)
       assert.deepStrictEqual(shown(take(subscriber)).slice(-2), ["v8", "v9"])
     })
@@ -283,16 +290,16 @@ describe("BufferSubscriber", () => {
       const { route, subscriber } = make({ size: 3 })
       const a = route("BookTicker")
       subscriber.gap(a, gap("Silent", 3))
-      subscriber.push(a, ticker(1))
+      push(subscriber, a, ticker(1))
       subscriber.gap(a, gap("Reconnected"))
-      subscriber.push(a, ticker(2))
+      push(subscriber, a, ticker(2))
       assert.deepStrictEqual(shown(take(subscriber)), ["v1", "Reconnected", "v2"])
     })
 
     it("keeps the newer half of events, and declares the older in its place", () => {
       const { counters, route, subscriber } = make({ size: 5 })
       const trades = route("Trades")
-      for (let id = 1; id <= 6; id++) subscriber.push(trades, trade(id))
+      for (let id = 1; id <= 6; id++) push(subscriber, trades, trade(id))
       const items = take(subscriber)
       assert.deepStrictEqual(shown(items), ["Overflow 3", "4", "5", "6"])
       const [first] = items
@@ -307,13 +314,13 @@ describe("BufferSubscriber", () => {
     it("declares a break among what goes together with it, once, and leaves those behind it", () => {
       const { route, subscriber } = make({ size: 6 })
       const trades = route("Trades")
-      subscriber.push(trades, trade(1))
+      push(subscriber, trades, trade(1))
       subscriber.gap(trades, gap("Sequence", 7))
-      subscriber.push(trades, trade(2))
-      subscriber.push(trades, trade(3))
+      push(subscriber, trades, trade(2))
+      push(subscriber, trades, trade(3))
       subscriber.gap(trades, gap("Reconnected"))
-      subscriber.push(trades, trade(4))
-      subscriber.push(trades, trade(5))
+      push(subscriber, trades, trade(4))
+      push(subscriber, trades, trade(5))
       // Of four events two go, with the break between them.
       assert.deepStrictEqual(shown(take(subscriber)), ["Overflow 9", "3", "Reconnected", "4", "5"])
     })
@@ -321,23 +328,23 @@ describe("BufferSubscriber", () => {
     it("does not count a break that goes without a known loss", () => {
       const { route, subscriber } = make({ size: 3 })
       const trades = route("Trades")
-      subscriber.push(trades, trade(1))
+      push(subscriber, trades, trade(1))
       subscriber.gap(trades, gap("Reconnected"))
-      subscriber.push(trades, trade(2))
-      subscriber.push(trades, trade(3))
+      push(subscriber, trades, trade(2))
+      push(subscriber, trades, trade(3))
       assert.deepStrictEqual(shown(take(subscriber)), ["Overflow 1", "Reconnected", "2", "3"])
     })
 
     it("of one topic leaves the others' events whole while state and books share the buffer", () => {
       const { requested, route, subscriber } = make({ size: 6 })
       const [book, quotes, trades] = [route("Book"), route("BookTicker"), route("Trades")]
-      subscriber.push(quotes, ticker(1))
+      push(subscriber, quotes, ticker(1))
       book.state.onEvent(snapshot(1))
-      subscriber.push(trades, trade(1))
+      push(subscriber, trades, trade(1))
       book.state.onEvent(delta(2))
-      subscriber.push(trades, trade(2))
-      subscriber.push(quotes, ticker(2))
-      subscriber.push(trades, trade(3))
+      push(subscriber, trades, trade(2))
+      push(subscriber, quotes, ticker(2))
+      push(subscriber, trades, trade(3))
       assert.deepStrictEqual(shown(take(subscriber)), ["Overflow 1", "Overflow 2", "2", "v2", "3"])
       assert.deepStrictEqual(requested, ["Book A/USDT"])
       assert.deepStrictEqual([book.state.dropped, book.state.delivered], [2, 0])
@@ -379,7 +386,7 @@ describe("BufferSubscriber", () => {
       const { route, subscriber } = make({ size: 2 })
       const [book, trades] = [route("Book"), route("Trades", "B/USDT")]
       for (const update of [snapshot(1), delta(2), delta(3)]) book.state.onEvent(update)
-      subscriber.push(trades, trade(1))
+      push(subscriber, trades, trade(1))
       subscriber.gap(trades, gap("Silent"))
       book.state.onEvent(delta(4))
       assert.deepStrictEqual(shown(take(subscriber)), ["Overflow 4", "1", "Silent"])
@@ -389,7 +396,7 @@ describe("BufferSubscriber", () => {
       const { requested, route, subscriber } = make({ size: 3 })
       const [book, trades] = [route("Book"), route("Trades", "B/USDT")]
       subscriber.gap(book, gap("Reconnected"))
-      for (let id = 1; id <= 3; id++) subscriber.push(trades, trade(id))
+      for (let id = 1; id <= 3; id++) push(subscriber, trades, trade(id))
       book.state.onEvent(snapshot(1))
       assert.deepStrictEqual(shown(take(subscriber)), ["Reconnected", "Overflow 2", "3", "s1"])
       assert.deepStrictEqual(requested, [])
@@ -414,9 +421,9 @@ describe("BufferSubscriber", () => {
         const trades = route("Trades")
         let passed = 0
         const wait = () => Effect.runFork(Effect.tap(subscriber.awaitRoom, () => Effect.sync(() => passed++)))
-        for (const id of [1, 2]) subscriber.push(trades, trade(id))
+        for (const id of [1, 2]) push(subscriber, trades, trade(id))
         assert.strictEqual(wakeups.full.size, 0)
-        subscriber.push(trades, trade(3))
+        push(subscriber, trades, trade(3))
         assert.deepStrictEqual([...wakeups.full], [subscriber])
         wait()
         wait()
@@ -435,7 +442,7 @@ describe("BufferSubscriber", () => {
     it.effect("keeps nothing of who gave up waiting", () =>
       Effect.gen(function*() {
         const { route, subscriber } = make({ size: 1, block: true })
-        subscriber.push(route("Trades"), trade(1))
+        push(subscriber, route("Trades"), trade(1))
         const fibers = [subscriber.awaitRoom, subscriber.awaitEmpty].map((wait) => Effect.runFork(wait))
         assert.isAbove(subscriber.waiting, 0)
         yield* Fiber.interruptAll(fibers)
@@ -444,7 +451,7 @@ describe("BufferSubscriber", () => {
 
     it("waits as soon as it is full", () => {
       const { route, subscriber } = make({ size: 1, block: true })
-      subscriber.push(route("Trades"), trade(1))
+      push(subscriber, route("Trades"), trade(1))
       let passed = false
       Effect.runFork(Effect.tap(subscriber.awaitRoom, () => Effect.sync(() => void (passed = true))))
       assert.isFalse(passed)
@@ -455,7 +462,7 @@ describe("BufferSubscriber", () => {
     it("does not wait while there is room", () => {
       const { route, subscriber } = make({ size: 2, block: true })
       Effect.runSync(subscriber.awaitRoom)
-      subscriber.push(route("Trades"), trade(1))
+      push(subscriber, route("Trades"), trade(1))
       Effect.runSync(subscriber.awaitRoom)
     })
   })
@@ -464,12 +471,12 @@ describe("BufferSubscriber", () => {
     it("comes behind what is in the buffer, once, and the first one counts", () => {
       const { counters, route, subscriber } = make()
       const trades = route("Trades")
-      subscriber.push(trades, trade(1))
+      push(subscriber, trades, trade(1))
       subscriber.end(Exit.fail(failure))
       subscriber.end(Exit.fail(Cause.Done()))
       assert.deepStrictEqual(shown(take(subscriber)), ["1"])
       assert.strictEqual(errorOf(Effect.runSyncExit(subscriber.pull)), failure)
-      subscriber.push(trades, trade(2))
+      push(subscriber, trades, trade(2))
       assert.deepStrictEqual([trades.state.abandoned, counters.abandoned], [1, 1])
       assert.deepStrictEqual([trades.state.delivered, counters.delivered], [1, 1])
     })
@@ -484,15 +491,15 @@ describe("BufferSubscriber", () => {
     it("of a consumer that leaves counts what it did not take, breaks apart", () => {
       const { counters, route, subscriber } = make()
       const trades = route("Trades")
-      subscriber.push(trades, trade(1))
+      push(subscriber, trades, trade(1))
       subscriber.gap(trades, gap("Silent"))
-      subscriber.push(trades, trade(2))
+      push(subscriber, trades, trade(2))
       subscriber.leave()
       assert.deepStrictEqual([trades.state.abandoned, trades.state.delivered], [2, 0])
       assert.deepStrictEqual([counters.abandoned, counters.delivered, subscriber.size], [2, 0, 0])
       subscriber.leave()
       assert.strictEqual(counters.abandoned, 2)
-      subscriber.push(trades, trade(3))
+      push(subscriber, trades, trade(3))
       assert.strictEqual(counters.abandoned, 3)
       assert.isTrue(Cause.isDone(errorOf(Effect.runSyncExit(subscriber.pull))))
     })
@@ -545,7 +552,7 @@ describe("HandlerSubscriber", () => {
     it(`gives ${name} its events and no others`, () => {
       const seen: Array<unknown> = []
       const { counters, failures, subscriber, trades } = handling({ [name]: (event: unknown) => seen.push(event) })
-      for (const each of names) subscriber.push(trades, events[each])
+      for (const each of names) push(subscriber, trades, events[each])
       assert.deepStrictEqual(seen, [events[name]])
       assert.deepStrictEqual([trades.state.delivered, counters.delivered], [names.length, names.length])
       assert.deepStrictEqual(failures, [])
@@ -561,7 +568,7 @@ describe("HandlerSubscriber", () => {
       }
     }
     const { failures, subscriber, trades } = handling(handlers as PublicWebsocketHandlers)
-    for (const each of names) subscriber.push(trades, events[each])
+    for (const each of names) push(subscriber, trades, events[each])
     assert.deepStrictEqual(failures, [])
     assert.strictEqual(seen.length, names.length)
     for (const receiver of seen) assert.strictEqual(receiver, handlers)
@@ -579,9 +586,9 @@ describe("HandlerSubscriber", () => {
       },
       onBook: (() => Promise.reject(rejected)) as unknown as () => void
     })
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.gap(trades, gap("Silent"))
-    subscriber.push(trades, snapshot(1))
+    push(subscriber, trades, snapshot(1))
     await Promise.resolve()
     await Promise.resolve()
     assert.deepStrictEqual(failures, [thrown, thrown, rejected])
@@ -597,7 +604,7 @@ describe("HandlerSubscriber", () => {
     assert.strictEqual(trades.state.gaps, 1)
     const deaf = handling({})
     deaf.subscriber.gap(deaf.trades, gap("Silent"))
-    deaf.subscriber.push(deaf.trades, trade(1))
+    push(deaf.subscriber, deaf.trades, trade(1))
     assert.deepStrictEqual(deaf.failures, [])
   })
 })
@@ -609,9 +616,9 @@ describe("HandlerSubscriber that has left", () => {
     const handlers = { onTrade: () => seen.push("trade"), onGap: () => seen.push("gap") }
     const subscriber = new HandlerSubscriber(handlers, world.counters, () => {})
     const trades = world.route("Trades", "A/USDT", subscriber)
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.leave()
-    subscriber.push(trades, trade(2))
+    push(subscriber, trades, trade(2))
     subscriber.gap(trades, gap("Silent"))
     subscriber.fail(trades)
     assert.deepStrictEqual(seen, ["trade"])
@@ -642,14 +649,14 @@ describe("FeedSubscriber", () => {
 
   it("hands over what comes as it comes, and tells once that the turn is over", () => {
     const { counters, seen, subscriber, trades, wakeups } = feeding({})
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.gap(trades, gap("Silent"))
-    subscriber.push(trades, trade(2))
+    push(subscriber, trades, trade(2))
     wakeups.flush()
     wakeups.flush()
     subscriber.gap(trades, gap("Sequence"))
     wakeups.flush()
-    subscriber.push(trades, trade(3))
+    push(subscriber, trades, trade(3))
     wakeups.flush()
     assert.deepStrictEqual(seen, ["1", "Silent", "2", "turn", "Sequence", "3", "turn"])
     assert.deepStrictEqual([trades.state.delivered, counters.delivered, counters.abandoned], [3, 3, 0])
@@ -657,10 +664,10 @@ describe("FeedSubscriber", () => {
 
   it("ends once, with the error of whatever ends it, and is called no more", () => {
     const { counters, seen, subscriber, trades, wakeups } = feeding({})
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.fail(trades, failure)
     subscriber.end(failure)
-    subscriber.push(trades, trade(2))
+    push(subscriber, trades, trade(2))
     subscriber.gap(trades, gap("Silent"))
     wakeups.flush()
     assert.deepStrictEqual(seen, ["1", failure.reason._tag])
@@ -669,7 +676,7 @@ describe("FeedSubscriber", () => {
 
   it("that has left is not told of the end either", () => {
     const { seen, subscriber, trades, wakeups } = feeding({})
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.leave()
     subscriber.end(failure)
     wakeups.flush()
@@ -688,7 +695,7 @@ describe("FeedSubscriber", () => {
       onTurn: fails,
       onEnd: fails
     })
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     subscriber.gap(trades, gap("Silent"))
     await Promise.resolve()
     await Promise.resolve()
@@ -700,7 +707,7 @@ describe("FeedSubscriber", () => {
 
   it("needs neither a turn's end nor an end", () => {
     const { failures, subscriber, trades, wakeups } = feeding({ onTurn: undefined, onEnd: undefined })
-    subscriber.push(trades, trade(1))
+    push(subscriber, trades, trade(1))
     wakeups.flush()
     subscriber.end(failure)
     assert.deepStrictEqual(failures, [])
