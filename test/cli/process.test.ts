@@ -121,6 +121,21 @@ describe("the process", () => {
     assert.notInclude(demo.stdout, "\x1b")
   })
 
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    it(`${signal} while the demo is still being loaded ends it in order, with its summary`, async () => {
+      const hook = `import { registerHooks } from "node:module"
+        registerHooks({ load: (url, context, next) => {
+          if (url.endsWith("/cli/Demo.ts")) process.kill(process.pid, "${signal}")
+          return next(url, context)
+        } })`
+      const early = ["--import", `data:text/javascript,${encodeURIComponent(hook)}`]
+      const demo = new Process(process.execPath, [...early, main, "demo", "--pairs=BTC/USDT", "--json"])
+      endedWell(await demo.ended(), demo.stderr)
+      assert.isNull(demo.child.signalCode)
+      assert.deepInclude(JSON.parse(demo.stdout), { pairs: 1 })
+    })
+  }
+
   it("sums a demo up in one line of JSON", async () => {
     const demo = exchange("demo", "--pairs=10", "--duration=5s", "--json")
     endedWell(await demo.ended(), demo.stderr)
