@@ -37,7 +37,7 @@ export interface Activity {
  * throw is a defect.
  */
 export interface FrameReader {
-  /** The frame is `bytes[start, end)`; frames of one read share their bytes. */
+  /** The frame is `bytes[start, end)`, for this call only: the next read writes over it. */
   readonly frame: (bytes: Uint8Array, start: number, end: number, receivedAt: number) => void
   /**
    * So many frames were handed over since the last time, `bytes` long together. True when the fiber that pulls is needed:

@@ -1,18 +1,20 @@
 /**
- * Cuts whole data frames out of what a socket of `ws` has read. `ws` makes four to six views of its buffer for each
- * frame; this makes one for each read. Everything else (control frames, fragments, frames that a read has cut apart or that break the
- * protocol) goes to `ws` as it came. Source: RFC 6455, section 5.2.
+ * Cuts whole data frames out of what a socket of `ws` reads. `ws` makes four to six views of its buffer for each frame,
+ * and Node takes new memory for each read; this does neither. Everything else (control frames, fragments, what is too large or breaks
+ * the protocol) goes to `ws` as it came. Source: RFC 6455, section 5.2.
  */
-import type { IncomingMessage } from "node:http"
-import type { Socket } from "node:net"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
 import type { WebSocket } from "ws"
 
 export interface FrameCutterOptions {
   /** A larger frame is left to `ws`, which refuses it. */
   readonly maxFrameBytes: number
-  /** A text or binary message that stands in one frame: its payload is `bytes[start, end)` of what was read. */
+  /** The most that one read brings, and the largest frame that is cut, header included. */
+  readonly readBytes: number
+  /** A text or binary message that stands in one frame: its payload is `bytes[start, end)`, until this returns. */
   readonly onFrame: (bytes: Uint8Array, start: number, end: number) => void
-  /** Whole frames of any other kind, or the next part of one, in the order in which they came. */
+  /** Whole frames of any other kind, or the next part of one, in the order in which they came, until this returns. */
   readonly pass: (bytes: Uint8Array) => void
 }
 
@@ -37,13 +39,17 @@ const shortHeader = 2
 const mediumHeader = 4
 const longHeader = 10
 
-/** State of one connection. Its `read` takes what the socket reads, in order. */
+/** State of one connection, and the memory that it is read into. */
 export class FrameCutter {
   private readonly options: FrameCutterOptions
+  /** All that is read; the next read writes over what has been handed over. */
+  private readonly bytes: Uint8Array
+  /** Where the next read belongs: behind the beginning of a frame whose other bytes are still to come. */
+  room: Uint8Array
+  /** Bytes of that beginning. */
+  private begun = 0
   /** Bytes of a frame that `ws` has begun with and that are still to come. */
   private owed = 0
-  /** The beginning of a header that a read has cut apart. */
-  private rest: Uint8Array | null = null
   /** A message has begun whose other frames are still to come. */
   private fragmented = false
   /** Of that message, so far. */
@@ -53,39 +59,61 @@ export class FrameCutter {
   private over = false
   /** The frame that is passed on now is the peer's last. */
   private closing = false
-  /** It has been passed on whole: `ws` wants nothing more, and would take what it got for an error. */
+  /** That has been passed on whole, or all is over: `ws` wants nothing more, and would take what it got for an error. */
   private closed = false
 
   constructor(options: FrameCutterOptions) {
     this.options = options
+    this.bytes = this.room = new Uint8Array(options.readBytes)
   }
 
-  read(read: Uint8Array): void {
+  /** So many bytes were read into `room`. */
+  read(length: number): void {
     if (this.closed) return
-    const bytes = this.rest === null ? read : joined(this.rest, read)
-    this.rest = null
-    const end = bytes.length
+    const end = this.begun + length
     let at = 0
-    // Plain: decoders that see arrays of one kind only are faster.
-    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, end)
     while (at < end) {
-      at = this.owed > 0 || this.over || this.fragmented ? at : this.cut(plain, at)
-      if (at < end) at = this.others(bytes, at)
+      if (this.owed === 0 && !this.over && !this.fragmented) at = this.cut(this.bytes, at, end)
+      const next = this.others(at, end)
+      if (next === at) break
+      at = next
+    }
+    this.keep(at, end)
+  }
+
+  /** Takes bytes that were read elsewhere. */
+  feed(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + this.room.length)
+      this.room.set(part)
+      at += part.length
+      this.read(part.length)
     }
   }
 
-  /** What of a cut header has not been passed on. The connection ends: nothing follows that it could be cut out of. */
+  /** The connection has ended: what has begun goes to `ws`, for the rest of it will not come. */
   end(): void {
-    const { rest } = this
-    this.rest = null
-    this.over = true
-    if (rest !== null) this.options.pass(rest)
+    if (this.begun > 0 && !this.closed) this.options.pass(this.bytes.subarray(0, this.begun))
+    this.drop()
+  }
+
+  /** Nothing is handed over or passed on any more. */
+  drop(): void {
+    this.closed = true
+  }
+
+  /** Puts the bytes that stay to the front. */
+  private keep(at: number, end: number): void {
+    const begun = end - at
+    if (begun > 0 && at > 0) this.bytes.copyWithin(0, at, end)
+    if (begun === this.begun) return
+    this.begun = begun
+    this.room = begun === 0 ? this.bytes : this.bytes.subarray(begun)
   }
 
   /** Hands over the whole data frames from `at` on; where the first other frame begins. */
-  private cut(bytes: Uint8Array, at: number): number {
+  private cut(bytes: Uint8Array, at: number, end: number): number {
     const { maxFrameBytes, onFrame } = this.options
-    const { length: end } = bytes
     let position = at
     while (position + shortHeader <= end) {
       const first = bytes[position]!
@@ -105,39 +133,48 @@ export class FrameCutter {
     return position
   }
 
-  /** Passes on what belongs to another frame; the position behind it. */
-  private others(bytes: Uint8Array, at: number): number {
-    if (this.owed === 0 && !this.over) {
-      const size = this.sizeOf(bytes, at)
-      if (size === 0) {
-        // A copy: `slice` of a Node Buffer would share its memory.
-        this.rest = new Uint8Array(bytes.subarray(at))
-        return bytes.length
-      }
-      this.owed = size
-    }
-    const end = this.over ? bytes.length : Math.min(at + this.owed, bytes.length)
-    this.owed -= this.over ? 0 : end - at
-    this.options.pass(bytes.subarray(at, end))
-    if (!this.closing || this.owed > 0) return end
+  /** Passes on what belongs to another frame; the position behind it, or `at` when more must be read first. */
+  private others(at: number, end: number): number {
+    if (at === end || (this.owed === 0 && !this.over && !this.begin(at, end))) return at
+    const next = this.over ? end : Math.min(at + this.owed, end)
+    this.owed -= this.over ? 0 : next - at
+    this.options.pass(this.bytes.subarray(at, next))
+    if (!this.closing || this.owed > 0) return next
     this.closed = true
-    return bytes.length
+    return end
   }
 
-  /** Bytes of the frame that begins at `at`, header included; 0 when its header is cut apart. */
-  private sizeOf(bytes: Uint8Array, at: number): number {
-    const available = bytes.length - at
+  /** Whether the frame that begins at `at` is one for `ws`; more must be read to know, or to cut it, when it is not. */
+  private begin(at: number, end: number): boolean {
+    const size = this.sizeOf(at, end)
+    if (size === 0 || (at + size > end && this.isCutLater(at, size))) return false
+    this.judge(this.bytes[at]!, this.bytes[at + 1]!, size)
+    this.owed = size
+    return true
+  }
+
+  /** Bytes of the frame that begins at `at`, header included; 0 when its header is not there yet. */
+  private sizeOf(at: number, end: number): number {
+    const { bytes } = this
+    const available = end - at
     if (available < shortHeader) return 0
     const short = bytes[at + 1]! & ~mask
-    const header = short < twoByteLength ? shortHeader : short === twoByteLength ? mediumHeader : longHeader
+    const header = headerOf(short)
     if (available < header) return 0
-    const length = short < twoByteLength ? short : lengthIn(bytes, at + shortHeader, at + header)
-    this.judge(bytes[at]!, bytes[at + 1]!, length)
-    return header + length
+    return header + (short < twoByteLength ? short : lengthIn(bytes, at + shortHeader, at + header))
+  }
+
+  /** Whether a frame that is not there yet will be cut when it is. */
+  private isCutLater(at: number, size: number): boolean {
+    const first = this.bytes[at]!
+    const length = this.bytes[at + 1]!
+    return (first === finalText || first === finalBinary) && !this.fragmented && length <= twoByteLength
+      && size <= this.bytes.length && size - headerOf(length) <= this.options.maxFrameBytes
   }
 
   /** What the frame is for those behind it. `ws` says what is wrong with it. */
-  private judge(first: number, second: number, length: number): void {
+  private judge(first: number, second: number, size: number): void {
+    const length = size - headerOf(second & ~mask)
     const opcode = first & opcodeBits
     if (!this.isAllowed(first, opcode, length) || (second & mask) !== 0) this.over = true
     else if (opcode === close) this.closing = true
@@ -161,37 +198,72 @@ export class FrameCutter {
   }
 }
 
+/** Bytes before the payload, by the length's first byte. */
+const headerOf = (short: number): number =>
+  short < twoByteLength ? shortHeader : short === twoByteLength ? mediumHeader : longHeader
+
 const lengthIn = (bytes: Uint8Array, start: number, end: number): number => {
   let length = 0
   for (let at = start; at < end; at++) length = length * 256 + bytes[at]!
   return length
 }
 
-const joined = (first: Uint8Array, second: Uint8Array): Uint8Array => {
-  const bytes = new Uint8Array(first.length + second.length)
-  bytes.set(first)
-  bytes.set(second, first.length)
-  return bytes
+/** Of each connection that is cut. Pages that no read has reached yet take no memory. */
+const readBytes = 256 * 1024
+
+/** For the answer to the handshake, and for all where `ws` goes on alone. */
+const uncutBytes = 64 * 1024
+
+type CutOptions = Pick<FrameCutterOptions, "maxFrameBytes" | "onFrame">
+
+/** How to make a socket of `ws` whose frames are cut, and what to do with it in the same turn. */
+export interface Cutting {
+  /** The option of `ws` of this name. */
+  readonly createConnection: typeof Net.createConnection
+  readonly attach: (socket: WebSocket) => void
 }
 
 /**
- * Puts a cutter between an opening socket and `ws`. Where that cannot be done (compression, or a `ws` that reads its
- * socket in another way) `ws` goes on alone: messages then come by its `message` event, as those do that are passed on.
+ * Reads a connection into the same memory again and again, and puts a cutter between it and `ws`. Node would take 64 KiB for
+ * each read, which only a garbage collection gives back. Where frames cannot be cut (compression, or a `ws` that
+ * connects or reads in another way, as that of Bun) `ws` goes on alone: messages then come by its `message` event, as those do that are passed on.
  */
-export const cutFrames = (socket: WebSocket, options: Omit<FrameCutterOptions, "pass">): void => {
-  let raw: Socket | undefined
-  socket.once("upgrade", (response: IncomingMessage) => {
-    raw = response.socket
-  })
-  socket.once("open", () => {
-    if (raw === undefined || socket.extensions !== "") return
-    const [listener, ...others] = raw.listeners("data")
-    if (listener !== undefined && others.length === 0) intercept(socket, raw, listener as ReadListener, options)
-  })
+export const cutFrames = (url: string, options: CutOptions): Cutting => {
+  const uncut = new Uint8Array(uncutBytes)
+  let raw: Net.Socket | undefined
+  let cutter: FrameCutter | undefined
+  /** What came with the answer to the handshake comes by `data`, and before what was read behind it. */
+  const isUncut = (): boolean => cutter === undefined || raw!.readableLength > 0
+  const callback = (length: number, bytes: Uint8Array): boolean => {
+    if (isUncut()) return raw!.push(Buffer.from(bytes.subarray(0, length)))
+    if (bytes === uncut) cutter!.feed(uncut.subarray(0, length))
+    else cutter!.read(length)
+    return true
+  }
+  const onread: Net.OnReadOpts = { buffer: () => isUncut() ? uncut : cutter!.room, callback }
+  const createConnection = (wanted: Net.TcpNetConnectOpts & Tls.ConnectionOptions): Net.Socket => {
+    // As `ws` does it. The path is that of the URL: here it would be a socket of the file system.
+    const all = { ...wanted, path: undefined, onread }
+    raw = /^wss:/i.test(url)
+      ? Tls.connect({ ...all, servername: wanted.servername ?? (Net.isIP(wanted.host!) === 0 ? wanted.host! : "") })
+      : Net.connect(all)
+    return raw
+  }
+  return {
+    createConnection: createConnection as typeof Net.createConnection,
+    attach: (socket) => {
+      socket.once("open", () => {
+        if (raw === undefined || socket.extensions !== "") return
+        const [listener, ...others] = raw.listeners("data")
+        if (listener === undefined || others.length > 0) return
+        cutter = intercept(socket, raw, listener as ReadListener, options)
+      })
+    }
+  }
 }
 
 /** What `ws` listens to its socket with. */
-type ReadListener = (this: Socket, bytes: Uint8Array) => void
+type ReadListener = (this: Net.Socket, bytes: Uint8Array) => void
 
 /**
  * Takes the place of the listener of `ws`, which `ws` itself takes off its socket in three cases. It looks for its own
@@ -203,19 +275,20 @@ type ReadListener = (this: Socket, bytes: Uint8Array) => void
  */
 const intercept = (
   socket: WebSocket,
-  raw: Socket,
+  raw: Net.Socket,
   listener: ReadListener,
-  options: Omit<FrameCutterOptions, "pass">
-): void => {
-  const cutter = new FrameCutter({ ...options, pass: (bytes) => listener.call(raw, bytes) })
-  const onData = (bytes: Uint8Array): void => cutter.read(bytes)
-  const leave = (): void => {
-    raw.off("data", onData)
-    cutter.end()
-  }
+  options: CutOptions
+): FrameCutter => {
+  // A copy: `ws` keeps the parts of a frame until it is whole.
+  const cutter = new FrameCutter({ ...options, readBytes, pass: (bytes) => listener.call(raw, Buffer.from(bytes)) })
+  const onData = (bytes: Uint8Array): void => cutter.feed(bytes)
   raw.on("data", onData)
   raw.off("data", listener)
   // Before `ws`, which then reads by itself what the socket still holds.
-  raw.prependOnceListener("close", leave)
-  socket.once("error", () => raw.off("data", onData))
+  raw.prependOnceListener("close", () => {
+    raw.off("data", onData)
+    cutter.end()
+  })
+  socket.once("error", () => cutter.drop())
+  return cutter
 }

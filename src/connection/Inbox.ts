@@ -19,7 +19,7 @@ import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Activity, Batch, FrameReader, Pull } from "./Connection.ts"
 
-/** What holding a frame costs beside the read that it stands in, so that a flood of empty frames meets the bound too. */
+/** What holding a frame costs beside its bytes, so that a flood of empty frames meets the bound too. */
 export const frameOverheadBytes = 64
 
 export interface InboxOptions {
@@ -40,7 +40,7 @@ export interface InboxOptions {
 
 export interface Inbox {
   readonly activity: Activity
-  /** The frame in `bytes[start, end)`. Never resumes the fiber that waits: that would cost every frame a wake-up. */
+  /** The frame in `bytes[start, end)`, which may be written over behind this call unless it is the whole array. Never resumes the fiber that waits: that would cost every frame a wake-up. */
   readonly push: (bytes: Uint8Array, start: number, end: number) => void
   /** The connection is over. What was read before is still pulled; the first reason stands. */
   readonly end: (reason: ExchangeError.ExchangeError) => void
@@ -57,15 +57,17 @@ export interface Inbox {
 interface Read extends Batch {
   readonly frames: Array<Uint8Array>
   bytes: number
-  /** What it keeps in memory beside the overhead of its frames: the reads that begin in it. */
-  kept: number
   next: Read | undefined
 }
 
 type Resume = (effect: Effect.Effect<Batch, ExchangeError.ExchangeError>) => void
 
+/**
+ * A copy, for what was read is written over by the next read; a frame that has its bytes for itself is taken as it is.
+ * Not by `slice`: that of a Node Buffer would share its memory.
+ */
 const frameOf = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
-  end - start === bytes.length ? bytes : bytes.subarray(start, end)
+  end - start === bytes.length ? bytes : new Uint8Array(bytes.subarray(start, end))
 
 export const make = (options: InboxOptions): Inbox => {
   const { afterRead, batchFrames, highWaterBytes, now } = options
@@ -76,8 +78,6 @@ export const make = (options: InboxOptions): Inbox => {
   /** The batch that takes the frames of the current read; none between reads. */
   let current: Read | undefined
   let unreadBytes = 0
-  /** The bytes of the current read, once they are counted: its frames keep them all in memory together. */
-  let counted: Uint8Array | undefined
   let full = false
   let flushing = false
   let ended: ExchangeError.ExchangeError | undefined
@@ -95,7 +95,7 @@ export const make = (options: InboxOptions): Inbox => {
   let isCalled = false
 
   const beginBatch = (): Read => {
-    const batch: Read = { frames: [], receivedAt: activity.receivedAt, bytes: 0, kept: 0, next: undefined }
+    const batch: Read = { frames: [], receivedAt: activity.receivedAt, bytes: 0, next: undefined }
     if (last === undefined) first = batch
     else last.next = batch
     last = batch
@@ -108,7 +108,7 @@ export const make = (options: InboxOptions): Inbox => {
     if (first === undefined) last = undefined
     if (current === batch) current = undefined
     batch.next = undefined
-    unreadBytes -= batch.kept + batch.frames.length * frameOverheadBytes
+    unreadBytes -= batch.bytes + batch.frames.length * frameOverheadBytes
     if (full && first === undefined) {
       full = false
       activity.held = false
@@ -160,12 +160,7 @@ export const make = (options: InboxOptions): Inbox => {
     const batch = current === undefined || current.frames.length >= batchFrames ? beginBatch() : current
     batch.frames.push(frameOf(bytes, start, end))
     batch.bytes += end - start
-    unreadBytes += frameOverheadBytes
-    if (bytes !== counted) {
-      counted = bytes
-      batch.kept += bytes.length
-      unreadBytes += bytes.length
-    }
+    unreadBytes += end - start + frameOverheadBytes
     if (unreadBytes >= highWaterBytes && !full) {
       full = true
       activity.held = true
@@ -176,7 +171,6 @@ export const make = (options: InboxOptions): Inbox => {
   const flush = () => {
     flushing = false
     current = undefined
-    counted = undefined
     if (reader !== undefined && turnFrames > 0) endTurn(reader)
     if (first !== undefined || isCalled) wake()
   }

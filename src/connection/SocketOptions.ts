@@ -9,8 +9,8 @@ export interface SocketOptions {
   /** Offer permessage-deflate. Default false: inflating a frame costs far more time than reading it. */
   readonly compression?: boolean | undefined
   /**
-   * Reading stops when unread frames keep this many bytes in memory, and goes on once all were pulled. A frame keeps all of
-   * what the socket read with it, which counts once, and 64 bytes. Default 1 MiB.
+   * Reading stops when unread frames keep this many bytes in memory, and goes on once all were pulled. A frame counts 64
+   * bytes more than it has. Default 1 MiB.
    */
   readonly highWaterBytes?: number | undefined
   /** The most frames in one batch. Default 64: the first frame of a burst does not wait for the decoding of the last. */

@@ -28,18 +28,23 @@ const uncompressed = { compress: false }
 export const make = (attempt: Attempt): Wire => {
   const opened = Deferred.makeUnsafe<void, ExchangeError>()
   const closed = Deferred.makeUnsafe<void>()
-  const socket = new Ws.WebSocket(attempt.endpoint.url, optionsOf(attempt))
+  const { endpoint, settings } = attempt
   const inbox = makeInbox(attempt, {
     afterRead: queueMicrotask,
     isDirect: true,
-    highWaterBytes: attempt.settings.highWaterBytes,
+    highWaterBytes: settings.highWaterBytes,
     onFull: () => socket.pause(),
     onDrained: () => socket.resume()
   })
+  const { attach, createConnection } = cutFrames(endpoint.url, {
+    maxFrameBytes: settings.maxFrameBytes,
+    onFrame: inbox.push
+  })
+  const socket = new Ws.WebSocket(endpoint.url, { ...optionsOf(attempt), createConnection })
   socket.on("open", () => {
     Deferred.doneUnsafe(opened, Effect.void)
   })
-  cutFrames(socket, { maxFrameBytes: attempt.settings.maxFrameBytes, onFrame: inbox.push })
+  attach(socket)
   // The binary type stays at its default, so every message is one Buffer and none is copied.
   socket.on("message", (data) => {
     const frame = bytesOf(data as Buffer)

@@ -1,9 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
+import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { Duplex, type Writable } from "node:stream"
+import { once } from "node:events"
+import * as Https from "node:https"
+import * as Net from "node:net"
+import type { Writable } from "node:stream"
 import { setImmediate as nextTurn } from "node:timers/promises"
+import type { TLSSocket } from "node:tls"
 import * as Ws from "ws"
 import { cutFrames, FrameCutter, maxFragments } from "../../src/connection/FrameCutter.ts"
 
@@ -48,12 +53,13 @@ interface Seen {
 }
 
 /** What comes of them with a cutter before `ws`. */
-const withCutter = async (reads: ReadonlyArray<Uint8Array>): Promise<Seen> => {
+const withCutter = async (reads: ReadonlyArray<Uint8Array>, readBytes: number): Promise<Seen> => {
   const log: Log = []
   const receiver = makeReceiver(log)
   let cut = 0
   const cutter = new FrameCutter({
     maxFrameBytes,
+    readBytes,
     onFrame: (bytes, start, end) => {
       cut++
       log.push(["message", hex(bytes.subarray(start, end))])
@@ -61,10 +67,11 @@ const withCutter = async (reads: ReadonlyArray<Uint8Array>): Promise<Seen> => {
     pass: (bytes) => {
       // `ws` would pause its socket for good.
       if (receiver.writableEnded) log.push(["behind the end", hex(bytes)])
-      receiver.write(bytes)
+      // A copy, as what was passed on is written over.
+      receiver.write(Buffer.from(bytes))
     }
   })
-  for (const read of reads) cutter.read(read)
+  for (const read of reads) cutter.feed(read)
   cutter.end()
   await nextTurn()
   return { log, cut }
@@ -140,13 +147,19 @@ const lengths = Arbitrary.array(oneOf([int(1, 9), int(1, 400), int(1_000, 65_536
   maxLength: 6
 })
 
+/** What is read into: room for the longest header, for some of the frames, or for any. */
+const memory = oneOf([int(10, 20), int(100, 500), int(60_000, 131_072)])
+
 const joined = (all: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(all))
 
+/** More than the largest frame here. */
+const roomy = 128 * 1024
+
 /** What the reads come to, once with and once without the cutter. */
-const same = (reads: ReadonlyArray<Uint8Array>) =>
+const same = (reads: ReadonlyArray<Uint8Array>, readBytes = roomy) =>
   Effect.promise(async () => {
     const expected = await alone(reads)
-    const { cut, log } = await withCutter(reads)
+    const { cut, log } = await withCutter(reads, readBytes)
     assert.deepStrictEqual(log, expected)
     return { cut, log }
   })
@@ -154,35 +167,53 @@ const same = (reads: ReadonlyArray<Uint8Array>) =>
 describe("FrameCutter", () => {
   it.effect.prop(
     "makes of any frames in any reads what ws alone makes of them",
-    [parts, lengths],
-    ([made, cuts]) => same(readsOf(joined(made.flat()), cuts))
+    [parts, lengths, memory],
+    ([made, cuts, bytes]) => same(readsOf(joined(made.flat()), cuts), bytes)
   )
 
   it.effect.prop(
     "leaves to ws what breaks the protocol, and reads nothing behind it",
-    [parts, lengths, int(0, 1_000_000), int(1, 255), parts],
-    ([made, cuts, place, change, behind]) => {
+    [parts, lengths, int(0, 1_000_000), int(1, 255), parts, memory],
+    ([made, cuts, place, change, behind, bytes]) => {
       const before = joined(made.flat())
       // Of a header rather than of a payload, most of the time.
       const at = place % 2 === 0 ? place % Math.min(before.length, 4) : place % before.length
       before[at] = before[at]! ^ change
-      return same(readsOf(joined([before, ...behind.flat()]), cuts))
+      return same(readsOf(joined([before, ...behind.flat()]), cuts), bytes)
     }
   )
 
   it.effect.prop(
     "drops what comes behind a close frame, in however many reads",
-    [parts, closing, parts, lengths],
-    ([before, last, behind, cuts]) => same(readsOf(joined([...before.flat(), last, ...behind.flat()]), cuts))
+    [parts, closing, parts, lengths, memory],
+    ([before, last, behind, cuts, bytes]) =>
+      same(readsOf(joined([...before.flat(), last, ...behind.flat()]), cuts), bytes)
   )
 
-  it.effect("cuts out whole frames, and passes on those that a read ends in", () =>
+  it.effect("cuts out frames, however many reads they come in, unless its memory is too small for them", () =>
     Effect.gen(function*() {
       const bytes = joined([frame(0x81, filled(3, 1)), frame(0x82, filled(200, 2)), frame(0x81, filled(5, 3))])
-      assert.strictEqual((yield* same([bytes])).cut, 3)
-      assert.strictEqual((yield* same(readsOf(bytes, [100]))).cut, 2)
-      // Only the header's first byte was there.
-      assert.strictEqual((yield* same([bytes.subarray(0, 6), bytes.subarray(6)])).cut, 3)
+      for (const lengths of [[300], [100], [6], [1]]) {
+        assert.strictEqual((yield* same(readsOf(bytes, lengths))).cut, 3)
+        assert.strictEqual((yield* same(readsOf(bytes, lengths), 204)).cut, 3)
+        assert.strictEqual((yield* same(readsOf(bytes, lengths), 203)).cut, 2)
+      }
+    }))
+
+  it.effect("hands what of a frame has come to ws when the connection ends in it", () =>
+    Effect.sync(() => {
+      const passed: Array<string> = []
+      const cutter = new FrameCutter({
+        maxFrameBytes,
+        readBytes: roomy,
+        onFrame: () => {},
+        pass: (bytes) => passed.push(hex(bytes))
+      })
+      cutter.feed(frame(0x81, filled(4, 7)).subarray(0, 5))
+      assert.deepStrictEqual(passed, [])
+      cutter.end()
+      cutter.end()
+      assert.deepStrictEqual(passed, ["8104070707"])
     }))
 
   it.effect("cuts out nothing inside a message of several frames, nor behind a close frame", () =>
@@ -208,34 +239,28 @@ describe("FrameCutter", () => {
       assert.deepStrictEqual(log, [["error", "Too many message fragments"]])
     }))
 
-  it.effect("hands over views: the payload is not copied", () =>
+  it.effect("reads into the same memory again and again, and hands it over: no payload is copied", () =>
     Effect.sync(() => {
-      const views: Array<Uint8Array> = []
-      const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
-        views.push(bytes.subarray(start, end))
+      const seen: Array<readonly [Uint8Array, string]> = []
+      const cutter = new FrameCutter({
+        maxFrameBytes,
+        readBytes: roomy,
+        onFrame: (bytes, start, end) => seen.push([bytes, hex(bytes.subarray(start, end))]),
+        pass: () => {}
+      })
+      const { room } = cutter
+      const whole = frame(0x82, filled(4, 9))
+      const read = (bytes: Uint8Array): void => {
+        cutter.room.set(bytes)
+        cutter.read(bytes.length)
       }
-      const cutter = new FrameCutter({ maxFrameBytes, onFrame, pass: () => {} })
-      const read = frame(0x82, filled(4, 9))
-      cutter.read(read)
-      assert.deepStrictEqual(views, [filled(4, 9)])
-      assert.strictEqual(views[0]!.buffer, read.buffer)
+      read(whole)
+      read(whole.subarray(0, 5))
+      read(whole.subarray(5))
+      assert.deepStrictEqual(seen, [[room, "09090909"], [room, "09090909"]])
+      assert.strictEqual(cutter.room, room)
     }))
 })
-
-/** A socket whose peer is the test. Reads stand apart, also where several come at once. */
-class Peer extends Duplex {
-  #request = ""
-
-  override _read(): void {}
-
-  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
-    const isOpening = !this.#request.includes("\r\n\r\n")
-    if (isOpening) this.#request += bytes.toString("latin1")
-    const key = /Sec-WebSocket-Key: (.*)\r\n/i.exec(this.#request)?.[1]
-    if (isOpening && key !== undefined) setImmediate(() => this.push(upgrade(key)))
-    done()
-  }
-}
 
 const upgrade = (key: string): string => {
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
@@ -243,72 +268,233 @@ const upgrade = (key: string): string => {
     + `Sec-WebSocket-Accept: ${accept}\r\n\r\n`
 }
 
-/** What a client on such a socket is told, to its end. `use` has the open socket. */
-const told = (withCutter: boolean, use: (peer: Peer, socket: Ws.WebSocket) => Promise<void>): Promise<Log> =>
-  new Promise((done, fail) => {
-    const log: Log = []
-    const peer = new Peer()
-    const socket = new Ws.WebSocket("ws://test/", {
-      createConnection: () => peer as never,
-      maxPayload: maxFrameBytes,
-      perMessageDeflate: false,
-      // Longer than a test may take: who waits for it fails.
-      closeTimeout: 600_000
-    } as Ws.ClientOptions)
-    const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
-      log.push(["message", hex(bytes.subarray(start, end))])
+/** A server that answers its one client's handshake, with `head` behind the answer in the same write. */
+const serve = (head: Uint8Array) => {
+  let resolve: (peer: Net.Socket) => void
+  const opened = new Promise<Net.Socket>((done) => {
+    resolve = done
+  })
+  const server = Net.createServer((peer) => {
+    let request = ""
+    const onData = (bytes: Buffer): void => {
+      request += bytes.toString("latin1")
+      const key = /Sec-WebSocket-Key: (.*)\r\n/i.exec(request)?.[1]
+      if (!request.includes("\r\n\r\n") || key === undefined) return
+      peer.off("data", onData).resume()
+      peer.write(Buffer.concat([Buffer.from(upgrade(key)), head]))
+      resolve(peer)
     }
-    socket.on("message", (data: Buffer) => onFrame(data, 0, data.length))
-    socket.on("error", (error) => log.push(["error", error.message]))
+    peer.on("data", onData).on("error", () => {})
+  })
+  const listening = new Promise<string>((done) => {
+    server.listen(0, "127.0.0.1", () => done(`ws://127.0.0.1:${(server.address() as Net.AddressInfo).port}/path?query`))
+  })
+  return { server, listening, opened }
+}
+
+type Use = (peer: Net.Socket, socket: Ws.WebSocket) => Promise<void>
+
+/** What a client is told, to its end. `use` has the server's side of the open socket. */
+const told = async (withCutter: boolean, head: Uint8Array, use: Use): Promise<Log> => {
+  const log: Log = []
+  const { listening, opened, server } = serve(head)
+  const url = await listening
+  const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
+    log.push(["message", hex(bytes.subarray(start, end))])
+  }
+  const cutting = withCutter ? cutFrames(url, { maxFrameBytes, onFrame }) : null
+  const socket = new Ws.WebSocket(url, {
+    ...(cutting === null ? {} : { createConnection: cutting.createConnection }),
+    maxPayload: maxFrameBytes,
+    perMessageDeflate: false,
+    // Longer than a test may take: who waits for it fails.
+    closeTimeout: 600_000
+  } as Ws.ClientOptions)
+  cutting?.attach(socket)
+  socket.on("message", (data: Buffer) => onFrame(data, 0, data.length))
+  socket.on("error", (error) => log.push(["error", error.message]))
+  const over = new Promise<void>((done) => {
     socket.on("close", (code, reason) => {
       log.push(["close", `${code} ${reason.toString()}`])
-      done(log)
+      done()
     })
-    if (withCutter) cutFrames(socket, { maxFrameBytes, onFrame })
-    socket.on("open", () => void use(peer, socket).catch(fail))
   })
+  socket.on("open", () => log.push(["open", ""]))
+  await use(await opened, socket)
+  await over
+  server.close()
+  return log
+}
+
+/** Until the other side has read what was written, as far as that can be known. */
+const written = async (peer: Net.Socket, bytes: Uint8Array): Promise<void> => {
+  await new Promise((done) => peer.write(bytes, done))
+  for (let turn = 0; turn < 10; turn++) await nextTurn()
+}
 
 describe("cutFrames", () => {
   const message = frame(0x82, filled(3, 1))
   const goodbye = frame(0x88, joined([Uint8Array.of(3, 233), Buffer.from("bye")]))
-  const expected: Log = [["message", "010101"], ["close", "1001 bye"]]
+  const [opened, got, ended] = [["open", ""], ["message", "010101"], ["close", "1001 bye"]] as const
+  const nothing = new Uint8Array(0)
 
-  const cases = {
-    "in the same read": async (peer: Peer) => {
-      peer.push(joined([message, goodbye, message]))
-      peer.push(null)
-    },
-    "in reads that come at once": async (peer: Peer, socket: Ws.WebSocket) => {
-      socket.pause()
-      for (const bytes of [message, goodbye, message, message]) peer.push(bytes)
-      peer.push(null)
-      await nextTurn()
-      socket.resume()
-    },
-    "in a later read": async (peer: Peer) => {
-      for (const bytes of [message, goodbye, message, message]) {
-        peer.push(bytes)
-        await nextTurn()
+  const cases: Record<string, readonly [head: Uint8Array, expected: Log, use: Use]> = {
+    "in the same read": [nothing, [opened, got, ended], async (peer) => {
+      peer.end(joined([message, goodbye, message]))
+    }],
+    "in the read that brings the handshake's answer": [
+      joined([message, message.subarray(0, 3)]),
+      [opened, got, got, ended],
+      async (peer) => {
+        peer.end(joined([message.subarray(3), goodbye, message]))
       }
-      peer.push(null)
-    },
-    "to a reader that has stopped": async (peer: Peer, socket: Ws.WebSocket) => {
+    ],
+    "while reading is held up": [nothing, [opened, got, ended], async (peer, socket) => {
+      await (socket.readyState === Ws.WebSocket.OPEN ? null : once(socket, "open"))
+      socket.pause()
+      for (const bytes of [message, goodbye, message, message]) await written(peer, bytes)
+      peer.end()
+      socket.resume()
+    }],
+    "in a later read": [nothing, [opened, got, ended], async (peer) => {
+      for (const bytes of [message, goodbye, message, message]) await written(peer, bytes)
+      peer.end()
+    }],
+    "in a frame that several reads bring": [nothing, [opened, got, got, ended], async (peer) => {
+      for (const byte of joined([message, message, goodbye])) await written(peer, Uint8Array.of(byte))
+      peer.end(message)
+    }],
+    "to a reader that has stopped": [nothing, [opened, ["message", "010101"], ended], async (peer, socket) => {
       socket.once("message", () => socket.pause())
-      peer.push(joined([frame(0x02, filled(2, 1)), frame(0x80, filled(1, 1)), goodbye]))
-      await nextTurn()
-      peer.push(message)
-      peer.push(null)
-    }
+      await written(peer, joined([frame(0x02, filled(2, 1)), frame(0x80, filled(1, 1)), goodbye]))
+      peer.end(message)
+    }]
   }
-  for (const [name, use] of Object.entries(cases)) {
+  for (const [name, [head, expected, use]] of Object.entries(cases)) {
     it.effect(
       `tells the peer's code and reason at once when it sends on behind its close frame, ${name}`,
       () =>
         Effect.promise(async () => {
-          assert.deepStrictEqual(await told(false, use), expected, "ws alone")
-          assert.deepStrictEqual(await told(true, use), expected)
+          assert.deepStrictEqual(await told(false, head, use), expected, "ws alone")
+          assert.deepStrictEqual(await told(true, head, use), expected)
         }),
       10_000
     )
   }
+
+  it.effect("tells what ws does not take", () =>
+    Effect.promise(async () => {
+      const use: Use = async (peer) => {
+        await written(peer, joined([message, frame(0xf2, filled(1, 1)), message]))
+        peer.end(message)
+      }
+      const expected = await told(false, nothing, use)
+      assert.deepStrictEqual(expected.map(([what]) => what), ["open", "message", "error", "close"])
+      assert.deepStrictEqual(await told(true, nothing, use), expected)
+    }), 10_000)
+})
+
+/** Self-signed, for this machine; null where there is no `openssl`. */
+const certificate = (() => {
+  const { status, stdout } = spawnSync("openssl", [
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+    ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "-", "-out", "-"]
+  ], { encoding: "utf8" })
+  return status === 0 ? { key: stdout, cert: stdout } : null
+})()
+
+describe.skipIf(certificate === null)("cutFrames over TLS", () => {
+  const sizes = [5, 125, 126, 20_000, 65_535, 65_536, 0, 200_000, 300_000, 1]
+  const count = 200
+
+  /** Sends messages of many sizes to its client, then says goodbye; what name the client asked for comes with the handshake. */
+  const serving = async (use: (port: number, names: Array<unknown>) => Promise<void>): Promise<void> => {
+    const names: Array<unknown> = []
+    const server = Https.createServer(certificate!)
+    server.on(
+      "secureConnection",
+      (socket: TLSSocket & { readonly servername?: unknown }) => names.push(socket.servername)
+    )
+    const sockets = new Ws.WebSocketServer({ server })
+    sockets.on("connection", (socket) => {
+      for (let i = 0; i < count; i++) socket.send(filled(sizes[i % sizes.length]!, i % 251))
+      socket.close(1000, "enough")
+    })
+    await new Promise<void>((done) => server.listen(0, () => done()))
+    try {
+      await use((server.address() as Net.AddressInfo).port, names)
+    } finally {
+      sockets.close()
+      server.close()
+    }
+  }
+
+  const client = async (url: string, ca: string | undefined, isSlow: boolean) => {
+    const seen: Array<readonly [length: number, value: number | undefined]> = []
+    let cut = 0
+    const take = (bytes: Uint8Array, start: number, end: number): void => {
+      seen.push([end - start, end > start ? bytes[end - 1] : undefined])
+      if (isSlow && seen.length % 10 === 0) {
+        socket.pause()
+        setImmediate(() => socket.resume())
+      }
+    }
+    const cutting = cutFrames(url, {
+      maxFrameBytes: 2 ** 20,
+      onFrame: (bytes, start, end) => {
+        cut++
+        take(bytes, start, end)
+      }
+    })
+    const socket = new Ws.WebSocket(url, {
+      createConnection: cutting.createConnection,
+      perMessageDeflate: false,
+      ...(ca === undefined ? {} : { ca })
+    })
+    cutting.attach(socket)
+    socket.on("message", (data: Buffer) => take(data, 0, data.length))
+    let error = ""
+    socket.on("error", (cause) => {
+      error = cause.message
+    })
+    const end = await new Promise<string>((done) => {
+      socket.on("close", (code, reason) => done(`${code} ${reason.toString()}`))
+    })
+    return { seen, cut, error, end }
+  }
+
+  for (const isSlow of [false, true]) {
+    it.effect(
+      `reads all, in order${isSlow ? ", by a reader that stops now and then" : ""}, and asks for the host by its name`,
+      () =>
+        Effect.promise(() =>
+          serving(async (port, names) => {
+            for (const host of ["localhost", "127.0.0.1"]) {
+              const { cut, end, seen } = await client(`wss://${host}:${port}/`, certificate!.cert, isSlow)
+              assert.deepStrictEqual(
+                seen,
+                Array.from({ length: count }, (_, i) => {
+                  const size = sizes[i % sizes.length]!
+                  return [size, size > 0 ? i % 251 : undefined] as const
+                })
+              )
+              assert.strictEqual(end, "1000 enough")
+              // All but those whose length is written in eight bytes.
+              assert.strictEqual(cut, count * 0.7)
+            }
+            assert.deepStrictEqual(names, ["localhost", false])
+          })
+        ),
+      10_000
+    )
+  }
+
+  it.effect("trusts nobody whom Node does not", () =>
+    Effect.promise(() =>
+      serving(async (port) => {
+        const { error, seen } = await client(`wss://localhost:${port}/`, undefined, false)
+        assert.match(error, /self-signed certificate/)
+        assert.deepStrictEqual(seen, [])
+      })
+    ), 10_000)
 })

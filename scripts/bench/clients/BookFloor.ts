@@ -66,9 +66,7 @@ const sink = sinkOf((topic, event) => {
   consume(event)
 })
 
-await Raw.open((socket) => {
-  Raw.decodeFrames(socket, makeCodec(), sink)
-}, Raw.best)
+await Raw.decode(makeCodec, sink)
 for (const topic of topics) {
   const book = books.get(topic.pair!)!
   if (book.view === null) book.apply(await snapshotOf(topic))

@@ -5,7 +5,5 @@ import { compete, consume, finish } from "./Run.ts"
 
 const sink = sinkOf((_, event) => consume(event))
 
-await Raw.open((socket) => {
-  Raw.decodeFrames(socket, makeCodec(), sink)
-}, Raw.best)
+await Raw.decode(makeCodec, sink)
 finish(await compete({ hasEvents: true }))

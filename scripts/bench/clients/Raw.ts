@@ -6,17 +6,13 @@ import { cutFrames } from "../../../src/connection/FrameCutter.ts"
 import type { Codec, Sink } from "../../../src/ExchangeAdapter.ts"
 import { job, setup, url } from "./Run.ts"
 
-/** What is fastest. */
-export const best: ClientOptions = { skipUTF8Validation: true, perMessageDeflate: false }
-
-export const open = async (attach: (socket: WebSocket) => void, options: ClientOptions): Promise<void> => {
+/** Opens each socket by `connect`, subscribes on it, and waits until the server has answered. */
+export const open = async (connect: (options: ClientOptions) => WebSocket): Promise<void> => {
   for (const requests of setup.sockets) {
-    const socket = new WebSocket(url, {
-      ...options,
+    const socket = connect({
       headers: { ...setup.headers },
       ...(job.deflate ? { perMessageDeflate: true } : {})
     })
-    attach(socket)
     await once(socket, "open")
     for (const request of requests) socket.send(request)
     socket.ping()
@@ -28,16 +24,20 @@ export const open = async (attach: (socket: WebSocket) => void, options: ClientO
 /** Who takes messages from `ws` as anybody would. */
 const isPlain = job.contestant === "wsFloor" || job.contestant === "wsBookFloor"
 
-/** Every message of a socket, by the fastest way there is. */
-export const decodeFrames = (socket: WebSocket, codec: Codec, sink: Sink): void => {
-  if (!isPlain) {
-    const onFrame = (bytes: Uint8Array, start: number, end: number): void =>
-      codec.decodeIn!(bytes, start, end, receivedAt, sink)
-    cutFrames(socket, { maxFrameBytes: 2 ** 31 - 1, onFrame })
-  }
-  // All of one kind, as decoders like it.
-  socket.on("message", (data: Buffer) => codec.decode(data, receivedAt, sink))
-}
+/** Opens the sockets and decodes every message by the fastest way there is. */
+export const decode = (makeCodec: () => Codec, sink: Sink): Promise<void> =>
+  open((wanted) => {
+    const codec = makeCodec()
+    const { attach, createConnection } = cutFrames(url, {
+      maxFrameBytes: 2 ** 31 - 1,
+      onFrame: (bytes, start, end) => codec.decodeIn!(bytes, start, end, receivedAt, sink)
+    })
+    const options: ClientOptions = { perMessageDeflate: false, ...wanted, skipUTF8Validation: true }
+    const socket = new WebSocket(url, isPlain ? options : { ...options, createConnection })
+    if (!isPlain) attach(socket)
+    // All of one kind, as decoders like it.
+    return socket.on("message", (data: Buffer) => codec.decode(data, receivedAt, sink))
+  })
 
 /** With fractions, as the product has it; read once, which flatters the raw contestants. */
 export const receivedAt = performance.timeOrigin + performance.now() + 0.5
