@@ -75,7 +75,7 @@ export class Link {
   heardAt = 0
   /** It carries its topics until another connection has taken them over, and gets no new ones. */
   leaving = false
-  /** The connection whose place it is to take. */
+  /** The connection whose place it is to take; null when there is none, or it has ended. */
   replaces: Link | null = null
   /** It is to be replaced at this age, ms; null when never. */
   lifetime: number | null = null

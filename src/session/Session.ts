@@ -366,6 +366,8 @@ export const make = Effect.fnUntraced(
       const index = links.indexOf(link)
       if (index >= 0) links.splice(index, 1)
       closers.delete(link)
+      // Else each would keep the one before it for as long as the session lives.
+      for (const heir of links) if (heir.replaces === link) heir.replaces = null
       publish({ _tag: "Closed", exchange: adapter.id, connection: link.id, at: now() })
     }
 

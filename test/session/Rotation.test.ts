@@ -1,6 +1,7 @@
 /** Connections are replaced without a break: nothing lost, nothing twice, no gap, within the exchange's limits. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Stream } from "effect"
+import { queryObjects } from "node:v8"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { ConnectionStatus, Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
@@ -11,6 +12,7 @@ import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
 import { mexcSpotDialect } from "../../src/exchanges/mexc/MexcDialect.ts"
 import { mexcSpot } from "../../src/exchanges/mexc/MexcSpot.ts"
 import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import { Link } from "../../src/session/Link.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import type * as Exchange from "../suites/Exchange.ts"
 import { over, still } from "./Memory.ts"
@@ -43,6 +45,9 @@ const statuses = Effect.gen(function*() {
   yield* PublicWebsocket.use((websocket) => websocket.handle({ onStatus: (status) => seen.push(status) }))
   return seen
 })
+
+/** Those that something still holds. */
+const links = () => queryObjects(Link, { format: "count" })
 
 const dialsOf = (simulator: Simulator["Service"], exchange: string) => simulator.counts().exchanges[exchange]!.dials
 
@@ -100,6 +105,27 @@ describe("a connection that has reached its age", () => {
         { rotateAfter: "10 seconds", staleAfter: null }
       ))
   }
+
+  it.effect("MUST be forgotten when it has been replaced, and count as a connection no more", () =>
+    over(
+      gate,
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const simulator = yield* Simulator
+        yield* reading(Channel.trades(btc))
+        yield* Effect.sleep("5 seconds")
+        const before = links()
+        yield* Effect.sleep("55 seconds")
+        assert.isAtLeast(dialsOf(simulator, "gate-spot").length, 5)
+        assert.isAtMost(links(), before + 1)
+        yield* simulator.inject("refuse:503@0s:5s")
+        yield* simulator.inject("drop")
+        yield* Effect.sleep("1 second")
+        assert.isFalse(yield* websocket.isConnected)
+      }),
+      { rate: 20, tradeRate: 20 },
+      { rotateAfter: "10 seconds", staleAfter: null }
+    ))
 
   it.effect("MUST go on carrying a quiet topic until all that was on its way has come", () =>
     over(
