@@ -113,16 +113,17 @@ const live = <R, R2>(
 
 const run = (hook: Effect.Effect<void> | void): Effect.Effect<void> => hook === undefined ? Effect.void : hook
 
-/** Milliseconds; null when the schedule is done. What the exchange asks for is the least. */
+/** What the exchange asks for, or until a limit of ours has room: before that nothing is sent, ms. */
+const leastWait = ({ reason }: ExchangeError): number =>
+  reason._tag === "RequestFailed" || reason._tag === "RateLimited" ? reason.retryAfterMs ?? 0 : 0
+
+/** Milliseconds; null when the schedule is done. */
 const waitAfter = (
-  { reason }: ExchangeError,
+  error: ExchangeError,
   step: Pull.Pull<[unknown, Duration.Duration], never, unknown>
 ): Effect.Effect<number | null> =>
   Pull.matchEffect(step, {
-    onSuccess: ([, wait]) =>
-      Effect.succeed(
-        Math.max(Duration.toMillis(wait), (reason._tag === "RequestFailed" ? reason.retryAfterMs : undefined) ?? 0)
-      ),
+    onSuccess: ([, wait]) => Effect.succeed(Math.max(Duration.toMillis(wait), leastWait(error))),
     onDone: () => Effect.succeed(null),
     onFailure: Effect.failCause
   })

@@ -204,7 +204,7 @@ describe("supervise", () => {
       assert.deepStrictEqual(waits, [1000, 1000, null])
     }))
 
-  it.effect("waits at least as long as the exchange asks", () =>
+  it.effect("waits at least as long as the exchange asks, or a limit of our own is used up", () =>
     Effect.gen(function*() {
       const limited = (retryAfterMs: number | undefined) =>
         ExchangeError.make(
@@ -218,14 +218,18 @@ describe("supervise", () => {
             retryAfterMs
           })
         )
-      const errors = [limited(7000), limited(1), limited(undefined)]
+      const paused = ExchangeError.make(
+        "test",
+        new ExchangeError.RateLimited({ budget: "listen keys", retryAfterMs: 120_000, detail: "too late" })
+      )
+      const errors = [limited(7000), limited(1), limited(undefined), paused]
       const { hooks, waits } = recording()
       const dial: Dial = Effect.suspend(() => Effect.fail(errors.shift() ?? auth))
       const policy = { backoff: Schedule.spaced("1 second"), stableAfter: "10 seconds" } as const
       const fiber = yield* Effect.forkChild(Effect.flip(Reconnect.supervise(dial, pulling, policy, hooks)))
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("3 minutes")
       assert.strictEqual(yield* Fiber.join(fiber), auth)
-      assert.deepStrictEqual(waits, [7000, 1000, 1000, null])
+      assert.deepStrictEqual(waits, [7000, 1000, 1000, 120_000, null])
     }))
 
   it.effect("calls its hooks in order, plain or effects", () =>
