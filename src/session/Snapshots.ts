@@ -127,17 +127,20 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
   /** Holds one of the places, and gives it up early when the answer takes long. */
   const run = (job: Job): Effect.Effect<void> => {
     let isCounted = true
-    const leave = Effect.sync(() => {
-      if (!isCounted) return
+    const uncount = (): void => {
+      if (isCounted) running--
       isCounted = false
-      running--
       pump()
-    })
+    }
+    const leave = Effect.sync(uncount)
     const makeWay = Effect.andThen(Effect.sleep(slowAfter), Effect.andThen(leave, Effect.never))
     return Effect.raceFirst(fetch(job), makeWay).pipe(
       Effect.catchDefect((cause) => died(job, cause)),
-      Effect.ensuring(Effect.sync(() => active--)),
-      Effect.ensuring(leave)
+      // The end of a slow one makes room too: in a ban all places are theirs, and those behind would wait for ever.
+      Effect.ensuring(Effect.sync(() => {
+        active--
+        uncount()
+      }))
     )
   }
 

@@ -147,6 +147,21 @@ describe("Snapshots", () => {
       assert.deepStrictEqual(symbolsOf(asked), ["M", "L", "K", "C", "B", "D", "A"])
     }))
 
+  it.effect("those behind slow ones that fill all places have their turn when these end, though nobody asks any more", () =>
+    Effect.gen(function*() {
+      // As in a ban, whose end every request waits for.
+      const { asked, log, stateOf, want } = yield* start({
+        concurrency: 1,
+        answer: (symbol) => Effect.as(Effect.sleep(120_000), bookOf(symbol))
+      })
+      for (const symbol of ["A", "B", "C", "D", "E", "F", "G"]) want(stateOf(symbol))
+      yield* pass(100_000)
+      assert.deepStrictEqual(symbolsOf(asked), ["A", "B", "C", "D"])
+      yield* pass(500_000)
+      assert.deepStrictEqual(symbolsOf(asked), ["A", "B", "C", "D", "E", "F", "G"])
+      assert.lengthOf(log.filter((line) => line.includes(" got ")), 7)
+    }))
+
   it.effect("so many at once; a slow one makes way after two seconds, up to four times as many", () =>
     Effect.gen(function*() {
       const { asked, stateOf, want } = yield* start({ answer: () => Effect.never })
