@@ -20,7 +20,7 @@ import type { Scope } from "effect"
 import type { Island } from "../composite/Markets.ts"
 import { Markets } from "../composite/Markets.ts"
 import type { Side } from "../domain/Account.ts"
-import { monotonicMillis } from "../domain/ClockTime.ts"
+import { monotonicMillis, wallMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
@@ -792,12 +792,18 @@ export const make = Effect.fnUntraced(function*(
     /** By side of a book: the version that was traded on last; what it still shows may be gone. */
     const taken = new Map<string, string>()
 
-    /** By side of a book: when an execution on it has ended, ms; what was received before may show what it has taken. */
+    /** By side of a book: when an execution on it has ended, monotonic, ms; what was received before may show what it has taken. */
     const endedAt = new Map<string, number>()
+
+    /** In the wall time of now, by which books are stamped: the machine's clock may have been set since. */
+    const endOf = (side: string): number => {
+      const ended = endedAt.get(side)
+      return ended === undefined ? 0 : Math.floor(wallMillis(clock) - (monotonicMillis(clock) - ended))
+    }
 
     const isFree = (leg: Leg): boolean => {
       const side = sideOf(leg)
-      return !busy.has(side) && taken.get(side) !== versionOf(leg) && leg.receivedAt >= (endedAt.get(side) ?? 0)
+      return !busy.has(side) && taken.get(side) !== versionOf(leg) && leg.receivedAt >= endOf(side)
     }
 
     const consider = (opportunity: Opportunity): void => {
@@ -817,8 +823,8 @@ export const make = Effect.fnUntraced(function*(
             // Nothing was sent: another route may take it.
             for (const [index, leg] of legs.entries()) taken.set(sideOf(leg), before[index] ?? "")
           },
-          onSuccess: (execution) => {
-            for (const leg of legs) endedAt.set(sideOf(leg), execution.endedAt)
+          onSuccess: () => {
+            for (const leg of legs) endedAt.set(sideOf(leg), monotonicMillis(clock))
           }
         }).pipe(Effect.ensuring(Effect.sync(() => {
           for (const leg of legs) busy.delete(sideOf(leg))

@@ -20,6 +20,7 @@ import {
 } from "effect"
 import type { Config, Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { TrackedOrder } from "./OrderTracker.ts"
@@ -396,10 +397,10 @@ class Machine {
   readonly run = (slot: Slot): Effect.Effect<void> =>
     Effect.gen({ self: this }, function*() {
       while (true) {
-        const began = this.now
+        const began = monotonicMillis(this.#clock)
         const exit = yield* Effect.exit(this.life(slot))
         if (!Exit.isFailure(exit) || Cause.hasInterruptsOnly(exit.cause)) return
-        if (this.now - began > stableMillis) slot.failures = 0
+        if (monotonicMillis(this.#clock) - began > stableMillis) slot.failures = 0
         const retryIn = yield* this.failed(slot, exit.cause)
         if (retryIn === null) return
         yield* Effect.sleep(retryIn)

@@ -65,6 +65,8 @@ export interface TrackerOptions {
   readonly historySize: number
   /** Base units in one contract, by the name on the wire; 1 on spot. */
   readonly contractSizeOf: (symbol: string) => Decimal.Decimal
+  /** ms of a clock that nobody sets: how long an order has been missing, or not asked for, goes by it. Default: by the times that are told. */
+  readonly elapsed?: (() => number) | undefined
   /** Called with every change of every order. */
   readonly onChange: (order: TrackedOrder) => void
   /** The exchange tells of an order that was refused, or never arrived, as it said before. It is tracked by its id. */
@@ -122,14 +124,24 @@ class Life {
   /** The most that was ever known to be filled. */
   most: Decimal.Decimal = Decimal.zero
   state: OrderState
+  /** By `elapsed`. */
+  changedAt: number
   view: TrackedOrder | null = null
 
-  constructor(key: string, clientOrderId: string | null, pair: TradingPair | null, isOurs: boolean, at: number) {
+  constructor(
+    key: string,
+    clientOrderId: string | null,
+    pair: TradingPair | null,
+    isOurs: boolean,
+    at: number,
+    elapsed: number
+  ) {
     this.key = key
     this.clientOrderId = clientOrderId
     this.pair = pair
     this.isOurs = isOurs
     this.state = { _tag: isOurs ? "Sending" : "Unknown", at }
+    this.changedAt = elapsed
   }
 
   get isToldOf(): boolean {
@@ -167,12 +179,14 @@ class Life {
   }
 
   /** The state that follows from what is known. */
-  settle(at: number): void {
+  settle(at: number, elapsed: number): void {
     const next = this.#next(at)
     const { state } = this
     const same = next._tag === state._tag &&
       (next._tag !== "Final" || state._tag !== "Final" || next.status === state.status)
-    if (!same) this.state = next
+    if (same) return
+    this.state = next
+    this.changedAt = elapsed
   }
 
   #next(at: number): OrderState {
@@ -298,8 +312,9 @@ export class OrderTracker {
   missing(key: string, at: number): void {
     const life = this.#byKey.get(key)
     if (life === undefined || !life.isToldOf || life.state._tag === "Final") return
-    life.missingSince ??= at
-    if (at - life.missingSince < missingMillis) return
+    const now = this.#elapsed(at)
+    life.missingSince ??= now
+    if (now - life.missingSince < missingMillis) return
     const status = BigDecimal.isZero(life.most) ? "canceled" : "partiallyCanceled"
     life.state = { _tag: "Final", at, status, rejection: null }
     this.#changed(life, at)
@@ -327,11 +342,12 @@ export class OrderTracker {
    */
   toAsk(at: number, which: "all" | "due"): ReadonlyArray<TrackedOrder> {
     const found: Array<TrackedOrder> = []
+    const now = this.#elapsed(at)
     for (const life of this.#open) {
       if (life.isFollowed || !life.isToldOf) continue
-      const since = Math.max(life.state.at, life.askedAt)
-      if (which === "due" && at - since < firstAsk * 2 ** Math.min(life.asks, 5)) continue
-      life.askedAt = at
+      const since = Math.max(life.changedAt, life.askedAt)
+      if (which === "due" && now - since < firstAsk * 2 ** Math.min(life.asks, 5)) continue
+      life.askedAt = now
       life.asks++
       found.push(this.#viewOf(life))
     }
@@ -347,8 +363,12 @@ export class OrderTracker {
 
   // -- inside --
 
+  #elapsed(at: number): number {
+    return this.#options.elapsed?.() ?? at
+  }
+
   #make(key: string, clientOrderId: string | null, pair: TradingPair | null, isOurs: boolean, at: number): Life {
-    const life = new Life(key, clientOrderId, pair, isOurs, at)
+    const life = new Life(key, clientOrderId, pair, isOurs, at, this.#elapsed(at))
     this.#byKey.set(key, life)
     this.#open.add(life)
     return life
@@ -413,12 +433,12 @@ export class OrderTracker {
   /** Tells of it only when its state is another one. */
   #settled(life: Life, at: number): void {
     const { state } = life
-    life.settle(at)
+    life.settle(at, this.#elapsed(at))
     if (life.state !== state) this.#changed(life, at)
   }
 
   #changed(life: Life, at: number): void {
-    life.settle(at)
+    life.settle(at, this.#elapsed(at))
     life.view = null
     if (life.state._tag === "Final" && this.#open.delete(life)) {
       this.#ended.add(life)

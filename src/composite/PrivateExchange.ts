@@ -8,6 +8,7 @@ import { Stream, SubscriptionRef } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { AccountRest } from "../AccountRest.ts"
 import type { AccountEvent, Balance, Fill } from "../domain/Account.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
@@ -200,6 +201,7 @@ export const make = Effect.fnUntraced(function*(
   const contractSizeOf = (symbol: string): Decimal.Decimal => contractSizes.get(symbol) ?? one
   const holdings = new Holdings(contractSizeOf, options.mark ?? (() => null))
   const tracker = new OrderTracker({
+    elapsed: () => monotonicMillis(clock),
     exchange,
     account,
     historySize: Math.max(0, options.historySize ?? 1_000),

@@ -464,7 +464,7 @@ const build = Effect.fnUntraced(function*(
     yield* requirePairs(pairs)
     if (state._tag === "Closed") return yield* closed
     if (state._tag === "Open") return yield* invalid("it has been initialized: use add(pairs)")
-    state = { _tag: "Open", since: now() }
+    state = { _tag: "Open", since: monotonic() }
     return yield* Effect.onError(addAll(pairs), () =>
       Effect.sync(() => {
         if (state._tag === "Open" && members.size === 0) state = { _tag: "Idle" }
@@ -534,7 +534,7 @@ const build = Effect.fnUntraced(function*(
     if (state._tag !== "Open" || listed.known() === null || reading === null) return false
     const waiting = [...members.values()].filter(({ error, wasSynced }) => !wasSynced && error === null)
     if (waiting.length === 0) return members.size > 0
-    return waiting.length < members.size && now() - state.since >= startMs
+    return waiting.length < members.size && monotonic() - state.since >= startMs
   }
 
   const health = Effect.gen(function*() {

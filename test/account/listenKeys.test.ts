@@ -124,6 +124,42 @@ describe("a listen key", () => {
       assert.lengthOf(told, 4)
     }))
 
+  it.effect("that could not be deleted while the exchange was away is deleted behind the next one, or is known to have ended", () =>
+    Effect.gen(function*() {
+      const alive = new Set<string>()
+      let made = 0
+      let answer: "yes" | "no" | "none" = "yes"
+      const listenKeys = {
+        make: Effect.sync(() => {
+          const key = `key${++made}`
+          alive.add(key)
+          return key
+        }),
+        renew: () => Effect.void,
+        remove: (key: string) =>
+          Effect.suspend(() => {
+            if (answer === "none") return Effect.never
+            if (answer === "no") return Effect.fail(failed("unavailable", 503))
+            return alive.delete(key) ? Effect.void : Effect.fail(failed("item", 400))
+          })
+      }
+      const endpoint = mexcSpotAccount.stream.endpoint("ws://x", { listenKeys } as unknown as AccountCalls)
+      const life = Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(endpoint, Effect.never)))
+        yield* TestClock.adjust("1 second")
+        const ending = yield* Effect.forkChild(Fiber.interrupt(fiber))
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(ending)
+      })
+      for (answer of ["no", "none", "no"] as const) yield* life
+      assert.deepStrictEqual([...alive], ["key1", "key2", "key3"])
+      // It has ended by itself meanwhile.
+      alive.delete("key2")
+      answer = "yes"
+      yield* life
+      assert.deepStrictEqual([...alive], [])
+    }))
+
   it.effect("that cannot be made while the exchange is away is asked for again, and its socket waits", () =>
     Effect.gen(function*() {
       const bank = new Bank()

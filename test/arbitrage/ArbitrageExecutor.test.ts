@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger, Stream } from "effect"
+import { Clock, Deferred, Effect, Fiber, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Execution } from "../../src/arbitrage/ArbitrageExecutor.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderRequest } from "../../src/OrderEntry.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 import { agree, done, execute, figures, over, passing, refusal, start, swap, text, World } from "./ExecutorWorld.ts"
 
 /** Exchange a tells its instruments once this is done. */
@@ -879,6 +880,36 @@ describe("ArbitrageExecutor: run and drain", () => {
       yield* Fiber.interrupt(running)
       assert.strictEqual(world.consumers.size, 0)
       yield* agree(world)
+    }))
+
+  it.effect("a machine's clock that is set back keeps no side of a book from being traded on", () =>
+    Effect.gen(function*() {
+      const original = yield* Clock.Clock
+      const { clock, step } = yield* SteppedClock.make
+      const pass = (millis: number) => Effect.provideService(TestClock.adjust(millis), Clock.Clock, original)
+      yield* over(new World({ fee: "0" }, { ...swap, fee: "0" }), function*({ executor, world }) {
+        yield* Effect.forkScoped(executor.run, { startImmediately: true })
+        const executed = Effect.map(executor.performance, (performance) => performance.executed)
+        const tell = (version: number, receivedAt = clock.currentTimeMillisUnsafe()): void =>
+          world.tell("Updated", world.at(version, version, { at: clock.currentTimeMillisUnsafe() }, receivedAt))
+        yield* pass(7_200_000)
+        tell(1)
+        yield* pass(1_000)
+        assert.strictEqual(yield* executed, 1)
+        step(-3_600_000)
+        yield* pass(1_000)
+        tell(2)
+        yield* pass(1_000)
+        assert.strictEqual(yield* executed, 2)
+        step(7_200_000)
+        // As it was received before the end, however it is stamped.
+        tell(3, clock.currentTimeMillisUnsafe() - 1_100)
+        yield* pass(1_000)
+        assert.strictEqual(yield* executed, 2)
+        tell(4)
+        yield* pass(1_000)
+        assert.strictEqual(yield* executed, 3)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
     }))
 
   it.effect("routes that share a side of a book take what one version of it shows once", () =>

@@ -286,6 +286,26 @@ describe("OrderTracker", () => {
     assert.strictEqual(tracker.get("#9")?.key, "#9")
   })
 
+  it("a machine's clock that is set neither ends an order nor keeps it from being asked for", () => {
+    let elapsed = 0
+    const { tracker } = track({ elapsed: () => elapsed })
+    const hour = 3_600_000
+    tracker.filled(fill(pair, { orderId: "5", tradeId: "a" }), 10 * hour)
+    elapsed = 1_000
+    // Forward: it is not due yet. Back: it is due when it is.
+    assert.lengthOf(tracker.toAsk(11 * hour, "due"), 0)
+    elapsed = 2_000
+    assert.lengthOf(tracker.toAsk(9 * hour, "due"), 1)
+    tracker.missing("#5", 9 * hour)
+    elapsed = 3_000
+    tracker.missing("#5", 11 * hour)
+    assert.strictEqual(stateOf(tracker, "#5"), "Unknown")
+    elapsed = 7_000
+    tracker.missing("#5", 8 * hour)
+    // What is told stays wall time.
+    assert.deepInclude(tracker.get("#5")?.state, { _tag: "Final", at: 8 * hour })
+  })
+
   it("what only fills have told of is in doubt until it is asked for", () => {
     const { tracker } = track()
     tracker.filled(fill(pair, { orderId: "5", tradeId: "b", exchangeTime: 2 }), 1_000)

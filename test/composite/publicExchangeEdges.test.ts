@@ -1,10 +1,11 @@
 /** `PublicExchange` where an exchange refuses, fails, hangs or lies: what is kept, what is tried again, what is said. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Clock, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { PublicExchange } from "../../src/composite/PublicExchange.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
+import * as SteppedClock from "../SteppedClock.ts"
 import {
   btc,
   eth,
@@ -338,6 +339,26 @@ describe("health", () => {
         assert.strictEqual(yield* stateOf(market), "degraded")
       })
     ))
+
+  it.effect("counts as starting as long as time passes, however the machine's clock is set", () =>
+    Effect.gen(function*() {
+      const original = yield* Clock.Clock
+      const { clock, step } = yield* SteppedClock.make
+      const pass = (millis: number) => Effect.provideService(TestClock.adjust(millis), Clock.Clock, original)
+      yield* withMarket(({ market, world }) =>
+        Effect.gen(function*() {
+          yield* market.initialize([btc, eth])
+          world.sync(btc)
+          yield* pass(30_000)
+          step(3_600_000)
+          yield* pass(29_000)
+          assert.strictEqual(yield* stateOf(market), "starting")
+          step(-7_200_000)
+          yield* pass(1_000)
+          assert.strictEqual(yield* stateOf(market), "degraded")
+        })
+      ).pipe(Effect.provideService(Clock.Clock, clock))
+    }))
 
   it.effect("names a few of many", () =>
     withMarket(

@@ -62,7 +62,34 @@ const lease = (keys: ListenKeys, key: Redacted.Redacted): Effect.Effect<never, E
 /** Whoever ends a connection waits no longer for a key: one that is left ends by itself. */
 const goodbyeTimeout = Duration.seconds(1)
 
-/** Within the limit, and told when that fails. */
+/**
+ * Keys that are not deleted yet: where the exchange is away they outlive their connections. A user may have 60, so each that lives
+ * on for its hour is one less for the connections that follow.
+ */
+const leftover = new WeakMap<ListenKeys, Set<Redacted.Redacted>>()
+
+const leftOf = (keys: ListenKeys): Set<Redacted.Redacted> => {
+  const left = leftover.get(keys) ?? new Set()
+  leftover.set(keys, left)
+  return left
+}
+
+const remove = (keys: ListenKeys, key: Redacted.Redacted): Effect.Effect<void, ExchangeError.ExchangeError> =>
+  Effect.suspend(() => {
+    leftOf(keys).add(key)
+    return Effect.tap(keys.remove(Redacted.value(key)), () => Effect.sync(() => leftOf(keys).delete(key)))
+  })
+
+/** The exchange is there again: what was left is deleted, as far as it answers. One that it does not know has ended. */
+const removeLeftover = (keys: ListenKeys): Effect.Effect<void> => {
+  const removeOne = (key: Redacted.Redacted) =>
+    remove(keys, key).pipe(
+      Effect.catch((error) => error.isTransient ? Effect.fail(error) : Effect.sync(() => void leftOf(keys).delete(key)))
+    )
+  return Effect.suspend(() => Effect.ignore(Effect.forEach([...leftOf(keys)], removeOne, { discard: true })))
+}
+
+/** Within the limit, and told when that fails; what is left then is deleted behind the next key that is made. */
 const inTime = (goodbye: Effect.Effect<void, ExchangeError.ExchangeError>): Effect.Effect<void> =>
   goodbye.pipe(
     Effect.timeoutOrElse({
@@ -101,18 +128,19 @@ const makeKey = (
       { startImmediately: true }
     )
     const removeUnwanted = Effect.flatMap(Fiber.await(making), (exit) =>
-      Exit.isSuccess(exit) ? keys.remove(Redacted.value(exit.value)) : Effect.void)
+      Exit.isSuccess(exit) ? remove(keys, exit.value) : Effect.void)
     const unwanted = Effect.andThen(inTime(removeUnwanted), Fiber.interrupt(making))
     return yield* restore(Fiber.join(making)).pipe(
-      Effect.onInterrupt(() =>
-        Effect.flatMap(apart(unwanted), Fiber.await)
-      )
+      Effect.tap(() =>
+        apart(removeLeftover(keys))
+      ),
+      Effect.onInterrupt(() => Effect.flatMap(apart(unwanted), Fiber.await))
     )
   })
 
 /**
- * The key is made for the connection and deleted with it, beside the goodbye of the socket when there is one. Deleting may
- * fail, the key ends by itself then.
+ * The key is made for the connection and deleted with it, beside the goodbye of the socket when there is one. Where that
+ * fails it is deleted behind the next one, or ends by itself.
  */
 const endpoint: PrivateStream["endpoint"] = (url, { listenKeys: keys }) => {
   if (keys === undefined) {
@@ -122,17 +150,17 @@ const endpoint: PrivateStream["endpoint"] = (url, { listenKeys: keys }) => {
   const acquire = (restore: Parameters<typeof makeKey>[1]) =>
     Effect.flatMap(makeKey(keys, restore), (key) =>
       Effect.map(
-        Effect.cached(apart(inTime(keys.remove(Redacted.value(key))))),
-        (remove) => ({ key, remove })
+        Effect.cached(apart(inTime(remove(keys, key)))),
+        (removed) => ({ key, removed })
       ))
   return Effect.map(
     // Only the wait for the key can be interrupted: one that is there is deleted, whatever happens.
     Effect.uninterruptibleMask((restore) =>
-      Effect.acquireRelease(acquire(restore), (held) => Effect.flatMap(held.remove, Fiber.await))
+      Effect.acquireRelease(acquire(restore), ({ removed }) => Effect.flatMap(removed, Fiber.await))
     ),
-    ({ key, remove }): PrivateEndpoint => ({
+    ({ key, removed }): PrivateEndpoint => ({
       url: `${url}?listenKey=${encodeURIComponent(Redacted.value(key))}`,
-      lease: Effect.onInterrupt(lease(keys, key), () => remove),
+      lease: Effect.onInterrupt(lease(keys, key), () => removed),
       rotateAfter
     })
   )
