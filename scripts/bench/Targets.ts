@@ -133,6 +133,7 @@ export const targets: ReadonlyArray<Target> = [
   ratio(books, "books", "bookFloor", 0.9),
   ratio(books, "books", "wsBookFloor", 0.9),
   ratio([...books, "gate-obu"], "exchange", "followers", 0.9),
+  ratio([...books, "gate-obu"], "books", "followers", 0.9),
   ratio(["gate-obu"], "followers", "bookFloor", null),
   ratio(["gate-obu"], "books", "bookFloor", null),
   ratio(["gate-obu", "futures-update"], "followers", "ccxt", 13),
