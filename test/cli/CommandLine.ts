@@ -16,8 +16,8 @@ export interface Ended {
 }
 
 export interface Running {
-  /** Waits until standard output holds the text; fails when the command ends without. */
-  readonly shows: (text: string) => Effect.Effect<void, Error>
+  /** Waits until standard output holds the text, or what matches; fails when the command ends without. */
+  readonly shows: (text: string | RegExp) => Effect.Effect<void, Error>
   /** The same for standard error. */
   readonly logs: (text: string) => Effect.Effect<void, Error>
   /** A key on the terminal. */
@@ -40,18 +40,21 @@ export interface Options {
   readonly readUntil?: string | undefined
 }
 
+const holds = (text: string, part: string | RegExp): boolean =>
+  typeof part === "string" ? text.includes(part) : part.test(text)
+
 /** Text that grows, and those who wait for a part of it. */
 class Output {
   text = ""
-  #waiting: Array<{ readonly part: string; readonly deferred: Deferred.Deferred<void, Error> }> = []
+  #waiting: Array<{ readonly part: string | RegExp; readonly deferred: Deferred.Deferred<void, Error> }> = []
 
   push(chunk: string): void {
     this.text += chunk
     const waiting = this.#waiting
-    this.#waiting = waiting.filter(({ part }) => !this.text.includes(part))
+    this.#waiting = waiting.filter(({ part }) => !holds(this.text, part))
     // Whoever is told may wait again at once.
     for (const { part, deferred } of waiting) {
-      if (this.text.includes(part)) Deferred.doneUnsafe(deferred, Effect.void)
+      if (holds(this.text, part)) Deferred.doneUnsafe(deferred, Effect.void)
     }
   }
 
@@ -61,9 +64,9 @@ class Output {
     }
   }
 
-  shows(part: string): Effect.Effect<void, Error> {
+  shows(part: string | RegExp): Effect.Effect<void, Error> {
     return Effect.suspend(() => {
-      if (this.text.includes(part)) return Effect.void
+      if (holds(this.text, part)) return Effect.void
       const deferred = Deferred.makeUnsafe<void, Error>()
       this.#waiting.push({ part, deferred })
       return Deferred.await(deferred)

@@ -366,7 +366,7 @@ describe("demo", () => {
   it.live("redraws both exchanges in place, and sums up when it is left with q", () =>
     Effect.scoped(Effect.gen(function*() {
       const running = yield* CommandLine.start(["demo", "--pairs=BTC/USDT"], { terminal: true, rows: 50 })
-      yield* running.shows("ok/ok")
+      yield* running.shows(bothSynced)
       yield* running.press("q")
       const ended = yield* running.ended
       endedWell(ended)
