@@ -142,7 +142,7 @@ export const make = (options: RestClientOptions): RestClient => {
     const code = refusal?.code ?? null
     const detail = refusal === null ? body.slice(0, pageExcerpt) : clean(refusal.detail)
     const answerClass = classify(code, code === null ? body : detail, status)
-    const now = yield* Clock.currentTimeMillis
+    const now = nowOf(answer, yield* Clock.currentTimeMillis)
     const retryAfterMs = retryAfter(answer, now) ?? pauseOf(answer, answerClass, now)
     return yield* fail(
       new ExchangeError.RequestFailed({
@@ -240,6 +240,19 @@ const jsonOf = (body: string, parse: (body: string) => unknown): unknown => {
     return undefined
   }
 }
+
+/** A machine's clock that is further off than this is not what the exchange's times are measured by, ms. */
+const mostOffset = 2_000
+
+/** Now, by the exchange's own clock where ours is far off: else an hour that our clock is late makes an hour's wait. */
+const nowOf = ({ headers }: Answer, now: number): number =>
+  Option.match(DateTime.make(headers["date"] ?? ""), {
+    onNone: () => now,
+    onSome: (date) => {
+      const told = DateTime.toEpochMillis(date)
+      return Math.abs(told - now) > mostOffset ? told : now
+    }
+  })
 
 /** `Retry-After` in seconds or as a date, ms from now; null without it. */
 const retryAfter = ({ headers }: Answer, now: number): number | null => {

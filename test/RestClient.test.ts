@@ -91,6 +91,18 @@ describe("RestClient", () => {
       assert.strictEqual(yield* wait({}, { pauseOf }), 7000)
       assert.strictEqual(yield* wait({ "x-reset": String(Date.UTC(2026, 5, 17, 10, 0, 5) / 1000) }, { pauseOf }), 5000)
       assert.isUndefined(yield* wait({ "retry-after": "soon" }))
+      // Our clock is an hour late: what the exchange says is measured by its own.
+      const date = "Wed, 17 Jun 2026 11:00:00 GMT"
+      assert.strictEqual(yield* wait({ date, "Retry-After": "Wed, 17 Jun 2026 11:00:30 GMT" }), 30_000)
+      assert.strictEqual(
+        yield* wait({ date, "x-reset": String(Date.UTC(2026, 5, 17, 11, 0, 5) / 1000) }, { pauseOf }),
+        5000
+      )
+      // Whole seconds are coarser than a clock that is right.
+      assert.strictEqual(
+        yield* wait({ date: "Wed, 17 Jun 2026 09:59:59 GMT", "Retry-After": "Wed, 17 Jun 2026 10:00:30 GMT" }),
+        30_000
+      )
     }))
 
   it.effect("reads what can be read of a list, and fails where nothing can", () =>

@@ -11,6 +11,8 @@ import { Departing, MayLeave } from "../OrderEntry.ts"
 /** A command: `sent` from the moment when it may have reached the exchange. */
 export interface Flight {
   sent: boolean
+  /** Its caller was interrupted after it had left: it is not sent a second time. */
+  isAbandoned: boolean
   /** Why it may not leave now; null when it may. */
   readonly mayLeave: () => ExchangeError | null
   /** Where its caller looks whether it has left; null when nobody does. */
@@ -116,7 +118,12 @@ export const make = Effect.fnUntraced(
             leaves.set(key, leave)
           }
           yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))
-          const flight: Flight = { sent: false, mayLeave: yield* MayLeave, departure: yield* Departing }
+          const flight: Flight = {
+            sent: false,
+            isAbandoned: false,
+            mayLeave: yield* MayLeave,
+            departure: yield* Departing
+          }
           const result = Deferred.makeUnsafe<A, ExchangeError>()
           const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
             Effect.suspend(() => {
@@ -131,7 +138,10 @@ export const make = Effect.fnUntraced(
             })
           const fiber = fork(Effect.exit(Effect.onExit(command(flight), land)))
           return yield* restore(Deferred.await(result)).pipe(
-            Effect.onInterrupt(() => flight.sent ? Effect.void : Fiber.interrupt(fiber))
+            Effect.onInterrupt(() => {
+              flight.isAbandoned = true
+              return flight.sent ? Effect.void : Fiber.interrupt(fiber)
+            })
           )
         })
       )

@@ -88,9 +88,10 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
   const connected = (deadline: number): Effect.Effect<void, ExchangeError.ExchangeError> =>
     Effect.suspend(() => link === null ? Effect.void : link.awaitReady(left(deadline)))
 
-  const wait = (budget: string, retryAfterMs: number, deadline: number) =>
+  /** For another attempt, where there is time for one and somebody who waits for it. */
+  const wait = (budget: string, retryAfterMs: number, deadline: number, { isAbandoned }: Flight) =>
     Effect.suspend(() =>
-      now() + retryAfterMs > deadline
+      isAbandoned || now() + retryAfterMs > deadline
         ? Effect.fail(ExchangeError.make(
           exchange,
           new ExchangeError.RateLimited({
@@ -164,21 +165,24 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
         counts.throttled++
         flight.sent = false
         if (departure !== null) departure.hasLeft = hadLeft
-        return Effect.andThen(wait(uses[0]?.budget ?? command._tag, failure.retryAfterMs, deadline), attempt)
+        return Effect.andThen(wait(uses[0]?.budget ?? command._tag, failure.retryAfterMs, deadline, flight), attempt)
       }))
       return attempt
     })
 
   const plain: Dispatch["plain"] = (command) =>
-    Effect.mapError(send(command, { sent: false, mayLeave: () => null, departure: null }, () => {}), (failure) => {
-      if (failure instanceof Lost) return failure.cause
-      if (!(failure instanceof Refusal)) return failure
-      const { class: kind, code, detail } = failure.rejection
-      return ExchangeError.make(
-        exchange,
-        new ExchangeError.RequestFailed({ request: command._tag, status: 400, code, detail, class: kind })
-      )
-    })
+    Effect.mapError(
+      send(command, { sent: false, isAbandoned: false, mayLeave: () => null, departure: null }, () => {}),
+      (failure) => {
+        if (failure instanceof Lost) return failure.cause
+        if (!(failure instanceof Refusal)) return failure
+        const { class: kind, code, detail } = failure.rejection
+        return ExchangeError.make(
+          exchange,
+          new ExchangeError.RequestFailed({ request: command._tag, status: 400, code, detail, class: kind })
+        )
+      }
+    )
 
   return {
     send,

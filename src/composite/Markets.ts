@@ -457,11 +457,12 @@ class Machine {
     }).pipe(Effect.ensuring(Effect.sync(() => {
       isAsked = true
     })))
-    const ending = policy === "keep" ? Effect.succeed(null) : cancelOpen(account, seen, () => isAsked)
+    const failed = new Set<string>()
+    const ending = policy === "keep" ? Effect.succeed(null) : cancelOpen(account, seen, failed, () => isAsked)
     const found = yield* Effect.all([ask, ending], { concurrency: 2 }).pipe(
       Effect.timeoutOrElse({
         duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
-        orElse: () => Effect.succeed(["the exchange did not answer in time"])
+        orElse: () => Effect.succeed(["the exchange did not answer in time", ...failed])
       })
     )
     const open = account.openOrders()
@@ -480,11 +481,12 @@ const cancelAgain = 250
 /**
  * Cancels until nothing is open any more: what comes into force behind a cancel, or is told only then, by another one, and
  * so is what a cancel has left whose answer was lost. Null, or why the exchange has refused some of it; the others are
- * cancelled all the same. `isAsked`: whether nothing more is told of orders that were there before.
+ * cancelled all the same. `failed` gets why it was not cancelled at once. `isAsked`: whether nothing more is told of orders that were there before.
  */
 const cancelOpen = (
   account: PrivateExchange["Service"],
   seen: Set<string>,
+  failed: Set<string>,
   isAsked: () => boolean
 ): Effect.Effect<string | null> => {
   /** In force when they were cancelled: what that has ended is told by its answer or by the stream. */
@@ -511,6 +513,7 @@ const cancelOpen = (
         Effect.map(cancelPair(account, pair), (result) => {
           if (result._tag === "Refused") refused.set(pair, result.detail)
           if (result._tag !== "Lost") return
+          if (result.detail !== undefined) failed.add(result.detail)
           for (const order of due) {
             if (order.pair !== pair) continue
             canceled.delete(order.key)
@@ -524,17 +527,29 @@ const cancelOpen = (
   return round
 }
 
-type Canceled = { readonly _tag: "Done" | "Lost" } | { readonly _tag: "Refused"; readonly detail: string }
+/** Refusals that another attempt may not meet. */
+const mayPass: ReadonlySet<ExchangeError.AnswerClass> = new Set(["rateLimit", "retryable"])
+
+type Canceled =
+  | { readonly _tag: "Done" }
+  | { readonly _tag: "Lost"; readonly detail?: string }
+  | { readonly _tag: "Refused"; readonly detail: string }
 
 /** One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too. */
 const cancelPair = (account: PrivateExchange["Service"], pair: TradingPair | null): Effect.Effect<Canceled> => {
   if (pair === null) return Effect.succeed({ _tag: "Done" })
   const lost: Effect.Effect<Canceled> = Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost" })
+  /** It may do so soon. */
+  const notYet = (detail: string): Effect.Effect<Canceled> =>
+    Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost", detail })
   return Effect.matchEffect(account.orders.cancelAll(pair), {
-    onFailure: ({ message }): Effect.Effect<Canceled> => Effect.succeed({ _tag: "Refused", detail: message }),
+    // Too many requests, or an exchange that is away for a moment: nothing was cancelled, and it may be soon.
+    onFailure: (error): Effect.Effect<Canceled> =>
+      error.isTransient ? notYet(error.message) : Effect.succeed({ _tag: "Refused", detail: error.message }),
     onSuccess: (outcome) => {
       if (outcome._tag === "Accepted") return Effect.succeed<Canceled>({ _tag: "Done" })
       if (outcome._tag === "Rejected") {
+        if (mayPass.has(outcome.reason.class)) return notYet(outcome.reason.detail)
         return Effect.succeed<Canceled>({ _tag: "Refused", detail: outcome.reason.detail })
       }
       // The exchange is asked which of its orders are open; one that has never arrived has cancelled none of them.

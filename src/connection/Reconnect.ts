@@ -113,9 +113,14 @@ const live = <R, R2>(
 
 const run = (hook: Effect.Effect<void> | void): Effect.Effect<void> => hook === undefined ? Effect.void : hook
 
+/** A limit may have room earlier than it said, ms. */
+const longestForLimit = 5 * 60_000
+
 /** What the exchange asks for, or until a limit of ours has room: before that nothing is sent, ms. */
-const leastWait = ({ reason }: ExchangeError): number =>
-  reason._tag === "RequestFailed" || reason._tag === "RateLimited" ? reason.retryAfterMs ?? 0 : 0
+const leastWait = ({ reason }: ExchangeError): number => {
+  if (reason._tag === "RateLimited") return Math.min(reason.retryAfterMs, longestForLimit)
+  return reason._tag === "RequestFailed" ? reason.retryAfterMs ?? 0 : 0
+}
 
 /** Milliseconds; null when the schedule is done. */
 const waitAfter = (

@@ -253,6 +253,24 @@ describe("OrderDesk", () => {
       assert.strictEqual((yield* Fiber.join(first.fiber)).outcome._tag, "Accepted")
     }))
 
+  it.effect("whose caller was interrupted is not sent again when the exchange refuses it as too much", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start((_, call) =>
+        call === 1
+          ? Effect.delay(Effect.fail(failed(429, "rateLimit", 1_500)), "300 millis")
+          : Effect.succeed({ _tag: "Order", order: orderOf("a") } as const)
+      )
+      const departure: Departure = { hasLeft: null }
+      const placing = Effect.provideService(place(desk, "one"), Departing, departure)
+      const fiber = yield* Effect.forkChild(placing, { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(fiber)
+      assert.isTrue(departure.hasLeft)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(commands, 1)
+      assert.isFalse(departure.hasLeft)
+    }))
+
   it.effect("interrupted on its way: seen through to its outcome, and nothing else leaves for it until then", () =>
     Effect.gen(function*() {
       const { commands, counts, desk } = yield* start(({ _tag }) =>

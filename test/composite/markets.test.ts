@@ -409,7 +409,7 @@ describe("Markets", () => {
         [
           ["a", 2, [], null],
           ["b", 1, ["4"], "the exchange did not answer in time"],
-          ["c", 0, ["5"], gone("c").message]
+          ["c", 0, ["5"], `the exchange did not answer in time; ${gone("c").message}`]
         ]
       )
       assert.deepStrictEqual(a.canceled, [btc])
@@ -516,6 +516,36 @@ describe("Markets", () => {
       c.cancel = () => Effect.succeed({ _tag: "Rejected", reason: { code: "1", detail: "not now", class: "item" } })
       const left = yield* Effect.scoped(Effect.flatMap(start([b, c]), (markets) => markets.stop("cancel")))
       assert.deepStrictEqual(left.map(({ canceled, problem }) => [canceled, problem]), [[1, null], [0, "not now"]])
+    }))
+
+  it.effect("cancels again what was refused for the moment", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.open = [order("a", "1")]
+      let times = 0
+      a.cancel = () =>
+        Effect.gen(function*() {
+          if (++times === 1) {
+            const reason = new ExchangeError.RateLimited({ budget: "cancel", retryAfterMs: 200, detail: "later" })
+            return yield* Effect.fail(ExchangeError.make("a", reason))
+          }
+          if (times === 2) {
+            const reason = { code: "2", detail: "too many", class: "rateLimit" } as const
+            return { _tag: "Rejected", reason }
+          }
+          a.open = []
+          return { _tag: "Accepted", value: [] }
+        })
+      const markets = yield* start([a], { stopTimeout: "3 seconds" })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("5 seconds")
+      const left = yield* Fiber.join(stopping)
+      assert.deepStrictEqual(left.map(({ canceled, open, problem }) => [canceled, open.length, problem]), [[
+        1,
+        0,
+        null
+      ]])
+      assert.strictEqual(times, 3)
     }))
 
   it.effect("cancels again what a cancel has left whose answer was lost, and what another pair refuses holds nothing up", () =>

@@ -222,14 +222,18 @@ describe("supervise", () => {
         "test",
         new ExchangeError.RateLimited({ budget: "listen keys", retryAfterMs: 120_000, detail: "too late" })
       )
-      const errors = [limited(7000), limited(1), limited(undefined), paused]
+      const ages = ExchangeError.make(
+        "test",
+        new ExchangeError.RateLimited({ budget: "listen keys", retryAfterMs: 3_600_000, detail: "too late" })
+      )
+      const errors = [limited(7000), limited(1), limited(undefined), paused, ages]
       const { hooks, waits } = recording()
       const dial: Dial = Effect.suspend(() => Effect.fail(errors.shift() ?? auth))
       const policy = { backoff: Schedule.spaced("1 second"), stableAfter: "10 seconds" } as const
       const fiber = yield* Effect.forkChild(Effect.flip(Reconnect.supervise(dial, pulling, policy, hooks)))
-      yield* TestClock.adjust("3 minutes")
+      yield* TestClock.adjust("8 minutes")
       assert.strictEqual(yield* Fiber.join(fiber), auth)
-      assert.deepStrictEqual(waits, [7000, 1000, 1000, 120_000, null])
+      assert.deepStrictEqual(waits, [7000, 1000, 1000, 120_000, 300_000, null])
     }))
 
   it.effect("calls its hooks in order, plain or effects", () =>
