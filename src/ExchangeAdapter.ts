@@ -182,13 +182,14 @@ export interface ExchangeAdapter<
   out Id extends ExchangeId = ExchangeId,
   out Tags extends PublicTag = PublicTag,
   out PrivateTags extends PrivateTag = PrivateTag,
-  out Can extends Ability = Ability
+  out Can extends Ability = Ability,
+  out Kind extends Instrument["kind"] = Instrument["kind"]
 > {
   readonly id: Id
   /** For people: "MEXC spot". */
   readonly name: string
   /** On `swap` quantities are contracts, and the session reads the instruments for the size of one. */
-  readonly kind: Instrument["kind"]
+  readonly kind: Kind
   readonly channels: ReadonlySet<Tags>
   readonly coverage: ReadonlyArray<Coverage>
   /** The live addresses, and those of the exchange's test net where it has one. */
@@ -215,15 +216,16 @@ export interface ExchangeAdapter<
   readonly account?: AccountAdapter<PrivateTags, Can> | undefined
 }
 
-/** Keeps the literal id, tags and abilities of an adapter and checks it at the field. */
+/** Keeps the literal id, tags, abilities and kind of an adapter and checks it at the field. */
 export const make = <
   const Id extends ExchangeId,
   const Tags extends PublicTag,
   const PrivateTags extends PrivateTag = never,
-  const Can extends Ability = never
+  const Can extends Ability = never,
+  const Kind extends Instrument["kind"] = Instrument["kind"]
 >(
-  adapter: ExchangeAdapter<Id, Tags, PrivateTags, Can>
-): ExchangeAdapter<Id, Tags, PrivateTags, Can> => adapter
+  adapter: ExchangeAdapter<Id, Tags, PrivateTags, Can, Kind>
+): ExchangeAdapter<Id, Tags, PrivateTags, Can, Kind> => adapter
 
 export const named = (key: string): TopicName => ({ _tag: "Topic", key })
 

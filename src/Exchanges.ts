@@ -2,26 +2,30 @@
  * The front door: Layers by exchange id, typed from the list of adapters. `Exchanges` is the instance for ours;
  * `make` builds one for any list, so that an exchange of your own comes through the same door.
  */
-import { Layer, LayerMap } from "effect"
-import type { Config, Effect, Scope, Stream } from "effect"
-import type { NonEmptyReadonlyArray } from "effect/Array"
+import { Effect, Layer, LayerMap } from "effect"
+import type { Config } from "effect"
 import * as PrivateExchange from "./composite/PrivateExchange.ts"
 import * as PublicExchange from "./composite/PublicExchange.ts"
 import * as FrameSocket from "./connection/FrameSocket.ts"
 import * as NodeHashes from "./connection/NodeHashes.ts"
 import * as NodeHttp from "./connection/NodeHttp.ts"
-import type { EventOf, PublicChannel, PublicTag } from "./domain/Channel.ts"
-import type { Feed } from "./domain/Feed.ts"
-import type { AccountEventOf, PrivateTag } from "./domain/PrivateChannel.ts"
+import type { PublicTag } from "./domain/Channel.ts"
+import type { ExchangeId, Instrument } from "./domain/Instrument.ts"
+import type { PrivateTag } from "./domain/PrivateChannel.ts"
 import type { ExchangeAdapter } from "./ExchangeAdapter.ts"
-import type { ExchangeError } from "./ExchangeError.ts"
+import * as ExchangeError from "./ExchangeError.ts"
 import * as ExchangeFactory from "./ExchangeFactory.ts"
 import * as adapters from "./exchanges/index.ts"
-import type { Ability, OrderRequest, Placed } from "./OrderEntry.ts"
+import type {
+  Narrowed,
+  NarrowedOrders,
+  NarrowedPrivate,
+  NarrowedPrivateExchange,
+  NarrowedPublicExchange
+} from "./Narrowed.ts"
+import type { Ability } from "./OrderEntry.ts"
 import { OrderEntry } from "./OrderEntry.ts"
-import type { AccountFeed } from "./PrivateWebsocket.ts"
 import { PrivateWebsocket } from "./PrivateWebsocket.ts"
-import type { FeedOptions } from "./PublicWebsocket.ts"
 import { PublicWebsocket } from "./PublicWebsocket.ts"
 
 type Adapters = Readonly<Record<string, ExchangeAdapter<string, PublicTag, PrivateTag, Ability>>>
@@ -33,6 +37,26 @@ type TagsOf<A> = A extends ExchangeAdapter<string, infer Tags> ? Tags : never
 type PrivateTagsOf<A> = A extends ExchangeAdapter<string, PublicTag, infer Tags> ? Tags : never
 
 type AbilitiesOf<A> = A extends ExchangeAdapter<string, PublicTag, PrivateTag, infer Can> ? Can : never
+
+type KindOf<A> = A extends { readonly kind: infer K extends Instrument["kind"] } ? K : never
+
+type NarrowedOf<A> = Narrowed<TagsOf<A>, KindOf<A>>
+
+type NarrowedPublicExchangeOf<A> = NarrowedPublicExchange<TagsOf<A>, KindOf<A>>
+
+type NarrowedOrdersOf<A> = NarrowedOrders<AbilitiesOf<A>, KindOf<A>>
+
+type NarrowedPrivateExchangeOf<A> = NarrowedPrivateExchange<PrivateTagsOf<A>, AbilitiesOf<A>, KindOf<A>>
+
+export type {
+  Narrowed,
+  NarrowedOrders,
+  NarrowedPrivate,
+  NarrowedPrivateExchange,
+  NarrowedPublicExchange,
+  OrderOf,
+  PairOf
+} from "./Narrowed.ts"
 
 /** What a Layer of a market from the front door gives. */
 export type MarketServices = ExchangeFactory.MarketServices
@@ -51,64 +75,6 @@ export interface CompositeOptions {
 
 /** What the Layer of a whole exchange is told. */
 export interface WholeOptions extends ExchangeFactory.ExchangeConfigOptions, CompositeOptions {}
-
-/** `PublicWebsocket` whose `feed` takes only the channels that the exchange has. */
-export type Narrowed<Tags extends PublicTag> = Omit<PublicWebsocket["Service"], "feed"> & {
-  readonly feed: <const C extends Extract<PublicChannel, { readonly _tag: Tags }>>(
-    channel: C,
-    options?: FeedOptions
-  ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
-}
-
-/** `PrivateWebsocket` whose `feed` takes only the channels that the account has. */
-export type NarrowedPrivate<Tags extends PrivateTag> = Omit<PrivateWebsocket["Service"], "feed"> & {
-  readonly feed: <const Tag extends Tags>(
-    channel: Tag
-  ) => Effect.Effect<Stream.Stream<AccountFeed<AccountEventOf<Tag>>, ExchangeError>, ExchangeError, Scope.Scope>
-}
-
-/** What each ability adds to order entry, and to an order. */
-interface Added {
-  readonly amend: "amend"
-  readonly cancelAllAfter: "cancelAllAfter"
-  readonly leverage: "leverage" | "setLeverage"
-  readonly marginMode: "setMarginMode"
-}
-
-type AddedBy<Can extends Ability> = Added[Extract<Can, keyof Added>]
-
-/** An order that uses only what the exchange has. */
-export type OrderOf<Can extends Ability> =
-  & Omit<OrderRequest, "quoteQuantity" | "reduceOnly" | "trigger">
-  & Pick<OrderRequest, Extract<Can, "quoteQuantity" | "reduceOnly" | "trigger">>
-  & { readonly [K in Exclude<"quoteQuantity" | "reduceOnly" | "trigger", Can>]?: undefined }
-
-/** `OrderEntry` with only those commands and fields of orders that the exchange has. */
-export type NarrowedOrders<Can extends Ability> =
-  & Omit<OrderEntry["Service"], Added[keyof Added] | "place" | "placeAll">
-  & Pick<OrderEntry["Service"], AddedBy<Can>>
-  & {
-    readonly place: (order: OrderOf<Can>) => Effect.Effect<Placed, ExchangeError>
-    readonly placeAll: (
-      orders: NonEmptyReadonlyArray<OrderOf<Can>>
-    ) => Effect.Effect<ReadonlyArray<Placed>, ExchangeError>
-  }
-
-/** `PublicExchange` without what the exchange has no channel for. */
-export type NarrowedPublicExchange<Tags extends PublicTag> =
-  & Omit<PublicExchange.PublicExchange["Service"], "bookTicker" | "funding" | "futuresTicker" | "ticker">
-  & Pick<PublicExchange.PublicExchange["Service"], TickersOf<Tags>>
-
-type TickersOf<Tags extends PublicTag> =
-  | ("BookTicker" extends Tags ? "bookTicker" : never)
-  | ("Ticker" extends Tags ? "ticker" : never)
-  | ("FuturesTicker" extends Tags ? "funding" | "futuresTicker" : never)
-
-/** `PrivateExchange` without positions where there are none, and with the orders that the exchange has. */
-export type NarrowedPrivateExchange<Tags extends PrivateTag, Can extends Ability> =
-  & Omit<PrivateExchange.PrivateExchange["Service"], "orders" | "positions">
-  & Pick<PrivateExchange.PrivateExchange["Service"], "Positions" extends Tags ? "positions" : never>
-  & { readonly orders: NarrowedOrders<Can> }
 
 /**
  * `PublicExchange` and `PrivateExchange` over the services of an exchange: the Layer that `layer` has on top, for Layers of
@@ -148,7 +114,7 @@ export interface FrontDoor<A extends Adapters> {
   readonly layer: (
     id: keyof ById<A> & string,
     options?: WholeOptions
-  ) => Layer.Layer<Services, ExchangeError | Config.ConfigError>
+  ) => Layer.Layer<Services, ExchangeError.ExchangeError | Config.ConfigError>
   /** The market of one exchange. */
   readonly layerPublic: (
     id: keyof ById<A> & string,
@@ -164,48 +130,51 @@ export interface FrontDoor<A extends Adapters> {
     id: keyof ById<A> & string,
     overrides?: ExchangeFactory.WebsocketOptions
   ) => Layer.Layer<MarketServices, Config.ConfigError>
-  /** The service of the context, narrowed to the channels of this exchange: asking for what it lacks does not compile. */
+  /**
+   * The service of the context, narrowed to the channels, handlers and pairs of this exchange: asking for what it lacks does
+   * not compile. Fails with `InvalidUse` when the Layer in use is another exchange's, as the other four do.
+   */
   readonly publicOf: <Id extends keyof ById<A> & string>(
     id: Id
-  ) => Effect.Effect<Narrowed<TagsOf<ById<A>[Id]>>, never, PublicWebsocket>
+  ) => Effect.Effect<NarrowedOf<ById<A>[Id]>, ExchangeError.ExchangeError, PublicWebsocket>
   /** The events of an account; with the commands too: `layerAccount`, for both share clock, limits and readings. */
   readonly layerPrivate: (
     id: keyof ById<A> & string,
     options: ExchangeFactory.AccountOptions
-  ) => Layer.Layer<PrivateWebsocket | ExchangeFactory.AccountCore, ExchangeError>
+  ) => Layer.Layer<PrivateWebsocket | ExchangeFactory.AccountCore, ExchangeError.ExchangeError>
   /** The commands of an account. */
   readonly layerOrderEntry: (
     id: keyof ById<A> & string,
     options: ExchangeFactory.AccountOptions
-  ) => Layer.Layer<OrderEntry | ExchangeFactory.AccountCore, ExchangeError>
+  ) => Layer.Layer<OrderEntry | ExchangeFactory.AccountCore, ExchangeError.ExchangeError>
   /** All services of one account. */
   readonly layerAccount: (
     id: keyof ById<A> & string,
     options: ExchangeFactory.AccountOptions
-  ) => Layer.Layer<AccountServices, ExchangeError>
+  ) => Layer.Layer<AccountServices, ExchangeError.ExchangeError>
   /** The same with its keys from the configuration: `MEXC_API_KEY`, or `MEXC_<ACCOUNT>_API_KEY` of a named account. */
   readonly layerAccountConfig: (
     id: keyof ById<A> & string,
     overrides?: ExchangeFactory.AccountConfigOptions
-  ) => Layer.Layer<AccountServices, ExchangeError | Config.ConfigError>
+  ) => Layer.Layer<AccountServices, ExchangeError.ExchangeError | Config.ConfigError>
   /** The service of the context, narrowed to the channels of this exchange's accounts. */
   readonly privateOf: <Id extends keyof ById<A> & string>(
     id: Id
-  ) => Effect.Effect<NarrowedPrivate<PrivateTagsOf<ById<A>[Id]>>, never, PrivateWebsocket>
+  ) => Effect.Effect<NarrowedPrivate<PrivateTagsOf<ById<A>[Id]>>, ExchangeError.ExchangeError, PrivateWebsocket>
   /** The service of the context, narrowed to what this exchange's order entry can. */
   readonly ordersOf: <Id extends keyof ById<A> & string>(
     id: Id
-  ) => Effect.Effect<NarrowedOrders<AbilitiesOf<ById<A>[Id]>>, never, OrderEntry>
+  ) => Effect.Effect<NarrowedOrdersOf<ById<A>[Id]>, ExchangeError.ExchangeError, OrderEntry>
   /** The service of the context, narrowed likewise: a spot exchange has no funding. */
   readonly publicExchangeOf: <Id extends keyof ById<A> & string>(
     id: Id
-  ) => Effect.Effect<NarrowedPublicExchange<TagsOf<ById<A>[Id]>>, never, PublicExchange.PublicExchange>
+  ) => Effect.Effect<NarrowedPublicExchangeOf<ById<A>[Id]>, ExchangeError.ExchangeError, PublicExchange.PublicExchange>
   /** The service of the context, narrowed likewise: a spot exchange has no positions. */
   readonly privateExchangeOf: <Id extends keyof ById<A> & string>(
     id: Id
   ) => Effect.Effect<
-    NarrowedPrivateExchange<PrivateTagsOf<ById<A>[Id]>, AbilitiesOf<ById<A>[Id]>>,
-    never,
+    NarrowedPrivateExchangeOf<ById<A>[Id]>,
+    ExchangeError.ExchangeError,
     PrivateExchange.PrivateExchange
   >
 }
@@ -220,6 +189,14 @@ const index = (list: Adapters): ReadonlyMap<string, ExchangeAdapter> => {
   return byId
 }
 
+const otherExchange = (what: string, id: string, provided: string): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    id,
+    new ExchangeError.InvalidUse({
+      detail: `${what} of ${id} was asked for, but the Layer in use is ${provided}'s; provide the Layer of ${id} here`
+    })
+  )
+
 export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
   const byId = index(list)
   const get = (id: string): ExchangeAdapter => {
@@ -228,11 +205,16 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
     if (adapter === undefined) throw new TypeError(`unknown exchange ${id}; known are ${[...byId.keys()].join(", ")}`)
     return adapter
   }
-  /** The narrowing is in the types alone. */
-  const narrowed = <A>(service: A) => (id: string): A => {
-    get(id)
-    return service
-  }
+  /** The narrowing is in the types; whether the Layer in use is this exchange's only the run can tell. */
+  const narrowed =
+    <R, S extends { readonly exchange: ExchangeId }>(what: string, service: Effect.Effect<S, never, R>) =>
+    (id: string): Effect.Effect<S, ExchangeError.ExchangeError, R> => {
+      get(id)
+      return Effect.flatMap(
+        service,
+        (found) => found.exchange === id ? Effect.succeed(found) : Effect.fail(otherExchange(what, id, found.exchange))
+      )
+    }
   const door = {
     ids: [...byId.keys()],
     isKnown: (id: string) => byId.has(id),
@@ -248,7 +230,7 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
       Layer.provide(ExchangeFactory.layerRedundant(get(id), options), platform),
     layerPublicConfig: (id: string, overrides?: ExchangeFactory.WebsocketOptions) =>
       Layer.provide(ExchangeFactory.layerPublicConfig(get(id), overrides), platform),
-    publicOf: narrowed(PublicWebsocket),
+    publicOf: narrowed("PublicWebsocket", PublicWebsocket),
     layerPrivate: (id: string, options: ExchangeFactory.AccountOptions) =>
       Layer.provide(ExchangeFactory.layerPrivate(get(id), options), signingPlatform),
     layerOrderEntry: (id: string, options: ExchangeFactory.AccountOptions) =>
@@ -257,10 +239,10 @@ export const make = <const A extends Adapters>(list: A): FrontDoor<A> => {
       Layer.provide(ExchangeFactory.layerAccount(get(id), options), signingPlatform),
     layerAccountConfig: (id: string, overrides?: ExchangeFactory.AccountConfigOptions) =>
       Layer.provide(ExchangeFactory.layerAccountConfig(get(id), overrides), signingPlatform),
-    privateOf: narrowed(PrivateWebsocket),
-    ordersOf: narrowed(OrderEntry),
-    publicExchangeOf: narrowed(PublicExchange.PublicExchange),
-    privateExchangeOf: narrowed(PrivateExchange.PrivateExchange)
+    privateOf: narrowed("PrivateWebsocket", PrivateWebsocket),
+    ordersOf: narrowed("OrderEntry", OrderEntry),
+    publicExchangeOf: narrowed("PublicExchange", PublicExchange.PublicExchange),
+    privateExchangeOf: narrowed("PrivateExchange", PrivateExchange.PrivateExchange)
   }
   return door as unknown as FrontDoor<A>
 }

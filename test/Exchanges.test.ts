@@ -227,6 +227,30 @@ describe("Exchanges", () => {
       }).pipe(Effect.scoped, Effect.provide(door.layer("toy")))
     })))
 
+  it.live("does not take one exchange's Layer for another's: nothing is sent under its name", () =>
+    simulated(Effect.gen(function*() {
+      const { accounts } = yield* Simulator.Simulator
+      yield* Effect.gen(function*() {
+        const asked = {
+          PublicWebsocket: Exchanges.publicOf("gate-futures"),
+          PrivateWebsocket: Exchanges.privateOf("gate-futures"),
+          OrderEntry: Effect.flatMap(
+            Exchanges.ordersOf("gate-futures"),
+            (orders) => orders.place({ pair: perpetual, side: "buy", quantity: 1, price: "1000" })
+          ),
+          PublicExchange: Exchanges.publicExchangeOf("gate-futures"),
+          PrivateExchange: Exchanges.privateExchangeOf("gate-futures")
+        }
+        for (const [service, effect] of Object.entries(asked)) {
+          const { exchange, message, reason } = yield* Effect.flip(Effect.asVoid(effect as typeof asked.OrderEntry))
+          assert.deepStrictEqual([exchange, reason._tag], ["gate-futures", "InvalidUse"])
+          assert.include(message, `${service} of gate-futures was asked for, but the Layer in use is mexc-spot's`)
+        }
+        assert.isEmpty(accounts("mexc-spot")[0]!.orders)
+        assert.strictEqual((yield* Exchanges.ordersOf("mexc-spot")).exchange, "mexc-spot")
+      }).pipe(Effect.scoped, Effect.provide(Exchanges.layer("mexc-spot", { account: accountOf("mexc-spot") })))
+    })))
+
   it.live("answers a channel that the exchange lacks with a typed error that names those it has", () =>
     simulated(Effect.gen(function*() {
       const door = Exchanges.make({ toySpot })

@@ -21,7 +21,7 @@ const services = [
 
 const consumers = ["domain", "ExchangeError", "services"]
 const factory = [...consumers, "connection", "ExchangeAdapter", "AccountAdapter", "session", "account"]
-const frontDoor = [...factory, "ExchangeFactory", "exchanges", "exchanges/index", "composite"]
+const frontDoor = [...factory, "ExchangeFactory", "Narrowed", "exchanges", "exchanges/index", "composite"]
 const everything = [
   ...frontDoor,
   "PublicWebsocketTest",
@@ -77,6 +77,7 @@ export const table: Readonly<Record<string, Row>> = {
   simulator: {
     may: ["self", "domain", "ExchangeError", "ExchangeDialect", "AccountWorld", "connection/MemoryNetwork"]
   },
+  Narrowed: { may: [], mayTypes: [...consumers, "composite"] },
   Exchanges: { may: frontDoor },
   JournalFile: { may: ["domain", "ExchangeError", "connection"] },
   index: { may: everything.filter((unit) => unit !== "index") },

@@ -2,6 +2,7 @@
 import type { Config, Effect, Layer, Scope, Stream } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
+import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type {
   BookTicker,
   BookUpdate,
@@ -62,9 +63,10 @@ equal<(typeof door.ids)[number], "toy" | "gate-spot">(true)
 equal<ReturnType<typeof door.get<"toy">>, typeof toySpot>(true)
 
 const publicToy = door.publicOf("toy")
-equal<typeof publicToy extends Effect.Effect<infer _A, infer E, infer R> ? [E, R] : never, [never, PublicWebsocket]>(
-  true
-)
+equal<
+  typeof publicToy extends Effect.Effect<infer _A, infer E, infer R> ? [E, R] : never,
+  [ExchangeError, PublicWebsocket]
+>(true)
 
 declare const toy: Success<typeof publicToy>
 declare const gate: Success<ReturnType<typeof door.publicOf<"gate-spot">>>
@@ -111,6 +113,68 @@ export const dayOfFutures = futures.feed(Channel.ticker("BTC/USDT:USDT"))
 
 export const ofGate = gate.feed(Channel.trades("BTC/USDT"))
 export const ofAny = any.feed(either)
+
+// ---- every way to ask for a channel ---------------------------------------------------------------------------------
+
+export const sessionOfSpot = mexc.initialize(["BTC/USDT"], ["BookTicker", { _tag: "Kline", interval: "1h" }])
+export const sessionOfSwap = futures.initialize(["BTC/USDT:USDT"], ["FuturesTicker", "Liquidations"])
+export const callsOfSpot = mexc.handle({ onBook: () => {}, onTicker: () => {}, onGap: () => {}, onStatus: () => {} })
+export const callsOfSwap = futures.handle({ onFuturesTicker: () => {}, onLiquidation: () => {} })
+export const handedOfSwap = futures.handleFeed(Channel.futuresTicker("BTC/USDT:USDT"), {
+  onEvent: (event) => void event.markPrice,
+  onGap: () => {}
+})
+equal<typeof mexc.channels, ReadonlySet<"BookTicker" | "Trades" | "Book" | "Ticker" | "Kline">>(true)
+equal<
+  typeof mexc.events,
+  Stream.Stream<Feed<BookTicker | Trade | BookUpdate | Ticker | Kline>, ExchangeError>
+>(true)
+
+// @ts-expect-error MEXC spot has no funding
+export const fundingSession = mexc.initialize(["BTC/USDT"], ["FuturesTicker"])
+
+// @ts-expect-error MEXC spot has no liquidations
+export const liquidationsSession = mexc.initialize(["BTC/USDT"], ["Liquidations"])
+
+// @ts-expect-error nor as a request
+export const requestedSession = mexc.initialize(["BTC/USDT"], ["Book", { _tag: "ContractStats", interval: "1m" }])
+
+// @ts-expect-error MEXC spot has no funding
+export const handedFunding = mexc.handleFeed(Channel.futuresTicker("BTC/USDT"), { onEvent: () => {}, onGap: () => {} })
+
+// @ts-expect-error MEXC spot has no funding
+export const calledFunding = mexc.handle({ onFuturesTicker: () => {} })
+
+// @ts-expect-error Gate spot has no liquidations
+export const calledLiquidations = gate.handle({ onBook: () => {}, onLiquidation: () => {} })
+
+// @ts-expect-error futures have a ticker of their own
+export const calledTicker = futures.handle({ onTicker: () => {} })
+
+// @ts-expect-error the toy exchange has no candles
+export const toyCandles = toy.initialize(["BTC/USDT"], ["Kline"])
+
+// ---- kinds of pairs -------------------------------------------------------------------------------------------------
+
+declare const pair: TradingPair
+declare const pairs: readonly [TradingPair, ...Array<TradingPair>]
+
+// What only the run knows is checked then.
+export const anyPairOfSpot = mexc.subscribe(pairs)
+export const anyPairOfSwap = futures.initialize([pair, "ETH/USDT:USDT"], ["Book"])
+export const severalOfSpot = mexc.subscribe(["BTC/USDT", "ETH/USDT"])
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const perpetualOfSpot = mexc.initialize(["BTC/USDT", "ETH/USDT:USDT"], ["Book"])
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const morePerpetuals = mexc.subscribe(["BTC/USDT:USDT"])
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const lessPerpetuals = mexc.unsubscribe(["BTC/USDT:USDT"])
+
+// @ts-expect-error Gate futures have no spot pairs
+export const spotOfSwap = futures.subscribe(["BTC/USDT"])
 
 // @ts-expect-error an exchange of another front door
 export const ofOther = door.publicOf("mexc-spot")
@@ -170,6 +234,22 @@ export const positions = futuresAccount.feed("Positions")
 // @ts-expect-error spot has no positions
 export const spotPositions = mexcAccount.feed("Positions")
 
+export const sessionOfAccount = mexcAccount.initialize(["Orders", "Fills"])
+export const wholeAccount = mexcAccount.initialize()
+export const callsOfAccount = mexcAccount.handle({ onFill: () => {}, onGap: () => {} })
+export const positionsSession = futuresAccount.initialize(["Positions", "PositionCloses"])
+export const positionsCalls = futuresAccount.handle({ onPosition: () => {}, onLeverage: () => {} })
+equal<typeof mexcAccount.channels, ReadonlySet<"Orders" | "Fills" | "Balances">>(true)
+
+// @ts-expect-error spot has no positions
+export const spotPositionsSession = mexcAccount.initialize(["Positions"])
+
+// @ts-expect-error spot has no positions
+export const spotPositionsCalls = mexcAccount.handle({ onPosition: () => {} })
+
+// @ts-expect-error spot has no leverage
+export const spotLeverageCalls = mexcAccount.handle({ onFill: () => {}, onLeverage: () => {} })
+
 // @ts-expect-error nothing of an account takes a symbol
 export const bySymbol = mexcAccount.feed("Fills", "BTCUSDT")
 
@@ -207,6 +287,43 @@ export const spotReduced = spotOrders.place({ pair: "BTC/USDT", side: "sell", qu
 
 // @ts-expect-error a perpetual is not bought in quote
 export const swapInQuote = swapOrders.place({ pair: "BTC/USDT:USDT", side: "buy", quoteQuantity: "10" })
+
+export const placedAnywhere = mexcOrders.place({ pair, side: "buy", quantity: 1, price: 2 })
+export const cancelledSome = spotOrders.cancel({ pair: "BTC/USDT", clientOrderId: "t-1" })
+export const cancelledAll = swapOrders.cancelAll()
+export const cancelledPair = swapOrders.cancelAll("BTC/USDT:USDT")
+export const switched = swapOrders.cancelAllAfter(30_000, "BTC/USDT:USDT")
+export const severalOrders = mexcOrders.placeAll([
+  { pair: "BTC/USDT", side: "buy", quantity: 1, price: 2 },
+  { pair: "ETH/USDT", side: "sell", quantity: 1, price: 2 }
+])
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const spotPerpetual = mexcOrders.place({ pair: "BTC/USDT:USDT", side: "buy", quantity: 1 })
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const spotPerpetuals = mexcOrders.placeAll([{ pair: "BTC/USDT:USDT", side: "buy", quantity: 1 }])
+
+// @ts-expect-error Gate spot has no perpetuals
+export const spotPerpetualCancelled = spotOrders.cancel({ pair: "BTC/USDT:USDT", orderId: "1" })
+
+// @ts-expect-error Gate spot has no perpetuals
+export const spotPerpetualAmended = spotOrders.amend({ pair: "BTC/USDT:USDT", orderId: "1" }, { price: "2" })
+
+// @ts-expect-error Gate spot has no perpetuals
+export const spotPerpetualsOpen = spotOrders.openOrders("BTC/USDT:USDT")
+
+// @ts-expect-error Gate spot has no perpetuals
+export const spotPerpetualsCancelled = spotOrders.cancelAll("BTC/USDT:USDT")
+
+// @ts-expect-error Gate spot has no perpetuals
+export const spotPerpetualFound = spotOrders.get({ pair: "BTC/USDT:USDT", orderId: "1" })
+
+// @ts-expect-error Gate futures have no spot pairs
+export const swapSpot = swapOrders.place({ pair: "BTC/USDT", side: "buy", quantity: 1 })
+
+// @ts-expect-error Gate futures have no spot pairs
+export const swapSpotGeared = swapOrders.setLeverage("BTC/USDT", 3)
 
 const tradingDoor = Exchanges.make({ toyTrading })
 declare const toyOrders: Success<ReturnType<typeof tradingDoor.ordersOf<"toy">>>
@@ -250,3 +367,18 @@ export const positionsOfSpot = mexcHoldings.positions
 
 // @ts-expect-error a spot exchange has no leverage
 export const leverageOfSpot = mexcHoldings.orders.leverage
+
+// @ts-expect-error a spot exchange has no perpetuals
+export const perpetualPlaced = mexcHoldings.orders.place({ pair: "BTC/USDT:USDT", side: "buy", quantity: 1 })
+
+// @ts-expect-error a spot exchange has no perpetuals
+export const perpetualFollowed = mexcMarket.initialize(["BTC/USDT:USDT"])
+
+// @ts-expect-error a spot exchange has no perpetuals
+export const perpetualAdded = mexcMarket.add(["BTC/USDT:USDT"])
+
+// @ts-expect-error a spot exchange has no perpetuals
+export const perpetualBook = mexcMarket.book("BTC/USDT:USDT")
+
+// @ts-expect-error a perpetual is named with what it settles in
+export const fundingOfPair = swapMarket.funding("BTC/USDT")

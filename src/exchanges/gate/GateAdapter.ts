@@ -6,10 +6,9 @@ import type { Product } from "./GateProduct.ts"
 import * as GateRequests from "./GateRequests.ts"
 import * as GateRest from "./GateRest.ts"
 
-type Own = "id" | "name" | "channels" | "coverage" | "urls" | "silence"
+type Own = "id" | "kind" | "name" | "channels" | "coverage" | "urls" | "silence"
 
 export const shared = (product: Product): Omit<ExchangeAdapter, Own> => ({
-  kind: product.kind,
   endpoint: (url) => Object.keys(product.headers).length === 0 ? { url } : { url, headers: product.headers },
   symbol: (pair) => GateRequests.symbol(product, pair),
   topic: (channel, symbol) => GateRequests.topicName(product, channel, symbol),

@@ -8,6 +8,7 @@ export const gateFutures = ExchangeAdapter.make({
   ...shared(GateProduct.futures),
   id: "gate-futures",
   name: "Gate futures",
+  kind: "swap",
   channels: GateProduct.futuresChannels,
   coverage: [
     {

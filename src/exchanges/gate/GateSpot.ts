@@ -13,6 +13,7 @@ export const gateSpot = ExchangeAdapter.make({
   ...shared(GateProduct.spot),
   id: "gate-spot",
   name: "Gate spot",
+  kind: "spot",
   channels: GateProduct.spotChannels,
   coverage: [
     {
