@@ -191,7 +191,7 @@ export const command = Command.make(
       + "between them after fees, and both legs of each traded on a simulated account of each exchange, through limits that "
       + "every order passes. Exchanges are lost and come back meanwhile. Ends with a report. The markets come from a simulator in "
       + "a process of its own, over real WebSockets; --live watches the real exchanges and trades nothing. Redraws in place on a "
-      + "terminal, prints lines elsewhere. Exit code 7: it has ended, and orders that it wanted cancelled are open, or it is not known whether any is."
+      + "terminal, prints lines elsewhere. Exit code 7: it has ended, and orders that it wanted cancelled are open, or it has placed some and it is not known whether any is."
   ),
   Command.withShortDescription("Books, edges and trades on three exchanges"),
   Command.withExamples([

@@ -74,6 +74,11 @@ export interface Left {
   readonly open: ReadonlyArray<TrackedOrder>
   /** Why they could not be cancelled, or why what is open is not known; null when nothing went wrong. */
   readonly problem: string | null
+  /**
+   * Whether the program has placed orders there through the island's `account.orders`, or may have. False: whatever `problem`
+   * says, none of its orders is left; what others have open there may be.
+   */
+  readonly hasOrdered: boolean
 }
 
 /** How an exchange of the program is built: what gives its market and, where it trades, its account. */
@@ -131,6 +136,8 @@ interface Slot {
   hasAccount: boolean | null
   /** What was open on its account when it was there last. */
   lastOpen: ReadonlyArray<TrackedOrder>
+  /** Whether a life of it that is over has placed orders. */
+  hasOrdered: boolean
   pairs: NonEmptyReadonlyArray<TradingPair>
   failures: number
 }
@@ -385,6 +392,7 @@ class Machine {
       const [first, ...rest] = market.pairs()
       if (first !== undefined) slot.pairs = [first, ...rest]
       slot.lastOpen = account?.openOrders() ?? []
+      slot.hasOrdered ||= account?.hasOrdered() === true
       this.place(slot, undefined)
       const closes = Effect.all([market.close, account === null ? Effect.void : account.close], {
         concurrency: "unbounded",
@@ -429,18 +437,23 @@ class Machine {
   })
 
   /** What is open where nothing stands can be neither seen nor cancelled: what was open last is told. */
-  leaveSlot({ exchange, island, lastOpen }: Slot, policy: StopPolicy): Effect.Effect<Left> {
+  leaveSlot({ exchange, hasOrdered, island, lastOpen }: Slot, policy: StopPolicy): Effect.Effect<Left> {
     if (island !== undefined && island.account !== null) {
-      return this.leave({ account: island.account, exchange }, policy)
+      return this.leave({ account: island.account, exchange, hasOrdered }, policy)
     }
     const problem = "it was not connected: what is open there now is not known"
-    return Effect.succeed({ exchange, canceled: 0, open: lastOpen, problem })
+    return Effect.succeed(leftOf({ exchange, canceled: 0, open: lastOpen, problem, hasOrdered }))
   }
 
   /** Cancels what is open and says what is left; where the account may not be up to date the exchange is asked. */
   readonly leave = Effect.fnUntraced({ self: this }, function*(
     this: Machine,
-    { account, exchange }: { readonly account: PrivateExchange["Service"]; readonly exchange: ExchangeId },
+    { account, exchange, hasOrdered }: {
+      readonly account: PrivateExchange["Service"]
+      readonly exchange: ExchangeId
+      /** In an earlier life of the island. */
+      readonly hasOrdered: boolean
+    },
     policy: StopPolicy
   ): Effect.fn.Return<Left> {
     const before = account.openOrders()
@@ -469,9 +482,16 @@ class Machine {
     const problems = [...new Set([...found, isKnown ? null : "what is open there now is not known"])]
       .filter((problem) => problem !== null)
     const canceled = policy === "keep" ? 0 : Math.max(0, seen.size - open.length)
-    return { exchange, canceled, open, problem: problems.length === 0 ? null : problems.join("; ") }
+    const problem = problems.length === 0 ? null : problems.join("; ")
+    return leftOf({ exchange, canceled, open, problem, hasOrdered: hasOrdered || account.hasOrdered() })
   })
 }
+
+/** Where nothing was ordered a problem leaves nothing of the program behind, and says so. */
+const leftOf = (left: Left): Left =>
+  left.problem === null || left.hasOrdered
+    ? left
+    : { ...left, problem: `${left.problem}; this program has ordered nothing there` }
 
 const isInForce = ({ state }: TrackedOrder): boolean => state._tag === "Open" || state._tag === "Canceling"
 
@@ -581,6 +601,7 @@ export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<
       ready: Deferred.makeUnsafe(),
       hasAccount: null,
       lastOpen: [],
+      hasOrdered: false,
       pairs: definition.pairs,
       failures: 0
     }])

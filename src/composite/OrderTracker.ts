@@ -218,6 +218,9 @@ export class OrderTracker {
   /** Names of orders that were kept once. */
   readonly #forgotten = new RecentText(remembered)
 
+  /** Placements of this program that have left, or may have. */
+  placements = 0
+
   constructor(options: TrackerOptions) {
     this.#options = options
   }

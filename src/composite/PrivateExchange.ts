@@ -63,6 +63,8 @@ export class PrivateExchange extends Context.Service<PrivateExchange, {
   readonly positions: Effect.Effect<ReadonlyMap<TradingPair, HeldPosition>, ExchangeError.ExchangeError>
   /** Not final: `Sending`, `Unknown`, `Open`, `Canceling`. */
   readonly openOrders: () => ReadonlyArray<TrackedOrder>
+  /** Whether an order has left through `orders` since this was built, or may have: else none of this program's can be open. */
+  readonly hasOrdered: () => boolean
   /** By `TrackedOrder.key`, or the exchange's id behind `#`; undefined when it was never seen or was forgotten. */
   readonly order: (key: string) => TrackedOrder | undefined
   /** Final ones, newest first, the last `historySize` (1,000) of them. */
@@ -455,6 +457,7 @@ export const make = Effect.fnUntraced(function*(
     equity: (asset) => holdings.equity(asset),
     positions,
     openOrders: () => tracker.open(),
+    hasOrdered: () => tracker.placements > 0,
     order: (key) => tracker.get(key),
     orderHistory: () => tracker.history(),
     orderChanges: streamOf(orderChanges),

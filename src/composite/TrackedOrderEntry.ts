@@ -97,6 +97,7 @@ export const make = (
         if (!tracker.sent(clientOrderId, pair, now())) ours.delete(clientOrderId)
       }
       const each = (act: (request: Named) => void): void => ours.forEach(act)
+      tracker.placements += requests.length
       return Effect.onExit(place, (exit) =>
         Effect.sync(() => {
           if (Exit.isSuccess(exit)) {
@@ -104,6 +105,7 @@ export const make = (
             return
           }
           const error = Cause.findErrorOption(exit.cause)
+          if (error._tag === "Some" || departure.hasLeft === false) tracker.placements -= requests.length
           if (error._tag === "Some") {
             return each(({ clientOrderId }) => tracker.rejected(clientOrderId, notSent(error.value), now()))
           }

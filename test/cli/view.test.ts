@@ -614,13 +614,14 @@ describe("the edges of the demo", () => {
 
   it("end unfinished where an order is open, may be, or is under way, and only where orders were sent", () => {
     const edges = board()
-    edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: null }]
+    edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: null, hasOrdered: true }]
     assert.deepStrictEqual(ArbitrageRows.unfinished(edges), ["orders under way: not all known"])
     edges.drained = { exposure: [], openOrders: 0, orders: [] }
     assert.deepStrictEqual(ArbitrageRows.unfinished(edges), [])
     edges.left = [
-      { exchange: "a-spot", canceled: 0, open: [{} as TrackedOrder], problem: null },
-      { exchange: "b-spot", canceled: 0, open: [], problem: "it was not connected" }
+      { exchange: "a-spot", canceled: 0, open: [{} as TrackedOrder], problem: null, hasOrdered: true },
+      { exchange: "b-spot", canceled: 0, open: [], problem: "it was not connected", hasOrdered: true },
+      { exchange: "c-spot", canceled: 0, open: [], problem: "it was not connected", hasOrdered: false }
     ]
     edges.drained = { exposure: [], openOrders: 1, orders: [underWay] }
     assert.deepStrictEqual(ArbitrageRows.unfinished(edges), [
@@ -649,7 +650,7 @@ describe("the edges of the demo", () => {
     ]
     edges.drained = { exposure: [], openOrders: 1, orders: [underWay] }
     edges.endedInMs = 321
-    edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late" }]
+    edges.left = [{ exchange: "a-spot", canceled: 2, open: [], problem: "too late", hasOrdered: true }]
     assert.strictEqual(
       report(),
       [

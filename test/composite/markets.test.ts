@@ -86,6 +86,8 @@ class World {
   readonly failures: Array<ExchangeError.ExchangeError> = []
   pairs: ReadonlyArray<TradingPair> = []
   open: Array<TrackedOrder> = []
+  /** Whether an order has left on the account of now. */
+  hasOrdered = true
   readonly canceled: Array<TradingPair | undefined> = []
   cancel: OrderEntry["Service"]["cancelAll"] = (pair) =>
     Effect.sync(() => {
@@ -127,6 +129,7 @@ class World {
       ),
       health: Effect.suspend(() => SubscriptionRef.get(this.account)),
       openOrders: () => this.open,
+      hasOrdered: () => this.hasOrdered,
       refresh: Effect.suspend(() => {
         this.comparisons++
         return this.compare
@@ -446,8 +449,38 @@ describe("Markets", () => {
       const problem = "it was not connected: what is open there now is not known"
       assert.deepStrictEqual(
         left.map(({ canceled, exchange, open, problem }) => [exchange, canceled, open.map(({ key }) => key), problem]),
-        [["a", 0, ["1"], problem], ["b", 0, [], problem]]
+        [["a", 0, ["1"], problem], ["b", 0, [], `${problem}; this program has ordered nothing there`]]
       )
+      assert.deepStrictEqual(left.map(({ hasOrdered }) => hasOrdered), [true, false])
+    }))
+
+  it.effect("tells where nothing can be left because nothing was ordered, in no life of the island", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      const markets = yield* start([a, b], { stopTimeout: "3 seconds", pause: "1 second" })
+      // What one life has ordered may be open in the next.
+      yield* b.setMarket({ state: "closed" })
+      a.hasOrdered = false
+      b.hasOrdered = false
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(tags(markets), ["Ready", "Ready"])
+      for (const world of [a, b]) {
+        world.compare = Effect.never
+        yield* world.setAccount({ state: "down", isAuthenticated: false, reconciledAt: null })
+      }
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("3 seconds")
+      const problem = "the exchange did not answer in time; what is open there now is not known"
+      assert.deepStrictEqual(yield* Fiber.join(stopping), [
+        {
+          exchange: "a",
+          canceled: 0,
+          open: [],
+          problem: `${problem}; this program has ordered nothing there`,
+          hasOrdered: false
+        },
+        { exchange: "b", canceled: 0, open: [], problem, hasOrdered: true }
+      ])
     }))
 
   it.effect("cancels what turns out to be in force only when its pair has been cancelled already", () =>
@@ -462,7 +495,7 @@ describe("Markets", () => {
       yield* TestClock.adjust("500 millis")
       assert.deepStrictEqual(a.canceled, [btc, btc])
       const left = yield* Fiber.join(stopping)
-      assert.deepStrictEqual(left, [{ exchange: "a", canceled: 2, open: [], problem: null }])
+      assert.deepStrictEqual(left, [{ exchange: "a", canceled: 2, open: [], problem: null, hasOrdered: true }])
     }))
 
   it.effect("asks for the open orders of an account whose stream is down, and tells where it cannot", () =>
@@ -483,10 +516,16 @@ describe("Markets", () => {
       const left = yield* Fiber.join(stopping)
       const unknown = "what is open there now is not known"
       assert.deepStrictEqual(left, [
-        { exchange: "a", canceled: 0, open: [], problem: `${gone("a").message}; ${unknown}` },
-        { exchange: "b", canceled: 1, open: [], problem: null },
-        { exchange: "c", canceled: 1, open: [], problem: `the exchange did not answer in time; ${unknown}` },
-        { exchange: "d", canceled: 0, open: [], problem: null }
+        { exchange: "a", canceled: 0, open: [], problem: `${gone("a").message}; ${unknown}`, hasOrdered: true },
+        { exchange: "b", canceled: 1, open: [], problem: null, hasOrdered: true },
+        {
+          exchange: "c",
+          canceled: 1,
+          open: [],
+          problem: `the exchange did not answer in time; ${unknown}`,
+          hasOrdered: true
+        },
+        { exchange: "d", canceled: 0, open: [], problem: null, hasOrdered: true }
       ])
       assert.deepStrictEqual([a.comparisons, b.comparisons, c.comparisons, d.comparisons], [1, 1, 1, 0])
       const e = new World("e")

@@ -38,13 +38,14 @@ const placing = Effect.fnUntraced(function*(hasLeft: boolean | null) {
   yield* TestClock.adjust(1)
   yield* Fiber.interrupt(fiber)
   const state: TrackedOrder["state"] = tracker.get("a")!.state
-  return { state, looking: looking.length }
+  return { state, looking: looking.length, placements: tracker.placements }
 })
 
 describe("TrackedOrderEntry", () => {
   it.effect("what was taken back before it had left has ended, and is not looked for", () =>
     Effect.gen(function*() {
-      const { looking, state } = yield* placing(false)
+      const { looking, placements, state } = yield* placing(false)
+      assert.strictEqual(placements, 0)
       assert.deepInclude(state, { _tag: "Final", status: "rejected" })
       assert.strictEqual(state._tag === "Final" ? state.rejection?.code : null, "interrupted")
       assert.strictEqual(looking, 0)
@@ -53,8 +54,8 @@ describe("TrackedOrderEntry", () => {
   for (const hasLeft of [true, null]) {
     it.effect(`what ${hasLeft === null ? "may have left" : "has left"} is in doubt until it is found`, () =>
       Effect.gen(function*() {
-        const { looking, state } = yield* placing(hasLeft)
-        assert.deepStrictEqual([state._tag, looking], ["Unknown", 1])
+        const { looking, placements, state } = yield* placing(hasLeft)
+        assert.deepStrictEqual([state._tag, looking, placements], ["Unknown", 1, 1])
       }))
   }
 })

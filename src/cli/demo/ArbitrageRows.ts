@@ -148,10 +148,12 @@ const endLine = ({ drained, executor }: ArbitrageBoard, endedInMs: number): stri
   return `ended in     ${endedInMs} ms${executor === null ? "" : `, ${underWay}`}`
 }
 
-/** What was to be cancelled or brought to its end and is open at an exchange, or may be: a line each. None where nothing is traded. */
+/** What was to be cancelled or brought to its end and is open at an exchange, or may be: a line each. None where nothing is traded or was ordered. */
 export const unfinished = ({ drained, executor, left }: ArbitrageBoard): ReadonlyArray<string> =>
   executor === null ? [] : [
-    ...left.filter(({ open, problem }) => open.length > 0 || problem !== null).map(leftLine),
+    ...left.filter(({ hasOrdered, open, problem }) => open.length > 0 || (hasOrdered && problem !== null)).map(
+      leftLine
+    ),
     ...drained === null ? ["orders under way: not all known"] : drained.orders.map(pendingText)
   ]
 
