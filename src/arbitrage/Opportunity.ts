@@ -71,7 +71,7 @@ export interface Opportunity {
   readonly sell: Leg
   /** Base: what both legs trade. Where their steps do not meet, one leg has up to one step of the finer more. */
   readonly quantity: number
-  /** Quote, before fees and funding: of \`quantity\`. */
+  /** Quote, before fees and funding: of `quantity`. */
   readonly gross: number
   /** Quote: of both legs. */
   readonly fees: number
@@ -122,7 +122,7 @@ export interface Sight {
   readonly book: BookView | null
   /** Null while it has not been measured: then only books whose exchange sends no time are believed. */
   readonly clock: ClockReading | null
-  /** Of a perpetual; null on spot, and while none has come: then there is nothing unless \`holdingMs\` is 0. */
+  /** Of a perpetual; null on spot, and while none has come: then there is nothing unless `holdingMs` is 0. */
   readonly ticker: FuturesTicker | null
 }
 
@@ -155,7 +155,7 @@ const ofLeg = (due: Carry.FundingDue, base: Decimal.Decimal, value: Decimal.Deci
 }
 
 /**
- * One route, ready to be looked at again and again. \`evaluate\` first compares the best prices after fees, which allocates
+ * One route, ready to be looked at again and again. `evaluate` first compares the best prices after fees, which allocates
  * nothing; only where they leave something are ages looked at and books walked.
  *
  * Doubles find the size. What is then told is worked out anew in exact decimals from the levels as they came (a number
