@@ -36,6 +36,7 @@ import type { Ended, LegOutcome } from "./LegOrder.ts"
 import { LegOrders } from "./LegOrder.ts"
 import type { Moved, Plan } from "./Moved.ts"
 import type { Leg, Opportunity, Route } from "./Opportunity.ts"
+import type { Correction } from "./RiskGuard.ts"
 import { RiskGuard } from "./RiskGuard.ts"
 
 export type { LegOutcome } from "./LegOrder.ts"
@@ -118,7 +119,10 @@ export interface ExecutorPerformance {
   readonly unknown: number
   /** Quote: what has come in by all of its orders so far, fees in quote taken off. */
   readonly cash: Amount
-  /** Quote: `cash`, and what is open at the price at which it was traded last. */
+  /**
+   * Quote: `cash`, and what is open at the price at which it was traded last. What was traded alone: of legs that cover each other the
+   * difference of their prices counts as gained, and funding does not; `RiskGuard.state` has both as the accounts do.
+   */
   readonly profit: Amount
 }
 
@@ -376,6 +380,7 @@ export const make = Effect.fnUntraced(function*(
       }
     })
 
+  yield* guard.onCorrection((correction) => onTaken(correction))
   yield* markets.each((island) => Effect.andThen(guard.follow(island), listen(island)))
   // Runs before the fibers are interrupted: what is under way is brought to its end.
   yield* Effect.addFinalizer(() =>
@@ -658,6 +663,19 @@ export const make = Effect.fnUntraced(function*(
     const { base } = partsOf(pair)
     const detail = `${Decimal.toText(more)} of the order ${clientOrderId} on ${exchange} filled behind its end`
     background(Effect.andThen(expose(base, detail), Effect.sync(() => startMending(base))))
+  }
+
+  /** A position that hedged was taken by its exchange: what it covered is open, told loudly, and traded away where the switch lets it. */
+  const onTaken = ({ exchange, pair, price, quantity }: Correction): void => {
+    const { base } = partsOf(pair)
+    const open = ledger.takeAway({ exchange, pair }, quantity, price)
+    if (isZero(open)) return
+    background(Effect.logError(
+      `arbitrage is exposed in ${base}: the position in ${pair} on ${exchange} has changed by ${
+        Decimal.toText(open)
+      } without an order of ours (auto-deleveraging, liquidation); the other leg is traded away`
+    ))
+    startMending(base)
   }
 
   /** Nobody knows what became of it: it is asked for until somebody does, and counted and traded away then. */

@@ -46,10 +46,14 @@ const remembered = 1_000
 
 const keyOf = (exchange: ExchangeId, clientOrderId: string): string => `${exchange} ${clientOrderId}`
 
+const placeOf = ({ exchange, pair }: Pick<Plan, "exchange" | "pair">): string => `${exchange} ${pair}`
+
 const movedOf = ({ fills, order, plan }: Leg): Moved => soFar(plan, order, fills)
 
 export class ExposureLedger {
   readonly #assets = new Map<string, Entry>()
+  /** Base: what orders that are counted, and what was taken, have left at each place. */
+  readonly #places = new Map<string, Amount>()
   readonly #legs = new Map<string, Leg>()
   /** Those that more is expected of: not counted, or by rate. */
   readonly #open = new Set<Leg>()
@@ -132,11 +136,43 @@ export class ExposureLedger {
   #change(leg: Leg, moved: Moved): void {
     const { asset, counted } = leg
     const entry = this.#entry(asset)
-    entry.quantity = add(entry.quantity, subtract(moved.received, counted?.received ?? Decimal.zero))
+    const received = subtract(moved.received, counted?.received ?? Decimal.zero)
+    entry.quantity = add(entry.quantity, received)
+    this.#place(placeOf(leg.plan), received)
     if (moved.lastPrice !== null) entry.price = moved.lastPrice
     this.#cash = add(this.#cash, subtract(moved.cash, counted?.cash ?? Decimal.zero))
     leg.counted = moved
     if (!moved.isEstimated) this.settle(leg.plan)
+  }
+
+  #place(place: string, received: Amount): void {
+    this.#places.set(place, add(this.#places.get(place) ?? Decimal.zero, received))
+  }
+
+  /** Base: what all orders have left at a place, those under way too. */
+  #heldAt(place: string): Amount {
+    return this.#underWay.reduce(
+      (held, [leg, { received }]) => placeOf(leg.plan) === place ? add(held, received) : held,
+      this.#places.get(place) ?? Decimal.zero
+    )
+  }
+
+  /**
+   * A position has changed by so much (base) at a price without an order of ours. As far as it has taken what orders of ours had
+   * left there, that is open now where the other leg is; how much that is, with sign: what others hold there is not ours.
+   */
+  takeAway({ exchange, pair }: Pick<Plan, "exchange" | "pair">, quantity: Amount, price: Amount): Amount {
+    const place = placeOf({ exchange, pair })
+    const held = this.#heldAt(place)
+    if (BigDecimal.sign(held) * BigDecimal.sign(quantity) >= 0) return Decimal.zero
+    const isAll = BigDecimal.isGreaterThan(BigDecimal.abs(quantity), BigDecimal.abs(held))
+    const taken = isAll ? BigDecimal.negate(held) : quantity
+    const entry = this.#entry(partsOf(pair).base)
+    entry.quantity = add(entry.quantity, taken)
+    entry.price = price
+    this.#cash = subtract(this.#cash, multiply(taken, price))
+    this.#place(place, taken)
+    return taken
   }
 
   // ---- what is carried ----
@@ -180,15 +216,15 @@ export class ExposureLedger {
   // ---- all of it ----
 
   /** Of orders that are not counted. */
-  get #underWay(): ReadonlyArray<readonly [asset: string, moved: Moved]> {
-    return [...this.#open].flatMap((leg) => leg.counted === null ? [[leg.asset, movedOf(leg)] as const] : [])
+  get #underWay(): ReadonlyArray<readonly [leg: Leg, moved: Moved]> {
+    return [...this.#open].flatMap((leg) => leg.counted === null ? [[leg, movedOf(leg)] as const] : [])
   }
 
   #all(): ReadonlyMap<string, { readonly quantity: Amount; readonly price: Amount }> {
     const all = new Map(
       Array.from(this.#assets, ([asset, { price }]) => [asset, { quantity: this.carriedOf(asset), price }])
     )
-    for (const [asset, { lastPrice, received }] of this.#underWay) {
+    for (const [{ asset }, { lastPrice, received }] of this.#underWay) {
       const before = all.get(asset) ?? { quantity: Decimal.zero, price: Decimal.zero }
       all.set(asset, { quantity: add(before.quantity, received), price: lastPrice ?? before.price })
     }

@@ -19,7 +19,7 @@ export interface RiskLimits {
   /** Quote: value of the open orders and of the exposure together. */
   readonly maxNotional?: Decimal.Input | undefined
   /**
-   * Quote: realised and unrealised since the start, fees included, as a positive number. Reaching it throws the kill switch. What
+   * Quote: realised and unrealised since the start, fees and funding included, as a positive number. Reaching it throws the kill switch. What
    * is held is worth the middle of its market's best prices; where its pair is not followed, or has no prices, that of the last
    * fill or of `RiskGuard.mark`, so that a market which moves away shows no loss: follow every pair that may be held.
    */
@@ -137,6 +137,22 @@ interface Asset {
   net: Amount
   /** Quote. */
   mark: Amount
+}
+
+/** By which what is held is valued: a coin is the same one on every spot market, a contract has the price of its own market. */
+const lotOf = (exchange: ExchangeId, pair: TradingPair): string => {
+  const { base, settle } = partsOf(pair)
+  return settle === undefined ? base : `${exchange} ${pair}`
+}
+
+const worthOf = ({ mark, net }: Asset): Amount => multiply(net, mark)
+
+/** Puts so much more to what there is, at a new mark. What it is worth before and after. */
+const change = (all: Map<string, Asset>, key: string, received: Amount, mark: Amount): readonly [Amount, Amount] => {
+  const found = all.get(key) ?? { net: Decimal.zero, mark }
+  const changed = { net: add(found.net, received), mark }
+  all.set(key, changed)
+  return [worthOf(found), worthOf(changed)]
 }
 
 /** All base. */
@@ -300,13 +316,18 @@ class Ledger {
   open = 0
   /** Quote: of what is not flat, by base asset, without sign. */
   exposure = Decimal.zero
+  /** Quote: funding received; negative: paid. */
+  funding = Decimal.zero
   /** Quote: sold minus bought minus fees. */
   #cash = Decimal.zero
-  /** Quote: what is not flat at its mark. */
+  /** Quote: what is held, each lot at its own mark. */
   #worth = Decimal.zero
   /** Quote: profit from which the loss counts. */
   #lossFrom = Decimal.zero
+  /** By base asset, all markets together: the exposure. */
   readonly #assets = new Map<string, Asset>()
+  /** By `lotOf`. */
+  readonly #lots = new Map<string, Asset>()
   readonly #pairs = new Map<TradingPair, Standing>()
 
   constructor(of: string, limits: Limits) {
@@ -315,7 +336,7 @@ class Ledger {
   }
 
   get pnl(): Amount {
-    return sum(this.#cash, this.#worth)
+    return BigDecimal.sumAll([this.#cash, this.#worth, this.funding])
   }
 
   /** Quote; negative: a profit. */
@@ -358,7 +379,7 @@ class Ledger {
     standing.closing = { ...standing.closing, [held.side]: add(standing.closing[held.side], quantity) }
   }
 
-  book({ fee, feeAsset, pair, price, quantity, side }: Traded, mark: Amount): void {
+  book({ exchange, fee, feeAsset, pair, price, quantity, side }: Traded, mark: Amount): void {
     const { base, quote } = partsOf(pair)
     const feeInBase = feeAsset === base ? fee : Decimal.zero
     const feeInQuote = feeAsset === undefined || feeAsset === quote ? fee : Decimal.zero
@@ -366,22 +387,25 @@ class Ledger {
     const standing = this.#of(pair)
     standing.position = add(standing.position, received)
     this.#cash = add(this.#cash, subtract(signed(side, negate(multiply(quantity, price))), feeInQuote))
-    this.#change(base, received, mark)
+    this.#change(exchange, pair, received, mark)
   }
 
-  mark(pair: TradingPair, price: Amount): void {
-    const { base } = partsOf(pair)
-    if (this.#assets.has(base)) this.#change(base, Decimal.zero, price)
+  fund(amount: Amount): void {
+    this.funding = add(this.funding, amount)
   }
 
-  #change(base: string, received: Amount, mark: Amount): void {
-    const asset = this.#assets.get(base) ?? { net: Decimal.zero, mark }
-    this.#assets.set(base, asset)
-    const before = multiply(asset.net, asset.mark)
-    asset.net = add(asset.net, received)
-    asset.mark = mark
-    const after = multiply(asset.net, asset.mark)
-    this.#worth = add(this.#worth, subtract(after, before))
+  mark(exchange: ExchangeId, pair: TradingPair, price: Amount): void {
+    if (this.#lots.has(lotOf(exchange, pair))) this.#change(exchange, pair, Decimal.zero, price)
+  }
+
+  markOf(exchange: ExchangeId, pair: TradingPair): Amount {
+    return this.#lots.get(lotOf(exchange, pair))?.mark ?? Decimal.zero
+  }
+
+  #change(exchange: ExchangeId, pair: TradingPair, received: Amount, mark: Amount): void {
+    const [worthBefore, worth] = change(this.#lots, lotOf(exchange, pair), received, mark)
+    this.#worth = add(this.#worth, subtract(worth, worthBefore))
+    const [before, after] = change(this.#assets, partsOf(pair).base, received, mark)
     this.exposure = add(this.exposure, subtract(abs(after), abs(before)))
   }
 
@@ -419,7 +443,7 @@ export class RiskBook {
   }
 
   /** Of one exchange; of all of them when left out. */
-  ledger(exchange?: ExchangeId): Pick<Ledger, "reserved" | "open" | "exposure" | "pnl" | "loss"> {
+  ledger(exchange?: ExchangeId): Pick<Ledger, "reserved" | "open" | "exposure" | "pnl" | "loss" | "funding"> {
     return exchange === undefined ? this.#global : this.#of(exchange)
   }
 
@@ -431,6 +455,11 @@ export class RiskBook {
   /** Whose loss has reached its limit. */
   get lost(): ReadonlyArray<{ readonly of: string; readonly loss: Amount }> {
     return [this.#global, ...this.#exchanges.values()].filter((ledger) => ledger.hasLostTooMuch)
+  }
+
+  /** Quote: what a unit was worth last; 0 where nothing was traded. */
+  markOf(exchange: ExchangeId, pair: TradingPair): Amount {
+    return this.#of(exchange).markOf(exchange, pair)
   }
 
   /** From now on losses count anew; of one exchange, or of everything. */
@@ -607,18 +636,29 @@ export class RiskBook {
   }
 
   mark(exchange: ExchangeId, pair: TradingPair, price: Amount): void {
-    this.#global.mark(pair, price)
-    this.#of(exchange).mark(pair, price)
+    this.#global.mark(exchange, pair, price)
+    this.#of(exchange).mark(exchange, pair, price)
   }
 
   #endIfTold(held: Held): void {
     if (held.endedAt !== null && !isLessThan(held.filled, held.endedAt)) this.release(held)
   }
 
+  /** Quote: received for positions; negative: paid. */
+  fund(exchange: ExchangeId, amount: Amount): void {
+    this.#global.fund(amount)
+    this.#of(exchange).fund(amount)
+  }
+
+  /** Paid in an asset that nothing here can value. */
+  noteUnvalued(asset: string, amount: Amount): void {
+    this.unvaluedFees.set(asset, add(this.unvaluedFees.get(asset) ?? Decimal.zero, amount))
+  }
+
   #noteFee({ fee, feeAsset, pair }: Traded): void {
     const { base, quote } = partsOf(pair)
     if (feeAsset === undefined || feeAsset === base || feeAsset === quote || isZero(fee)) return
-    this.unvaluedFees.set(feeAsset, add(this.unvaluedFees.get(feeAsset) ?? Decimal.zero, fee))
+    this.noteUnvalued(feeAsset, fee)
   }
 
   #apply(held: Held, times: 1 | -1): void {

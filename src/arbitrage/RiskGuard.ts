@@ -3,11 +3,12 @@
  * switch. Every order that opens or grows exposure passes through it; one that only reduces passes unless the switch is
  * thrown for good.
  */
-import { BigDecimal, Clock, Context, Effect, FiberSet, Layer, PubSub, Result, Stream } from "effect"
-import type { Duration, Scope } from "effect"
+import { BigDecimal, Clock, Context, Duration, Effect, Exit, FiberSet, Layer, PubSub, Result, Stream } from "effect"
+import type { Scope } from "effect"
 import type { Island } from "../composite/Markets.ts"
-import type { Fill, Order } from "../domain/Account.ts"
+import type { AutoDeleverage, Balance, Fill, Order } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
@@ -16,6 +17,8 @@ import * as ExchangeError from "../ExchangeError.ts"
 import type { OrderEntry } from "../OrderEntry.ts"
 import type { Gate, Leaving, Source } from "./GuardedEntry.ts"
 import * as GuardedEntry from "./GuardedEntry.ts"
+import type { Suspect } from "./PositionWatch.ts"
+import { PositionWatch } from "./PositionWatch.ts"
 import type { Held, Intent, Refusal, RiskLimits, Traded, Weighed } from "./RiskBook.ts"
 import { one, parseLimits, RiskBook } from "./RiskBook.ts"
 
@@ -33,6 +36,21 @@ export interface RiskOptions {
    * never arrived. Default 15 s.
    */
   readonly forgetAfter?: Duration.Input | undefined
+  /**
+   * A position that its exchange tells, and that has differed from what its fills make by the same for so long, is read anew; where it
+   * differs still, what the exchange says is the truth. Fills may come that much behind. Default 5 s.
+   */
+  readonly positionSettle?: Duration.Input | undefined
+}
+
+/** A position has changed, and no fill that was counted has done it. */
+export interface Correction {
+  readonly exchange: ExchangeId
+  readonly pair: TradingPair
+  /** Base: the change, with sign. */
+  readonly quantity: Decimal.Decimal
+  /** Quote: at which it is counted, that of the exchange where it tells one. */
+  readonly price: Decimal.Decimal
 }
 
 /** The switch is thrown. */
@@ -60,8 +78,10 @@ export interface RiskState {
   readonly notional: Decimal.Decimal
   /** Quote: the part of it that is what is not flat, by base asset, at its mark. */
   readonly exposure: Decimal.Decimal
-  /** Quote, since the start: realised and unrealised. */
+  /** Quote, since the start: realised and unrealised, fees and funding included. */
   readonly pnl: Decimal.Decimal
+  /** Quote: the part of it that positions have received (negative: paid) as funding, as the accounts that are followed tell it. */
+  readonly funding: Decimal.Decimal
   readonly openOrders: number
   readonly refused: number
   /** Fees by their asset that are neither in base nor in quote: `pnl` is without them. */
@@ -75,8 +95,10 @@ export class RiskGuard extends Context.Service<RiskGuard, {
    */
   readonly reserve: (intents: ReadonlyArray<Intent>) => Effect.Effect<void, ExchangeError.ExchangeError, Scope.Scope>
   /**
-   * Counts the fills of an island's account, each once, and the ends of its orders, and takes marks from its market, until
-   * the scope closes. Orders that somebody else opens there take room too, and those that are open when it begins.
+   * Counts the fills of an island's account, each once, the ends of its orders and the funding of its positions, and takes marks from
+   * its market, until the scope closes. Orders that somebody else opens there take room too, and those that are open when it
+   * begins. A position that is not what its fills make (auto-deleveraging, liquidation) is put right, and throws the switch of its
+   * exchange; what was there when the account was followed first, and reconciled, is where that begins.
    */
   readonly follow: (island: Island) => Effect.Effect<void, never, Scope.Scope>
   /** Whether this very island is followed. */
@@ -106,6 +128,8 @@ export class RiskGuard extends Context.Service<RiskGuard, {
   readonly revive: Effect.Effect<void>
   /** Of one exchange; of all together when left out. */
   readonly state: (exchange?: ExchangeId) => RiskState
+  /** Calls `consumer` synchronously behind each position that was put right, until the scope closes. */
+  readonly onCorrection: (consumer: (correction: Correction) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Each time the switch is thrown, by hand or by a limit; the last one first. */
   readonly kills: Stream.Stream<Killed>
 }>()("effect-exchange/RiskGuard") {}
@@ -208,6 +232,24 @@ const unreadable = (intents: ReadonlyArray<Intent>): ExchangeError.ExchangeError
   return null
 }
 
+/** Base, by pair, of contracts that are settled in their quote; null where the account has no positions, or tells none by pair. */
+const positionsOf = ({ account }: Island): Effect.Effect<ReadonlyMap<TradingPair, Decimal.Decimal> | null> =>
+  account === null ? Effect.succeed(null) : Effect.match(account.positions, {
+    onFailure: () => null,
+    onSuccess: (held) =>
+      new Map(
+        [...held.values()].flatMap(({ baseSize, pair }) => isLinear(pair) ? [[pair, baseSize] as const] : [])
+      )
+  })
+
+const isLinear = (pair: TradingPair): boolean => {
+  const { quote, settle } = partsOf(pair)
+  return settle === quote
+}
+
+/** How long reading an account anew may take before a position that differs is told without. */
+const refreshTimeout = "20 seconds"
+
 /** Half way between bid and ask. */
 const midOf = (source: Source, pair: TradingPair): Decimal.Decimal | null => {
   const [bid, ask] = [source.price(pair, "sell"), source.price(pair, "buy")]
@@ -227,6 +269,9 @@ export const make = Effect.fnUntraced(
     const traded = new Map<ExchangeId, Set<TradingPair>>()
     const told = new RecentText(remembered)
     const refusals = new Map<string, number>()
+    const watches = new Map<ExchangeId, PositionWatch>()
+    const correctionConsumers = new Set<(correction: Correction) => void>()
+    const settleMillis = Duration.toMillis(options.positionSettle ?? "5 seconds")
 
     const kill = (reason: string, of: string, stops: Killed["stops"]): void => {
       const killed: Killed = { reason, at: clock.currentTimeMillisUnsafe(), stops, of }
@@ -309,7 +354,7 @@ export const make = Effect.fnUntraced(
     const withUnit = (
       island: Island,
       units: Map<TradingPair, Decimal.Decimal>,
-      { pair, symbol }: Fill | Order,
+      { pair, symbol }: Pick<Fill, "pair" | "symbol">,
       then: (pair: TradingPair, unit: Decimal.Decimal) => void
     ): void => {
       if (pair === null) return lostCount(island.exchange, symbol, "no instrument is known for it")
@@ -322,6 +367,90 @@ export const make = Effect.fnUntraced(
           then(pair, unit)
         }
       }))
+    }
+
+    const watchOf = (exchange: ExchangeId): PositionWatch => {
+      const watch = watches.get(exchange) ?? new PositionWatch(settleMillis)
+      watches.set(exchange, watch)
+      return watch
+    }
+
+    /** Base: what fills make of the positions of an exchange. */
+    const countedOf = (exchange: ExchangeId): ReadonlyMap<TradingPair, Decimal.Decimal> =>
+      new Map(
+        [...traded.get(exchange) ?? []].flatMap((pair) =>
+          isLinear(pair) ? [[pair, book.standing(exchange, pair).position] as const] : []
+        )
+      )
+
+    /** What the exchange says is the truth, whatever did it; those who hold the other leg are told. */
+    const correct = (exchange: ExchangeId, { difference, expected, pair, told }: Suspect): void => {
+      const taken = watchOf(exchange).takenOf(pair)
+      const source = islands.get(exchange)?.source
+      const price = taken?.price ?? (source === undefined ? null : midOf(source, pair)) ?? book.markOf(exchange, pair)
+      if (!BigDecimal.isZero(difference)) {
+        const side = BigDecimal.isPositive(difference) ? "buy" : "sell"
+        filled({ exchange, pair, side, quantity: BigDecimal.abs(difference), price, fee: Decimal.zero })
+        kill(
+          `the position in ${pair} is ${Decimal.toText(told)} by the exchange and ${
+            Decimal.toText(expected)
+          } by its fills (base): auto-deleveraging, a liquidation, or trades that were not told`,
+          exchange,
+          "growing"
+        )
+      }
+      // Where its fills were told, they are counted; who has ordered none of them does not know.
+      const quantity = BigDecimal.isZero(difference) ? taken?.quantity ?? Decimal.zero : difference
+      if (BigDecimal.isZero(quantity)) return
+      for (const consumer of correctionConsumers) consumer({ exchange, pair, quantity, price })
+    }
+
+    /** Fills may have been lost, or come late: the account is read anew before it is believed. */
+    const confirm = (island: Island, suspect: Suspect): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        const { account, exchange } = island
+        const { pair } = suspect
+        const read = yield* Effect.exit(Effect.timeout(account!.refresh, refreshTimeout))
+        const told = yield* positionsOf(island)
+        if (told === null) return
+        const found = watchOf(exchange).suspect(pair, told, countedOf(exchange))
+        if (!Decimal.equals(found.difference, suspect.difference)) return
+        if (Exit.isSuccess(read)) return correct(exchange, found)
+        const detail = `${Decimal.toText(found.told)} by the exchange and ${Decimal.toText(found.expected)} by its fills`
+        kill(`the position in ${pair} is ${detail} (base), and the account cannot be read`, exchange, "growing")
+      })
+
+    const comparePositions = (island: Island): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        const told = yield* positionsOf(island)
+        if (told === null) return
+        const watch = watchOf(island.exchange)
+        const { reconciledAt } = yield* island.account!.health
+        if (reconciledAt === null) return watch.pause()
+        for (const suspect of watch.look(told, countedOf(island.exchange), monotonicMillis(clock))) {
+          fork(confirm(island, suspect))
+        }
+      })
+
+    /** Told apart from every other cause: nobody has ordered it. */
+    const onDeleverage = (
+      exchange: ExchangeId,
+      { positionSize, price, quantity, symbol }: AutoDeleverage,
+      pair: TradingPair,
+      unit: Decimal.Decimal
+    ): void => {
+      watchOf(exchange).take(pair, { quantity: BigDecimal.negate(BigDecimal.multiply(quantity, unit)), price })
+      const [taken, left] = [Decimal.toText(quantity), Decimal.toText(positionSize)]
+      kill(`auto-deleveraging has taken ${taken} contracts of the position in ${symbol}, ${left} are left`, exchange, "growing")
+    }
+
+    const onFunding = (exchange: ExchangeId, { asset, change }: Balance, pairs: Iterable<TradingPair>): void => {
+      if (change === null) return
+      if (![...pairs].some((pair) => isLinear(pair) && partsOf(pair).quote === asset)) {
+        return book.noteUnvalued(asset, BigDecimal.negate(change))
+      }
+      book.fund(exchange, change)
+      judgeLosses()
     }
 
     const follow: RiskGuard["Service"]["follow"] = Effect.fnUntraced(function*(island) {
@@ -348,6 +477,10 @@ export const make = Effect.fnUntraced(
       if (account !== null) {
         yield* account.onEvent((event) => {
           if (event._tag === "OrderUpdate") onOrder(event, Decimal.zero)
+          if (event._tag === "Balance" && event.isFunding === true) onFunding(exchange, event, units.keys())
+          if (event._tag === "AutoDeleverage") {
+            withUnit(island, units, event, (pair, unit) => onDeleverage(exchange, event, pair, unit))
+          }
           if (event._tag !== "Fill" || !isNew(exchange, event)) return
           withUnit(island, units, event, (pair, unit) => count(exchange, pair, unit, event))
         })
@@ -372,7 +505,7 @@ export const make = Effect.fnUntraced(
       }
     }
 
-    const remark = Effect.sync(() => {
+    const remark = Effect.suspend(() => {
       for (const { island } of islands.values()) lookForEnds(island)
       for (const [exchange, pairs] of traded) {
         const source = islands.get(exchange)?.source
@@ -383,6 +516,7 @@ export const make = Effect.fnUntraced(
         }
       }
       judgeLosses()
+      return Effect.forEach([...islands.values()], ({ island }) => comparePositions(island), { discard: true })
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(options.markInterval ?? "1 second"), remark)))
 
@@ -444,7 +578,7 @@ export const make = Effect.fnUntraced(
         for (const { of, reason, stops } of switches.clear()) kill(reason, of, stops)
       }),
       state: (exchange) => {
-        const { exposure, open, pnl, reserved } = book.ledger(exchange)
+        const { exposure, funding, open, pnl, reserved } = book.ledger(exchange)
         const killed = switches.of(exchange)
         return {
           isKilled: killed !== null,
@@ -452,11 +586,17 @@ export const make = Effect.fnUntraced(
           notional: BigDecimal.normalize(BigDecimal.sum(reserved, exposure)),
           exposure: BigDecimal.normalize(exposure),
           pnl: BigDecimal.normalize(pnl),
+          funding,
           openOrders: open,
           refused: refusals.get(exchange ?? global) ?? 0,
           unvaluedFees: new Map(book.unvaluedFees)
         }
       },
+      onCorrection: (consumer) =>
+        Effect.asVoid(Effect.acquireRelease(
+          Effect.sync(() => correctionConsumers.add(consumer)),
+          () => Effect.sync(() => correctionConsumers.delete(consumer))
+        )),
       kills: Stream.fromPubSub(hub)
     })
   }

@@ -109,6 +109,8 @@ export interface Balance extends Received {
   readonly change: Decimal | null
   /** The exchange's own word for why. */
   readonly cause: string | null
+  /** `change` is funding of positions, received (negative: paid). Left out where it is not, or the exchange does not tell it apart. */
+  readonly isFunding?: true
   readonly exchangeTime: number | null
 }
 

@@ -3,6 +3,7 @@ import { BigDecimal, Effect, Result, Stream } from "effect"
 import type { Scope } from "effect"
 import type { Island } from "../../src/composite/Markets.ts"
 import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
+import type { HeldPosition } from "../../src/composite/PositionKeeper.ts"
 import type { AccountEvent, Balance, Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -132,7 +133,12 @@ export class FakeVenue {
   readonly consumers = new Set<(event: AccountEvent) => void>()
   readonly tracked = new Map<string, TrackedOrder>()
   refreshes = 0
+  onRefresh: () => void = () => {}
   isAnswering = true
+  /** Whether the account is up to date. */
+  isReconciled = true
+  /** Contracts: by what the exchange has told. */
+  position = Decimal.zero
   readonly entry: OrderEntry["Service"]
   readonly #fee: Decimal.Decimal
   #made = 0
@@ -152,7 +158,25 @@ export class FakeVenue {
 
   emit(event: AccountEvent): void {
     if (event._tag === "Fill" || event._tag === "OrderUpdate") this.#track(event)
+    if (event._tag === "Fill") this.move(event.side === "buy" ? event.quantity : BigDecimal.negate(event.quantity))
     for (const consumer of [...this.consumers]) consumer(event)
+  }
+
+  /** The position changes, and nothing else tells of it. */
+  move(contracts: Decimal.Input): void {
+    this.position = BigDecimal.sum(this.position, amountOf(contracts))
+  }
+
+  #heldPositions(): Effect.Effect<ReadonlyMap<TradingPair, HeldPosition>, ExchangeError.ExchangeError> {
+    const { contractSize, kind } = this.instrument
+    if (kind === "spot") {
+      const reason = new ExchangeError.UnsupportedChannel({ channel: "Positions", detail: "a spot account" })
+      return Effect.fail(ExchangeError.make(this.exchange, reason))
+    }
+    if (BigDecimal.isZero(this.position)) return Effect.succeed(new Map())
+    const baseSize = BigDecimal.multiply(this.position, Decimal.of(String(contractSize)))
+    const held: Partial<HeldPosition> = { pair: this.pair, size: this.position, baseSize }
+    return Effect.succeed(new Map([[this.pair, held as HeldPosition]]))
   }
 
   #track(event: Fill | OrderUpdate): void {
@@ -420,8 +444,11 @@ export class FakeVenue {
       openOrders: () => [...this.tracked.values()].filter(({ state }) => state._tag !== "Final"),
       onEvent: this.onEvent,
       orders: this.entry,
+      positions: Effect.suspend(() => this.#heldPositions()),
+      health: Effect.sync(() => ({ reconciledAt: this.isReconciled ? 0 : null })),
       refresh: Effect.sync(() => {
         this.refreshes++
+        this.onRefresh()
         const missed = this.#missed
         this.#missed = []
         for (const event of missed) this.emit(event)

@@ -446,6 +446,7 @@ describe("DemoView", () => {
         bestProfit: 0,
         executions: null,
         pnl: null,
+        funding: null,
         killed: null,
         exposure: {},
         underWay: null,
@@ -572,7 +573,7 @@ describe("the edges of the demo", () => {
       inFlight: 0,
       profit: Decimal.of("12.345")
     } as unknown as ExecutorPerformance
-    board.risk = { isKilled: false, killed: null, pnl: Decimal.of("11") } as unknown as RiskState
+    board.risk = { isKilled: false, killed: null, pnl: Decimal.of("11"), funding: Decimal.zero } as unknown as RiskState
     board.onOpportunity({ _tag: "Entered", opportunity })
     board.open = [opportunity]
     return board
@@ -666,6 +667,9 @@ describe("the edges of the demo", () => {
       underWay: 1,
       pending: [{ ...edges.drained.orders[0]!, quantity: "0.5", filled: "0.1" }]
     })
+    edges.risk = { ...edges.risk!, funding: Decimal.of("-1.5") }
+    assert.include(report(), "\nfunding      -1.50 of positions: in what the accounts gained, not the executions\n")
+    assert.strictEqual(ArbitrageRows.summary(edges)["funding"], "-1.5")
     edges.risk = { ...edges.risk!, killed: { reason: "exposed", at: 0, of: "global", stops: "growing" } }
     assert.include(report(), "KILLED       nothing was opened any more: exposed\n")
     const { executions, exposure, found, left } = ArbitrageRows.summary(edges)

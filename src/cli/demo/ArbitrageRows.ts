@@ -117,6 +117,11 @@ const refusals = (counts: Readonly<Record<string, number>>): string =>
 const edgesLine = ({ bestProfit, monitor, open }: ArbitrageBoard): string =>
   `edges        ${monitor?.entered ?? 0} found, ${open.length} open at the end, the best ${money(bestProfit)}`
 
+const fundingLines = (risk: ArbitrageBoard["risk"]): ReadonlyArray<string> => {
+  const funding = risk === null ? 0 : Decimal.toNumber(risk.funding)
+  return funding === 0 ? [] : [`funding      ${money(funding)} of positions: in what the accounts gained, not the executions`]
+}
+
 const executionLines = (
   { exposure, risk }: ArbitrageBoard,
   executor: ExecutorPerformance,
@@ -131,6 +136,7 @@ const executionLines = (
     `profit       ${
       money(Decimal.toNumber(executor.profit))
     } of the executions; of the accounts ${gain}, resting orders included`,
+    ...fundingLines(risk),
     `open         ${exposureOf(exposure, priceOf)}`,
     ...risk?.killed === null || risk === null ? [] : [`KILLED       nothing was opened any more: ${risk.killed.reason}`]
   ]
@@ -215,6 +221,7 @@ export const summary = (board: ArbitrageBoard): JsonObject => {
     bestProfit: Number(bestProfit.toFixed(8)),
     executions: executor === null ? null : executionsOf(executor),
     pnl: risk === null ? null : Decimal.toText(risk.pnl),
+    funding: risk === null ? null : Decimal.toText(risk.funding),
     killed: risk?.killed?.reason ?? null,
     exposure: Object.fromEntries(exposure.map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
     ...ended(board)

@@ -124,6 +124,7 @@ export const readSpotAccount = (row: Row, { origin, receivedAt }: Reading): Bala
 /** Frames of 2022 name no currency: a socket has one. */
 const settleAsset = (row: Row, settle: string | null): string => row.textOr("currency")?.toUpperCase() ?? settle ?? ""
 
+/** Types of a change: futures WebSocket documents, "Balances Notification"; `fund` is funding. */
 export const readFuturesBalance = (row: Row, { origin, receivedAt, settle }: Reading): Balance => ({
   _tag: "Balance",
   asset: settleAsset(row, settle),
@@ -132,6 +133,7 @@ export const readFuturesBalance = (row: Row, { origin, receivedAt, settle }: Rea
   total: row.decimal("balance"),
   change: row.decimalOr("change"),
   cause: row.textOr("type"),
+  ...(row.textOr("type") === "fund" ? { isFunding: true } : {}),
   exchangeTime: row.timeOr("time_ms", "time"),
   receivedAt,
   origin

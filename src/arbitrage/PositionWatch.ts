@@ -1,0 +1,117 @@
+/**
+ * Positions as their exchange tells them, held against what has been counted of them: what nobody has ordered, as
+ * auto-deleveraging and liquidation, moves a position without a fill. Of one exchange; plain and synchronous. All base.
+ */
+import { BigDecimal } from "effect"
+import * as Decimal from "../domain/Decimal.ts"
+import type { TradingPair } from "../domain/Instrument.ts"
+
+type Amount = Decimal.Decimal
+type Sizes = ReadonlyMap<TradingPair, Amount>
+
+const { isZero, subtract, sum } = BigDecimal
+
+/** Negative: short. */
+const sizeOf = (sizes: Sizes, pair: TradingPair): Amount => sizes.get(pair) ?? Decimal.zero
+
+/** What differs: told minus counted. */
+const differencesOf = (told: Sizes, counted: Sizes): Sizes => {
+  const found = new Map<TradingPair, Amount>()
+  for (const pair of new Set([...told.keys(), ...counted.keys()])) {
+    found.set(pair, BigDecimal.normalize(subtract(sizeOf(told, pair), sizeOf(counted, pair))))
+  }
+  return found
+}
+
+const isAlike = (one: Sizes, other: Sizes): boolean =>
+  [...new Set([...one.keys(), ...other.keys()])].every((pair) =>
+    Decimal.equals(sizeOf(one, pair), sizeOf(other, pair))
+  )
+
+/** A position that is not what its fills make. */
+export interface Suspect {
+  readonly pair: TradingPair
+  /** As the exchange tells it, and as it should be by what has been counted; negative: short. */
+  readonly told: Amount
+  readonly expected: Amount
+  readonly difference: Amount
+}
+
+/** What the exchange has said it has taken of a position. */
+export interface Taken {
+  /** The change of the position: positive where a short one was taken. */
+  readonly quantity: Amount
+  /** Quote: of the last one. */
+  readonly price: Amount
+}
+
+export class PositionWatch {
+  readonly #settleMillis: number
+  /** What was there before anything was counted; null while it is not known. */
+  #before: Sizes | null = null
+  /** What it would be by the last look: a fill that is under way may be told of by one side only. */
+  #candidate: Sizes | null = null
+  readonly #suspects = new Map<TradingPair, { readonly difference: Amount; readonly since: number }>()
+  readonly #taken = new Map<TradingPair, Taken>()
+
+  constructor(settleMillis: number) {
+    this.#settleMillis = settleMillis
+  }
+
+  /** The exchange says that it has taken so much. */
+  take(pair: TradingPair, { price, quantity }: Taken): void {
+    this.#taken.set(pair, { quantity: sum(this.#taken.get(pair)?.quantity ?? Decimal.zero, quantity), price })
+  }
+
+  /** Null when nothing was taken since this was asked last. */
+  takenOf(pair: TradingPair): Taken | null {
+    const taken = this.#taken.get(pair) ?? null
+    this.#taken.delete(pair)
+    return taken
+  }
+
+  /** What is told may be old: a difference counts anew from when it no longer is. */
+  pause(): void {
+    this.#suspects.clear()
+    this.#candidate = null
+  }
+
+  suspect(pair: TradingPair, told: Sizes, counted: Sizes): Suspect {
+    const expected = BigDecimal.normalize(sum(sizeOf(counted, pair), sizeOf(this.#before ?? new Map(), pair)))
+    const size = sizeOf(told, pair)
+    return { pair, told: size, expected, difference: BigDecimal.normalize(subtract(size, expected)) }
+  }
+
+  /** Those that have differed by the same for as long as fills may take, or of which something was taken; `now`: monotonic, ms. */
+  look(told: Sizes, counted: Sizes, now: number): ReadonlyArray<Suspect> {
+    if (!this.#isBased(told, counted)) return []
+    const pairs = new Set([...told.keys(), ...counted.keys(), ...this.#before!.keys(), ...this.#taken.keys()])
+    return [...pairs].flatMap((pair) => {
+      const suspect = this.suspect(pair, told, counted)
+      return this.#hasLasted(suspect, now) ? [suspect] : []
+    })
+  }
+
+  #isBased(told: Sizes, counted: Sizes): boolean {
+    if (this.#before !== null) return true
+    const found = differencesOf(told, counted)
+    if (this.#candidate !== null && isAlike(this.#candidate, found)) this.#before = found
+    this.#candidate = found
+    return this.#before !== null
+  }
+
+  #hasLasted({ difference, pair }: Suspect, now: number): boolean {
+    if (isZero(difference) && !this.#taken.has(pair)) {
+      this.#suspects.delete(pair)
+      return false
+    }
+    const known = this.#suspects.get(pair)
+    if (known === undefined || !Decimal.equals(known.difference, difference)) {
+      this.#suspects.set(pair, { difference, since: now })
+      return false
+    }
+    if (now - known.since < this.#settleMillis) return false
+    this.#suspects.delete(pair)
+    return true
+  }
+}

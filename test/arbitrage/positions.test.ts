@@ -1,0 +1,188 @@
+/** What no fill tells: positions that their exchange takes, funding, and the price of a hedge's own market. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import type { Correction } from "../../src/arbitrage/RiskGuard.ts"
+import type { AutoDeleverage, Balance } from "../../src/domain/Account.ts"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import { execute, over, swap, text, World } from "./ExecutorWorld.ts"
+import type { FakeVenue } from "./Fakes.ts"
+
+const hedged = () => new World({ fee: "0" }, { ...swap, fee: "0" })
+
+const received = { receivedAt: 0, exchangeTime: 0, origin: "Stream" } as const
+
+const funding = (change: string, asset = "USDT"): Balance => ({
+  _tag: "Balance",
+  asset,
+  available: null,
+  locked: null,
+  total: Decimal.of("1000"),
+  change: Decimal.of(change),
+  cause: "fund",
+  isFunding: true,
+  ...received
+})
+
+/** Of a short position. */
+const deleveraged = (venue: FakeVenue, contracts: number, price: string): AutoDeleverage => ({
+  _tag: "AutoDeleverage",
+  pair: venue.pair,
+  symbol: venue.pair,
+  quantity: Decimal.of(`-${contracts}`),
+  positionSize: Decimal.zero,
+  entryPrice: null,
+  price: Decimal.of(price),
+  ...received
+})
+
+const gather = Effect.fnUntraced(function*(
+  onCorrection: (consumer: (one: Correction) => void) => Effect.Effect<void, never, never>
+) {
+  const told: Array<string> = []
+  yield* onCorrection(({ exchange, pair, price, quantity }) =>
+    told.push(`${exchange} ${pair} ${text(quantity)} at ${text(price)}`)
+  )
+  return told
+})
+
+describe("positions that no fill explains", () => {
+  it.effect("a hedge that its exchange has taken is told, stops that exchange, and the other leg is traded away", () =>
+    over(hedged(), function*({ executor, guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      assert.deepStrictEqual(executor.exposure(), [])
+      world.b.move(100)
+      yield* TestClock.adjust("4 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+      assert.strictEqual(world.b.refreshes, 0)
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(world.b.refreshes, 1)
+      assert.strictEqual(guard.state("b").killed?.of, "b")
+      assert.match(guard.state("b").killed!.reason, /position in BTC\/USDT:USDT is 0 .* -1 .*auto-deleveraging/)
+      assert.isFalse(guard.state("a").isKilled)
+      assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+      assert.deepStrictEqual(executor.exposure(), [])
+      assert.strictEqual(text(guard.state().exposure), "0")
+      // Bought at 100 and sold at 99.5; sold at 101 and taken at the middle, 101.05.
+      assert.strictEqual(text((yield* executor.performance).profit), "-0.55")
+      assert.strictEqual(text(guard.state().pnl), "-0.55")
+    }))
+
+  it.effect("the exchange's own word stops it at once, and its price counts", () =>
+    over(hedged(), function*({ executor, guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.move(40)
+      world.b.emit(deleveraged(world.b, 40, "110"))
+      assert.match(guard.state("b").killed!.reason, /auto-deleveraging has taken -40 contracts/)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 0.4", "b sell 100"])
+      assert.deepStrictEqual(executor.exposure(), [])
+      // 1 for the prices of both legs, 0.4 * (99.5 - 110) for what was taken and traded away.
+      assert.strictEqual(text((yield* executor.performance).profit), "-3.2")
+    }))
+
+  it.effect("deleveraging whose fills are told is counted once, and the executor learns it", () =>
+    over(hedged(), function*({ executor, guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      const fill = world.b.fills[0]!
+      world.b.emit(deleveraged(world.b, 100, "102"))
+      world.b.emit({ ...fill, tradeId: "adl", orderId: "adl", clientOrderId: null, side: "buy" })
+      assert.strictEqual(text(guard.state("b").exposure), "0")
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+      assert.deepStrictEqual(executor.exposure(), [])
+      assert.strictEqual(text(guard.state().exposure), "0")
+    }))
+
+  it.effect("fills that come late, or are found by reading the account anew, are no difference", () =>
+    over(hedged(), function*({ executor, guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.move(-50)
+      yield* TestClock.adjust("4 seconds")
+      world.b.move(50)
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(world.b.refreshes, 0)
+      world.b.move(-50)
+      world.b.onRefresh = () => world.b.move(50)
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(world.b.refreshes, 1)
+      assert.isFalse(guard.state("b").isKilled)
+      assert.deepStrictEqual(executor.exposure(), [])
+    }))
+
+  it.effect("nothing is judged by an account that is not reconciled, and what was there before is nobody's loss", () => {
+    const world = hedged()
+    world.b.move(-7)
+    return over(world, function*({ guard }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("20 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+      world.b.isReconciled = false
+      world.b.move(7)
+      yield* TestClock.adjust("20 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+      world.b.isReconciled = true
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 0.07 at 101.05"])
+      assert.isTrue(guard.state("b").isKilled)
+      // None of it was the executor's.
+      assert.deepStrictEqual(world.placed, [])
+    })
+  })
+
+  it.effect("what cannot be read anew stops the exchange, and is not counted", () =>
+    over(hedged(), function*({ guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      world.b.onRefresh = () => {
+        throw new Error("the test broke it")
+      }
+      world.b.move(5)
+      yield* TestClock.adjust("20 seconds")
+      assert.match(guard.state("b").killed!.reason, /cannot be read/)
+      assert.strictEqual(text(guard.state("b").exposure), "0")
+    }))
+})
+
+describe("what an account gains beside its fills", () => {
+  it.effect("funding counts towards the loss, and is told by itself", () =>
+    over(
+      hedged(),
+      function*({ executor, guard, world }) {
+        yield* execute(world)
+        const before = yield* executor.performance
+        world.b.emit(funding("0.5"))
+        world.b.emit(funding("-3"))
+        assert.strictEqual(text(guard.state("b").funding), "-2.5")
+        assert.strictEqual(text(guard.state().funding), "-2.5")
+        assert.strictEqual(guard.state("b").killed?.of, "global")
+        assert.match(guard.state().killed!.reason, /maxLoss/)
+        assert.deepStrictEqual((yield* executor.performance).profit, before.profit)
+        world.b.emit(funding("-1", "GT"))
+        assert.strictEqual(text(guard.state().unvaluedFees.get("GT")!), "1")
+      },
+      {},
+      { global: { maxLoss: "2" } }
+    ))
+
+  it.effect("a perpetual is worth the price of its own market: a basis that widens is a loss of all exchanges", () =>
+    over(
+      hedged(),
+      function*({ guard, world }) {
+        yield* execute(world)
+        // 1 in cash; 99.95 - 101.05 are held.
+        assert.strictEqual(text(guard.state().pnl), "-0.1")
+        world.b.bid = 109.9
+        world.b.ask = 110.1
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(text(guard.state().pnl), "-9.05")
+        assert.strictEqual(text(guard.state().exposure), "0")
+        assert.match(guard.state().killed!.reason, /maxLoss/)
+      },
+      {},
+      { global: { maxLoss: "5" } }
+    ))
+})
