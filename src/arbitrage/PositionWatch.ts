@@ -24,9 +24,7 @@ const differencesOf = (told: Sizes, counted: Sizes): Sizes => {
 }
 
 const isAlike = (one: Sizes, other: Sizes): boolean =>
-  [...new Set([...one.keys(), ...other.keys()])].every((pair) =>
-    Decimal.equals(sizeOf(one, pair), sizeOf(other, pair))
-  )
+  [...new Set([...one.keys(), ...other.keys()])].every((pair) => Decimal.equals(sizeOf(one, pair), sizeOf(other, pair)))
 
 /** A position that is not what its fills make. */
 export interface Suspect {
@@ -110,7 +108,8 @@ export class PositionWatch {
       this.#suspects.set(pair, { difference, since: now })
       return false
     }
-    if (now - known.since < this.#settleMillis) return false
+    // What the exchange has said it took needs no more than another look.
+    if (!this.#taken.has(pair) && now - known.since < this.#settleMillis) return false
     this.#suspects.delete(pair)
     return true
   }

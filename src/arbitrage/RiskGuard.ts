@@ -38,7 +38,7 @@ export interface RiskOptions {
   readonly forgetAfter?: Duration.Input | undefined
   /**
    * A position that its exchange tells, and that has differed from what its fills make by the same for so long, is read anew; where it
-   * differs still, what the exchange says is the truth. Fills may come that much behind. Default 5 s.
+   * differs still, what the exchange says is the truth. Fills may come that much behind. Default 2 s.
    */
   readonly positionSettle?: Duration.Input | undefined
 }
@@ -247,6 +247,9 @@ const isLinear = (pair: TradingPair): boolean => {
   return settle === quote
 }
 
+const sizesText = ({ expected, told }: Pick<Suspect, "told" | "expected">): string =>
+  `is ${Decimal.toText(told)} by the exchange and ${Decimal.toText(expected)} by its fills (base)`
+
 /** How long reading an account anew may take before a position that differs is told without. */
 const refreshTimeout = "20 seconds"
 
@@ -271,7 +274,7 @@ export const make = Effect.fnUntraced(
     const refusals = new Map<string, number>()
     const watches = new Map<ExchangeId, PositionWatch>()
     const correctionConsumers = new Set<(correction: Correction) => void>()
-    const settleMillis = Duration.toMillis(options.positionSettle ?? "5 seconds")
+    const settleMillis = Duration.toMillis(options.positionSettle ?? "2 seconds")
 
     const kill = (reason: string, of: string, stops: Killed["stops"]): void => {
       const killed: Killed = { reason, at: clock.currentTimeMillisUnsafe(), stops, of }
@@ -383,25 +386,28 @@ export const make = Effect.fnUntraced(
         )
       )
 
-    /** What the exchange says is the truth, whatever did it; those who hold the other leg are told. */
-    const correct = (exchange: ExchangeId, { difference, expected, pair, told }: Suspect): void => {
-      const taken = watchOf(exchange).takenOf(pair)
+    const priceNow = (exchange: ExchangeId, pair: TradingPair): Decimal.Decimal => {
       const source = islands.get(exchange)?.source
-      const price = taken?.price ?? (source === undefined ? null : midOf(source, pair)) ?? book.markOf(exchange, pair)
-      if (!BigDecimal.isZero(difference)) {
-        const side = BigDecimal.isPositive(difference) ? "buy" : "sell"
-        filled({ exchange, pair, side, quantity: BigDecimal.abs(difference), price, fee: Decimal.zero })
-        kill(
-          `the position in ${pair} is ${Decimal.toText(told)} by the exchange and ${
-            Decimal.toText(expected)
-          } by its fills (base): auto-deleveraging, a liquidation, or trades that were not told`,
-          exchange,
-          "growing"
-        )
-      }
-      // Where its fills were told, they are counted; who has ordered none of them does not know.
-      const quantity = BigDecimal.isZero(difference) ? taken?.quantity ?? Decimal.zero : difference
-      if (BigDecimal.isZero(quantity)) return
+      return (source === undefined ? null : midOf(source, pair)) ?? book.markOf(exchange, pair)
+    }
+
+    /** What the exchange says is the truth, whatever did it. */
+    const believe = (exchange: ExchangeId, { difference, pair, ...sizes }: Suspect, price: Decimal.Decimal): void => {
+      const side = BigDecimal.isPositive(difference) ? "buy" : "sell"
+      filled({ exchange, pair, side, quantity: BigDecimal.abs(difference), price, fee: Decimal.zero })
+      const causes = "auto-deleveraging, a liquidation, or trades that were not told"
+      kill(`the position in ${pair} ${sizesText(sizes)}: ${causes}`, exchange, "growing")
+    }
+
+    /** Those who hold the other leg are told. Where its fills were told they are counted; who has ordered none of them does not know. */
+    const correct = (exchange: ExchangeId, suspect: Suspect): void => {
+      const { difference, pair } = suspect
+      const taken = watchOf(exchange).takenOf(pair)
+      const price = taken?.price ?? priceNow(exchange, pair)
+      const isCounted = BigDecimal.isZero(difference)
+      if (!isCounted) believe(exchange, suspect, price)
+      const quantity = isCounted ? taken?.quantity : difference
+      if (quantity === undefined) return
       for (const consumer of correctionConsumers) consumer({ exchange, pair, quantity, price })
     }
 
@@ -416,8 +422,7 @@ export const make = Effect.fnUntraced(
         const found = watchOf(exchange).suspect(pair, told, countedOf(exchange))
         if (!Decimal.equals(found.difference, suspect.difference)) return
         if (Exit.isSuccess(read)) return correct(exchange, found)
-        const detail = `${Decimal.toText(found.told)} by the exchange and ${Decimal.toText(found.expected)} by its fills`
-        kill(`the position in ${pair} is ${detail} (base), and the account cannot be read`, exchange, "growing")
+        kill(`the position in ${pair} ${sizesText(found)}, and the account cannot be read`, exchange, "growing")
       })
 
     const comparePositions = (island: Island): Effect.Effect<void> =>
@@ -441,7 +446,11 @@ export const make = Effect.fnUntraced(
     ): void => {
       watchOf(exchange).take(pair, { quantity: BigDecimal.negate(BigDecimal.multiply(quantity, unit)), price })
       const [taken, left] = [Decimal.toText(quantity), Decimal.toText(positionSize)]
-      kill(`auto-deleveraging has taken ${taken} contracts of the position in ${symbol}, ${left} are left`, exchange, "growing")
+      kill(
+        `auto-deleveraging has taken ${taken} contracts of the position in ${symbol}, ${left} are left`,
+        exchange,
+        "growing"
+      )
     }
 
     const onFunding = (exchange: ExchangeId, { asset, change }: Balance, pairs: Iterable<TradingPair>): void => {

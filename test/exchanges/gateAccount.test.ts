@@ -426,6 +426,21 @@ describe("the private stream", () => {
     })
     assert.deepStrictEqual(events, [["short", "cross", "7"], ["long", "isolated", "6"], ["net", "cross", "8"]])
   })
+
+  it("tells funding apart from what else changes a futures balance", () => {
+    const result = ["fund", "pnl", "fee"].map((type) => ({
+      balance: "9",
+      change: "-1",
+      currency: "usdt",
+      type,
+      time: 1
+    }))
+    const events = pushed(futures, frame("futures.balances", { event: "update", result })).map((call) => {
+      assert(call.call === "event" && call.event._tag === "Balance")
+      return [call.event.cause, call.event.isFunding]
+    })
+    assert.deepStrictEqual(events, [["fund", true], ["pnl", undefined], ["fee", undefined]])
+  })
 })
 
 describe("signed REST", () => {

@@ -119,7 +119,9 @@ const edgesLine = ({ bestProfit, monitor, open }: ArbitrageBoard): string =>
 
 const fundingLines = (risk: ArbitrageBoard["risk"]): ReadonlyArray<string> => {
   const funding = risk === null ? 0 : Decimal.toNumber(risk.funding)
-  return funding === 0 ? [] : [`funding      ${money(funding)} of positions: in what the accounts gained, not the executions`]
+  return funding === 0
+    ? []
+    : [`funding      ${money(funding)} of positions: in what the accounts gained, not the executions`]
 }
 
 const executionLines = (
