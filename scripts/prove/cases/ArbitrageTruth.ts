@@ -66,7 +66,9 @@ interface Run {
   readonly faults: ReadonlyArray<string>
   /** Strikes so often, ms; null: never. */
   readonly strikeEvery: number | null
-  readonly strike: (draws: Draws) => Fault | string
+  readonly strike: (draws: Draws) => ReadonlyArray<Fault | string>
+  /** Lasts so long at least, ms. */
+  readonly atLeast?: number
   /** Whether legs are what they should be, so that every edge must be found. */
   readonly isWhole: boolean
 }
@@ -78,22 +80,42 @@ const between = (draws: Draws, from: number, to: number): number => from + Virtu
 const exchanges = Virtual.subjects.map(({ adapter }) => adapter.id)
 
 /** A leg that is old, hangs or is lost, and says nothing of it. */
-const staleLeg = (draws: Draws): Fault | string => {
+const staleLeg = (draws: Draws): ReadonlyArray<Fault | string> => {
   const on = Virtual.pick(draws, exchanges)
   const lasts = between(draws, 300, 2_500)
   // A hanging socket is noticed after half a minute.
-  if (Virtual.below(draws, 30) === 0) return `half-open,on=${on}`
-  return Virtual.pick(draws, [
+  if (Virtual.below(draws, 30) === 0) return [`half-open,on=${on}`]
+  return [Virtual.pick(draws, [
     `delay:${between(draws, 100, 2_000)}ms,on=${on}@0ms:${lasts}ms`,
     `delay:${between(draws, 100, 2_000)}ms,on=${on}@0ms:${lasts}ms`,
     `gap:${between(draws, 1, 10)},on=${on}`,
     `drop,on=${on}`
-  ])
+  ])]
 }
 
-/** A clock that is set while the program runs: what was measured is wrong from then on. */
-const clockSet = (draws: Draws): Fault | string =>
-  `skew:${Virtual.pick(draws, [-200, 200])}ms,on=${Virtual.pick(draws, exchanges)}@0ms:${between(draws, 300, 1_500)}ms`
+/** A clock that is set while the program runs, within what is allowed and far beyond: what was measured is wrong from then on. */
+const clockSet = (draws: Draws): ReadonlyArray<Fault | string> => [
+  `skew:${Virtual.pick(draws, [-5_000, -200, 200, 5_000])}ms,on=${Virtual.pick(draws, exchanges)}@0ms:${
+    between(draws, 300, 1_500)
+  }ms`
+]
+
+/** How long a strike that follows lasts, ms. */
+const lasting = "@0ms:1500ms"
+
+/** Every leg is older than `maxAgeMs`, and none is further from another than allowed: only its age gives it away. */
+const allLate = (draws: Draws): ReadonlyArray<Fault | string> => [`delay:${between(draws, 1_200, 1_400)}ms${lasting}`]
+
+/** One leg is younger than `maxAgeMs` and further from the others than `maxSkewMs`: only the distance gives it away. */
+const oneLate = (draws: Draws): ReadonlyArray<Fault | string> => [
+  `delay:${between(draws, 650, 850)}ms,on=${Virtual.pick(draws, exchanges)}${lasting}`
+]
+
+/** Legs that are too old look young and alike, for all clocks are set on: only that they come from the future gives it away. */
+const allLateAndSet = (draws: Draws): ReadonlyArray<Fault | string> => [
+  `skew:5000ms${lasting}`,
+  ...allLate(draws)
+]
 
 const never = { strikeEvery: null, strike: staleLeg }
 
@@ -101,7 +123,17 @@ const runs: ReadonlyArray<Run> = [
   { name: "steady", faults: [], ...never, isWhole: true },
   { name: "clocks 200 ms apart", faults: apart, ...never, isWhole: true },
   { name: "stale legs, clocks apart", faults: apart, strikeEvery: 700, strike: staleLeg, isWhole: false },
-  { name: "clocks that are set", faults: [], strikeEvery: 1_500, strike: clockSet, isWhole: false }
+  { name: "clocks that are set", faults: [], strikeEvery: 1_500, strike: clockSet, isWhole: false },
+  { name: "all legs too old", faults: [], strikeEvery: 3_000, strike: allLate, atLeast: 16_000, isWhole: false },
+  { name: "legs too far apart", faults: [], strikeEvery: 3_000, strike: oneLate, atLeast: 16_000, isWhole: false },
+  {
+    name: "all too old, clocks set on",
+    faults: [],
+    strikeEvery: 3_000,
+    strike: allLateAndSet,
+    atLeast: 16_000,
+    isWhole: false
+  }
 ]
 
 const isReady = (
@@ -144,7 +176,7 @@ const follow = Effect.fnUntraced(function*(run: Run, millis: number, draws: Draw
   if (run.strikeEvery !== null) {
     const strike = Effect.suspend(() => {
       strikes++
-      return Effect.orDie(simulator.inject(run.strike(draws)))
+      return Effect.orDie(Effect.forEach(run.strike(draws), (fault) => simulator.inject(fault), { discard: true }))
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(run.strikeEvery), strike)))
   }
@@ -221,11 +253,12 @@ const rowOf = (
 
 const runAll = Effect.fnUntraced(function*(proof: Proof) {
   const pairs = Virtual.spotPairs(proof.quick ? 3 : 8)
-  const millis = Proofs.sizeOf(proof, 4_000, 60_000)
+  const size = Proofs.sizeOf(proof, 4_000, 60_000)
   const rows: Array<ReadonlyArray<string>> = []
   const totals: Totals = { told: 0, wrong: 0, unknown: 0, firstWrong: "", least: 1, firstMissed: "" }
   for (const run of runs) {
     const draws = yield* Virtual.draws(proof.seed, `arbitrage ${run.name}`)
+    const millis = Math.max(size, run.atLeast ?? 0)
     const edges = edgesOf(draws, pairs, millis)
     const simulator = { pairs, faults: [...run.faults], edges }
     const outcome = yield* virtually(simulator, proof.seed, follow(run, millis, draws))
