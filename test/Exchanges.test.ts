@@ -17,6 +17,7 @@ import { gateSpot, mexcSpot } from "../src/exchanges/index.ts"
 import { mexcSpotDialect } from "../src/exchanges/mexc/MexcDialect.ts"
 import { MarketRest } from "../src/MarketRest.ts"
 import { OrderEntry } from "../src/OrderEntry.ts"
+import * as OrderEntryTest from "../src/OrderEntryTest.ts"
 import { PrivateWebsocket } from "../src/PrivateWebsocket.ts"
 import * as Public from "../src/PublicWebsocket.ts"
 import { PublicWebsocket } from "../src/PublicWebsocket.ts"
@@ -250,6 +251,16 @@ describe("Exchanges", () => {
         assert.strictEqual((yield* Exchanges.ordersOf("mexc-spot")).exchange, "mexc-spot")
       }).pipe(Effect.scoped, Effect.provide(Exchanges.layer("mexc-spot", { account: accountOf("mexc-spot") })))
     })))
+
+  it.effect("takes a scripted Layer that says it is the exchange, and no other", () =>
+    Effect.gen(function*() {
+      const named = Exchanges.ordersOf("gate-spot").pipe(
+        Effect.provide(OrderEntryTest.layer({ exchange: "gate-spot" }))
+      )
+      assert.strictEqual((yield* named).exchange, "gate-spot")
+      const error = yield* Effect.flip(Effect.provide(Exchanges.ordersOf("gate-spot"), OrderEntryTest.layer()))
+      assert.include(error.message, "OrderEntry of gate-spot was asked for, but the Layer in use is test's")
+    }))
 
   it.live("answers a channel that the exchange lacks with a typed error that names those it has", () =>
     simulated(Effect.gen(function*() {
