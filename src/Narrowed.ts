@@ -43,6 +43,10 @@ type ResultOf<F> = F extends (...args: never) => infer A ? A : never
 
 type ChannelOf<Tags extends PublicTag> = Extract<PublicChannel, { readonly _tag: Tags }>
 
+interface OfKind<K extends Kind, C extends PublicChannel> {
+  readonly pair: PairOf<K, C["pair"]>
+}
+
 interface HandlerNames {
   readonly BookTicker: "onBookTicker"
   readonly Trades: "onTrade"
@@ -75,11 +79,11 @@ export type Narrowed<Tags extends PublicTag, K extends Kind = Kind> =
       handlers: Pick<PublicWebsocketHandlers, HandlerNames[Tags] | "onGap" | "onStatus">
     ) => ResultOf<PublicService["handle"]>
     readonly feed: <const C extends ChannelOf<Tags>>(
-      channel: C,
+      channel: C & OfKind<K, C>,
       options?: FeedOptions
     ) => Effect.Effect<Stream.Stream<Feed<EventOf<C>>, ExchangeError>, ExchangeError, Scope.Scope>
     readonly handleFeed: <const C extends ChannelOf<Tags>>(
-      channel: C,
+      channel: C & OfKind<K, C>,
       handlers: FeedHandlers<EventOf<C>>
     ) => Effect.Effect<void, ExchangeError, Scope.Scope>
   }

@@ -140,47 +140,68 @@ export type ChannelChoice<Tag extends PublicTag = PublicTag> =
 export const forPair = (choice: ChannelChoice, pair: TradingPair): PublicChannel =>
   (typeof choice === "string" ? { _tag: choice, pair } : { ...choice, pair }) as PublicChannel
 
-export const bookTicker = (
-  pair: TradingPair,
+/** Keeps the pair that was named, so that the front door can tell a perpetual from a spot market. */
+type OfPair<C, P extends TradingPair> = C & { readonly pair: P }
+
+export const bookTicker = <const P extends TradingPair>(
+  pair: P,
   options?: Omit<BookTickerChannel, "_tag" | "pair">
-): BookTickerChannel => ({
+): OfPair<BookTickerChannel, P> => ({
   _tag: "BookTicker",
   pair,
   ...options
 })
 
-export const trades = (pair: TradingPair, options?: Omit<TradesChannel, "_tag" | "pair">): TradesChannel => ({
+export const trades = <const P extends TradingPair>(
+  pair: P,
+  options?: Omit<TradesChannel, "_tag" | "pair">
+): OfPair<TradesChannel, P> => ({
   _tag: "Trades",
   pair,
   ...options
 })
 
-export const book = (pair: TradingPair, options?: Omit<BookChannel, "_tag" | "pair">): BookChannel => ({
+export const book = <const P extends TradingPair>(
+  pair: P,
+  options?: Omit<BookChannel, "_tag" | "pair">
+): OfPair<BookChannel, P> => ({
   _tag: "Book",
   pair,
   ...options
 })
 
-export const ticker = (pair: TradingPair, options?: Omit<TickerChannel, "_tag" | "pair">): TickerChannel => ({
+export const ticker = <const P extends TradingPair>(
+  pair: P,
+  options?: Omit<TickerChannel, "_tag" | "pair">
+): OfPair<TickerChannel, P> => ({
   _tag: "Ticker",
   pair,
   ...options
 })
 
-export const kline = (pair: TradingPair, options?: Omit<KlineChannel, "_tag" | "pair">): KlineChannel => ({
+export const kline = <const P extends TradingPair>(
+  pair: P,
+  options?: Omit<KlineChannel, "_tag" | "pair">
+): OfPair<KlineChannel, P> => ({
   _tag: "Kline",
   pair,
   ...options
 })
 
-export const futuresTicker = (pair: TradingPair): FuturesTickerChannel => ({ _tag: "FuturesTicker", pair })
+export const futuresTicker = <const P extends TradingPair>(pair: P): OfPair<FuturesTickerChannel, P> => ({
+  _tag: "FuturesTicker",
+  pair
+})
 
-export const liquidations = (pair: TradingPair): LiquidationsChannel => ({ _tag: "Liquidations", pair })
+export const liquidations = <const P extends TradingPair>(pair: P): OfPair<LiquidationsChannel, P> => ({
+  _tag: "Liquidations",
+  pair
+})
 
-export const contractStats = (
-  pair: TradingPair,
+export const contractStats = <const P extends TradingPair>(
+  pair: P,
   options?: Omit<ContractStatsChannel, "_tag" | "pair">
-): ContractStatsChannel => ({
+): OfPair<ContractStatsChannel, P> => ({
   _tag: "ContractStats",
   pair,
   ...options

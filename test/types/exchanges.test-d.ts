@@ -173,6 +173,22 @@ export const morePerpetuals = mexc.subscribe(["BTC/USDT:USDT"])
 // @ts-expect-error MEXC spot has no perpetuals
 export const lessPerpetuals = mexc.unsubscribe(["BTC/USDT:USDT"])
 
+export const anyFeedOfSpot = mexc.feed(Channel.trades(pair))
+export const everyTicker = mexc.handleFeed(Channel.ticker(Channel.everyPair), { onEvent: () => {}, onGap: () => {} })
+export const writtenOut = mexc.feed({ _tag: "Trades", pair: "BTC/USDT" })
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const perpetualFeed = mexc.feed(Channel.trades("BTC/USDT:USDT"))
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const perpetualHanded = mexc.handleFeed(Channel.book("BTC/USDT:USDT"), { onEvent: () => {}, onGap: () => {} })
+
+// @ts-expect-error MEXC spot has no perpetuals
+export const perpetualWritten = mexc.feed({ _tag: "Trades", pair: "BTC/USDT:USDT" })
+
+// @ts-expect-error Gate futures have no spot pairs
+export const spotFeed = futures.feed(Channel.bookTicker("BTC/USDT"))
+
 // @ts-expect-error Gate futures have no spot pairs
 export const spotOfSwap = futures.subscribe(["BTC/USDT"])
 
