@@ -53,6 +53,9 @@ export interface Dispatch {
 /** A question about a lost command that is not answered within this is asked again, ms. */
 export const questionMillis = 1_000
 
+/** Sent again also when nobody waits for it any more: that is the safe side. */
+const isCancel = ({ _tag }: Command): boolean => _tag === "Cancel" || _tag === "CancelAll"
+
 export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => {
   const { calls, counts, exchange, limits, link, protocol } = options
   const queueMillis = Duration.toMillis(options.queueTimeout)
@@ -89,9 +92,9 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     Effect.suspend(() => link === null ? Effect.void : link.awaitReady(left(deadline)))
 
   /** For another attempt, where there is time for one and somebody who waits for it. */
-  const wait = (budget: string, retryAfterMs: number, deadline: number, { isAbandoned }: Flight) =>
+  const wait = (budget: string, retryAfterMs: number, deadline: number, isOver: boolean) =>
     Effect.suspend(() =>
-      isAbandoned || now() + retryAfterMs > deadline
+      isOver || now() + retryAfterMs > deadline
         ? Effect.fail(ExchangeError.make(
           exchange,
           new ExchangeError.RateLimited({
@@ -165,7 +168,15 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
         counts.throttled++
         flight.sent = false
         if (departure !== null) departure.hasLeft = hadLeft
-        return Effect.andThen(wait(uses[0]?.budget ?? command._tag, failure.retryAfterMs, deadline, flight), attempt)
+        return Effect.andThen(
+          wait(
+            uses[0]?.budget ?? command._tag,
+            failure.retryAfterMs,
+            deadline,
+            flight.isAbandoned && !isCancel(command)
+          ),
+          attempt
+        )
       }))
       return attempt
     })

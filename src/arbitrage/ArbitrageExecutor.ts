@@ -666,9 +666,10 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** A position that hedged was taken by its exchange: what it covered is open, told loudly, and traded away where the switch lets it. */
-  const onTaken = ({ exchange, pair, price, quantity }: Correction): void => {
+  const onTaken = (correction: Correction): void => {
+    const { exchange, pair } = correction
     const { base } = partsOf(pair)
-    const open = ledger.takeAway({ exchange, pair }, quantity, price)
+    const open = ledger.takeAway(correction, correction)
     if (isZero(open)) return
     background(Effect.logError(
       `arbitrage is exposed in ${base}: the position in ${pair} on ${exchange} has changed by ${

@@ -161,12 +161,21 @@ export class ExposureLedger {
    * A position has changed by so much (base) at a price without an order of ours. As far as it has taken what orders of ours had
    * left there, that is open now where the other leg is; how much that is, with sign: what others hold there is not ours.
    */
-  takeAway({ exchange, pair }: Pick<Plan, "exchange" | "pair">, quantity: Amount, price: Amount): Amount {
+  takeAway(
+    { exchange, pair }: Pick<Plan, "exchange" | "pair">,
+    { position, price, quantity }: { readonly position: Amount; readonly price: Amount; readonly quantity: Amount }
+  ): Amount {
     const place = placeOf({ exchange, pair })
     const held = this.#heldAt(place)
-    if (BigDecimal.sign(held) * BigDecimal.sign(quantity) >= 0) return Decimal.zero
-    const isAll = BigDecimal.isGreaterThan(BigDecimal.abs(quantity), BigDecimal.abs(held))
-    const taken = isAll ? BigDecimal.negate(held) : quantity
+    const missing = subtract(position, held)
+    const side = BigDecimal.sign(missing)
+    // What an order has told before its fill came is counted already, and what adds to a leg is nobody's loss.
+    if (side * BigDecimal.sign(held) >= 0 || side * BigDecimal.sign(quantity) < 0) return Decimal.zero
+    const least = BigDecimal.min(
+      BigDecimal.abs(missing),
+      BigDecimal.min(BigDecimal.abs(quantity), BigDecimal.abs(held))
+    )
+    const taken = side < 0 ? BigDecimal.negate(least) : least
     const entry = this.#entry(partsOf(pair).base)
     entry.quantity = add(entry.quantity, taken)
     entry.price = price

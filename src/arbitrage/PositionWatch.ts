@@ -48,7 +48,7 @@ export class PositionWatch {
   /** What was there before anything was counted; null while it is not known. */
   #before: Sizes | null = null
   /** What it would be by the last look: a fill that is under way may be told of by one side only. */
-  #candidate: Sizes | null = null
+  #candidate: { readonly sizes: Sizes; readonly since: number } | null = null
   readonly #suspects = new Map<TradingPair, { readonly difference: Amount; readonly since: number }>()
   readonly #taken = new Map<TradingPair, Taken>()
 
@@ -74,6 +74,11 @@ export class PositionWatch {
     this.#candidate = null
   }
 
+  /** What is there beyond what was before anything was counted. */
+  beyond({ pair, told }: Pick<Suspect, "pair" | "told">): Amount {
+    return BigDecimal.normalize(subtract(told, sizeOf(this.#before ?? new Map(), pair)))
+  }
+
   suspect(pair: TradingPair, told: Sizes, counted: Sizes): Suspect {
     const expected = BigDecimal.normalize(sum(sizeOf(counted, pair), sizeOf(this.#before ?? new Map(), pair)))
     const size = sizeOf(told, pair)
@@ -82,7 +87,7 @@ export class PositionWatch {
 
   /** Those that have differed by the same for as long as fills may take, or of which something was taken; `now`: monotonic, ms. */
   look(told: Sizes, counted: Sizes, now: number): ReadonlyArray<Suspect> {
-    if (!this.#isBased(told, counted)) return []
+    if (!this.#isBased(told, counted, now)) return []
     const pairs = new Set([...told.keys(), ...counted.keys(), ...this.#before!.keys(), ...this.#taken.keys()])
     return [...pairs].flatMap((pair) => {
       const suspect = this.suspect(pair, told, counted)
@@ -90,11 +95,13 @@ export class PositionWatch {
     })
   }
 
-  #isBased(told: Sizes, counted: Sizes): boolean {
+  /** What was there before must have stayed the same for as long as fills may take, else one under way would become part of it. */
+  #isBased(told: Sizes, counted: Sizes, now: number): boolean {
     if (this.#before !== null) return true
     const found = differencesOf(told, counted)
-    if (this.#candidate !== null && isAlike(this.#candidate, found)) this.#before = found
-    this.#candidate = found
+    if (this.#candidate === null || !isAlike(this.#candidate.sizes, found)) {
+      this.#candidate = { sizes: found, since: now }
+    } else if (now - this.#candidate.since >= this.#settleMillis) this.#before = found
     return this.#before !== null
   }
 

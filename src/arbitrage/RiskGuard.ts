@@ -47,8 +47,10 @@ export interface RiskOptions {
 export interface Correction {
   readonly exchange: ExchangeId
   readonly pair: TradingPair
-  /** Base: the change, with sign. */
+  /** Base: the change, with sign; as the exchange tells it, where it does. */
   readonly quantity: Decimal.Decimal
+  /** Base: what is there now, beyond what was there before anything was counted; negative: short. */
+  readonly position: Decimal.Decimal
   /** Quote: at which it is counted, that of the exchange where it tells one. */
   readonly price: Decimal.Decimal
 }
@@ -404,26 +406,31 @@ export const make = Effect.fnUntraced(
       const { difference, pair } = suspect
       const taken = watchOf(exchange).takenOf(pair)
       const price = taken?.price ?? priceNow(exchange, pair)
-      const isCounted = BigDecimal.isZero(difference)
-      if (!isCounted) believe(exchange, suspect, price)
-      const quantity = isCounted ? taken?.quantity : difference
-      if (quantity === undefined) return
-      for (const consumer of correctionConsumers) consumer({ exchange, pair, quantity, price })
+      if (!BigDecimal.isZero(difference)) believe(exchange, suspect, price)
+      const quantity = taken?.quantity ?? difference
+      const position = watchOf(exchange).beyond(suspect)
+      for (const consumer of correctionConsumers) consumer({ exchange, pair, quantity, position, price })
     }
 
+    /** Exchanges whose account is being read anew. */
+    const confirming = new Set<ExchangeId>()
+
     /** Fills may have been lost, or come late: the account is read anew before it is believed. */
-    const confirm = (island: Island, suspect: Suspect): Effect.Effect<void> =>
+    const confirm = (island: Island, suspects: ReadonlyArray<Suspect>): Effect.Effect<void> =>
       Effect.gen(function*() {
         const { account, exchange } = island
-        const { pair } = suspect
         const read = yield* Effect.exit(Effect.timeout(account!.refresh, refreshTimeout))
         const told = yield* positionsOf(island)
-        if (told === null) return
-        const found = watchOf(exchange).suspect(pair, told, countedOf(exchange))
-        if (!Decimal.equals(found.difference, suspect.difference)) return
-        if (Exit.isSuccess(read)) return correct(exchange, found)
-        kill(`the position in ${pair} ${sizesText(found)}, and the account cannot be read`, exchange, "growing")
-      })
+        const { reconciledAt } = yield* account!.health
+        // The stream broke meanwhile: what was found is told behind its own comparison.
+        if (told === null || (Exit.isSuccess(read) && reconciledAt === null)) return
+        for (const { difference, pair } of suspects) {
+          const found = watchOf(exchange).suspect(pair, told, countedOf(exchange))
+          if (!Decimal.equals(found.difference, difference)) continue
+          if (Exit.isSuccess(read)) correct(exchange, found)
+          else kill(`the position in ${pair} ${sizesText(found)}, and the account cannot be read`, exchange, "growing")
+        }
+      }).pipe(Effect.ensuring(Effect.sync(() => confirming.delete(island.exchange))))
 
     const comparePositions = (island: Island): Effect.Effect<void> =>
       Effect.gen(function*() {
@@ -432,9 +439,11 @@ export const make = Effect.fnUntraced(
         const watch = watchOf(island.exchange)
         const { reconciledAt } = yield* island.account!.health
         if (reconciledAt === null) return watch.pause()
-        for (const suspect of watch.look(told, countedOf(island.exchange), monotonicMillis(clock))) {
-          fork(confirm(island, suspect))
-        }
+        if (confirming.has(island.exchange)) return
+        const suspects = watch.look(told, countedOf(island.exchange), monotonicMillis(clock))
+        if (suspects.length === 0) return
+        confirming.add(island.exchange)
+        fork(confirm(island, suspects))
       })
 
     /** Told apart from every other cause: nobody has ordered it. */

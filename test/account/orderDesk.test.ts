@@ -271,6 +271,20 @@ describe("OrderDesk", () => {
       assert.isFalse(departure.hasLeft)
     }))
 
+  it.effect("a cancel whose caller was interrupted is sent again all the same", () =>
+    Effect.gen(function*() {
+      const { commands, desk } = yield* start((_, call) =>
+        call === 1
+          ? Effect.delay(Effect.fail(failed(429, "rateLimit", 1_500)), "300 millis")
+          : Effect.succeed({ _tag: "Order", order: orderOf("a", { status: "canceled" }) } as const)
+      )
+      const fiber = yield* Effect.forkChild(desk.cancel({ pair, clientOrderId: "a" }), { startImmediately: true })
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(commands.map(({ _tag }) => _tag).slice(0, 2), ["Cancel", "Cancel"])
+    }))
+
   it.effect("interrupted on its way: seen through to its outcome, and nothing else leaves for it until then", () =>
     Effect.gen(function*() {
       const { commands, counts, desk } = yield* start(({ _tag }) =>

@@ -2,6 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
+import { ExposureLedger } from "../../src/arbitrage/ExposureLedger.ts"
+import type { Plan } from "../../src/arbitrage/Moved.ts"
+import { nothing } from "../../src/arbitrage/Moved.ts"
+import { PositionWatch } from "../../src/arbitrage/PositionWatch.ts"
 import type { Correction } from "../../src/arbitrage/RiskGuard.ts"
 import type { AutoDeleverage, Balance } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -185,4 +189,74 @@ describe("what an account gains beside its fills", () => {
       {},
       { global: { maxLoss: "5" } }
     ))
+})
+
+describe("ExposureLedger", () => {
+  const plan: Plan = {
+    exchange: "b",
+    pair: "BTC/USDT:USDT",
+    side: "sell",
+    quantity: Decimal.of("10"),
+    price: Decimal.of("100"),
+    unit: Decimal.of("1"),
+    feeRate: Decimal.zero,
+    clientOrderId: "hedge"
+  }
+  const traded = (received: string) => ({ ...nothing, received: Decimal.of(received), lastPrice: Decimal.of("100") })
+  const taken = (quantity: string, position: string) => ({
+    quantity: Decimal.of(quantity),
+    position: Decimal.of(position),
+    price: Decimal.of("100")
+  })
+  const make = () => {
+    const ledger = new ExposureLedger()
+    ledger.expect(plan)
+    ledger.count(plan, traded("-10"))
+    return ledger
+  }
+
+  it("takes away what its exchange has taken", () => {
+    const ledger = make()
+    assert.strictEqual(text(ledger.takeAway(plan, taken("4", "-6"))), "4")
+    assert.strictEqual(text(ledger.takeAway(plan, taken("100", "94"))), "6", "no more than is there")
+    assert.strictEqual(text(ledger.takeAway(plan, taken("1", "1"))), "0")
+  })
+
+  it("takes away nothing that an order of its own has told before the guard had its fill", () => {
+    const ledger = make()
+    const back: Plan = { ...plan, side: "buy", clientOrderId: "back" }
+    ledger.expect(back)
+    ledger.count(back, traded("4"))
+    assert.strictEqual(text(ledger.takeAway(plan, taken("4", "-6"))), "0")
+    // The fill came: the guard takes its own back.
+    assert.strictEqual(text(ledger.takeAway(plan, taken("-4", "-6"))), "0")
+    assert.strictEqual(text(ledger.takeAway(plan, taken("2", "-4"))), "2")
+  })
+
+  it("leaves to others what is theirs", () => {
+    const ledger = make()
+    // Somebody else has bought 30 there without a word.
+    assert.strictEqual(text(ledger.takeAway(plan, taken("3", "20"))), "3")
+    assert.strictEqual(text(ledger.takeAway(plan, taken("-5", "-30"))), "0")
+  })
+})
+
+describe("PositionWatch", () => {
+  const pair = "BTC/USDT:USDT"
+  const sizes = (size: string) => new Map([[pair, Decimal.of(size)]] as const)
+
+  it("takes no fill that is late for what was there before", () => {
+    const watch = new PositionWatch(2_000)
+    // The push was quicker than the fill.
+    assert.deepStrictEqual(watch.look(sizes("1"), sizes("0"), 0), [])
+    assert.deepStrictEqual(watch.look(sizes("1"), sizes("0"), 1_000), [])
+    for (let now = 1_500; now <= 20_000; now += 500) {
+      assert.deepStrictEqual(watch.look(sizes("1"), sizes("1"), now), [])
+    }
+    assert.deepStrictEqual(watch.look(sizes("0"), sizes("1"), 21_000), [])
+    assert.deepStrictEqual(watch.look(sizes("0"), sizes("1"), 22_900), [])
+    const [suspect] = watch.look(sizes("0"), sizes("1"), 23_000)
+    assert.strictEqual(text(suspect!.difference), "-1")
+    assert.strictEqual(text(watch.beyond(suspect!)), "0")
+  })
 })

@@ -123,13 +123,16 @@ const refusalOf = (json: unknown) =>
     onSome: ({ detail, label, message }) => ({ code: label, detail: message ?? detail ?? "" })
   })
 
+/** No window of Gate's limits is as long: more than this tells of a clock that is off, ms. */
+const longestPause = 60_000
+
 /**
  * When the window of the rate limit ends: `X-Gate-RateLimit-Reset-Timestamp`, seconds since the epoch, worth a wait
  * only when the request was refused for it. Gate sends no `Retry-After`; what stands before it might.
  */
 const pauseOf: RestClient.PauseOf = ({ headers, status }, _class, now) => {
   const reset = Numeric.fromText(headers["x-gate-ratelimit-reset-timestamp"] ?? "")
-  return status !== 429 || Number.isNaN(reset) ? null : Math.max(0, reset * 1000 - now)
+  return status !== 429 || Number.isNaN(reset) ? null : Math.min(longestPause, Math.max(0, reset * 1000 - now))
 }
 
 /** How a refusal reads, in signed calls as well. */
