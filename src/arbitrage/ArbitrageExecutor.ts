@@ -669,7 +669,7 @@ export const make = Effect.fnUntraced(function*(
   const onTaken = (correction: Correction): void => {
     const { exchange, pair } = correction
     const { base } = partsOf(pair)
-    const open = ledger.takeAway(correction, correction)
+    const open = ledger.takeAway(correction)
     if (isZero(open)) return
     background(Effect.logError(
       `arbitrage is exposed in ${base}: the position in ${pair} on ${exchange} has changed by ${

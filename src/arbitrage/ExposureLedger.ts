@@ -10,6 +10,7 @@ import type { ExchangeId } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import type { Moved, Plan } from "./Moved.ts"
 import { newer, soFar } from "./Moved.ts"
+import type { Correction } from "./RiskGuard.ts"
 
 type Amount = Decimal.Decimal
 
@@ -161,10 +162,7 @@ export class ExposureLedger {
    * A position has changed by so much (base) at a price without an order of ours. As far as it has taken what orders of ours had
    * left there, that is open now where the other leg is; how much that is, with sign: what others hold there is not ours.
    */
-  takeAway(
-    { exchange, pair }: Pick<Plan, "exchange" | "pair">,
-    { position, price, quantity }: { readonly position: Amount; readonly price: Amount; readonly quantity: Amount }
-  ): Amount {
+  takeAway({ exchange, pair, position, price, quantity }: Correction): Amount {
     const place = placeOf({ exchange, pair })
     const held = this.#heldAt(place)
     const missing = subtract(position, held)

@@ -74,13 +74,17 @@ export class PositionWatch {
     this.#candidate = null
   }
 
+  #beforeOf(pair: TradingPair): Amount {
+    return this.#before === null ? Decimal.zero : sizeOf(this.#before, pair)
+  }
+
   /** What is there beyond what was before anything was counted. */
   beyond({ pair, told }: Pick<Suspect, "pair" | "told">): Amount {
-    return BigDecimal.normalize(subtract(told, sizeOf(this.#before ?? new Map(), pair)))
+    return BigDecimal.normalize(subtract(told, this.#beforeOf(pair)))
   }
 
   suspect(pair: TradingPair, told: Sizes, counted: Sizes): Suspect {
-    const expected = BigDecimal.normalize(sum(sizeOf(counted, pair), sizeOf(this.#before ?? new Map(), pair)))
+    const expected = BigDecimal.normalize(sum(sizeOf(counted, pair), this.#beforeOf(pair)))
     const size = sizeOf(told, pair)
     return { pair, told: size, expected, difference: BigDecimal.normalize(subtract(size, expected)) }
   }

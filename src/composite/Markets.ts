@@ -558,26 +558,24 @@ type Canceled =
 /** One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too. */
 const cancelPair = (account: PrivateExchange["Service"], pair: TradingPair | null): Effect.Effect<Canceled> => {
   if (pair === null) return Effect.succeed({ _tag: "Done" })
-  const lost: Effect.Effect<Canceled> = Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost" })
-  /** It may do so soon. */
-  const notYet = (detail: string): Effect.Effect<Canceled> =>
-    Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost", detail })
+  const again = (detail?: string): Effect.Effect<Canceled> =>
+    Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost", ...(detail === undefined ? {} : { detail }) })
   return Effect.matchEffect(account.orders.cancelAll(pair), {
     // Too many requests, or an exchange that is away for a moment: nothing was cancelled, and it may be soon.
     onFailure: (error): Effect.Effect<Canceled> =>
-      error.isTransient ? notYet(error.message) : Effect.succeed({ _tag: "Refused", detail: error.message }),
+      error.isTransient ? again(error.message) : Effect.succeed({ _tag: "Refused", detail: error.message }),
     onSuccess: (outcome) => {
       if (outcome._tag === "Accepted") return Effect.succeed<Canceled>({ _tag: "Done" })
       if (outcome._tag === "Rejected") {
-        if (mayPass.has(outcome.reason.class)) return notYet(outcome.reason.detail)
+        if (mayPass.has(outcome.reason.class)) return again(outcome.reason.detail)
         return Effect.succeed<Canceled>({ _tag: "Refused", detail: outcome.reason.detail })
       }
       // The exchange is asked which of its orders are open; one that has never arrived has cancelled none of them.
       const known = Effect.matchEffect(outcome.resolved, {
-        onFailure: () => lost,
-        onSuccess: ({ _tag }) => _tag === "Accepted" ? Effect.succeed<Canceled>({ _tag: "Done" }) : lost
+        onFailure: () => again(),
+        onSuccess: ({ _tag }) => _tag === "Accepted" ? Effect.succeed<Canceled>({ _tag: "Done" }) : again()
       })
-      return Effect.raceFirst(known, lost)
+      return Effect.raceFirst(known, again())
     }
   })
 }

@@ -204,6 +204,8 @@ describe("ExposureLedger", () => {
   }
   const traded = (received: string) => ({ ...nothing, received: Decimal.of(received), lastPrice: Decimal.of("100") })
   const taken = (quantity: string, position: string) => ({
+    exchange: plan.exchange,
+    pair: plan.pair,
     quantity: Decimal.of(quantity),
     position: Decimal.of(position),
     price: Decimal.of("100")
@@ -217,9 +219,9 @@ describe("ExposureLedger", () => {
 
   it("takes away what its exchange has taken", () => {
     const ledger = make()
-    assert.strictEqual(text(ledger.takeAway(plan, taken("4", "-6"))), "4")
-    assert.strictEqual(text(ledger.takeAway(plan, taken("100", "94"))), "6", "no more than is there")
-    assert.strictEqual(text(ledger.takeAway(plan, taken("1", "1"))), "0")
+    assert.strictEqual(text(ledger.takeAway(taken("4", "-6"))), "4")
+    assert.strictEqual(text(ledger.takeAway(taken("100", "94"))), "6", "no more than is there")
+    assert.strictEqual(text(ledger.takeAway(taken("1", "1"))), "0")
   })
 
   it("takes away nothing that an order of its own has told before the guard had its fill", () => {
@@ -227,17 +229,17 @@ describe("ExposureLedger", () => {
     const back: Plan = { ...plan, side: "buy", clientOrderId: "back" }
     ledger.expect(back)
     ledger.count(back, traded("4"))
-    assert.strictEqual(text(ledger.takeAway(plan, taken("4", "-6"))), "0")
+    assert.strictEqual(text(ledger.takeAway(taken("4", "-6"))), "0")
     // The fill came: the guard takes its own back.
-    assert.strictEqual(text(ledger.takeAway(plan, taken("-4", "-6"))), "0")
-    assert.strictEqual(text(ledger.takeAway(plan, taken("2", "-4"))), "2")
+    assert.strictEqual(text(ledger.takeAway(taken("-4", "-6"))), "0")
+    assert.strictEqual(text(ledger.takeAway(taken("2", "-4"))), "2")
   })
 
   it("leaves to others what is theirs", () => {
     const ledger = make()
     // Somebody else has bought 30 there without a word.
-    assert.strictEqual(text(ledger.takeAway(plan, taken("3", "20"))), "3")
-    assert.strictEqual(text(ledger.takeAway(plan, taken("-5", "-30"))), "0")
+    assert.strictEqual(text(ledger.takeAway(taken("3", "20"))), "3")
+    assert.strictEqual(text(ledger.takeAway(taken("-5", "-30"))), "0")
   })
 })
 
