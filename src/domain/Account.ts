@@ -26,6 +26,9 @@ export const isFinal = (status: OrderStatus): boolean => status !== "new" && sta
 export const isSince = (time: number, since: number): boolean =>
   time >= since || (time % 1000 === 0 && time > since - 1000)
 
+/** Why an exchange has closed a position of its own accord, with an order that nobody who holds the account has asked for. */
+export type Forced = "liquidation" | "autoDeleverage"
+
 /** An order as the exchange describes it. Null where the exchange says nothing of it. */
 export interface Order {
   readonly pair: TradingPair | null
@@ -52,6 +55,8 @@ export interface Order {
   readonly status: OrderStatus
   /** The exchange's own word for why it ended (`filled`, `ioc`, `stp`, …); null while it is open or where none is given. */
   readonly finishedAs: string | null
+  /** The exchange's own order, which closes a position; left out where it is not, or the exchange does not tell them apart. */
+  readonly forced?: Forced
   /** Swap: may only reduce a position; null on spot. */
   readonly reduceOnly: boolean | null
   /** Quote; null without a trigger. */
@@ -92,6 +97,8 @@ export interface Fill extends Received {
   /** Paid (negative: received as a rebate), in `feeAsset`. */
   readonly fee: Decimal | null
   readonly feeAsset: string | null
+  /** Of the exchange's own order; left out where it is not, or only its `Order` says so. */
+  readonly forced?: Forced
   readonly exchangeTime: number | null
 }
 

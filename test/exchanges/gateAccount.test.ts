@@ -427,6 +427,32 @@ describe("the private stream", () => {
     assert.deepStrictEqual(events, [["short", "cross", "7"], ["long", "isolated", "6"], ["net", "cross", "8"]])
   })
 
+  it("tells the exchange's own orders and their fills apart", () => {
+    const of = (text: string, isLiq = false) => {
+      const about = { contract: "A_B", size: "-1", price: "1", text, create_time_ms: 1 }
+      const fills = { event: "update", result: [{ ...about, id: "7", order_id: "8", fee: 0 }] }
+      const orders = { event: "update", result: [{ ...about, id: 8, left: "0", status: "finished", is_liq: isLiq }] }
+      return [frame("futures.usertrades", fills), frame("futures.orders", orders)].flatMap((text) =>
+        pushed(futures, text).map((call) => {
+          assert(call.call === "event" && (call.event._tag === "Fill" || call.event._tag === "OrderUpdate"))
+          return call.event.forced
+        })
+      )
+    }
+    const liquidation = ["liquidation", "liquidation"] as const
+    for (const text of ["liquidation", "liq-5", "hedge-liq-5", "insurance", "clear"]) {
+      assert.deepStrictEqual(of(text), [...liquidation], text)
+    }
+    for (const text of ["pm_liquidate", "comb_margin_liquidate", "scm_liquidate"]) {
+      assert.deepStrictEqual(of(text), [...liquidation], text)
+    }
+    assert.deepStrictEqual(of("auto_deleveraging", true), ["autoDeleverage", "autoDeleverage"])
+    for (const text of ["t-liq-5", "t-liquidation", "web", "apiv4", "app", "ao-1", ""]) {
+      assert.deepStrictEqual(of(text), [undefined, undefined], text)
+    }
+    assert.deepStrictEqual(of("web", true), [undefined, "liquidation"])
+  })
+
   it("tells funding apart from what else changes a futures balance", () => {
     const result = ["fund", "pnl", "fee"].map((type) => ({
       balance: "9",

@@ -15,7 +15,7 @@ import type {
 } from "../../domain/Account.ts"
 import type * as Decimal from "../../domain/Decimal.ts"
 import type { InstrumentOf } from "../../domain/Instrument.ts"
-import { aboveZero, clientOrderIdOf, sideOf } from "./GateOrders.ts"
+import { aboveZero, clientOrderIdOf, forcedOf, sideOf } from "./GateOrders.ts"
 import type { Row } from "./GateRow.ts"
 
 /** What an event has from the outside. */
@@ -84,6 +84,7 @@ export const readFuturesFill = (row: Row, { instrumentOf, origin, receivedAt, se
     ...(aboveZero(fee) === null && points !== null
       ? { fee: points, feeAsset: "POINT" }
       : { fee, feeAsset: fee === null ? null : settle }),
+    ...forcedOf(row),
     exchangeTime: row.timeOr("create_time_ms", "create_time"),
     receivedAt,
     origin

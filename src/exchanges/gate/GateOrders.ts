@@ -4,7 +4,7 @@
  * (2026-08-25), "Orders API".
  */
 import { BigDecimal } from "effect"
-import type { Order, OrderStatus, Side, TimeInForce } from "../../domain/Account.ts"
+import type { Forced, Order, OrderStatus, Side, TimeInForce } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
 import type { InstrumentOf } from "../../domain/Instrument.ts"
 import type { Row } from "./GateRow.ts"
@@ -18,6 +18,24 @@ export const textOf = (clientOrderId: string): string => prefix + clientOrderId
 
 export const clientOrderIdOf = (text: string | null): string | null =>
   text !== null && text.startsWith(prefix) ? text.slice(prefix.length) : null
+
+/**
+ * Texts of the exchange's own orders (REST, "FuturesOrder", `text`: `liquidation`, `liq-…`, `hedge-liq-…`, `pm_liquidate`,
+ * `comb_margin_liquidate`, `scm_liquidate`, `insurance`, `auto_deleveraging`). `clear` is reserved too, and not described:
+ * whoever has made it, it was none of us.
+ */
+const forcedTexts: ReadonlyArray<readonly [RegExp, Forced]> = [
+  [/^auto_deleverag/, "autoDeleverage"],
+  [/^(?:(?:hedge-)?liq|(?:pm|comb_margin|scm)_liquidate|insurance|clear$)/, "liquidation"]
+]
+
+/** Whether an order, or the fill of one, is the exchange's own. A flag says so of a liquidation; the word may say more. */
+export const forcedOf = (row: Row): { readonly forced?: Forced } => {
+  const text = row.textOr("text") ?? ""
+  const forced = forcedTexts.find(([pattern]) => pattern.test(text))?.[1]
+  if (forced !== undefined) return { forced }
+  return row.flagOr("is_liq") === true ? { forced: "liquidation" } : {}
+}
 
 /** Behind the prefix: at most 28 bytes of letters, digits, `_`, `-` and `.` (REST, "Order", `text`). */
 export const clientOrderIds = {
@@ -201,6 +219,7 @@ export const readFuturesOrder = (row: Row, instrumentOf: InstrumentOf): Order =>
     averagePrice: aboveZero(row.decimalOr("fill_price")),
     status: statusOf(phase, filledQuantity),
     finishedAs: phase === "open" ? null : row.textOr("finish_as"),
+    ...forcedOf(row),
     reduceOnly: row.flagOr("is_reduce_only") ?? row.flagOr("reduce_only"),
     triggerPrice: null,
     createdAt: row.timeOr("create_time_ms", "create_time"),
