@@ -18,6 +18,8 @@ const { abs, isNegative, isZero, multiply, negate, normalize, subtract, sum } = 
 
 export interface HeldPosition {
   readonly pair: TradingPair
+  /** `net`: the only one of its pair. `long`, `short`: hedge mode, where a pair may have one of each. */
+  readonly side: Position["side"]
   /** Contracts; negative: short. */
   readonly size: Amount
   /** Base: contracts times contract size. */
@@ -273,6 +275,7 @@ export const held = (kept: Kept, markPrice: Amount | null): HeldPosition => {
   const { fees, funding, leverage, margin, marginMode, size, terms, told } = kept
   return {
     pair: terms.pair,
+    side: told?.side ?? "net",
     size,
     baseSize: baseOf(size, terms.contractSize),
     entryPrice: told === null ? entryPrice(kept) : told.entryPrice,

@@ -58,9 +58,11 @@ export class PrivateExchange extends Context.Service<PrivateExchange, {
   readonly equity: (asset: string) => Decimal.Decimal | null
   /**
    * By pair, those that are not flat. Fails with `UnsupportedChannel` on a spot exchange, and with `InvalidUse` where a pair
-   * has a long and a short position (hedge mode), which is not kept here.
+   * has a long and a short position (hedge mode): see `heldPositions`.
    */
   readonly positions: Effect.Effect<ReadonlyMap<TradingPair, HeldPosition>, ExchangeError.ExchangeError>
+  /** The same, each by itself: in hedge mode a pair may have two. Fails with `UnsupportedChannel` on a spot exchange. */
+  readonly heldPositions: Effect.Effect<ReadonlyArray<HeldPosition>, ExchangeError.ExchangeError>
   /** Not final: `Sending`, `Unknown`, `Open`, `Canceling`. */
   readonly openOrders: () => ReadonlyArray<TrackedOrder>
   /** Whether an order has left through `orders` since this was built, or may have: else none of this program's can be open. */
@@ -433,12 +435,15 @@ export const make = Effect.fnUntraced(function*(
     })
   )
 
-  const positions = Effect.suspend(() => {
-    if (!hasPositions) return Effect.fail(unsupported)
+  const heldPositions = Effect.suspend(() =>
+    hasPositions ? Effect.succeed(holdings.positions()) : Effect.fail(unsupported)
+  )
+
+  const positions = Effect.flatMap(heldPositions, (held) => {
     const found = new Map<TradingPair, HeldPosition>()
-    for (const position of holdings.positions()) {
+    for (const position of held) {
       if (found.has(position.pair)) {
-        const detail = `${position.pair} has a long and a short position: hedge mode is not kept here, see the events`
+        const detail = `${position.pair} has a long and a short position (hedge mode): heldPositions has both`
         return Effect.fail(ExchangeError.make(exchange, new ExchangeError.InvalidUse({ detail })))
       }
       found.set(position.pair, position)
@@ -456,6 +461,7 @@ export const make = Effect.fnUntraced(function*(
     balances: () => holdings.balances,
     equity: (asset) => holdings.equity(asset),
     positions,
+    heldPositions,
     openOrders: () => tracker.open(),
     hasOrdered: () => tracker.placements > 0,
     order: (key) => tracker.get(key),

@@ -180,6 +180,10 @@ describe("PrivateExchange", () => {
         assert.strictEqual((yield* exchange.positions).size, 1)
         yield* control.emit(position("short", "-1"))
         assert.strictEqual((yield* Effect.flip(exchange.positions)).reason._tag, "InvalidUse")
+        assert.deepStrictEqual(
+          (yield* exchange.heldPositions).map(({ side, size }) => `${side} ${Decimal.toText(size)}`),
+          ["long 3", "short -1"]
+        )
         // Of an instrument that is not known nothing can be reckoned.
         yield* control.emit(
           position("long", "0"),
