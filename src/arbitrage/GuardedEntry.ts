@@ -177,7 +177,8 @@ export const adopt = (
   told: Amount = Decimal.zero
 ): Held => {
   const source = gate.source(exchange)
-  const named = order.price ?? order.triggerPrice ?? source.price(pair, order.side) ?? Decimal.zero
+  const last = order.averagePrice ?? gate.book.markOf(exchange, pair)
+  const named = order.price ?? order.triggerPrice ?? source.price(pair, order.side) ?? last ?? Decimal.zero
   const price = worth(source, pair, order.side, named)
   const quantity = BigDecimal.multiply(order.quantity ?? Decimal.zero, unit)
   const reduceOnly = order.reduceOnly === true

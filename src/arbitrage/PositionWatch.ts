@@ -1,13 +1,13 @@
 /**
  * Positions as their exchange tells them, held against what has been counted of them: what nobody has ordered, as
- * auto-deleveraging and liquidation, moves a position without a fill. Of one exchange; plain and synchronous. All base.
+ * auto-deleveraging and liquidation, may move a position without a fill. Of one exchange; plain and synchronous. All base.
  */
 import { BigDecimal } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 
 type Amount = Decimal.Decimal
-type Sizes = ReadonlyMap<TradingPair, Amount>
+export type Sizes = ReadonlyMap<TradingPair, Amount>
 
 const { isZero, subtract, sum } = BigDecimal
 
@@ -35,13 +35,40 @@ export interface Suspect {
   readonly difference: Amount
 }
 
-/** What the exchange has said it has taken of a position. */
+/** What the exchange has taken of a position, as it says. */
 export interface Taken {
   /** The change of the position: positive where a short one was taken. */
   readonly quantity: Amount
-  /** Quote: of the last one. */
-  readonly price: Amount
+  /** Quote: the mean; null where it is not said. */
+  readonly price: Amount | null
 }
+
+/** What says so: a notice; a fill of an order of its own; such an order, beyond its fills. A notice may say the same as the others. */
+export type TakenBy = "notice" | "fill" | "order"
+
+interface Sum {
+  readonly quantity: Amount
+  /** Quote; null where a price was not said. */
+  readonly value: Amount | null
+}
+
+const none: Sum = { quantity: Decimal.zero, value: Decimal.zero }
+
+const plus = (one: Sum, other: Sum): Sum => ({
+  quantity: sum(one.quantity, other.quantity),
+  value: one.value === null || other.value === null ? null : sum(one.value, other.value)
+})
+
+const sumOf = ({ price, quantity }: Taken): Sum => ({
+  quantity,
+  value: price === null ? null : BigDecimal.multiply(quantity, price)
+})
+
+const meanOf = ({ quantity, value }: Sum): Amount | null =>
+  value === null || isZero(quantity) ? null : BigDecimal.normalize(BigDecimal.divideUnsafe(value, quantity))
+
+const isMore = (one: Amount, other: Amount): boolean =>
+  BigDecimal.isGreaterThan(BigDecimal.abs(one), BigDecimal.abs(other))
 
 export class PositionWatch {
   readonly #settleMillis: number
@@ -50,22 +77,31 @@ export class PositionWatch {
   /** What it would be by the last look: a fill that is under way may be told of by one side only. */
   #candidate: { readonly sizes: Sizes; readonly since: number } | null = null
   readonly #suspects = new Map<TradingPair, { readonly difference: Amount; readonly since: number }>()
-  readonly #taken = new Map<TradingPair, Taken>()
+  readonly #taken = new Map<TradingPair, Readonly<Record<TakenBy, Sum>>>()
 
   constructor(settleMillis: number) {
     this.#settleMillis = settleMillis
   }
 
   /** The exchange says that it has taken so much. */
-  take(pair: TradingPair, { price, quantity }: Taken): void {
-    this.#taken.set(pair, { quantity: sum(this.#taken.get(pair)?.quantity ?? Decimal.zero, quantity), price })
+  take(pair: TradingPair, taken: Taken, by: TakenBy): void {
+    const before = this.#taken.get(pair) ?? { notice: none, fill: none, order: none }
+    this.#taken.set(pair, { ...before, [by]: plus(before[by], sumOf(taken)) })
   }
 
-  /** Null when nothing was taken since this was asked last. */
-  takenOf(pair: TradingPair): Taken | null {
-    const taken = this.#taken.get(pair) ?? null
+  /**
+   * By what says more of it; `difference`: what no fill explains. Null when the exchange has said nothing since this was asked last.
+   */
+  takenOf({ difference, pair }: Pick<Suspect, "difference" | "pair">): Taken | null {
+    const taken = this.#taken.get(pair)
+    if (taken === undefined) return null
     this.#taken.delete(pair)
-    return taken
+    const { fill, notice, order } = taken
+    const orders = plus(fill, order)
+    const said = isMore(notice.quantity, orders.quantity) ? notice : orders
+    const all = sum(fill.quantity, difference)
+    const quantity = isMore(all, said.quantity) ? all : said.quantity
+    return { quantity: BigDecimal.normalize(quantity), price: meanOf(said) }
   }
 
   /** What is told may be old: a difference counts anew from when it no longer is. */

@@ -398,8 +398,8 @@ class Ledger {
     if (this.#lots.has(lotOf(exchange, pair))) this.#change(exchange, pair, Decimal.zero, price)
   }
 
-  markOf(exchange: ExchangeId, pair: TradingPair): Amount {
-    return this.#lots.get(lotOf(exchange, pair))?.mark ?? Decimal.zero
+  markOf(exchange: ExchangeId, pair: TradingPair): Amount | null {
+    return this.#lots.get(lotOf(exchange, pair))?.mark ?? null
   }
 
   #change(exchange: ExchangeId, pair: TradingPair, received: Amount, mark: Amount): void {
@@ -457,8 +457,8 @@ export class RiskBook {
     return [this.#global, ...this.#exchanges.values()].filter((ledger) => ledger.hasLostTooMuch)
   }
 
-  /** Quote: what a unit was worth last; 0 where nothing was traded. */
-  markOf(exchange: ExchangeId, pair: TradingPair): Amount {
+  /** Quote: what a unit was worth last; null where nothing was traded. */
+  markOf(exchange: ExchangeId, pair: TradingPair): Amount | null {
     return this.#of(exchange).markOf(exchange, pair)
   }
 

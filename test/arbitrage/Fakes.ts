@@ -139,6 +139,10 @@ export class FakeVenue {
   isReconciled = true
   /** Contracts: by what the exchange has told. */
   position = Decimal.zero
+  /** Quote: of the position. */
+  entryPrice: Decimal.Decimal | null = null
+  /** Hedge mode: a short position beside it, contracts, without sign. */
+  short: Decimal.Decimal | null = null
   readonly entry: OrderEntry["Service"]
   readonly #fee: Decimal.Decimal
   #made = 0
@@ -167,16 +171,23 @@ export class FakeVenue {
     this.position = BigDecimal.sum(this.position, amountOf(contracts))
   }
 
-  #heldPositions(): Effect.Effect<ReadonlyMap<TradingPair, HeldPosition>, ExchangeError.ExchangeError> {
-    const { contractSize, kind } = this.instrument
-    if (kind === "spot") {
+  #heldPositions(): Effect.Effect<ReadonlyArray<HeldPosition>, ExchangeError.ExchangeError> {
+    if (this.instrument.kind === "spot") {
       const reason = new ExchangeError.UnsupportedChannel({ channel: "Positions", detail: "a spot account" })
       return Effect.fail(ExchangeError.make(this.exchange, reason))
     }
-    if (BigDecimal.isZero(this.position)) return Effect.succeed(new Map())
-    const baseSize = BigDecimal.multiply(this.position, Decimal.of(String(contractSize)))
-    const held: Partial<HeldPosition> = { pair: this.pair, size: this.position, baseSize }
-    return Effect.succeed(new Map([[this.pair, held as HeldPosition]]))
+    const isHedged = this.short !== null
+    return Effect.succeed([
+      ...this.#held(isHedged ? "long" : "net", this.position),
+      ...this.#held("short", BigDecimal.negate(this.short ?? Decimal.zero))
+    ])
+  }
+
+  #held(side: HeldPosition["side"], size: Decimal.Decimal): ReadonlyArray<HeldPosition> {
+    if (BigDecimal.isZero(size)) return []
+    const baseSize = BigDecimal.multiply(size, Decimal.of(String(this.instrument.contractSize)))
+    const held: Partial<HeldPosition> = { pair: this.pair, side, size, baseSize, entryPrice: this.entryPrice }
+    return [held as HeldPosition]
   }
 
   #track(event: Fill | OrderUpdate): void {
@@ -444,7 +455,7 @@ export class FakeVenue {
       openOrders: () => [...this.tracked.values()].filter(({ state }) => state._tag !== "Final"),
       onEvent: this.onEvent,
       orders: this.entry,
-      positions: Effect.suspend(() => this.#heldPositions()),
+      heldPositions: Effect.suspend(() => this.#heldPositions()),
       health: Effect.sync(() => ({ reconciledAt: this.isReconciled ? 0 : null })),
       refresh: Effect.sync(() => {
         this.refreshes++

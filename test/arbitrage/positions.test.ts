@@ -1,15 +1,17 @@
 /** What no fill tells: positions that their exchange takes, funding, and the price of a hedge's own market. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ExposureLedger } from "../../src/arbitrage/ExposureLedger.ts"
 import type { Plan } from "../../src/arbitrage/Moved.ts"
 import { nothing } from "../../src/arbitrage/Moved.ts"
 import { PositionWatch } from "../../src/arbitrage/PositionWatch.ts"
 import type { Correction } from "../../src/arbitrage/RiskGuard.ts"
-import type { AutoDeleverage, Balance } from "../../src/domain/Account.ts"
+import * as Risk from "../../src/arbitrage/RiskGuard.ts"
+import type { Island } from "../../src/composite/Markets.ts"
+import type { AutoDeleverage, Balance, Fill, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import { execute, over, swap, text, World } from "./ExecutorWorld.ts"
+import { execute, over, refusal, swap, text, World } from "./ExecutorWorld.ts"
 import type { FakeVenue } from "./Fakes.ts"
 
 const hedged = () => new World({ fee: "0" }, { ...swap, fee: "0" })
@@ -38,6 +40,31 @@ const deleveraged = (venue: FakeVenue, contracts: number, price: string): AutoDe
   entryPrice: null,
   price: Decimal.of(price),
   ...received
+})
+
+/** Buys back of a short position, by an order that none of us has made. */
+const foreign = (venue: FakeVenue, quantity: number, tradeId: string, fields: Partial<Fill> = {}): Fill => ({
+  ...venue.fills[0]!,
+  tradeId,
+  orderId: "theirs",
+  clientOrderId: null,
+  side: "buy",
+  price: Decimal.of("110"),
+  quantity: Decimal.of(String(quantity)),
+  ...fields
+})
+
+const foreignOrder = (venue: FakeVenue, filled: number, fields: Partial<OrderUpdate> = {}): OrderUpdate => ({
+  ...[...venue.orders.values()][0]!,
+  _tag: "OrderUpdate",
+  orderId: "theirs",
+  clientOrderId: null,
+  side: "buy",
+  price: null,
+  filledQuantity: Decimal.of(String(filled)),
+  averagePrice: Decimal.of("110"),
+  ...received,
+  ...fields
 })
 
 const gather = Effect.fnUntraced(function*(
@@ -99,6 +126,118 @@ describe("positions that no fill explains", () => {
       assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
       assert.deepStrictEqual(executor.exposure(), [])
       assert.strictEqual(text(guard.state().exposure), "0")
+    }))
+
+  it.effect("a liquidation whose fills are told throws the switch at once, and the other leg is traded away", () =>
+    over(hedged(), function*({ executor, guard, world }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.emit(foreign(world.b, 60, "1l", { forced: "liquidation" }))
+      assert.match(guard.state("b").killed!.reason, /a liquidation has taken 60 contracts of the position in BTC/)
+      assert.isFalse(guard.state("a").isKilled)
+      world.b.emit(foreign(world.b, 40, "2l", { forced: "liquidation" }))
+      assert.strictEqual(text(guard.state("b").exposure), "0")
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
+      assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+      assert.deepStrictEqual(executor.exposure(), [])
+      assert.strictEqual(text(guard.state().exposure), "0")
+      assert.deepStrictEqual((yield* executor.performance).profit, guard.state().pnl)
+    }))
+
+  for (const order of ["before", "behind"]) {
+    it.effect(`an order that is the exchange's own by its word alone takes what it fills: told ${order} its fills`, () =>
+      over(hedged(), function*({ executor, guard, world }) {
+        const told = yield* gather(guard.onCorrection as never)
+        yield* TestClock.adjust("3 seconds")
+        yield* execute(world)
+        const fills = [foreign(world.b, 60, "1l"), foreign(world.b, 40, "2l")]
+        const update = foreignOrder(world.b, 100, { forced: "autoDeleverage" })
+        for (const event of order === "before" ? [update, ...fills] : [...fills, update]) world.b.emit(event)
+        assert.match(guard.state("b").killed!.reason, /auto-deleveraging has taken/)
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+        assert.deepStrictEqual(executor.exposure(), [])
+      }))
+  }
+
+  it.effect("what is told as a notice and as fills of its order was taken once", () =>
+    over(hedged(), function*({ guard, world }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.emit(deleveraged(world.b, 100, "110"))
+      world.b.emit(foreignOrder(world.b, 100, { forced: "autoDeleverage" }))
+      world.b.emit(foreign(world.b, 100, "1l", { forced: "autoDeleverage" }))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
+    }))
+
+  it.effect("what somebody trades by hand in the account is theirs: no switch, and no leg is traded away", () =>
+    over(hedged(), function*({ guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.emit(foreignOrder(world.b, 30))
+      world.b.emit(foreign(world.b, 30, "by hand"))
+      yield* TestClock.adjust("20 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+      assert.deepStrictEqual(world.placed, ["a buy 1", "b sell 100"])
+    }))
+
+  it.effect("what is taken where no market tells a price counts at the price at which it was held", () => {
+    const world = hedged()
+    world.b.move(-7)
+    world.b.entryPrice = Decimal.of("101")
+    world.b.hasPrice = false
+    return over(world, function*({ guard }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("20 seconds")
+      world.b.move(7)
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 0.07 at 101"])
+      assert.strictEqual(text(guard.state().pnl), "0")
+      world.b.hasPrice = true
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(text(guard.state().pnl), "0.0035")
+    })
+  })
+
+  it.effect("what has no price at all stops the exchange, and is counted when it has one", () => {
+    const world = hedged()
+    world.b.move(-7)
+    world.b.hasPrice = false
+    return over(world, function*({ guard }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("20 seconds")
+      world.b.move(7)
+      yield* TestClock.adjust("20 seconds")
+      assert.match(guard.state("b").killed!.reason, /no price of it is known/)
+      assert.deepStrictEqual(told, [])
+      assert.strictEqual(text(guard.state("b").exposure), "0")
+      world.b.hasPrice = true
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 0.07 at 101.05"])
+    })
+  })
+
+  it.effect("hedge mode stops its exchange, and what both sides make together is compared with the fills", () =>
+    over(hedged(), function*({ guard, world }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      assert.isFalse(guard.state("b").isKilled)
+      // The same, as a long of 20 and a short of 120.
+      world.b.move(120)
+      world.b.short = Decimal.of("120")
+      yield* TestClock.adjust("20 seconds")
+      assert.match(guard.state("b").killed!.reason, /hedge mode/)
+      assert.strictEqual(yield* refusal(world), "killSwitch")
+      assert.deepStrictEqual(told, [])
+      world.b.short = Decimal.of("90")
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 0.3 at 101.05"])
     }))
 
   it.effect("fills that come late, or are found by reading the account anew, are no difference", () =>
@@ -171,6 +310,84 @@ describe("what an account gains beside its fills", () => {
       {},
       { global: { maxLoss: "2" } }
     ))
+
+  /** With the list of its instruments only behind so many failures, a second each. */
+  const listedLate = (world: World, failures: number): Island => {
+    const island = world.islands.get("b")!
+    const { instruments } = island.market
+    let asked = 0
+    const all = Effect.suspend(() =>
+      Effect.delay(asked++ < failures ? instruments.get("X/Y") as never : instruments.all, "1 second")
+    )
+    return { ...island, market: { ...island.market, instruments: { ...instruments, all } } }
+  }
+
+  for (const failures of [0, 2]) {
+    it.effect(`funding counts alike before the instruments are known, read at the ${failures + 1}. attempt`, () => {
+      const world = hedged()
+      world.islands.set("b", listedLate(world, failures))
+      return over(world, function*({ guard }) {
+        world.b.emit(funding("-3"))
+        world.b.emit(funding("-1", "GT"))
+        yield* TestClock.adjust("1 minute")
+        world.b.emit(funding("1"))
+        assert.strictEqual(text(guard.state("b").funding), "-2")
+        assert.strictEqual(text(guard.state().pnl), "-2")
+        assert.deepStrictEqual([...guard.state().unvaluedFees].map(([asset, fee]) => `${asset} ${text(fee)}`), ["GT 1"])
+        assert.isFalse(guard.state("b").isKilled)
+      })
+    })
+  }
+
+  it.effect("an island that is followed twice counts once, until the last who follows it has ended", () =>
+    over(hedged(), function*({ guard, world }) {
+      const island = world.islands.get("b")!
+      const told = yield* gather(guard.onCorrection as never)
+      yield* guard.follow(island)
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.emit(funding("-3"))
+      assert.strictEqual(text(guard.state().funding), "-3")
+      world.b.move(100)
+      world.b.emit(deleveraged(world.b, 100, "110"))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
+      assert.strictEqual(world.b.consumers.size, 2, "the guard and the executor, each once")
+    }))
+
+  it.effect("it is followed as long as somebody follows it", () =>
+    Effect.gen(function*() {
+      const guard = yield* Risk.make({})
+      const venue = hedged().b
+      const island = venue.island()
+      const [first, second] = [yield* Scope.make(), yield* Scope.make()]
+      yield* Scope.provide(guard.follow(island), first)
+      yield* Scope.provide(guard.follow(island), second)
+      yield* Scope.close(first, Exit.void)
+      assert.isTrue(guard.isFollowing(island))
+      venue.emit(funding("-3"))
+      assert.strictEqual(text(guard.state().funding), "-3")
+      yield* Scope.close(second, Exit.void)
+      assert.isFalse(guard.isFollowing(island))
+      venue.emit(funding("-4"))
+      assert.strictEqual(text(guard.state().funding), "-3")
+      assert.strictEqual(venue.consumers.size, 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("two sessions of an account tell the same once, and the one that is left is followed on", () =>
+    over(hedged(), function*({ guard, world }) {
+      const scope = yield* Scope.make()
+      const later = world.b.island()
+      yield* Scope.provide(guard.follow(later), scope)
+      assert.isTrue(guard.isFollowing(later))
+      world.b.emit(funding("-3"))
+      assert.strictEqual(text(guard.state().funding), "-3")
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse(guard.isFollowing(later))
+      assert.isTrue(guard.isFollowing(world.islands.get("b")!))
+      world.b.emit({ ...funding("-3"), exchangeTime: 1 })
+      assert.strictEqual(text(guard.state().funding), "-6")
+    }))
 
   it.effect("a perpetual is worth the price of its own market: a basis that widens is a loss of all exchanges", () =>
     over(
