@@ -6,6 +6,7 @@
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { WebSocket } from "ws"
+import type { TurnBudget } from "./TurnBudget.ts"
 
 export interface FrameCutterOptions {
   /** A larger frame is left to `ws`, which refuses it. */
@@ -16,7 +17,12 @@ export interface FrameCutterOptions {
   readonly onFrame: (bytes: Uint8Array, start: number, end: number) => void
   /** Whole frames of any other kind, or the next part of one, in the order in which they came, until this returns. */
   readonly pass: (bytes: Uint8Array) => void
+  /** Asked every few frames: the rest waits for `goOn`. */
+  readonly isSpent: () => boolean
 }
+
+/** Frames between two questions whether the time is spent. */
+const askEvery = 32
 
 /** The most frames of one message, to be set in the options of `ws` too. */
 export const maxFragments = 16 * 1024
@@ -46,8 +52,14 @@ export class FrameCutter {
   private readonly bytes: Uint8Array
   /** Where the next read belongs: behind the beginning of a frame whose other bytes are still to come. */
   room: Uint8Array
-  /** Bytes of that beginning. */
-  private begun = 0
+  /** Where it begins: so many bytes are in memory. */
+  private filled = 0
+  /** Where the work goes on, while it waits. */
+  private at = 0
+  /** Frames before the next question whether the time is spent. */
+  private left = 0
+  /** The time is spent: what was read waits for `goOn`, and nothing more should be read. */
+  isWaiting = false
   /** Bytes of a frame that `ws` has begun with and that are still to come. */
   private owed = 0
   /** A message has begun whose other frames are still to come. */
@@ -67,69 +79,111 @@ export class FrameCutter {
     this.bytes = this.room = new Uint8Array(options.readBytes)
   }
 
-  /** So many bytes were read into `room`. */
+  /** So many bytes were read into `room`; not while something waits. */
   read(length: number): void {
-    if (this.closed) return
-    const end = this.begun + length
-    let at = 0
-    while (at < end) {
-      if (this.owed === 0 && !this.over && !this.fragmented) at = this.cut(this.bytes, at, end)
-      const next = this.others(at, end)
-      if (next === at) break
-      at = next
-    }
-    this.keep(at, end)
+    if (!this.closed) this.work(0, this.filled + length, this.options.isSpent)
   }
 
   /** Takes bytes that were read elsewhere. */
   feed(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
-      const part = bytes.subarray(at, at + this.room.length)
-      this.room.set(part)
+    for (let at = 0; at < bytes.length && !this.closed;) {
+      if (this.isWaiting && bytes.length - at > this.bytes.length - this.filled) this.rush()
+      const part = bytes.subarray(at, at + this.bytes.length - this.filled)
+      this.bytes.set(part, this.filled)
       at += part.length
-      this.read(part.length)
+      if (this.isWaiting) this.filled += part.length
+      else this.read(part.length)
     }
+  }
+
+  /** Works on what waits, until the time is spent again. */
+  goOn(): void {
+    this.resume(this.options.isSpent)
   }
 
   /** The connection has ended: what has begun goes to `ws`, for the rest of it will not come. */
   end(): void {
-    if (this.begun > 0 && !this.closed) this.options.pass(this.bytes.subarray(0, this.begun))
+    this.rush()
+    if (this.filled > 0 && !this.closed) this.options.pass(this.bytes.subarray(0, this.filled))
     this.drop()
   }
 
   /** Nothing is handed over or passed on any more. */
   drop(): void {
     this.closed = true
+    this.isWaiting = false
+  }
+
+  /** All that waits, however long it takes. */
+  private rush(): void {
+    this.resume(never)
+  }
+
+  private resume(isSpent: () => boolean): void {
+    if (!this.isWaiting) return
+    this.isWaiting = false
+    this.work(this.at, this.filled, isSpent)
+  }
+
+  private work(from: number, end: number, isSpent: () => boolean): void {
+    let at = from
+    this.left = askEvery
+    while (at < end) {
+      const before = at
+      at = this.step(at, end)
+      if (at === before) break
+      if (this.left > 0) continue
+      this.left = askEvery
+      if (at < end && isSpent()) return this.wait(at, end)
+    }
+    this.keep(at, end)
+  }
+
+  /** The next data frames, or what belongs to another one; where that ends, which is `at` when more must be read first. */
+  private step(at: number, end: number): number {
+    const next = this.owed === 0 && !this.over && !this.fragmented ? this.cut(this.bytes, at, end) : at
+    if (next > at) return next
+    this.left--
+    return this.others(at, end)
+  }
+
+  private wait(at: number, end: number): void {
+    this.isWaiting = !this.closed
+    this.at = at
+    this.filled = end
   }
 
   /** Puts the bytes that stay to the front. */
   private keep(at: number, end: number): void {
     const begun = end - at
     if (begun > 0 && at > 0) this.bytes.copyWithin(0, at, end)
-    if (begun === this.begun) return
-    this.begun = begun
+    this.filled = begun
+    if (begun === this.room.byteOffset - this.bytes.byteOffset) return
     this.room = begun === 0 ? this.bytes : this.bytes.subarray(begun)
   }
 
-  /** Hands over the whole data frames from `at` on; where the first other frame begins. */
+  /** Hands over the whole data frames from `at` on, at most as many as are left; where they end. */
   private cut(bytes: Uint8Array, at: number, end: number): number {
     const { maxFrameBytes, onFrame } = this.options
     let position = at
-    while (position + shortHeader <= end) {
+    let left = this.left
+    while (left > 0 && position + shortHeader <= end) {
       const first = bytes[position]!
-      if (first !== finalText && first !== finalBinary) return position
+      if (first !== finalText && first !== finalBinary) break
       let length = bytes[position + 1]!
       let start = position + shortHeader
       if (length === twoByteLength && position + mediumHeader <= end) {
         length = (bytes[position + 2]! << 8) | bytes[position + 3]!
         start = position + mediumHeader
       } else if (length >= twoByteLength) {
-        return position
+        break
       }
-      if (start + length > end || length > maxFrameBytes) return position
+      if (start + length > end || length > maxFrameBytes) break
       position = start + length
+      left--
       onFrame(bytes, start, position)
     }
+    this.left = left
     return position
   }
 
@@ -198,6 +252,8 @@ export class FrameCutter {
   }
 }
 
+const never = (): boolean => false
+
 /** Bytes before the payload, by the length's first byte. */
 const headerOf = (short: number): number =>
   short < twoByteLength ? shortHeader : short === twoByteLength ? mediumHeader : longHeader
@@ -214,7 +270,12 @@ const readBytes = 256 * 1024
 /** For the answer to the handshake, and for all where `ws` goes on alone. */
 const uncutBytes = 64 * 1024
 
-type CutOptions = Pick<FrameCutterOptions, "maxFrameBytes" | "onFrame">
+interface CutOptions extends Pick<FrameCutterOptions, "maxFrameBytes" | "onFrame"> {
+  /** More is about to be handed over of what was read before. */
+  readonly onGoOn: () => void
+  /** Shared by all that are to leave each other time. */
+  readonly budget: Pick<TurnBudget, "begin" | "isSpent" | "wait">
+}
 
 /** How to make a socket of `ws` whose frames are cut, and what to do with it in the same turn. */
 export interface Cutting {
@@ -234,13 +295,45 @@ export const cutFrames = (url: string, options: CutOptions): Cutting => {
   let cutter: FrameCutter | undefined
   /** What came with the answer to the handshake comes by `data`, and before what was read behind it. */
   const isUncut = (): boolean => cutter === undefined || raw!.readableLength > 0
-  const callback = (length: number, bytes: Uint8Array): boolean => {
+  const { budget } = options
+  /** Reading has stopped until its turn comes. */
+  let isHeld = false
+  const goOn = (): boolean => {
+    if (cutter?.isWaiting === true) {
+      options.onGoOn()
+      cutter.goOn()
+      if (cutter.isWaiting) return true
+    }
+    isHeld = false
+    // Whoever has paused it reads on when it likes.
+    if (!raw!.destroyed && !raw!.isPaused()) raw!.resume()
+    return false
+  }
+  const hold = (): void => {
+    if (isHeld) return
+    isHeld = true
+    budget.wait(goOn)
+  }
+  /** Whether more is to be taken from the socket in this turn, of which a short read, but for TLS, brought the last. */
+  const isEnough = (length: number, bytes: Uint8Array): boolean =>
+    cutter?.isWaiting === true || ((length === bytes.length || raw instanceof Tls.TLSSocket) && budget.isSpent())
+  const take = (length: number, bytes: Uint8Array): boolean => {
     if (isUncut()) return raw!.push(Buffer.from(bytes.subarray(0, length)))
     if (bytes === uncut) cutter!.feed(uncut.subarray(0, length))
     else cutter!.read(length)
     return true
   }
-  const onread: Net.OnReadOpts = { buffer: () => isUncut() ? uncut : cutter!.room, callback }
+  const callback = (length: number, bytes: Uint8Array): boolean => {
+    budget.begin()
+    const isWanted = take(length, bytes)
+    if (!isEnough(length, bytes)) return isWanted
+    hold()
+    return false
+  }
+  const onread: Net.OnReadOpts = {
+    buffer: () => isUncut() || cutter!.isWaiting ? uncut : cutter!.room,
+    callback
+  }
   const createConnection = (wanted: Net.TcpNetConnectOpts & Tls.ConnectionOptions): Net.Socket => {
     // As `ws` does it. The path is that of the URL: here it would be a socket of the file system.
     const all = { ...wanted, path: undefined, onread }
@@ -256,7 +349,7 @@ export const cutFrames = (url: string, options: CutOptions): Cutting => {
         if (raw === undefined || socket.extensions !== "") return
         const [listener, ...others] = raw.listeners("data")
         if (listener === undefined || others.length > 0) return
-        cutter = intercept(socket, raw, listener as ReadListener, options)
+        cutter = intercept(socket, raw, listener as ReadListener, options, hold)
       })
     }
   }
@@ -277,11 +370,21 @@ const intercept = (
   socket: WebSocket,
   raw: Net.Socket,
   listener: ReadListener,
-  options: CutOptions
+  options: CutOptions,
+  hold: () => void
 ): FrameCutter => {
-  // A copy: `ws` keeps the parts of a frame until it is whole.
-  const cutter = new FrameCutter({ ...options, readBytes, pass: (bytes) => listener.call(raw, Buffer.from(bytes)) })
-  const onData = (bytes: Uint8Array): void => cutter.feed(bytes)
+  const { budget } = options
+  const cutter = new FrameCutter({
+    ...options,
+    readBytes,
+    // A copy: `ws` keeps the parts of a frame until it is whole.
+    pass: (bytes) => listener.call(raw, Buffer.from(bytes)),
+    isSpent: () => budget.isSpent()
+  })
+  const onData = (bytes: Uint8Array): void => {
+    cutter.feed(bytes)
+    if (cutter.isWaiting) hold()
+  }
   raw.on("data", onData)
   raw.off("data", listener)
   // Before `ws`, which then reads by itself what the socket still holds.

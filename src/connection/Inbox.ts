@@ -18,6 +18,7 @@ import { Deferred, Effect } from "effect"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Activity, Batch, FrameReader, Pull } from "./Connection.ts"
+import type { TurnBudget } from "./TurnBudget.ts"
 
 /** What holding a frame costs beside its bytes, so that a flood of empty frames meets the bound too. */
 export const frameOverheadBytes = 64
@@ -32,6 +33,8 @@ export interface InboxOptions {
   readonly isDirect: boolean
   readonly batchFrames: number
   readonly highWaterBytes: number
+  /** Of the turn in which the fiber works on what is queued; without it, it takes as long as it takes. */
+  readonly budget?: TurnBudget | undefined
   /** The bound is reached: stop reading. */
   readonly onFull: () => void
   /** All was pulled after the bound had been reached: read on. */
@@ -42,6 +45,8 @@ export interface Inbox {
   readonly activity: Activity
   /** The frame in `bytes[start, end)`, which may be written over behind this call unless it is the whole array. Never resumes the fiber that waits: that would cost every frame a wake-up. */
   readonly push: (bytes: Uint8Array, start: number, end: number) => void
+  /** What is pushed now was read before, with what has its stamp. */
+  readonly goOn: () => void
   /** The connection is over. What was read before is still pulled; the first reason stands. */
   readonly end: (reason: ExchangeError.ExchangeError) => void
   /** The connection is over and what was read before is dropped. */
@@ -70,7 +75,7 @@ const frameOf = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
   end - start === bytes.length ? bytes : new Uint8Array(bytes.subarray(start, end))
 
 export const make = (options: InboxOptions): Inbox => {
-  const { afterRead, batchFrames, highWaterBytes, now } = options
+  const { afterRead, batchFrames, budget, highWaterBytes, now } = options
   const openedAt = now()
   const activity: Activity = { receivedAt: openedAt, dataAt: openedAt, expectsData: false, held: false }
   let first: Read | undefined
@@ -191,12 +196,21 @@ export const make = (options: InboxOptions): Inbox => {
     )
   )
 
+  /** Behind what others do in the next turn. */
+  const later = Effect.andThen(
+    Effect.yieldNow,
+    Effect.suspend(() => {
+      budget!.renew()
+      return pull
+    })
+  )
+
   const next = Effect.suspend(() => {
     if (isCalled) {
       isCalled = false
       return Effect.succeed<Batch>({ frames: [], bytes: 0, receivedAt: activity.receivedAt })
     }
-    if (first !== undefined) return Effect.succeed(take(first))
+    if (first !== undefined) return budget?.isSpent() === true ? later : Effect.succeed(take(first))
     if (ended !== undefined) return Effect.fail(ended)
     return waiter === undefined ? wait : twice
   })
@@ -225,6 +239,11 @@ export const make = (options: InboxOptions): Inbox => {
       }
       if (isDirect) return hand(reader!, bytes, start, end)
       queue(bytes, start, end)
+    },
+    goOn: () => {
+      if (flushing || ended !== undefined) return
+      flushing = true
+      afterRead(flush)
     },
     end,
     discard: (reason) => {

@@ -100,7 +100,7 @@ const scrubber = (endpoint: Endpoint): (text: string) => string => {
 
 export const makeInbox = (
   attempt: Attempt,
-  options: Pick<Inbox.InboxOptions, "afterRead" | "isDirect" | "highWaterBytes" | "onFull" | "onDrained">
+  options: Pick<Inbox.InboxOptions, "afterRead" | "isDirect" | "budget" | "highWaterBytes" | "onFull" | "onDrained">
 ): Inbox.Inbox =>
   Inbox.make({
     ...options,

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http"
 import * as Ws from "ws"
 import type { ExchangeError } from "../ExchangeError.ts"
 import { cutFrames, maxFragments } from "./FrameCutter.ts"
+import * as TurnBudget from "./TurnBudget.ts"
 import type { Attempt, Wire } from "./Wire.ts"
 import { closeTimeoutMillis, makeInbox, messageOf, sendBufferBytes } from "./Wire.ts"
 
@@ -29,16 +30,20 @@ export const make = (attempt: Attempt): Wire => {
   const opened = Deferred.makeUnsafe<void, ExchangeError>()
   const closed = Deferred.makeUnsafe<void>()
   const { endpoint, settings } = attempt
+  const budget = TurnBudget.of(attempt.clock)
   const inbox = makeInbox(attempt, {
     afterRead: queueMicrotask,
     isDirect: true,
+    budget,
     highWaterBytes: settings.highWaterBytes,
     onFull: () => socket.pause(),
     onDrained: () => socket.resume()
   })
   const { attach, createConnection } = cutFrames(endpoint.url, {
     maxFrameBytes: settings.maxFrameBytes,
-    onFrame: inbox.push
+    onFrame: inbox.push,
+    onGoOn: inbox.goOn,
+    budget
   })
   const socket = new Ws.WebSocket(endpoint.url, { ...optionsOf(attempt), createConnection })
   socket.on("open", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Clock, Effect, Schema } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -11,6 +11,7 @@ import { setImmediate as nextTurn } from "node:timers/promises"
 import type { TLSSocket } from "node:tls"
 import * as Ws from "ws"
 import { cutFrames, FrameCutter, maxFragments } from "../../src/connection/FrameCutter.ts"
+import { budgetMillis, of as budgetOf, TurnBudget } from "../../src/connection/TurnBudget.ts"
 
 const maxFrameBytes = 70_000
 
@@ -52,8 +53,26 @@ interface Seen {
   readonly cut: number
 }
 
-/** What comes of them with a cutter before `ws`. */
-const withCutter = async (reads: ReadonlyArray<Uint8Array>, readBytes: number): Promise<Seen> => {
+const shared = budgetOf(Clock.Clock.defaultValue())
+
+const never = (): boolean => false
+
+/** Answers with these, again and again. */
+const inTurn = (answers: ReadonlyArray<boolean>) => {
+  let next = 0
+  return (): boolean => answers[next++ % answers.length]!
+}
+
+/**
+ * What comes of them with a cutter before `ws`. `isSpent` as the cutter asks it, and `isNextTurn` whether what waits is
+ * worked on before the next read.
+ */
+const withCutter = async (
+  reads: ReadonlyArray<Uint8Array>,
+  readBytes: number,
+  isSpent = never,
+  isNextTurn = never
+): Promise<Seen> => {
   const log: Log = []
   const receiver = makeReceiver(log)
   let cut = 0
@@ -69,9 +88,13 @@ const withCutter = async (reads: ReadonlyArray<Uint8Array>, readBytes: number): 
       if (receiver.writableEnded) log.push(["behind the end", hex(bytes)])
       // A copy, as what was passed on is written over.
       receiver.write(Buffer.from(bytes))
-    }
+    },
+    isSpent
   })
-  for (const read of reads) cutter.feed(read)
+  for (const read of reads) {
+    cutter.feed(read)
+    while (cutter.isWaiting && isNextTurn()) cutter.goOn()
+  }
   cutter.end()
   await nextTurn()
   return { log, cut }
@@ -120,7 +143,17 @@ const fragmented = Arbitrary.map(
   ]
 )
 
-const parts = Arbitrary.array(oneOf([whole, whole, whole, ping, fragmented]), { minLength: 1, maxLength: 12 })
+const part = oneOf([whole, whole, whole, ping, fragmented])
+
+const parts = Arbitrary.array(part, { minLength: 1, maxLength: 12 })
+
+/** Enough of them to be asked about the time more than once, few of them large. */
+const manyParts = Arbitrary.array(
+  oneOf([Arbitrary.map(small, (bytes) => Array.from({ length: 40 }, () => frame(0x82, bytes))), ping, ping, part]),
+  { minLength: 3, maxLength: 20 }
+)
+
+const answers = Arbitrary.array(Arbitrary.map(int(0, 1), (bit) => bit === 1), { minLength: 1, maxLength: 7 })
 
 /** Behind so many reads longer ones do. */
 const shortReads = 300
@@ -184,6 +217,19 @@ describe("FrameCutter", () => {
   )
 
   it.effect.prop(
+    "makes the same of them when the time is spent now and then, whatever is read before it goes on",
+    [manyParts, lengths, memory, answers, answers, closing],
+    ([made, cuts, bytes, spent, turns, last]) =>
+      Effect.promise(async () => {
+        for (const all of [made.flat(), [...made.flat(), last, frame(0x82, filled(3, 1))]]) {
+          const reads = readsOf(joined(all), cuts)
+          const { log } = await withCutter(reads, bytes, inTurn(spent), inTurn([...turns, false]))
+          assert.deepStrictEqual(log, await alone(reads))
+        }
+      })
+  )
+
+  it.effect.prop(
     "drops what comes behind a close frame, in however many reads",
     [parts, closing, parts, lengths, memory],
     ([before, last, behind, cuts, bytes]) =>
@@ -207,7 +253,8 @@ describe("FrameCutter", () => {
         maxFrameBytes,
         readBytes: roomy,
         onFrame: () => {},
-        pass: (bytes) => passed.push(hex(bytes))
+        pass: (bytes) => passed.push(hex(bytes)),
+        isSpent: never
       })
       cutter.feed(frame(0x81, filled(4, 7)).subarray(0, 5))
       assert.deepStrictEqual(passed, [])
@@ -246,7 +293,8 @@ describe("FrameCutter", () => {
         maxFrameBytes,
         readBytes: roomy,
         onFrame: (bytes, start, end) => seen.push([bytes, hex(bytes.subarray(start, end))]),
-        pass: () => {}
+        pass: () => {},
+        isSpent: never
       })
       const { room } = cutter
       const whole = frame(0x82, filled(4, 9))
@@ -262,11 +310,61 @@ describe("FrameCutter", () => {
     }))
 })
 
+describe("FrameCutter, when the time is spent", () => {
+  it.effect("asks every 32 frames, keeps the rest in place, and hands it over when it goes on", () =>
+    Effect.sync(() => {
+      let asked = 0
+      let handed = 0
+      let isSpent = true
+      const cutter = new FrameCutter({
+        maxFrameBytes,
+        readBytes: 500,
+        onFrame: () => void handed++,
+        pass: () => {},
+        isSpent: () => {
+          asked++
+          return isSpent
+        }
+      })
+      const frames = joined(Array.from({ length: 90 }, () => frame(0x82, filled(3, 1))))
+      cutter.feed(frames)
+      assert.deepStrictEqual([asked, handed, cutter.isWaiting], [1, 32, true])
+      cutter.goOn()
+      assert.deepStrictEqual([asked, handed, cutter.isWaiting], [2, 64, true])
+      cutter.feed(frames.subarray(0, 50))
+      assert.deepStrictEqual([asked, handed, cutter.isWaiting], [2, 64, true], "what comes meanwhile waits behind it")
+      isSpent = false
+      cutter.goOn()
+      assert.deepStrictEqual([handed, cutter.isWaiting], [100, false])
+    }))
+
+  it.effect("does not wait when nothing is left, and hands over the rest when the connection ends", () =>
+    Effect.sync(() => {
+      let handed = 0
+      const cutter = new FrameCutter({
+        maxFrameBytes,
+        readBytes: 500,
+        onFrame: () => void handed++,
+        pass: () => {},
+        isSpent: () => true
+      })
+      const frames = joined(Array.from({ length: 32 }, () => frame(0x82, filled(3, 1))))
+      cutter.feed(frames)
+      assert.isFalse(cutter.isWaiting)
+      cutter.feed(joined([frames, frames, frames]))
+      assert.deepStrictEqual([handed, cutter.isWaiting], [64, true])
+      cutter.end()
+      assert.deepStrictEqual([handed, cutter.isWaiting], [128, false])
+    }))
+})
+
 const upgrade = (key: string): string => {
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n`
     + `Sec-WebSocket-Accept: ${accept}\r\n\r\n`
 }
+
+const onGoOn = (): void => {}
 
 /** A server that answers its one client's handshake, with `head` behind the answer in the same write. */
 const serve = (head: Uint8Array) => {
@@ -302,7 +400,7 @@ const told = async (withCutter: boolean, head: Uint8Array, use: Use): Promise<Lo
   const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
     log.push(["message", hex(bytes.subarray(start, end))])
   }
-  const cutting = withCutter ? cutFrames(url, { maxFrameBytes, onFrame }) : null
+  const cutting = withCutter ? cutFrames(url, { maxFrameBytes, onFrame, onGoOn, budget: shared }) : null
   const socket = new Ws.WebSocket(url, {
     ...(cutting === null ? {} : { createConnection: cutting.createConnection }),
     maxPayload: maxFrameBytes,
@@ -382,6 +480,56 @@ describe("cutFrames", () => {
     )
   }
 
+  /** Each frame takes a tenth of a turn's budget; what is read in one turn is counted. */
+  const costly = () => {
+    const seen: Array<number> = []
+    let now = 0
+    let most = 0
+    let inThisTurn = 0
+    const onFrame = (bytes: Uint8Array, start: number): void => {
+      now += budgetMillis / 10
+      most = Math.max(most, ++inThisTurn)
+      seen.push(bytes[start]!)
+    }
+    const budget = new TurnBudget(() => now, (run) => void setImmediate(run))
+    const watch = (): void => {
+      inThisTurn = 0
+      // Nothing happens for longer than pieces of one turn are apart.
+      now += 1
+    }
+    return { budget, onFrame, seen, watch, most: () => most }
+  }
+
+  it.effect(
+    "takes no more of a flooded socket in a turn than its time allows, and loses nothing",
+    () =>
+      Effect.promise(async () => {
+        const { budget, most, onFrame, seen, watch } = costly()
+        const { listening, opened: peer, server } = serve(nothing)
+        const url = await listening
+        const { attach, createConnection } = cutFrames(url, { maxFrameBytes, onFrame, onGoOn, budget })
+        const socket = new Ws.WebSocket(url, { createConnection, perMessageDeflate: false })
+        attach(socket)
+        const count = 200_000
+        const flood = joined(Array.from({ length: count }, (_, i) => frame(0x82, Uint8Array.of(i & 255))))
+        ;(await peer).end(joined([flood, goodbye]))
+        let isOver = false
+        socket.once("close", () => {
+          isOver = true
+        })
+        while (!isOver) {
+          await nextTurn()
+          watch()
+        }
+        server.close()
+        assert.strictEqual(seen.length, count)
+        assert.isTrue(seen.every((value, i) => value === (i & 255)))
+        // What is worked on when it is read, and what has waited; the time is asked for every 32 frames.
+        assert.isAtMost(most(), 2 * 64)
+      }),
+    30_000
+  )
+
   it.effect("tells what ws does not take", () =>
     Effect.promise(async () => {
       const use: Use = async (peer) => {
@@ -429,7 +577,7 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
     }
   }
 
-  const client = async (url: string, ca: string | undefined, isSlow: boolean) => {
+  const client = async (url: string, ca: string | undefined, isSlow: boolean, budget = shared) => {
     const seen: Array<readonly [length: number, value: number | undefined]> = []
     let cut = 0
     const take = (bytes: Uint8Array, start: number, end: number): void => {
@@ -444,7 +592,9 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
       onFrame: (bytes, start, end) => {
         cut++
         take(bytes, start, end)
-      }
+      },
+      onGoOn,
+      budget
     })
     const socket = new Ws.WebSocket(url, {
       createConnection: cutting.createConnection,
@@ -463,14 +613,31 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
     return { seen, cut, error, end }
   }
 
-  for (const isSlow of [false, true]) {
+  /** Whenever it is asked, the time is spent. */
+  const spent = (): TurnBudget => {
+    let now = 0
+    return new TurnBudget(() => now++, (run) => void setImmediate(run))
+  }
+
+  const readers: ReadonlyArray<readonly [name: string, isSlow: boolean, budget: () => TurnBudget]> = [
+    ["", false, () => shared],
+    [", by a reader that stops now and then", true, () => shared],
+    [", by one that has no time", false, spent],
+    [", by one that has no time and stops now and then", true, spent]
+  ]
+  for (const [name, isSlow, budget] of readers) {
     it.effect(
-      `reads all, in order${isSlow ? ", by a reader that stops now and then" : ""}, and asks for the host by its name`,
+      `reads all, in order${name}, and asks for the host by its name`,
       () =>
         Effect.promise(() =>
           serving(async (port, names) => {
             for (const host of ["localhost", "127.0.0.1"]) {
-              const { cut, end, seen } = await client(`wss://${host}:${port}/`, certificate!.cert, isSlow)
+              const { cut, end, seen } = await client(
+                `wss://${host}:${port}/`,
+                certificate!.cert,
+                isSlow,
+                budget()
+              )
               assert.deepStrictEqual(
                 seen,
                 Array.from({ length: count }, (_, i) => {

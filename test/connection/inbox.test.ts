@@ -2,12 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Queue, Schema } from "effect"
 import type { Batch } from "../../src/connection/Connection.ts"
 import * as Inbox from "../../src/connection/Inbox.ts"
+import { TurnBudget } from "../../src/connection/TurnBudget.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 
 const error = (detail: string) => ExchangeError.make("test", new ExchangeError.Disconnected({ code: 1000, detail }))
 
 /** An inbox whose reads end when the test says so, and whose clock counts its readings. */
-const setup = (bounds?: { readonly batchFrames?: number; readonly highWaterBytes?: number }) => {
+const setup = (
+  bounds?: { readonly batchFrames?: number; readonly highWaterBytes?: number; readonly budget?: TurnBudget }
+) => {
   let readings = 0
   let flush: (() => void) | undefined
   const calls: Array<string> = []
@@ -20,6 +23,7 @@ const setup = (bounds?: { readonly batchFrames?: number; readonly highWaterBytes
     isDirect: true,
     batchFrames: bounds?.batchFrames ?? 64,
     highWaterBytes: bounds?.highWaterBytes ?? 1_000_000,
+    budget: bounds?.budget,
     onFull: () => calls.push("full"),
     onDrained: () => calls.push("drained")
   })
@@ -229,6 +233,45 @@ describe("Inbox", () => {
         assert.deepStrictEqual(stamps, [...stamps].sort((a, b) => a - b))
       })
   )
+
+  it.effect("gives what is worked on later the stamp of its read", () =>
+    Effect.gen(function*() {
+      const { endRead, inbox, push } = setup()
+      push("a")
+      endRead()
+      inbox.goOn()
+      push("b")
+      endRead()
+      push("c")
+      endRead()
+      const batches = yield* Effect.all([inbox.pull, inbox.pull, inbox.pull])
+      assert.deepStrictEqual(batches.map(({ receivedAt }) => receivedAt), [1, 1, 2])
+    }))
+
+  it.effect("leaves the next turn to others before it gives more, once the fiber's time is spent", () =>
+    Effect.gen(function*() {
+      let now = 0
+      const { endRead, inbox, push } = setup({ batchFrames: 1, budget: new TurnBudget(() => now, () => {}) })
+      const order: Array<string> = []
+      push("a", "b", "c", "d")
+      endRead()
+      const fiber = yield* Effect.forkChild(
+        Effect.forever(
+          Effect.map(inbox.pull, (batch) => {
+            order.push(...textsOf(batch))
+            // Two batches take what a turn may take.
+            now += 0.25
+          }),
+          { disableYield: true }
+        )
+      )
+      for (let turn = 0; turn < 4; turn++) {
+        order.push("|")
+        yield* Effect.yieldNow
+      }
+      assert.deepStrictEqual(order.join("").replace(/\|+$/u, "").replace(/^\|*/u, ""), "ab|cd")
+      yield* Fiber.interrupt(fiber)
+    }))
 
   describe("with a reader", () => {
     interface Turn {

@@ -30,7 +30,9 @@ export const decode = (makeCodec: () => Codec, sink: Sink): Promise<void> =>
     const codec = makeCodec()
     const { attach, createConnection } = cutFrames(url, {
       maxFrameBytes: 2 ** 31 - 1,
-      onFrame: (bytes, start, end) => codec.decodeIn!(bytes, start, end, receivedAt, sink)
+      onFrame: (bytes, start, end) => codec.decodeIn!(bytes, start, end, receivedAt, sink),
+      onGoOn: () => {},
+      budget: { begin: () => {}, isSpent: () => false, wait: () => {} }
     })
     const options: ClientOptions = { perMessageDeflate: false, ...wanted, skipUTF8Validation: true }
     const socket = new WebSocket(url, isPlain ? options : { ...options, createConnection })

@@ -1,0 +1,88 @@
+/**
+ * How long sockets may work on what they have read in one turn of the event loop, all of them together. What they do not get
+ * done waits for the next turn, behind timers and what other sockets were sent. Without it libuv reads a socket that is
+ * flooded 32 times in a row, 256 KiB each, and nothing else in the program comes to its turn.
+ */
+import { type Clock, Scheduler } from "effect"
+import { monotonicMillis } from "../domain/ClockTime.ts"
+
+/** ms. */
+export const budgetMillis = 0.5
+
+/** Pieces of work between which so much time passes are of different turns, ms: nothing tells a turn's beginning. */
+const apartMillis = 0.25
+
+/** Works on what waits until the budget is spent, and says whether any is left. */
+export type GoOn = () => boolean
+
+export class TurnBudget {
+  private readonly now: () => number
+  private readonly nextTurn: (run: () => void) => void
+  private began = Number.NEGATIVE_INFINITY
+  /** When there was work last. */
+  private worked = Number.NEGATIVE_INFINITY
+  private readonly waiting: Array<GoOn> = []
+  private isDue = false
+
+  constructor(now: () => number, nextTurn: (run: () => void) => void) {
+    this.now = now
+    this.nextTurn = nextTurn
+  }
+
+  /** Work begins, beside what others have done in this turn. */
+  begin(): void {
+    const now = this.now()
+    if (now - this.worked > apartMillis) this.began = now
+    this.worked = now
+  }
+
+  /** Asked now and then while there is work. */
+  isSpent(): boolean {
+    this.worked = this.now()
+    return this.worked - this.began >= budgetMillis
+  }
+
+  /** The first work of a turn, as far as is known. */
+  renew(): void {
+    this.began = this.worked = this.now()
+  }
+
+  /** Called in the next turns, in turn with the others that wait, until nothing is left. */
+  wait(goOn: GoOn): void {
+    this.waiting.push(goOn)
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (this.isDue || this.waiting.length === 0) return
+    this.isDue = true
+    this.nextTurn(this.run)
+  }
+
+  private readonly run = (): void => {
+    this.isDue = false
+    this.renew()
+    try {
+      for (let left = this.waiting.length; left > 0; left--) {
+        const goOn = this.waiting.shift()!
+        if (goOn()) this.waiting.push(goOn)
+        if (this.isSpent()) return
+      }
+    } finally {
+      this.schedule()
+    }
+  }
+}
+
+const dispatcher = new Scheduler.MixedScheduler().makeDispatcher()
+
+const budgets = new WeakMap<Clock.Clock, TurnBudget>()
+
+/** The one that all sockets with this clock share, whatever exchange they are of: they have one event loop. */
+export const of = (clock: Clock.Clock): TurnBudget => {
+  const known = budgets.get(clock)
+  if (known !== undefined) return known
+  const budget = new TurnBudget(() => monotonicMillis(clock), (run) => dispatcher.scheduleTask(run, 0))
+  budgets.set(clock, budget)
+  return budget
+}
