@@ -7,7 +7,17 @@ import { Context, Effect } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { Algorithm, Signer } from "./connection/Auth.ts"
 import type { Endpoint, OutFrame } from "./connection/Connection.ts"
-import type { AccountEvent, Balance, Fill, MarginMode, Order, Position, Side, TimeInForce } from "./domain/Account.ts"
+import type {
+  AccountEvent,
+  Balance,
+  Fill,
+  FundingPayment,
+  MarginMode,
+  Order,
+  Position,
+  Side,
+  TimeInForce
+} from "./domain/Account.ts"
 import type * as Decimal from "./domain/Decimal.ts"
 import type { Instrument, InstrumentOf, TradingPair } from "./domain/Instrument.ts"
 import type { PrivateTag } from "./domain/PrivateChannel.ts"
@@ -186,6 +196,8 @@ export interface AccountCalls {
       readonly onUnreadable?: OnUnreadable | undefined
     }
   ) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>
+  /** Those of the last so many ms, in any order; left out where the exchange has no history of them. */
+  readonly funding?: ((withinMs: number) => Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError>) | undefined
   readonly run: (command: Command) => Effect.Effect<Reply, ExchangeError>
   /** Has the exchange check an order without taking it; left out where it has no such call. */
   readonly test?: ((order: PreparedOrder) => Effect.Effect<void, ExchangeError>) | undefined
@@ -260,7 +272,7 @@ export interface AccountCoverage {
 }
 
 /** The signed readings that are no commands. */
-export type AccountRead = "balances" | "fills" | "listenKey" | "openOrders" | "positions" | "userId"
+export type AccountRead = "balances" | "fills" | "funding" | "listenKey" | "openOrders" | "positions" | "userId"
 
 export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag, out Can extends Ability = Ability> {
   readonly algorithm: Algorithm

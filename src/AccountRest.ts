@@ -1,7 +1,7 @@
 /** Readings of one account over REST: what reconciliation compares the stream with. Paced within the exchange's limits. */
 import { Context } from "effect"
-import type { Effect } from "effect"
-import type { Balance, Fill, Order, Position } from "./domain/Account.ts"
+import type { Duration, Effect } from "effect"
+import type { Balance, Fill, FundingPayment, Order, Position } from "./domain/Account.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 
@@ -25,6 +25,11 @@ export class AccountRest extends Context.Service<AccountRest, {
   readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
   /** Oldest first. */
   readonly fills: (query: FillsQuery) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>
+  /**
+   * Of the last so long by the exchange's clock, in any order. Fails with `UnsupportedChannel` where the exchange has no history of
+   * it, as on spot.
+   */
+  readonly funding: (within: Duration.Input) => Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError>
   /** Whether `fills` and `openOrders` need a pair, so that what is not named is not covered (MEXC). */
   readonly needsPair: boolean
 }>()("effect-exchange/AccountRest") {}

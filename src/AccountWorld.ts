@@ -124,6 +124,17 @@ export interface WorldBalance {
   readonly time: number
 }
 
+/** Funding of a position that has been paid. */
+export interface WorldFunding {
+  readonly pair: TradingPair
+  readonly asset: string
+  /** Received; negative: paid. */
+  readonly change: string
+  /** Of available and locked together, behind it. */
+  readonly balance: string
+  readonly time: number
+}
+
 export interface WorldPosition {
   readonly pair: TradingPair
   /** Contracts; negative: short. */
@@ -214,6 +225,8 @@ export interface WorldAccount {
     /** ms. */
     readonly since?: number | undefined
   }) => ReadonlyArray<WorldFill>
+  /** Oldest first; `since` in ms. */
+  readonly fundings: (query: { readonly since?: number | undefined }) => ReadonlyArray<WorldFunding>
   readonly balances: () => ReadonlyArray<Pick<WorldBalance, "asset" | "available" | "locked">>
   readonly positions: () => ReadonlyArray<WorldPosition>
   readonly setLeverage: (pair: TradingPair, leverage: string) => WorldPosition | WorldRefusal

@@ -165,13 +165,14 @@ const watched = (
   onFailure: (error: ExchangeError.ExchangeError) => Effect.Effect<void>
 ): AccountCalls => {
   const seen = <A>(call: Effect.Effect<A, ExchangeError.ExchangeError>) => Effect.tapError(call, onFailure)
-  const { listenKeys, test } = calls
+  const { funding, listenKeys, test } = calls
   return {
     userId: seen(calls.userId),
     balances: seen(calls.balances),
     positions: seen(calls.positions),
     openOrders: (symbol, onUnreadable) => seen(calls.openOrders(symbol, onUnreadable)),
     fills: (query) => seen(calls.fills(query)),
+    funding: funding === undefined ? undefined : (withinMs) => seen(funding(withinMs)),
     run: (command) => seen(calls.run(command)),
     test: test === undefined ? undefined : (order) => seen(test(order)),
     listenKeys: listenKeys === undefined ? undefined : {
@@ -217,7 +218,7 @@ const paced = (
     )
   const read = <A>(what: AccountRead, call: Effect.Effect<A, ExchangeError.ExchangeError>) =>
     within(what, account.uses?.(what) ?? [], call)
-  const { listenKeys } = bare
+  const { funding, listenKeys } = bare
   let userId: string | null = null
   return {
     userId: Effect.suspend(() =>
@@ -232,6 +233,7 @@ const paced = (
     positions: read("positions", bare.positions),
     openOrders: (symbol, onUnreadable) => read("openOrders", bare.openOrders(symbol, onUnreadable)),
     fills: (query) => read("fills", bare.fills(query)),
+    funding: funding === undefined ? undefined : (withinMs) => read("funding", funding(withinMs)),
     run: (command) => within(command._tag, account.orders.uses(command), bare.run(command)),
     listenKeys: listenKeys === undefined ? undefined : {
       make: read("listenKey", listenKeys.make),
@@ -268,9 +270,22 @@ const readings = (
         listing.read,
         Effect.flatMap(symbolOf(pair), (symbol) => calls.fills({ symbol, since: since ?? null }))
       ),
+    funding: (within) =>
+      calls.funding === undefined
+        ? Effect.fail(noFunding(adapter))
+        : Effect.andThen(listing.read, calls.funding(Duration.toMillis(within))),
     needsPair: account.needsPair
   })
 }
+
+const noFunding = ({ id, name }: ExchangeAdapter): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    id,
+    new ExchangeError.UnsupportedChannel({
+      channel: "funding",
+      detail: `${name} has no history of funding payments here`
+    })
+  )
 
 /**
  * Everything that the services of one account share. Fails when the options cannot be. `pause`: what the market's calls hold

@@ -7,7 +7,7 @@ import { Clock, Context, Duration, Effect, Exit, FiberSet, Latch, Layer, Queue, 
 import { Stream, SubscriptionRef } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { AccountRest } from "../AccountRest.ts"
-import type { AccountEvent, Balance, Fill } from "../domain/Account.ts"
+import type { AccountEvent, Balance, Fill, FundingPayment } from "../domain/Account.ts"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
@@ -63,6 +63,13 @@ export class PrivateExchange extends Context.Service<PrivateExchange, {
   readonly positions: Effect.Effect<ReadonlyMap<TradingPair, HeldPosition>, ExchangeError.ExchangeError>
   /** The same, each by itself: in hedge mode a pair may have two. Fails with `UnsupportedChannel` on a spot exchange. */
   readonly heldPositions: Effect.Effect<ReadonlyArray<HeldPosition>, ExchangeError.ExchangeError>
+  /**
+   * Funding of the last so long, from the exchange's own history: what was paid while the stream was away too. Fails with
+   * `UnsupportedChannel` where the exchange has none, as on spot.
+   */
+  readonly funding: (
+    within: Duration.Input
+  ) => Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError.ExchangeError>
   /** Not final: `Sending`, `Unknown`, `Open`, `Canceling`. */
   readonly openOrders: () => ReadonlyArray<TrackedOrder>
   /** Whether an order has left through `orders` since this was built, or may have: else none of this program's can be open. */
@@ -462,6 +469,7 @@ export const make = Effect.fnUntraced(function*(
     equity: (asset) => holdings.equity(asset),
     positions,
     heldPositions,
+    funding: (within) => rest.funding(within),
     openOrders: () => tracker.open(),
     hasOrdered: () => tracker.placements > 0,
     order: (key) => tracker.get(key),

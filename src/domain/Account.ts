@@ -121,6 +121,16 @@ export interface Balance extends Received {
   readonly exchangeTime: number | null
 }
 
+/** Funding of a position, as the exchange's own history has it. Another one may look the same. */
+export interface FundingPayment {
+  readonly pair: TradingPair | null
+  readonly symbol: string
+  readonly asset: string
+  /** Received; negative: paid. */
+  readonly amount: Decimal
+  readonly exchangeTime: number
+}
+
 export type MarginMode = "isolated" | "cross"
 
 /** A position after a change of it. Size 0: closed. */

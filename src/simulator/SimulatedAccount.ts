@@ -10,6 +10,7 @@ import type {
   WorldBalanceCause,
   WorldFill,
   WorldFinish,
+  WorldFunding,
   WorldOrder,
   WorldPlace,
   WorldPosition,
@@ -108,6 +109,7 @@ export class SimulatedAccount implements WorldAccount {
   readonly #open = new Set<Held>()
   readonly #triggered = new Set<Held>()
   readonly #fills: Array<WorldFill> = []
+  readonly #fundings: Array<WorldFunding> = []
   readonly #positions = new Map<TradingPair, SwapPosition>()
   readonly #countdowns = new Map<TradingPair | null, number>()
 
@@ -143,6 +145,9 @@ export class SimulatedAccount implements WorldAccount {
     this.#fillsOf(orderId, since).filter((fill) =>
       (pair === undefined || fill.pair === pair) && (orderId === undefined || fill.orderId === orderId)
     )
+
+  readonly fundings: WorldAccount["fundings"] = ({ since = Number.NEGATIVE_INFINITY }) =>
+    this.#fundings.filter(({ time }) => time >= since)
 
   readonly watch: WorldAccount["watch"] = (listener) => {
     this.#listeners.add(listener)
@@ -317,8 +322,16 @@ export class SimulatedAccount implements WorldAccount {
     const time = this.#around.now()
     position.book(amount, time)
     this.#wallet.change(market.quote, amount, Decimal.zero, this.#reason("funding", null, pair))
+    this.#noteFunding(pair, market.quote, amount, time)
     this.#tell({ _tag: "Position", position: this.#viewOf(position) })
     return true
+  }
+
+  #noteFunding(pair: TradingPair, asset: string, amount: Amount, time: number): void {
+    if (isZero(amount)) return
+    const balance = sum(this.#wallet.available(asset), this.#wallet.locked(asset))
+    this.#fundings.push({ pair, asset, change: Decimal.toText(amount), balance: Decimal.toText(balance), time })
+    if (this.#fundings.length > historyLimit) this.#fundings.shift()
   }
 
   /** Closes a position whose margin no longer holds at the mark price. */

@@ -29,6 +29,7 @@ const rest = AccountRest.of({
   positions: Effect.succeed([]),
   openOrders: () => Effect.succeed([]),
   fills: () => Effect.succeed([]),
+  funding: () => Effect.succeed([]),
   needsPair: false
 })
 

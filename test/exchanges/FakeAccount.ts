@@ -113,6 +113,7 @@ export class FakeAccount {
         (pair === undefined || fill.pair === pair) && (orderId === undefined || fill.orderId === orderId) &&
         (since === undefined || fill.time >= since)
       ),
+    fundings: () => [],
     balances: () => [
       { asset: "USDT", available: "100", locked: "10" },
       { asset: "BTC", available: "0", locked: "0" }

@@ -702,6 +702,40 @@ describe("signed REST", () => {
       assert.strictEqual(requests.at(-1)!.url, "/api/v4/futures/usdt/my_trades?contract=A_B&offset=0&limit=1000")
     }))
 
+  it.effect("reads funding from the account book, page by page, and a row that a new one has moved once", () =>
+    Effect.gen(function*() {
+      const row = (change: string, fields: object = {}) => ({
+        time: now / 1000 - 5,
+        change,
+        balance: `${change}1`,
+        type: "fund",
+        contract: "A_B",
+        text: "A_B",
+        ...fields
+      })
+      const first = Array.from({ length: 100 }, (_, index) => row(`-${index}.5`))
+      const rest = [first.at(-1), row("1.5", { contract: undefined }), row("9", { time: now / 1000 - 70 })]
+      const { calls, requests } = yield* callsOf(
+        futures,
+        ({ url }) => ({ body: url.includes("offset=0") ? first : rest })
+      )
+      const payments = yield* calls.funding!(60_000)
+      assert.deepStrictEqual(
+        requests.map(({ url }) => url),
+        [0, 100].map((offset) =>
+          `/api/v4/futures/usdt/account_book?type=fund&from=${
+            Math.floor((now - 60_000) / 1000)
+          }&limit=100&offset=${offset}`
+        )
+      )
+      assert.strictEqual(payments.length, 101)
+      const { amount, asset, exchangeTime, symbol } = payments.at(-1)!
+      assert.deepStrictEqual([Decimal.toText(amount), asset, exchangeTime, symbol], ["1.5", "USDT", now - 5_000, "A_B"])
+      assert.isUndefined((yield* callsOf(spot, () => ({ body: [] }))).calls.funding)
+      const broken = yield* callsOf(futures, () => ({ body: [row("1", { time: undefined })] }))
+      assert.strictEqual((yield* Effect.flip(broken.calls.funding!(60_000))).reason._tag, "DecodeFailed")
+    }))
+
   it.effect("reads the user's id where it stands", () =>
     Effect.gen(function*() {
       const detail = yield* callsOf(spot, () => ({ body: "{\"user_id\":1001}" }))
@@ -933,6 +967,7 @@ describe("limits", () => {
     ])
     assert.deepStrictEqual(spent(spot, { _tag: "Get", ref }), [["spot Get", 1, 200]])
     assert.deepStrictEqual(spot.account.uses!("fills").map(({ budget }) => budget), ["spot my_trades"])
+    assert.deepStrictEqual(futures.account.uses!("funding").map(({ budget }) => budget), ["futures account book"])
     assert.deepStrictEqual(spot.account.uses!("userId").map(({ limit }) => limit), [150])
     assert.deepStrictEqual(spot.account.uses!("listenKey"), [])
   })

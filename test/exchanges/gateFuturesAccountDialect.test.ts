@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { BigDecimal, Effect } from "effect"
 import type { WorldPlace } from "../../src/AccountWorld.ts"
 import * as Auth from "../../src/connection/Auth.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
@@ -288,6 +288,33 @@ describe("Gate futures' account over REST", () => {
     assert.strictEqual(list("/my_trades_timerange", `to=${server.seconds - 2}`).length, 1)
     assert.deepStrictEqual(get(server, "/fee").json, { BTC_USDT: { taker_fee: "0.00075", maker_fee: "-0.0001" } })
     assert.deepInclude(server.call("GET", "/account/detail").json, { user_id: 10_001 })
+  })
+
+  it("tells what was paid for positions in the account book, newest first", () => {
+    const server = serve()
+    place(server, { price: "100.1", size: "1" })
+    server.accounts.fund(pair, "0.001")
+    server.fake.advance(2_000)
+    server.accounts.fund(pair, "-0.0002")
+    const list = (query: string) => get(server, "/account_book", query).json as ReadonlyArray<object>
+    const [newest, oldest] = list("type=fund") as readonly [Record<string, unknown>, Record<string, unknown>]
+    assert.deepInclude(newest, {
+      type: "fund",
+      contract: "BTC_USDT",
+      text: "BTC_USDT",
+      time: server.fake.clock / 1_000
+    })
+    const amount = (row: Record<string, unknown>, name: string) => Decimal.of(String(row[name]))
+    assert.isTrue(BigDecimal.isPositive(amount(newest, "change")))
+    assert.isTrue(BigDecimal.isNegative(amount(oldest, "change")))
+    const before = BigDecimal.subtract(amount(newest, "balance"), amount(newest, "change"))
+    assert.strictEqual(Decimal.toText(before), oldest["balance"])
+    assert.deepStrictEqual(list(`type=fund&from=${server.seconds}`), [newest])
+    assert.deepStrictEqual(list(`type=fund&to=${server.seconds - 1}`), [oldest])
+    assert.deepStrictEqual(list("type=fund&contract=BTC_USDT&limit=1&offset=1"), [oldest])
+    assert.deepStrictEqual(labelOf(get(server, "/account_book")), [400, "INVALID_PARAM_VALUE"])
+    assert.strictEqual(get(server, "/account_book", "type=fund&contract=NO_NE").status, 400)
+    assert.strictEqual(get(server, "/account_book", "type=fund&limit=0").status, 400)
   })
 
   it("keeps who may only read from trading", () => {

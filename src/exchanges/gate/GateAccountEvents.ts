@@ -8,6 +8,7 @@ import type {
   AutoDeleverage,
   Balance,
   Fill,
+  FundingPayment,
   MarginMode,
   Origin,
   Position,
@@ -139,6 +140,20 @@ export const readFuturesBalance = (row: Row, { origin, receivedAt, settle }: Rea
   receivedAt,
   origin
 })
+
+/** A row of the account book; older ones name the contract as their text (REST, "FuturesAccountBook"). */
+export const readFunding = (row: Row, { instrumentOf, settle }: Reading): FundingPayment => {
+  const symbol = row.textOr("contract") ?? row.text("text")
+  const exchangeTime = row.timeOr("time")
+  if (exchangeTime === null) row.problem("time is missing")
+  return {
+    pair: instrumentOf(symbol)?.pair ?? null,
+    symbol,
+    asset: settleAsset(row, settle),
+    amount: row.decimal("change"),
+    exchangeTime: exchangeTime ?? 0
+  }
+}
 
 export const readFuturesAccount = (row: Row, { origin, receivedAt, settle }: Reading): Balance => ({
   _tag: "Balance",

@@ -14,7 +14,7 @@ import type {
   SymbolRef
 } from "../../AccountAdapter.ts"
 import { NextPage } from "../../AccountAdapter.ts"
-import type { Fill, Order } from "../../domain/Account.ts"
+import type { Fill, FundingPayment, Order } from "../../domain/Account.ts"
 import { isSince } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
 import * as ExactJson from "../../domain/ExactJson.ts"
@@ -447,6 +447,26 @@ const fills = (
     return [...unique(wanted, ({ side, symbol, tradeId }) => `${symbol} ${tradeId} ${side}`)].sort(byTime)
   })
 
+// ---- funding ----
+
+const accountBook = "/futures/usdt/account_book"
+
+/** Newest first: what is paid meanwhile moves the others onto the next page. */
+const funding = (context: Context, withinMs: number): Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError> =>
+  Effect.gen(function*() {
+    const since = (yield* context.options.now) - withinMs
+    const rows = yield* pages(context, accountBook, pageSize, (page) => ({
+      type: "fund",
+      from: String(Math.floor(since / 1000)),
+      limit: String(pageSize),
+      offset: String(page * pageSize)
+    }))
+    const reading = yield* readingNow(context)
+    const read = (row: GateRow.Row) => GateAccountEvents.readFunding(row, reading)
+    const found = yield* readList(context, accountBook, unique(rows, (row) => JSON.stringify(row)), read)
+    return found.filter(({ exchangeTime }) => isSince(exchangeTime, since))
+  }).pipe(Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed([])))
+
 // ---- commands ----
 
 const replyTag = (command: GateCommands.OrderCommand): Reply["_tag"] => command._tag === "PlaceAll" ? "Placed" : "Order"
@@ -617,6 +637,7 @@ export const make = (product: Product, layout: OrderLayout, options: AccountRest
     positions: positions(context),
     openOrders: (symbol, onUnreadable) => openOrders(context, symbol, onUnreadable),
     fills: (query) => fills(context, query),
+    funding: product.kind === "spot" ? undefined : (withinMs) => funding(context, withinMs),
     run: (command) => run(context, command)
   }
 }
@@ -624,6 +645,7 @@ export const make = (product: Product, layout: OrderLayout, options: AccountRest
 const readPaths: Readonly<Record<Exclude<AccountRead, "listenKey">, string>> = {
   balances: "balances",
   fills: "my_trades",
+  funding: "account book",
   openOrders: "open orders",
   positions: "positions",
   userId: "account detail"

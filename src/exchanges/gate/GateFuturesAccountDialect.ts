@@ -349,6 +349,33 @@ const myTrades = (around: Around, get: Get, orderId: string): Outcome => {
   return done(list(cut(fills.toReversed(), window).map((fill) => fillAnswer(around, fill))))
 }
 
+/** Newest first. Of what changes the balance the simulated accounts keep the funding. */
+const accountBook = (around: Around, get: Get): Outcome => {
+  const market = optionalMarket(around.world, get("contract"))
+  if (market !== null && isFailure(market)) return market
+  const window = windowIn(get)
+  if (isFailure(window)) return window
+  if (get("type") !== "fund") return invalid("type", get("type"))
+  const until = get("to") === "" ? Number.POSITIVE_INFINITY : (Number(get("to")) + 1) * 1_000
+  const since = get("from") === "" ? undefined : Number(get("from")) * 1_000
+  const all = around.session.account.fundings({ since })
+    .filter(({ pair, time }) => time < until && (market === null || pair === market.pair))
+  return done(list(
+    cut(all.toReversed(), window).map(({ balance, change, pair, time }) => {
+      const name = quoted(contractOf(around.world, pair))
+      return object({
+        time: fractional(time),
+        change: quoted(change),
+        balance: quoted(balance),
+        type: quoted("fund"),
+        text: name,
+        contract: name,
+        trade_id: quoted("")
+      })
+    })
+  ))
+}
+
 const countdown = ({ session, world }: Around, body: Parsed): Outcome => {
   const timeout = decimalIn(body, "timeout")
   if (timeout === null || (Number(timeout) !== 0 && Number(timeout) < 5)) {
@@ -622,6 +649,7 @@ export const futuresSignedRoutes: ReadonlyArray<SignedRoute> = [
   write("POST", "/countdown_cancel_all", "other", (asked) => withBody(asked, countdown)),
   read("/orders", (around, get) => orderList(around, get)),
   read("/orders/", (around, _, name) => answered(around, orderIn(around, name))),
+  read("/account_book", (around, get) => accountBook(around, get)),
   read("/my_trades", (around, get) => myTrades(around, get, get("order"))),
   read("/my_trades_timerange", (around, get) => myTrades(around, get, ""))
 ]

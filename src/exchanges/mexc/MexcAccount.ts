@@ -247,6 +247,7 @@ const commandUses = (command: Command): ReadonlyArray<Use> => {
 const reads: Readonly<Record<AccountRead, ReadonlyArray<Use>>> = {
   balances: [account],
   fills: [weight("myTrades", 10)],
+  funding: [],
   listenKey: [weight("userDataStream", 1)],
   openOrders: [getOpenOrders],
   positions: [],
