@@ -12,8 +12,8 @@ import { RecentText } from "../domain/RecentText.ts"
 import type { Gate, Source } from "./GuardedEntry.ts"
 import * as GuardedEntry from "./GuardedEntry.ts"
 import type { Held, RiskBook, Traded } from "./RiskBook.ts"
-import type { Funded } from "./RiskFunding.ts"
-import * as RiskFunding from "./RiskFunding.ts"
+import type { RiskFunding } from "./RiskFunding.ts"
+import { keyOf as fundingKeyOf } from "./RiskFunding.ts"
 import type { RiskPositions } from "./RiskPositions.ts"
 
 type Amount = Decimal.Decimal
@@ -22,11 +22,11 @@ export interface AccountsOptions {
   readonly book: RiskBook
   readonly gate: () => Gate
   readonly positions: RiskPositions
+  readonly funding: RiskFunding
   readonly fork: (effect: Effect.Effect<void>) => void
   /** Throws the switch of an exchange. */
   readonly kill: (reason: string, of: ExchangeId) => void
   readonly onFill: (fill: Traded, of: Held | undefined) => void
-  readonly onFunded: (exchange: ExchangeId, funded: Funded) => void
 }
 
 /** An island that is followed, by so many. */
@@ -34,7 +34,6 @@ interface Followed {
   readonly island: Island
   readonly source: Source
   readonly units: Map<TradingPair, Amount>
-  readonly funding: RiskFunding.RiskFunding
   readonly scope: Scope.Closeable
   users: number
 }
@@ -73,7 +72,7 @@ const keyOf = (event: AccountEvent): string | null => {
       return ["taken", symbol, exchangeTime, ...[quantity, positionSize, price].map(Decimal.toText)].join(" ")
     }
     case "Balance":
-      return event.isFunding === true ? RiskFunding.keyOf(event) : null
+      return event.isFunding === true ? fundingKeyOf(event) : null
     default:
       return null
   }
@@ -131,12 +130,10 @@ export class FollowedAccounts {
 
   readonly #begin = Effect.fnUntraced({ self: this }, function*(this: FollowedAccounts, island: Island) {
     const { account, exchange } = island
-    const { onFunded } = this.#options
     const followed: Followed = {
       island,
       source: sourceOf(island),
       units: new Map(),
-      funding: new RiskFunding.RiskFunding((funded) => onFunded(exchange, funded)),
       scope: yield* Scope.make(),
       users: 1
     }
@@ -152,19 +149,21 @@ export class FollowedAccounts {
   })
 
   #end(followed: Followed): Effect.Effect<void> {
-    const { funding, island: { exchange }, scope } = followed
+    const { island: { exchange }, scope } = followed
     const others = this.#followed.get(exchange)?.filter((other) => other !== followed) ?? []
     if (others.length > 0) this.#followed.set(exchange, others)
     else this.#followed.delete(exchange)
-    if (funding.isWaiting) this.#lost(exchange, "funding", "what the exchange lists could not be read")
+    if (this.#options.funding.isWaiting(exchange)) {
+      this.#lost(exchange, "funding", "what the exchange lists could not be read")
+    }
     return Scope.close(scope, Exit.void)
   }
 
   /** What is not known by then is asked for when it is traded. */
-  #list({ funding, island, units }: Followed): Effect.Effect<void> {
+  #list({ island, units }: Followed): Effect.Effect<void> {
     const read = Effect.map(Effect.retry(island.market.instruments.all, listAgain), (listed) => {
       for (const [pair, { contractSize }] of listed) units.set(pair, decimalOf(contractSize))
-      funding.list(listed.keys())
+      this.#options.funding.list(island.exchange, listed.keys())
     })
     return Effect.ignore(read)
   }
@@ -197,7 +196,7 @@ export class FollowedAccounts {
       case "AutoDeleverage":
         return this.#withUnit(followed, event, (pair, unit) => positions.deleveraged(exchange, event, pair, unit))
       case "Balance":
-        if (event.isFunding === true) followed.funding.tell(event)
+        if (event.isFunding === true) this.#options.funding.push(exchange, event)
     }
   }
 

@@ -1,11 +1,17 @@
 /**
- * Funding of the positions of an account: in the quote of its perpetuals it is profit or loss, in another asset nobody here can value
- * it. Which assets are quotes the list of instruments says; what is told before that has been read waits for it, so that the order
- * in which they come decides nothing. Plain and synchronous.
+ * Funding of the positions of the accounts that the guard follows: pushed, or read from the exchange's own history behind each
+ * comparison of the account, so that what falls due while its stream is away counts too, and each payment once. In the quote of
+ * perpetuals it is profit or loss, in another asset nobody here can value it. Which assets are quotes the list of instruments
+ * says; what is told before that has been read waits for it, so that the order in which they come decides nothing.
  */
-import type { Balance } from "../domain/Account.ts"
+import type { Clock } from "effect"
+import { Effect } from "effect"
+import type { Island } from "../composite/Markets.ts"
+import type { PrivateExchange } from "../composite/PrivateExchange.ts"
+import type { Balance, FundingPayment } from "../domain/Account.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
-import type { TradingPair } from "../domain/Instrument.ts"
+import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 
 /** Received; negative: paid. */
@@ -27,11 +33,39 @@ export const keyOf = ({ asset, change, exchangeTime, total }: Balance): string |
     ? null
     : `funding ${asset} ${exchangeTime} ${Decimal.toText(change)} ${Decimal.toText(total)}`
 
-export class RiskFunding {
+/** Payments that look alike: nothing that a push and the history both tell says more. */
+interface Alike {
+  readonly asset: string
+  readonly amount: Decimal.Decimal
+  /** When the first of them was told, monotonic, ms. */
+  readonly since: number
+  pushed: number
+  /** In the history. */
+  listed: number
+  /** Of those, when it was read first: from before anything was counted. */
+  before: number
+  counted: number
+}
+
+/** The history may tell whole seconds. */
+const alikeOf = (asset: string, amount: Decimal.Decimal, time: number): string =>
+  `${asset} ${Decimal.toText(amount)} ${Math.floor(time / 1_000)}`
+
+/** What the history tells late is read again, ms. */
+const overlapMillis = 10 * 60_000
+
+/** How far back it is read first, and payments are told apart, ms: further than any reading begins before the last one. */
+const rememberedMillis = 60 * 60_000
+
+/** Of one exchange. Plain and synchronous. */
+export class FundingCount {
   readonly #onFunded: (funded: Funded) => void
+  readonly #alike = new Map<string, Alike>()
   /** Null while nobody knows them. */
   #quotes: ReadonlySet<string> | null = null
   #waiting: Array<Omit<Funded, "isQuote">> = []
+  /** When the last reading of the history began, monotonic, ms; null before the first. */
+  #readAt: number | null = null
 
   constructor(onFunded: (funded: Funded) => void) {
     this.#onFunded = onFunded
@@ -42,8 +76,34 @@ export class RiskFunding {
     return this.#waiting.length > 0
   }
 
-  tell({ asset, change }: Balance): void {
-    if (change !== null) this.#count({ asset, amount: change })
+  /** How far back the history has to be read now, ms. */
+  within(now: number): number {
+    return this.#readAt === null ? rememberedMillis : now - this.#readAt + overlapMillis
+  }
+
+  /** The stream tells of one. */
+  push({ asset, change, exchangeTime }: Balance, now: number): void {
+    if (change === null) return
+    if (exchangeTime === null) return this.#count({ asset, amount: change })
+    const alike = this.#of(asset, change, exchangeTime, now)
+    alike.pushed++
+    this.#settle(alike)
+  }
+
+  /** What a reading has found that began at `now`. */
+  read(payments: ReadonlyArray<FundingPayment>, now: number): void {
+    const found = new Map<Alike, number>()
+    for (const { amount, asset, exchangeTime } of payments) {
+      const alike = this.#of(asset, amount, exchangeTime, now)
+      found.set(alike, (found.get(alike) ?? 0) + 1)
+    }
+    for (const [alike, times] of found) {
+      alike.listed = Math.max(alike.listed, times)
+      if (this.#readAt === null) alike.before = Math.max(0, alike.listed - alike.pushed)
+      this.#settle(alike)
+    }
+    this.#readAt = now
+    for (const [key, { since }] of this.#alike) if (since < now - rememberedMillis) this.#alike.delete(key)
   }
 
   /** The exchange lists these. */
@@ -54,8 +114,141 @@ export class RiskFunding {
     for (const one of waiting) this.#count(one)
   }
 
+  #of(asset: string, amount: Decimal.Decimal, time: number, now: number): Alike {
+    const key = alikeOf(asset, amount, time)
+    const found = this.#alike.get(key)
+    if (found !== undefined) return found
+    const made: Alike = { asset, amount, since: now, pushed: 0, listed: 0, before: 0, counted: 0 }
+    this.#alike.set(key, made)
+    return made
+  }
+
+  #settle(alike: Alike): void {
+    const { amount, asset, before, listed, pushed } = alike
+    for (; alike.counted < Math.max(pushed, listed - before); alike.counted++) this.#count({ asset, amount })
+  }
+
   #count(payment: Omit<Funded, "isQuote">): void {
     if (this.#quotes === null) this.#waiting.push(payment)
     else this.#onFunded({ ...payment, isQuote: this.#quotes.has(payment.asset) })
   }
+}
+
+export interface FundingOptions {
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly onFunded: (exchange: ExchangeId, funded: Funded) => void
+}
+
+interface Account {
+  readonly count: FundingCount
+  /** The comparison of the account behind which the history was read; null while it has to be. */
+  readFor: { readonly island: Island; readonly reconciledAt: number } | null
+  /** `none`: the account has no positions. `never`: it has, and the exchange has no history. */
+  history: "unread" | "read" | "none" | "never"
+  isReading: boolean
+  /** Monotonic, ms. */
+  retryAt: number
+}
+
+/** How long reading the history may take, and when it is tried again. */
+const readTimeout = "30 seconds"
+const retryMillis = 10_000
+
+export class RiskFunding {
+  readonly #options: FundingOptions
+  readonly #accounts = new Map<ExchangeId, Account>()
+
+  constructor(options: FundingOptions) {
+    this.#options = options
+  }
+
+  #of(exchange: ExchangeId): Account {
+    const found = this.#accounts.get(exchange)
+    if (found !== undefined) return found
+    const count = new FundingCount((funded) => this.#options.onFunded(exchange, funded))
+    const made: Account = { count, readFor: null, history: "unread", isReading: false, retryAt: 0 }
+    this.#accounts.set(exchange, made)
+    return made
+  }
+
+  /** Whether all that fell due up to the last comparison of the account is counted. */
+  isKnown(exchange: ExchangeId): boolean {
+    const account = this.#accounts.get(exchange)
+    return account === undefined || account.history === "none" || account.history === "read"
+  }
+
+  isWaiting(exchange: ExchangeId): boolean {
+    return this.#of(exchange).count.isWaiting
+  }
+
+  push(exchange: ExchangeId, balance: Balance): void {
+    this.#of(exchange).count.push(balance, monotonicMillis(this.#options.clock))
+  }
+
+  list(exchange: ExchangeId, pairs: Iterable<TradingPair>): void {
+    this.#of(exchange).count.list(pairs)
+  }
+
+  /** Reads the history when the account has been compared since it was read last; `reconciledAt` null: it is not, since a break. */
+  catchUp(island: Island, account: PrivateExchange["Service"], reconciledAt: number | null): void {
+    const of = this.#of(island.exchange)
+    const isOther = of.readFor?.island !== island
+    if (of.history === "read" && (isOther || reconciledAt === null)) of.history = "unread"
+    if (reconciledAt === null || !this.#mayRead(of) || (!isOther && of.readFor?.reconciledAt === reconciledAt)) return
+    of.isReading = true
+    const read = this.#read(of, island, account, reconciledAt)
+    this.#options.fork(Effect.ensuring(
+      read,
+      Effect.sync(() => {
+        of.isReading = false
+      })
+    ))
+  }
+
+  #mayRead({ history, isReading, retryAt }: Account): boolean {
+    const hasHistory = history !== "none" && history !== "never"
+    return hasHistory && !isReading && monotonicMillis(this.#options.clock) >= retryAt
+  }
+
+  readonly #read = Effect.fnUntraced({ self: this }, function*(
+    this: RiskFunding,
+    of: Account,
+    island: Island,
+    account: PrivateExchange["Service"],
+    reconciledAt: number
+  ) {
+    const { exchange } = island
+    const now = monotonicMillis(this.#options.clock)
+    const found = yield* Effect.result(Effect.timeout(account.funding(of.count.within(now)), readTimeout))
+    if (found._tag === "Success") {
+      of.count.read(found.success, now)
+      of.history = "read"
+      of.readFor = { island, reconciledAt }
+      return
+    }
+    const error = found.failure
+    if (error._tag === "ExchangeError" && error.reason._tag === "UnsupportedChannel") {
+      return yield* this.#give(of, island, account)
+    }
+    of.retryAt = now + retryMillis
+    const detail = error._tag === "ExchangeError" ? error.message : "no answer in time"
+    yield* Effect.logWarning(
+      `funding on ${exchange} that fell due while its stream was away is not known yet: ${detail}`
+    )
+  })
+
+  readonly #give = Effect.fnUntraced({ self: this }, function*(
+    this: RiskFunding,
+    of: Account,
+    { exchange }: Island,
+    account: PrivateExchange["Service"]
+  ) {
+    const hasPositions = (yield* Effect.exit(account.heldPositions))._tag === "Success"
+    of.history = hasPositions ? "never" : "none"
+    if (!hasPositions) return
+    yield* Effect.logWarning(
+      `${exchange} has no history of funding: what falls due while its stream is away is in no figure`
+    )
+  })
 }

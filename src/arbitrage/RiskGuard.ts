@@ -18,7 +18,7 @@ import type { Killed } from "./KillSwitch.ts"
 import { global, KillSwitches } from "./KillSwitch.ts"
 import type { Held, Intent, Refusal, RiskLimits, Traded, Weighed } from "./RiskBook.ts"
 import { one, parseLimits, RiskBook } from "./RiskBook.ts"
-import { isLinear } from "./RiskFunding.ts"
+import { isLinear, RiskFunding } from "./RiskFunding.ts"
 import type { Correction } from "./RiskPositions.ts"
 import { RiskPositions } from "./RiskPositions.ts"
 
@@ -64,6 +64,11 @@ export interface RiskState {
   readonly pnl: Decimal.Decimal
   /** Quote: the part of it that positions have received (negative: paid) as funding, as the accounts that are followed tell it. */
   readonly funding: Decimal.Decimal
+  /**
+   * Whether `funding` has all that fell due while a private stream was away: it is read from the exchange's history behind each break.
+   * Stays false where an exchange with positions has none.
+   */
+  readonly isFundingKnown: boolean
   readonly openOrders: number
   readonly refused: number
   /** Fees by their asset that are neither in base nor in quote: `pnl` is without them. */
@@ -234,19 +239,33 @@ export const make = Effect.fnUntraced(
       book: filled
     })
 
-    const accounts = new FollowedAccounts({
-      book,
-      gate: () => gate,
-      positions,
+    const funding = new RiskFunding({
+      clock,
       fork: (effect) => void fork(effect),
-      kill: killExchange,
-      onFill: filled,
       onFunded: (exchange, { amount, asset, isQuote }) => {
         if (!isQuote) return book.noteUnvalued(asset, BigDecimal.negate(amount))
         book.fund(exchange, amount)
         judgeLosses()
       }
     })
+
+    const accounts = new FollowedAccounts({
+      book,
+      gate: () => gate,
+      positions,
+      funding,
+      fork: (effect) => void fork(effect),
+      kill: killExchange,
+      onFill: filled
+    })
+
+    const lookAt = (island: Island): Effect.Effect<void> => {
+      const { account } = island
+      return account === null ? Effect.void : Effect.flatMap(account.health, ({ reconciledAt }) => {
+        funding.catchUp(island, account, reconciledAt)
+        return positions.compare(island, reconciledAt)
+      })
+    }
 
     const remark = Effect.suspend(() => {
       accounts.lookForEnds()
@@ -257,7 +276,7 @@ export const make = Effect.fnUntraced(
         }
       }
       judgeLosses()
-      return Effect.forEach(accounts.islands, (island) => positions.compare(island), { discard: true })
+      return Effect.forEach(accounts.islands, lookAt, { discard: true })
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(options.markInterval ?? "1 second"), remark)))
 
@@ -319,7 +338,8 @@ export const make = Effect.fnUntraced(
         for (const { of, reason, stops } of switches.clear()) kill(reason, of, stops)
       }),
       state: (exchange) => {
-        const { exposure, funding, open, pnl, reserved } = book.ledger(exchange)
+        const { exposure, funding: funded, open, pnl, reserved } = book.ledger(exchange)
+        const followed = exchange === undefined ? accounts.islands.map((island) => island.exchange) : [exchange]
         const killed = switches.of(exchange)
         return {
           isKilled: killed !== null,
@@ -327,7 +347,8 @@ export const make = Effect.fnUntraced(
           notional: BigDecimal.normalize(BigDecimal.sum(reserved, exposure)),
           exposure: BigDecimal.normalize(exposure),
           pnl: BigDecimal.normalize(pnl),
-          funding,
+          funding: funded,
+          isFundingKnown: followed.every((one) => funding.isKnown(one)),
           openOrders: open,
           refused: refusals.get(exchange ?? global) ?? 0,
           unvaluedFees: new Map(book.unvaluedFees)

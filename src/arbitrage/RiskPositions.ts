@@ -166,13 +166,13 @@ export class RiskPositions {
 
   // ---- what the positions say ----
 
-  compare(island: Island): Effect.Effect<void> {
+  /** `reconciledAt`: when the account was compared with its exchange last; null: not since the last break. */
+  compare(island: Island, reconciledAt: number | null): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const { account, exchange } = island
+      const { exchange } = island
       const held = yield* heldOf(island)
       if (held === null) return
       const of = this.#of(exchange)
-      const { reconciledAt } = yield* account!.health
       if (reconciledAt === null) return of.watch.pause()
       this.#look(exchange, held)
       if (of.isConfirming) return

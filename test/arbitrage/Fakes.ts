@@ -1,10 +1,10 @@
 /** Small exchanges inside a test: orders fill as scripted, and events tell of it. No socket, no matching. */
-import { BigDecimal, Effect, Result, Stream } from "effect"
+import { BigDecimal, Clock, Duration, Effect, Result, Stream } from "effect"
 import type { Scope } from "effect"
 import type { Island } from "../../src/composite/Markets.ts"
 import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
 import type { HeldPosition } from "../../src/composite/PositionKeeper.ts"
-import type { AccountEvent, Balance, Fill, Order, OrderUpdate } from "../../src/domain/Account.ts"
+import type { AccountEvent, Balance, Fill, FundingPayment, Order, OrderUpdate } from "../../src/domain/Account.ts"
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
@@ -135,8 +135,13 @@ export class FakeVenue {
   refreshes = 0
   onRefresh: () => void = () => {}
   isAnswering = true
-  /** Whether the account is up to date. */
+  /** Whether the account is up to date, and since when. */
   isReconciled = true
+  reconciledAt = 0
+  /** What was paid for positions; null: the exchange has no history of it. */
+  history: Array<FundingPayment> | null = []
+  /** Readings of it that fail before one goes well. */
+  historyFailures = 0
   /** Contracts: by what the exchange has told. */
   position = Decimal.zero
   /** Quote: of the position. */
@@ -181,6 +186,29 @@ export class FakeVenue {
       ...this.#held(isHedged ? "long" : "net", this.position),
       ...this.#held("short", BigDecimal.negate(this.short ?? Decimal.zero))
     ])
+  }
+
+  #funding(withinMs: number): Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError.ExchangeError> {
+    if (this.instrument.kind === "spot" || this.history === null) {
+      const reason = new ExchangeError.UnsupportedChannel({ channel: "funding", detail: "the fake has none" })
+      return Effect.fail(ExchangeError.make(this.exchange, reason))
+    }
+    const { history } = this
+    if (this.historyFailures-- <= 0) {
+      return Effect.map(
+        Clock.currentTimeMillis,
+        (now) => history.filter(({ exchangeTime }) => exchangeTime >= now - withinMs)
+      )
+    }
+    return Effect.fail(
+      ExchangeError.make(this.exchange, new ExchangeError.Silent({ silentForMs: 1, detail: "away" }))
+    )
+  }
+
+  /** Compared with the exchange once more, behind a break or not. */
+  reconcile(): void {
+    this.isReconciled = true
+    this.reconciledAt++
   }
 
   #held(side: HeldPosition["side"], size: Decimal.Decimal): ReadonlyArray<HeldPosition> {
@@ -455,8 +483,9 @@ export class FakeVenue {
       openOrders: () => [...this.tracked.values()].filter(({ state }) => state._tag !== "Final"),
       onEvent: this.onEvent,
       orders: this.entry,
+      funding: (within: Duration.Input) => Effect.suspend(() => this.#funding(Duration.toMillis(within))),
       heldPositions: Effect.suspend(() => this.#heldPositions()),
-      health: Effect.sync(() => ({ reconciledAt: this.isReconciled ? 0 : null })),
+      health: Effect.sync(() => ({ reconciledAt: this.isReconciled ? this.reconciledAt : null })),
       refresh: Effect.sync(() => {
         this.refreshes++
         this.onRefresh()

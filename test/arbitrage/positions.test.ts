@@ -9,10 +9,10 @@ import { PositionWatch } from "../../src/arbitrage/PositionWatch.ts"
 import type { Correction } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
 import type { Island } from "../../src/composite/Markets.ts"
-import type { AutoDeleverage, Balance, Fill, OrderUpdate } from "../../src/domain/Account.ts"
+import type { AutoDeleverage, Balance, Fill, FundingPayment, OrderUpdate } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import { execute, over, refusal, swap, text, World } from "./ExecutorWorld.ts"
-import type { FakeVenue } from "./Fakes.ts"
+import { FakeVenue } from "./Fakes.ts"
 
 const hedged = () => new World({ fee: "0" }, { ...swap, fee: "0" })
 
@@ -387,6 +387,112 @@ describe("what an account gains beside its fills", () => {
       assert.isTrue(guard.isFollowing(world.islands.get("b")!))
       world.b.emit({ ...funding("-3"), exchangeTime: 1 })
       assert.strictEqual(text(guard.state().funding), "-6")
+    }))
+
+  const listed = (amount: string, exchangeTime: number): FundingPayment => ({
+    pair: "BTC/USDT:USDT",
+    symbol: "BTC_USDT",
+    asset: "USDT",
+    amount: Decimal.of(amount),
+    exchangeTime
+  })
+
+  it.effect("funding that fell due while the stream was away is read, and what was before all is nobody's", () => {
+    const world = hedged()
+    world.b.history = [listed("-50", 0)]
+    return over(
+      world,
+      function*({ guard }) {
+        yield* TestClock.adjust("3 seconds")
+        assert.isTrue(guard.state().isFundingKnown)
+        world.b.isReconciled = false
+        yield* TestClock.adjust("2 seconds")
+        assert.isFalse(guard.state("b").isFundingKnown)
+        assert.isFalse(guard.state().isFundingKnown)
+        assert.isTrue(guard.state("a").isFundingKnown)
+        world.b.history!.push(listed("-3", 4_000))
+        world.b.reconcile()
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(text(guard.state("b").funding), "-3")
+        assert.isTrue(guard.state().isFundingKnown)
+        assert.match(guard.state().killed!.reason, /maxLoss/)
+        world.b.reconcile()
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(text(guard.state().funding), "-3")
+      },
+      {},
+      { global: { maxLoss: "2" } }
+    )
+  })
+
+  it.effect("a payment counts once, whether its push or the history is quicker, and those that look alike each", () =>
+    over(hedged(), function*({ guard, world }) {
+      const total = () => text(guard.state("b").funding)
+      const pushed = (change: string, exchangeTime: number, total: string): Balance => ({
+        ...funding(change),
+        exchangeTime,
+        total: Decimal.of(total)
+      })
+      const read = () => {
+        world.b.reconcile()
+        return TestClock.adjust("1 second")
+      }
+      yield* TestClock.adjust("3 seconds")
+      world.b.emit(pushed("-1", 10_123, "99"))
+      // Of the same moment, of two contracts.
+      world.b.emit(pushed("-1", 10_123, "98"))
+      assert.strictEqual(total(), "-2")
+      world.b.history!.push(listed("-1", 10_000), listed("-1", 10_000))
+      yield* read()
+      assert.strictEqual(total(), "-2")
+      world.b.history!.push(listed("-1", 10_000))
+      yield* read()
+      assert.strictEqual(total(), "-3")
+      world.b.emit(pushed("-1", 10_123, "97"))
+      assert.strictEqual(total(), "-3")
+      world.b.emit(pushed("-1", 10_123, "96"))
+      assert.strictEqual(total(), "-4")
+      world.b.history!.push(listed("-1", 10_000))
+      for (let hours = 0; hours < 3; hours++) {
+        yield* TestClock.adjust("1 hour")
+        yield* read()
+      }
+      assert.strictEqual(total(), "-4")
+    }))
+
+  it.effect("a history that cannot be read is read later; where there is none it is said", () => {
+    const world = hedged()
+    world.b.historyFailures = 2
+    return over(world, function*({ guard }) {
+      yield* TestClock.adjust("5 seconds")
+      assert.isFalse(guard.state("b").isFundingKnown)
+      yield* TestClock.adjust("25 seconds")
+      assert.isTrue(guard.state("b").isFundingKnown)
+      const scope = yield* Scope.make()
+      const venue = new FakeVenue({ exchange: "n", ...swap })
+      venue.history = null
+      yield* Scope.provide(guard.follow(venue.island()), scope)
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(guard.state("n").isFundingKnown)
+      assert.isTrue(guard.state("b").isFundingKnown)
+    })
+  })
+
+  it.effect("an island that was built anew learns what was paid in between", () =>
+    over(hedged(), function*({ guard, world }) {
+      const next = new FakeVenue({ exchange: "n", ...swap })
+      const first = yield* Scope.make()
+      yield* Scope.provide(guard.follow(next.island()), first)
+      next.history!.push(listed("-50", 0))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(text(guard.state("n").funding), "0")
+      yield* Scope.close(first, Exit.void)
+      next.history!.push(listed("-3", 3_600_000))
+      yield* TestClock.adjust("2 hours")
+      yield* guard.follow(next.island())
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(text(guard.state("n").funding), "-3")
+      assert.deepStrictEqual(world.placed, [])
     }))
 
   it.effect("a perpetual is worth the price of its own market: a basis that widens is a loss of all exchanges", () =>

@@ -29,6 +29,37 @@ const hedge = Effect.gen(function*() {
 })
 
 describe("simulated exchanges", () => {
+  it.live("pay funding while the stream is away, or its push is lost: the guard has it behind the next comparison", () =>
+    over(
+      5,
+      Effect.gen(function*() {
+        const simulator = yield* Simulator.Simulator
+        const guard = yield* RiskGuard
+        yield* hedge
+        yield* Effect.sleep("3 seconds")
+        const account = simulator.account(id, userId)!
+        const paid = () => BigDecimal.sumAll(account.fundings({}).map(({ change }) => Decimal.of(change)))
+        const told = () => Decimal.toText(guard.state(id).funding)
+        assert.isTrue(guard.state().isFundingKnown)
+        yield* simulator.inject("drop")
+        yield* simulator.inject("refuse@0s:3s")
+        yield* simulator.publish(id, pair, { _tag: "Funding", rate: "-0.02" })
+        yield* Effect.sleep("2 seconds")
+        assert.strictEqual(told(), "0")
+        assert.isFalse(guard.state().isFundingKnown)
+        yield* Effect.sleep("30 seconds")
+        assert.strictEqual(told(), Decimal.toText(paid()))
+        assert.isTrue(guard.state().isFundingKnown)
+
+        yield* simulator.inject({ _tag: "LosePush", topic: "futures.balances", durationMillis: 1_000 })
+        yield* simulator.publish(id, pair, { _tag: "Funding", rate: "0.01" })
+        yield* Effect.sleep("61 seconds")
+        assert.strictEqual(account.fundings({}).length, 2)
+        assert.strictEqual(told(), Decimal.toText(paid()))
+      }),
+      layerOf(5, () => {})
+    ))
+
   it.live("pay funding and take a position: both are known, and the other leg is traded away", () =>
     over(
       3,
