@@ -119,10 +119,13 @@ export interface PrivateExchangeOptions {
 }
 
 /** How often the state of the connection and of order entry is looked at when nothing has been told of it, ms. */
-const lookEvery = 1_000
+const lookEvery = 250
 
-/** While a break is not closed, ms. */
+/** While a break is not closed or commands cannot leave, ms. */
 const lookSoon = 50
+
+/** The longest from one comparison that has failed to the next, ms. */
+const longestRest = 2_000
 
 const one = Decimal.of("1")
 
@@ -332,15 +335,19 @@ export const make = Effect.fnUntraced(function*(
   let attempts = 0
 
   const mend = Effect.gen(function*() {
-    if (!isBroken() || !(yield* websocket.isAuthenticated)) return
+    if (!isBroken()) {
+      attempts = 0
+      return
+    }
+    if (!(yield* websocket.isAuthenticated)) return
     const exit = yield* Effect.exit(compare)
     attempts = Exit.isSuccess(exit) ? 0 : attempts + 1
     if (attempts > 0) log(`the account is not reconciled, and tried again: ${failure}`)
   })
 
   const restMillis = (): number => {
-    if (attempts > 0) return Math.min(5_000, 100 * 2 ** Math.min(attempts, 6))
-    return isBroken() ? lookSoon : lookEvery
+    if (attempts > 0) return Math.min(longestRest, 100 * 2 ** Math.min(attempts, 6))
+    return isBroken() || !SubscriptionRef.getUnsafe(board).canTrade ? lookSoon : lookEvery
   }
 
   /** Closes each break as soon as the connection stands again, however often that takes. */

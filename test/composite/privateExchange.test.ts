@@ -142,6 +142,30 @@ describe("PrivateExchange", () => {
       })
     ))
 
+  it.effect("tells at once that commands can leave again, also behind a break that another comparison has closed", () =>
+    start((exchange, switches, control) =>
+      Effect.gen(function*() {
+        yield* exchange.initialize
+        switches.failures = Number.POSITIVE_INFINITY
+        yield* Effect.exit(control.reconnect)
+        yield* TestClock.adjust("10 seconds")
+        switches.failures = 0
+        yield* exchange.refresh
+        yield* TestClock.adjust("10 seconds")
+        const states: Array<string> = []
+        yield* Effect.forkChild(
+          Stream.runForEach(exchange.healthChanges, ({ state }) => Effect.sync(() => void states.push(state))),
+          { startImmediately: true }
+        )
+        switches.isReady = false
+        yield* TestClock.adjust("250 millis")
+        assert.deepStrictEqual(states, ["healthy", "degraded"])
+        switches.isReady = true
+        yield* TestClock.adjust("50 millis")
+        assert.deepStrictEqual(states, ["healthy", "degraded", "healthy"])
+      })
+    ))
+
   it.effect("is down when its stream has ended for good, and says why", () =>
     start((exchange, _, control) =>
       Effect.gen(function*() {
