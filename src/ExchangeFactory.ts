@@ -79,6 +79,7 @@ const dialOf = (
       exchange,
       interval: options.heartbeat?.interval ?? adapter.heartbeat.interval,
       timeout: options.heartbeat?.timeout ?? adapter.heartbeat.timeout,
+      first: options.heartbeat?.first,
       ping: () => adapter.heartbeat.ping(stamp())
     })
   )

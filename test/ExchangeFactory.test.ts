@@ -58,6 +58,7 @@ const readings: ReadonlyArray<readonly [name: string, text: string, path: Readon
   ["BATCH_FRAMES", "16", ["socket", "batchFrames"], 16],
   ["PING_INTERVAL", "3 seconds", ["heartbeat", "interval"], 3000],
   ["PING_TIMEOUT", "2 seconds", ["heartbeat", "timeout"], 2000],
+  ["PING_FIRST", "100 millis", ["heartbeat", "first"], 100],
   ["STALE_AFTER", "7 seconds", ["staleAfter"], 7000],
   ["STALE_AFTER", "off", ["staleAfter"], null],
   ["SILENCE_BOOK_TICKER", "1 minute", ["silence", "BookTicker"], 60_000],
@@ -344,9 +345,24 @@ describe("options reach the wire", () => {
       })
     ))
 
+  it.effect("PING_FIRST: a new connection that has brought nothing is pinged so soon", () =>
+    configured(
+      { env: { PING_INTERVAL: "1 minute", PING_FIRST: "100 millis" }, simulator: still },
+      Effect.gen(function*() {
+        const { counts, inject } = yield* Simulator
+        yield* inject("half-open@0s:1m")
+        const lost = yield* statusOf(isLost("Silent"))
+        yield* Effect.forkChild(PublicWebsocket.use((websocket) => websocket.feed(Channel.trades(btc))))
+        const before = yield* millis
+        yield* lost
+        assert.isAtMost((yield* millis) - before, 3_200)
+        assert.strictEqual(counts().exchanges["gate-spot"]!.client.pings, 0)
+      })
+    ))
+
   it.effect("PING_TIMEOUT: a half-open peer is found after interval and timeout", () =>
     configured(
-      { env: { PING_INTERVAL: "700 millis", PING_TIMEOUT: "300 millis" }, simulator: still },
+      { env: { PING_INTERVAL: "700 millis", PING_TIMEOUT: "300 millis", PING_FIRST: "700 millis" }, simulator: still },
       Effect.gen(function*() {
         const { inject } = yield* Simulator
         const lost = yield* statusOf(isLost("Silent"))

@@ -52,7 +52,12 @@ export interface AccountOptions {
   readonly reconnect?: Reconnect.ReconnectPolicy | undefined
   /** When to ping and when to give up. The adapter's by default. */
   readonly heartbeat?:
-    | { readonly interval?: Duration.Input | undefined; readonly timeout?: Duration.Input | undefined }
+    | {
+      readonly interval?: Duration.Input | undefined
+      readonly timeout?: Duration.Input | undefined
+      /** Ping a new connection that has brought nothing for this long. Default 500 ms. */
+      readonly first?: Duration.Input | undefined
+    }
     | undefined
   /** How long the exchange has to answer a subscription, and a login. Default 5 s. */
   readonly answerTimeout?: Duration.Input | undefined
@@ -362,6 +367,7 @@ const dialOf = Effect.fnUntraced(function*({ account, adapter, options }: Accoun
           exchange,
           interval: options.heartbeat?.interval ?? heartbeat.interval,
           timeout: options.heartbeat?.timeout ?? heartbeat.timeout,
+          first: options.heartbeat?.first,
           ping: () => heartbeat.ping(stamp())
         })
       ),

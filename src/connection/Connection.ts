@@ -64,6 +64,8 @@ export interface Connection {
   /** Ends the connection: `pull` fails with `reason`. */
   readonly abort: (reason: ExchangeError) => Effect.Effect<void>
   readonly activity: Activity
+  /** Bytes that the socket has read, also of a frame that is not whole yet; absent where the socket does not tell. */
+  readonly bytesRead?: (() => number) | undefined
   /** Ends once the connection is over, though what was read before may be left to pull. For who does not pull just now. */
   readonly over?: Effect.Effect<void> | undefined
   /** Called by who pulls, in the turn in which it begins with a batch: a recorder then knows what came between two. */

@@ -282,6 +282,8 @@ export interface Cutting {
   /** The option of `ws` of this name. */
   readonly createConnection: typeof Net.createConnection
   readonly attach: (socket: WebSocket) => void
+  /** Bytes that the socket has read so far; 0 where `ws` makes its socket by itself. */
+  readonly bytesRead: () => number
 }
 
 /**
@@ -344,6 +346,7 @@ export const cutFrames = (url: string, options: CutOptions): Cutting => {
   }
   return {
     createConnection: createConnection as typeof Net.createConnection,
+    bytesRead: () => raw?.bytesRead ?? 0,
     attach: (socket) => {
       socket.once("open", () => {
         if (raw === undefined || socket.extensions !== "") return

@@ -11,29 +11,56 @@ export interface ReconnectPolicy {
   readonly stableAfter: Duration.Input
 }
 
-const firstMillis = 50
-const promptMillis = 1000
-const promptForMillis = 60_000
-const longestMillis = 30_000
+/** While an outage has not lasted so long, no wait is longer than this. */
+export interface BackoffStage {
+  readonly upTo: Duration.Input
+  readonly longest: Duration.Input
+}
+
+export interface BackoffOptions {
+  /** The first wait; each is twice the one before it. Default 50 ms. */
+  readonly first?: Duration.Input | undefined
+  /** In the order of their time. Default 1 s in the first minute, 2 s in the first five. */
+  readonly stages?: ReadonlyArray<BackoffStage> | undefined
+  /** No wait is longer behind the last stage. Default 30 s. */
+  readonly longest?: Duration.Input | undefined
+}
+
+export const backoffDefaults = {
+  first: "50 millis",
+  stages: [{ upTo: "1 minute", longest: "1 second" }, { upTo: "5 minutes", longest: "2 seconds" }],
+  longest: "30 seconds"
+} as const satisfies BackoffOptions
 
 /**
- * Doubles from 50 ms to 1 s and stays there for the first minute of an outage, because most last seconds; then doubles
- * on to 30 s. Every wait, the first too, is drawn from the upper half of its step, so that clients which lost their
- * connections together do not return together. Never ends: exchanges come back.
+ * Doubles its waits, bounded by how long the outage has lasted: most last seconds, a restart of an exchange some minutes,
+ * and nobody should wait half a minute behind one of those. Every wait, the first too, is drawn from the upper half of its
+ * step, so that clients which lost their connections together do not return together. Never ends: exchanges come back.
  */
-export const backoff: Schedule.Schedule<Duration.Duration> = Schedule.fromStepWithMetadata(
-  Effect.sync(() => {
-    let later = 0
-    return ({ attempt, elapsed }: Schedule.InputMetadata<unknown>) =>
-      Effect.map(Random.next, (random) => {
-        const step = elapsed < promptForMillis
-          ? Math.min(firstMillis * 2 ** (attempt - 1), promptMillis)
-          : Math.min(promptMillis * 2 ** ++later, longestMillis)
-        const wait = Duration.millis(step / 2 + (step / 2) * random)
-        return [wait, wait] as [Duration.Duration, Duration.Duration]
-      })
-  })
-)
+export const makeBackoff = (options: BackoffOptions = {}): Schedule.Schedule<Duration.Duration> => {
+  const first = Duration.toMillis(options.first ?? backoffDefaults.first)
+  const last = Duration.toMillis(options.longest ?? backoffDefaults.longest)
+  const stages = (options.stages ?? backoffDefaults.stages).map(({ longest, upTo }) => ({
+    upTo: Duration.toMillis(upTo),
+    longest: Duration.toMillis(longest)
+  }))
+  const longestAt = (elapsed: number): number => stages.find(({ upTo }) => elapsed < upTo)?.longest ?? last
+  return Schedule.fromStepWithMetadata(
+    Effect.sync(() => {
+      let next = first
+      return ({ elapsed }: Schedule.InputMetadata<unknown>) =>
+        Effect.map(Random.next, (random) => {
+          const step = Math.min(next, longestAt(elapsed))
+          next = step * 2
+          const wait = Duration.millis(step / 2 + (step / 2) * random)
+          return [wait, wait] as [Duration.Duration, Duration.Duration]
+        })
+    })
+  )
+}
+
+/** That of the defaults. */
+export const backoff: Schedule.Schedule<Duration.Duration> = makeBackoff()
 
 export const defaults: ReconnectPolicy = { backoff, stableAfter: "10 seconds" }
 

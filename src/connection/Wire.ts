@@ -25,6 +25,8 @@ export interface Wire {
   readonly opened: Deferred.Deferred<void, ExchangeError.ExchangeError>
   /** Whether the socket takes frames now. */
   readonly isOpen: () => boolean
+  /** Bytes read so far, also of what is not whole yet; absent where the socket does not tell. */
+  readonly bytesRead?: (() => number) | undefined
   /** Succeeds once the frame has been handed over and the send buffer is below `sendBufferBytes`. */
   readonly send: (frame: OutFrame) => Effect.Effect<void, ExchangeError.ExchangeError>
   /** Says goodbye, waits a bounded time for the peer's answer, and leaves. */
@@ -143,6 +145,7 @@ const connection = (attempt: Attempt, wire: Wire): Connection => {
   return {
     activity: inbox.activity,
     pull: inbox.pull,
+    bytesRead: wire.bytesRead,
     over: inbox.over,
     write: (frame) => Effect.suspend(() => inbox.reason() === undefined && wire.isOpen() ? wire.send(frame) : over),
     abort: (reason) =>

@@ -39,7 +39,7 @@ export const make = (attempt: Attempt): Wire => {
     onFull: () => socket.pause(),
     onDrained: () => socket.resume()
   })
-  const { attach, createConnection } = cutFrames(endpoint.url, {
+  const { attach, bytesRead, createConnection } = cutFrames(endpoint.url, {
     maxFrameBytes: settings.maxFrameBytes,
     onFrame: inbox.push,
     onGoOn: inbox.goOn,
@@ -74,6 +74,7 @@ export const make = (attempt: Attempt): Wire => {
     inbox,
     opened,
     isOpen,
+    bytesRead,
     send: (frame) => {
       if (socket.bufferedAmount < sendBufferBytes) {
         socket.send(frame, uncompressed)

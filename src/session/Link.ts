@@ -13,6 +13,7 @@ import type { MarketEvent } from "../domain/Market.ts"
 import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Sink, Topic } from "../ExchangeAdapter.ts"
 import { Disconnected, type ExchangeError, make } from "../ExchangeError.ts"
 import type { Counters } from "./Counters.ts"
+import type { DialGate } from "./DialGate.ts"
 import type { Setting } from "./SetClock.ts"
 import { corrected } from "./SetClock.ts"
 import type { Wakeups } from "./Subscriber.ts"
@@ -47,8 +48,8 @@ export interface LinkOptions {
   readonly wakeups: Wakeups
   readonly codecContext: CodecContext
   readonly listener: LinkListener
-  /** Waits for this exchange's turn to dial. */
-  readonly dialTurn: Effect.Effect<void>
+  /** This exchange's turns to dial. */
+  readonly dialGate: DialGate
 }
 
 /** Leaves room below the exchange's limit of client messages. */
@@ -112,7 +113,7 @@ export class Link {
   /** Runs until it fails for good or is interrupted. */
   get run(): Effect.Effect<never, ExchangeError> {
     return Reconnect.supervise(
-      Effect.andThen(this.#options.dialTurn, this.#options.dial),
+      this.#options.dialGate.pass(this.#options.dial),
       (connection) => this.#live(connection),
       this.#options.policy,
       {

@@ -2,7 +2,7 @@
  * Topics over connections: reference-counted subscriptions, spread over as many sockets as the exchange's limits ask,
  * confirmed with a deadline, joined to snapshots, watched for silence.
  */
-import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberSet, Random, Semaphore } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberSet, Random } from "effect"
 import type { Scope, Stream } from "effect"
 import type { Dial } from "../connection/Connection.ts"
 import type { Recorder } from "../connection/Journal.ts"
@@ -18,6 +18,7 @@ import type { Performance, SocketPerformance } from "../PublicWebsocket.ts"
 import type { Placement } from "./Booking.ts"
 import { Booking } from "./Booking.ts"
 import { Counters } from "./Counters.ts"
+import { DialGate } from "./DialGate.ts"
 import * as InstrumentLookup from "./InstrumentLookup.ts"
 import type { LinkListener } from "./Link.ts"
 import { Link } from "./Link.ts"
@@ -159,9 +160,11 @@ export const make = Effect.fnUntraced(
     const rotateAfter = options.rotateAfter === null ? null : Duration.toMillis(options.rotateAfter)
     const silence = policiesOf(options.silence)
     const awake = new Wakefulness(houseInterval, clock.currentTimeMillisUnsafe())
-    const dialGate = yield* Semaphore.make(1)
-    const dialPause = 1000 / adapter.limits.dialsPerSecond
-    let nextDial = Number.NEGATIVE_INFINITY
+    const dialGate = new DialGate({
+      clock,
+      perSecond: adapter.limits.dialsPerSecond,
+      connections: () => links.length
+    })
     let nextLink = 1
 
     const now = (): number => clock.currentTimeMillisUnsafe()
@@ -169,14 +172,6 @@ export const make = Effect.fnUntraced(
     /** For what is waited: the machine's clock may be set meanwhile. */
     const monotonic = (): number => monotonicMillis(clock)
     const setClock = new SetClock(now(), monotonic())
-
-    /** A machine's clock that is set back must hold up no dial. */
-    const dialTurn = dialGate.withPermits(1)(Effect.suspend(() => {
-      const at = monotonic()
-      const wait = nextDial - at
-      nextDial = Math.max(nextDial, at) + dialPause
-      return wait > 0 ? Effect.sleep(wait) : Effect.void
-    }))
 
     const bookingOf = (topic: Topic): Booking | undefined => bookings.get(topic.key)
 
@@ -340,7 +335,7 @@ export const make = Effect.fnUntraced(
         wakeups,
         codecContext: { topicOf, instrumentOf: instruments.instrumentOf },
         listener,
-        dialTurn
+        dialGate
       })
       link.lifetime = rotateAfter === null ? null : rotateAfter * (1 - rotationJitter * random.nextDoubleUnsafe())
       links.push(link)

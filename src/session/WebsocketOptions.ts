@@ -17,11 +17,19 @@ export interface WebsocketOptions {
   readonly restUrl?: string | undefined
   /** How sockets are opened: `openTimeout` (10 s), `maxFrameBytes` (8 MiB), `compression` (off), and the read-ahead. */
   readonly socket?: FrameSocket.SocketOptions | undefined
-  /** Back-off and when a life counts as healthy. Unlimited: 50 ms to 1 s in the first minute, then up to 30 s. */
+  /**
+   * Back-off and when a life counts as healthy. Unlimited: 50 ms to 1 s in the first minute, 2 s in the first five, then up
+   * to 30 s; `Reconnect.makeBackoff` makes others.
+   */
   readonly reconnect?: Reconnect.ReconnectPolicy | undefined
   /** When to ping and when to give up. The adapter's by default. */
   readonly heartbeat?:
-    | { readonly interval?: Duration.Input | undefined; readonly timeout?: Duration.Input | undefined }
+    | {
+      readonly interval?: Duration.Input | undefined
+      readonly timeout?: Duration.Input | undefined
+      /** Ping a new connection that has brought nothing for this long. Default 500 ms. */
+      readonly first?: Duration.Input | undefined
+    }
     | undefined
   /** Give a connection up when none of its topics brought data for this long; null: never. Default 5 minutes. */
   readonly staleAfter?: Duration.Input | null | undefined
@@ -124,7 +132,7 @@ const silenceConfig = (adapter: ExchangeAdapter, prefix: string): Config.Config<
 
 /**
  * The options as configuration, each optional: `<PREFIX>WS_URL`, `REST_URL`, `OPEN_TIMEOUT`, `MAX_FRAME_BYTES`,
- * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `STALE_AFTER`,
+ * `COMPRESSION`, `HIGH_WATER_BYTES`, `BATCH_FRAMES`, `PING_INTERVAL`, `PING_TIMEOUT`, `PING_FIRST`, `STALE_AFTER`,
  * `SILENCE_<CHANNEL>` (a duration or `off`), `SILENCE_<CHANNEL>_FLOOR`, `SILENCE_<CHANNEL>_CEILING`, `ANSWER_TIMEOUT`,
  * `IDLE_TIMEOUT`, `ROTATE_AFTER` (a duration or `off`), `REQUEST_TIMEOUT`, `BUFFER_SIZE`, `RECONNECT_STABLE_AFTER`.
  * `<CHANNEL>` is one of `BOOK_TICKER`, `TRADES`, `BOOK`, `TICKER`, `KLINE`, `FUTURES_TICKER`, `LIQUIDATIONS`,
@@ -144,6 +152,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
     batchFrames: optional(Config.Int, "BATCH_FRAMES"),
     pingInterval: optional(Config.Duration, "PING_INTERVAL"),
     pingTimeout: optional(Config.Duration, "PING_TIMEOUT"),
+    pingFirst: optional(Config.Duration, "PING_FIRST"),
     staleAfter: optional(durationOrOff, "STALE_AFTER"),
     silence: silenceConfig(adapter, prefix),
     answerTimeout: optional(Config.Duration, "ANSWER_TIMEOUT"),
@@ -162,7 +171,7 @@ export const config = (adapter: ExchangeAdapter): Config.Config<WebsocketOptions
       highWaterBytes: values.highWaterBytes,
       batchFrames: values.batchFrames
     },
-    heartbeat: { interval: values.pingInterval, timeout: values.pingTimeout },
+    heartbeat: { interval: values.pingInterval, timeout: values.pingTimeout, first: values.pingFirst },
     staleAfter: values.staleAfter,
     silence: values.silence,
     answerTimeout: values.answerTimeout,

@@ -10,6 +10,8 @@ export interface FakeConnection {
   readonly aborted: Array<ExchangeError>
   /** A frame arrives: the stamp moves and the frame waits for a pull. */
   readonly receive: (text?: string) => void
+  /** So many bytes arrive of a frame that is not whole. */
+  readonly trickle: (bytes: number) => void
   /** The peer ends it. */
   readonly end: (error: ExchangeError) => void
   /** What `write` does beside keeping the frame. */
@@ -21,6 +23,7 @@ export const make = (clock: Clock.Clock): FakeConnection => {
   const batches = Effect.runSync(Queue.unbounded<Batch, ExchangeError>())
   const activity: Activity = { receivedAt: now(), dataAt: now(), expectsData: false, held: false }
   const end = (error: ExchangeError) => Queue.failCauseUnsafe(batches, Cause.fail(error))
+  let bytesRead = 0
   const fake: FakeConnection = {
     activity,
     written: [],
@@ -31,9 +34,13 @@ export const make = (clock: Clock.Clock): FakeConnection => {
       const frame = Buffer.from(text)
       Queue.offerUnsafe(batches, { frames: [frame], bytes: frame.length, receivedAt: activity.receivedAt })
     },
+    trickle: (bytes) => {
+      bytesRead += bytes
+    },
     end,
     connection: {
       activity,
+      bytesRead: () => bytesRead,
       pull: Queue.take(batches),
       write: (frame) =>
         Effect.suspend(() => {

@@ -12,6 +12,7 @@ const options: Heartbeat.HeartbeatOptions = {
   exchange: "test",
   interval: "15 seconds",
   timeout: "5 seconds",
+  first: "15 seconds",
   ping: () => "ping"
 }
 
@@ -94,6 +95,78 @@ describe("withHeartbeat", () => {
         yield* TestClock.adjust("1 millis")
         assert.deepStrictEqual(fake.aborted.map(silentFor), [20_000], `${lastFrameAt}`)
       }))))
+
+  it.effect("asks a new connection that has brought nothing soon, and each other one after the interval", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating({ first: undefined })
+      yield* TestClock.adjust("499 millis")
+      assert.deepStrictEqual(fake.written, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(fake.written, ["ping"])
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(fake.aborted.map(silentFor), [5_500])
+      const other = yield* beating({ first: undefined })
+      yield* TestClock.adjust("100 millis")
+      other.receive()
+      yield* TestClock.adjust("14 seconds")
+      assert.deepStrictEqual(other.written, [])
+    }))
+
+  it.effect("takes a large frame that is still coming in for life, and a control frame for none", () =>
+    Effect.gen(function*() {
+      const fake = yield* beating()
+      for (let i = 0; i < 10; i++) {
+        yield* TestClock.adjust("4 seconds")
+        fake.trickle(1_024)
+      }
+      assert.deepStrictEqual(fake.aborted, [])
+      assert.isAbove(fake.written.length, 0)
+      for (let i = 0; i < 6; i++) {
+        fake.trickle(31)
+        yield* TestClock.adjust("4 seconds")
+      }
+      assert.strictEqual(fake.aborted.length, 1)
+    }))
+
+  /** One dial, again and again; the peer of each connection answers a ping after so long, or never. */
+  const redialled = (lives: ReadonlyArray<number | null>) =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      let answersAfter: number | null = null
+      const dial = Heartbeat.withHeartbeat(options)(Effect.sync(() => {
+        const fake = FakeConnection.make(clock)
+        const after = answersAfter
+        if (after !== null) {
+          fake.onWrite = () =>
+            Effect.asVoid(
+              Effect.forkDetach(Effect.andThen(Effect.sleep(Duration.millis(after)), Effect.sync(() => fake.receive())))
+            )
+        }
+        fakes.push(fake)
+        return fake.connection
+      }))
+      const fakes: Array<FakeConnection.FakeConnection> = []
+      for (const life of lives) {
+        answersAfter = life
+        yield* Effect.scoped(Effect.andThen(dial, TestClock.adjust("1 minute")))
+      }
+      return fakes.map(({ aborted }) => silentFor(aborted[0]))
+    })
+
+  it.effect("gives a peer that never answers longer from the eleventh connection on, up to four times", () =>
+    Effect.gen(function*() {
+      const found = yield* redialled(Array.from({ length: 14 }, () => null))
+      assert.deepStrictEqual(found.slice(0, 10), Array.from({ length: 10 }, () => 20_000))
+      assert.deepStrictEqual(found.slice(10), [25_000, 35_000, 35_000, 35_000])
+    }))
+
+  it.effect("gives a peer whose answers take long, once it was given up, three times as long as they took of late", () =>
+    Effect.gen(function*() {
+      const slow = yield* redialled([4_000, 6_000, 9_000, null])
+      assert.deepStrictEqual(slow, [undefined, 20_000, undefined, 15_000 + 20_000])
+      // What was slow once is forgotten.
+      assert.deepStrictEqual(yield* redialled([4_000, null, 10, null]), [undefined, 20_000, undefined, 20_000])
+    }))
 
   it.effect("a write that hangs does not put off the verdict", () =>
     Effect.gen(function*() {
@@ -235,6 +308,27 @@ describe("withHeartbeat over a real socket", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(silentFor(yield* Fiber.join(fiber)), 20_000)
       yield* Deferred.await(peer.closed)
+    }))
+
+  it.effect("keeps a peer that is in the middle of a large frame", () =>
+    Effect.gen(function*() {
+      const server = yield* TestServer.make()
+      const connection = yield* dial(server.url)
+      const peer = yield* Queue.take(server.peers)
+      const { _socket: raw } = peer.socket as unknown as { readonly _socket: { write: (bytes: Uint8Array) => void } }
+      const fiber = yield* Effect.forkChild(connection.pull, { startImmediately: true })
+      const part = 50_000
+      const read = connection.bytesRead!
+      const bytes = read()
+      yield* TestClock.adjust("15 seconds")
+      yield* Queue.take(peer.messages)
+      raw.write(new Uint8Array([0x82, 127, 0, 0, 0, 0, 0, 1, 0x86, 0xa0]))
+      raw.write(new Uint8Array(part))
+      while (read() - bytes < part) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* TestClock.adjust("5 seconds")
+      raw.write(new Uint8Array(part))
+      const { frames } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(frames.map(({ length }) => length), [100_000])
     }))
 
   it.effect("keeps a peer that answers", () =>

@@ -42,19 +42,36 @@ const outage = (seed: string, duration: Duration.Input) =>
   })
 
 describe("back-off", () => {
-  it.effect("doubles from 50 ms to 1 s, stays there for a minute, then doubles to 30 s; always the upper half", () =>
+  it.effect("doubles from 50 ms to 1 s in the first minute, 2 s in the first five, then 30 s; always the upper half", () =>
     Effect.gen(function*() {
       const waits = yield* outage("seed", "10 minutes")
       let elapsed = 0
-      let attempt = 0
-      let later = 0
+      let step = 25
       for (const wait of waits) {
-        const step = elapsed < 60_000 ? Math.min(50 * 2 ** attempt++, 1000) : Math.min(1000 * 2 ** ++later, 30_000)
+        step = Math.min(step * 2, elapsed < 60_000 ? 1_000 : elapsed < 300_000 ? 2_000 : 30_000)
         assert.isAtLeast(wait ?? 0, step / 2, `after ${elapsed} ms`)
         assert.isAtMost(wait ?? 0, step, `after ${elapsed} ms`)
         elapsed += wait ?? 0
       }
-      assert.isAbove(later, 10)
+      assert.strictEqual(step, 30_000)
+    }))
+
+  it.effect("can be made with other bounds", () =>
+    Effect.gen(function*() {
+      const { hooks, waits } = recording()
+      const backoff = Reconnect.makeBackoff({
+        first: "1 second",
+        stages: [{ upTo: "10 seconds", longest: "2 seconds" }],
+        longest: "4 seconds"
+      })
+      yield* Effect.forkChild(
+        Reconnect.supervise(Effect.fail(refused), pulling, { ...Reconnect.defaults, backoff }, hooks)
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(waits[0] ?? 0, 1_000)
+      assert.isAtMost(Math.max(...waits.slice(0, 5).map(Number)), 2_000)
+      assert.isAbove(Math.max(...waits.map(Number)), 2_000)
+      assert.isAtMost(Math.max(...waits.map(Number)), 4_000)
     }))
 
   it.effect("of the first minute stays when the machine's clock is set meanwhile", () =>
@@ -72,7 +89,7 @@ describe("back-off", () => {
         step(hour)
         yield* TestClock.adjust("50 seconds")
         assert.isAtLeast(waits.length - before, 49)
-        yield* TestClock.adjust("2 minutes")
+        yield* TestClock.adjust("6 minutes")
         assert.isAbove(waits.at(-1) ?? 0, 2_000)
         yield* Fiber.interrupt(fiber)
       }

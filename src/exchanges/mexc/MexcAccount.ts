@@ -190,9 +190,10 @@ const stream: PrivateStream = {
   makeCodec: MexcAccountDecode.make,
   heartbeat: {
     // As on public connections: without PING the server drops a quiet one at about 60 s (measured).
-    // An account is quiet most of the time, and until a dead one is found its events are missing.
-    interval: "5 seconds",
-    timeout: "5 seconds",
+    // An account is quiet most of the time, and until a dead one is found its events are missing. 100 messages a second are
+    // allowed.
+    interval: "2 seconds",
+    timeout: "3 seconds",
     ping: MexcRequests.ping
   }
 }

@@ -109,8 +109,8 @@ export const mexcSpot = ExchangeAdapter.make({
   book: ({ source }) => source === "limit" ? limitedBook : aggregatedBook,
   heartbeat: {
     // Measured: without PING the server drops a quiet connection at about 60 s, with no close frame.
-    interval: "5 seconds",
-    timeout: "5 seconds",
+    interval: "2 seconds",
+    timeout: "3 seconds",
     ping: MexcRequests.ping
   },
   silence: {
