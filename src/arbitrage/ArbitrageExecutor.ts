@@ -29,7 +29,7 @@ import { ArbitrageMonitor } from "./ArbitrageMonitor.ts"
 import type { OpportunityEvent } from "./ArbitrageMonitor.ts"
 import * as ExecutionMetrics from "./ExecutionMetrics.ts"
 import { ExposureLedger } from "./ExposureLedger.ts"
-import type { Flattened, Venue } from "./Flattening.ts"
+import type { Flattened, FlatteningVenue } from "./Flattening.ts"
 import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
 import * as Freshness from "./Freshness.ts"
 import type { Ended, LegOutcome } from "./LegOrder.ts"
@@ -202,7 +202,7 @@ const millis = (input: Duration.Input | undefined, otherwise: Duration.Input): n
 /** One leg, ready to be sent. */
 interface Ready {
   readonly plan: Plan
-  readonly venue: Venue
+  readonly venue: FlatteningVenue
   /** What the spot account must have, and of which asset; null on swaps. */
   readonly needs: { readonly asset: string; readonly amount: Amount; readonly available: Amount } | null
 }
@@ -236,7 +236,7 @@ const feeRateOf = ({ averagePrice, fee, quantity }: Leg, { contractSize }: Instr
   return value > 0 && Number.isFinite(fee / value) ? numberOf(Number((fee / value).toPrecision(6))) : Decimal.zero
 }
 
-const venueOf = (leg: Leg, instrument: Instrument): Venue => ({
+const venueOf = (leg: Leg, instrument: Instrument): FlatteningVenue => ({
   instrument,
   unit: numberOf(instrument.contractSize),
   feeRate: feeRateOf(leg, instrument),
@@ -355,7 +355,7 @@ export const make = Effect.fnUntraced(function*(
   const startMend = yield* FiberSet.runtime(mends)<never>()
   const metrics = yield* ExecutionMetrics.make
   /** By base asset, exchange and pair: where it was traded. */
-  const venues = new Map<string, Map<string, Venue>>()
+  const venues = new Map<string, Map<string, FlatteningVenue>>()
   /** Spot balances that executions under way will use, by exchange and asset. */
   const promised = new Map<string, Amount>()
   /** Base assets of orders that nobody knows, by order. */
@@ -582,7 +582,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   /** Trades away what is carried of an asset, as far as it is a lot; and what fees in base leave of that alike. */
-  const sweep = (asset: string, where: ReadonlyArray<Venue>, within?: number): Effect.Effect<Swept> =>
+  const sweep = (asset: string, where: ReadonlyArray<FlatteningVenue>, within?: number): Effect.Effect<Swept> =>
     Effect.gen(function*() {
       const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
       const { detail, orders: sent, rest } = yield* flattening.run(carried, where, within)
@@ -594,15 +594,15 @@ export const make = Effect.fnUntraced(function*(
 
   const nobody: Flattened = { orders: [], left: Decimal.zero, rest: "flat", detail: null }
 
-  const noteVenues = (asset: string, where: ReadonlyArray<Venue>): void => {
-    const known = venues.get(asset) ?? new Map<string, Venue>()
+  const noteVenues = (asset: string, where: ReadonlyArray<FlatteningVenue>): void => {
+    const known = venues.get(asset) ?? new Map<string, FlatteningVenue>()
     venues.set(asset, known)
     for (const venue of where) known.set(placeOf(venue.instrument), venue)
   }
 
   /** Where else an asset can be traded: markets that a route joins to one where it was. */
   const elsewhere = Effect.fnUntraced(function*(asset: string) {
-    const known = venues.get(asset) ?? new Map<string, Venue>()
+    const known = venues.get(asset) ?? new Map<string, FlatteningVenue>()
     const [some] = known.values()
     if (some === undefined) return []
     const { lastPrice } = some
@@ -619,7 +619,7 @@ export const make = Effect.fnUntraced(function*(
       const instruments = markets.current(exchange)?.market.instruments
       return instruments === undefined ? Effect.succeed([]) : Effect.match(instruments.get(pair), {
         onFailure: () => [],
-        onSuccess: (instrument): ReadonlyArray<Venue> => [
+        onSuccess: (instrument): ReadonlyArray<FlatteningVenue> => [
           { instrument, unit: numberOf(instrument.contractSize), feeRate: numberOf(takerFee), lastPrice }
         ]
       })
@@ -706,6 +706,7 @@ export const make = Effect.fnUntraced(function*(
     const isUnclear = isUnknown(buy) || isUnknown(sell)
     const taken = isUnclear || isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
     const difference = add(taken, subtract(buy.filled, sell.filled))
+    // At once, by what the answers say: the fills may be told seconds later.
     const first = isUnclear ? nobody : yield* flattening.run(difference, where)
     const known = [buy, sell, ...first.orders]
     const moved = yield* tally(known)

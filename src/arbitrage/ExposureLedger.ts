@@ -24,7 +24,7 @@ interface Entry {
 }
 
 /** An order, and what has been told of it. */
-interface Leg {
+interface CountedLeg {
   readonly plan: Plan
   readonly asset: string
   order: Order | null
@@ -49,15 +49,15 @@ const keyOf = (exchange: ExchangeId, clientOrderId: string): string => `${exchan
 
 const placeOf = ({ exchange, pair }: Pick<Plan, "exchange" | "pair">): string => `${exchange} ${pair}`
 
-const movedOf = ({ fills, order, plan }: Leg): Moved => soFar(plan, order, fills)
+const movedOf = ({ fills, order, plan }: CountedLeg): Moved => soFar(plan, order, fills)
 
 export class ExposureLedger {
   readonly #assets = new Map<string, Entry>()
   /** Base: what orders that are counted, and what was taken, have left at each place. */
   readonly #places = new Map<string, Amount>()
-  readonly #legs = new Map<string, Leg>()
+  readonly #legs = new Map<string, CountedLeg>()
   /** Those that more is expected of: not counted, or by rate. */
-  readonly #open = new Set<Leg>()
+  readonly #open = new Set<CountedLeg>()
   /** Keys of those that are counted to the last digit, the oldest first. */
   readonly #done: Array<string> = []
   readonly #onMore: (plan: Plan, quantity: Amount) => void
@@ -72,7 +72,7 @@ export class ExposureLedger {
 
   /** It leaves: whatever is told of it counts. */
   expect(plan: Plan): void {
-    const leg: Leg = { plan, asset: partsOf(plan.pair).base, order: null, fills: [], counted: null }
+    const leg: CountedLeg = { plan, asset: partsOf(plan.pair).base, order: null, fills: [], counted: null }
     this.#legs.set(keyOf(plan.exchange, plan.clientOrderId), leg)
     this.#open.add(leg)
   }
@@ -134,7 +134,7 @@ export class ExposureLedger {
     if (this.#done.length > remembered) this.#legs.delete(this.#done.shift()!)
   }
 
-  #change(leg: Leg, moved: Moved): void {
+  #change(leg: CountedLeg, moved: Moved): void {
     const { asset, counted } = leg
     const entry = this.#entry(asset)
     const received = subtract(moved.received, counted?.received ?? Decimal.zero)
@@ -223,7 +223,7 @@ export class ExposureLedger {
   // ---- all of it ----
 
   /** Of orders that are not counted. */
-  get #underWay(): ReadonlyArray<readonly [leg: Leg, moved: Moved]> {
+  get #underWay(): ReadonlyArray<readonly [leg: CountedLeg, moved: Moved]> {
     return [...this.#open].flatMap((leg) => leg.counted === null ? [[leg, movedOf(leg)] as const] : [])
   }
 

@@ -19,7 +19,7 @@ type Account = PrivateExchange["Service"]
 const { abs, divideUnsafe, isGreaterThanOrEqualTo, isLessThan, isPositive, multiply, subtract, sum } = BigDecimal
 
 /** Where it can be traded. */
-export interface Venue {
+export interface FlatteningVenue {
   readonly instrument: Instrument
   /** Base in one unit of the exchange's quantities. */
   readonly unit: Amount
@@ -74,7 +74,7 @@ interface Tried {
 }
 
 /** The least that can be ordered at a price, in the exchange's units. */
-const leastOf = ({ instrument, unit }: Venue, price: Amount): Amount => {
+const leastOf = ({ instrument, unit }: FlatteningVenue, price: Amount): Amount => {
   const step = numberOf(instrument.quantityStep)
   const least = instrument.minQuantity === null ? step : BigDecimal.max(step, numberOf(instrument.minQuantity))
   const value = multiply(price, unit)
@@ -83,11 +83,11 @@ const leastOf = ({ instrument, unit }: Venue, price: Amount): Amount => {
 }
 
 /** The least that can be traded at a price, base. */
-export const lotOf = (venue: Venue, price: Amount): Amount => multiply(leastOf(venue, price), venue.unit)
+export const lotOf = (venue: FlatteningVenue, price: Amount): Amount => multiply(leastOf(venue, price), venue.unit)
 
 /** A way to trade some of it. */
 interface Way {
-  readonly venue: Venue
+  readonly venue: FlatteningVenue
   readonly account: Account
   /** The exchange's units. */
   readonly quantity: Amount
@@ -118,12 +118,16 @@ export class Flattening {
   }
 
   /** `open`: base, positive: too much is held. `within`: until it is given up, ms; 0: one order at most, and no waiting for it. */
-  run(open: Amount, venues: ReadonlyArray<Venue>, within = this.#options.timeoutMillis): Effect.Effect<Flattened> {
+  run(
+    open: Amount,
+    venues: ReadonlyArray<FlatteningVenue>,
+    within = this.#options.timeoutMillis
+  ): Effect.Effect<Flattened> {
     const orders: Array<Ended> = []
-    const failures = new Map<Venue, number>()
-    const tried = new Map<Venue, Tried>()
+    const failures = new Map<FlatteningVenue, number>()
+    const tried = new Map<FlatteningVenue, Tried>()
     /** Why an exchange does not let it grow its own position there. */
-    const refusals = new Map<Venue, string>()
+    const refusals = new Map<FlatteningVenue, string>()
     const deadline = this.#orders.now + within
     const end = (left: Amount, detail: string): Effect.Effect<Flattened> =>
       Effect.succeed({ orders, left, rest: this.#isLittle(left, venues) ? "carried" : "open", detail })
@@ -183,27 +187,27 @@ export class Flattening {
   }
 
   /** An order has been sent on these very prices, and not long ago. */
-  #isTried(venue: Venue, tried: Tried | undefined): boolean {
+  #isTried(venue: FlatteningVenue, tried: Tried | undefined): boolean {
     return tried !== undefined && this.#orders.now < tried.until && tried.sight === this.#sightOf(venue)
   }
 
   /** Another one whenever the market tells something new. */
-  #sightOf({ instrument: { exchange, pair } }: Venue): string {
+  #sightOf({ instrument: { exchange, pair } }: FlatteningVenue): string {
     const best = this.#markets.current(exchange)?.market.bestPrice(pair) ?? null
     return best === null ? "none" : `${best.receivedAt} ${best.bidPrice} ${best.askPrice}`
   }
 
   /** Whether what cannot be traded away is worth so little that it waits for the next execution. */
-  #isLittle(left: Amount, venues: ReadonlyArray<Venue>): boolean {
+  #isLittle(left: Amount, venues: ReadonlyArray<FlatteningVenue>): boolean {
     const side = sideOf(left)
     const { maxCarried } = this.#options
-    const worth = (venue: Venue): Amount => multiply(abs(left), this.#bestPrice(venue, side))
+    const worth = (venue: FlatteningVenue): Amount => multiply(abs(left), this.#bestPrice(venue, side))
     if (maxCarried !== null) return venues.every((venue) => !BigDecimal.isGreaterThan(worth(venue), maxCarried))
     return venues.some((venue) => isLessThan(abs(left), lotOf(venue, this.#limit(venue, side))))
   }
 
   /** Whether so much can be traded on one of them at all. */
-  isLot(open: Amount, venues: ReadonlyArray<Venue>): boolean {
+  isLot(open: Amount, venues: ReadonlyArray<FlatteningVenue>): boolean {
     const side = sideOf(open)
     return venues.some((venue) => isGreaterThanOrEqualTo(abs(open), lotOf(venue, this.#limit(venue, side))))
   }
@@ -212,7 +216,11 @@ export class Flattening {
    * Of those where it can be traded now, the cheapest of those that have failed least. An exchange that was stopped by itself
    * counts as one that has failed.
    */
-  #best(left: Amount, venues: ReadonlyArray<Venue>, failures: ReadonlyMap<Venue, number>): Way | null {
+  #best(
+    left: Amount,
+    venues: ReadonlyArray<FlatteningVenue>,
+    failures: ReadonlyMap<FlatteningVenue, number>
+  ): Way | null {
     const ways = venues.flatMap((venue) => this.#way(venue, left) ?? [])
     const failed = ({ venue }: Way): number =>
       (failures.get(venue) ?? 0) + (this.#stopOf(venue) === null ? 0 : stoppedFailures)
@@ -220,16 +228,16 @@ export class Flattening {
   }
 
   /** What the kill switch of this exchange alone stops; null while it is not thrown. */
-  #stopOf({ instrument: { exchange } }: Venue): Killed["stops"] | null {
+  #stopOf({ instrument: { exchange } }: FlatteningVenue): Killed["stops"] | null {
     const { killed } = this.#guard.state(exchange)
     return killed?.of === exchange ? killed.stops : null
   }
 
-  #mayTrade(venue: Venue): boolean {
+  #mayTrade(venue: FlatteningVenue): boolean {
     return this.#markets.mayTrade(venue.instrument.exchange) && this.#stopOf(venue) !== "everything"
   }
 
-  #way(venue: Venue, left: Amount): Way | null {
+  #way(venue: FlatteningVenue, left: Amount): Way | null {
     const { exchange, quantityStep } = venue.instrument
     const account = this.#markets.current(exchange)?.account ?? null
     if (account === null || !this.#mayTrade(venue)) return null
@@ -246,13 +254,13 @@ export class Flattening {
     return { venue, account, quantity, price, sight: this.#sightOf(venue), cost }
   }
 
-  #bestPrice({ instrument: { exchange, pair }, lastPrice }: Venue, side: Side): Amount {
+  #bestPrice({ instrument: { exchange, pair }, lastPrice }: FlatteningVenue, side: Side): Amount {
     const best = this.#markets.current(exchange)?.market.bestPrice(pair) ?? null
     return best === null ? lastPrice : numberOf(side === "buy" ? best.askPrice : best.bidPrice)
   }
 
   /** Quote: the worst that is paid. */
-  #limit(venue: Venue, side: Side): Amount {
+  #limit(venue: FlatteningVenue, side: Side): Amount {
     const best = this.#bestPrice(venue, side)
     const step = numberOf(venue.instrument.priceStep)
     const slip = multiply(best, this.#options.maxSlippage)
@@ -276,7 +284,7 @@ export class Flattening {
 }
 
 /** Base that the spot account can sell or pay for; null where it is not known. */
-const affordable = (account: Account, { instrument }: Venue, side: Side, price: Amount): Amount | null => {
+const affordable = (account: Account, { instrument }: FlatteningVenue, side: Side, price: Amount): Amount | null => {
   const { base, kind, quote } = instrument
   if (kind === "swap") return null
   const balance = account.balances().get(side === "buy" ? quote : base)

@@ -140,7 +140,7 @@ export interface FundingOptions {
   readonly onFunded: (exchange: ExchangeId, funded: Funded) => void
 }
 
-interface Account {
+interface FundingAccount {
   readonly count: FundingCount
   /** The comparison of the account behind which the history was read; null while it has to be. */
   readFor: { readonly island: Island; readonly reconciledAt: number } | null
@@ -157,17 +157,17 @@ const retryMillis = 10_000
 
 export class RiskFunding {
   readonly #options: FundingOptions
-  readonly #accounts = new Map<ExchangeId, Account>()
+  readonly #accounts = new Map<ExchangeId, FundingAccount>()
 
   constructor(options: FundingOptions) {
     this.#options = options
   }
 
-  #of(exchange: ExchangeId): Account {
+  #of(exchange: ExchangeId): FundingAccount {
     const found = this.#accounts.get(exchange)
     if (found !== undefined) return found
     const count = new FundingCount((funded) => this.#options.onFunded(exchange, funded))
-    const made: Account = { count, readFor: null, history: "unread", isReading: false, retryAt: 0 }
+    const made: FundingAccount = { count, readFor: null, history: "unread", isReading: false, retryAt: 0 }
     this.#accounts.set(exchange, made)
     return made
   }
@@ -206,14 +206,14 @@ export class RiskFunding {
     ))
   }
 
-  #mayRead({ history, isReading, retryAt }: Account): boolean {
+  #mayRead({ history, isReading, retryAt }: FundingAccount): boolean {
     const hasHistory = history !== "none" && history !== "never"
     return hasHistory && !isReading && monotonicMillis(this.#options.clock) >= retryAt
   }
 
   readonly #read = Effect.fnUntraced({ self: this }, function*(
     this: RiskFunding,
-    of: Account,
+    of: FundingAccount,
     island: Island,
     account: PrivateExchange["Service"],
     reconciledAt: number
@@ -240,7 +240,7 @@ export class RiskFunding {
 
   readonly #give = Effect.fnUntraced({ self: this }, function*(
     this: RiskFunding,
-    of: Account,
+    of: FundingAccount,
     { exchange }: Island,
     account: PrivateExchange["Service"]
   ) {

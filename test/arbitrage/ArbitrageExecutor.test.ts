@@ -236,6 +236,19 @@ describe("ArbitrageExecutor: a leg that fails", () => {
       }))
   }
 
+  it.effect("what its answer says is open is traded away at once, and not when its fills are told", () =>
+    over(new World({ fee: "0" }, swap), function*({ world }) {
+      world.a.scripts.push({ late: 5_000 })
+      world.b.scripts.push({ answer: "reject" })
+      const fiber = yield* start(world)
+      yield* TestClock.adjust("100 millis")
+      const placed = world.placed
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(placed, ["a buy 1", "b sell 100", "b sell 100"])
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Compensated")
+      yield* agree(world)
+    }))
+
   it.effect("no price is there to trade it away: the leg's own is the measure", () =>
     over(new World({ fee: "0" }, swap), function*({ world }) {
       world.a.hasPrice = false
