@@ -12,6 +12,7 @@ import * as Determinism from "./cases/Determinism.ts"
 import * as ExecutionLatency from "./cases/ExecutionLatency.ts"
 import * as FaultCatalogue from "./cases/FaultCatalogue.ts"
 import * as Fixtures from "./cases/Fixtures.ts"
+import * as Flood from "./cases/Flood.ts"
 import * as Islands from "./cases/Islands.ts"
 import * as Judges from "./cases/Judges.ts"
 import * as Ledger from "./cases/Ledger.ts"
@@ -69,6 +70,7 @@ export const cases: ReadonlyArray<Case> = [
   ExecutionLatency.executionLatency,
   Detection.detection,
   Islands.islands,
+  Flood.flood,
   Program.program,
   Shutdown.shutdown,
   Uptime.uptime

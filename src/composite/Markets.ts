@@ -1,5 +1,5 @@
 /**
- * Several exchanges in one program, each an island: one that fails or hangs leaves the others alone, is built anew by
+ * Several exchanges in one program, each an island: one that fails, hangs or floods leaves the others alone, is built anew by
  * itself, and is reconciled before it may trade again.
  */
 import {

@@ -196,12 +196,11 @@ export const make = (options: InboxOptions): Inbox => {
     )
   )
 
-  /** Behind what others do in the next turn. */
-  const later = Effect.andThen(
-    Effect.yieldNow,
-    Effect.suspend(() => {
-      budget!.renew()
-      return pull
+  /** In a later turn, in turn with the others that wait for one. */
+  const later = Effect.callback<Batch, ExchangeError.ExchangeError>((resume) =>
+    budget!.wait(() => {
+      resume(pull)
+      return false
     })
   )
 

@@ -42,11 +42,6 @@ export class TurnBudget {
     return this.worked - this.began >= budgetMillis
   }
 
-  /** The first work of a turn, as far as is known. */
-  renew(): void {
-    this.began = this.worked = this.now()
-  }
-
   /** Called in the next turns, in turn with the others that wait, until nothing is left. */
   wait(goOn: GoOn): void {
     this.waiting.push(goOn)
@@ -61,7 +56,7 @@ export class TurnBudget {
 
   private readonly run = (): void => {
     this.isDue = false
-    this.renew()
+    this.began = this.worked = this.now()
     try {
       for (let left = this.waiting.length; left > 0; left--) {
         const goOn = this.waiting.shift()!

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Queue, Schema } from "effect"
 import type { Batch } from "../../src/connection/Connection.ts"
 import * as Inbox from "../../src/connection/Inbox.ts"
-import { TurnBudget } from "../../src/connection/TurnBudget.ts"
+import { budgetMillis, TurnBudget } from "../../src/connection/TurnBudget.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 
 const error = (detail: string) => ExchangeError.make("test", new ExchangeError.Disconnected({ code: 1000, detail }))
@@ -251,26 +251,43 @@ describe("Inbox", () => {
   it.effect("leaves the next turn to others before it gives more, once the fiber's time is spent", () =>
     Effect.gen(function*() {
       let now = 0
-      const { endRead, inbox, push } = setup({ batchFrames: 1, budget: new TurnBudget(() => now, () => {}) })
-      const order: Array<string> = []
-      push("a", "b", "c", "d")
+      const turns: Array<() => void> = []
+      const budget = new TurnBudget(() => now, (run) => turns.push(run))
+      const { endRead, inbox, push } = setup({ batchFrames: 1, budget })
+      const seen: Array<string> = []
+      const work = Effect.map(inbox.pull, (batch) => {
+        seen.push(...textsOf(batch))
+        // Two batches take what a turn may take.
+        now += budgetMillis / 2
+      })
+      budget.begin()
+      push("a", "b", "c", "d", "e")
       endRead()
-      const fiber = yield* Effect.forkChild(
-        Effect.forever(
-          Effect.map(inbox.pull, (batch) => {
-            order.push(...textsOf(batch))
-            // Two batches take what a turn may take.
-            now += 0.25
-          }),
-          { disableYield: true }
-        )
-      )
-      for (let turn = 0; turn < 4; turn++) {
-        order.push("|")
-        yield* Effect.yieldNow
+      const fiber = yield* Effect.forkChild(Effect.forever(work, { disableYield: true }), { startImmediately: true })
+      const inTurn = [seen.splice(0).join("")]
+      while (turns.length > 0) {
+        turns.shift()!()
+        inTurn.push(seen.splice(0).join(""))
       }
-      assert.deepStrictEqual(order.join("").replace(/\|+$/u, "").replace(/^\|*/u, ""), "ab|cd")
+      assert.deepStrictEqual(inTurn, ["ab", "cd", "e"])
+      push("f")
+      endRead()
       yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("loses nothing when a fiber is interrupted that waits for its turn", () =>
+    Effect.gen(function*() {
+      const turns: Array<() => void> = []
+      const { endRead, inbox, push } = setup({ budget: new TurnBudget(() => 0, (run) => turns.push(run)) })
+      push("a")
+      endRead()
+      // Nothing has begun in this turn: as far as is known, its time is spent.
+      const fiber = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+      assert.strictEqual(turns.length, 1)
+      yield* Fiber.interrupt(fiber)
+      const next = yield* Effect.forkChild(inbox.pull, { startImmediately: true })
+      for (const turn of turns.splice(0)) turn()
+      assert.deepStrictEqual(textsOf(yield* Fiber.join(next)), ["a"])
     }))
 
   describe("with a reader", () => {
