@@ -501,7 +501,7 @@ const cancelAgain = 250
 /**
  * Cancels until nothing is open any more: what comes into force behind a cancel, or is told only then, by another one, and
  * so is what a cancel has left whose answer was lost. Null, or why the exchange has refused some of it; the others are
- * cancelled all the same. `failed` gets why it was not cancelled at once. `isAsked`: whether nothing more is told of orders that were there before.
+ * cancelled all the same. `failed` gets why it was not cancelled at once, for good or for the moment. `isAsked`: whether nothing more is told of orders that were there before.
  */
 const cancelOpen = (
   account: PrivateExchange["Service"],
@@ -531,7 +531,10 @@ const cancelOpen = (
       new Set(due.map(({ pair }) => pair)),
       (pair) =>
         Effect.map(cancelPair(account, pair), (result) => {
-          if (result._tag === "Refused") refused.set(pair, result.detail)
+          if (result._tag === "Refused") {
+            refused.set(pair, result.detail)
+            failed.add(result.detail)
+          }
           if (result._tag !== "Lost") return
           if (result.detail !== undefined) failed.add(result.detail)
           for (const order of due) {

@@ -624,6 +624,25 @@ describe("Markets", () => {
       assert.deepStrictEqual([...sent], [[btc, 4], ["ETH/USDT", 1]])
     }))
 
+  it.effect("tells at the end of its time what was refused for good beside what was refused for the moment", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.open = [order("a", "1"), { ...order("a", "2"), pair: "ETH/USDT" }]
+      const late = new ExchangeError.RateLimited({ budget: "cancel", retryAfterMs: 200, detail: "later" })
+      a.cancel = (pair) =>
+        pair === btc
+          ? Effect.fail(ExchangeError.make("a", late))
+          : Effect.succeed({ _tag: "Rejected", reason: { code: "1", detail: "never", class: "item" } })
+      const markets = yield* start([a], { stopTimeout: "3 seconds" })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("3 seconds")
+      const [left] = yield* Fiber.join(stopping)
+      assert.deepStrictEqual(left!.open.map(({ key }) => key), ["1", "2"])
+      assert.match(left!.problem!, /^the exchange did not answer in time; /)
+      assert.include(left!.problem, ExchangeError.make("a", late).message)
+      assert.include(left!.problem, "never")
+    }))
+
   it.effect("is a Layer over what the islands need", () =>
     Effect.gen(function*() {
       const markets = yield* Markets
