@@ -112,6 +112,7 @@ const classifyStatus = (_code: string | null, _text: string, status: number): Ex
 export const make = (options: RestClientOptions): RestClient => {
   const { client, exchange, headers = {}, parse = JSON.parse, pauseOf = () => null, url } = options
   const { classify = classifyStatus, refusalOf = () => null } = options
+  const date = new ExchangeDate()
 
   const fail = (reason: ExchangeError.Reason): Effect.Effect<never, ExchangeError.ExchangeError> =>
     Effect.fail(ExchangeError.make(exchange, reason))
@@ -142,7 +143,7 @@ export const make = (options: RestClientOptions): RestClient => {
     const code = refusal?.code ?? null
     const detail = refusal === null ? body.slice(0, pageExcerpt) : clean(refusal.detail)
     const answerClass = classify(code, code === null ? body : detail, status)
-    const now = nowOf(answer, yield* Clock.currentTimeMillis)
+    const now = date.now(answer, yield* Clock.currentTimeMillis)
     const retryAfterMs = retryAfter(answer, now) ?? pauseOf(answer, answerClass, now)
     return yield* fail(
       new ExchangeError.RequestFailed({
@@ -244,23 +245,46 @@ const jsonOf = (body: string, parse: (body: string) => unknown): unknown => {
 /** A machine's clock that is further off than this is not what the exchange's times are measured by, ms. */
 const mostOffset = 2_000
 
-/** Now, by the exchange's own clock where ours is far off: else an hour that our clock is late makes an hour's wait. */
-const nowOf = ({ headers }: Answer, now: number): number =>
-  Option.match(DateTime.make(headers["date"] ?? ""), {
-    onNone: () => now,
-    onSome: (date) => {
-      const told = DateTime.toEpochMillis(date)
-      return Math.abs(told - now) > mostOffset ? told : now
-    }
-  })
+/** A clock that was set to another zone's time is off by less, ms. Further off is one that says so twice. */
+const plausibleOffset = 24 * 3_600_000
+
+/** Two answers say the same of how far our clock is off when they differ by no more, ms. */
+const sameOffset = 60_000
+
+const millisOf = (date: string | undefined): number | null =>
+  Option.match(DateTime.make(date ?? ""), { onNone: () => null, onSome: DateTime.toEpochMillis })
+
+/** What the time is at the exchange, by the `Date` of its answers. */
+class ExchangeDate {
+  /** The exchange's time minus ours, by the latest answer that told one, ms. */
+  #offset: number | null = null
+
+  /**
+   * Now, by the exchange's own clock where ours is far off: else an hour that our clock is late makes an hour's wait. A date
+   * that is too far off to be so is not believed, unless the answer before said the same.
+   */
+  now({ headers }: Answer, now: number): number {
+    const told = millisOf(headers["date"])
+    if (told === null) return now
+    const before = this.#offset
+    const offset = this.#offset = told - now
+    if (Math.abs(offset) <= mostOffset) return now
+    const isConfirmed = before !== null && Math.abs(offset - before) <= sameOffset
+    return Math.abs(offset) <= plausibleOffset || isConfirmed ? told : now
+  }
+}
+
+/** The longest ban that an exchange documents (MEXC: three days), ms. */
+const longestPause = 3 * 24 * 3_600_000
+
+/** The same where a point in time is told, whose distance is only as right as two clocks are, ms. */
+const longestUntil = 3_600_000
 
 /** `Retry-After` in seconds or as a date, ms from now; null without it. */
 const retryAfter = ({ headers }: Answer, now: number): number | null => {
   const header = headers["retry-after"]
   if (header === undefined) return null
-  if (/^\d{1,9}(\.\d+)?$/.test(header)) return Number(header) * 1000
-  return Option.match(DateTime.make(header), {
-    onNone: () => null,
-    onSome: (date) => Math.max(0, DateTime.toEpochMillis(date) - now)
-  })
+  if (/^\d{1,9}(\.\d+)?$/.test(header)) return Math.min(longestPause, Number(header) * 1000)
+  const until = millisOf(header)
+  return until === null ? null : Math.min(longestUntil, Math.max(0, until - now))
 }

@@ -105,6 +105,48 @@ describe("RestClient", () => {
       )
     }))
 
+  it.effect("waits no longer than any exchange asks for, and believes no Date that cannot be", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 5, 17, 10, 0, 0))
+      const hour = 3_600_000
+      const day = 24 * hour
+      const answers: Array<Record<string, string>> = []
+      const client = RestClient.make({
+        exchange: "x",
+        url: "http://x.test",
+        client: HttpClient.make((request) =>
+          Effect.sync(() => {
+            const headers = answers.shift()!
+            return HttpClientResponse.fromWeb(request, new Response("", { status: 429, headers }))
+          })
+        )
+      })
+      const wait = (headers: Record<string, string>) => {
+        answers.push(headers)
+        return Effect.map(
+          reasonOf(client.get(Schema.Int, "/a")),
+          (reason) => (reason as { readonly retryAfterMs?: number }).retryAfterMs
+        )
+      }
+      // A ban of MEXC may be three days long.
+      assert.strictEqual(yield* wait({ "Retry-After": "259200" }), 3 * day)
+      assert.strictEqual(yield* wait({ "Retry-After": "999999999" }), 3 * day)
+      const soon = "Wed, 17 Jun 2026 10:00:30 GMT"
+      assert.strictEqual(yield* wait({ "Retry-After": "Thu, 18 Jun 2026 10:00:00 GMT" }), hour)
+      assert.strictEqual(yield* wait({ date: "Thu, 01 Jan 1970 00:00:00 GMT", "Retry-After": soon }), 30_000)
+      assert.strictEqual(yield* wait({ date: "Thu, 17 Jun 2066 10:00:00 GMT", "Retry-After": soon }), 30_000)
+      // A day off may be a clock that was set to another zone's time.
+      const early = "Tue, 16 Jun 2026 22:00:00 GMT"
+      assert.strictEqual(yield* wait({ date: early, "Retry-After": "Tue, 16 Jun 2026 22:00:30 GMT" }), 30_000)
+      // A clock that is years off: said once it may be a mistake, said again it is so.
+      const date = "Thu, 17 Jun 2027 10:00:00 GMT"
+      assert.strictEqual(yield* wait({ date, "Retry-After": "Thu, 17 Jun 2027 10:00:30 GMT" }), hour)
+      yield* TestClock.adjust("10 seconds")
+      const later = "Thu, 17 Jun 2027 10:00:10 GMT"
+      assert.strictEqual(yield* wait({ date: later, "Retry-After": "Thu, 17 Jun 2027 10:00:30 GMT" }), 20_000)
+      assert.strictEqual(yield* wait({ date: "Thu, 17 Jun 2066 10:00:00 GMT", "Retry-After": later }), hour)
+    }))
+
   it.effect("reads what can be read of a list, and fails where nothing can", () =>
     Effect.gen(function*() {
       const { readEach } = clientFor({ body: "" })
