@@ -20,7 +20,7 @@ export class AccountRest extends Context.Service<AccountRest, {
   readonly userId: Effect.Effect<string, ExchangeError>
   /** Assets of which there is something. */
   readonly balances: Effect.Effect<ReadonlyArray<Balance>, ExchangeError>
-  /** Every open position; none on spot. */
+  /** Every open position. Fails with `UnsupportedChannel` where there are none, as on spot. */
   readonly positions: Effect.Effect<ReadonlyArray<Position>, ExchangeError>
   readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
   /** Oldest first. */

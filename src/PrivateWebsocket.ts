@@ -55,6 +55,35 @@ export interface PrivateWebsocketHandlers {
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
 }
 
+/** Handlers of a channel. */
+type EventHandler = Exclude<keyof PrivateWebsocketHandlers, "onGap" | "onStatus">
+
+const channelOf: Readonly<Record<EventHandler, PrivateTag>> = {
+  onOrder: "Orders",
+  onFill: "Fills",
+  onBalance: "Balances",
+  onPosition: "Positions",
+  onLeverage: "Positions",
+  onAutoDeleverage: "AutoDeleverages",
+  onPositionClose: "PositionCloses"
+}
+
+/** Channels of the handlers. */
+export const channelsOf = (handlers: PrivateWebsocketHandlers): ReadonlyArray<PrivateTag> => [
+  ...new Set(
+    Object.entries(channelOf).flatMap(([name, tag]) => handlers[name as EventHandler] === undefined ? [] : [tag])
+  )
+]
+
+/** Those of the handlers that these channels have: for a program that runs on accounts of any kind. */
+export const handlersFor = (
+  channels: ReadonlySet<PrivateTag>,
+  handlers: PrivateWebsocketHandlers
+): PrivateWebsocketHandlers =>
+  Object.fromEntries(
+    Object.entries(handlers).filter(([name]) => !(name in channelOf) || channels.has(channelOf[name as EventHandler]))
+  )
+
 /** What reconciliation covers: fills of these pairs are looked up where the exchange asks for a pair. */
 export interface ReconcileCoverage {
   /** Null: everything, without naming pairs. */
@@ -92,6 +121,10 @@ export class PrivateWebsocket extends Context.Service<PrivateWebsocket, {
   readonly initialize: (channels?: NonEmptyReadonlyArray<PrivateTag>) => Effect.Effect<void, ExchangeError>
   /** The session's events, from the moment the stream is run. */
   readonly events: Stream.Stream<AccountFeed<AccountEvent>, ExchangeError>
+  /**
+   * Calls the handlers with the session's events until the scope closes. Fails with `UnsupportedChannel` when the account
+   * lacks the channel of one, as positions on spot: see `handlersFor`.
+   */
   readonly handle: (handlers: PrivateWebsocketHandlers) => Effect.Effect<void, ExchangeError, Scope.Scope>
   readonly close: Effect.Effect<void>
   readonly isConnected: Effect.Effect<boolean>

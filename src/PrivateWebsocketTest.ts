@@ -15,7 +15,7 @@ import type { PrivateTag } from "./domain/PrivateChannel.ts"
 import { tagOf } from "./domain/PrivateChannel.ts"
 import * as ExchangeError from "./ExchangeError.ts"
 import type { AccountFeed, AccountGap, PrivateWebsocketHandlers } from "./PrivateWebsocket.ts"
-import { PrivateWebsocket } from "./PrivateWebsocket.ts"
+import { channelsOf, PrivateWebsocket } from "./PrivateWebsocket.ts"
 import * as StatusBoard from "./session/StatusBoard.ts"
 
 export class TestControl extends Context.Service<TestControl, {
@@ -237,7 +237,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
   })
 
   const handle = Effect.fnUntraced(function*(handlers: PrivateWebsocketHandlers) {
-    yield* admit([])
+    yield* admit(channelsOf(handlers))
     yield* join({
       channel: null,
       take: (item) => {

@@ -44,6 +44,33 @@ export interface PublicWebsocketHandlers {
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
 }
 
+/** Handlers of a channel. */
+type EventHandler = Exclude<keyof PublicWebsocketHandlers, "onGap" | "onStatus">
+
+const channelOf: Readonly<Record<EventHandler, PublicTag>> = {
+  onBookTicker: "BookTicker",
+  onTrade: "Trades",
+  onBook: "Book",
+  onTicker: "Ticker",
+  onKline: "Kline",
+  onFuturesTicker: "FuturesTicker",
+  onLiquidation: "Liquidations",
+  onContractStats: "ContractStats"
+}
+
+/** Channels of the handlers. */
+export const channelsOf = (handlers: PublicWebsocketHandlers): ReadonlyArray<PublicTag> =>
+  Object.entries(channelOf).flatMap(([name, tag]) => handlers[name as EventHandler] === undefined ? [] : [tag])
+
+/** Those of the handlers that these channels have: for a program that runs on exchanges of any kind. */
+export const handlersFor = (
+  channels: ReadonlySet<PublicTag>,
+  handlers: PublicWebsocketHandlers
+): PublicWebsocketHandlers =>
+  Object.fromEntries(
+    Object.entries(handlers).filter(([name]) => !(name in channelOf) || channels.has(channelOf[name as EventHandler]))
+  )
+
 /**
  * Who takes one channel in the socket's own turn. What is thrown is counted and logged. Gaps come as they do in the
  * stream of a feed; nothing can overflow, since nothing is held.
@@ -218,7 +245,10 @@ export class PublicWebsocket extends Context.Service<PublicWebsocket, {
   readonly unsubscribe: (pairs: NonEmptyReadonlyArray<TradingPair>) => Effect.Effect<void, ExchangeError>
   /** The session's events, from the moment the stream is run. Ends when the session is closed. */
   readonly events: Stream.Stream<Feed<MarketEvent>, ExchangeError>
-  /** Calls the handlers with the session's events until the scope closes. */
+  /**
+   * Calls the handlers with the session's events until the scope closes. Fails with `UnsupportedChannel` when the exchange
+   * lacks the channel of one, which would never be called: see `handlersFor`.
+   */
   readonly handle: (handlers: PublicWebsocketHandlers) => Effect.Effect<void, ExchangeError, Scope.Scope>
   /**
    * Ends everything: the streams of the session and of all feeds end behind what they hold, everything is unsubscribed,

@@ -133,6 +133,7 @@ describe("PrivateWebsocketTest", () => {
         assert.deepStrictEqual([other.exchange, other.account, ...other.channels], ["toy", "main", "Orders"])
         assert.strictEqual(yield* reasonOf(other.initialize(["Positions"])), "UnsupportedChannel")
         assert.strictEqual(yield* reasonOf(Effect.scoped(other.feed("Positions"))), "UnsupportedChannel")
+        assert.strictEqual(yield* reasonOf(Effect.scoped(other.handle({ onLeverage: () => {} }))), "UnsupportedChannel")
       }).pipe(Effect.provide(spot))
       yield* websocket.initialize()
       assert.strictEqual(yield* reasonOf(websocket.initialize()), "InvalidUse")

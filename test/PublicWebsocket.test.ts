@@ -67,6 +67,10 @@ describe("PublicWebsocket", () => {
         Effect.provide(only)
       )
       assert.strictEqual(reason, "UnsupportedChannel")
+      const unheard = yield* reasonOf(
+        Effect.scoped(Effect.flatMap(PublicWebsocket, (other) => other.handle({ onTrade: () => {}, onBook: () => {} })))
+      ).pipe(Effect.provide(only))
+      assert.strictEqual(unheard, "UnsupportedChannel")
     })))
 
   it.effect("MUST deliver the session's events and handlers in order, and stop with unsubscribe", () =>

@@ -11,7 +11,7 @@ import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as Exchanges from "../../src/Exchanges.ts"
 import type { KnownExchange } from "../../src/Exchanges.ts"
 import type { Performance, TopicPerformance } from "../../src/PublicWebsocket.ts"
-import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import { handlersFor, PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import type { SimulatorUrls } from "../../src/simulator/Simulator.ts"
 import { compareBooks } from "./Comparison.ts"
 import type { Comparison } from "./Comparison.ts"
@@ -147,7 +147,7 @@ export const start = Effect.fnUntraced(function*(
     const websocket = yield* PublicWebsocket
     const books = yield* OrderBooks.make(pairs)
     const client = new Client(websocket, books, pairs)
-    yield* websocket.handle({
+    yield* websocket.handle(handlersFor(websocket.channels, {
       onBookTicker: () => client.count("BookTicker"),
       onTrade: (trade) => client.onTrade(trade),
       onTicker: () => client.count("Ticker"),
@@ -156,7 +156,7 @@ export const start = Effect.fnUntraced(function*(
       onLiquidation: () => client.count("Liquidations"),
       onContractStats: () => client.count("ContractStats"),
       onGap: (gap) => client.onGap(gap)
-    })
+    }))
     const channels = [...websocket.channels].filter((tag) => tag !== "Book")
     yield* websocket.initialize(pairs, channels as unknown as NonEmptyReadonlyArray<PublicTag>)
     return client

@@ -267,7 +267,9 @@ const readings = (
     account: name,
     userId: calls.userId,
     balances: calls.balances,
-    positions: Effect.andThen(listing.read, calls.positions),
+    positions: account.channels.has("Positions")
+      ? Effect.andThen(listing.read, calls.positions)
+      : Effect.fail(lacking(adapter, "Positions", "has no positions")),
     openOrders: (pair) =>
       Effect.andThen(listing.read, Effect.flatMap(symbolOf(pair), (symbol) => calls.openOrders(symbol))),
     fills: ({ pair, since }) =>
@@ -277,18 +279,18 @@ const readings = (
       ),
     funding: (within) =>
       calls.funding === undefined
-        ? Effect.fail(noFunding(adapter))
+        ? Effect.fail(lacking(adapter, "funding", "has no history of funding payments here"))
         : Effect.andThen(listing.read, calls.funding(Duration.toMillis(within))),
     needsPair: account.needsPair
   })
 }
 
-const noFunding = ({ id, name }: ExchangeAdapter): ExchangeError.ExchangeError =>
+const lacking = ({ id, name }: ExchangeAdapter, channel: string, what: string): ExchangeError.ExchangeError =>
   ExchangeError.make(
     id,
     new ExchangeError.UnsupportedChannel({
-      channel: "funding",
-      detail: `${name} has no history of funding payments here`
+      channel,
+      detail: `${name} ${what}`
     })
   )
 

@@ -15,7 +15,7 @@ import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
 import type { AccountEventOf, PrivateTag } from "../domain/PrivateChannel.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { AccountFeed, AccountGap, PrivateWebsocketHandlers } from "../PrivateWebsocket.ts"
-import { PrivateWebsocket } from "../PrivateWebsocket.ts"
+import { channelsOf, PrivateWebsocket } from "../PrivateWebsocket.ts"
 import * as FailureLog from "../session/FailureLog.ts"
 import * as StatusBoard from "../session/StatusBoard.ts"
 import type { Consumer, Ended } from "./AccountConsumers.ts"
@@ -426,6 +426,8 @@ export const make = Effect.fnUntraced(function*(
   }))
 
   const handle = Effect.fnUntraced(function*(handlers: PrivateWebsocketHandlers) {
+    const lacking = channelsOf(handlers).find((channel) => !account.channels.has(channel))
+    if (lacking !== undefined) return yield* unsupported(lacking)
     const consumer = new HandlerConsumer(handlers, {
       wants: sessionWants,
       onDelivered: () => {

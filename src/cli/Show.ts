@@ -9,7 +9,7 @@ import type { Feed } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import type { ExchangeAdapter } from "../ExchangeAdapter.ts"
-import { PublicWebsocket } from "../PublicWebsocket.ts"
+import { handlersFor, PublicWebsocket } from "../PublicWebsocket.ts"
 import type { Subscribed } from "../PublicWebsocket.ts"
 import { Connections } from "./Connections.ts"
 import * as EventJson from "./EventJson.ts"
@@ -70,7 +70,7 @@ export const table = (wanted: Wanted, view: WatchView) =>
   Effect.gen(function*() {
     const websocket = yield* PublicWebsocket
     yield* StatusLog.start
-    yield* websocket.handle(view.handlers)
+    yield* websocket.handle(handlersFor(websocket.channels, view.handlers))
     const { accepted } = yield* subscribe(wanted)
     const book = wanted.channels.find(({ _tag }) => _tag === "Book")
     if (book !== undefined) view.books = yield* OrderBooks.make(accepted, bookOptions(book as BookChannel))

@@ -14,7 +14,7 @@ import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import { MarketRest } from "../MarketRest.ts"
 import { OrderEntry } from "../OrderEntry.ts"
-import { PrivateWebsocket } from "../PrivateWebsocket.ts"
+import { handlersFor, PrivateWebsocket } from "../PrivateWebsocket.ts"
 import { Holdings } from "./Holdings.ts"
 import type { TrackedOrder } from "./OrderTracker.ts"
 import { OrderTracker } from "./OrderTracker.ts"
@@ -261,7 +261,7 @@ export const make = Effect.fnUntraced(function*(
     changed.openUnsafe()
   }
 
-  const handlers = {
+  const handlers = handlersFor(websocket.channels, {
     onOrder: take,
     onFill: take,
     onBalance: take,
@@ -274,7 +274,7 @@ export const make = Effect.fnUntraced(function*(
       if (status._tag === "Disconnected") failure = status.message ?? null
       changed.openUnsafe()
     }
-  }
+  })
 
   // -- reconciliation --
 

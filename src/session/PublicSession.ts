@@ -8,11 +8,12 @@ import type { TradingPair } from "../domain/Instrument.ts"
 import type { MarketEvent } from "../domain/Market.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { FeedHandlers, FeedOptions, PublicWebsocketHandlers, Subscribed } from "../PublicWebsocket.ts"
-import { PublicWebsocket } from "../PublicWebsocket.ts"
+import { channelsOf, PublicWebsocket } from "../PublicWebsocket.ts"
 import * as FailureLog from "./FailureLog.ts"
 import { FeedSubscriber, HandlerSubscriber } from "./Handlers.ts"
 import type { Held, Session } from "./Session.ts"
 import { BufferSubscriber, defaultBufferSize } from "./Subscriber.ts"
+import * as TopicErrors from "./TopicErrors.ts"
 import type { Subscriber } from "./Topics.ts"
 
 export interface PublicSessionOptions {
@@ -228,6 +229,8 @@ export const make = Effect.fnUntraced(function*(
   }))
 
   const handle = Effect.fnUntraced(function*(handlers: PublicWebsocketHandlers) {
+    const lacking = channelsOf(handlers).find((tag) => !adapter.channels.has(tag))
+    if (lacking !== undefined) return yield* TopicErrors.noChannel(adapter, lacking)
     const subscriber = new HandlerSubscriber(handlers, counters, report)
     yield* Effect.addFinalizer(() => Effect.sync(() => subscriber.leave()))
     yield* consume(subscriber, () => subscriber.leave())

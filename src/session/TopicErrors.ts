@@ -1,7 +1,7 @@
 /** What can be wrong with one topic, as errors that name it. */
 import { Effect } from "effect"
 import { everyPair } from "../domain/Channel.ts"
-import type { PublicChannel } from "../domain/Channel.ts"
+import type { PublicChannel, PublicTag } from "../domain/Channel.ts"
 import { isTradingPair } from "../domain/Instrument.ts"
 import type { ExchangeAdapter, Refusal } from "../ExchangeAdapter.ts"
 import * as ExchangeError from "../ExchangeError.ts"
@@ -9,6 +9,17 @@ import type { TopicState } from "./Topics.ts"
 
 /** A pair as an exchange of this kind has it. */
 export const examples = { spot: "BTC/USDT", swap: "BTC/USDT:USDT" } as const
+
+/** The exchange has no such channel, whatever the pair. */
+export const noChannel = (adapter: ExchangeAdapter, channel: PublicTag, symbol?: string): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.UnsupportedChannel({
+      channel,
+      ...(symbol === undefined ? {} : { symbol }),
+      detail: `${adapter.name} offers ${[...adapter.channels].join(", ")}`
+    })
+  )
 
 /** The topic of a channel, or why there is none. Nothing has been sent yet. */
 export const nameOf = (
@@ -21,7 +32,7 @@ export const nameOf = (
       new ExchangeError.UnsupportedChannel({ channel: channel._tag, symbol: channel.pair, detail })
     ))
   if (!adapter.channels.has(channel._tag)) {
-    return unsupported(`${adapter.name} offers ${[...adapter.channels].join(", ")}`)
+    return Effect.fail(noChannel(adapter, channel._tag, channel.pair))
   }
   const symbol = isTradingPair(channel.pair) ? adapter.symbol(channel.pair) : null
   if (symbol === null) {

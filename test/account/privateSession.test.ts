@@ -5,7 +5,7 @@ import * as AccountMetrics from "../../src/account/AccountMetrics.ts"
 import type { AccountEvent } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
+import { handlersFor, type PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import * as SteppedClock from "../SteppedClock.ts"
 import { balance, Bank, credentials, failed, fill, open, order, position } from "./Bank.ts"
 
@@ -29,14 +29,14 @@ const words = (event: AccountEvent): string => {
 const listen = Effect.fnUntraced(function*(websocket: PrivateWebsocket["Service"]) {
   const told: Array<string> = []
   const tell = (event: AccountEvent): void => void told.push(words(event))
-  yield* websocket.handle({
+  yield* websocket.handle(handlersFor(websocket.channels, {
     onFill: tell,
     onOrder: tell,
     onBalance: tell,
     onPosition: tell,
     onLeverage: tell,
     onGap: ({ cause, channel }) => void told.push(`gap ${channel} ${cause}`)
-  })
+  }))
   return told
 })
 

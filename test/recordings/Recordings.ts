@@ -11,7 +11,7 @@ import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { MarketRest } from "../../src/MarketRest.ts"
-import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import { handlersFor, PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import type { SimulatorOptions } from "../../src/simulator/Simulator.ts"
 import * as Exchange from "../suites/Exchange.ts"
 
@@ -33,7 +33,7 @@ export const consume = Effect.gen(function*() {
   const websocket = yield* PublicWebsocket
   const log: Log = { handled: [], streamed: [], fed: [] }
   const event = (event: MarketEvent): void => void log.handled.push(JSON.stringify(EventJson.event(event)))
-  yield* websocket.handle({
+  yield* websocket.handle(handlersFor(websocket.channels, {
     onBookTicker: event,
     onTrade: event,
     onBook: event,
@@ -44,7 +44,7 @@ export const consume = Effect.gen(function*() {
     onContractStats: event,
     onGap: (gap) => void log.handled.push(JSON.stringify({ symbol: gap.symbol, gap: EventJson.gap(gap) })),
     onStatus: (status) => void log.handled.push(JSON.stringify(status))
-  })
+  }))
   const reading = yield* websocket.events.pipe(
     Stream.runForEach((item) =>
       Effect.sync(() => {

@@ -13,7 +13,7 @@ import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
 import type { OrderEntry } from "../../src/OrderEntry.ts"
-import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
+import { handlersFor, PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import * as Simulator from "../../src/simulator/Simulator.ts"
 import type * as Exchange from "./Exchange.ts"
 
@@ -167,7 +167,7 @@ export class Known {
 
 export const watch = Effect.fnUntraced(function*(websocket: PrivateWebsocket["Service"]) {
   const known = new Known()
-  yield* websocket.handle({
+  yield* websocket.handle(handlersFor(websocket.channels, {
     onFill: known.take,
     onOrder: known.take,
     onBalance: known.take,
@@ -176,7 +176,7 @@ export const watch = Effect.fnUntraced(function*(websocket: PrivateWebsocket["Se
     onAutoDeleverage: known.take,
     onPositionClose: known.take,
     onGap: ({ cause, channel }) => void known.gaps.push(`${channel} ${cause}`)
-  })
+  }))
   return known
 })
 

@@ -4,10 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
+import { AccountRest } from "../../src/AccountRest.ts"
 import type { WorldAccount } from "../../src/AccountWorld.ts"
 import { isFinal } from "../../src/domain/Account.ts"
+import type { ExchangeError } from "../../src/ExchangeError.ts"
 import * as ExchangeFactory from "../../src/ExchangeFactory.ts"
-import { PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
+import { handlersFor, PrivateWebsocket } from "../../src/PrivateWebsocket.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import * as Account from "./AccountExchange.ts"
 import type * as Exchange from "./Exchange.ts"
@@ -92,6 +94,26 @@ export const privateWebsocketSuite = (subject: Account.Subject, mode: Exchange.M
           assert.isTrue(ended())
         }))
     )
+
+    test("MUST refuse the handler of a channel that the account lacks, and reading it, with a typed error", () =>
+      run(Effect.gen(function*() {
+        const websocket = yield* PrivateWebsocket
+        const rest = yield* AccountRest
+        const tagOf = <A, R>(effect: Effect.Effect<A, ExchangeError, R>) =>
+          Effect.match(effect, { onFailure: ({ reason }) => reason._tag as string, onSuccess: () => "there" })
+        const expected = websocket.channels.has("Positions") ? "there" : "UnsupportedChannel"
+        const handled = { onPosition: () => {}, onLeverage: () => {} }
+        for (const [name, handler] of Object.entries(handled)) {
+          assert.strictEqual(yield* tagOf(Effect.scoped(websocket.handle({ [name]: handler }))), expected, name)
+        }
+        assert.strictEqual(yield* tagOf(rest.positions), expected)
+        const those = handlersFor(websocket.channels, { ...handled, onFill: () => {}, onGap: () => {} })
+        assert.strictEqual(yield* tagOf(Effect.scoped(websocket.handle(those))), "there")
+        assert.sameMembers(
+          Object.keys(those),
+          expected === "there" ? [...Object.keys(handled), "onFill", "onGap"] : ["onFill", "onGap"]
+        )
+      })))
 
     test("MUST deliver once what is pushed twice, and end right whatever the order of pushes", () =>
       run(Effect.gen(function*() {

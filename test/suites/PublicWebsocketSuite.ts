@@ -12,8 +12,8 @@ import type { BookUpdate, MarketEvent } from "../../src/domain/Market.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type * as ExchangeError from "../../src/ExchangeError.ts"
 import { MarketRest } from "../../src/MarketRest.ts"
-import type { TopicPerformance } from "../../src/PublicWebsocket.ts"
-import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
+import type { PublicWebsocketHandlers, TopicPerformance } from "../../src/PublicWebsocket.ts"
+import { handlersFor, PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import * as Exchange from "./Exchange.ts"
 
@@ -333,6 +333,35 @@ const suiteIn = (name: string, subject: Exchange.Subject, mode: Exchange.Mode): 
         const { dials } = simulator.counts().exchanges[adapter.id]!
         assert.isAtLeast(dials.filter(({ outcome }) => outcome === "refused").length, 2)
         assert.isAtLeast((yield* websocket.performance).errors["ConnectFailed"]!, 2)
+      })
+    )
+
+    check(
+      "MUST refuse the handler of a channel that the exchange lacks, with a typed error",
+      Effect.gen(function*() {
+        const websocket = yield* PublicWebsocket
+        const handled: ReadonlyArray<readonly [Channel.PublicTag, PublicWebsocketHandlers]> = [
+          ["BookTicker", { onBookTicker: () => {} }],
+          ["Trades", { onTrade: () => {} }],
+          ["Book", { onBook: () => {} }],
+          ["Ticker", { onTicker: () => {} }],
+          ["Kline", { onKline: () => {} }],
+          ["FuturesTicker", { onFuturesTicker: () => {} }],
+          ["Liquidations", { onLiquidation: () => {} }],
+          ["ContractStats", { onContractStats: () => {} }]
+        ]
+        assert.sameMembers(handled.map(([tag]) => tag), [...Channel.publicTags])
+        for (const [tag, handlers] of handled) {
+          const outcome = yield* Effect.match(Effect.scoped(websocket.handle(handlers)), {
+            onFailure: ({ message, reason }) => [reason._tag as string, message.includes(tag)],
+            onSuccess: () => ["there", true]
+          })
+          assert.deepStrictEqual(outcome, [adapter.channels.has(tag) ? "there" : "UnsupportedChannel", true], tag)
+        }
+        const all = Object.assign({ onGap: () => {}, onStatus: () => {} }, ...handled.map(([, handlers]) => handlers))
+        const those = handlersFor(websocket.channels, all)
+        assert.strictEqual(Object.keys(those).length, adapter.channels.size + 2)
+        yield* Effect.scoped(websocket.handle(those))
       })
     )
 

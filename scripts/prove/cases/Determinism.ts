@@ -6,7 +6,7 @@ import type { ConnectionStatus, Feed, Gap } from "../../../src/domain/Feed.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { MarketEvent } from "../../../src/domain/Market.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
-import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
+import { handlersFor, PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { Services, Subject } from "../../../test/suites/Exchange.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
@@ -41,7 +41,7 @@ const record = (subject: Subject, millis: number): Effect.Effect<Log, ExchangeEr
       counted.gaps++
       add(value)
     }
-    yield* websocket.handle({
+    yield* websocket.handle(handlersFor(websocket.channels, {
       onBookTicker: event,
       onTrade: event,
       onBook: event,
@@ -52,7 +52,7 @@ const record = (subject: Subject, millis: number): Effect.Effect<Log, ExchangeEr
       onContractStats: event,
       onGap: gap,
       onStatus: add
-    })
+    }))
     yield* websocket.initialize(pairsOf(subject), Virtual.tagsOf(subject))
     for (const channel of Virtual.ofEveryPair(subject)) {
       const feed = yield* websocket.feed(channel)

@@ -10,7 +10,7 @@ import type { Gap } from "../../../src/domain/Feed.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
 import type { Performance } from "../../../src/PublicWebsocket.ts"
-import { PublicWebsocket } from "../../../src/PublicWebsocket.ts"
+import { handlersFor, PublicWebsocket } from "../../../src/PublicWebsocket.ts"
 import type { Counts, ExchangeCounts } from "../../../src/simulator/Simulator.ts"
 import { Simulator } from "../../../src/simulator/Simulator.ts"
 import type { Services, Subject } from "../../../test/suites/Exchange.ts"
@@ -107,7 +107,7 @@ const script = (subject: Subject, wire: Wire): Body<Ran> =>
       consumers.thrown++
       throw new Error("a handler of the proof")
     }
-    yield* websocket.handle({
+    yield* websocket.handle(handlersFor(websocket.channels, {
       onBookTicker: handle,
       onTrade: handle,
       onBook: handle,
@@ -117,7 +117,7 @@ const script = (subject: Subject, wire: Wire): Body<Ran> =>
       onLiquidation: handle,
       onContractStats: handle,
       onGap: ({ cause }) => consumers.gaps.set(cause, (consumers.gaps.get(cause) ?? 0) + 1)
-    })
+    }))
     const [first, second, unlisted, left, slowly] = pairsOf(subject)
     yield* websocket.initialize([first, second], Virtual.tagsOf(subject))
     // One by one: what is refused of a pair lets go of the pair's other channels.

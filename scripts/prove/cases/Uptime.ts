@@ -60,6 +60,8 @@ const outages: Readonly<Record<string, (on: string, draws: Virtual.Draws) => Out
   "sends no data for 30 s": (on) => ({ faults: [`silence${on}@0s:30s`], lasts: 30_000 })
 }
 
+const outageCount = Object.keys(outages).length
+
 interface Tally {
   count: number
   /** Times that count as down, summed up over exchanges, ms. */
@@ -299,7 +301,7 @@ const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallie
   const percents = shares.map((share) => percentUp(rounds, share))
   const uptime = Math.min(...percents)
   const mean = percents.reduce((sum, percent) => sum + percent, 0) / percents.length
-  const outageCount = shares.reduce((sum, { outages }) => sum + outages, 0)
+  const strikes = shares.reduce((sum, { outages }) => sum + outages, 0)
   const hours = Proofs.text(total / World.ids.length / hour)
   proof.check(
     "with an outage an hour of each exchange, and all options at their defaults, the program is up on each 99.9 % of the virtual time that it is there",
@@ -312,11 +314,11 @@ const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallie
   proof.check(
     "behind every outage all books are the exchange's, and no event of an account is lost or told twice",
     wrong.length === 0,
-    wrong[0] ?? `${outageCount} outages, ${events} events of accounts`
+    wrong[0] ?? `${strikes} outages, ${events} events of accounts`
   )
   const most = (of: "fibers" | "timers"): number => Math.max(...census.map((one) => one[of]))
   proof.figure("virtual_hours", total / World.ids.length / hour)
-  proof.figure("outages", outageCount)
+  proof.figure("outages", strikes)
   proof.figure("uptime_percent", uptime)
   proof.figure("uptime_percent_mean", mean)
   proof.figure("fibers_most", most("fibers"))
@@ -328,7 +330,7 @@ export const uptime: Case = {
   proves:
     "Days of virtual time with an outage of each exchange every hour, all options at their defaults: 99.9 % up on each, undetected silence counted as down, no account event lost, nothing leaks",
   run: Effect.fnUntraced(function*(proof: Proof) {
-    const rounds = Proofs.sizeOf(proof, 4, 48)
+    const rounds = Proofs.sizeOf(proof, outageCount, 48)
     const census = new World.Census()
     const program = Effect.gen(function*() {
       const body = census.of(

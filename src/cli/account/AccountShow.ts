@@ -7,7 +7,7 @@ import type { AccountEvent } from "../../domain/Account.ts"
 import type { PrivateTag } from "../../domain/PrivateChannel.ts"
 import { tagOf } from "../../domain/PrivateChannel.ts"
 import type { AccountFeed } from "../../PrivateWebsocket.ts"
-import { PrivateWebsocket } from "../../PrivateWebsocket.ts"
+import { handlersFor, PrivateWebsocket } from "../../PrivateWebsocket.ts"
 import type { JsonObject } from "../EventJson.ts"
 import * as Failure from "../Failure.ts"
 import * as Lifetime from "../Lifetime.ts"
@@ -56,7 +56,7 @@ export const follow = <R>(
 ): Effect.Effect<never, Failure.CommandFailed, PrivateWebsocket | Scope.Scope | R> =>
   Effect.gen(function*() {
     const websocket = yield* PrivateWebsocket
-    yield* websocket.handle(board.handlers)
+    yield* websocket.handle(handlersFor(websocket.channels, board.handlers))
     yield* StatusLog.follow(websocket.status, `account ${board.account}, `)
     yield* Effect.addFinalizer(() => refresh(board))
     yield* Effect.forkScoped(Effect.schedule(refresh(board), Schedule.spaced("250 millis")))
@@ -81,7 +81,7 @@ export const ndjson = <R>(
     yield* StatusLog.follow(websocket.status)
     const { account, exchange } = websocket
     // What trades has to know what is open.
-    yield* Effect.mapError(websocket.handle(board.handlers), Refusal.failure)
+    yield* Effect.mapError(websocket.handle(handlersFor(websocket.channels, board.handlers)), Refusal.failure)
     const lines = websocket.events.pipe(
       Stream.mapError(Refusal.failure),
       Stream.chunks,

@@ -16,7 +16,7 @@ import * as ExchangeError from "../../ExchangeError.ts"
 import type { KnownExchange } from "../../Exchanges.ts"
 import type { Outcome } from "../../OrderEntry.ts"
 import { MayLeave, OrderEntry } from "../../OrderEntry.ts"
-import { PrivateWebsocket } from "../../PrivateWebsocket.ts"
+import { handlersFor, PrivateWebsocket } from "../../PrivateWebsocket.ts"
 import { PublicWebsocket } from "../../PublicWebsocket.ts"
 import type { AccountBoard } from "../account/AccountBoard.ts"
 import * as AccountSource from "../account/AccountSource.ts"
@@ -79,7 +79,7 @@ const watchAccount = (board: AccountBoard | null) =>
     const websocket = Option.getOrNull(yield* Effect.serviceOption(PrivateWebsocket))
     if (websocket === null || board === null) return
     board.begin()
-    yield* websocket.handle(board.handlers)
+    yield* websocket.handle(handlersFor(websocket.channels, board.handlers))
     yield* StatusLog.follow(websocket.status, `account ${board.account}, `)
     const refresh = Effect.gen(function*() {
       board.performance = yield* websocket.performance
