@@ -22,6 +22,12 @@ export interface Aligned {
 export const pendingLimit = 8192
 
 /**
+ * For how long they wait, ms: a snapshot is no older than its request, and the exchange's cache, at the longest. Where snapshots are
+ * not given out for minutes, what was kept of a thousand books would need a GB.
+ */
+export const pendingMillis = 20_000
+
+/**
  * So many stale updates in a row are no duplicates any more: the exchange's counter has started anew, and waiting for it
  * to pass the old one would leave a dead book that looks alive.
  */
@@ -172,11 +178,17 @@ export class BookSequence {
       }
       this.out.refetch()
     }
-    if (this.pending.length >= pendingLimit) {
-      this.pending.shift()
+    this.pending.push(update)
+    this.trim(update.receivedAt - pendingMillis)
+  }
+
+  /** Gives up what is older than that, or too much. */
+  private trim(oldest: number): void {
+    const { pending } = this
+    while (pending.length > pendingLimit || pending[0]!.receivedAt < oldest) {
+      pending.shift()
       this.out.stale(1)
     }
-    this.pending.push(update)
   }
 
   private joinFirst(update: BookUpdate): void {

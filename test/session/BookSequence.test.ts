@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import type { BookUpdate } from "../../src/domain/Market.ts"
 import * as Sequence from "../../src/domain/Sequence.ts"
 import type { BookRecipe } from "../../src/ExchangeAdapter.ts"
-import { BookSequence, pendingLimit, staleRunLimit } from "../../src/session/BookSequence.ts"
+import { BookSequence, pendingLimit, pendingMillis, staleRunLimit } from "../../src/session/BookSequence.ts"
 
 const update = (kind: BookUpdate["kind"], first: number, last: number): BookUpdate => ({
   _tag: "BookUpdate",
@@ -20,7 +20,7 @@ const update = (kind: BookUpdate["kind"], first: number, last: number): BookUpda
   exact: null
 })
 
-const delta = (first: number, last: number) => update("delta", first, last)
+const delta = (first: number, last: number, receivedAt = 0) => ({ ...update("delta", first, last), receivedAt })
 const snapshot = (version: number) => update("snapshot", version, version)
 
 const follows: BookRecipe["follows"] = (last, next) =>
@@ -324,6 +324,27 @@ describe("BookSequence", () => {
     assert.strictEqual(sequence.snapshot(snapshot(3)), "joined")
   })
 
+  it("keeps of what waits for a snapshot no more than one that is asked for now can need", () => {
+    const { log, sequence } = run(fetching)
+    for (let second = 1; second <= 60; second++) sequence.update(delta(second, second, second * 1_000))
+    const kept = pendingMillis / 1_000 + 1
+    assert.deepStrictEqual(log, Array.from({ length: 60 - kept }, () => "stale 1"))
+    assert.strictEqual(sequence.snapshot(snapshot(60 - kept - 1)), "tooOld")
+    assert.strictEqual(sequence.snapshot(snapshot(60 - kept)), "joined")
+    assert.strictEqual(log.at(-1), "D60")
+    assert.isTrue(sequence.live)
+  })
+
+  it("keeps what waits where the clock was set back, and only the newest where it was set ahead", () => {
+    const { log, sequence } = run(fetching)
+    sequence.update(delta(1, 1, 3_600_000))
+    sequence.update(delta(2, 2, 0))
+    assert.deepStrictEqual(log, [])
+    sequence.update(delta(3, 3, 7_200_000))
+    assert.deepStrictEqual(log, ["stale 1", "stale 1"])
+    assert.strictEqual(sequence.snapshot(snapshot(2)), "joined")
+  })
+
   it("keeps versions above 2^53 apart", () => {
     const { log, sequence } = run(fetching)
     const big = (first: bigint, last: bigint): BookUpdate => ({
@@ -345,8 +366,15 @@ describe("BookSequence", () => {
 
   const Step = Schema.Struct({
     kind: Schema.Literals(["next", "duplicate", "skip", "snapshot", "reset"]),
-    size: Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 1, maximum: 4 })))
+    size: Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 1, maximum: 4 }))),
+    /** Since the step before; ms. */
+    after: Schema.Literals([0, 10, 5_000, 15_000, 25_000, -60_000])
   })
+
+  const begin = (recipe: BookRecipe, sequence: BookSequence, version: number): void => {
+    if (recipe.snapshot === "Fetch") assert.notStrictEqual(sequence.snapshot(snapshot(version)), "tooOld")
+    else sequence.update(snapshot(version))
+  }
 
   for (const recipe of [fetching, inStream]) {
     it.prop(
@@ -372,7 +400,9 @@ describe("BookSequence", () => {
           refetch: () => {}
         })
         let version = 10
-        for (const { kind, size } of steps) {
+        let at = 0
+        for (const { after, kind, size } of steps) {
+          at += after
           if (kind === "reset") {
             sequence.reset()
             chain = null
@@ -380,13 +410,18 @@ describe("BookSequence", () => {
             if (recipe.snapshot === "Fetch") sequence.snapshot(snapshot(version - size + 1))
             else sequence.update(snapshot(version))
           } else if (kind === "duplicate") {
-            sequence.update(delta(version - size + 1, version))
+            sequence.update(delta(version - size + 1, version, at))
           } else {
             if (kind === "skip") version += size
-            sequence.update(delta(version + 1, version + size))
+            sequence.update(delta(version + 1, version + size, at))
             version += size
           }
         }
+        // Whatever was given up, a snapshot of now begins the book, at the latest with the next update.
+        if (!sequence.live) begin(recipe, sequence, version)
+        sequence.update(delta(version + 1, version + 1, at))
+        assert.isTrue(sequence.live)
+        assert.strictEqual(chain, version + 1)
         assert.isFalse(broken)
         if (sequence.live && chain !== null) assert.strictEqual(chain, Number(sequence.last))
       }
