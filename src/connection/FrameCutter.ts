@@ -273,6 +273,8 @@ const uncutBytes = 64 * 1024
 interface CutOptions extends Pick<FrameCutterOptions, "maxFrameBytes" | "onFrame"> {
   /** More is about to be handed over of what was read before. */
   readonly onGoOn: () => void
+  /** Shares the budget with others, each as much as the other. */
+  readonly owner: string
   /** Shared by all that are to leave each other time. */
   readonly budget: Pick<TurnBudget, "begin" | "isSpent" | "wait">
 }
@@ -314,7 +316,7 @@ export const cutFrames = (url: string, options: CutOptions): Cutting => {
   const hold = (): void => {
     if (isHeld) return
     isHeld = true
-    budget.wait(goOn)
+    budget.wait(options.owner, goOn)
   }
   /** Whether more is to be taken from the socket in this turn, of which a short read, but for TLS, brought the last. */
   const isEnough = (length: number, bytes: Uint8Array): boolean =>

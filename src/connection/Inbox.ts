@@ -198,7 +198,7 @@ export const make = (options: InboxOptions): Inbox => {
 
   /** In a later turn, in turn with the others that wait for one. */
   const later = Effect.callback<Batch, ExchangeError.ExchangeError>((resume) =>
-    budget!.wait(() => {
+    budget!.wait(options.exchange, () => {
       resume(pull)
       return false
     })

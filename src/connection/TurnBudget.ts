@@ -21,7 +21,8 @@ export class TurnBudget {
   private began = Number.NEGATIVE_INFINITY
   /** When there was work last. */
   private worked = Number.NEGATIVE_INFINITY
-  private readonly waiting: Array<GoOn> = []
+  /** By owner, the next one first. */
+  private readonly waiting = new Map<string, Array<GoOn>>()
   private isDue = false
 
   constructor(now: () => number, nextTurn: (run: () => void) => void) {
@@ -42,14 +43,19 @@ export class TurnBudget {
     return this.worked - this.began >= budgetMillis
   }
 
-  /** Called in the next turns, in turn with the others that wait, until nothing is left. */
-  wait(goOn: GoOn): void {
-    this.waiting.push(goOn)
+  /**
+   * Called in the next turns until nothing is left, in turn with the others that wait. Owners take turns, and so do those of
+   * one owner: an exchange with many sockets has no more time than one with a single one.
+   */
+  wait(owner: string, goOn: GoOn): void {
+    const queue = this.waiting.get(owner)
+    if (queue === undefined) this.waiting.set(owner, [goOn])
+    else queue.push(goOn)
     this.schedule()
   }
 
   private schedule(): void {
-    if (this.isDue || this.waiting.length === 0) return
+    if (this.isDue || this.waiting.size === 0) return
     this.isDue = true
     this.nextTurn(this.run)
   }
@@ -58,14 +64,28 @@ export class TurnBudget {
     this.isDue = false
     this.began = this.worked = this.now()
     try {
-      for (let left = this.waiting.length; left > 0; left--) {
-        const goOn = this.waiting.shift()!
-        if (goOn()) this.waiting.push(goOn)
+      for (let left = this.count(); left > 0; left--) {
+        this.serveNext()
         if (this.isSpent()) return
       }
     } finally {
       this.schedule()
     }
+  }
+
+  private count(): number {
+    let count = 0
+    for (const queue of this.waiting.values()) count += queue.length
+    return count
+  }
+
+  private serveNext(): void {
+    const [owner, queue] = this.waiting.entries().next().value!
+    const goOn = queue.shift()!
+    // Behind the other owners.
+    this.waiting.delete(owner)
+    if (queue.length > 0) this.waiting.set(owner, queue)
+    if (goOn()) this.wait(owner, goOn)
   }
 }
 

@@ -43,6 +43,7 @@ export const make = (attempt: Attempt): Wire => {
     maxFrameBytes: settings.maxFrameBytes,
     onFrame: inbox.push,
     onGoOn: inbox.goOn,
+    owner: attempt.exchange,
     budget
   })
   const socket = new Ws.WebSocket(endpoint.url, { ...optionsOf(attempt), createConnection })

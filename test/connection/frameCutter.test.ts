@@ -400,7 +400,7 @@ const told = async (withCutter: boolean, head: Uint8Array, use: Use): Promise<Lo
   const onFrame = (bytes: Uint8Array, start: number, end: number): void => {
     log.push(["message", hex(bytes.subarray(start, end))])
   }
-  const cutting = withCutter ? cutFrames(url, { maxFrameBytes, onFrame, onGoOn, budget: shared }) : null
+  const cutting = withCutter ? cutFrames(url, { maxFrameBytes, onFrame, onGoOn, owner: "", budget: shared }) : null
   const socket = new Ws.WebSocket(url, {
     ...(cutting === null ? {} : { createConnection: cutting.createConnection }),
     maxPayload: maxFrameBytes,
@@ -507,7 +507,7 @@ describe("cutFrames", () => {
         const { budget, most, onFrame, seen, watch } = costly()
         const { listening, opened: peer, server } = serve(nothing)
         const url = await listening
-        const { attach, createConnection } = cutFrames(url, { maxFrameBytes, onFrame, onGoOn, budget })
+        const { attach, createConnection } = cutFrames(url, { maxFrameBytes, onFrame, onGoOn, owner: "", budget })
         const socket = new Ws.WebSocket(url, { createConnection, perMessageDeflate: false })
         attach(socket)
         const count = 200_000
@@ -594,6 +594,7 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
         take(bytes, start, end)
       },
       onGoOn,
+      owner: "",
       budget
     })
     const socket = new Ws.WebSocket(url, {

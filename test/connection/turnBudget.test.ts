@@ -41,37 +41,52 @@ describe("TurnBudget", () => {
     }
   })
 
-  it("lets those that wait take turns, each as long as the budget allows, until nothing is left", () => {
-    const { asked, budget, pass, turn } = setup()
-    const worked: Array<string> = []
-    const waiting = (name: string, pieces: number) => {
-      let left = pieces
-      budget.wait(() => {
-        do {
-          worked.push(name)
-          left--
-          pass(budgetMillis / 2)
-        } while (left > 0 && !budget.isSpent())
-        return left > 0
-      })
+  describe("lets those that wait take turns, each as long as the budget allows, until nothing is left", () => {
+    /** What is worked on in each turn, two pieces of work being what a turn takes. */
+    const turnsOf = (all: ReadonlyArray<readonly [name: string, pieces: number, owner: string]>) => {
+      const { asked, budget, pass, turn } = setup()
+      let worked = ""
+      for (const [name, pieces, owner] of all) {
+        let left = pieces
+        budget.wait(owner, () => {
+          do {
+            worked += name
+            left--
+            pass(budgetMillis / 2)
+          } while (left > 0 && !budget.isSpent())
+          return left > 0
+        })
+      }
+      assert.strictEqual(asked(), 1, "one turn is asked for, whoever waits")
+      const turns: Array<string> = []
+      while (turn()) {
+        turns.push(worked)
+        worked = ""
+      }
+      assert.strictEqual(asked(), 0)
+      return turns
     }
-    waiting("a", 5)
-    waiting("b", 1)
-    waiting("c", 2)
-    assert.strictEqual(asked(), 1, "one turn is asked for, whoever waits")
-    const seen: Array<string> = []
-    while (turn()) seen.push(worked.splice(0).join(""))
-    assert.deepStrictEqual(seen, ["aa", "bc", "aa", "ca"])
-    assert.strictEqual(asked(), 0)
+
+    it("of one owner", () => {
+      assert.deepStrictEqual(turnsOf([["a", 5, "one"], ["b", 1, "one"], ["c", 2, "one"]]), ["aa", "bc", "aa", "ca"])
+    })
+
+    it("of two owners, as much for each, however many wait", () => {
+      const many = ["a", "b", "c", "d"].map((name) => [name, 4, "one"] as const)
+      assert.deepStrictEqual(
+        turnsOf([...many, ["x", 6, "two"]]),
+        ["aa", "xx", "bb", "xx", "cc", "xx", "dd", "aa", "bb", "cc", "dd"]
+      )
+    })
   })
 
   it("goes on with the others when one throws", () => {
     const { budget, turn } = setup()
     let called = 0
-    budget.wait(() => {
+    budget.wait("one", () => {
       throw new Error("broken")
     })
-    budget.wait(() => {
+    budget.wait("two", () => {
       called++
       return false
     })

@@ -32,6 +32,7 @@ export const decode = (makeCodec: () => Codec, sink: Sink): Promise<void> =>
       maxFrameBytes: 2 ** 31 - 1,
       onFrame: (bytes, start, end) => codec.decodeIn!(bytes, start, end, receivedAt, sink),
       onGoOn: () => {},
+      owner: "",
       budget: { begin: () => {}, isSpent: () => false, wait: () => {} }
     })
     const options: ClientOptions = { perMessageDeflate: false, ...wanted, skipUTF8Validation: true }

@@ -96,7 +96,7 @@ interface Course {
 }
 
 /** How long a phase is measured, ms. */
-const phaseMillis = (proof: Proof): number => Proofs.sizeOf(proof, 1_000, 5_000)
+const phaseMillis = (proof: Proof): number => Proofs.sizeOf(proof, 1_000, 4_000)
 
 /** Waits until the exchange that was struck is as it was; how long that took, ms, infinite when it is not. */
 const awaitBack = Effect.fnUntraced(function*({ others, struck }: Course) {
@@ -187,7 +187,7 @@ const play = Effect.fnUntraced(function*(course: Course): Effect.fn.Return<Found
   const before = yield* troubles
   const phases: Array<Phase> = []
   let sent = 0
-  for (let round = 0; round < Proofs.sizeOf(proof, 1, 3); round++) {
+  for (let round = 0; round < Proofs.sizeOf(proof, 1, 2); round++) {
     for (const kind of floods) {
       phases.push((yield* through(course, "quiet")).phase)
       const { frames, phase } = yield* through(course, kind)
