@@ -114,8 +114,8 @@ export class FrameCutter {
     this.isWaiting = false
   }
 
-  /** All that waits, however long it takes. */
-  private rush(): void {
+  /** Works on all that waits, however long it takes. */
+  rush(): void {
     this.resume(never)
   }
 
@@ -392,6 +392,11 @@ const intercept = (
   }
   raw.on("data", onData)
   raw.off("data", listener)
+  // TLS tells the end in the read that brings it, and `ws` takes no more behind it.
+  raw.prependOnceListener("end", () => {
+    if (cutter.isWaiting) options.onGoOn()
+    cutter.rush()
+  })
   // Before `ws`, which then reads by itself what the socket still holds.
   raw.prependOnceListener("close", () => {
     raw.off("data", onData)

@@ -657,6 +657,41 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
     )
   }
 
+  it.effect(
+    "reads what came before the peer's end, also when there was no time for it",
+    () =>
+      Effect.promise(async () => {
+        const server = Https.createServer(certificate!)
+        const messages = Array.from({ length: 500 }, (_, i) => frame(0x82, Uint8Array.of(i & 255)))
+        const goodbye = frame(0x88, joined([Uint8Array.of(3, 233), Buffer.from("bye")]))
+        let isHolding = false
+        server.on("upgrade", (request, socket) => {
+          socket.on("error", () => {})
+          socket.write(upgrade(request.headers["sec-websocket-key"]!), () => {
+            isHolding = true
+            socket.end(joined([...messages, goodbye]))
+          })
+        })
+        await new Promise<void>((done) => server.listen(0, () => done()))
+        // Holds back what comes behind the handshake, so that it is read at once, TLS's own goodbye included.
+        const between = Net.createServer((near) => {
+          const held: Array<Buffer> = []
+          const far = Net.connect((server.address() as Net.AddressInfo).port)
+          near.on("error", () => {}).on("data", (bytes) => far.write(bytes))
+          far.on("error", () => {}).on("end", () => near.end(Buffer.concat(held)))
+          far.on("data", (bytes) => isHolding ? held.push(bytes) : near.write(bytes))
+        })
+        await new Promise<void>((done) => between.listen(0, () => done()))
+        const { port } = between.address() as Net.AddressInfo
+        const { end, error, seen } = await client(`wss://localhost:${port}/`, certificate!.cert, false, spent())
+        between.close()
+        server.close()
+        assert.strictEqual(seen.length, messages.length)
+        assert.deepStrictEqual([end, error], ["1001 bye", ""])
+      }),
+    10_000
+  )
+
   it.effect("trusts nobody whom Node does not", () =>
     Effect.promise(() =>
       serving(async (port) => {
