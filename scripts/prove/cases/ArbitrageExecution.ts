@@ -11,6 +11,7 @@ import { ArbitrageExecutor } from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import type { Execution, LegResult } from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import * as Executor from "../../../src/arbitrage/ArbitrageExecutor.ts"
 import { ArbitrageMonitor } from "../../../src/arbitrage/ArbitrageMonitor.ts"
+import type { Opportunity } from "../../../src/arbitrage/Opportunity.ts"
 import * as Risk from "../../../src/arbitrage/RiskGuard.ts"
 import type { Killed } from "../../../src/arbitrage/RiskGuard.ts"
 import { RiskGuard } from "../../../src/arbitrage/RiskGuard.ts"
@@ -24,7 +25,7 @@ import { partsOf } from "../../../src/domain/Instrument.ts"
 import * as Simulator from "../../../src/simulator/Simulator.ts"
 import type { Fault } from "../../../src/simulator/Simulator.ts"
 import * as Account from "../../../test/suites/AccountExchange.ts"
-import { accountSubjects } from "../../../test/suites/AccountSubjects.ts"
+import { accountSubjects, mexcAccount } from "../../../test/suites/AccountSubjects.ts"
 import * as Exchange from "../../../test/suites/Exchange.ts"
 import * as World from "../ArbitrageWorld.ts"
 import { bases } from "../ArbitrageWorld.ts"
@@ -156,6 +157,8 @@ interface Result {
   readonly truth: Booked
   /** By id of ours. */
   readonly booked: ReadonlyMap<string, Booked>
+  /** By id of ours: when its exchange had it, ms. */
+  readonly arrivedAt: ReadonlyMap<string, number>
   /** Base units: what the accounts have gained on each market, exchange and pair. */
   readonly markets: ReadonlyMap<string, string>
   /** Least that can be traded of each base asset, in it. */
@@ -204,6 +207,57 @@ export const worker = Effect.fnUntraced(function*(
   }
 })
 
+/** Of which one leg is traded at the exchange whose orders go over REST: there a request arrives whoever has gone meanwhile. */
+const overRest = mexcAccount
+
+/** Waits until everything can be traded. */
+const mayTrade: Effect.Effect<void, never, Markets> = Effect.gen(function*() {
+  const markets = yield* Markets
+  while (!markets.ids.every((id) => markets.mayTrade(id))) yield* Effect.sleep(20)
+})
+
+/** Waits for what can be traded there; the leg, and its opportunity. */
+const findOverRest: Effect.Effect<Opportunity, never, ArbitrageMonitor> = Effect.gen(function*() {
+  const monitor = yield* ArbitrageMonitor
+  for (;;) {
+    const found = monitor.open().find(({ buy, sell }) =>
+      [buy, sell].some(({ exchange }) => exchange === overRest.adapter.id)
+    )
+    if (found !== undefined) return found
+    yield* Effect.sleep(20)
+  }
+})
+
+/** Executes it while a request to place its leg there meets a fault; `meanwhile` comes when both legs have left. */
+const executeOverRest = Effect.fnUntraced(function*<R>(
+  fault: (which: { readonly exchange: string; readonly count: number }) => Fault,
+  meanwhile: (execution: Fiber.Fiber<unknown, unknown>) => Effect.Effect<unknown, unknown, R>
+) {
+  const executor = yield* ArbitrageExecutor
+  const simulator = yield* Simulator.Simulator
+  const found = yield* findOverRest
+  yield* simulator.inject(fault({ exchange: overRest.adapter.id, ...overRest.placing, count: 1 }))
+  const execution = yield* Effect.forkChild(Effect.exit(executor.execute(found)), { startImmediately: true })
+  yield* Effect.sleep(300)
+  yield* meanwhile(execution)
+  yield* Fiber.await(execution)
+  yield* simulator.clear()
+})
+
+/** What the draws of a short run may not bring about. */
+const surely = Effect.gen(function*() {
+  const markets = yield* Markets
+  yield* mayTrade
+  // Its caller goes while one leg has filled and the other one was lost on its way: nobody else trades that away.
+  yield* executeOverRest((which) => ({ _tag: "LoseRequest", ...which }), Fiber.interrupt)
+  // Nobody answers for an order whose exchange is built anew meanwhile; it arrives as late as its window lets it.
+  yield* executeOverRest(
+    (which) => ({ _tag: "LateRequest", ...which, millis: 1_800 }),
+    () => markets.restart(overRest.adapter.id)
+  )
+  yield* mayTrade
+})
+
 const play = Effect.fnUntraced(function*(
   seed: number,
   count: number,
@@ -235,6 +289,7 @@ const play = Effect.fnUntraced(function*(
     }),
     { startImmediately: true }
   )
+  yield* surely
   yield* Effect.forEach([...ofCommands, ...ofTelling], (fault) => simulator.inject(fault))
   yield* Effect.scoped(Effect.gen(function*() {
     yield* Effect.forkScoped(breaks(draws, () => void outages++))
@@ -278,6 +333,11 @@ const play = Effect.fnUntraced(function*(
     cash: Decimal.toText(cash),
     exposure: new Map(executor.exposure().map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
     truth: bookedOf(fills.map(({ fill, unit }) => [fill, unit])),
+    arrivedAt: new Map(
+      ours.flatMap(([, account]) =>
+        account.orders({ open: false }).map(({ clientOrderId, createdAt }) => [clientOrderId ?? "", createdAt] as const)
+      )
+    ),
     booked: by(({ fill }) => fill.clientOrderId ?? ""),
     markets: new Map(
       [...by(({ exchange, fill }) => `${exchange} ${fill.pair}`)].map(([market, { received }]) => [
@@ -323,8 +383,16 @@ export const over = <A>(
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 
-const run = (seed: number, count: number, placed: Map<string, number>) =>
-  over(seed, play(seed, count, placed), layerOf(seed, (id) => placed.set(id, (placed.get(id) ?? 0) + 1)))
+/** `leftAt`: when each order has left first, ms. */
+const run = (seed: number, count: number, placed: Map<string, number>, leftAt: Map<string, number>) =>
+  over(
+    seed,
+    play(seed, count, placed),
+    layerOf(seed, (id, at) => {
+      placed.set(id, (placed.get(id) ?? 0) + 1)
+      leftAt.set(id, leftAt.get(id) ?? at)
+    })
+  )
 
 // ---- judging --------------------------------------------------------------------------------------------------------
 
@@ -399,7 +467,31 @@ const judgeKills = (proof: Proof, result: Result): void => {
   )
 }
 
-const judge = (proof: Proof, result: Result, placed: ReadonlyMap<string, number>): void => {
+/** How long the executor looks for an order before it has never arrived, by default. */
+const absentMillis = 10_000
+
+/** None that has come in time was given up, and traded away by another order. */
+const judgeLate = (
+  proof: Proof,
+  { arrivedAt }: Result,
+  late: ReadonlySet<string>,
+  leftAt: ReadonlyMap<string, number>
+) => {
+  const delays = [...late].map((id) => arrivedAt.get(id)! - leftAt.get(id)!)
+  const wrong = delays.filter((delay) => !(delay >= absentMillis))
+  proof.check(
+    "no order is given up as never arrived that its exchange had within 10 s of its leaving",
+    wrong.length === 0,
+    `${late.size} that filled behind their end${wrong.length === 0 ? "" : `, ${wrong.join(", ")} ms behind leaving`}`
+  )
+}
+
+const judge = (
+  proof: Proof,
+  result: Result,
+  placed: ReadonlyMap<string, number>,
+  leftAt: ReadonlyMap<string, number>
+): void => {
   const { exposure, lots, truth } = result
   const twice = [...placed].filter(([, times]) => times > 1)
   proof.check(
@@ -430,6 +522,7 @@ const judge = (proof: Proof, result: Result, placed: ReadonlyMap<string, number>
       ? `${told.length} orders, ${late.size} that filled behind their end`
       : `${mistold.length}: ${mistold.slice(0, 3).join("; ")}`
   )
+  judgeLate(proof, result, late, leftAt)
   const wrong = bases.filter((base) => (exposure.get(base) ?? "0") !== (truth.received.get(base) ?? "0"))
   proof.check(
     "what it says is left is what the exchanges have booked, to the last digit, fees included",
@@ -461,7 +554,8 @@ export const arbitrageExecution: Case = {
   run: Effect.fnUntraced(function*(proof) {
     const count = Proofs.sizeOf(proof, 60, 10_000)
     const placed = new Map<string, number>()
-    const result = yield* run(proof.seed, count, placed)
+    const leftAt = new Map<string, number>()
+    const result = yield* run(proof.seed, count, placed, leftAt)
     const { executions, kills } = result
     const orders = executions.flatMap(ordersOf)
     proof.table(
@@ -496,7 +590,7 @@ export const arbitrageExecution: Case = {
     )
     proof.say(`the kill switch was thrown ${kills.length} times`)
     for (const { reason } of kills) proof.say(`kill switch: ${reason}`)
-    judge(proof, result, placed)
+    judge(proof, result, placed, leftAt)
     proof.figure("executions", executions.filter((one) => wasSent(one, placed)).length)
     proof.figure("orders", orders.length)
   })
