@@ -20,22 +20,23 @@ import type { Scope } from "effect"
 import type { Island } from "../composite/Markets.ts"
 import { Markets } from "../composite/Markets.ts"
 import type { Side } from "../domain/Account.ts"
-import { monotonicMillis, wallMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import { ArbitrageMonitor } from "./ArbitrageMonitor.ts"
-import type { OpportunityEvent } from "./ArbitrageMonitor.ts"
 import * as ExecutionMetrics from "./ExecutionMetrics.ts"
 import { ExposureLedger } from "./ExposureLedger.ts"
 import type { Flattened, FlatteningVenue } from "./Flattening.ts"
-import { Flattening, intentOf, lotOf, numberOf } from "./Flattening.ts"
-import * as Freshness from "./Freshness.ts"
+import { Flattening, intentOf, numberOf } from "./Flattening.ts"
 import type { Ended, LegOutcome } from "./LegOrder.ts"
 import { LegOrders } from "./LegOrder.ts"
+import type { Prepared, ReadyLeg } from "./LegPreparation.ts"
+import * as LegPreparation from "./LegPreparation.ts"
+import { drained, refused } from "./LegPreparation.ts"
 import type { Moved, Plan } from "./Moved.ts"
-import type { Leg, Opportunity, Route } from "./Opportunity.ts"
+import type { Opportunity, Route } from "./Opportunity.ts"
+import * as OpportunityTaking from "./OpportunityTaking.ts"
 import type { Correction } from "./RiskGuard.ts"
 import { RiskGuard } from "./RiskGuard.ts"
 
@@ -199,53 +200,10 @@ const add = (left: Amount, right: Amount): Amount => BigDecimal.normalize(sum(le
 const millis = (input: Duration.Input | undefined, otherwise: Duration.Input): number =>
   Duration.toMillis(input ?? otherwise)
 
-/** One leg, ready to be sent. */
-interface Ready {
-  readonly plan: Plan
-  readonly venue: FlatteningVenue
-  /** What the spot account must have, and of which asset; null on swaps. */
-  readonly needs: { readonly asset: string; readonly amount: Amount; readonly available: Amount } | null
-}
-
-interface Prepared {
-  readonly opportunity: Opportunity
-  readonly asset: string
-  readonly buy: Ready
-  readonly sell: Ready
-}
-
 /** Whether its caller has gone before anything was sent. */
 interface Flight {
   isAborted: boolean
 }
-
-const refused = (
-  exchange: ExchangeId,
-  symbol: TradingPair,
-  limit: string,
-  detail: string
-): ExchangeError.ExchangeError =>
-  ExchangeError.make(exchange, new ExchangeError.RiskRefused({ symbol, limit, of: exchange, detail }))
-
-const drained = ({ exchange, pair }: Pick<Leg, "exchange" | "pair">): ExchangeError.ExchangeError =>
-  refused(exchange, pair, "notReady", "the executor is being drained")
-
-/** What a taker pays, by what the monitor reckoned with. */
-const feeRateOf = ({ averagePrice, fee, quantity }: Leg, { contractSize }: Instrument): Amount => {
-  const value = averagePrice * quantity * contractSize
-  return value > 0 && Number.isFinite(fee / value) ? numberOf(Number((fee / value).toPrecision(6))) : Decimal.zero
-}
-
-const venueOf = (leg: Leg, instrument: Instrument): FlatteningVenue => ({
-  instrument,
-  unit: numberOf(instrument.contractSize),
-  feeRate: feeRateOf(leg, instrument),
-  lastPrice: numberOf(leg.averagePrice)
-})
-
-/** Base. */
-const stepOf = ({ contractSize, quantityStep }: Instrument): Amount =>
-  multiply(numberOf(quantityStep), numberOf(contractSize))
 
 const total = (moved: ReadonlyArray<Moved>, of: (one: Moved) => Amount): Amount =>
   moved.reduce((all, one) => add(all, of(one)), Decimal.zero)
@@ -278,10 +236,6 @@ const tagOf = (buy: Ended, sell: Ended, isExposed: boolean): Execution["_tag"] =
 }
 
 const placeOf = ({ exchange, pair }: Pick<Instrument, "exchange" | "pair">): string => `${exchange} ${pair}`
-
-const sideOf = ({ exchange, pair, side }: Leg): string => `${exchange} ${pair} ${side}`
-
-const versionOf = ({ receivedAt, version }: Leg): string => version === null ? `at ${receivedAt}` : String(version)
 
 /** Between two looks whether what nobody knew is known, ms. */
 const resolveMillis = 100
@@ -346,6 +300,7 @@ export const make = Effect.fnUntraced(function*(
     timeoutMillis: millis(options.compensationTimeout, "30 seconds"),
     maxCarried: options.maxCarried === undefined ? null : Result.getOrThrow(Decimal.fromInput(options.maxCarried))
   })
+  const { prepare, withBalances } = LegPreparation.make({ markets, guard, now, maxAge, isDraining: () => isDraining })
   const hub = yield* PubSub.sliding<Execution>(4_096)
   const flights = yield* FiberSet.make<Execution, ExchangeError.ExchangeError>()
   const fork = yield* FiberSet.runtime(flights)<never>()
@@ -356,8 +311,6 @@ export const make = Effect.fnUntraced(function*(
   const metrics = yield* ExecutionMetrics.make
   /** By base asset, exchange and pair: where it was traded. */
   const venues = new Map<string, Map<string, FlatteningVenue>>()
-  /** Spot balances that executions under way will use, by exchange and asset. */
-  const promised = new Map<string, Amount>()
   /** Base assets of orders that nobody knows, by order. */
   const unresolved = new Map<string, string>()
   /** Orders that were counted with a fee by rate. */
@@ -396,119 +349,9 @@ export const make = Effect.fnUntraced(function*(
     ))
   )
 
-  // ---- before anything is sent ----
-
-  const tradable = (leg: Leg): Effect.Effect<Island, ExchangeError.ExchangeError> => {
-    const { exchange, pair } = leg
-    const island = markets.current(exchange)
-    if (isDraining) return Effect.fail(drained(leg))
-    if (island === undefined || island.account === null || !markets.mayTrade(exchange)) {
-      const state = markets.state(exchange)?._tag ?? "not in this program"
-      return Effect.fail(refused(exchange, pair, "notReady", `nothing may be traded there now (${state})`))
-    }
-    return guard.isFollowing(island)
-      ? Effect.succeed(island)
-      : Effect.fail(refused(exchange, pair, "notReady", "its fills are not followed yet"))
-  }
-
-  const needsOf = ({ account }: Island, { price, quantity, side }: Plan, instrument: Instrument): Ready["needs"] => {
-    if (instrument.kind === "swap") return null
-    const asset = side === "buy" ? instrument.quote : instrument.base
-    const available = account!.balances().get(asset)?.available ?? Decimal.zero
-    return { asset, amount: side === "buy" ? multiply(quantity, price) : quantity, available }
-  }
-
-  /** `base`: what both legs can trade. */
-  const ready = Effect.fnUntraced(function*(island: Island, leg: Leg, instrument: Instrument, base: Amount) {
-    const venue = venueOf(leg, instrument)
-    const price = numberOf(leg.worstPrice)
-    const step = numberOf(instrument.quantityStep)
-    const quantity = Decimal.toStep(BigDecimal.divideUnsafe(base, venue.unit), step, "down")
-    const least = lotOf(venue, price)
-    if (BigDecimal.isLessThan(multiply(quantity, venue.unit), least)) {
-      const detail = `${Decimal.toText(base)} is below the least that can be ordered, ${Decimal.toText(least)}`
-      return yield* refused(leg.exchange, leg.pair, "quantity", detail)
-    }
-    const { exchange, pair, side } = leg
-    const clientOrderId = yield* island.account!.orders.makeClientOrderId
-    const plan = { exchange, pair, side, quantity, price, unit: venue.unit, feeRate: venue.feeRate, clientOrderId }
-    return { plan, venue, needs: needsOf(island, plan, instrument) }
-  })
-
-  const baseOf = ({ quantity }: Leg, { contractSize, quantityStep }: Instrument): Amount =>
-    multiply(Decimal.toStep(numberOf(quantity), numberOf(quantityStep), "down"), numberOf(contractSize))
-
-  /** Of both legs, as they were found where they differ by less than a step, else the smaller one for both. */
-  const basesOf = (buy: Leg, first: Instrument, sell: Leg, second: Instrument): readonly [Amount, Amount] => {
-    const [bought, sold] = [baseOf(buy, first), baseOf(sell, second)]
-    const step = BigDecimal.max(stepOf(first), stepOf(second))
-    const least = BigDecimal.min(bought, sold)
-    return BigDecimal.isLessThan(BigDecimal.abs(subtract(bought, sold)), step) ? [bought, sold] : [least, least]
-  }
-
-  const prepare = Effect.fnUntraced(function*(opportunity: Opportunity) {
-    const { buy, sell } = opportunity
-    const age = now() - opportunity.at
-    // Written so that NaN is refused, and what was found before the clock was set back.
-    if (!(age <= maxAge && Freshness.isPast(opportunity.at, now()))) {
-      return yield* refused(buy.exchange, buy.pair, "notReady", `it was found ${Math.round(age)} ms ago`)
-    }
-    for (const { averagePrice, exchange, pair, quantity, worstPrice } of [buy, sell]) {
-      const wrong = [quantity, averagePrice, worstPrice].find((value) => !Number.isFinite(value))
-      if (wrong !== undefined) return yield* refused(exchange, pair, "quantity", `it cannot be ordered for ${wrong}`)
-    }
-    const { base, quote } = partsOf(buy.pair)
-    const other = partsOf(sell.pair)
-    if (other.base !== base || other.quote !== quote) {
-      return yield* refused(buy.exchange, buy.pair, "notReady", `${sell.pair} is of other assets`)
-    }
-    const [bought, sold] = [yield* tradable(buy), yield* tradable(sell)]
-    const [first, second] = [
-      yield* bought.market.instruments.get(buy.pair),
-      yield* sold.market.instruments.get(sell.pair)
-    ]
-    const [buyBase, sellBase] = basesOf(buy, first, sell, second)
-    return {
-      opportunity,
-      asset: base,
-      buy: yield* ready(bought, buy, first, buyBase),
-      sell: yield* ready(sold, sell, second, sellBase)
-    }
-  })
-
-  const keyOf = ({ plan }: Ready, asset: string): string => `${plan.exchange} ${asset}`
-
-  const promise = (leg: Ready, times: 1 | -1): void => {
-    if (leg.needs === null) return
-    const { amount, asset } = leg.needs
-    const key = keyOf(leg, asset)
-    promised.set(key, add(promised.get(key) ?? Decimal.zero, times === 1 ? amount : BigDecimal.negate(amount)))
-  }
-
-  /** What spot accounts need is there, and nobody else under way counts on it. */
-  const withBalances = (legs: ReadonlyArray<Ready>) =>
-    Effect.acquireRelease(
-      Effect.suspend(() => {
-        for (const leg of legs) {
-          const { needs, plan } = leg
-          if (needs === null) continue
-          const free = subtract(needs.available, promised.get(keyOf(leg, needs.asset)) ?? Decimal.zero)
-          if (!BigDecimal.isLessThan(free, needs.amount)) continue
-          const detail = `it needs ${Decimal.toText(needs.amount)} ${needs.asset}, and ${Decimal.toText(free)} are free`
-          return Effect.fail(refused(plan.exchange, plan.pair, "balance", detail))
-        }
-        for (const leg of legs) promise(leg, 1)
-        return Effect.void
-      }),
-      () =>
-        Effect.sync(() => {
-          for (const leg of legs) promise(leg, -1)
-        })
-    )
-
   // ---- trading ----
 
-  const mayLeave = (legs: readonly [Ready, Ready]): Effect.Effect<void, ExchangeError.ExchangeError> => {
+  const mayLeave = (legs: readonly [ReadyLeg, ReadyLeg]): Effect.Effect<void, ExchangeError.ExchangeError> => {
     if (isDraining) return Effect.fail(drained(legs[0].plan))
     const away = legs.find(({ plan }) => !markets.mayTrade(plan.exchange))
     return away === undefined
@@ -802,68 +645,7 @@ export const make = Effect.fnUntraced(function*(
       return Effect.flatMap(prepare(opportunity), (prepared) => launch(prepared, began))
     }).pipe(Effect.tapError((error) => Effect.sync(() => countRefusal(error))))
 
-  // ---- running ----
-
-  const run = Effect.scoped(Effect.gen(function*() {
-    const start = yield* FiberSet.makeRuntime<never>()
-    /** Sides of books: what one execution takes another one does not count on. */
-    const busy = new Set<string>()
-    const pausedUntil = new Map<string, number>()
-    /** By side of a book: the version that was traded on last; what it still shows may be gone. */
-    const taken = new Map<string, string>()
-
-    /** By side of a book: when an execution on it has ended, monotonic, ms; what was received before may show what it has taken. */
-    const endedAt = new Map<string, number>()
-
-    /** In the wall time of now, by which books are stamped: the machine's clock may have been set since. */
-    const endOf = (side: string): number => {
-      const ended = endedAt.get(side)
-      return ended === undefined ? 0 : Math.floor(wallMillis(clock) - (monotonicMillis(clock) - ended))
-    }
-
-    const isFree = (leg: Leg): boolean => {
-      const side = sideOf(leg)
-      return !busy.has(side) && taken.get(side) !== versionOf(leg) && leg.receivedAt >= endOf(side)
-    }
-
-    const consider = (opportunity: Opportunity): void => {
-      const { buy, route, sell } = opportunity
-      const legs = [buy, sell]
-      const isPaused = (pausedUntil.get(route) ?? Number.NEGATIVE_INFINITY) > monotonicMillis(clock)
-      if (isDraining || isPaused || !legs.every(isFree)) return
-      const before = legs.map((leg) => taken.get(sideOf(leg)))
-      for (const leg of legs) {
-        busy.add(sideOf(leg))
-        taken.set(sideOf(leg), versionOf(leg))
-      }
-      start(
-        Effect.match(execute(opportunity), {
-          onFailure: () => {
-            pausedUntil.set(route, monotonicMillis(clock) + pauseAfterRefusal)
-            // Nothing was sent: another route may take it.
-            for (const [index, leg] of legs.entries()) taken.set(sideOf(leg), before[index] ?? "")
-          },
-          onSuccess: () => {
-            for (const leg of legs) endedAt.set(sideOf(leg), monotonicMillis(clock))
-          }
-        }).pipe(Effect.ensuring(Effect.sync(() => {
-          for (const leg of legs) busy.delete(sideOf(leg))
-          considerAll()
-        })))
-      )
-    }
-
-    /** The most profitable first. */
-    const considerAll = (): void => {
-      for (const opportunity of [...monitor.open()].sort((a, b) => b.profit - a.profit)) consider(opportunity)
-    }
-
-    yield* monitor.handle((event: OpportunityEvent) => {
-      if (event._tag !== "Vanished") consider(event.opportunity)
-    })
-    considerAll()
-    return yield* Effect.never
-  }))
+  const run = OpportunityTaking.make({ monitor, clock, execute, isDraining: () => isDraining, pauseAfterRefusal })
 
   const exposure = (): ReadonlyArray<Exposure> => {
     orders.look()
