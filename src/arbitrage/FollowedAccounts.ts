@@ -92,6 +92,14 @@ export class FollowedAccounts {
     return this.#followed.get(exchange)?.at(-1)
   }
 
+  isFollowing(island: Island): boolean {
+    return this.#find(island) !== undefined
+  }
+
+  #find(island: Island): Followed | undefined {
+    return this.#followed.get(island.exchange)?.find((one) => one.island === island)
+  }
+
   island(exchange: ExchangeId): Island | undefined {
     return this.#current(exchange)?.island
   }
@@ -119,7 +127,7 @@ export class FollowedAccounts {
   follow(island: Island): Effect.Effect<void, never, Scope.Scope> {
     return Effect.asVoid(Effect.acquireRelease(
       Effect.suspend(() => {
-        const found = this.#followed.get(island.exchange)?.find((one) => one.island === island)
+        const found = this.#find(island)
         if (found === undefined) return this.#begin(island)
         found.users++
         return Effect.succeed(found)

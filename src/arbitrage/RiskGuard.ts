@@ -321,7 +321,7 @@ export const make = Effect.fnUntraced(
             })
         )),
       follow: (island) => accounts.follow(island),
-      isFollowing: (island) => accounts.island(island.exchange) === island,
+      isFollowing: (island) => accounts.isFollowing(island),
       filled: (fill) => filled(fill),
       mark: (exchange, pair, price) => {
         book.mark(exchange, pair, price)

@@ -175,6 +175,35 @@ describe("positions that no fill explains", () => {
       assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
     }))
 
+  it.effect("what is taken beside what its fills tell is missing too", () =>
+    over(hedged(), function*({ executor, guard, world }) {
+      const told = yield* gather(guard.onCorrection as never)
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.emit(foreign(world.b, 60, "1l", { forced: "liquidation" }))
+      world.b.move(40)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
+      assert.deepStrictEqual(world.placed, ["a buy 1", "a sell 1", "b sell 100"])
+      assert.deepStrictEqual(executor.exposure(), [])
+    }))
+
+  it.effect("a market order of others counts with the price that is known: its own, else that of the last fill", () =>
+    Effect.gen(function*() {
+      const guard = yield* Risk.make({})
+      const venue = new FakeVenue({ exchange: "n", ...swap, contractSize: 1 })
+      venue.hasPrice = false
+      yield* guard.follow(venue.island())
+      const open = { status: "partiallyFilled", type: "market", quantity: Decimal.of("2") } as const
+      yield* Effect.forkScoped(venue.entry.place({ pair: venue.pair, side: "buy", quantity: 1, price: 100 }))
+      yield* TestClock.adjust("1 second")
+      venue.emit(foreignOrder(venue, 0, { ...open, averagePrice: null }))
+      // One is held, and two may be bought.
+      assert.strictEqual(text(guard.state("n").notional), "300")
+      venue.emit(foreignOrder(venue, 0, { ...open, orderId: "other", averagePrice: Decimal.of("90") }))
+      assert.strictEqual(text(guard.state("n").notional), "480")
+    }).pipe(Effect.scoped))
+
   it.effect("what somebody trades by hand in the account is theirs: no switch, and no leg is traded away", () =>
     over(hedged(), function*({ guard, world }) {
       yield* TestClock.adjust("3 seconds")
@@ -376,12 +405,20 @@ describe("what an account gains beside its fills", () => {
 
   it.effect("two sessions of an account tell the same once, and the one that is left is followed on", () =>
     over(hedged(), function*({ guard, world }) {
+      const told = yield* gather(guard.onCorrection as never)
       const scope = yield* Scope.make()
       const later = world.b.island()
       yield* Scope.provide(guard.follow(later), scope)
       assert.isTrue(guard.isFollowing(later))
+      assert.isTrue(guard.isFollowing(world.islands.get("b")!))
       world.b.emit(funding("-3"))
       assert.strictEqual(text(guard.state().funding), "-3")
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.move(100)
+      world.b.emit(deleveraged(world.b, 100, "110"))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
       yield* Scope.close(scope, Exit.void)
       assert.isFalse(guard.isFollowing(later))
       assert.isTrue(guard.isFollowing(world.islands.get("b")!))
@@ -452,13 +489,42 @@ describe("what an account gains beside its fills", () => {
       assert.strictEqual(total(), "-3")
       world.b.emit(pushed("-1", 10_123, "96"))
       assert.strictEqual(total(), "-4")
-      world.b.history!.push(listed("-1", 10_000))
+      // The history tells it late: a reading since has not shown it.
+      world.b.history!.push(listed("-1", 10_000), listed("-7", 1_000))
+      yield* read()
+      assert.strictEqual(total(), "-11")
       for (let hours = 0; hours < 3; hours++) {
         yield* TestClock.adjust("1 hour")
         yield* read()
       }
-      assert.strictEqual(total(), "-4")
+      assert.strictEqual(total(), "-11")
     }))
+
+  it.effect("what was pushed before the history was read first is no payment from before", () =>
+    over(hedged(), function*({ guard, world }) {
+      world.b.emit({ ...funding("-1"), exchangeTime: 100 })
+      world.b.history!.push(listed("-1", 100))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(text(guard.state("b").funding), "-1")
+      // Another one of that second: its push was lost.
+      world.b.history!.push(listed("-1", 100))
+      world.b.reconcile()
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(text(guard.state("b").funding), "-2")
+    }))
+
+  it.effect("funding that nobody can tell the meaning of, because nothing was ever listed, stops the exchange", () =>
+    Effect.gen(function*() {
+      const guard = yield* Risk.make({})
+      const world = hedged()
+      const scope = yield* Scope.make()
+      yield* Scope.provide(guard.follow(listedLate(world, 1_000)), scope)
+      world.b.emit(funding("-3"))
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(guard.state("b").isKilled)
+      yield* Scope.close(scope, Exit.void)
+      assert.match(guard.state("b").killed!.reason, /funding cannot be counted/)
+    }).pipe(Effect.scoped))
 
   it.effect("a history that cannot be read is read later; where there is none it is said", () => {
     const world = hedged()
