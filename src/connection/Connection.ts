@@ -37,8 +37,8 @@ export interface Activity {
  * throw is a defect.
  */
 export interface FrameReader {
-  /** The frame is `bytes[start, end)`, for this call only: the next read writes over it. */
-  readonly frame: (bytes: Uint8Array, start: number, end: number, receivedAt: number) => void
+  /** The frame is `bytes[start, end)`, for this call only: the next read writes over it. True ends the turn with it. */
+  readonly frame: (bytes: Uint8Array, start: number, end: number, receivedAt: number) => boolean
   /**
    * So many frames were handed over since the last time, `bytes` long together. True when the fiber that pulls is needed:
    * it is woken with a batch without frames, and what comes until it waits again queues for it.

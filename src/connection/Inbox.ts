@@ -23,6 +23,9 @@ import type { TurnBudget } from "./TurnBudget.ts"
 /** What holding a frame costs beside its bytes, so that a flood of empty frames meets the bound too. */
 export const frameOverheadBytes = 64
 
+/** The longest turn of a reader, in batches. */
+const doublings = 8
+
 export interface InboxOptions {
   readonly exchange: ExchangeId
   /** Now, ms since the epoch with fractions. Asked once per read. */
@@ -76,6 +79,7 @@ const frameOf = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
 
 export const make = (options: InboxOptions): Inbox => {
   const { afterRead, batchFrames, budget, highWaterBytes, now } = options
+  const longest = batchFrames * doublings
   const openedAt = now()
   const activity: Activity = { receivedAt: openedAt, dataAt: openedAt, expectsData: false, held: false }
   let first: Read | undefined
@@ -96,6 +100,8 @@ export const make = (options: InboxOptions): Inbox => {
   /** What the reader was given since its last turn ended. */
   let turnFrames = 0
   let turnBytes = 0
+  /** So many frames are a turn: twice as many with each one of the same read, for who waits for a flood's end anyway. */
+  let turnLimit = batchFrames
   /** The reader asked for the fiber that pulls. */
   let isCalled = false
 
@@ -142,6 +148,7 @@ export const make = (options: InboxOptions): Inbox => {
     const frames = turnFrames
     const bytes = turnBytes
     turnFrames = turnBytes = 0
+    turnLimit = Math.min(turnLimit * 2, longest)
     try {
       isCalled = to.turn(frames, bytes, activity.receivedAt)
       isDirect = isDirect && !isCalled
@@ -153,12 +160,13 @@ export const make = (options: InboxOptions): Inbox => {
   const hand = (to: FrameReader, bytes: Uint8Array, start: number, end: number) => {
     turnFrames++
     turnBytes += end - start
+    let isPressing: boolean
     try {
-      to.frame(bytes, start, end, readAt)
+      isPressing = to.frame(bytes, start, end, readAt)
     } catch (defect) {
       return crash(defect)
     }
-    if (turnFrames >= batchFrames) endTurn(to)
+    if (isPressing || turnFrames >= turnLimit) endTurn(to)
   }
 
   const queue = (bytes: Uint8Array, start: number, end: number) => {
@@ -177,6 +185,7 @@ export const make = (options: InboxOptions): Inbox => {
     flushing = false
     current = undefined
     if (reader !== undefined && turnFrames > 0) endTurn(reader)
+    turnLimit = batchFrames
     if (first !== undefined || isCalled) wake()
   }
 

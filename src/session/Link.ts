@@ -379,13 +379,14 @@ class LinkSink implements Sink {
     this.turn(frames.length, bytes, receivedAt)
   }
 
-  private frame(bytes: Uint8Array, start: number, end: number, receivedAt: number): void {
+  private frame(bytes: Uint8Array, start: number, end: number, receivedAt: number): boolean {
     const codec = this.codec
     if (codec.decodeIn === undefined) codec.decode(bytes.subarray(start, end), receivedAt, this)
     else codec.decodeIn(bytes, start, end, receivedAt, this)
-    if (++this.untold < promptly) return
+    if (++this.untold < promptly) return false
     this.untold = 0
     this.wakeups.flushPrompt()
+    return this.wakeups.isPressing
   }
 
   /**

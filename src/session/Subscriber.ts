@@ -57,11 +57,15 @@ export class Wakeups {
     for (let i = 0; i < waiting.length; i++) waiting[i]!.wake()
   }
 
+  /** The turn is to end: a buffer is half full whose consumer waits and is not to lose anything, or one holds up reading. */
+  isPressing = false
+
   /** How often it was flushed: what is decided between two of them reaches the consumers together. */
   turns = 0
 
   flush(): void {
     this.turns++
+    this.isPressing = false
     this.flushPrompt()
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
@@ -85,7 +89,7 @@ export class BufferSubscriber implements Subscriber {
   private readonly capacity: number
   /** The capacity, or more where one newest value for each topic needs more. */
   private limit: number
-  /** With fewer items than this an event is simply kept: the limit, or 0 where there is more to look at. */
+  /** With fewer items than this an event is simply kept: half the limit, or 0 where there is more to look at. */
   private simple: number
   private readonly wakeups: Wakeups
   private readonly counters: Counters
@@ -106,7 +110,7 @@ export class BufferSubscriber implements Subscriber {
     this.#options = options
     this.capacity = options.bufferSize
     this.limit = options.bufferSize
-    this.simple = options.bufferSize
+    this.simple = options.bufferSize / 2
     this.#crowded = options.bufferSize * 2
     this.wakeups = options.wakeups
     this.counters = options.counters
@@ -143,7 +147,7 @@ export class BufferSubscriber implements Subscriber {
     if (!this.awake) this.rouse()
   }
 
-  /** It has ended, a book has overflowed, or there is no room. */
+  /** It has ended, a book has overflowed, or there is not much room. */
   #consider(route: Route, event: MarketEvent): void {
     if (this.#end !== null) return this.#abandon(route)
     // First, so that what is not kept anyway takes no room from others.
@@ -153,10 +157,11 @@ export class BufferSubscriber implements Subscriber {
       if (this.#isBehind(route)) return this.#drop(route)
     }
     this.append(route, event)
+    if (this.#resume !== null) this.wakeups.isPressing = true
   }
 
   #simplify(): void {
-    this.simple = this.#end === null && this.behind.size === 0 ? this.limit : 0
+    this.simple = this.#end === null && this.behind.size === 0 ? this.limit / 2 : 0
   }
 
   gap(route: Route, gap: Gap): void {
@@ -346,6 +351,7 @@ export class BufferSubscriber implements Subscriber {
   #overflow(): void {
     if (this.#options.block) {
       this.wakeups.full.add(this)
+      this.wakeups.isPressing = true
       return
     }
     const items = this.items

@@ -64,7 +64,7 @@ describe("withMetrics", () => {
         scope
       )
       const turns: Array<number> = []
-      const frame = (): void => {}
+      const frame = (): boolean => false
       connection.pull.direct!({ frame, turn: (frames) => turns.push(frames) > 1 })
       assert.strictEqual(given!.frame, frame)
       assert.deepStrictEqual([given!.turn(3, 30, 1), given!.turn(1, 5, 2)], [false, true])

@@ -308,6 +308,7 @@ describe("Inbox", () => {
           const text = Buffer.from(frame).toString()
           if (text === "bad") throw new Error("a bad frame")
           seen.push(text)
+          return text.endsWith("!")
         },
         turn: (frames, bytes, receivedAt) => {
           turns.push({ frames, bytes, receivedAt })
