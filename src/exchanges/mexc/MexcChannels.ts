@@ -62,6 +62,8 @@ const intervals: ReadonlyMap<string, KlineInterval> = new Map(
 export interface Entry {
   readonly bytes: Uint8Array
   readonly name: Literal
+  /** How its frames begin: channel, symbol, and the tag of the send time. Null without a symbol or topic, and for long names. */
+  readonly head: Literal | null
   /** The symbol in `bytes`; both 0 when it names none. */
   readonly symbolStart: number
   readonly symbolEnd: number
@@ -104,16 +106,27 @@ const parseParts = (wire: Wire, head: string, first: string, second: string | un
 
 const encoder = new TextEncoder()
 
+/** In the order of the wire, with lengths of one byte. */
+const headOf = (channel: Uint8Array, symbol: Uint8Array): Literal | null => {
+  if (channel.length > MexcWire.longestShort || symbol.length > MexcWire.longestShort) return null
+  const { channelTag, sendTimeTag, symbolTag } = MexcWire
+  return new Literal(
+    Uint8Array.of(channelTag, channel.length, ...channel, symbolTag, symbol.length, ...symbol, sendTimeTag)
+  )
+}
+
 const entryOf = (bytes: Uint8Array, key: string, next: Entry | undefined, context: CodecContext): Entry => {
   const parsed = parse(key)
   const name = new Literal(bytes)
-  if (parsed === null) return { bytes, name, symbolStart: 0, symbolEnd: 0, topic: null, body: 0, interval: null, next }
+  const nameless = { bytes, name, head: null, symbolStart: 0, symbolEnd: 0, next }
+  if (parsed === null) return { ...nameless, topic: null, body: 0, interval: null }
   const { before, interval, symbol, wire: { body, tag } } = parsed
   const topic = context.topicOf(key, tag, symbol === "" ? everySymbol : symbol)
-  if (symbol === "") return { bytes, name, symbolStart: 0, symbolEnd: 0, topic, body, interval, next }
+  if (symbol === "") return { ...nameless, topic, body, interval }
   const symbolStart = encoder.encode(before).length
   const symbolEnd = symbolStart + encoder.encode(symbol).length
-  return { bytes, name, symbolStart, symbolEnd, topic, body, interval, next }
+  const head = topic === null ? null : headOf(bytes, bytes.subarray(symbolStart, symbolEnd))
+  return { bytes, name, head, symbolStart, symbolEnd, topic, body, interval, next }
 }
 
 const bucketCount = 4096
@@ -128,6 +141,19 @@ export class Channels {
 
   constructor(context: CodecContext) {
     this.context = context
+  }
+
+  /** The one whose head `frame[start, end)` begins with, when it was found before. */
+  headed(frame: Uint8Array, start: number, end: number): Entry | null {
+    const length = frame[start + 1]!
+    if (frame[start] !== MexcWire.channelTag || length > end - start - 2) return null
+    const view = this.memory.of(frame)
+    const at = frame.byteOffset + start
+    for (let entry = this.buckets[hash(view, at + 2, length)]; entry !== undefined; entry = entry.next) {
+      const { head } = entry
+      if (head !== null && head.length < end - start && head.isAt(view, at)) return entry
+    }
+    return null
   }
 
   /** Null when the bytes are no UTF-8. */

@@ -2,6 +2,8 @@
  * Wire format of MEXC spot push frames: field numbers and layouts, and a reader that walks frames in place. The schema and
  * the generic decoder for what the reader does not know how to walk: `MexcSchema`.
  */
+import * as Numeric from "../../domain/Numeric.ts"
+import * as Sequence from "../../domain/Sequence.ts"
 import { schema } from "./MexcSchema.ts"
 
 const wrapperFields = schema.nested.PushDataV3ApiWrapper.fields
@@ -44,6 +46,13 @@ export const bidsTag = (depthFields.bids.id << 3) | delimitedType
 export const dealTag = (dealsFields.deals.id << 3) | delimitedType
 export const miniTickerTag = (miniTickersFields.items.id << 3) | delimitedType
 export const batchItemTag = (batchFields.items.id << 3) | delimitedType
+/** Tags of a ticker's frame, for those that are laid out as nearly all are. */
+export const channelTag = (wrapperFields.channel.id << 3) | delimitedType
+export const symbolTag = (wrapperFields.symbol.id << 3) | delimitedType
+export const sendTimeTag = (wrapperFields.sendTime.id << 3) | varintType
+const firstTickerTag = (tickerFields.bidPrice.id << 3) | delimitedType
+const tickerVersionTag = (tickerFields.version.id << 3) | delimitedType
+const orderTimeTag = (tickerFields.lastOrderCreateTime.id << 3) | varintType
 const priceTag = (levelFields.price.id << 3) | delimitedType
 const quantityTag = (levelFields.quantity.id << 3) | delimitedType
 
@@ -227,6 +236,9 @@ export const dealLayout = layoutOf([
 
 const longestVarint = 10
 
+/** A longer text needs more than one byte for its length. */
+export const longestShort = 127
+
 /**
  * Walks protobuf fields in place. Nothing is copied: fields are left as `[starts, ends)` by slot. After a step that
  * returns -1 either `problem` says why the frame cannot be read, or `surprise` says which legal but unusual encoding
@@ -392,4 +404,53 @@ export const priceEnd = (frame: Uint8Array, start: number, end: number): number 
   const stop = start + 2 + frame[start + 1]!
   if (stop + 2 > end || frame[stop] !== quantityTag) return -1
   return end === stop + 2 + frame[stop + 1]! ? stop : -1
+}
+
+const tickerBodyTag = (bookTickerBody << 3) | delimitedType
+const tickerTagLow = (tickerBodyTag & 127) | 128
+const tickerTagHigh = tickerBodyTag >> 7
+const tagStep = 1 << 3
+/** Bytes of a time in ms, from 2004 to 2109. */
+const timeBytes = 6
+
+/**
+ * A ticker in its normal layout, from behind the tag of the send time on: that time, the body with both sides, the version and
+ * perhaps the time of the last order, and nothing else up to `end`. The numbers go to their slots; false when it is laid out
+ * in another way, or has a number that is not short.
+ */
+export const readPlainTicker = (numbers: Float64Array, frame: Uint8Array, start: number, end: number): boolean => {
+  let position = start + timeBytes + 3
+  if (frame[position - 3] !== tickerTagLow || frame[position - 2] !== tickerTagHigh) return false
+  if (end - position > longestShort || frame[position - 1] !== end - position) return false
+  for (let slot = bidPriceSlot, tag = firstTickerTag; slot <= askQuantitySlot; slot++, tag += tagStep) {
+    const stop = position + 2 + frame[position + 1]!
+    if (frame[position] !== tag || stop > end) return false
+    if (!Numeric.readShort(numbers, slot, frame, position + 2, stop)) return false
+    position = stop
+  }
+  const stop = position + 2 + frame[position + 1]!
+  if (frame[position] !== tickerVersionTag || stop > end) return false
+  if (!Sequence.readShort(numbers, versionSlot, frame, position + 2, stop)) return false
+  return readPlainTime(numbers, frame, start) && (stop === end || isOrderTime(frame, stop, end))
+}
+
+/** The send time; false when it is not as long as times are. */
+const readPlainTime = (numbers: Float64Array, frame: Uint8Array, at: number): boolean => {
+  const first = frame[at]!
+  const second = frame[at + 1]!
+  const third = frame[at + 2]!
+  const fourth = frame[at + 3]!
+  const fifth = frame[at + 4]!
+  const last = frame[at + 5]!
+  if ((first & second & third & fourth & fifth) < 128 || last > 127) return false
+  const low = (first & 127) | ((second & 127) << 7) | ((third & 127) << 14) | ((fourth & 127) << 21)
+  numbers[sendTimeSlot] = ((fifth & 127) | (last << 7)) * 2 ** 28 + low
+  return true
+}
+
+/** Whether `[start, end)` is that one field. */
+const isOrderTime = (frame: Uint8Array, start: number, end: number): boolean => {
+  if (frame[start] !== orderTimeTag || end - start - 1 > longestVarint || frame[end - 1]! > 127) return false
+  for (let at = start + 1; at < end - 1; at++) if (frame[at]! < 128) return false
+  return end > start + 1
 }
