@@ -3,19 +3,21 @@
  * comparing eight at a time took a quarter of what a loop over the bytes did (2026-11-25).
  */
 
-/** The view on the memory of the frame last asked for. Frames of one read share it. */
+/** The view on the memory of the frame last asked for. Frames of one read are places in the same array. */
 export class Memory {
-  #buffer: ArrayBufferLike | null = null
-  #view = new DataView<ArrayBufferLike>(new ArrayBuffer(0))
+  private frame: Uint8Array = new Uint8Array(0)
+  private view: DataView = new DataView(this.frame.buffer)
 
   /** Offsets are those of the memory: add the frame's `byteOffset`. */
   of(frame: Uint8Array): DataView {
-    const { buffer } = frame
-    if (buffer !== this.#buffer) {
-      this.#buffer = buffer
-      this.#view = new DataView(buffer)
-    }
-    return this.#view
+    // To ask an array for its memory is a call that V8 does not compile away: 5 % of a MEXC ticker.
+    return frame === this.frame ? this.view : this.change(frame)
+  }
+
+  private change(frame: Uint8Array): DataView {
+    if (frame.buffer !== this.frame.buffer) this.view = new DataView(frame.buffer)
+    this.frame = frame
+    return this.view
   }
 }
 

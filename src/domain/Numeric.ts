@@ -3,10 +3,13 @@
  * significant digits. What has more digits keeps its exact text in the event's `exact` record.
  */
 
+import { fourDigits } from "./Bytes.ts"
+
 /** Exact decimal text by field name (`bidPrice`, `bids[4]`), only for fields with more than 15 significant digits. */
 export type ExactText = Readonly<Record<string, string>>
 
 const minus = 45
+const quote = 34
 const dot = 46
 const zero = 48
 
@@ -78,6 +81,61 @@ export const readShort = (
   }
   numbers[at] = mantissa / powersOfTen[end - 1 - point]!
   return end - 1 > point
+}
+
+/**
+ * Reads a whole number as JSON has it: behind its digits, or -1. What has more than 15 of them is not its nearest number.
+ * `view` is that on the memory of `bytes`.
+ */
+export const readWhole = (
+  numbers: Float64Array,
+  at: number,
+  bytes: Uint8Array,
+  view: DataView,
+  start: number
+): number => {
+  const offset = bytes.byteOffset
+  let end = start
+  let value = 0
+  while (end + 4 <= bytes.length) {
+    const four = fourDigits(view.getInt32(offset + end, true))
+    if (four < 0) break
+    value = value * 10_000 + four
+    end += 4
+  }
+  let rest = 0
+  let power = 0
+  // A fourth one would have been among those before: only the memory's end cuts these off.
+  for (; end < bytes.length; end++) {
+    const digit = bytes[end]! ^ zero
+    if (digit > 9) break
+    rest = (Math.imul(rest, 10) + digit) | 0
+    power++
+  }
+  numbers[at] = value * powersOfTen[power]! + rest
+  // JSON allows no leading zeros.
+  return end === start || (bytes[start] === zero && end > start + 1) ? -1 : end
+}
+
+/** Reads the plain decimal of at most 15 characters at `start`: where the quote stands that ends it, or -1. */
+export const readQuoted = (numbers: Float64Array, at: number, bytes: Uint8Array, start: number): number => {
+  let mantissa = 0
+  let end = start
+  let byte = bytes[end]!
+  for (; (byte ^ zero) <= 9; byte = bytes[++end]!) mantissa = (Math.imul(mantissa, 10) + (byte ^ zero)) | 0
+  const point = end
+  if (byte === dot) {
+    byte = bytes[++end]!
+    for (; (byte ^ zero) <= 9; byte = bytes[++end]!) mantissa = (Math.imul(mantissa, 10) + (byte ^ zero)) | 0
+  }
+  // -1 without a point.
+  const decimals = end - 1 - point
+  if (byte !== quote || point === start || decimals === 0) return -1
+  if (end - start > (decimals < 0 ? longestShort - 1 : longestShort)) {
+    return readLonger(numbers, at, bytes, start, end) ? end : -1
+  }
+  numbers[at] = decimals < 0 ? mantissa : mantissa / powersOfTen[decimals]!
+  return end
 }
 
 const readLonger = (numbers: Float64Array, at: number, bytes: Uint8Array, start: number, end: number): boolean => {

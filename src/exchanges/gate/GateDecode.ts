@@ -17,6 +17,7 @@ import type { Product, Stream } from "./GateProduct.ts"
 import { streamOf } from "./GateProduct.ts"
 import * as GateRequests from "./GateRequests.ts"
 import { Scanner } from "./GateScanner.ts"
+import { TickerReader } from "./GateTicker.ts"
 import { textOf, Topics } from "./GateTopics.ts"
 import * as GateWire from "./GateWire.ts"
 
@@ -175,6 +176,7 @@ export const make = (product: Product, codecContext: CodecContext): Codec => {
   const context: Context = { product, topics, scanned: new Set(streams) }
   const scanner = new Scanner(scannedChannels(product))
   const deliverers = streams.map((stream) => deliverer(product, stream))
+  const tickers = new TickerReader(product, topics.ticker)
   const pending = new Pending()
 
   const list = (deliver: Deliver, bytes: Uint8Array, receivedAt: number, sink: Sink): boolean => {
@@ -198,6 +200,7 @@ export const make = (product: Product, codecContext: CodecContext): Codec => {
   }
 
   const decodeIn = (bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): void => {
+    if (tickers.decode(bytes, start, end, receivedAt, sink)) return
     if (!fast(bytes, start, end, receivedAt, sink)) {
       decodeGeneric(context, bytes.subarray(start, end), receivedAt, sink)
     }

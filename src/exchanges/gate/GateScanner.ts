@@ -2,26 +2,26 @@
  * Reads a data frame from its bytes without building it. What a channel's results look like, its `Layout`, is data:
  * `GateLayouts.ts`.
  */
-import { fourDigits, Literal, Memory } from "../../domain/Bytes.ts"
+import { Literal, Memory } from "../../domain/Bytes.ts"
 import * as Numeric from "../../domain/Numeric.ts"
 import * as Sequence from "../../domain/Sequence.ts"
 
-const quote = 34
+export const quote = 34
 const comma = 44
 const minus = 45
 const zero = 48
-const colon = 58
+export const colon = 58
 const openBracket = 91
 const backslash = 92
 const closeBracket = 93
 const letterN = 110
 const openBrace = 123
-const closeBrace = 125
+export const closeBrace = 125
 
 export const ascii = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0))
 
 /** Four characters as one little-endian word. */
-const word = (text: string): number => new DataView(ascii(text).buffer).getInt32(0, true)
+export const word = (text: string): number => new DataView(ascii(text).buffer).getInt32(0, true)
 const wordBytes = 4
 
 const nullWord = ascii("null")
@@ -584,30 +584,8 @@ export class Scanner {
   }
 
   private integer(field: number, start: number): number {
-    const { bytes, view } = this
-    const offset = bytes.byteOffset
-    let at = start
-    let value = 0
-    while (at + 4 <= bytes.length) {
-      const four = fourDigits(view.getInt32(offset + at, true))
-      if (four < 0) break
-      value = value * 10_000 + four
-      at += 4
-    }
-    let rest = 0
-    let power = 0
-    // A fourth one would have been among those before: only the memory's end cuts these off.
-    for (; at < bytes.length; at++) {
-      const digit = bytes[at]! ^ zero
-      if (digit > 9) break
-      rest = (Math.imul(rest, 10) + digit) | 0
-      power++
-    }
-    value = value * Numeric.powersOfTen[power]! + rest
-    // JSON allows no leading zeros.
-    if (at === start || (bytes[start] === zero && at > start + 1)) return -1
-    this.numbers[field] = value
-    return this.markNumber(field, start, at)
+    const end = Numeric.readWhole(this.numbers, field, this.bytes, this.view, start)
+    return end < 0 ? -1 : this.markNumber(field, start, end)
   }
 
   private decimalText(field: number, at: number): number {

@@ -1,15 +1,16 @@
 /** Topics by the bytes of their names, and which feeds a connection has been given. */
+import { Literal, Memory } from "../../domain/Bytes.ts"
 import { defaultInterval, type PublicTag } from "../../domain/Channel.ts"
 import type { InstrumentOf } from "../../domain/Instrument.ts"
 import type { Answer, CodecContext, Topic } from "../../ExchangeAdapter.ts"
 import type { BookFeed, BookStream, Product, Stream } from "./GateProduct.ts"
 import { streamOf } from "./GateProduct.ts"
 import * as GateRequests from "./GateRequests.ts"
-import { sameBytes } from "./GateScanner.ts"
+import { quote, sameBytes } from "./GateScanner.ts"
 import * as GateWire from "./GateWire.ts"
 
-interface Entry {
-  readonly name: Uint8Array
+export interface Entry {
+  readonly name: Literal
   readonly hash: number
   readonly topic: Topic
 }
@@ -17,6 +18,8 @@ interface Entry {
 /** Twice as many places as topics, so that a free one is near. */
 const placeCount = 2048
 const most = placeCount / 2
+/** Beyond it there is no name of a topic. */
+const longestName = 64
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -35,6 +38,7 @@ export const utf8 = new TextEncoder()
 export class TopicTable {
   private places: Array<Entry | undefined> = []
   private count = 0
+  private readonly memory = new Memory()
   private readonly make: (name: string) => Topic | null
 
   constructor(make: (name: string) => Topic | null) {
@@ -48,13 +52,30 @@ export class TopicTable {
 
   /** Null when the name cannot be one of ours. */
   find(bytes: Uint8Array, start: number, end: number): Topic | null {
-    let hash = end - start
+    let hash = 0
     for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0
+    const view = this.memory.of(bytes)
+    const entry = this.at(hash, view, bytes.byteOffset + start, end - start)
+    return entry === undefined ? this.add(bytes.subarray(start, end), hash) : entry.topic
+  }
+
+  /** Of the name that stands at `start`, up to a quote; nothing when it was not met before. */
+  quoted(bytes: Uint8Array, view: DataView, start: number): Entry | undefined {
+    let hash = 0
+    let end = start
+    for (let byte = bytes[end]!; byte !== quote; byte = bytes[++end]!) {
+      if (end - start > longestName) return undefined
+      hash = (Math.imul(hash, 31) + byte) | 0
+    }
+    return this.at(hash, view, bytes.byteOffset + start, end - start)
+  }
+
+  private at(hash: number, view: DataView, start: number, length: number): Entry | undefined {
     let place = hash & (placeCount - 1)
     for (;;) {
       const entry = this.places[place]
-      if (entry === undefined) return this.add(bytes.subarray(start, end), hash, place)
-      if (isEntry(entry, hash, bytes, start, end)) return entry.topic
+      if (entry === undefined) return undefined
+      if (entry.hash === hash && entry.name.length === length && entry.name.isAt(view, start)) return entry
       place = (place + 1) & (placeCount - 1)
     }
   }
@@ -64,20 +85,18 @@ export class TopicTable {
     return this.find(bytes, 0, bytes.length)
   }
 
-  private add(bytes: Uint8Array, hash: number, place: number): Topic | null {
+  private add(bytes: Uint8Array, hash: number): Topic | null {
     const name = textOf(bytes)
     const topic = name === null ? null : this.make(name)
     if (topic === null) return null
     if (this.count === 0) this.places = Array.from({ length: placeCount }, () => undefined)
-    // The frame's buffer is used again: keep a copy.
-    this.places[place] = { name: new Uint8Array(bytes), hash, topic }
+    let place = hash & (placeCount - 1)
+    while (this.places[place] !== undefined) place = (place + 1) & (placeCount - 1)
+    this.places[place] = { name: new Literal(bytes), hash, topic }
     if (++this.count === most) this.clear()
     return topic
   }
 }
-
-const isEntry = (entry: Entry, hash: number, bytes: Uint8Array, start: number, end: number): boolean =>
-  entry.hash === hash && entry.name.length === end - start && sameBytes(bytes, start, entry.name)
 
 /** Which of a pair's feeds the exchange has confirmed, for frames that do not name theirs. */
 class Confirmed<Feed> {
