@@ -132,11 +132,14 @@ export const readQuoted = (numbers: Float64Array, at: number, bytes: Uint8Array,
   const decimals = end - 1 - point
   if (byte !== quote || point === start || decimals === 0) return -1
   if (end - start > (decimals < 0 ? longestShort - 1 : longestShort)) {
-    return readLonger(numbers, at, bytes, start, end) ? end : -1
+    return longerEnd(numbers, at, bytes, start, end)
   }
   numbers[at] = decimals < 0 ? mantissa : mantissa / powersOfTen[decimals]!
   return end
 }
+
+const longerEnd = (numbers: Float64Array, at: number, bytes: Uint8Array, start: number, end: number): number =>
+  readLonger(numbers, at, bytes, start, end) ? end : -1
 
 const readLonger = (numbers: Float64Array, at: number, bytes: Uint8Array, start: number, end: number): boolean => {
   if (end - start > exactDigits) return false

@@ -84,7 +84,7 @@ const mexcFrame = (ticker: Ticker, orderTime: number | null): Uint8Array => {
 
 const gatePairs = ["BTC_USDT", "A_B", "币安人生_USDT"] as const
 
-const gateFrame = (prefix: string, ticker: Ticker, isBare: boolean): Uint8Array => {
+const gateFrame = (prefix: string, ticker: Ticker, isBare: boolean): Buffer => {
   const size = (text: string) => isBare ? text : `"${text}"`
   return Buffer.from(
     `{"time":${
@@ -125,7 +125,11 @@ describe("tickers of pairs that were met", () => {
     ({ changes, hasOrder, orderTime, ticker }) => {
       const clean = mexcFrame(ticker, hasOrder === 0 ? null : orderTime)
       for (const frame of [clean, damaged(clean, changes), damaged(mexcFrame(usual, orderTime), changes)]) {
-        assert.deepStrictEqual(Mexc.decode(frame, undefined, mexcWarm()), Mexc.decode(frame))
+        const expected = Mexc.decode(frame)
+        assert.deepStrictEqual(Mexc.decode(frame, undefined, mexcWarm()), expected)
+        const sink = new Mexc.RecordingSink()
+        mexcWarm().decode(frame, Mexc.receivedAt, sink)
+        assert.deepStrictEqual(sink.calls, expected)
       }
     },
     { arbitrary: { runs: 1_000 } }
@@ -140,12 +144,12 @@ describe("tickers of pairs that were met", () => {
         for (
           const frame of [clean, damaged(clean, changes), damaged(gateFrame(prefix, usual, isBare === 1), changes)]
         ) {
-          const fresh = adapter.makeCodec(Gate.topicTable(adapter))
-          assert.deepStrictEqual(
-            Gate.decode(frame, gateWarm(adapter, prefix)),
-            Gate.decode(frame, fresh),
-            Buffer.from(frame).toString()
-          )
+          const expected = Gate.decode(frame, adapter.makeCodec(Gate.topicTable(adapter)))
+          assert.deepStrictEqual(Gate.decode(frame, gateWarm(adapter, prefix)), expected)
+          // With nothing behind it in memory.
+          const sink = Gate.recorder()
+          gateWarm(adapter, prefix).decode(Uint8Array.from(frame), Gate.receivedAt, sink)
+          assert.deepStrictEqual(sink.calls, expected)
         }
       },
       { arbitrary: { runs: 1_000 } }
@@ -154,6 +158,14 @@ describe("tickers of pairs that were met", () => {
 })
 
 describe("one pass", () => {
+  it("does not look behind the end of memory", () => {
+    const [beginning] = gateFrame("spot", usual, false).toString().split(usual.version)
+    const frame = Uint8Array.from(Buffer.from(`${beginning}${"1".repeat(60)}`))
+    const sink = Gate.recorder()
+    gateWarm(gateSpot, "spot").decode(frame, Gate.receivedAt, sink)
+    assert.deepStrictEqual(sink.calls.map(({ call }) => call), ["failed"])
+  })
+
   const numbersOf = (frame: Uint8Array): ReadonlyArray<number> | null => {
     const numbers = new Float64Array(MexcWire.slotCount)
     const { codec } = Mexc.makeSubject()

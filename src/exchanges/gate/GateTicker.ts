@@ -28,6 +28,9 @@ const millisKey = new Literal(ascii(`,"time_ms":`))
 const millisKeyAt = secondsKey.length + secondsDigits
 const headAt = millisKeyAt + millisKey.length + millisDigits
 
+/** `,"u":0,"s":"A","b":"1","B":"1","a":"1","A":"1"}}` has 49. */
+const leastRest = 40
+
 const versionKey = word(`,"u"`)
 const pairKey = word(`,"s"`)
 const pairBegins = word(`s":"`)
@@ -46,6 +49,9 @@ const areSeconds = (view: DataView, at: number): boolean =>
   fourDigits(view.getInt32(at, true)) >= 1_000 && fourDigits(view.getInt32(at + 4, true)) >= 0 &&
   fourDigits(view.getInt32(at + 6, true)) >= 0
 
+const isPairKey = (view: DataView, at: number): boolean =>
+  view.getInt32(at, true) === pairKey && view.getInt32(at + 2, true) === pairBegins
+
 /** 13 digits to `numbers[timeSlot]`; false when the first is a zero, or other bytes are among them. */
 const readMillis = (numbers: Float64Array, view: DataView, at: number): boolean => {
   const high = fourDigits(view.getInt32(at, true))
@@ -63,6 +69,8 @@ export class TickerReader {
   /** From behind the envelope's times up to the time of the ticker. */
   private readonly head: Literal
   private readonly isSized: boolean
+  /** A little less than a frame is long at least, so that nothing before the sides is looked for behind its end. */
+  private readonly shortest: number
 
   constructor(product: Product, topics: TopicTable) {
     this.topics = topics
@@ -70,26 +78,17 @@ export class TickerReader {
       ascii(`,"channel":"${wireName(product, "book_ticker")}","event":"update","result":{"t":`)
     )
     this.isSized = product.kind === "swap"
+    this.shortest = headAt + this.head.length + millisDigits + leastRest
   }
 
   /** Delivers the frame in `bytes[start, end)`. False when it is no such ticker, or of a pair that was not met before. */
   decode(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
     const view = this.memory.of(bytes)
-    const offset = bytes.byteOffset
-    if (end - start < headAt + this.head.length + millisDigits + 40 || !this.isHead(view, offset + start)) return false
+    const at = end - start < this.shortest ? -1 : this.readHead(bytes, view, start)
+    if (at < 0) return false
+    const known = this.topics.quoted(bytes, view, at)
+    if (known === undefined || !this.readSides(bytes, view, at + 1 + known.name.length, end)) return false
     const { numbers } = this
-    let at = start + headAt + this.head.length
-    if (!readMillis(numbers, view, offset + at)) return false
-    at += millisDigits
-    if (view.getInt32(offset + at, true) !== versionKey || bytes[at + 4] !== colon) return false
-    const digits = at + 5
-    at = Numeric.readWhole(numbers, versionSlot, bytes, view, digits)
-    if (at < 0 || at - digits > Numeric.exactDigits || at + 6 > end) return false
-    if (view.getInt32(offset + at, true) !== pairKey || view.getInt32(offset + at + 2, true) !== pairBegins) {
-      return false
-    }
-    const known = this.topics.quoted(bytes, view, at + 6)
-    if (known === undefined || !this.readSides(bytes, view, at + 7 + known.name.length, end)) return false
     const bidPrice = numbers[bidSlot]!
     const askPrice = numbers[askSlot]!
     if (!(bidPrice > 0 && askPrice > 0)) return false
@@ -111,24 +110,42 @@ export class TickerReader {
     return true
   }
 
+  /** Reads time and version: where the name of the pair begins, or -1. */
+  private readHead(bytes: Uint8Array, view: DataView, start: number): number {
+    const { head, numbers } = this
+    const offset = bytes.byteOffset
+    if (!this.isHead(view, offset + start)) return -1
+    const digits = start + headAt + head.length + millisDigits + 5
+    if (view.getInt32(offset + digits - 5, true) !== versionKey || bytes[digits - 1] !== colon) return -1
+    const at = Numeric.readWhole(numbers, versionSlot, bytes, view, digits)
+    // A longer one may reach to the end of memory, as nothing else does before the sides.
+    return at > 0 && at - digits <= Numeric.exactDigits && isPairKey(view, offset + at) ? at + 6 : -1
+  }
+
+  /** Up to the time of the ticker. */
   private isHead(view: DataView, at: number): boolean {
     return secondsKey.isAt(view, at) && areSeconds(view, at + secondsKey.length) &&
       millisKey.isAt(view, at + millisKeyAt) && this.head.isAt(view, at + headAt) &&
-      readMillis(this.numbers, view, at + millisKeyAt + millisKey.length)
+      readMillis(this.numbers, view, at + millisKeyAt + millisKey.length) &&
+      readMillis(this.numbers, view, at + headAt + this.head.length)
   }
 
   /** The four values, from the comma before the first to the end of the frame. */
   private readSides(bytes: Uint8Array, view: DataView, start: number, end: number): boolean {
-    const { numbers } = this
-    const offset = bytes.byteOffset
     let at = start
     for (let slot = bidSlot; slot <= askQuantitySlot; slot++) {
-      if (at + 7 > end || view.getInt32(offset + at, true) !== valueKeys[slot] || bytes[at + 4] !== colon) return false
-      if (bytes[at + 5] === quote) at = Numeric.readQuoted(numbers, slot, bytes, at + 6) + 1
-      else at = this.isSized && slot % 2 === 1 ? this.readSize(slot, bytes, view, at + 5) : -1
-      if (at <= 0) return false
+      if (at + 7 > end || view.getInt32(bytes.byteOffset + at, true) !== valueKeys[slot]) return false
+      at = bytes[at + 4] === colon ? this.readValue(slot, bytes, view, at + 5) : -1
+      if (at < 0) return false
     }
     return at + 2 === end && bytes[at] === closeBrace && bytes[at + 1] === closeBrace
+  }
+
+  /** Behind the value, or -1. */
+  private readValue(slot: number, bytes: Uint8Array, view: DataView, start: number): number {
+    if (bytes[start] !== quote) return this.isSized && slot % 2 === 1 ? this.readSize(slot, bytes, view, start) : -1
+    const end = Numeric.readQuoted(this.numbers, slot, bytes, start + 1)
+    return end < 0 ? -1 : end + 1
   }
 
   /** A quantity without quotes. */

@@ -419,19 +419,29 @@ const timeBytes = 6
  * in another way, or has a number that is not short.
  */
 export const readPlainTicker = (numbers: Float64Array, frame: Uint8Array, start: number, end: number): boolean => {
-  let position = start + timeBytes + 3
-  if (frame[position - 3] !== tickerTagLow || frame[position - 2] !== tickerTagHigh) return false
-  if (end - position > longestShort || frame[position - 1] !== end - position) return false
+  const body = start + timeBytes + 3
+  const position = isTickerBody(frame, body, end) ? readSides(numbers, frame, body, end) : -1
+  if (position < 0 || frame[position] !== tickerVersionTag) return false
+  const stop = position + 2 + frame[position + 1]!
+  return stop <= end && Sequence.readShort(numbers, versionSlot, frame, position + 2, stop) &&
+    readPlainTime(numbers, frame, start) && (stop === end || isOrderTime(frame, stop, end))
+}
+
+/** Whether the tag and the length of a ticker that reaches to `end` stand before `start`. */
+const isTickerBody = (frame: Uint8Array, start: number, end: number): boolean =>
+  frame[start - 3] === tickerTagLow && frame[start - 2] === tickerTagHigh &&
+  end - start <= longestShort && frame[start - 1] === end - start
+
+/** Prices and quantities of both sides: behind them, or -1. */
+const readSides = (numbers: Float64Array, frame: Uint8Array, start: number, end: number): number => {
+  let position = start
   for (let slot = bidPriceSlot, tag = firstTickerTag; slot <= askQuantitySlot; slot++, tag += tagStep) {
     const stop = position + 2 + frame[position + 1]!
-    if (frame[position] !== tag || stop > end) return false
-    if (!Numeric.readShort(numbers, slot, frame, position + 2, stop)) return false
+    if (frame[position] !== tag || stop > end) return -1
+    if (!Numeric.readShort(numbers, slot, frame, position + 2, stop)) return -1
     position = stop
   }
-  const stop = position + 2 + frame[position + 1]!
-  if (frame[position] !== tickerVersionTag || stop > end) return false
-  if (!Sequence.readShort(numbers, versionSlot, frame, position + 2, stop)) return false
-  return readPlainTime(numbers, frame, start) && (stop === end || isOrderTime(frame, stop, end))
+  return position
 }
 
 /** The send time; false when it is not as long as times are. */
