@@ -15,6 +15,7 @@ import type {
   MarginMode,
   Order,
   Position,
+  PositionMode,
   Side,
   TimeInForce
 } from "./domain/Account.ts"
@@ -184,6 +185,8 @@ export interface AccountCalls {
   readonly userId: Effect.Effect<string, ExchangeError>
   readonly balances: Effect.Effect<ReadonlyArray<Balance>, ExchangeError>
   readonly positions: Effect.Effect<ReadonlyArray<Position>, ExchangeError>
+  /** Left out where there are none, or the exchange does not tell it. */
+  readonly positionMode?: Effect.Effect<PositionMode, ExchangeError> | undefined
   readonly openOrders: (
     symbol: string | null,
     onUnreadable?: OnUnreadable
@@ -272,7 +275,15 @@ export interface AccountCoverage {
 }
 
 /** The signed readings that are no commands. */
-export type AccountRead = "balances" | "fills" | "funding" | "listenKey" | "openOrders" | "positions" | "userId"
+export type AccountRead =
+  | "balances"
+  | "fills"
+  | "funding"
+  | "listenKey"
+  | "openOrders"
+  | "positionMode"
+  | "positions"
+  | "userId"
 
 export interface AccountAdapter<out Tags extends PrivateTag = PrivateTag, out Can extends Ability = Ability> {
   readonly algorithm: Algorithm

@@ -1,7 +1,7 @@
 /** Readings of one account over REST: what reconciliation compares the stream with. Paced within the exchange's limits. */
 import { Context } from "effect"
 import type { Duration, Effect } from "effect"
-import type { Balance, Fill, FundingPayment, Order, Position } from "./domain/Account.ts"
+import type { Balance, Fill, FundingPayment, Order, Position, PositionMode } from "./domain/Account.ts"
 import type { ExchangeId, TradingPair } from "./domain/Instrument.ts"
 import type { ExchangeError } from "./ExchangeError.ts"
 
@@ -22,6 +22,8 @@ export class AccountRest extends Context.Service<AccountRest, {
   readonly balances: Effect.Effect<ReadonlyArray<Balance>, ExchangeError>
   /** Every open position. Fails with `UnsupportedChannel` where there are none, as on spot. */
   readonly positions: Effect.Effect<ReadonlyArray<Position>, ExchangeError>
+  /** Fails with `UnsupportedChannel` where the exchange has no positions, or does not tell it. */
+  readonly positionMode: Effect.Effect<PositionMode, ExchangeError>
   readonly openOrders: (pair?: TradingPair) => Effect.Effect<ReadonlyArray<Order>, ExchangeError>
   /** Oldest first. */
   readonly fills: (query: FillsQuery) => Effect.Effect<ReadonlyArray<Fill>, ExchangeError>

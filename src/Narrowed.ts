@@ -213,8 +213,11 @@ export type NarrowedOrders<Can extends Ability, K extends Kind = Kind> =
 
 /** `PrivateExchange` without positions where there are none, and with the orders that the exchange has. */
 export type NarrowedPrivateExchange<Tags extends PrivateTag, Can extends Ability, K extends Kind = Kind> =
-  & Omit<PrivateExchange["Service"], "add" | "orders" | "positions" | "heldPositions" | "funding">
-  & Pick<PrivateExchange["Service"], "Positions" extends Tags ? "positions" | "heldPositions" | "funding" : never>
+  & Omit<PrivateExchange["Service"], "add" | "orders" | "positions" | "heldPositions" | "funding" | "positionMode">
+  & Pick<
+    PrivateExchange["Service"],
+    "Positions" extends Tags ? "positions" | "heldPositions" | "funding" | "positionMode" : never
+  >
   & {
     readonly orders: NarrowedOrders<Can, K>
     readonly add: <const P extends TradingPair>(

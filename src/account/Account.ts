@@ -175,6 +175,7 @@ const watched = (
     userId: seen(calls.userId),
     balances: seen(calls.balances),
     positions: seen(calls.positions),
+    positionMode: calls.positionMode === undefined ? undefined : seen(calls.positionMode),
     openOrders: (symbol, onUnreadable) => seen(calls.openOrders(symbol, onUnreadable)),
     fills: (query) => seen(calls.fills(query)),
     funding: funding === undefined ? undefined : (withinMs) => seen(funding(withinMs)),
@@ -236,6 +237,7 @@ const paced = (
     ),
     balances: read("balances", bare.balances),
     positions: read("positions", bare.positions),
+    positionMode: bare.positionMode === undefined ? undefined : read("positionMode", bare.positionMode),
     openOrders: (symbol, onUnreadable) => read("openOrders", bare.openOrders(symbol, onUnreadable)),
     fills: (query) => read("fills", bare.fills(query)),
     funding: funding === undefined ? undefined : (withinMs) => read("funding", funding(withinMs)),
@@ -270,6 +272,7 @@ const readings = (
     positions: account.channels.has("Positions")
       ? Effect.andThen(listing.read, calls.positions)
       : Effect.fail(lacking(adapter, "Positions", "has no positions")),
+    positionMode: calls.positionMode ?? Effect.fail(lacking(adapter, "positionMode", "tells no position mode here")),
     openOrders: (pair) =>
       Effect.andThen(listing.read, Effect.flatMap(symbolOf(pair), (symbol) => calls.openOrders(symbol))),
     fills: ({ pair, since }) =>

@@ -60,10 +60,15 @@ interface Watched {
   readonly forced: Map<string, ForcedOrder>
   /** Its account is being read anew. */
   isConfirming: boolean
+  /** Whose position mode was asked for; null: nobody's. */
+  modeOf: Island | null
 }
 
 /** How long reading an account anew may take before a position that differs is told without. */
 const refreshTimeout = "20 seconds"
+
+/** Behind a question for the position mode that was not answered. */
+const modeAgain = "10 seconds"
 
 const words: Readonly<Record<Forced, string>> = { liquidation: "a liquidation", autoDeleverage: "auto-deleveraging" }
 
@@ -100,7 +105,7 @@ export class RiskPositions {
     const found = this.#exchanges.get(exchange)
     if (found !== undefined) return found
     const watch = new PositionWatch(this.#options.settleMillis)
-    const made: Watched = { watch, entries: new Map(), forced: new Map(), isConfirming: false }
+    const made: Watched = { watch, entries: new Map(), forced: new Map(), isConfirming: false, modeOf: null }
     this.#exchanges.set(exchange, made)
     return made
   }
@@ -175,6 +180,7 @@ export class RiskPositions {
       const of = this.#of(exchange)
       if (reconciledAt === null) return of.watch.pause()
       this.#look(exchange, held)
+      this.#askMode(island)
       if (of.isConfirming) return
       const { clock, counted, fork } = this.#options
       const suspects = of.watch.look(sizesOf(held), counted(exchange), monotonicMillis(clock))
@@ -195,8 +201,32 @@ export class RiskPositions {
     for (const { entryPrice, pair } of held) if (entryPrice !== null) entries.set(pair, entryPrice)
     const hedged = held.find(({ side }) => side !== "net")
     if (hedged === undefined) return
-    const reason = `the account holds ${hedged.pair} in hedge mode, in which an order does not reduce the other side`
-    this.#options.kill(`${reason}; set it to one-way mode`, exchange)
+    this.#killHedged(exchange, `the account holds ${hedged.pair} in hedge mode`)
+  }
+
+  #killHedged(exchange: ExchangeId, what: string): void {
+    const reason = `${what}, in which an order does not reduce the other side`
+    this.#options.kill(`${reason}; set the account to one-way mode, then revive`, exchange)
+  }
+
+  /** Of a flat account positions say nothing. Asked once of each island: it changes only while nothing is held or open. */
+  #askMode(island: Island): void {
+    const { account, exchange } = island
+    const of = this.#of(exchange)
+    if (of.modeOf === island) return
+    of.modeOf = island
+    this.#options.fork(Effect.matchEffect(account!.positionMode, {
+      // It may not be told at all; positions will.
+      onFailure: ({ message, reason }) =>
+        reason._tag === "UnsupportedChannel"
+          ? Effect.void
+          : Effect.andThen(
+            Effect.logWarning(`the position mode on ${exchange} cannot be read now: ${message}`),
+            Effect.andThen(Effect.sleep(modeAgain), Effect.sync(() => void (of.modeOf = null)))
+          ),
+      onSuccess: (mode) =>
+        Effect.sync(() => mode === "hedge" ? this.#killHedged(exchange, "the account is in hedge mode") : undefined)
+    }))
   }
 
   /** Fills may have been lost, or come late: the account is read anew before it is believed. */

@@ -7,7 +7,7 @@ import { Clock, Context, Duration, Effect, Exit, FiberSet, Latch, Layer, Queue, 
 import { Stream, SubscriptionRef } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { AccountRest } from "../AccountRest.ts"
-import type { AccountEvent, Balance, Fill, FundingPayment } from "../domain/Account.ts"
+import type { AccountEvent, Balance, Fill, FundingPayment, PositionMode } from "../domain/Account.ts"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
@@ -63,6 +63,8 @@ export class PrivateExchange extends Context.Service<PrivateExchange, {
   readonly positions: Effect.Effect<ReadonlyMap<TradingPair, HeldPosition>, ExchangeError.ExchangeError>
   /** The same, each by itself: in hedge mode a pair may have two. Fails with `UnsupportedChannel` on a spot exchange. */
   readonly heldPositions: Effect.Effect<ReadonlyArray<HeldPosition>, ExchangeError.ExchangeError>
+  /** As the exchange says it when it is asked. Fails with `UnsupportedChannel` where it does not, as on spot. */
+  readonly positionMode: Effect.Effect<PositionMode, ExchangeError.ExchangeError>
   /**
    * Funding of the last so long, from the exchange's own history: what was paid while the stream was away too. Fails with
    * `UnsupportedChannel` where the exchange has none, as on spot.
@@ -476,6 +478,7 @@ export const make = Effect.fnUntraced(function*(
     equity: (asset) => holdings.equity(asset),
     positions,
     heldPositions,
+    positionMode: rest.positionMode,
     funding: (within) => rest.funding(within),
     openOrders: () => tracker.open(),
     hasOrdered: () => tracker.placements > 0,

@@ -131,6 +131,9 @@ export interface FundingPayment {
   readonly exchangeTime: number
 }
 
+/** `oneWay`: one position of each contract. `hedge`: a long and a short one beside each other. */
+export type PositionMode = "oneWay" | "hedge"
+
 export type MarginMode = "isolated" | "cross"
 
 /** A position after a change of it. Size 0: closed. */

@@ -4,7 +4,15 @@ import type { Scope } from "effect"
 import type { Island } from "../../src/composite/Markets.ts"
 import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
 import type { HeldPosition } from "../../src/composite/PositionKeeper.ts"
-import type { AccountEvent, Balance, Fill, FundingPayment, Order, OrderUpdate } from "../../src/domain/Account.ts"
+import type {
+  AccountEvent,
+  Balance,
+  Fill,
+  FundingPayment,
+  Order,
+  OrderUpdate,
+  PositionMode
+} from "../../src/domain/Account.ts"
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
@@ -138,6 +146,8 @@ export class FakeVenue {
   /** Whether the account is up to date, and since when. */
   isReconciled = true
   reconciledAt = 0
+  /** Of its account, when it is asked; null: it is not told. */
+  positionMode: PositionMode | null = "oneWay"
   /** What was paid for positions; null: the exchange has no history of it. */
   history: Array<FundingPayment> | null = []
   /** Readings of it that fail before one goes well. */
@@ -186,6 +196,12 @@ export class FakeVenue {
       ...this.#held(isHedged ? "long" : "net", this.position),
       ...this.#held("short", BigDecimal.negate(this.short ?? Decimal.zero))
     ])
+  }
+
+  #mode(): Effect.Effect<PositionMode, ExchangeError.ExchangeError> {
+    if (this.instrument.kind === "swap" && this.positionMode !== null) return Effect.succeed(this.positionMode)
+    const reason = new ExchangeError.UnsupportedChannel({ channel: "positionMode", detail: "the fake tells none" })
+    return Effect.fail(ExchangeError.make(this.exchange, reason))
   }
 
   #funding(withinMs: number): Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError.ExchangeError> {
@@ -483,6 +499,7 @@ export class FakeVenue {
       openOrders: () => [...this.tracked.values()].filter(({ state }) => state._tag !== "Final"),
       onEvent: this.onEvent,
       orders: this.entry,
+      positionMode: Effect.suspend(() => this.#mode()),
       funding: (within: Duration.Input) => Effect.suspend(() => this.#funding(Duration.toMillis(within))),
       heldPositions: Effect.suspend(() => this.#heldPositions()),
       health: Effect.sync(() => ({ reconciledAt: this.isReconciled ? this.reconciledAt : null })),

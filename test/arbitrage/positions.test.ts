@@ -269,6 +269,18 @@ describe("positions that no fill explains", () => {
       assert.deepStrictEqual(told, ["b BTC/USDT:USDT 0.3 at 101.05"])
     }))
 
+  it.effect("hedge mode of a flat account stops its exchange before anything has left", () => {
+    const world = hedged()
+    world.b.positionMode = "hedge"
+    return over(world, function*({ guard }) {
+      yield* TestClock.adjust("2 seconds")
+      assert.match(guard.state("b").killed!.reason, /hedge mode/)
+      assert.isFalse(guard.state("a").isKilled)
+      assert.strictEqual(yield* refusal(world), "killSwitch")
+      assert.deepStrictEqual(world.placed, [])
+    })
+  })
+
   it.effect("fills that come late, or are found by reading the account anew, are no difference", () =>
     over(hedged(), function*({ executor, guard, world }) {
       yield* TestClock.adjust("3 seconds")

@@ -27,6 +27,7 @@ const rest = AccountRest.of({
   userId: Effect.succeed("1"),
   balances: Effect.succeed([]),
   positions: Effect.succeed([]),
+  positionMode: Effect.succeed("oneWay"),
   openOrders: () => Effect.succeed([]),
   fills: () => Effect.succeed([]),
   funding: () => Effect.succeed([]),

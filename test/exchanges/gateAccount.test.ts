@@ -702,6 +702,25 @@ describe("signed REST", () => {
       assert.strictEqual(requests.at(-1)!.url, "/api/v4/futures/usdt/my_trades?contract=A_B&offset=0&limit=1000")
     }))
 
+  it.effect("reads whether the account is in hedge mode, by the word of now or the flag of old", () =>
+    Effect.gen(function*() {
+      const modeOf = (fields: object) =>
+        Effect.flatMap(
+          callsOf(futures, () => ({ body: { user: 1, currency: "USDT", total: "0", available: "0", ...fields } })),
+          ({ calls }) => calls.positionMode!
+        )
+      assert.strictEqual(yield* modeOf({ in_dual_mode: false }), "oneWay")
+      assert.strictEqual(yield* modeOf({ in_dual_mode: true }), "hedge")
+      assert.strictEqual(yield* modeOf({ position_mode: "single", in_dual_mode: false }), "oneWay")
+      for (const mode of ["dual", "dual_plus"]) {
+        assert.strictEqual(yield* modeOf({ position_mode: mode, in_dual_mode: false }), "hedge")
+      }
+      assert.strictEqual((yield* Effect.flip(modeOf({}))).reason._tag, "DecodeFailed")
+      const unfunded = yield* callsOf(futures, () => ({ status: 400, body: { label: "USER_NOT_FOUND", message: "" } }))
+      assert.strictEqual(yield* unfunded.calls.positionMode!, "oneWay")
+      assert.isUndefined((yield* callsOf(spot, () => ({ body: [] }))).calls.positionMode)
+    }))
+
   it.effect("reads funding from the account book, page by page, and a row that a new one has moved once", () =>
     Effect.gen(function*() {
       const row = (change: string, fields: object = {}) => ({

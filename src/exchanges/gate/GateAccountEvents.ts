@@ -12,7 +12,8 @@ import type {
   MarginMode,
   Origin,
   Position,
-  PositionClose
+  PositionClose,
+  PositionMode
 } from "../../domain/Account.ts"
 import type * as Decimal from "../../domain/Decimal.ts"
 import type { InstrumentOf } from "../../domain/Instrument.ts"
@@ -170,6 +171,15 @@ export const readFuturesAccount = (row: Row, { origin, receivedAt, settle }: Rea
 })
 
 const sides: ReadonlyMap<string, Position["side"]> = new Map([["dual_long", "long"], ["dual_short", "short"]])
+
+/** `position_mode`: `single`, `dual` or what came after it; older answers have the flag alone (REST, "FuturesAccount"). */
+export const readPositionMode = (row: Row): PositionMode => {
+  const word = row.textOr("position_mode")
+  if (word !== null) return word === "single" ? "oneWay" : "hedge"
+  const isDual = row.flagOr("in_dual_mode")
+  if (isDual === null) row.problem("neither position_mode nor in_dual_mode")
+  return isDual === true ? "hedge" : "oneWay"
+}
 
 export interface Leverage {
   readonly leverage: Decimal.Decimal | null

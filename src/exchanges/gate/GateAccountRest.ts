@@ -14,7 +14,7 @@ import type {
   SymbolRef
 } from "../../AccountAdapter.ts"
 import { NextPage } from "../../AccountAdapter.ts"
-import type { Fill, FundingPayment, Order } from "../../domain/Account.ts"
+import type { Fill, FundingPayment, Order, PositionMode } from "../../domain/Account.ts"
 import { isSince } from "../../domain/Account.ts"
 import * as Decimal from "../../domain/Decimal.ts"
 import * as ExactJson from "../../domain/ExactJson.ts"
@@ -205,6 +205,13 @@ const positions = (context: Context): AccountCalls["positions"] =>
       )
       return found.filter(({ size }) => !Decimal.equals(size, Decimal.zero))
     }).pipe(Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed([])))
+
+const positionMode = (context: Context): Effect.Effect<PositionMode, ExchangeError> =>
+  Effect.flatMap(context.call({ method: "GET", path: futuresAccounts }), (answer) =>
+    Effect.map(
+      readList(context, futuresAccounts, [answer], GateAccountEvents.readPositionMode),
+      ([mode]) => mode!
+    )).pipe(Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed("oneWay" as const)))
 
 // ---- orders ----
 
@@ -635,6 +642,7 @@ export const make = (product: Product, layout: OrderLayout, options: AccountRest
     userId: userId(context),
     balances: balances(context),
     positions: positions(context),
+    positionMode: product.kind === "spot" ? undefined : positionMode(context),
     openOrders: (symbol, onUnreadable) => openOrders(context, symbol, onUnreadable),
     fills: (query) => fills(context, query),
     funding: product.kind === "spot" ? undefined : (withinMs) => funding(context, withinMs),
@@ -647,6 +655,7 @@ const readPaths: Readonly<Record<Exclude<AccountRead, "listenKey">, string>> = {
   fills: "my_trades",
   funding: "account book",
   openOrders: "open orders",
+  positionMode: "balances",
   positions: "positions",
   userId: "account detail"
 }

@@ -251,6 +251,7 @@ const reads: Readonly<Record<AccountRead, ReadonlyArray<Use>>> = {
   funding: [],
   listenKey: [weight("userDataStream", 1)],
   openOrders: [getOpenOrders],
+  positionMode: [],
   positions: [],
   userId: [weight("uid", 1)]
 }
