@@ -1,14 +1,17 @@
 /**
- * Whose turn it is to dial: so many a second. While the exchange takes nobody, few ask for all the others, and the first of
- * them that gets in lets them go on at once: however many connections wait, the exchange is not asked more often for it.
+ * Whose turn it is to dial: so many a second. Once the exchange has taken nobody for a minute, one a second asks for all the others,
+ * and the first that gets in lets them go on at once: however many connections wait, the exchange is not asked more often for it.
  */
 import type { Clock } from "effect"
 import { Effect, Latch, Semaphore } from "effect"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 
-/** From one dial to the next while all fail, once it has doubled to that, ms. One connection alone keeps to its back-off. */
-const longestPause = 1_000
+/** Most outages are over before, ms. */
+const promptForMillis = 60_000
+
+/** From one dial to the next behind that, ms. One connection alone keeps to its back-off. */
+const probePause = 1_000
 
 export interface DialGateOptions {
   readonly clock: Clock.Clock
@@ -25,8 +28,8 @@ export class DialGate {
   readonly #pause: number
   /** When the latest dial began, ms of the monotonic clock: a machine's clock that is set back must hold up no dial. */
   #last = Number.NEGATIVE_INFINITY
-  /** Dials in a row that nobody took. */
-  #refused = 0
+  /** When the first of the latest dials failed, ms of the monotonic clock; null when they do not. */
+  #failingSince: number | null = null
 
   constructor(options: DialGateOptions) {
     this.#options = options
@@ -68,17 +71,18 @@ export class DialGate {
 
   /** When the next one may try whether the exchange is back. */
   get #probe(): number {
-    if (this.#options.connections() < 2) return this.#last
-    return this.#last + Math.min(longestPause, this.#pause * 2 ** Math.min(this.#refused, 16))
+    const since = this.#failingSince
+    const isPrompt = since === null || this.#now - since < promptForMillis
+    return isPrompt || this.#options.connections() < 2 ? this.#last : this.#last + probePause
   }
 
   #taken(): void {
-    this.#refused = 0
+    this.#failingSince = null
     this.#reached.openUnsafe()
   }
 
   #failed(): void {
-    this.#refused++
+    this.#failingSince ??= this.#now
     this.#reached.closeUnsafe()
   }
 }

@@ -38,12 +38,16 @@ describe("the turns to dial", () => {
       assert.deepStrictEqual(taken, [0, 200, 400, 600, 800, 1_000])
     }))
 
-  it.effect("are one a second for all of them while the exchange takes nobody, and all go on once it has taken one", () =>
+  it.effect("are one a second for all of them once the exchange has taken nobody for a minute, until it takes one", () =>
     Effect.gen(function*() {
       let isThere = false
       const { dials, taken } = yield* dialling(40, () => isThere)
-      yield* TestClock.adjust("59 seconds")
-      assert.isAtMost(dials.length, 61)
+      yield* TestClock.adjust("1 minute")
+      assert.isAtLeast(dials.length, 299)
+      const { length } = dials
+      yield* TestClock.adjust("100500 millis")
+      assert.isAtMost(dials.length - length, 101)
+      assert.isAtLeast(dials.length - length, 99)
       const [last] = dials.slice(-1)
       isThere = true
       yield* TestClock.adjust("1 second")
