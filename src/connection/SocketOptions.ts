@@ -2,7 +2,7 @@
 import { Duration } from "effect"
 
 export interface SocketOptions {
-  /** How long the handshake may take. Default 10 s. */
+  /** How long the handshake may take. Default 5 s. */
   readonly openTimeout?: Duration.Input | undefined
   /** A larger frame, also after inflating, ends the connection with `FrameTooLarge`. Default 8 MiB. */
   readonly maxFrameBytes?: number | undefined
@@ -29,7 +29,7 @@ export interface Settings {
 }
 
 export const defaults: Settings = {
-  openTimeout: "10 seconds",
+  openTimeout: "5 seconds",
   maxFrameBytes: 8 * 1024 * 1024,
   compression: false,
   highWaterBytes: 1024 * 1024,

@@ -15,7 +15,7 @@ export interface WebsocketOptions {
   readonly url?: string | undefined
   /** REST base URL without trailing slash. The live one by default. */
   readonly restUrl?: string | undefined
-  /** How sockets are opened: `openTimeout` (10 s), `maxFrameBytes` (8 MiB), `compression` (off), and the read-ahead. */
+  /** How sockets are opened: `openTimeout` (5 s), `maxFrameBytes` (8 MiB), `compression` (off), and the read-ahead. */
   readonly socket?: FrameSocket.SocketOptions | undefined
   /**
    * Back-off and when a life counts as healthy. Unlimited: 50 ms to 1 s in the first minute, 2 s in the first five, then up

@@ -505,11 +505,11 @@ describe("FrameSocket.layerWs", () => {
         const server = yield* TestServer.mute
         const fiber = yield* Effect.forkChild(Effect.scoped(Effect.flip(open(server.url))))
         yield* Deferred.await(server.accepted)
-        yield* TestClock.adjust("9999 millis")
+        yield* TestClock.adjust("4999 millis")
         assert.isUndefined(fiber.pollUnsafe())
         yield* TestClock.adjust("1 millis")
         const error = yield* Fiber.join(fiber)
-        assert.include(reasonOf(error, "ConnectFailed").detail, "10000 ms")
+        assert.include(reasonOf(error, "ConnectFailed").detail, "5000 ms")
         assert.isTrue(error.isTransient)
         yield* Deferred.await(server.left)
       }))

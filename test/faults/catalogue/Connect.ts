@@ -81,7 +81,7 @@ export const connect: ReadonlyArray<Fault> = [
   {
     name: "handshake-times-out",
     group: "connect",
-    injects: "dials get no answer within the handshake's 10 s",
+    injects: "dials get no answer within the handshake's 5 s",
     when: "the first dial behind a drop",
     holds: after,
     from: "running",
@@ -93,7 +93,7 @@ export const connect: ReadonlyArray<Fault> = [
           world.dial = (dial) =>
             ++dials > 1
               ? dial
-              : Effect.andThen(Effect.sleep(10_000), failing(world, "no handshake within 10 s", true)(dial))
+              : Effect.andThen(Effect.sleep(5_000), failing(world, "no handshake within 5 s", true)(dial))
           yield* drop(world)
           yield* until(() => dials > 1, 15_000)
         })
