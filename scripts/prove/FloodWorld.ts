@@ -204,7 +204,7 @@ export class Bystanders {
 }
 
 /** ms; whatever has come meanwhile is more than its buffer holds. */
-const takeEvery = 250
+const takeEvery = 1_000
 
 /** What a consumer of trades that is far too slow was told. */
 export class SlowConsumer {
