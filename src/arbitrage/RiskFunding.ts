@@ -33,10 +33,12 @@ export const keyOf = ({ asset, change, exchangeTime, total }: Balance): string |
     ? null
     : `funding ${asset} ${exchangeTime} ${Decimal.toText(change)} ${Decimal.toText(total)}`
 
-/** Payments that look alike: nothing that a push and the history both tell says more. */
+/** Payments that look alike: of one amount, and of about one time. Nothing that a push and the history both tell says more. */
 interface Alike {
   readonly asset: string
   readonly amount: Decimal.Decimal
+  /** The exchange's, of the first of them, ms. */
+  readonly time: number
   /** When the first of them was told, monotonic, ms. */
   readonly since: number
   pushed: number
@@ -47,9 +49,11 @@ interface Alike {
   counted: number
 }
 
-/** The history may tell whole seconds. */
-const alikeOf = (asset: string, amount: Decimal.Decimal, time: number): string =>
-  `${asset} ${Decimal.toText(amount)} ${Math.floor(time / 1_000)}`
+/**
+ * So far apart may the times be that a push and the history tell of one payment, ms: when it fell due, or when it was paid. Funding
+ * falls due an hour apart at the least.
+ */
+const sameMillis = 10 * 60_000
 
 /** What the history tells late is read again, ms. */
 const overlapMillis = 10 * 60_000
@@ -60,7 +64,8 @@ const rememberedMillis = 60 * 60_000
 /** Of one exchange. Plain and synchronous. */
 export class FundingCount {
   readonly #onFunded: (funded: Funded) => void
-  readonly #alike = new Map<string, Alike>()
+  /** By asset and amount. */
+  readonly #alike = new Map<string, ReadonlyArray<Alike>>()
   /** Null while nobody knows them. */
   #quotes: ReadonlySet<string> | null = null
   #waiting: Array<Omit<Funded, "isQuote">> = []
@@ -103,7 +108,7 @@ export class FundingCount {
       this.#settle(alike)
     }
     this.#readAt = now
-    for (const [key, { since }] of this.#alike) if (since < now - rememberedMillis) this.#alike.delete(key)
+    this.#forget(now - rememberedMillis)
   }
 
   /** The exchange lists these. */
@@ -115,12 +120,21 @@ export class FundingCount {
   }
 
   #of(asset: string, amount: Decimal.Decimal, time: number, now: number): Alike {
-    const key = alikeOf(asset, amount, time)
-    const found = this.#alike.get(key)
+    const key = `${asset} ${Decimal.toText(amount)}`
+    const all = this.#alike.get(key) ?? []
+    const found = all.find((one) => Math.abs(one.time - time) < sameMillis)
     if (found !== undefined) return found
-    const made: Alike = { asset, amount, since: now, pushed: 0, listed: 0, before: 0, counted: 0 }
-    this.#alike.set(key, made)
+    const made: Alike = { asset, amount, time, since: now, pushed: 0, listed: 0, before: 0, counted: 0 }
+    this.#alike.set(key, [...all, made])
     return made
+  }
+
+  #forget(before: number): void {
+    for (const [key, all] of this.#alike) {
+      const left = all.filter(({ since }) => since >= before)
+      if (left.length === 0) this.#alike.delete(key)
+      else if (left.length < all.length) this.#alike.set(key, left)
+    }
   }
 
   #settle(alike: Alike): void {
