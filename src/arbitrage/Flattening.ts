@@ -54,6 +54,7 @@ export interface Flattened {
 }
 
 const one = BigDecimal.fromBigInt(1n)
+const two = BigDecimal.fromBigInt(2n)
 
 export const numberOf = (value: number): Amount => Decimal.of(String(value))
 
@@ -128,6 +129,8 @@ export class Flattening {
     const tried = new Map<FlatteningVenue, Tried>()
     /** Why an exchange does not let it grow its own position there. */
     const refusals = new Map<FlatteningVenue, string>()
+    /** Base: more than this is more than one order may be there. */
+    const parts = new Map<FlatteningVenue, Amount>()
     const deadline = this.#orders.now + within
     const end = (left: Amount, detail: string): Effect.Effect<Flattened> =>
       Effect.succeed({ orders, left, rest: this.#isLittle(left, venues) ? "carried" : "open", detail })
@@ -141,7 +144,7 @@ export class Flattening {
           return end(left, `${Decimal.toText(left)} is left behind ${orders.length} orders`)
         }
         const open = isLate ? venues.filter((venue) => !refusals.has(venue)) : venues
-        const way = this.#best(left, open, failures)
+        const way = this.#best(left, open, failures, parts)
         if (way !== null && (isLate || !this.#isTried(way.venue, tried.get(way.venue)))) {
           return Effect.flatMap(this.#trade(way, sideOf(left)), (ended) => after(left, way, ended))
         }
@@ -176,8 +179,12 @@ export class Flattening {
     }
 
     /** Another exchange may take it, or this one later. */
-    const refused = (left: Amount, way: Way, { message }: ExchangeError): Effect.Effect<Flattened> => {
+    const refused = (left: Amount, way: Way, { message, reason }: ExchangeError): Effect.Effect<Flattened> => {
       refusals.set(way.venue, message)
+      if (isTooLarge(reason)) {
+        parts.set(way.venue, divideUnsafe(multiply(way.quantity, way.venue.unit), two))
+        if (this.#way(way.venue, left, parts) !== null) return step(left)
+      }
       noteFailure(way)
       noteTry(way)
       return step(left)
@@ -219,9 +226,10 @@ export class Flattening {
   #best(
     left: Amount,
     venues: ReadonlyArray<FlatteningVenue>,
-    failures: ReadonlyMap<FlatteningVenue, number>
+    failures: ReadonlyMap<FlatteningVenue, number>,
+    parts: ReadonlyMap<FlatteningVenue, Amount>
   ): Way | null {
-    const ways = venues.flatMap((venue) => this.#way(venue, left) ?? [])
+    const ways = venues.flatMap((venue) => this.#way(venue, left, parts) ?? [])
     const failed = ({ venue }: Way): number =>
       (failures.get(venue) ?? 0) + (this.#stopOf(venue) === null ? 0 : stoppedFailures)
     return ways.sort((a, b) => failed(a) - failed(b) || BigDecimal.Order(a.cost, b.cost))[0] ?? null
@@ -237,14 +245,15 @@ export class Flattening {
     return this.#markets.mayTrade(venue.instrument.exchange) && this.#stopOf(venue) !== "everything"
   }
 
-  #way(venue: FlatteningVenue, left: Amount): Way | null {
+  #way(venue: FlatteningVenue, left: Amount, parts: ReadonlyMap<FlatteningVenue, Amount>): Way | null {
     const { exchange, quantityStep } = venue.instrument
     const account = this.#markets.current(exchange)?.account ?? null
     if (account === null || !this.#mayTrade(venue)) return null
     const side = sideOf(left)
     const price = this.#limit(venue, side)
     const most = affordable(account, venue, side, price)
-    const base = most === null ? abs(left) : BigDecimal.min(abs(left), most)
+    const part = BigDecimal.min(abs(left), parts.get(venue) ?? abs(left))
+    const base = most === null ? part : BigDecimal.min(part, most)
     const quantity = Decimal.toStep(divideUnsafe(base, venue.unit), numberOf(quantityStep), "down")
     if (!isPositive(quantity) || isLessThan(quantity, leastOf(venue, price))) return null
     const best = this.#bestPrice(venue, side)
@@ -296,6 +305,9 @@ const affordable = (account: Account, { instrument }: FlatteningVenue, side: Sid
 /** By the limits or the switch of the exchange itself. */
 const isRefusedThere = ({ exchange, reason }: ExchangeError): boolean =>
   reason._tag === "RiskRefused" && reason.of === exchange
+
+const isTooLarge = (reason: ExchangeError["reason"]): boolean =>
+  reason._tag === "RiskRefused" && reason.limit === "maxOrderNotional"
 
 const sideOf = (open: Amount): Side => isPositive(open) ? "sell" : "buy"
 

@@ -106,6 +106,31 @@ describe("Flattening: an order that grows the position of its exchange", () => {
       assert.include(guard.state("a").killed?.reason, "b is broken")
     }))
 
+  it.effect("goes in parts where all of it is more than one order may be", () =>
+    over(
+      new World({ fee: "0", bid: 90 }, swap),
+      function*({ guard, world }) {
+        const lose = Effect.fnUntraced(function*(afterwards: "Failed" | "Ready") {
+          world.b.scripts.push({ answer: "reject", delay: 30 })
+          const fiber = yield* start(world)
+          yield* TestClock.adjust(5)
+          world.states.set("a", "Failed")
+          world.states.set("b", afterwards)
+          const { _tag } = done(yield* passing(Fiber.join(fiber)))
+          world.states.set("a", "Ready").set("b", "Ready")
+          return _tag
+        })
+        // One is carried because nobody takes it, and then there are two.
+        assert.strictEqual(yield* lose("Failed"), "Compensated")
+        assert.strictEqual(yield* lose("Ready"), "Compensated")
+        assert.deepStrictEqual(world.placed, ["a buy 1", "a buy 1", ...Array.from({ length: 4 }, () => "b sell 100")])
+        assert.isFalse(guard.state().isKilled)
+        yield* agree(world)
+      },
+      { maxCarried: 150 },
+      { exchanges: { b: { maxOrderNotional: 110 } } }
+    ))
+
   it.effect("what is filled and not told yet is sold where it was bought, although the switch is thrown there", () =>
     over(new World({ fee: "0" }, { ...swap, bid: 90 }), function*({ guard, world }) {
       world.a.scripts.push({ late: 20_000 })
