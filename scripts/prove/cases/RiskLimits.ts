@@ -319,7 +319,12 @@ const joined = (results: ReadonlyArray<Result>): Result => {
     ),
     growing: new Set(results.flatMap(({ growing }, run) => Array.from(growing, (id) => `${run} ${id}`))),
     throws: results.flatMap(({ throws }, run) =>
-      throws.map((one) => ({ ...one, at: one.at + run * apart, until: one.until + run * apart }))
+      // One that nobody takes back ends with its run.
+      throws.map((one) => ({
+        ...one,
+        at: one.at + run * apart,
+        until: Math.min(one.until, one.at + apart / 2) + run * apart
+      }))
     ),
     executions: results.reduce((sum, { executions }) => sum + executions, 0),
     refused
