@@ -126,8 +126,9 @@ export const make = (options: DispatchOptions, clock: Clock.Clock): Dispatch => 
     { mayLeave }: Flight,
     sending: () => void
   ): Effect.Effect<Reply, Failure | Throttled> => {
+    // Whatever is stamped waits for a clock that has come into doubt since: that is over before it is asked whether it may leave.
     const leave = <E>(send: () => Effect.Effect<Reply, E>) =>
-      Effect.suspend((): Effect.Effect<Reply, E | ExchangeError.ExchangeError> => {
+      Effect.flatMap(prepared(deadline), (): Effect.Effect<Reply, E | ExchangeError.ExchangeError> => {
         const problem = mayLeave()
         return problem === null ? send() : Effect.fail(problem)
       })

@@ -33,7 +33,8 @@ const start = (
   script: Script,
   overrides: Partial<OrderProtocol> = {},
   fills: ReadonlyArray<Fill> = [],
-  open: () => ReadonlyArray<Order> = () => []
+  open: () => ReadonlyArray<Order> = () => [],
+  exchangeNow: Effect.Effect<number> = Clock.currentTimeMillis
 ) =>
   Effect.gen(function*() {
     const commands: Array<Command> = []
@@ -59,7 +60,7 @@ const start = (
             ExchangeError.make("toy", new ExchangeError.UnknownPair({ symbol: name, detail: "not listed" }))
           ),
       listed: Effect.void,
-      exchangeNow: Clock.currentTimeMillis,
+      exchangeNow,
       queueTimeout: "2 seconds",
       answerTimeout: "1 second",
       expiry: "2 seconds",
@@ -209,6 +210,38 @@ describe("OrderDesk", () => {
       problem = null
       yield* advance(judged(place(desk, "b")), "2 seconds")
       assert.deepStrictEqual(tags(commands), ["Place", "Cancel", "Place"])
+    }))
+
+  it.effect("nor is what is judged while the exchange's clock, by which it is stamped, has come into doubt", () =>
+    Effect.gen(function*() {
+      let isDoubted = false
+      const exchangeNow = Effect.suspend(() =>
+        isDoubted ? Effect.delay(Clock.currentTimeMillis, "300 millis") : Clock.currentTimeMillis
+      )
+      let left = 0
+      const { desk } = yield* start(
+        () =>
+          Effect.map(exchangeNow, () => {
+            left++
+            isDoubted = false
+            return { _tag: "Order", order: orderOf("a") }
+          }),
+        { uses: () => [{ budget: "orders", tokens: 1, limit: 1, window: "1 second" }] },
+        [],
+        undefined,
+        exchangeNow
+      )
+      yield* place(desk)
+      let problem: ExchangeError.ExchangeError | null = null
+      const judged = Effect.provideService(place(desk, "b"), MayLeave, () => problem)
+      const waiting = yield* Effect.forkChild(Effect.flip(judged), { startImmediately: true })
+      yield* TestClock.adjust("900 millis")
+      isDoubted = true
+      yield* TestClock.adjust("250 millis")
+      problem = failed(400, "item")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(waiting), problem)
+      assert.strictEqual(left, 1)
     }))
 
   it.effect("interrupted before it leaves: taken back, and its id is free", () =>
