@@ -56,7 +56,7 @@ const limits: RiskGuard.RiskOptions = {
 }
 
 /** How long the end may take: what is under way first, then orders that are open; sockets take a second at most behind it. */
-const drainTimeout = "1250 millis"
+const drainTimeout = "2 seconds"
 const stopTimeout = "1 second"
 const traderTimeout = "1 second"
 
