@@ -1325,6 +1325,10 @@ describe("MEXC decoder on damaged frames", () => {
         check(damaged)
         check(damaged.slice(0, next(damaged.length + 1)))
         check(concat([damaged.slice(next(damaged.length)), damaged]))
+        // As by a connection that has met the channel.
+        const { codec } = makeSubject()
+        decode(frame, undefined, codec)
+        assert.deepStrictEqual(decode(damaged, undefined, codec), decode(damaged))
       }
     },
     { arbitrary: { runs: 300 } }

@@ -52,6 +52,8 @@ class MexcCodec implements Codec {
   /** Field number of the frame's body; 0 when it has none. */
   private body = 0
   private exact: Record<string, string> | null = null
+  /** Of the frame whose head was met before, when it has the channel's body. */
+  private known: Entry | null = null
   /** Of the frame whose topic was found. */
   private entry: Entry | null = null
   private trades: Array<Trade> = []
@@ -105,6 +107,13 @@ class MexcCodec implements Codec {
       if (this.plainTicker(entry.topic!, bytes, start + entry.head!.length, end, receivedAt, sink)) return true
     }
     this.exact = null
+    this.known = null
+    if (entry !== null && this.walker.openPlain(bytes, start, entry.bytes.length, entry.head!.length, end)) {
+      // The head holds the channel and its symbol.
+      this.body = this.walker.field
+      if (this.body === entry.body) this.known = entry
+      return this.content(bytes, receivedAt, sink)
+    }
     if (!this.wrapper(bytes, start, end)) return false
     if (this.body === 0) {
       this.bodiless(bytes.subarray(start, end), sink)
@@ -167,6 +176,10 @@ class MexcCodec implements Codec {
 
   /** The frame's topic. Null when the frame is to be ignored, or when the walker has a problem. */
   private topic(bytes: Uint8Array, sink: Sink): Topic | null {
+    if (this.known !== null) {
+      this.entry = this.known
+      return this.known.topic
+    }
     const walker = this.walker
     const { starts, ends } = walker
     const end = ends[MexcWire.channelSlot]!

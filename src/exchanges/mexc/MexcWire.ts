@@ -49,7 +49,8 @@ export const batchItemTag = (batchFields.items.id << 3) | delimitedType
 /** Tags of a ticker's frame, for those that are laid out as nearly all are. */
 export const channelTag = (wrapperFields.channel.id << 3) | delimitedType
 export const symbolTag = (wrapperFields.symbol.id << 3) | delimitedType
-export const sendTimeTag = (wrapperFields.sendTime.id << 3) | varintType
+const sendTimeField = wrapperFields.sendTime.id
+export const sendTimeTag = (sendTimeField << 3) | varintType
 const firstTickerTag = (tickerFields.bidPrice.id << 3) | delimitedType
 const tickerVersionTag = (tickerFields.version.id << 3) | delimitedType
 const orderTimeTag = (tickerFields.lastOrderCreateTime.id << 3) | varintType
@@ -260,6 +261,23 @@ export class Walker {
     for (let slot = 0; slot < firstItemSlot; slot++) ends[slot] = 0
     this.problem = null
     this.surprise = null
+  }
+
+  /**
+   * Opens a wrapper that begins with `headLength` bytes of channel, symbol and tag of the send time, the channel's name of
+   * `nameLength` bytes first, and has only that time and one body behind them. False when it has not: open it field by field.
+   */
+  openPlain(frame: Uint8Array, start: number, nameLength: number, headLength: number, end: number): boolean {
+    this.openWrapper()
+    this.starts[channelSlot] = start + 2
+    this.ends[channelSlot] = start + 2 + nameLength
+    this.field = sendTimeField
+    const at = this.varint(frame, start + headLength, end, sendTimeSlot)
+    if (at < 0 || at + 2 > end || frame[at]! < 128 || frame[at + 1]! > 127) return false
+    const tag = (frame[at]! & 127) | (frame[at + 1]! << 7)
+    this.field = tag >>> 3
+    return (tag & 7) === delimitedType && wrapperLayout.slots[this.field] === bodySlot &&
+      this.delimited(frame, at + 2, end, bodySlot) === end
   }
 
   /** Forgets the body before, or the item that takes its place. */
