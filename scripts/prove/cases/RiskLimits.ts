@@ -13,6 +13,7 @@ import * as Decimal from "../../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
 import { partsOf } from "../../../src/domain/Instrument.ts"
 import type { ExchangeError } from "../../../src/ExchangeError.ts"
+import * as PairFacts from "../../../src/simulator/PairFacts.ts"
 import * as Simulator from "../../../src/simulator/Simulator.ts"
 import * as Account from "../../../test/suites/AccountExchange.ts"
 import { accountSubjects } from "../../../test/suites/AccountSubjects.ts"
@@ -424,6 +425,153 @@ const judgeSwitch = (proof: Proof, { growing, seen, sentAt, throws }: Result): v
   )
 }
 
+// ---- losses ---------------------------------------------------------------------------------------------------------
+
+/** Quote: of an exchange, and of all of them, so that the third one is stopped by what all have lost before it has lost that much. */
+const losses = { own: "4", global: "11" } as const
+
+const lossBase = "BTC"
+
+const lossPairOf = ({ adapter }: Account.Subject): TradingPair =>
+  adapter.kind === "swap" ? `${lossBase}/USDT:USDT` : `${lossBase}/USDT`
+
+interface Trip {
+  readonly exchange: string
+  /** Quote, exact: what the guard says of the exchange, and of all of them. */
+  readonly told: string
+  readonly toldOfAll: string
+  /** The same, by what the exchanges have booked. */
+  readonly booked: string
+  readonly bookedOfAll: string
+  /** Quote: what was lost there and altogether before the trip, by what the exchanges have booked. */
+  readonly lost: Amount
+  readonly lostOfAll: Amount
+  /** Whether its first order was refused, by which limit and whose. */
+  readonly refused: string | null
+  /** Whether its exchange has filled anything of it. */
+  readonly hasArrived: boolean
+}
+
+interface Losses {
+  readonly trips: ReadonlyArray<Trip>
+  readonly kills: ReadonlyArray<Killed>
+}
+
+const totalOf = (simulator: Simulator.SimulatorService, exchange: string, asset: string): Amount => {
+  const found = simulator.account(exchange, Account.userId)!.balances().find((one) => one.asset === asset)
+  return found === undefined ? Decimal.zero : sum(Decimal.of(found.available), Decimal.of(found.locked))
+}
+
+/** Buys and sells the same again until the guard lets nothing leave any more, on one exchange after the other, without faults. */
+const lose = Effect.fnUntraced(function*(): Effect.fn.Return<Losses, unknown, Services | Scope.Scope> {
+  const simulator = yield* Simulator.Simulator
+  const guard = yield* RiskGuard
+  const markets = yield* Markets
+  while (!markets.ids.every((id) => markets.mayTrade(id))) yield* Effect.sleep(20)
+  const began = new Map(
+    accountSubjects.flatMap(({ adapter: { id } }) =>
+      [lossBase, "USDT"].map((asset) => [`${id} ${asset}`, totalOf(simulator, id, asset)] as const)
+    )
+  )
+  const gained = (exchange: string, asset: string): Amount =>
+    subtract(totalOf(simulator, exchange, asset), began.get(`${exchange} ${asset}`)!)
+  const mark = Decimal.of(String(simulator.book(accountSubjects[0]!.adapter.id, `${lossBase}/USDT`, 1)!.bids[0]!.price))
+  /** Perpetuals are flat behind every trip: of them, all that was made is in the balance. */
+  const bookedOf = (exchange: string): Amount =>
+    sum(gained(exchange, "USDT"), multiply(gained(exchange, lossBase), mark))
+  const bookedOfAll = (): Amount => BigDecimal.sumAll(markets.ids.map(bookedOf))
+  const kills: Array<Killed> = []
+  yield* Effect.forkScoped(
+    Stream.runForEach(guard.kills, (killed) => Effect.sync(() => void kills.push(killed))),
+    { startImmediately: true }
+  )
+  const trips: Array<Trip> = []
+  const exact = (amount: Amount): string => Decimal.toText(BigDecimal.normalize(amount))
+  const trip = Effect.fnUntraced(function*(subject: Account.Subject) {
+    const { adapter: { id, kind } } = subject
+    const { account, market } = markets.current(id)!
+    const pair = lossPairOf(subject)
+    const entry = guard.guarded(account!.orders)
+    const { askPrice, bidPrice } = market.bestPrice(pair)!
+    const step = Decimal.of((10 ** -PairFacts.factsOf(pair).quantityDecimals).toFixed(12))
+    const quantity = BigDecimal.divideUnsafe(Decimal.of("0.005"), unitOf(pair))
+    const [lost, lostOfAll] = [BigDecimal.negate(bookedOf(id)), BigDecimal.negate(bookedOfAll())]
+    const filled = (): number => simulator.account(id, Account.userId)!.fills({}).length
+    const before = filled()
+    const crossing = (price: number) => Decimal.of(String(Math.round(price)))
+    const refused = yield* Effect.match(
+      entry.place({ pair, side: "buy", quantity, price: crossing(askPrice * 1.005) }),
+      {
+        onFailure: ({ reason }) => reason._tag === "RiskRefused" ? `${reason.limit} of ${reason.of}` : reason._tag,
+        onSuccess: () => null
+      }
+    )
+    yield* Effect.sleep(200)
+    if (refused === null) {
+      // What reduces leaves although the first one may have thrown the switch.
+      const held = kind === "swap" ? quantity : Decimal.toStep(gained(id, lossBase), step, "down")
+      yield* entry.place({ pair, side: "sell", quantity: held, price: crossing(bidPrice * 0.99) })
+      yield* Effect.sleep(200)
+    }
+    for (const one of accountSubjects) guard.mark(one.adapter.id, lossPairOf(one), mark)
+    trips.push({
+      exchange: id,
+      told: exact(guard.state(id).pnl),
+      toldOfAll: exact(guard.state().pnl),
+      booked: exact(bookedOf(id)),
+      bookedOfAll: exact(bookedOfAll()),
+      lost,
+      lostOfAll,
+      refused,
+      hasArrived: filled() > before
+    })
+    return refused
+  })
+  for (const subject of accountSubjects) {
+    for (let number = 0; number < 40; number++) {
+      if ((yield* trip(subject)) !== null) break
+    }
+  }
+  return { trips, kills }
+})
+
+const judgeLosses = (proof: Proof, { kills, trips }: Losses): void => {
+  const made = trips.filter(({ refused }) => refused === null)
+  const differing = trips.filter((one) => one.told !== one.booked || one.toldOfAll !== one.bookedOfAll)
+  proof.check(
+    "profit and loss at the guard are what the exchanges have booked, of each and of all, to the digit",
+    differing.length === 0 && made.length > 0,
+    differing.length === 0
+      ? `${made.length} round trips, ${trips.at(-1)!.toldOfAll} USDT in the end`
+      : differing.slice(0, 3).map((one) =>
+        `${one.exchange} ${one.told} is ${one.booked}, of all ${one.toldOfAll} is ${one.bookedOfAll}`
+      ).join("; ")
+  )
+  const [first, second] = accountSubjects.map(({ adapter }) => adapter.id)
+  const expected = [first, second, "global"]
+  const isPast = (lost: Amount, limit: string): boolean => !BigDecimal.isLessThan(lost, Decimal.of(limit))
+  const late = made.filter(({ lost, lostOfAll }) => isPast(lost, losses.own) || isPast(lostOfAll, losses.global))
+  // What is held counts at the middle of the market, so that it may be thrown before the loss is booked.
+  const early = trips.filter(({ lost, lostOfAll, refused }) => {
+    if (refused === null) return false
+    const near = (limit: string): string => String(Number(limit) * 0.8)
+    return !isPast(lost, near(losses.own)) && !isPast(lostOfAll, near(losses.global))
+  })
+  proof.check(
+    `a loss of ${losses.own} USDT at an exchange throws its switch, ${losses.global} at all of them that of all, and not before`,
+    kills.map(({ of }) => of).join() === expected.join() && kills.every(({ reason }) => reason.startsWith("maxLoss"))
+      && late.length === 0 && early.length === 0,
+    `${kills.map(({ of, reason }) => `${of}: ${reason}`).join("; ")}; ${late.length} late, ${early.length} early`
+  )
+  const refusals = trips.filter(({ refused }) => refused !== null)
+  proof.check(
+    "behind it the guard refuses what grows exposure, and nothing of it arrives",
+    refusals.map(({ refused }) => refused).join() === expected.map((of) => `killSwitch of ${of}`).join()
+      && refusals.every(({ hasArrived }) => !hasArrived),
+    refusals.map(({ exchange, refused }) => `${exchange}: ${refused}`).join("; ")
+  )
+}
+
 export const riskLimits: Case = {
   name: "risk-limits",
   proves:
@@ -440,8 +588,8 @@ export const riskLimits: Case = {
       results.push(yield* over(seed, play(seed, 40, sentAt), layerOf(seed, note, risk, [beside])))
     }
     const result = joined(results)
-    const limits = [...result.refused].map(([limit, times]) => `${limit} ${times}`).sort()
-    proof.say(`${result.executions} executions, ${result.sentAt.size} orders sent, refused: ${limits.join(", ")}`)
+    const counts = [...result.refused].map(([limit, times]) => `${limit} ${times}`).sort()
+    proof.say(`${result.executions} executions, ${result.sentAt.size} orders sent, refused: ${counts.join(", ")}`)
     const bound = ["maxOrderNotional", "maxOpenOrders", "maxNotional", "maxPosition", "killSwitch"].filter((limit) =>
       result.refused.has(limit)
     )
@@ -453,6 +601,11 @@ export const riskLimits: Case = {
     )
     judgeLimits(proof, result)
     judgeSwitch(proof, result)
+    const limits = {
+      global: { maxLoss: losses.global },
+      exchanges: Object.fromEntries(accountSubjects.map(({ adapter }) => [adapter.id, { maxLoss: losses.own }]))
+    }
+    judgeLosses(proof, yield* over(proof.seed, lose(), layerOf(proof.seed, () => {}, limits)))
     proof.figure("executions", result.executions)
     proof.figure("orders", result.sentAt.size)
   })
