@@ -276,7 +276,7 @@ interface CutOptions extends Pick<FrameCutterOptions, "maxFrameBytes" | "onFrame
   /** Shares the budget with others, each as much as the other. */
   readonly owner: string
   /** Shared by all that are to leave each other time. */
-  readonly budget: Pick<TurnBudget, "begin" | "isSpent" | "wait">
+  readonly budget: Pick<TurnBudget, "begin" | "isExceeded" | "isSpent" | "wait">
 }
 
 /** How to make a socket of `ws` whose frames are cut, and what to do with it in the same turn. */
@@ -384,7 +384,7 @@ const intercept = (
     readBytes,
     // A copy: `ws` keeps the parts of a frame until it is whole.
     pass: (bytes) => listener.call(raw, Buffer.from(bytes)),
-    isSpent: () => budget.isSpent()
+    isSpent: () => budget.isExceeded()
   })
   const onData = (bytes: Uint8Array): void => {
     cutter.feed(bytes)

@@ -9,6 +9,12 @@ import { monotonicMillis } from "../domain/ClockTime.ts"
 /** ms. */
 export const budgetMillis = 0.5
 
+/**
+ * Longer than this no read is worked on without a pause, ms. One of usual frames takes less, and to break it off would cost as
+ * much as it is worth: what is left has to be kept apart from the next read.
+ */
+export const longestMillis = 2
+
 /** Pieces of work between which so much time passes are of different turns, ms: nothing tells a turn's beginning. */
 const apartMillis = 0.25
 
@@ -37,10 +43,19 @@ export class TurnBudget {
     this.worked = now
   }
 
-  /** Asked now and then while there is work. */
+  /** Asked between two pieces of work: reads, batches, turns of those that wait. */
   isSpent(): boolean {
+    return this.hasTaken(budgetMillis)
+  }
+
+  /** Asked now and then within one. */
+  isExceeded(): boolean {
+    return this.hasTaken(longestMillis)
+  }
+
+  private hasTaken(millis: number): boolean {
     this.worked = this.now()
-    return this.worked - this.began >= budgetMillis
+    return this.worked - this.began >= millis
   }
 
   /**

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { budgetMillis, TurnBudget } from "../../src/connection/TurnBudget.ts"
+import { budgetMillis, longestMillis, TurnBudget } from "../../src/connection/TurnBudget.ts"
 
 /** A budget whose clock and turns are the test's. */
 const setup = () => {
@@ -30,6 +30,15 @@ describe("TurnBudget", () => {
     budget.begin()
     pass(budgetMillis / 2)
     assert.isTrue(budget.isSpent())
+  })
+
+  it("is exceeded later than it is spent: a read of usual frames is worked on to its end", () => {
+    const { budget, pass } = setup()
+    budget.begin()
+    pass(budgetMillis)
+    assert.deepStrictEqual([budget.isSpent(), budget.isExceeded()], [true, false])
+    pass(longestMillis - budgetMillis)
+    assert.isTrue(budget.isExceeded())
   })
 
   it("begins anew when nothing was worked on for a while", () => {
