@@ -1,4 +1,5 @@
 /** How much memory the process takes, and whether that grows. */
+import { getHeapSpaceStatistics } from "node:v8"
 import { linearRegression, linearRegressionLine, sumSimple, variance } from "simple-statistics"
 
 export interface Sample {
@@ -6,9 +7,21 @@ export interface Sample {
   readonly at: number
   /** Bytes. */
   readonly rss: number
-  /** Bytes, with what lies beside it in array buffers; after a garbage collection where `--expose-gc` was given. */
+  /** Bytes, without `code` and with what lies beside it in array buffers; after a garbage collection where `--expose-gc` was given. */
   readonly heap: number
+  /** Bytes of what V8 has compiled: it grows for hours as ever rarer ways through the program are compiled, and ends with the program's size. */
+  readonly code: number
 }
+
+export type Field = "heap" | "code" | "rss"
+
+/** As tables name them. */
+export const fieldNames: Readonly<Record<Field, string>> = { heap: "heap", code: "compiled code", rss: "RSS" }
+
+const codeSpaces = new Set(["code_space", "code_large_object_space", "trusted_space", "trusted_large_object_space"])
+
+const codeBytes = (): number =>
+  sumSimple(getHeapSpaceStatistics().map((space) => codeSpaces.has(space.space_name) ? space.space_used_size : 0))
 
 /** More samples than these are thinned: every other one goes. */
 const mostSamples = 2_000
@@ -23,7 +36,8 @@ export class Memory {
   take(at: number): void {
     globalThis.gc?.()
     const { arrayBuffers, heapUsed, rss } = process.memoryUsage()
-    this.add({ at, rss, heap: heapUsed + arrayBuffers })
+    const code = codeBytes()
+    this.add({ at, rss, heap: heapUsed - code + arrayBuffers, code })
   }
 
   add(sample: Sample): void {
@@ -84,7 +98,7 @@ const mostRise = 4 * mebibyte
 /** Of the parts of the time from `from` to `to`; null where one of them has too few samples. */
 const floorsOf = (
   samples: ReadonlyArray<Sample>,
-  field: "rss" | "heap",
+  field: Field,
   from: number,
   to: number
 ): ReadonlyArray<number> | null => {
@@ -97,7 +111,7 @@ const floorsOf = (
 }
 
 /** Behind the warm-up of a run of `took` ms; null of too few samples. */
-export const trendOf = (samples: ReadonlyArray<Sample>, field: "rss" | "heap", took: number): Trend | null => {
+export const trendOf = (samples: ReadonlyArray<Sample>, field: Field, took: number): Trend | null => {
   const from = warmUpOf(took)
   const floors = floorsOf(samples, field, from, took)
   if (floors === null) return null

@@ -75,11 +75,11 @@ const exchangeRow = (one: ExchangeFound) =>
     one.fills
   ] as const
 
-const memoryRow = (field: "heap" | "rss", { samples, took }: ProgramFound) => {
+const memoryRow = (field: Memory.Field, { samples, took }: ProgramFound) => {
   const values = samples.map((sample) => sample[field])
   const edges = [values[0] ?? Number.NaN, values.at(-1) ?? Number.NaN, Math.min(...values), Math.max(...values)]
   const slope = Memory.slopeText(Memory.trendOf(samples, field, took))
-  return [field === "heap" ? "heap" : "RSS", ...edges.map(megabytes), slope] as const
+  return [Memory.fieldNames[field], ...edges.map(megabytes), slope] as const
 }
 
 const share = (cpu: number | null): string => cpu === null ? "unknown" : `${Math.round(cpu * 100)} %`
@@ -178,6 +178,7 @@ ${Report.memoryText(true, Memory.warmUpOf(found.took), Memory.judge(found.sample
 ${
     table(["", "first", "last", "least", "most", "slope"], [
       memoryRow("heap", found),
+      memoryRow("code", found),
       memoryRow("rss", found)
     ])
   }

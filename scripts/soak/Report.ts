@@ -49,6 +49,7 @@ export interface Report {
   readonly rounds: number
   readonly memory: {
     readonly heap: MemoryReport
+    readonly code: MemoryReport
     readonly rss: MemoryReport
     readonly warmUpMs: number
     readonly judgement: Judgement
@@ -80,8 +81,8 @@ const sum = (counts: Readonly<Record<string, number>>): number =>
 export const listed = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ") || "none"
 
-const memoryRow = (name: string, { first, last, least, most, trend }: MemoryReport) =>
-  [name, ...[first, last, least, most].map(megabytes), Memory.slopeText(trend)] as const
+const memoryRow = (field: Memory.Field, { first, last, least, most, trend }: MemoryReport) =>
+  [Memory.fieldNames[field], ...[first, last, least, most].map(megabytes), Memory.slopeText(trend)] as const
 
 /** How the slope is found, and what it says of the heap. */
 export const memoryText = (collected: boolean, warmUp: number, { found, isFlat }: Judgement): string =>
@@ -183,7 +184,8 @@ ${memoryText(report.collected, memory.warmUpMs, memory.judgement)}
 ${
     table(["", "first", "last", "least", "most", "slope"], [
       memoryRow("heap", memory.heap),
-      memoryRow("RSS", memory.rss)
+      memoryRow("code", memory.code),
+      memoryRow("rss", memory.rss)
     ])
   }
 `

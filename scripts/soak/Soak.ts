@@ -198,7 +198,7 @@ const exchangeReport = Effect.fnUntraced(function*(
 
 const memoryReport = (
   samples: ReadonlyArray<Sample>,
-  field: "heap" | "rss",
+  field: Memory.Field,
   took: number
 ): Report.MemoryReport => {
   const values = samples.map((sample) => sample[field])
@@ -279,6 +279,7 @@ const soak = Effect.fnUntraced(function*(options: Options) {
   const judgement = Memory.judge(samples, tookMs)
   const memory = {
     heap: memoryReport(samples, "heap", tookMs),
+    code: memoryReport(samples, "code", tookMs),
     rss: memoryReport(samples, "rss", tookMs),
     warmUpMs: Memory.warmUpOf(tookMs),
     judgement

@@ -111,7 +111,12 @@ describe("memory", () => {
   const took = 600_000
   /** Of a run of ten minutes, every 5 s. */
   const samples = (heapOf: (second: number) => number): ReadonlyArray<Sample> =>
-    Array.from({ length: 120 }, (_, i) => ({ at: 5_000 * (i + 1), rss: 7, heap: 200 * mebibyte + heapOf(5 * (i + 1)) }))
+    Array.from({ length: 120 }, (_, i) => ({
+      at: 5_000 * (i + 1),
+      rss: 7,
+      heap: 200 * mebibyte + heapOf(5 * (i + 1)),
+      code: 9
+    }))
 
   /** Between 0 and 1, the same each time. */
   const noise = (second: number): number => (second * 7_919 % 101) / 101
@@ -185,13 +190,17 @@ describe("memory", () => {
 
   it("of a long run is kept in few samples, over the whole time", () => {
     const memory = new Soaked.Memory()
-    for (let at = 0; at < 10_000; at++) memory.add({ at, rss: 1, heap: 1 })
+    for (let at = 0; at < 10_000; at++) memory.add({ at, rss: 1, heap: 1, code: 1 })
     assert.isAtMost(memory.samples.length, 2_001)
     assert.isAbove(memory.samples.length, 900)
     assert.strictEqual(memory.samples[0]!.at, 0)
     assert.isAbove(memory.samples.at(-1)!.at, 9_900)
     memory.take(10_008)
-    assert.isAbove(memory.samples.at(-1)!.rss, 0)
+    const { code, heap, rss } = memory.samples.at(-1)!
+    assert.isAbove(rss, 0)
+    // Neither is part of the other.
+    assert.isAbove(code, 2 ** 20)
+    assert.closeTo(code + heap, process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers, 64 * 2 ** 20)
   })
 })
 
@@ -251,6 +260,7 @@ describe("the report", () => {
       rounds: 7,
       memory: {
         heap: memory,
+        code: memory,
         rss: { ...memory, trend: { rise: -(2 ** 20), error: 2 ** 19, over: 3_600_000 } },
         warmUpMs: 60_000,
         judgement: { isFlat: null, found: "too short" }

@@ -24,11 +24,11 @@ const optionsOf = (proof: Proof): ProgramOptions => ({
 
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
 
-const memoryRow = (name: "heap" | "rss", { samples, took }: ProgramFound) => {
+const memoryRow = (name: Memory.Field, { samples, took }: ProgramFound) => {
   const values = samples.map((sample) => sample[name])
   const settled = samples.find(({ at }) => at >= Memory.warmUpOf(took))
   return [
-    name === "heap" ? "heap" : "RSS",
+    Memory.fieldNames[name],
     String(samples.length),
     mebibytes(values[0] ?? Number.NaN),
     mebibytes(settled?.[name] ?? Number.NaN),
@@ -42,7 +42,7 @@ const tellMemory = (proof: Proof, found: ProgramFound): void => {
   const { samples, took } = found
   proof.table(
     ["MiB", "samples", "first", "behind the warm-up", "last", "most", "slope an hour"],
-    [memoryRow("heap", found), memoryRow("rss", found)]
+    [memoryRow("heap", found), memoryRow("code", found), memoryRow("rss", found)]
   )
   const trend = Memory.trendOf(samples, "heap", took)
   proof.figure("heap_mib", Number(mebibytes(samples.at(-1)?.heap ?? Number.NaN)))
