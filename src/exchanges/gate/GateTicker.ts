@@ -28,6 +28,9 @@ const millisKey = new Literal(ascii(`,"time_ms":`))
 const millisKeyAt = secondsKey.length + secondsDigits
 const headAt = millisKeyAt + millisKey.length + millisDigits
 
+/** A version, a pair and four values of as many characters as are read here: frames of books are mostly longer, and not looked at. */
+const mostRest = 180
+
 /** `,"u":0,"s":"A","b":"1","B":"1","a":"1","A":"1"}}` has 49. */
 const leastRest = 40
 
@@ -84,7 +87,8 @@ export class TickerReader {
   /** Delivers the frame in `bytes[start, end)`. False when it is no such ticker, or of a pair that was not met before. */
   decode(bytes: Uint8Array, start: number, end: number, receivedAt: number, sink: Sink): boolean {
     const view = this.memory.of(bytes)
-    const at = end - start < this.shortest ? -1 : this.readHead(bytes, view, start)
+    const rest = end - start - this.shortest
+    const at = rest < 0 || rest > mostRest ? -1 : this.readHead(bytes, view, start)
     if (at < 0) return false
     const known = this.topics.quoted(bytes, view, at)
     if (known === undefined || !this.readSides(bytes, view, at + 1 + known.name.length, end)) return false
