@@ -14,41 +14,72 @@ export interface Killed {
 
 export const global = "global"
 
-/** Switches by what they were thrown for. */
+/** Of one scope that stop the same; behind these the second oldest goes for a new one. */
+const remembered = 32
+
+interface Thrown {
+  readonly killed: Killed
+  /** By this it is known again: the same cause is one reason, whatever figures its text has. */
+  readonly cause: string
+  /** Nothing stood before it when it was told: who takes the switch back knows of it. */
+  isShown: boolean
+}
+
+/** All reasons for which it was thrown. */
 export class KillSwitches {
-  readonly #thrown = new Map<string, Killed>()
-  /** Thrown while one stood that stops more: who takes that one back may not know of them. */
-  readonly #behind = new Map<string, Killed>()
+  /** In the order in which they were thrown. */
+  #thrown: ReadonlyArray<Thrown> = []
 
   /** False when nothing is new by it. */
-  throw(killed: Killed): boolean {
-    const before = this.#thrown.get(killed.of)
-    if (before?.stops === killed.stops) return false
-    const where = before?.stops === "everything" ? this.#behind : this.#thrown
-    if (where === this.#behind && where.has(killed.of)) return false
-    where.set(killed.of, killed)
+  throw(killed: Killed, cause: string): boolean {
+    const { of, stops } = killed
+    const known = this.#thrown.find((one) => one.killed.of === of && one.cause === cause)
+    if (known !== undefined && (known.killed.stops === stops || known.killed.stops === "everything")) return false
+    const others = this.#thrown.filter((one) => one !== known)
+    const alike = others.filter((one) => one.killed.of === of && one.killed.stops === stops)
+    const kept = alike.length < remembered ? others : others.filter((one) => one !== alike[1])
+    const isCovered = kept.some((one) =>
+      isOver(one.killed, killed) && (one.killed.stops === "everything" || stops === "growing")
+    )
+    for (const one of kept) {
+      if (!isCovered && isOver(killed, one.killed) && isMore(killed, one.killed)) one.isShown = false
+    }
+    this.#thrown = [...kept, { killed, cause, isShown: !isCovered }]
     return true
   }
 
-  /** Takes all back. What stood behind them, and has to be thrown again. */
-  clear(): ReadonlyArray<Killed> {
-    const behind = [...this.#behind.values()]
-    this.#thrown.clear()
-    this.#behind.clear()
-    return behind
+  has(of: string, cause: string): boolean {
+    return this.#thrown.some((one) => one.killed.of === of && one.cause === cause)
   }
 
-  /** What stops an exchange; the one that stops more. */
-  of(exchange?: ExchangeId): Killed | null {
-    const all = [this.#thrown.get(global), exchange === undefined ? undefined : this.#thrown.get(exchange)]
-    const found = all.filter((killed) => killed !== undefined)
-    return found.find(({ stops }) => stops === "everything") ?? found[0] ?? null
+  /** Takes back what was shown. What stood behind it, which stands on and has to be told again. */
+  revive(): ReadonlyArray<Killed> {
+    const left = this.#thrown.filter(({ isShown }) => !isShown)
+    for (const one of left) {
+      one.isShown = !left.some(({ killed }) => isOver(killed, one.killed) && isMore(killed, one.killed))
+    }
+    this.#thrown = left
+    return left.map(({ killed }) => killed)
+  }
+
+  /** All that stops an exchange: what stops more before what stops less, that of all exchanges before its own. */
+  reasons(exchange: ExchangeId = global): ReadonlyArray<Killed> {
+    const of = (scope: string, stops: Killed["stops"]): ReadonlyArray<Killed> =>
+      this.#thrown.flatMap(({ killed }) => killed.of === scope && killed.stops === stops ? [killed] : [])
+    const scopes = [...new Set([global, exchange])]
+    return (["everything", "growing"] as const).flatMap((stops) => scopes.flatMap((scope) => of(scope, stops)))
   }
 
   /** Which does not let this leave; that of all exchanges first. */
   stopping({ exchange, growsHere = false, reduces }: Leaving): Killed | null {
-    const [all, own] = [this.#thrown.get(global), this.#thrown.get(exchange)]
-    if (all !== undefined && !(reduces && all.stops === "growing")) return all
-    return own === undefined || (reduces && !growsHere && own.stops === "growing") ? null : own
+    if (this.#thrown.length === 0) return null
+    const stopping = this.reasons(exchange).filter(({ of, stops }) =>
+      stops === "everything" || !reduces || (of !== global && growsHere)
+    )
+    return stopping.find(({ of }) => of === global) ?? stopping[0] ?? null
   }
 }
+
+const isOver = (one: Killed, other: Killed): boolean => one.of === global || one.of === other.of
+
+const isMore = (one: Killed, other: Killed): boolean => one.stops === "everything" && other.stops === "growing"

@@ -462,9 +462,9 @@ export class RiskBook {
     return this.#of(exchange).markOf(exchange, pair)
   }
 
-  /** From now on losses count anew; of one exchange, or of everything. */
-  forgiveLosses(): void {
-    for (const ledger of [this.#global, ...this.#exchanges.values()]) ledger.forgiveLoss()
+  /** From now on losses count anew; of those that are. */
+  forgiveLosses(isForgiven: (of: string) => boolean): void {
+    for (const ledger of [this.#global, ...this.#exchanges.values()]) if (isForgiven(ledger.of)) ledger.forgiveLoss()
   }
 
   /**

@@ -54,8 +54,10 @@ export interface KillOptions {
 
 export interface RiskState {
   readonly isKilled: boolean
-  /** Null while it is not thrown. */
+  /** What stops most, of all exchanges before one; null while it is not thrown. */
   readonly killed: Killed | null
+  /** All that it was thrown for and that has not been taken back, `killed` first: no more than 32 of a scope that stop the same. */
+  readonly reasons: ReadonlyArray<Killed>
   /** Quote: value of the open orders and of the exposure together. */
   readonly notional: Decimal.Decimal
   /** Quote: the part of it that is what is not flat, by base asset, at its mark. */
@@ -105,25 +107,29 @@ export class RiskGuard extends Context.Service<RiskGuard, {
   /** This order is known never to have arrived: its room is given back. */
   readonly forget: (exchange: ExchangeId, clientOrderId: string) => void
   /**
-   * Nothing that grows exposure leaves any more, or nothing at all. Thrown again it stops more, never less; what is thrown while
-   * everything is stopped is told, and stands once that is taken back.
+   * Nothing that grows exposure leaves any more, or nothing at all. Thrown again it stops more, never less; each reason is told, and
+   * one for which it is thrown already is not told again.
    */
   readonly kill: (reason: string, options?: KillOptions) => Effect.Effect<void>
   /**
-   * Lets orders pass again, everywhere; what was thrown while everything was stopped is thrown again, with its reason. The loss
-   * that had been made then no longer counts towards `maxLoss`.
+   * Takes the switch back everywhere, for what had thrown it first. What was thrown while it stood, and what a throw that stops more
+   * was put before, is told again and stands until the next `revive`, which takes back all of it that stops most. The loss that had
+   * been made no longer counts towards `maxLoss`, unless it is past that and this is among what stands, or nobody was told.
    */
   readonly revive: Effect.Effect<void>
   /** Of one exchange; of all together when left out. */
   readonly state: (exchange?: ExchangeId) => RiskState
   /** Calls `consumer` synchronously behind each position that was put right or taken by its exchange, until the scope closes. */
   readonly onCorrection: (consumer: (correction: Correction) => void) => Effect.Effect<void, never, Scope.Scope>
-  /** Each time the switch is thrown, by hand or by a limit; the last one first. */
+  /** Each reason for which the switch is thrown, by hand or by a limit; the last one first. */
   readonly kills: Stream.Stream<Killed>
 }>()("effect-exchange/RiskGuard") {}
 
 const invalid = (detail: string): ExchangeError.ExchangeError =>
   ExchangeError.make(global, new ExchangeError.InvalidUse({ detail }))
+
+/** A loss that grows is one reason. */
+const lossCause = "maxLoss"
 
 const bookOf = (options: RiskOptions): Result.Result<RiskBook, string> =>
   Result.gen(function*() {
@@ -170,15 +176,32 @@ export const make = Effect.fnUntraced(
     const traded = new Map<ExchangeId, Set<TradingPair>>()
     const refusals = new Map<string, number>()
 
-    const kill = (reason: string, of: string, stops: Killed["stops"]): void => {
-      const killed: Killed = { reason, at: clock.currentTimeMillisUnsafe(), stops, of }
-      if (!switches.throw(killed)) return
+    const tell = (killed: Killed): void => {
       PubSub.publishUnsafe(hub, killed)
-      fork(Effect.logError(`kill switch thrown (${of}, ${stops}): ${reason}`))
+      fork(Effect.logError(`kill switch thrown (${killed.of}, ${killed.stops}): ${killed.reason}`))
     }
 
+    const kill = (reason: string, of: string, stops: Killed["stops"], cause = reason): void => {
+      const killed: Killed = { reason, at: clock.currentTimeMillisUnsafe(), stops, of }
+      if (switches.throw(killed, cause)) tell(killed)
+    }
+
+    /** Losses that have reached their limit, which nobody has been told. */
+    const untoldLosses = () => book.lost.filter(({ of }) => !switches.has(of, lossCause))
+
     const judgeLosses = (): void => {
-      for (const { loss, of } of book.lost) kill(`maxLoss: a loss of ${Decimal.toText(loss)} is reached`, of, "growing")
+      for (const { loss, of } of untoldLosses()) {
+        kill(`maxLoss: a loss of ${Decimal.toText(loss)} is reached`, of, "growing", lossCause)
+      }
+    }
+
+    /** Who takes back a pause of their own need not know of what was thrown behind it. */
+    const revive = (): void => {
+      const untold = new Set(untoldLosses().map(({ of }) => of))
+      const standing = switches.revive()
+      book.forgiveLosses((of) => !untold.has(of) && !switches.has(of, lossCause))
+      for (const killed of standing) tell(killed)
+      judgeLosses()
     }
 
     const refused = ({ detail, exchange, limit, of, symbol }: Refusal): ExchangeError.ExchangeError => {
@@ -333,17 +356,15 @@ export const make = Effect.fnUntraced(
         if (held !== undefined) book.release(held)
       },
       kill: (reason, { exchange = global, stops = "growing" } = {}) => Effect.sync(() => kill(reason, exchange, stops)),
-      revive: Effect.sync(() => {
-        book.forgiveLosses()
-        for (const { of, reason, stops } of switches.clear()) kill(reason, of, stops)
-      }),
+      revive: Effect.sync(revive),
       state: (exchange) => {
         const { exposure, funding: funded, open, pnl, reserved } = book.ledger(exchange)
         const followed = exchange === undefined ? accounts.islands.map((island) => island.exchange) : [exchange]
-        const killed = switches.of(exchange)
+        const reasons = switches.reasons(exchange)
         return {
-          isKilled: killed !== null,
-          killed,
+          isKilled: reasons.length > 0,
+          killed: reasons[0] ?? null,
+          reasons,
           notional: BigDecimal.normalize(BigDecimal.sum(reserved, exposure)),
           exposure: BigDecimal.normalize(exposure),
           pnl: BigDecimal.normalize(pnl),

@@ -281,7 +281,76 @@ describe("RiskGuard: what is asked for", () => {
     }))
 })
 
+const reasons = (guard: Risk.RiskGuard["Service"], of?: string) => guard.state(of).reasons.map(({ reason }) => reason)
+
 describe("RiskGuard: the kill switch", () => {
+  it.effect("a loss that is reached while it stands is told, and is not forgiven by who takes back their own pause", () =>
+    over({ global: { maxLoss: 100 } }, function*({ guard }) {
+      const told: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(guard.kills, ({ reason }) => Effect.sync(() => void told.push(reason))),
+        { startImmediately: true }
+      )
+      guard.filled(traded("buy", "1", "60000"))
+      yield* guard.kill("maintenance")
+      guard.mark("a", pair, Decimal.of("50000"))
+      guard.mark("a", pair, Decimal.of("49999"))
+      const loss = "maxLoss: a loss of 10000 is reached"
+      assert.strictEqual(guard.state().killed?.reason, "maintenance")
+      assert.deepStrictEqual(reasons(guard), ["maintenance", loss])
+      yield* guard.revive
+      assert.deepStrictEqual(reasons(guard), [loss])
+      assert.strictEqual(yield* refusal(guard.reserve([intent("1", "1")])), "killSwitch global")
+      yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+      assert.deepStrictEqual(told, ["maintenance", loss, loss])
+      yield* guard.revive
+      assert.deepStrictEqual(reasons(guard), [])
+      yield* guard.reserve([intent("1", "1")])
+    }))
+
+  it.effect("a loss of one exchange behind a pause of all is not forgiven with it", () =>
+    over({ exchanges: { b: { maxLoss: 10 } } }, function*({ guard }) {
+      guard.filled(traded("buy", "1", "100", { exchange: "b" }))
+      yield* guard.kill("maintenance")
+      guard.mark("b", pair, Decimal.of("80"))
+      assert.deepStrictEqual(reasons(guard, "b"), ["maintenance", "maxLoss: a loss of 20 is reached"])
+      yield* guard.revive
+      assert.isFalse(guard.state().isKilled)
+      assert.strictEqual(guard.state("b").killed?.of, "b")
+      yield* guard.revive
+      assert.isFalse(guard.state("b").isKilled)
+    }))
+
+  it.effect("a pause that stops more keeps what it was put before", () =>
+    over({}, function*({ guard }) {
+      yield* guard.kill("exposed in BTC")
+      yield* guard.kill("exposed in ETH")
+      yield* guard.kill("broken", { exchange: "b" })
+      yield* guard.kill("my pause", { stops: "everything" })
+      yield* guard.kill("their pause", { stops: "everything" })
+      assert.deepStrictEqual(reasons(guard), ["my pause", "their pause", "exposed in BTC", "exposed in ETH"])
+      yield* guard.revive
+      assert.deepStrictEqual(reasons(guard), ["their pause", "exposed in BTC", "exposed in ETH"])
+      yield* guard.revive
+      assert.deepStrictEqual(reasons(guard, "b"), ["exposed in BTC", "exposed in ETH", "broken"])
+      yield* guard.revive
+      assert.deepStrictEqual(reasons(guard, "b"), [])
+    }))
+
+  it.effect("the same reason is one, and of too many the newest are kept, and the first", () =>
+    over({}, function*({ guard }) {
+      for (let at = 0; at < 100; at++) {
+        yield* guard.kill("first")
+        yield* guard.kill(`reason ${at}`)
+      }
+      const all = reasons(guard)
+      assert.deepStrictEqual([all.length, all[0], all[1], all.at(-1)], [32, "first", "reason 69", "reason 99"])
+      yield* guard.kill("first", { stops: "everything" })
+      yield* guard.kill("first")
+      assert.strictEqual(guard.state().killed?.stops, "everything")
+      assert.strictEqual(reasons(guard).filter((reason) => reason === "first").length, 1)
+    }))
+
   it.effect("what is thrown while everything is stopped is told, and stands again once that is taken back", () =>
     over({}, function*({ guard }) {
       const told: Array<string> = []
@@ -301,12 +370,15 @@ describe("RiskGuard: the kill switch", () => {
         [guard.state().killed?.reason, guard.state().killed?.stops],
         ["exposed in BTC", "growing"]
       )
+      assert.deepStrictEqual(reasons(guard), ["exposed in BTC", "exposed in ETH"])
       assert.strictEqual(yield* refusal(guard.reserve([intent("1", "1")])), "killSwitch global")
       yield* Effect.repeat(Effect.yieldNow, { times: 20 })
       assert.deepStrictEqual(told, [
         "the operator pauses everything",
         "exposed in BTC growing",
-        "exposed in BTC growing"
+        "exposed in ETH growing",
+        "exposed in BTC growing",
+        "exposed in ETH growing"
       ])
       yield* guard.revive
       assert.isFalse(guard.state().isKilled)
@@ -331,9 +403,15 @@ describe("RiskGuard: the kill switch", () => {
       yield* guard.kill("less", { stops: "growing" })
       assert.strictEqual(guard.state().killed?.stops, "everything")
       yield* Effect.yieldNow
-      assert.deepStrictEqual(kills.map(({ reason }) => reason), ["by hand", "by hand", "for good", "less"])
+      assert.deepStrictEqual(kills.map(({ reason }) => reason), [
+        "by hand",
+        "by hand",
+        "again",
+        "for good",
+        "less"
+      ])
       yield* guard.revive
-      assert.strictEqual(guard.state().killed?.reason, "less")
+      assert.deepStrictEqual(reasons(guard), ["by hand", "again", "less"])
       yield* guard.revive
       assert.isFalse(guard.state().isKilled)
       yield* guard.reserve([intent("1", "1")])
