@@ -62,6 +62,14 @@ export class KillSwitches {
     return left.map(({ killed }) => killed)
   }
 
+  /** One that no longer holds; false when it was not thrown for it. */
+  takeBack(of: string, cause: string): boolean {
+    const left = this.#thrown.filter(({ cause: other, killed }) => killed.of !== of || other !== cause)
+    const isFewer = left.length < this.#thrown.length
+    this.#thrown = left
+    return isFewer
+  }
+
   /** All that stops an exchange: what stops more before what stops less, that of all exchanges before its own. */
   reasons(exchange: ExchangeId = global): ReadonlyArray<Killed> {
     const of = (scope: string, stops: Killed["stops"]): ReadonlyArray<Killed> =>

@@ -114,7 +114,8 @@ export class RiskGuard extends Context.Service<RiskGuard, {
   /**
    * Takes the switch back everywhere, for what had thrown it first. What was thrown while it stood, and what a throw that stops more
    * was put before, is told again and stands until the next `revive`, which takes back all of it that stops most. The loss that had
-   * been made no longer counts towards `maxLoss`, unless it is past that and this is among what stands, or nobody was told.
+   * been made no longer counts towards `maxLoss`, unless it is past that and this is among what stands, or nobody was told. An account
+   * that is known to be in hedge mode is stopped again at once, and asked again.
    */
   readonly revive: Effect.Effect<void>
   /** Of one exchange; of all together when left out. */
@@ -202,6 +203,7 @@ export const make = Effect.fnUntraced(
       book.forgiveLosses((of) => !untold.has(of) && !switches.has(of, lossCause))
       for (const killed of standing) tell(killed)
       judgeLosses()
+      positions.revived()
     }
 
     const refused = ({ detail, exchange, limit, of, symbol }: Refusal): ExchangeError.ExchangeError => {
@@ -245,13 +247,15 @@ export const make = Effect.fnUntraced(
       judgeLosses()
     }
 
-    const killExchange = (reason: string, exchange: ExchangeId): void => kill(reason, exchange, "growing")
+    const killExchange = (reason: string, exchange: ExchangeId, cause?: string): void =>
+      kill(reason, exchange, "growing", cause)
 
     const positions = new RiskPositions({
       clock,
       settleMillis: Duration.toMillis(options.positionSettle ?? "2 seconds"),
       fork: (effect) => void fork(effect),
       kill: killExchange,
+      takeBack: (exchange, cause) => switches.takeBack(exchange, cause),
       counted: (exchange) =>
         new Map(
           [...traded.get(exchange) ?? []].flatMap((pair) =>

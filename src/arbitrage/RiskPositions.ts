@@ -33,8 +33,10 @@ export interface PositionOptions {
   readonly clock: Clock.Clock
   readonly settleMillis: number
   readonly fork: (effect: Effect.Effect<void>) => void
-  /** Throws the switch of an exchange. */
-  readonly kill: (reason: string, of: ExchangeId) => void
+  /** Throws the switch of an exchange; the same `cause` is one reason. */
+  readonly kill: (reason: string, of: ExchangeId, cause?: string) => void
+  /** Takes it back for what no longer holds; false when it was not thrown for it. */
+  readonly takeBack: (of: ExchangeId, cause: string) => boolean
   /** Base: what fills make of the positions of an exchange. */
   readonly counted: (exchange: ExchangeId) => Sizes
   /** Quote: what a unit is worth now; null where nobody knows. */
@@ -62,6 +64,10 @@ interface Watched {
   isConfirming: boolean
   /** Whose position mode was asked for; null: nobody's. */
   modeOf: Island | null
+  /** What says that it is in hedge mode; null: nothing does. */
+  hedged: string | null
+  /** The switch was taken back since that was said: it is up to the next answer. */
+  isRevived: boolean
 }
 
 /** How long reading an account anew may take before a position that differs is told without. */
@@ -69,6 +75,8 @@ const refreshTimeout = "20 seconds"
 
 /** Behind a question for the position mode that was not answered. */
 const modeAgain = "10 seconds"
+
+const hedgeCause = "hedge mode"
 
 const words: Readonly<Record<Forced, string>> = { liquidation: "a liquidation", autoDeleverage: "auto-deleveraging" }
 
@@ -105,7 +113,15 @@ export class RiskPositions {
     const found = this.#exchanges.get(exchange)
     if (found !== undefined) return found
     const watch = new PositionWatch(this.#options.settleMillis)
-    const made: Watched = { watch, entries: new Map(), forced: new Map(), isConfirming: false, modeOf: null }
+    const made: Watched = {
+      watch,
+      entries: new Map(),
+      forced: new Map(),
+      isConfirming: false,
+      modeOf: null,
+      hedged: null,
+      isRevived: false
+    }
     this.#exchanges.set(exchange, made)
     return made
   }
@@ -206,10 +222,40 @@ export class RiskPositions {
 
   #killHedged(exchange: ExchangeId, what: string): void {
     const reason = `${what}, in which an order does not reduce the other side`
-    this.#options.kill(`${reason}; set the account to one-way mode, then revive`, exchange)
+    this.#of(exchange).hedged = what
+    this.#options.kill(`${reason}; set the account to one-way mode, then revive`, exchange, hedgeCause)
   }
 
-  /** Of a flat account positions say nothing. Asked once of each island: it changes only while nothing is held or open. */
+  /** Not what somebody has looked at and may take back: it holds until the exchange says otherwise, which is asked. */
+  revived(): void {
+    for (const [exchange, of] of this.#exchanges) {
+      of.modeOf = null
+      if (of.hedged === null) continue
+      of.isRevived = true
+      this.#killHedged(exchange, of.hedged)
+    }
+  }
+
+  /** Nor may its positions say so. */
+  #endHedged(island: Island): Effect.Effect<void> {
+    const { exchange } = island
+    const of = this.#of(exchange)
+    if (of.hedged === null) return Effect.void
+    return Effect.flatMap(heldOf(island), (held) => {
+      if (held === null || held.some(({ side }) => side !== "net")) return Effect.void
+      const { isRevived } = of
+      of.hedged = null
+      of.isRevived = false
+      return isRevived && this.#options.takeBack(exchange, hedgeCause)
+        ? Effect.logWarning(`the account on ${exchange} is no longer in hedge mode: its switch is taken back for that`)
+        : Effect.void
+    })
+  }
+
+  /**
+   * Of a flat account positions say nothing. Asked once of each island, and behind each `revive`: it changes only while nothing is
+   * held or open.
+   */
   #askMode(island: Island): void {
     const { account, exchange } = island
     const of = this.#of(exchange)
@@ -219,13 +265,15 @@ export class RiskPositions {
       // It may not be told at all; positions will.
       onFailure: ({ message, reason }) =>
         reason._tag === "UnsupportedChannel"
-          ? Effect.void
+          ? this.#endHedged(island)
           : Effect.andThen(
             Effect.logWarning(`the position mode on ${exchange} cannot be read now: ${message}`),
             Effect.andThen(Effect.sleep(modeAgain), Effect.sync(() => void (of.modeOf = null)))
           ),
       onSuccess: (mode) =>
-        Effect.sync(() => mode === "hedge" ? this.#killHedged(exchange, "the account is in hedge mode") : undefined)
+        mode === "hedge"
+          ? Effect.sync(() => this.#killHedged(exchange, "the account is in hedge mode"))
+          : this.#endHedged(island)
     }))
   }
 

@@ -148,6 +148,8 @@ export class FakeVenue {
   reconciledAt = 0
   /** Of its account, when it is asked; null: it is not told. */
   positionMode: PositionMode | null = "oneWay"
+  /** Readings of it that fail before one goes well. */
+  modeFailures = 0
   /** What was paid for positions; null: the exchange has no history of it. */
   history: Array<FundingPayment> | null = []
   /** Readings of it that fail before one goes well. */
@@ -199,6 +201,11 @@ export class FakeVenue {
   }
 
   #mode(): Effect.Effect<PositionMode, ExchangeError.ExchangeError> {
+    if (this.modeFailures-- > 0) {
+      return Effect.fail(
+        ExchangeError.make(this.exchange, new ExchangeError.Silent({ silentForMs: 1, detail: "away" }))
+      )
+    }
     if (this.instrument.kind === "swap" && this.positionMode !== null) return Effect.succeed(this.positionMode)
     const reason = new ExchangeError.UnsupportedChannel({ channel: "positionMode", detail: "the fake tells none" })
     return Effect.fail(ExchangeError.make(this.exchange, reason))

@@ -281,6 +281,62 @@ describe("positions that no fill explains", () => {
     })
   })
 
+  it.effect("hedge mode holds until the exchange says otherwise, however often the switch is taken back", () => {
+    const world = hedged()
+    world.b.positionMode = "hedge"
+    return over(world, function*({ guard }) {
+      yield* TestClock.adjust("2 seconds")
+      for (let times = 0; times < 3; times++) {
+        yield* guard.revive
+        assert.match(guard.state("b").killed?.reason ?? "", /hedge mode/)
+        assert.strictEqual(yield* refusal(world), "killSwitch")
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual(guard.state("b").reasons.length, 1)
+      }
+      // Nobody tells.
+      world.b.modeFailures = 2
+      yield* guard.revive
+      yield* TestClock.adjust("15 seconds")
+      assert.isTrue(guard.state("b").isKilled)
+      world.b.positionMode = "oneWay"
+      // Not before somebody has asked for it.
+      assert.isTrue(guard.state("b").isKilled)
+      yield* TestClock.adjust("20 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+      assert.deepStrictEqual(world.placed, [])
+      // Set to it since: asked again with the next revive.
+      world.b.positionMode = "hedge"
+      yield* guard.revive
+      yield* TestClock.adjust("2 seconds")
+      assert.match(guard.state("b").killed?.reason ?? "", /hedge mode/)
+      world.b.positionMode = "oneWay"
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(guard.state("b").isKilled)
+      yield* guard.revive
+      yield* TestClock.adjust("2 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+    })
+  })
+
+  it.effect("where no mode is told, positions of both sides say so as long as they are held", () => {
+    const world = hedged()
+    world.b.positionMode = null
+    return over(world, function*({ guard }) {
+      world.b.short = Decimal.of("20")
+      world.b.move(20)
+      yield* TestClock.adjust("3 seconds")
+      yield* guard.revive
+      assert.match(guard.state("b").killed?.reason ?? "", /hedge mode/)
+      yield* TestClock.adjust("3 seconds")
+      assert.match(guard.state("b").killed?.reason ?? "", /hedge mode/)
+      world.b.short = null
+      world.b.move(-20)
+      yield* guard.revive
+      yield* TestClock.adjust("3 seconds")
+      assert.isFalse(guard.state("b").isKilled)
+    })
+  })
+
   it.effect("fills that come late, or are found by reading the account anew, are no difference", () =>
     over(hedged(), function*({ executor, guard, world }) {
       yield* TestClock.adjust("3 seconds")
