@@ -148,8 +148,10 @@ export interface WorldPosition {
   readonly margin: string
   /** "0" when flat. */
   readonly liquidationPrice: string
-  /** Settle asset, since the account began. */
+  /** Settle asset, since the position was opened, fees and funding included; "0" when flat. */
   readonly realisedPnl: string
+  /** The same, of all positions of the pair that were closed. */
+  readonly historyPnl: string
   readonly unrealisedPnl: string
   /** Profit of the last close. */
   readonly lastClosePnl: string

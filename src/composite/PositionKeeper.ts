@@ -26,7 +26,7 @@ export interface HeldPosition {
   readonly baseSize: Amount
   /** Quote; null when flat. */
   readonly entryPrice: Amount | null
-  /** Settle asset, since the position was opened, fees and funding included; as the exchange counts it where it tells. */
+  /** Settle asset, since the position was opened, fees and funding included; as the exchange counts it where it tells (Gate: the same). */
   readonly realisedPnl: Amount
   /** Settle asset, at `markPrice`; null while no mark price is known. */
   readonly unrealisedPnl: Amount | null

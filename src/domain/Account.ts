@@ -156,7 +156,7 @@ export interface Position extends Received {
   readonly margin: Decimal | null
   /** Quote. */
   readonly liquidationPrice: Decimal | null
-  /** Settle asset, since the position was opened. */
+  /** Settle asset, since the position was opened, fees and funding included. */
   readonly realisedPnl: Decimal | null
   /** Settle asset, at the mark price; null in a push. */
   readonly unrealisedPnl: Decimal | null

@@ -581,7 +581,7 @@ export class SimulatedAccount implements WorldAccount {
       ? held.reserved
       : Decimal.toStep(BigDecimal.divideUnsafe(multiply(held.reserved, quantity), whole), cut, "down")
     held.reserved = subtract(held.reserved, released)
-    const { closed, margin, pnl } = position.fill(held.request.side, quantity, price, time)
+    const { closed, margin, pnl } = position.fill(held.request.side, quantity, price, time, fee)
     // From reserved to margin, or from margin to free; what is not needed is free again.
     this.#wallet.change(market.quote, sum(released, margin), negate(sum(released, margin)), reason)
     this.#wallet.change(market.quote, pnl, Decimal.zero, { ...reason, cause: "pnl" })

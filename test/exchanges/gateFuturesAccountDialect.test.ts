@@ -238,7 +238,7 @@ describe("Gate futures' account over REST", () => {
     })
     place(server, market("-2", "t-b"))
     assert.deepStrictEqual(get(server, "/positions", "holding=true").json, [])
-    assert.deepInclude(get(server, "/positions/BTC_USDT").json, { size: "0", realised_pnl: "-0.4" })
+    assert.deepInclude(get(server, "/positions/BTC_USDT").json, { size: "0", realised_pnl: "0", history_pnl: "-1.2" })
     assert.deepStrictEqual(labelOf(get(server, "/positions/NO_NE")), [400, "CONTRACT_NOT_FOUND"])
   })
 

@@ -241,7 +241,7 @@ describe("accounts in a running simulator", () => {
       yield* mark("60700")
       const [flat] = account.positions()
       assert.deepStrictEqual([flat!.size, flat!.margin], ["0", "0"])
-      assert.closeTo(total(), before + Number(flat!.realisedPnl), 0.5)
+      assert.closeTo(total(), before + Number(flat!.lastClosePnl), 0.5)
       assert.isAtLeast(total(), 0)
     }).pipe(Effect.provide(manual())))
 

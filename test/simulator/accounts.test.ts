@@ -173,10 +173,11 @@ describe("a swap account", () => {
     placed(one.place(contract({ price: "100.1" })))
     const [position] = one.positions()
     assert.deepStrictEqual([position!.size, position!.entryPrice, position!.margin], ["100", "100.1", "10.01"])
+    assert.strictEqual(position!.realisedPnl, "-0.2002")
     assert.deepStrictEqual(balanceOf(one, "USDT"), ["9989.7898", "10.01"])
     placed(one.place(contract({ side: "sell", price: "99.9", reduceOnly: true })))
     const [flat] = one.positions()
-    assert.deepStrictEqual([flat!.size, flat!.margin, flat!.realisedPnl], ["0", "0", "-0.2"])
+    assert.deepStrictEqual([flat!.size, flat!.margin, flat!.realisedPnl, flat!.historyPnl], ["0", "0", "0", "-0.6"])
     assert.deepStrictEqual(balanceOf(one, "USDT"), ["9999.4", "0"])
   })
 

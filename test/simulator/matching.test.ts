@@ -521,6 +521,7 @@ describe("a position", () => {
       margin: "0",
       liquidationPrice: "0",
       realisedPnl: "0",
+      historyPnl: "0",
       unrealisedPnl: "0",
       lastClosePnl: "0",
       maintenanceRate: "0.005",
@@ -561,7 +562,8 @@ describe("a position", () => {
         size: "0",
         entryPrice: "0",
         margin: "0",
-        realisedPnl: signed("-3"),
+        realisedPnl: "0",
+        historyPnl: signed("-3"),
         lastClosePnl: signed("-4.5"),
         unrealisedPnl: "0",
         liquidationPrice: "0"
@@ -622,9 +624,28 @@ describe("a position", () => {
 
   it("books funding without a fill", () => {
     const position = positionOf()
+    position.fill("buy", of("100"), of("50"), 4)
     position.book(of("-0.25"), 5)
     position.book(of("0.05"), 6)
-    assert.deepInclude(position.view(of("1")), { realisedPnl: "-0.2", lastClosePnl: "0", updateId: 2, time: 6 })
+    assert.deepInclude(position.view(of("1")), { realisedPnl: "-0.2", lastClosePnl: "0", updateId: 3, time: 6 })
+  })
+
+  it("has realised its fees, begins at nothing when it opens anew, and shares out the fee of a fill that turns it", () => {
+    const position = positionOf()
+    const told = () => [text(position.realisedPnl), text(position.historyPnl)]
+    position.fill("buy", of("100"), of("50"), 1, of("0.5"))
+    assert.deepStrictEqual(told(), ["-0.5", "0"])
+    position.fill("sell", of("40"), of("52"), 2, of("0.2"))
+    assert.deepStrictEqual(told(), ["0.1", "0"])
+    position.fill("sell", of("60"), of("50"), 3, of("0.3"))
+    assert.deepStrictEqual(told(), ["0", "-0.2"])
+    position.fill("buy", of("10"), of("50"), 4, of("0.05"))
+    assert.deepStrictEqual(told(), ["-0.05", "-0.2"])
+    position.fill("sell", of("40"), of("51"), 5, of("0.2"))
+    assert.deepStrictEqual(told(), ["-0.15", "-0.2"])
+    position.fill("buy", of("30"), of("51"), 6)
+    position.settleOtherwise(of("-1"))
+    assert.deepStrictEqual(told(), ["0", "-1.35"])
   })
 
   it("cuts what does not end", () => {
@@ -639,6 +660,6 @@ describe("a position", () => {
     ])
     // What was cut is there in the end.
     position.fill("sell", of("6"), of("11"), 1)
-    assert.strictEqual(text(position.realisedPnl), "0.03")
+    assert.strictEqual(text(position.historyPnl), "0.03")
   })
 })

@@ -29,16 +29,11 @@ const maintenanceRate = Decimal.of("0.005")
 const { isZero, normalize, subtract, sum } = BigDecimal
 const text = (amount: Decimal.Decimal | null): string => amount === null ? "none" : Decimal.toText(amount)
 
-interface Totals {
-  profit: Decimal.Decimal
-  fees: Decimal.Decimal
-  funding: Decimal.Decimal
-}
-
 /** The client's books: nothing goes in but fills, the leverage that was set, payments as they were reckoned, and notices. */
 class Books {
   kept: Kept
-  readonly totals: Totals = { profit: Decimal.zero, fees: Decimal.zero, funding: Decimal.zero }
+  /** Realised by positions that have ended, fees and funding included. */
+  ended: Decimal.Decimal = Decimal.zero
   readonly differing: Array<string> = []
   readonly counts = { fills: 0, pushes: 0, turns: 0, fundings: 0, deleverages: 0, liquidations: 0, marks: 0 }
   /** Payments that were reckoned and not told yet. */
@@ -81,10 +76,8 @@ class Books {
     this.kept = kept
   }
 
-  #end({ fees, funding, profit }: Kept): void {
-    this.totals.profit = sum(this.totals.profit, profit)
-    this.totals.fees = sum(this.totals.fees, fees)
-    this.totals.funding = sum(this.totals.funding, funding)
+  #end(kept: Kept): void {
+    this.ended = normalize(sum(this.ended, PositionKeeper.realisedPnl(kept)))
   }
 
   /** The exchange has taken the position over: nothing else makes it flat without a fill. */
@@ -95,14 +88,9 @@ class Books {
     this.isLiquidated = true
   }
 
-  /** All that was ever realised, without fees: what the simulator counts. */
+  /** Of the open position, as it is shown; nothing of a flat one, which is not. */
   get realised(): Decimal.Decimal {
-    const open = isZero(this.kept.size) ? PositionKeeper.flat(this.kept.terms) : this.kept
-    return normalize(sum(sum(this.totals.profit, this.totals.funding), sum(open.profit, open.funding)))
-  }
-
-  get fees(): Decimal.Decimal {
-    return normalize(sum(this.totals.fees, isZero(this.kept.size) ? Decimal.zero : this.kept.fees))
+    return isZero(this.kept.size) ? Decimal.zero : PositionKeeper.held(this.kept, null).realisedPnl
   }
 
   #compare(position: Position): void {
@@ -112,7 +100,7 @@ class Books {
     this.#is("size", text(kept.size), text(position.size))
     this.#is("entry", text(PositionKeeper.entryPrice(kept)), text(position.entryPrice))
     this.#is("margin", text(kept.margin), text(position.margin))
-    if (!this.isLiquidated) this.#is("realised", text(this.realised), text(position.realisedPnl))
+    this.#is("realised", text(this.realised), text(position.realisedPnl))
     const price = PositionKeeper.liquidationPrice(kept)
     this.#is("liquidation price", text(price !== null && isZero(price) ? null : price), text(position.liquidationPrice))
   }
@@ -304,18 +292,24 @@ const judgePushes = (proof: Proof, { books: { awaited, counts, differing } }: Ru
 const judgeBalance = (proof: Proof, { account, books }: Run, began: string): void => {
   const [balance] = account.balances()
   const total = text(normalize(sum(Decimal.of(balance!.available), Decimal.of(balance!.locked))))
-  const kept = text(normalize(sum(Decimal.of(began), subtract(books.realised, books.fees))))
-  proof.check("the balance is what it was, and what was realised, less fees", total === kept, `${total} and ${kept}`)
+  const kept = text(normalize(BigDecimal.sumAll([Decimal.of(began), books.ended, books.realised])))
+  const [ended, ofExchange] = [text(books.ended), account.positions()[0]!.historyPnl]
+  proof.check(
+    "the balance is what it was, and what positions have realised, and of those that ended it is the exchange's",
+    total === kept && ended === ofExchange,
+    `${total} and ${kept}; ${ended} and ${ofExchange} of those that ended`
+  )
 }
 
-const judgeComposite = (proof: Proof, { account }: Run, held: PositionKeeper.HeldPosition | undefined): void => {
+const judgeComposite = (proof: Proof, { account, books }: Run, held: PositionKeeper.HeldPosition | undefined): void => {
   const [world] = account.positions()
   const size = text(held?.size ?? Decimal.zero)
   const price = text(held?.liquidationPrice ?? Decimal.zero)
+  const realised = text(held?.realisedPnl ?? Decimal.zero)
   proof.check(
-    "the composite shows what the exchange has",
-    size === world!.size && price === world!.liquidationPrice,
-    `${size} contracts, liquidation at ${price}`
+    "the composite shows what the exchange has, and what the position has realised as its fills, fees and funding make it",
+    size === world!.size && price === world!.liquidationPrice && realised === text(books.realised),
+    `${size} contracts, liquidation at ${price}, ${realised} realised of ${text(books.realised)}`
   )
 }
 

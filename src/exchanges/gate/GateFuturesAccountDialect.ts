@@ -412,7 +412,9 @@ const walletAnswer = ({ account }: Session): Outcome => {
     bonus: quoted("0"),
     in_dual_mode: "false",
     enable_evolved_classic: "false",
-    history: object({ pnl: quoted(total(positions.map(({ realisedPnl }) => realisedPnl))) })
+    history: object({
+      pnl: quoted(total(positions.map(({ historyPnl, realisedPnl }) => plus(historyPnl, realisedPnl))))
+    })
   }))
 }
 
@@ -443,6 +445,7 @@ export const untouched = (pair: TradingPair): WorldPosition => ({
   margin: "0",
   liquidationPrice: "0",
   realisedPnl: "0",
+  historyPnl: "0",
   unrealisedPnl: "0",
   lastClosePnl: "0",
   maintenanceRate: "0.005",
@@ -475,7 +478,7 @@ const positionAnswer = ({ decimal, session: { account }, world }: Around, positi
     mark_price: quoted(market?.swap?.state().markPrice ?? "0"),
     unrealised_pnl: quoted(position.unrealisedPnl),
     realised_pnl: quoted(position.realisedPnl),
-    history_pnl: quoted("0"),
+    history_pnl: quoted(position.historyPnl),
     last_close_pnl: quoted(position.lastClosePnl),
     realised_point: quoted("0"),
     history_point: quoted("0"),

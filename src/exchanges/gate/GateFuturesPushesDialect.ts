@@ -172,7 +172,7 @@ const tellPositions: Tell = ({ decimal, world }, { account }, send, meant) => (e
     contract: quoted(contractOf(world, position.pair)),
     cross_leverage_limit: isCross ? crossLimitOf(account, position.pair) : "0",
     entry_price: position.entryPrice,
-    history_pnl: "0",
+    history_pnl: position.historyPnl,
     history_point: "0",
     last_close_pnl: position.lastClosePnl,
     leverage: position.leverage,
