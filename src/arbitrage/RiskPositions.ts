@@ -54,12 +54,25 @@ interface ForcedOrder {
   taken: Amount
 }
 
+/** What was put right of a pair, to one side: its fills may come yet, and then it is undone. All base, without sign. */
+interface Booked {
+  quantity: Amount
+  /** Quote: the mean at which it was counted. */
+  price: Amount
+  /** When it was counted last, ms. */
+  at: number
+  /** Of fills told since that were made before. */
+  late: Amount
+}
+
 /** Of one exchange. */
 interface Watched {
   readonly watch: PositionWatch
   /** Quote: at which positions were held, as the exchange has told last. */
   readonly entries: Map<TradingPair, Amount>
   readonly forced: Map<string, ForcedOrder>
+  /** By side and pair. */
+  readonly booked: Map<string, Booked>
   /** Its account is being read anew. */
   isConfirming: boolean
   /** Whose position mode was asked for; null: nobody's. */
@@ -84,6 +97,15 @@ const causes = "auto-deleveraging, a liquidation, or trades that were not told"
 
 const sizesText = ({ expected, told }: Pick<Suspect, "told" | "expected">): string =>
   `is ${Decimal.toText(told)} by the exchange and ${Decimal.toText(expected)} by its fills (base)`
+
+const bookedKey = (side: Fill["side"], pair: TradingPair): string => `${side} ${pair}`
+
+const bookedMore = (before: Booked | undefined, quantity: Amount, price: Amount, at: number): Booked => {
+  if (before === undefined || BigDecimal.isZero(before.quantity)) return { quantity, price, at, late: Decimal.zero }
+  const value = BigDecimal.sum(BigDecimal.multiply(before.quantity, before.price), BigDecimal.multiply(quantity, price))
+  const all = BigDecimal.sum(before.quantity, quantity)
+  return { quantity: all, price: BigDecimal.normalize(BigDecimal.divideUnsafe(value, all)), at, late: before.late }
+}
 
 /** Null where the account has none. */
 const heldOf = ({ account }: Island): Effect.Effect<ReadonlyArray<HeldPosition> | null> =>
@@ -117,6 +139,7 @@ export class RiskPositions {
       watch,
       entries: new Map(),
       forced: new Map(),
+      booked: new Map(),
       isConfirming: false,
       modeOf: null,
       hedged: null,
@@ -145,6 +168,10 @@ export class RiskPositions {
   /** By a fill that has been counted; whose order made it is known by its own word, or by that of its order. */
   filled(exchange: ExchangeId, fill: Fill, pair: TradingPair, unit: Amount): void {
     const order = this.#forced(exchange, fill)
+    const booked = this.#of(exchange).booked.get(bookedKey(fill.side, pair))
+    if (booked !== undefined && (fill.exchangeTime === null ? order !== undefined : fill.exchangeTime < booked.at)) {
+      booked.late = BigDecimal.sum(booked.late, BigDecimal.multiply(fill.quantity, unit))
+    }
     if (order === undefined) return
     order.fills = BigDecimal.sum(order.fills, fill.quantity)
     this.#advance(exchange, order, { ...fill, pair }, unit, "fill")
@@ -311,11 +338,25 @@ export class RiskPositions {
     for (const consumer of this.consumers) consumer({ exchange, pair, quantity, position, price })
   }
 
-  /** What the exchange says is the truth, whatever did it. */
+  /** What the exchange says is the truth, whatever did it. What was put right before its fills came is undone as it was counted. */
   #believe(exchange: ExchangeId, { difference, pair, ...sizes }: Suspect, price: Amount): void {
-    const { book, kill } = this.#options
-    const side = BigDecimal.isPositive(difference) ? "buy" : "sell"
-    book({ exchange, pair, side, quantity: BigDecimal.abs(difference), price, fee: Decimal.zero })
+    const { book, clock, kill } = this.#options
+    const { booked } = this.#of(exchange)
+    const [side, other] = BigDecimal.isPositive(difference) ? ["buy", "sell"] as const : ["sell", "buy"] as const
+    const undo = booked.get(bookedKey(other, pair))
+    const all = BigDecimal.abs(difference)
+    const undone = undo === undefined ? Decimal.zero : BigDecimal.min(all, BigDecimal.min(undo.quantity, undo.late))
+    if (undo !== undefined && BigDecimal.isPositive(undone)) {
+      undo.quantity = BigDecimal.subtract(undo.quantity, undone)
+      undo.late = BigDecimal.subtract(undo.late, undone)
+      book({ exchange, pair, side, quantity: undone, price: undo.price, fee: Decimal.zero })
+    }
+    const quantity = BigDecimal.normalize(BigDecimal.subtract(all, undone))
+    if (BigDecimal.isPositive(quantity)) {
+      const key = bookedKey(side, pair)
+      booked.set(key, bookedMore(booked.get(key), quantity, price, clock.currentTimeMillisUnsafe()))
+      book({ exchange, pair, side, quantity, price, fee: Decimal.zero })
+    }
     kill(`the position in ${pair} ${sizesText(sizes)}: ${causes}`, exchange)
   }
 

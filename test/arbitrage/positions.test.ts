@@ -175,6 +175,53 @@ describe("positions that no fill explains", () => {
       assert.deepStrictEqual(told, ["b BTC/USDT:USDT 1 at 110"])
     }))
 
+  const lateFills = [
+    { what: "a liquidation", fields: { forced: "liquidation", exchangeTime: null } },
+    { what: "trades that were not told", fields: { exchangeTime: 3_500 } }
+  ] as const
+  for (const { fields, what } of lateFills) {
+    it.effect(`fills of ${what} that come behind the correction undo it at the price at which it was counted`, () =>
+      over(hedged(), function*({ guard, world }) {
+        const price = Decimal.of("500")
+        yield* TestClock.adjust("3 seconds")
+        yield* execute(world)
+        world.b.move(100)
+        yield* TestClock.adjust("10 seconds")
+        // Sold at 101, put right at 101.05.
+        assert.strictEqual(text(guard.state("b").pnl), "-0.05")
+        const late = (contracts: number, tradeId: string): void => {
+          world.b.move(-contracts)
+          world.b.emit(foreign(world.b, contracts, tradeId, { price, ...fields }))
+        }
+        world.b.bid = 90
+        world.b.ask = 90
+        late(60, "1l")
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(text(guard.state("b").exposure), "0")
+        assert.strictEqual(text(guard.state("b").pnl), "-239.42")
+        late(40, "2l")
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(text(guard.state("b").exposure), "0")
+        assert.strictEqual(text(guard.state("b").pnl), "-399")
+      }))
+  }
+
+  it.effect("what is taken of what was bought since is no correction undone", () =>
+    over(hedged(), function*({ guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      yield* execute(world)
+      world.b.move(100)
+      yield* TestClock.adjust("10 seconds")
+      world.b.emit(foreign(world.b, 100, "new", { price: Decimal.of("200"), exchangeTime: 1_000_000 }))
+      world.b.bid = 300
+      world.b.ask = 300
+      yield* TestClock.adjust("10 seconds")
+      world.b.move(-100)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(text(guard.state("b").exposure), "0")
+      assert.strictEqual(text(guard.state("b").pnl), "99.95")
+    }))
+
   it.effect("what is taken beside what its fills tell is missing too", () =>
     over(hedged(), function*({ executor, guard, world }) {
       const told = yield* gather(guard.onCorrection as never)
