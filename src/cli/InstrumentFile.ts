@@ -32,7 +32,9 @@ const InstrumentJson = Schema.Struct({
   quantityStep: Decimal,
   minQuantity: Schema.NullOr(Decimal),
   minNotional: Schema.NullOr(Decimal),
-  contractSize: Decimal
+  contractSize: Decimal,
+  maintenanceRate: Schema.optionalKey(Decimal),
+  takerFeeRate: Schema.optionalKey(Decimal)
 })
 
 const decode = Schema.decodeUnknownResult(InstrumentJson)

@@ -4,7 +4,7 @@ import type { Balance, Fill, Position } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
-import type { HeldPosition, Kept } from "./PositionKeeper.ts"
+import type { HeldPosition, Kept, Terms } from "./PositionKeeper.ts"
 import * as PositionKeeper from "./PositionKeeper.ts"
 
 /** What a position is called by. */
@@ -14,14 +14,14 @@ const slotOf = ({ side, symbol }: Position): string => `${symbol} ${side}`
 export class Holdings {
   readonly balances = new Map<string, Balance>()
   readonly #kept = new Map<string, Kept>()
-  readonly #contractSizeOf: (symbol: string) => Decimal.Decimal
+  readonly #termsOf: (symbol: string) => Omit<Terms, "pair">
   readonly #mark: (pair: TradingPair) => number | null
 
   constructor(
-    contractSizeOf: (symbol: string) => Decimal.Decimal,
+    termsOf: (symbol: string) => Omit<Terms, "pair">,
     mark: (pair: TradingPair) => number | null
   ) {
-    this.#contractSizeOf = contractSizeOf
+    this.#termsOf = termsOf
     this.#mark = mark
   }
 
@@ -30,7 +30,7 @@ export class Holdings {
     const { contractSize, pair } = position
     if (pair === null || contractSize === null) return false
     const slot = slotOf(position)
-    const terms = { pair, contractSize: Decimal.of(String(contractSize)), maintenanceRate: null }
+    const terms = { ...this.#termsOf(position.symbol), pair, contractSize: Decimal.of(String(contractSize)) }
     this.#kept.set(slot, PositionKeeper.adopt(this.#kept.get(slot) ?? PositionKeeper.flat(terms), position))
     return true
   }
@@ -39,7 +39,7 @@ export class Holdings {
   onFill({ fee, feeAsset, pair, symbol }: Fill): void {
     if (fee === null || pair === null || feeAsset !== partsOf(pair).settle) return
     const slot = `${symbol} net`
-    const terms = { pair, contractSize: this.#contractSizeOf(symbol), maintenanceRate: null }
+    const terms = { ...this.#termsOf(symbol), pair }
     this.#kept.set(slot, PositionKeeper.withFee(this.#kept.get(slot) ?? PositionKeeper.flat(terms), fee))
   }
 

@@ -18,7 +18,7 @@ import { handlersFor, PrivateWebsocket } from "../PrivateWebsocket.ts"
 import { Holdings } from "./Holdings.ts"
 import type { TrackedOrder } from "./OrderTracker.ts"
 import { OrderTracker } from "./OrderTracker.ts"
-import type { HeldPosition } from "./PositionKeeper.ts"
+import type { HeldPosition, Terms } from "./PositionKeeper.ts"
 import type { HealthState } from "./PublicExchange.ts"
 import * as TrackedOrderEntry from "./TrackedOrderEntry.ts"
 
@@ -129,7 +129,7 @@ const lookSoon = 50
 /** The longest from one comparison that has failed to the next, ms. */
 const longestRest = 2_000
 
-const one = Decimal.of("1")
+const unknownTerms: Omit<Terms, "pair"> = { contractSize: Decimal.of("1"), maintenanceRate: null }
 
 /** Listeners that are called in turn; one that throws is reported and the others go on. */
 class Listeners<A> {
@@ -213,15 +213,15 @@ export const make = Effect.fnUntraced(function*(
   const events = new Listeners<AccountEvent>(failed)
   const fills = new Listeners<Fill>(failed)
   const orderChanges = new Listeners<TrackedOrder>(failed)
-  const contractSizes = new Map<string, Decimal.Decimal>()
-  const contractSizeOf = (symbol: string): Decimal.Decimal => contractSizes.get(symbol) ?? one
-  const holdings = new Holdings(contractSizeOf, options.mark ?? (() => null))
+  const terms = new Map<string, Omit<Terms, "pair">>()
+  const termsOf = (symbol: string): Omit<Terms, "pair"> => terms.get(symbol) ?? unknownTerms
+  const holdings = new Holdings(termsOf, options.mark ?? (() => null))
   const tracker = new OrderTracker({
     elapsed: () => monotonicMillis(clock),
     exchange,
     account,
     historySize: Math.max(0, options.historySize ?? 1_000),
-    contractSizeOf,
+    contractSizeOf: (symbol) => termsOf(symbol).contractSize,
     onChange: orderChanges.tell,
     onContradiction: ({ clientOrderId, orderId }) =>
       log(`the exchange tells of the order ${clientOrderId} (#${orderId}), which it had refused or never got`)
@@ -365,10 +365,14 @@ export const make = Effect.fnUntraced(function*(
 
   // -- the service --
 
-  const readContractSizes = Effect.gen(function*() {
-    if (!hasPositions || contractSizes.size > 0) return
-    for (const { contractSize, symbol } of yield* market.instruments) {
-      contractSizes.set(symbol, Decimal.of(String(contractSize)))
+  const readTerms = Effect.gen(function*() {
+    if (!hasPositions || terms.size > 0) return
+    for (const { contractSize, maintenanceRate, symbol, takerFeeRate } of yield* market.instruments) {
+      terms.set(symbol, {
+        contractSize: Decimal.of(String(contractSize)),
+        maintenanceRate: maintenanceRate === undefined ? null : Decimal.of(String(maintenanceRate)),
+        closingFeeRate: takerFeeRate === undefined ? undefined : Decimal.of(String(takerFeeRate))
+      })
     }
   })
 
@@ -412,7 +416,7 @@ export const make = Effect.fnUntraced(function*(
   const open = Effect.gen(function*() {
     if (phase === "closed") return yield* closed
     if (phase === "open") return
-    yield* readContractSizes
+    yield* readTerms
     if (!isOpened) yield* openStream
     yield* add(options.pairs ?? [])
     yield* compare

@@ -63,6 +63,13 @@ export interface Instrument {
   readonly minNotional: number | null
   /** Base units in one contract (quanto multiplier); 1 on spot. */
   readonly contractSize: number
+  /**
+   * The part of a position's value that its margin must not fall below, on the lowest tier; left out on spot, and where the exchange
+   * states none.
+   */
+  readonly maintenanceRate?: number | undefined
+  /** Taker's fee as a part of the value, as the exchange lists it for a contract, own discounts aside; left out like the above. */
+  readonly takerFeeRate?: number | undefined
 }
 
 /** A spot market: one that trades, without minimums, unless `facts` says otherwise. */

@@ -81,7 +81,13 @@ export class Accounts implements AccountWorld {
       register: (entry: Entry, held: Held, account: SimulatedAccount) =>
         void this.#owners.set(entry, { held, account }),
       makePosition: (market: AccountMarket) =>
-        new SwapPosition({ pair: market.pair, contractSize: market.contractSize!, leverageMax, maintenanceRate })
+        new SwapPosition({
+          pair: market.pair,
+          contractSize: market.contractSize!,
+          leverageMax,
+          maintenanceRate,
+          closingFeeRate: taker
+        })
     }
     this.all = options.seeds.map(({ balances, keys, userId }) => {
       const account = new SimulatedAccount(userId, around)

@@ -341,8 +341,7 @@ export class SimulatedAccount implements WorldAccount {
     if (position === undefined || market === undefined || position.isFlat) return false
     const mark = markPrice()
     const left = sum(sum(position.margin, this.#backingOf(position, market)), position.pnlAt(mark))
-    const needed = multiply(position.valueAt(mark), position.terms.maintenanceRate)
-    if (BigDecimal.isGreaterThan(left, needed)) return false
+    if (BigDecimal.isGreaterThan(left, position.neededAt(mark))) return false
     this.#takeOver(position, market, mark)
     return true
   }

@@ -4,7 +4,9 @@
  *
  * Sources: Gate REST v4 documents, "Position": `realised_pnl` (with its parts `pnl_pnl`, `pnl_fund` and `pnl_fee`), and `history_pnl`,
  * "total realized PnL from closed positions". A first push of 1 contract of 10 XRP at 0.5253 tells a `realised_pnl` of -0.0026265, the
- * taker fee of 0.05 %, and a `history_pnl` of 0 (ccxt, `js/src/pro/gate.js`, `handlePositions`).
+ * taker fee of 0.05 %, and a `history_pnl` of 0 (ccxt, `js/src/pro/gate.js`, `handlePositions`). The liquidation price of linear contracts
+ * is `(entry -+ margin / multiplier / contracts) / (1 -+ (maintenance rate + taker fee rate))` (Gate's support, 2023-07-02, and Gate's
+ * article on metal contracts in USDT).
  */
 import { BigDecimal } from "effect"
 import type { WorldPosition } from "../AccountWorld.ts"
@@ -30,6 +32,8 @@ export interface Terms {
   readonly leverageMax: Amount
   /** Fraction of the value that has to be there, or the position is liquidated. */
   readonly maintenanceRate: Amount
+  /** The taker's fee of closing it, as a fraction of the value: it has to be there besides. */
+  readonly closingFeeRate: Amount
 }
 
 /** What a fill does to a position, for the wallet. */
@@ -89,6 +93,15 @@ export class SwapPosition {
   /** Value at a price, in the settle asset, without sign. */
   valueAt(price: Amount): Amount {
     return multiply(multiply(BigDecimal.abs(this.size), this.terms.contractSize), price)
+  }
+
+  get #neededRate(): Amount {
+    return sum(this.terms.maintenanceRate, this.terms.closingFeeRate)
+  }
+
+  /** What has to be there at a price, or the position is liquidated. */
+  neededAt(price: Amount): Amount {
+    return multiply(this.valueAt(price), this.#neededRate)
   }
 
   pnlAt(price: Amount): Amount {
@@ -175,7 +188,7 @@ export class SwapPosition {
     const one = BigDecimal.fromBigInt(1n)
     const long = BigDecimal.isPositive(this.size)
     const base = long ? subtract(this.entryPrice, perUnit) : sum(this.entryPrice, perUnit)
-    const rate = long ? subtract(one, this.terms.maintenanceRate) : sum(one, this.terms.maintenanceRate)
+    const rate = long ? subtract(one, this.#neededRate) : sum(one, this.#neededRate)
     return BigDecimal.max(Decimal.zero, share(base, one, rate))
   }
 

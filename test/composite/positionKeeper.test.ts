@@ -216,7 +216,7 @@ describe("PositionKeeper", () => {
   })
 
   it("counts fees of what is open, in the settle asset alone", () => {
-    const holdings = new Holdings(() => of("0.0001"), (of) => of === pair ? 61_000 : null)
+    const holdings = new Holdings(() => terms, (of) => of === pair ? 61_000 : null)
     const fill = (fee: string | null, feeAsset: string | null) =>
       holdings.onFill(PrivateWebsocketTest.fill(pair, { fee: fee === null ? null : of(fee), feeAsset }))
     fill("0.01", "USDT")
@@ -232,11 +232,28 @@ describe("PositionKeeper", () => {
     assert.isFalse(holdings.onPosition(described("3", { contractSize: null })))
   })
 
+  it("reckons the liquidation price that a push does not name, where its terms are known", () => {
+    const shown = (known: Omit<PositionKeeper.Terms, "pair">) => {
+      const holdings = new Holdings(() => known, () => null)
+      holdings.onPosition(described("3", { liquidationPrice: null }))
+      const price = holdings.positions()[0]!.liquidationPrice
+      return price === null ? null : text(price)
+    }
+    const contractSize = of("0.0001")
+    assert.isNull(shown({ contractSize, maintenanceRate: null }))
+    assert.strictEqual(shown({ contractSize, maintenanceRate: of("0.005") }), "54271.356783919597")
+    // 54 000 by 1 - 0.00575.
+    assert.strictEqual(
+      shown({ contractSize, maintenanceRate: of("0.005"), closingFeeRate: of("0.00075") }),
+      "54312.29570027659"
+    )
+  })
+
   it("equity is what there is and what is gained; unknown while either is", () => {
     const balance = (fields: Parameters<typeof PrivateWebsocketTest.balance>[1]) =>
       PrivateWebsocketTest.balance("USDT", fields)
     let mark: number | null = 61_000
-    const holdings = new Holdings(() => of("0.0001"), () => mark)
+    const holdings = new Holdings(() => terms, () => mark)
     assert.isNull(holdings.equity("USDT"))
     holdings.balances.set("USDT", balance({ total: of("100") }))
     assert.strictEqual(text(holdings.equity("USDT")), "100")

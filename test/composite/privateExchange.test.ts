@@ -4,7 +4,9 @@ import { Effect, Exit, Fiber, Layer, References, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AccountRest } from "../../src/AccountRest.ts"
 import * as PrivateExchange from "../../src/composite/PrivateExchange.ts"
+import type { Position } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
+import { spot } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import { MarketRest } from "../../src/MarketRest.ts"
 import { OrderEntry } from "../../src/OrderEntry.ts"
@@ -36,7 +38,14 @@ const rest = AccountRest.of({
 
 const market = MarketRest.of({
   exchange: "test",
-  instruments: Effect.succeed([]),
+  instruments: Effect.succeed([{
+    ...spot({ exchange: "test", symbol: "BTCUSDT", base: "BTC", quote: "USDT", priceStep: 0.1, quantityStep: 1 }),
+    pair,
+    kind: "swap",
+    settle: "USDT",
+    maintenanceRate: 0.005,
+    takerFeeRate: 0.001
+  }]),
   serverTime: Effect.succeed(0),
   turnovers: Effect.succeed(new Map()),
   book: () => Effect.never
@@ -193,6 +202,32 @@ describe("PrivateExchange", () => {
         yield* exchange.close
         assert.strictEqual(yield* stateOf(exchange), "closed")
         yield* exchange.close
+      })
+    ))
+
+  it.effect("reckons the liquidation price that the exchange does not tell from what its instrument says", () =>
+    start((exchange, _, control) =>
+      Effect.gen(function*() {
+        yield* exchange.initialize
+        const { symbol } = (yield* (yield* MarketRest).instruments)[0]!
+        const of1 = (fields: Partial<Position>) =>
+          PrivateWebsocketTest.position(pair, {
+            symbol,
+            size: of("1"),
+            entryPrice: of("100"),
+            leverage: of("10"),
+            marginMode: "isolated",
+            margin: of("10"),
+            ...fields
+          })
+        const shown = Effect.map(exchange.positions, (positions) => positions.get(pair)!.liquidationPrice)
+        yield* control.emit(of1({}))
+        // 90 by 1 - 0.006.
+        assert.strictEqual(Decimal.toText((yield* shown)!), "90.543259557344")
+        yield* control.emit(of1({ liquidationPrice: of("91") }))
+        assert.strictEqual(Decimal.toText((yield* shown)!), "91")
+        yield* control.emit(of1({ marginMode: "cross", margin: null }))
+        assert.isNull(yield* shown)
       })
     ))
 

@@ -372,6 +372,15 @@ describe("instruments", () => {
       assert.deepStrictEqual(requested, [{ path: "/api/v4/futures/usdt/contracts", decimal: "1" }])
     }))
 
+  it.effect("have the maintenance and the taker's rate where they are told", () =>
+    Effect.gen(function*() {
+      const ratesOf = (members: Readonly<Record<string, unknown>>) =>
+        Effect.map(instrumentsOf(contract(members)), ([one]) => [one!.maintenanceRate, one!.takerFeeRate])
+      assert.deepStrictEqual(yield* ratesOf({ maintenance_rate: "0.003", taker_fee_rate: "0.0005" }), [0.003, 0.0005])
+      assert.deepStrictEqual(yield* ratesOf({ maintenance_rate: "0", taker_fee_rate: "0" }), [undefined, 0])
+      assert.deepStrictEqual(yield* ratesOf({ maintenance_rate: "?", taker_fee_rate: "" }), [undefined, undefined])
+    }))
+
   it.effect("that take decimals have the smallest size for a step, where there is one", () =>
     Effect.gen(function*() {
       const sizes = yield* instrumentsOf(

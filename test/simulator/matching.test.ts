@@ -502,7 +502,8 @@ const positionOf = (leverage = "10") => {
     pair: "BTC/USDT:USDT",
     contractSize: of("0.01"),
     leverageMax: of("100"),
-    maintenanceRate: of("0.005")
+    maintenanceRate: of("0.005"),
+    closingFeeRate: of("0.001")
   })
   position.leverage = of(leverage)
   return position
@@ -609,14 +610,14 @@ describe("a position", () => {
     assert.strictEqual(positionOf("0").view(of("1")).mode, "cross")
   })
 
-  it("is liquidated where its margin is down to the maintenance rate", () => {
+  it("is liquidated where its margin is down to the maintenance rate and the fee of closing it", () => {
     const long = positionOf()
     long.fill("buy", of("100"), of("50"), 1)
-    // 50 - 5 / (100 * 0.01), by 1 - 0.005.
-    assert.strictEqual(text(long.liquidationPrice), "45.226130653266")
+    // 50 - 5 / (100 * 0.01), by 1 - 0.006.
+    assert.strictEqual(text(long.liquidationPrice), "45.271629778672")
     const short = positionOf()
     short.fill("sell", of("100"), of("50"), 1)
-    assert.strictEqual(text(short.liquidationPrice), "54.726368159203")
+    assert.strictEqual(text(short.liquidationPrice), "54.671968190854")
     const rich = positionOf("0.5")
     rich.fill("buy", of("100"), of("50"), 1)
     assert.strictEqual(text(rich.liquidationPrice), "0")

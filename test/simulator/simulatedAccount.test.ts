@@ -702,8 +702,8 @@ describe("what the exchange does to a position", () => {
   it("liquidation takes the margin, cancels what is open, and is told whole", () => {
     for (
       const [side, price, holds, falls, size] of [
-        ["buy", "100.1", "90.6", "90.5", "100"],
-        ["sell", "99.9", "109.3", "109.4", "-100"]
+        ["buy", "100.1", "90.8", "90.7", "100"],
+        ["sell", "99.9", "109.1", "109.2", "-100"]
       ] as const
     ) {
       let mark = "100"

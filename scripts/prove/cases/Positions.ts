@@ -23,9 +23,6 @@ import * as Virtual from "../Virtual.ts"
 const exchange = subject.adapter.id
 const { pair } = subject
 
-/** Every simulated contract's (`Accounts`). */
-const maintenanceRate = Decimal.of("0.005")
-
 const { isZero, normalize, subtract, sum } = BigDecimal
 const text = (amount: Decimal.Decimal | null): string => amount === null ? "none" : Decimal.toText(amount)
 
@@ -254,7 +251,8 @@ const play = Effect.fnUntraced(function*(
   const simulator = yield* Simulator.Simulator
   const account = yield* Account.truth(subject)
   const instruments = yield* (yield* MarketRest).instruments
-  const contract = Decimal.of(String(instruments.find((instrument) => instrument.pair === pair)!.contractSize))
+  const { contractSize, maintenanceRate, takerFeeRate } = instruments.find((instrument) => instrument.pair === pair)!
+  const contract = Decimal.of(String(contractSize))
   account.setMode(pair, "isolated")
   account.setLeverage(pair, "10")
   const began = account.balances()[0]!.available
@@ -263,7 +261,13 @@ const play = Effect.fnUntraced(function*(
   }))
   const composite = Context.get(context, PrivateExchange.PrivateExchange)
   yield* composite.initialize
-  const books = new Books({ pair, contractSize: contract, maintenanceRate }, Decimal.of("10"))
+  const terms: Terms = {
+    pair,
+    contractSize: contract,
+    maintenanceRate: Decimal.of(String(maintenanceRate)),
+    closingFeeRate: Decimal.of(String(takerFeeRate))
+  }
+  const books = new Books(terms, Decimal.of("10"))
   yield* composite.onEvent(books.take)
   const run: Run = { books, account, simulator, draws, contract }
   for (let index = 0; index < count; index++) {

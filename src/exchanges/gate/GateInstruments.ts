@@ -89,6 +89,9 @@ const Contract = Schema.Struct({
   order_size_min: GateWire.absent(GateWire.Size),
   /** Whether orders may hold parts of a contract. */
   enable_decimal: GateWire.absent(Schema.Boolean),
+  /** Of the lowest tier of risk limits. */
+  maintenance_rate: GateWire.absent(Schema.String),
+  taker_fee_rate: GateWire.absent(Schema.String),
   in_delisting: GateWire.absent(Schema.Boolean),
   /** prelaunch, trading, delisting, delisted, circuit_breaker. */
   status: GateWire.absent(Schema.String)
@@ -122,9 +125,22 @@ export const readContract = row(Contract, (product, row) => {
     quantityStep: quantityStep(row, minQuantity),
     minQuantity,
     minNotional: null,
-    contractSize
+    contractSize,
+    ...rates(row)
   })
 })
+
+/** What cannot be read is not known. */
+const rates = (
+  { maintenance_rate, taker_fee_rate }: Contract
+): Pick<Instrument, "maintenanceRate" | "takerFeeRate"> => {
+  const maintenanceRate = Numeric.fromText(maintenance_rate ?? "")
+  const takerFeeRate = Numeric.fromText(taker_fee_rate ?? "")
+  return {
+    ...maintenanceRate > 0 ? { maintenanceRate } : {},
+    ...Number.isFinite(takerFeeRate) ? { takerFeeRate } : {}
+  }
+}
 
 const sizeOf = (size: typeof GateWire.Size.Type | null | undefined): string | null =>
   size === null || size === undefined ? null : GateWire.sizeText(size)
