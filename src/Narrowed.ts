@@ -96,12 +96,31 @@ interface TickerNames {
   readonly FuturesTicker: "funding" | "futuresTicker"
 }
 
+type BookNames = "accepted" | "awaitSynced" | "bookStatus" | "changes" | "get" | "track" | "untrack"
+
+/** A service whose methods of these names take a pair. */
+type OfKindOnly<K extends Kind, S, Names extends keyof S> =
+  & Omit<S, Names>
+  & { readonly [Name in Names]: OfPair<K, ResultOf<S[Name]>> }
+
 /** `PublicExchange` without what the exchange has no channel for, and with its kind of pairs. */
 export type NarrowedPublicExchange<Tags extends PublicTag, K extends Kind = Kind> =
   & Omit<
     MarketService,
-    "add" | "awaitBook" | "bestPrice" | "book" | "initialize" | "remove" | TickerNames[keyof TickerNames]
+    | "add"
+    | "awaitBook"
+    | "bestPrice"
+    | "book"
+    | "books"
+    | "initialize"
+    | "instruments"
+    | "remove"
+    | TickerNames[keyof TickerNames]
   >
+  & {
+    readonly books: OfKindOnly<K, MarketService["books"], BookNames>
+    readonly instruments: OfKindOnly<K, MarketService["instruments"], "current" | "get">
+  }
   & {
     readonly [Name in "add" | "initialize" | "remove"]: OfPairs<K, ResultOf<MarketService[Name]>>
   }
@@ -213,12 +232,18 @@ export type NarrowedOrders<Can extends Ability, K extends Kind = Kind> =
 
 /** `PrivateExchange` without positions where there are none, and with the orders that the exchange has. */
 export type NarrowedPrivateExchange<Tags extends PrivateTag, Can extends Ability, K extends Kind = Kind> =
-  & Omit<PrivateExchange["Service"], "add" | "orders" | "positions" | "heldPositions" | "funding" | "positionMode">
+  & Omit<
+    PrivateExchange["Service"],
+    "add" | "onEvent" | "orders" | "positions" | "heldPositions" | "funding" | "positionMode"
+  >
   & Pick<
     PrivateExchange["Service"],
     "Positions" extends Tags ? "positions" | "heldPositions" | "funding" | "positionMode" : never
   >
   & {
+    readonly onEvent: (
+      consumer: (event: AccountEventOf<Tags>) => void
+    ) => ResultOf<PrivateExchange["Service"]["onEvent"]>
     readonly orders: NarrowedOrders<Can, K>
     readonly add: <const P extends TradingPair>(
       pairs: ReadonlyArray<P & PairOf<K, P>>

@@ -398,3 +398,29 @@ export const perpetualBook = mexcMarket.book("BTC/USDT:USDT")
 
 // @ts-expect-error a perpetual is named with what it settles in
 export const fundingOfPair = swapMarket.funding("BTC/USDT")
+
+// ---- what the composites hold ---------------------------------------------------------------------------------------
+
+export const known = [
+  mexcMarket.instruments.get("BTC/USDT"),
+  mexcMarket.books.get("BTC/USDT"),
+  swapMarket.instruments.current("BTC/USDT:USDT"),
+  swapMarket.books.track("BTC/USDT:USDT"),
+  swapHoldings.onEvent((event) => void (event._tag === "Position")),
+  mexcHoldings.onEvent((event) => void (event._tag === "Fill"))
+]
+
+export const elsewhere = [
+  // @ts-expect-error a perpetual on a spot exchange
+  mexcMarket.instruments.get("BTC/USDT:USDT"),
+  // @ts-expect-error a perpetual on a spot exchange
+  mexcMarket.instruments.current("BTC/USDT:USDT"),
+  // @ts-expect-error a perpetual on a spot exchange
+  mexcMarket.books.get("BTC/USDT:USDT"),
+  // @ts-expect-error a perpetual on a spot exchange
+  mexcMarket.books.awaitSynced("BTC/USDT:USDT"),
+  // @ts-expect-error a coin on an exchange of perpetuals
+  swapMarket.books.changes("BTC/USDT"),
+  // @ts-expect-error a spot account has no positions
+  mexcHoldings.onEvent((event) => void (event._tag === "Position"))
+]
