@@ -432,6 +432,9 @@ const losses = { own: "4", global: "11" } as const
 
 const lossBase = "BTC"
 
+/** Base. */
+const mostHeld = "0.01"
+
 const lossPairOf = ({ adapter }: Account.Subject): TradingPair =>
   adapter.kind === "swap" ? `${lossBase}/USDT:USDT` : `${lossBase}/USDT`
 
@@ -453,6 +456,8 @@ interface Trip {
 }
 
 interface Losses {
+  /** By exchange: what became of an order for more than may be held. */
+  readonly large: ReadonlyArray<string>
   readonly trips: ReadonlyArray<Trip>
   readonly kills: ReadonlyArray<Killed>
 }
@@ -527,15 +532,30 @@ const lose = Effect.fnUntraced(function*(): Effect.fn.Return<Losses, unknown, Se
     })
     return refused
   })
+  const large: Array<string> = []
+  for (const subject of accountSubjects) {
+    const { adapter: { id } } = subject
+    const { account, market } = markets.current(id)!
+    const pair = lossPairOf(subject)
+    const price = Decimal.of(String(Math.round(market.bestPrice(pair)!.askPrice * 1.005)))
+    const quantity = BigDecimal.divideUnsafe(Decimal.of("0.02"), unitOf(pair))
+    const placed = guard.guarded(account!.orders).place({ pair, side: "buy", quantity, price })
+    large.push(yield* Effect.match(placed, { onFailure: limitOf, onSuccess: () => "placed" }))
+  }
   for (const subject of accountSubjects) {
     for (let number = 0; number < 40; number++) {
       if ((yield* trip(subject)) !== null) break
     }
   }
-  return { trips, kills }
+  return { large, trips, kills }
 })
 
-const judgeLosses = (proof: Proof, { kills, trips }: Losses): void => {
+const judgeLosses = (proof: Proof, { kills, large, trips }: Losses): void => {
+  proof.check(
+    `an order that takes a position past ${mostHeld} ${lossBase} is refused`,
+    large.every((limit) => limit === "maxPosition"),
+    large.join(", ")
+  )
   const made = trips.filter(({ refused }) => refused === null)
   const differing = trips.filter((one) => one.told !== one.booked || one.toldOfAll !== one.bookedOfAll)
   proof.check(
@@ -603,7 +623,12 @@ export const riskLimits: Case = {
     judgeSwitch(proof, result)
     const limits = {
       global: { maxLoss: losses.global },
-      exchanges: Object.fromEntries(accountSubjects.map(({ adapter }) => [adapter.id, { maxLoss: losses.own }]))
+      exchanges: Object.fromEntries(
+        accountSubjects.map((subject) => [subject.adapter.id, {
+          maxLoss: losses.own,
+          maxPosition: { [lossPairOf(subject)]: mostHeld }
+        }])
+      )
     }
     judgeLosses(proof, yield* over(proof.seed, lose(), layerOf(proof.seed, () => {}, limits)))
     proof.figure("executions", result.executions)
