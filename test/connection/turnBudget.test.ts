@@ -29,12 +29,26 @@ describe("TurnBudget", () => {
     assert.isFalse(budget.isSpent())
     budget.begin()
     pass(budgetMillis / 2)
+    assert.isFalse(budget.isSpent(), "some of it may have been in the turn before")
+    pass(budgetMillis)
     assert.isTrue(budget.isSpent())
+  })
+
+  it("is never spent by what many turns have done together", () => {
+    const { budget, pass, turn } = setup()
+    for (let read = 0; read < 100; read++) {
+      budget.begin()
+      pass(budgetMillis / 3)
+      assert.isFalse(budget.isSpent())
+      if (read % 2 === 1) turn()
+    }
   })
 
   it("is exceeded later than it is spent: a read of usual frames is worked on to its end", () => {
     const { budget, pass } = setup()
     budget.begin()
+    pass(budgetMillis)
+    assert.deepStrictEqual([budget.isSpent(), budget.isExceeded()], [false, false])
     pass(budgetMillis)
     assert.deepStrictEqual([budget.isSpent(), budget.isExceeded()], [true, false])
     pass(longestMillis - budgetMillis)
