@@ -7,13 +7,13 @@ import { type Clock, Scheduler } from "effect"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 
 /** ms. */
-export const budgetMillis = 0.5
+export const budgetMillis = 0.25
 
 /**
  * Longer than this no read is worked on without a pause, ms. One of usual frames takes less, and to break it off would cost as
  * much as it is worth: what is left has to be kept apart from the next read.
  */
-export const longestMillis = 2
+export const longestMillis = 0.75
 
 /** Pieces of work between which so much time passes are of different turns, ms. */
 const apartMillis = 0.25
