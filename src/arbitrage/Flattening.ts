@@ -86,6 +86,13 @@ const leastOf = ({ instrument, unit }: FlatteningVenue, price: Amount): Amount =
 /** The least that can be traded at a price, base. */
 export const lotOf = (venue: FlatteningVenue, price: Amount): Amount => multiply(leastOf(venue, price), venue.unit)
 
+/** Half of it, and no less than can be ordered, base; null: there is nothing smaller. */
+const smallerOf = ({ price, quantity, venue }: Way): Amount | null => {
+  const least = leastOf(venue, price)
+  const half = BigDecimal.max(divideUnsafe(quantity, two), least)
+  return isLessThan(half, quantity) ? multiply(half, venue.unit) : null
+}
+
 /** A way to trade some of it. */
 interface Way {
   readonly venue: FlatteningVenue
@@ -118,7 +125,10 @@ export class Flattening {
     this.#options = options
   }
 
-  /** `open`: base, positive: too much is held. `within`: until it is given up, ms; 0: one order at most, and no waiting for it. */
+  /**
+   * `open`: base, positive: too much is held. `within`: until it is given up, ms; 0: no waiting, and one order at most, or as
+   * many as the guard makes of it.
+   */
   run(
     open: Amount,
     venues: ReadonlyArray<FlatteningVenue>,
@@ -131,20 +141,24 @@ export class Flattening {
     const refusals = new Map<FlatteningVenue, string>()
     /** Base: more than this is more than one order may be there. */
     const parts = new Map<FlatteningVenue, Amount>()
+    /** When it was late already, and in no smaller part: nothing else is to be had there. */
+    const refusedLate = new Set<FlatteningVenue>()
+    /** The last order was such a part, and all of it was filled: the next one follows it at once. */
+    let goesOn = false
     const deadline = this.#orders.now + within
     const end = (left: Amount, detail: string): Effect.Effect<Flattened> =>
       Effect.succeed({ orders, left, rest: this.#isLittle(left, venues) ? "carried" : "open", detail })
+    const isLateNow = (): boolean => this.#orders.now >= deadline
     const wait = (left: Amount): Effect.Effect<Flattened> => Effect.andThen(Effect.sleep(waitMillis), step(left))
 
     const step = (left: Amount): Effect.Effect<Flattened> =>
       Effect.suspend(() => {
         if (!this.isLot(left, venues)) return Effect.succeed({ orders, left, rest: "flat", detail: null } as const)
-        const isLate = this.#orders.now >= deadline
-        if (orders.length >= this.#options.attempts || (isLate && orders.length > 0)) {
+        const isLate = isLateNow()
+        if (orders.length >= this.#options.attempts || (isLate && orders.length > 0 && !goesOn)) {
           return end(left, `${Decimal.toText(left)} is left behind ${orders.length} orders`)
         }
-        const open = isLate ? venues.filter((venue) => !refusals.has(venue)) : venues
-        const way = this.#best(left, open, failures, parts)
+        const way = this.#best(left, venues.filter((venue) => !refusedLate.has(venue)), failures, parts)
         if (way !== null && (isLate || !this.#isTried(way.venue, tried.get(way.venue)))) {
           return Effect.flatMap(this.#trade(way, sideOf(left)), (ended) => after(left, way, ended))
         }
@@ -158,7 +172,7 @@ export class Flattening {
       way: Way,
       ended: Ended | ExchangeError | null
     ): Effect.Effect<Flattened> => {
-      if (ended === null) return wait(left)
+      if (ended === null) return isLateNow() ? step(left) : wait(left)
       if (!("plan" in ended)) return isRefusedThere(ended) ? refused(left, way, ended) : end(left, ended.message)
       orders.push(ended)
       const traded = sideOf(left) === "sell" ? subtract(left, ended.filled) : sum(left, ended.filled)
@@ -166,8 +180,9 @@ export class Flattening {
         const detail = `an order is not known: ${ended.detail}`
         return Effect.succeed({ orders, left: traded, rest: "open", detail })
       }
+      goesOn = parts.has(way.venue) && ended.outcome === "filled"
       if (BigDecimal.isZero(ended.filled)) noteFailure(way)
-      noteTry(way)
+      if (!goesOn) noteTry(way)
       return step(traded)
     }
 
@@ -181,10 +196,12 @@ export class Flattening {
     /** Another exchange may take it, or this one later. */
     const refused = (left: Amount, way: Way, { message, reason }: ExchangeError): Effect.Effect<Flattened> => {
       refusals.set(way.venue, message)
-      if (isTooLarge(reason)) {
-        parts.set(way.venue, divideUnsafe(multiply(way.quantity, way.venue.unit), two))
-        if (this.#way(way.venue, left, parts) !== null) return step(left)
+      const part = isTooLarge(reason) ? smallerOf(way) : null
+      if (part !== null) {
+        parts.set(way.venue, part)
+        return step(left)
       }
+      if (isLateNow()) refusedLate.add(way.venue)
       noteFailure(way)
       noteTry(way)
       return step(left)

@@ -574,6 +574,18 @@ describe("ArbitrageExecutor: what the exchanges of the legs are too coarse for",
       yield* agree(world)
     }))
 
+  it.effect("goes there in parts where all of it is more than one order may be", () =>
+    over(
+      new World({ ...coarse, fee: "0.0025" }, coarse, fine),
+      function*({ world }) {
+        assert.strictEqual((yield* execute(world))._tag, "Completed")
+        assert.deepStrictEqual(world.placed.slice(2), ["c buy 1", "c buy 1"])
+        yield* agree(world)
+      },
+      {},
+      { exchanges: { c: { maxOrderNotional: 0.15 } } }
+    ))
+
   it.effect("is not waited for while nothing may be traded there; drain takes it there later", () =>
     over(new World({ ...coarse, fee: "0.0025" }, coarse, fine), function*({ executor, guard, world }) {
       world.states.set("c", "Recovering")
