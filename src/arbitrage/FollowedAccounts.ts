@@ -147,6 +147,7 @@ export class FollowedAccounts {
     }
     this.#followed.set(exchange, [...this.#followed.get(exchange) ?? [], followed])
     if (account !== null) {
+      this.#options.funding.begin(exchange)
       yield* Scope.provide(account.onEvent((event) => this.#onEvent(followed, event)), followed.scope)
       for (const { fills, order } of account.openOrders()) {
         if (order !== null) this.#onOrder(followed, order, BigDecimal.sumAll(fills.map(({ quantity }) => quantity)))

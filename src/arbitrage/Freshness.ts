@@ -45,7 +45,8 @@ export const isWithin = (
   return clock !== null && now - (exchangeTime + clock.offsetMs) + errorOf(clock, now) <= maxMs
 }
 
-const errorOf = (clock: ClockReading, now: number): number =>
+/** How far what the clock says may be off, ms. */
+export const errorOf = (clock: ClockReading, now: number): number =>
   clock.errorMs + Math.abs(now - clock.at) * drift + resolutionMs
 
 /** `now` is on the clock that stamps `receivedAt`. */

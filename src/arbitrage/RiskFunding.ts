@@ -1,11 +1,12 @@
 /**
  * Funding of the positions of the accounts that the guard follows: pushed, or read from the exchange's own history behind each
- * comparison of the account, so that what falls due while its stream is away counts too, and each payment once. In the quote of
+ * comparison of the account, so that what falls due while its stream is away counts too, and each payment once; what was paid
+ * before the account was followed first, by the exchange's clock, is no part of it. In the quote of
  * perpetuals it is profit or loss, in another asset nobody here can value it. Which assets are quotes the list of instruments
  * says; what is told before that has been read waits for it, so that the order in which they come decides nothing.
  */
 import type { Clock } from "effect"
-import { Effect } from "effect"
+import { BigDecimal, Effect } from "effect"
 import type { Island } from "../composite/Markets.ts"
 import type { PrivateExchange } from "../composite/PrivateExchange.ts"
 import type { Balance, FundingPayment } from "../domain/Account.ts"
@@ -13,6 +14,8 @@ import { monotonicMillis } from "../domain/ClockTime.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
+import type { ClockReading } from "../ExchangeClock.ts"
+import { errorOf } from "./Freshness.ts"
 
 /** Received; negative: paid. */
 export interface Funded {
@@ -44,10 +47,23 @@ interface Alike {
   pushed: number
   /** In the history. */
   listed: number
-  /** Of those, when it was read first: from before anything was counted. */
+  /** Of those: from before anything was counted. */
   before: number
   counted: number
 }
+
+/** The exchange's time from which payments count, ms, as exactly as it is known. */
+export interface Beginning {
+  readonly earliest: number
+  readonly latest: number
+}
+
+/** The history has whole seconds, ms. */
+const stampMillis = 1_000
+
+/** Whether it is from before all that counts. In doubt what was received is, and what was paid is not: no loss is left out. */
+const isBefore = ({ amount, exchangeTime }: FundingPayment, { earliest, latest }: Beginning): boolean =>
+  BigDecimal.isNegative(amount) ? exchangeTime + stampMillis <= earliest : exchangeTime < latest
 
 /**
  * So far apart may the times be that a push and the history tell of one payment, ms: when it fell due, or when it was paid. Funding
@@ -58,12 +74,14 @@ const sameMillis = 10 * 60_000
 /** What the history tells late is read again, ms. */
 const overlapMillis = 10 * 60_000
 
-/** How far back it is read first, and payments are told apart, ms: further than any reading begins before the last one. */
+/** How far back it is read first at the least, and payments are told apart, ms: further than any reading begins before the last one. */
 const rememberedMillis = 60 * 60_000
 
 /** Of one exchange. Plain and synchronous. */
 export class FundingCount {
   readonly #onFunded: (funded: Funded) => void
+  /** Monotonic, ms. */
+  readonly #since: number
   /** By asset and amount. */
   readonly #alike = new Map<string, ReadonlyArray<Alike>>()
   /** Null while nobody knows them. */
@@ -72,8 +90,14 @@ export class FundingCount {
   /** When the last reading of the history began, monotonic, ms; null before the first. */
   #readAt: number | null = null
 
-  constructor(onFunded: (funded: Funded) => void) {
+  /** `since`: when it began to be told, monotonic, ms. */
+  constructor(onFunded: (funded: Funded) => void, since: number) {
     this.#onFunded = onFunded
+    this.#since = since
+  }
+
+  get since(): number {
+    return this.#since
   }
 
   /** Whether something waits to be counted. */
@@ -83,7 +107,9 @@ export class FundingCount {
 
   /** How far back the history has to be read now, ms. */
   within(now: number): number {
-    return this.#readAt === null ? rememberedMillis : now - this.#readAt + overlapMillis
+    return this.#readAt === null
+      ? Math.max(rememberedMillis, now - this.#since + overlapMillis)
+      : now - this.#readAt + overlapMillis
   }
 
   /** The stream tells of one. */
@@ -96,15 +122,17 @@ export class FundingCount {
   }
 
   /** What a reading has found that began at `now`. */
-  read(payments: ReadonlyArray<FundingPayment>, now: number): void {
-    const found = new Map<Alike, number>()
-    for (const { amount, asset, exchangeTime } of payments) {
+  read(payments: ReadonlyArray<FundingPayment>, now: number, beginning: Beginning): void {
+    const found = new Map<Alike, { listed: number; before: number }>()
+    for (const payment of payments) {
+      const { amount, asset, exchangeTime } = payment
       const alike = this.#of(asset, amount, exchangeTime, now)
-      found.set(alike, (found.get(alike) ?? 0) + 1)
+      const { before, listed } = found.get(alike) ?? { listed: 0, before: 0 }
+      found.set(alike, { listed: listed + 1, before: before + (isBefore(payment, beginning) ? 1 : 0) })
     }
-    for (const [alike, times] of found) {
-      alike.listed = Math.max(alike.listed, times)
-      if (this.#readAt === null) alike.before = Math.max(0, alike.listed - alike.pushed)
+    for (const [alike, { before, listed }] of found) {
+      alike.listed = Math.max(alike.listed, listed)
+      alike.before = Math.max(alike.before, before)
       this.#settle(alike)
     }
     this.#readAt = now
@@ -148,6 +176,17 @@ export class FundingCount {
   }
 }
 
+/** By how much the clocks differ at most while that has not been measured, ms: nothing is signed beyond it. */
+const unmeasured: Omit<ClockReading, "at"> = { offsetMs: 0, errorMs: 30_000 }
+
+/** The exchange's time, so many ms ago. */
+const exchangeTimeOf = (reading: ClockReading | null, now: number, agoMillis: number): Beginning => {
+  const { offsetMs } = reading ?? unmeasured
+  const error = reading === null ? unmeasured.errorMs : errorOf(reading, now)
+  const at = now - offsetMs - agoMillis
+  return { earliest: at - error, latest: at + error }
+}
+
 export interface FundingOptions {
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
@@ -180,10 +219,16 @@ export class RiskFunding {
   #of(exchange: ExchangeId): FundingAccount {
     const found = this.#accounts.get(exchange)
     if (found !== undefined) return found
-    const count = new FundingCount((funded) => this.#options.onFunded(exchange, funded))
+    const since = monotonicMillis(this.#options.clock)
+    const count = new FundingCount((funded) => this.#options.onFunded(exchange, funded), since)
     const made: FundingAccount = { count, readFor: null, history: "unread", isReading: false, retryAt: 0 }
     this.#accounts.set(exchange, made)
     return made
+  }
+
+  /** Its account is followed: what is paid from now on counts. A second time does nothing. */
+  begin(exchange: ExchangeId): void {
+    this.#of(exchange)
   }
 
   /** Whether all that fell due up to the last comparison of the account is counted. */
@@ -236,7 +281,9 @@ export class RiskFunding {
     const now = monotonicMillis(this.#options.clock)
     const found = yield* Effect.result(Effect.timeout(account.funding(of.count.within(now)), readTimeout))
     if (found._tag === "Success") {
-      of.count.read(found.success, now)
+      const { clock } = this.#options
+      const ago = monotonicMillis(clock) - of.count.since
+      of.count.read(found.success, now, exchangeTimeOf(island.market.clock(), clock.currentTimeMillisUnsafe(), ago))
       of.history = "read"
       of.readFor = { island, reconciledAt }
       return

@@ -16,6 +16,7 @@ import type {
 import { isFinal } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { Instrument, TradingPair } from "../../src/domain/Instrument.ts"
+import type { ClockReading } from "../../src/ExchangeClock.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { OrderRequest, Outcome, Placed } from "../../src/OrderEntry.ts"
 import { Departing } from "../../src/OrderEntry.ts"
@@ -154,6 +155,8 @@ export class FakeVenue {
   history: Array<FundingPayment> | null = []
   /** Readings of it that fail before one goes well. */
   historyFailures = 0
+  /** Our clock against the exchange's; null: it has not been measured. */
+  clock: ClockReading | null = { offsetMs: 0, errorMs: 0, at: 0 }
   /** Contracts: by what the exchange has told. */
   position = Decimal.zero
   /** Quote: of the position. */
@@ -220,7 +223,7 @@ export class FakeVenue {
     if (this.historyFailures-- <= 0) {
       return Effect.map(
         Clock.currentTimeMillis,
-        (now) => history.filter(({ exchangeTime }) => exchangeTime >= now - withinMs)
+        (now) => history.filter(({ exchangeTime }) => exchangeTime >= now - (this.clock?.offsetMs ?? 0) - withinMs)
       )
     }
     return Effect.fail(
@@ -475,6 +478,7 @@ export class FakeVenue {
         refresh: unsupported,
         changes: Stream.empty
       },
+      clock: () => this.clock,
       bestPrice: (pair: TradingPair) =>
         pair !== this.pair || !this.hasPrice ? null : {
           pair,

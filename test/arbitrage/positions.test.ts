@@ -551,7 +551,7 @@ describe("what an account gains beside its fills", () => {
 
   it.effect("funding that fell due while the stream was away is read, and what was before all is nobody's", () => {
     const world = hedged()
-    world.b.history = [listed("-50", 0)]
+    world.b.history = [listed("-50", -60_000)]
     return over(
       world,
       function*({ guard }) {
@@ -634,6 +634,78 @@ describe("what an account gains beside its fills", () => {
       assert.strictEqual(text(guard.state("b").funding), "-2")
     }))
 
+  /** Not reconciled before `minutes` have passed. */
+  const reconciledLate = Effect.fnUntraced(function*(venue: FakeVenue, minutes: number) {
+    venue.isReconciled = false
+    yield* TestClock.adjust(minutes * 60_000)
+    venue.reconcile()
+    yield* TestClock.adjust("2 seconds")
+  })
+
+  it.effect.each([5, 200])(
+    "what fell due behind `follow` and before the history was first read counts, %i minutes later too",
+    (minutes) =>
+      Effect.gen(function*() {
+        const world = hedged()
+        yield* over(world, function*({ guard }) {
+          const early = listed("-50", 5_000)
+          world.b.history!.push(listed("-7", -5_000), early, listed("-2", 60_000), listed("-3", 200_000))
+          yield* TestClock.adjust("10 seconds")
+          // Its push has come, that of the others was lost.
+          world.b.emit({ ...funding("-2"), exchangeTime: 61_000 })
+          yield* reconciledLate(world.b, minutes)
+          assert.isTrue(guard.state("b").isFundingKnown)
+          assert.strictEqual(text(guard.state("b").funding), "-55")
+          world.b.reconcile()
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(text(guard.state("b").funding), "-55")
+        }).pipe(Effect.scoped)
+      })
+  )
+
+  it.effect("what the history tells late of before `follow` is nobody's either", () =>
+    over(hedged(), function*({ guard, world }) {
+      yield* TestClock.adjust("3 seconds")
+      world.b.history!.push(listed("-7", -60_000), listed("-3", 1_000))
+      world.b.reconcile()
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(text(guard.state("b").funding), "-3")
+    }))
+
+  it.effect("those that look alike are told apart by when they were, on either side of `follow`", () =>
+    over(hedged(), function*({ guard, world }) {
+      world.b.isReconciled = false
+      yield* TestClock.adjust("10 seconds")
+      world.b.history!.push(listed("-1", -5_000), listed("-1", -5_000), listed("-1", 5_000), listed("-1", 5_000))
+      world.b.emit({ ...funding("-1"), exchangeTime: 5_100 })
+      world.b.reconcile()
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(text(guard.state("b").funding), "-2")
+    }))
+
+  it.effect("when it was is told by the exchange's clock; where that is not known well enough, a loss counts and a gain does not", () => {
+    const amounts = Effect.fnUntraced(function*(clock: FakeVenue["clock"]) {
+      const world = hedged()
+      yield* TestClock.setTime(100_000)
+      world.b.clock = clock
+      const [before, after] = [55_000, 75_000]
+      world.b.history!.push(listed("-1", before), listed("2", before), listed("-4", after), listed("8", after))
+      return yield* over(world, function*({ guard }) {
+        yield* reconciledLate(world.b, 1)
+        return text(guard.state("b").funding)
+      })
+    })
+    return Effect.gen(function*() {
+      // Followed at 60 s of the exchange's.
+      const offsetMs = 40_000
+      assert.strictEqual(yield* amounts({ offsetMs, errorMs: 0, at: 100_000 }), "4")
+      assert.strictEqual(yield* amounts({ offsetMs, errorMs: 16_000, at: 100_000 }), "-5")
+      assert.strictEqual(yield* amounts({ offsetMs: 0, errorMs: 0, at: 100_000 }), "0")
+      // Not by more than signing allows: followed between 70 and 130 s.
+      assert.strictEqual(yield* amounts(null), "-4")
+    })
+  })
+
   it.effect("funding that nobody can tell the meaning of, because nothing was ever listed, stops the exchange", () =>
     Effect.gen(function*() {
       const guard = yield* Risk.make({})
@@ -670,7 +742,7 @@ describe("what an account gains beside its fills", () => {
       const next = new FakeVenue({ exchange: "n", ...swap })
       const first = yield* Scope.make()
       yield* Scope.provide(guard.follow(next.island()), first)
-      next.history!.push(listed("-50", 0))
+      next.history!.push(listed("-50", -60_000))
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(text(guard.state("n").funding), "0")
       yield* Scope.close(first, Exit.void)
