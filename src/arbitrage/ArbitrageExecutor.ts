@@ -90,7 +90,10 @@ export interface Execution {
   readonly exposure: Amount
   /** Quote: what came in by all of its orders, fees in quote included. */
   readonly cash: Amount
-  /** Quote: `cash`, and `exposure` at the price of the last fill. */
+  /**
+   * Quote: `cash`, and `exposure` at the price of the last fill. As it was known at the end: what is told later of a leg that
+   * `isEstimated`, or of an order that was not known, is in `performance` alone.
+   */
   readonly profit: Amount
   /** From the decision until both legs were answered, ms. */
   readonly acceptedAfterMs: number
@@ -121,7 +124,8 @@ export interface ExecutorPerformance {
   /** Quote: what has come in by all of its orders so far, fees in quote taken off. */
   readonly cash: Amount
   /**
-   * Quote: `cash`, and what is open at the price at which it was traded last. What was traded alone: of legs that cover each other the
+   * Quote: `cash`, and what is open at the price at which it was traded last, all by what is known now: what was counted by rate, or
+   * at a price that fills came behind, is put right by its fills. What was traded alone: of legs that cover each other the
    * difference of their prices counts as gained, and funding does not; `RiskGuard.state` has both as the accounts do.
    */
   readonly profit: Amount
@@ -512,6 +516,7 @@ export const make = Effect.fnUntraced(function*(
   const onTaken = (correction: Correction): void => {
     const { exchange, pair } = correction
     const { base } = partsOf(pair)
+    ledger.putRight(correction)
     const open = ledger.takeAway(correction)
     if (isZero(open)) return
     background(Effect.logError(

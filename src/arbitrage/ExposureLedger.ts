@@ -21,6 +21,16 @@ interface Entry {
   taken: Amount
   /** Quote: at which it was traded last. */
   price: Amount
+  /** By what; null: by nothing yet. */
+  pricedBy: CountedLeg | Taken | null
+}
+
+/** What was taken of a place, to one side, and whose fills have not been told. */
+interface Taken {
+  /** Base, without sign. */
+  quantity: Amount
+  /** Quote: the mean at which it was counted. */
+  price: Amount
 }
 
 /** An order, and what has been told of it. */
@@ -49,12 +59,16 @@ const keyOf = (exchange: ExchangeId, clientOrderId: string): string => `${exchan
 
 const placeOf = ({ exchange, pair }: Pick<Plan, "exchange" | "pair">): string => `${exchange} ${pair}`
 
+const takenKey = (side: number, place: string): string => `${side} ${place}`
+
 const movedOf = ({ fills, order, plan }: CountedLeg): Moved => soFar(plan, order, fills)
 
 export class ExposureLedger {
   readonly #assets = new Map<string, Entry>()
   /** Base: what orders that are counted, and what was taken, have left at each place. */
   readonly #places = new Map<string, Amount>()
+  /** By side and place. */
+  readonly #taken = new Map<string, Taken>()
   readonly #legs = new Map<string, CountedLeg>()
   /** Those that more is expected of: not counted, or by rate. */
   readonly #open = new Set<CountedLeg>()
@@ -140,10 +154,19 @@ export class ExposureLedger {
     const received = subtract(moved.received, counted?.received ?? Decimal.zero)
     entry.quantity = add(entry.quantity, received)
     this.#place(placeOf(leg.plan), received)
-    if (moved.lastPrice !== null) entry.price = moved.lastPrice
+    this.#price(entry, leg, moved)
     this.#cash = add(this.#cash, subtract(moved.cash, counted?.cash ?? Decimal.zero))
     leg.counted = moved
     if (!moved.isEstimated) this.settle(leg.plan)
+  }
+
+  /** What only puts an order right was not traded behind the others. */
+  #price(entry: Entry, leg: CountedLeg, { lastPrice, quantity }: Moved): void {
+    const { counted } = leg
+    const isNew = counted === null || BigDecimal.isGreaterThan(quantity, counted.quantity)
+    if (lastPrice === null || (!isNew && entry.pricedBy !== leg)) return
+    entry.price = lastPrice
+    entry.pricedBy = leg
   }
 
   #place(place: string, received: Amount): void {
@@ -177,9 +200,34 @@ export class ExposureLedger {
     const entry = this.#entry(partsOf(pair).base)
     entry.quantity = add(entry.quantity, taken)
     entry.price = price
+    entry.pricedBy = this.#noteTaken(takenKey(side, place), least, price)
     this.#cash = subtract(this.#cash, multiply(taken, price))
     this.#place(place, taken)
     return taken
+  }
+
+  #noteTaken(key: string, quantity: Amount, price: Amount): Taken {
+    const before = this.#taken.get(key) ?? { quantity: Decimal.zero, price }
+    const all = add(before.quantity, quantity)
+    const value = BigDecimal.sum(multiply(before.quantity, before.price), multiply(quantity, price))
+    const noted: Taken = { quantity: all, price: BigDecimal.divideUnsafe(value, all) }
+    this.#taken.set(key, noted)
+    return noted
+  }
+
+  /** Fills of what was taken have been told: as far as it was taken from orders of ours it has cost what they say. */
+  putRight({ exchange, pair, undone }: Correction): void {
+    if (undone === undefined) return
+    const side = BigDecimal.sign(undone.quantity)
+    const taken = this.#taken.get(takenKey(side, placeOf({ exchange, pair })))
+    if (taken === undefined) return
+    const part = BigDecimal.min(taken.quantity, BigDecimal.abs(undone.quantity))
+    if (isZero(part)) return
+    taken.quantity = subtract(taken.quantity, part)
+    const more = multiply(part, subtract(undone.price, taken.price))
+    this.#cash = add(this.#cash, side < 0 ? more : BigDecimal.negate(more))
+    const entry = this.#entry(partsOf(pair).base)
+    if (entry.pricedBy === taken) entry.price = undone.price
   }
 
   // ---- what is carried ----
@@ -187,7 +235,7 @@ export class ExposureLedger {
   #entry(asset: string): Entry {
     const known = this.#assets.get(asset)
     if (known !== undefined) return known
-    const entry: Entry = { quantity: Decimal.zero, taken: Decimal.zero, price: Decimal.zero }
+    const entry: Entry = { quantity: Decimal.zero, taken: Decimal.zero, price: Decimal.zero, pricedBy: null }
     this.#assets.set(asset, entry)
     return entry
   }
@@ -248,7 +296,7 @@ export class ExposureLedger {
     return this.#underWay.reduce((cash, [, moved]) => add(cash, moved.cash), this.#cash)
   }
 
-  /** Quote: `cash`, and what is open at the price at which it was traded last. */
+  /** Quote: `cash`, and what is open at the price at which it was traded last; of what was put right later as it is known now. */
   get profit(): Amount {
     return Array.from(this.#all().values()).reduce(
       (profit, { price, quantity }) => add(profit, multiply(price, quantity)),

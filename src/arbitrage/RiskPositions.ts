@@ -27,6 +27,8 @@ export interface Correction {
   readonly position: Decimal.Decimal
   /** Quote: at which it is counted, that of the exchange where it tells one. */
   readonly price: Decimal.Decimal
+  /** Fills of what was told before have come: so much of that (base, with its sign) was really traded at this price (quote, the mean). */
+  readonly undone?: { readonly quantity: Decimal.Decimal; readonly price: Decimal.Decimal } | undefined
 }
 
 export interface PositionOptions {
@@ -63,6 +65,8 @@ interface Booked {
   at: number
   /** Of fills told since that were made before. */
   late: Amount
+  /** Quote: what they were worth. */
+  lateValue: Amount
 }
 
 /** Of one exchange. */
@@ -101,10 +105,12 @@ const sizesText = ({ expected, told }: Pick<Suspect, "told" | "expected">): stri
 const bookedKey = (side: Fill["side"], pair: TradingPair): string => `${side} ${pair}`
 
 const bookedMore = (before: Booked | undefined, quantity: Amount, price: Amount, at: number): Booked => {
-  if (before === undefined || BigDecimal.isZero(before.quantity)) return { quantity, price, at, late: Decimal.zero }
+  if (before === undefined || BigDecimal.isZero(before.quantity)) {
+    return { quantity, price, at, late: Decimal.zero, lateValue: Decimal.zero }
+  }
   const value = BigDecimal.sum(BigDecimal.multiply(before.quantity, before.price), BigDecimal.multiply(quantity, price))
   const all = BigDecimal.sum(before.quantity, quantity)
-  return { quantity: all, price: BigDecimal.normalize(BigDecimal.divideUnsafe(value, all)), at, late: before.late }
+  return { ...before, quantity: all, price: BigDecimal.normalize(BigDecimal.divideUnsafe(value, all)), at }
 }
 
 /** Null where the account has none. */
@@ -170,7 +176,9 @@ export class RiskPositions {
     const order = this.#forced(exchange, fill)
     const booked = this.#of(exchange).booked.get(bookedKey(fill.side, pair))
     if (booked !== undefined && (fill.exchangeTime === null ? order !== undefined : fill.exchangeTime < booked.at)) {
-      booked.late = BigDecimal.sum(booked.late, BigDecimal.multiply(fill.quantity, unit))
+      const quantity = BigDecimal.multiply(fill.quantity, unit)
+      booked.late = BigDecimal.sum(booked.late, quantity)
+      booked.lateValue = BigDecimal.sum(booked.lateValue, BigDecimal.multiply(quantity, fill.price))
     }
     if (order === undefined) return
     order.fills = BigDecimal.sum(order.fills, fill.quantity)
@@ -332,23 +340,31 @@ export class RiskPositions {
     const taken = watch.takenOf(suspect)
     const price = taken?.price ?? this.#options.price(exchange, pair) ?? entries.get(pair) ?? null
     if (price === null) return this.#refuse(exchange, suspect)
-    if (!BigDecimal.isZero(difference)) this.#believe(exchange, suspect, price)
+    const undone = BigDecimal.isZero(difference) ? undefined : this.#believe(exchange, suspect, price)
     const quantity = taken?.quantity ?? difference
     const position = watch.beyond(suspect)
-    for (const consumer of this.consumers) consumer({ exchange, pair, quantity, position, price })
+    for (const consumer of this.consumers) consumer({ exchange, pair, quantity, position, price, undone })
   }
 
   /** What the exchange says is the truth, whatever did it. What was put right before its fills came is undone as it was counted. */
-  #believe(exchange: ExchangeId, { difference, pair, ...sizes }: Suspect, price: Amount): void {
+  #believe(
+    exchange: ExchangeId,
+    { difference, pair, ...sizes }: Suspect,
+    price: Amount
+  ): Correction["undone"] {
     const { book, clock, kill } = this.#options
     const { booked } = this.#of(exchange)
     const [side, other] = BigDecimal.isPositive(difference) ? ["buy", "sell"] as const : ["sell", "buy"] as const
     const undo = booked.get(bookedKey(other, pair))
     const all = BigDecimal.abs(difference)
     const undone = undo === undefined ? Decimal.zero : BigDecimal.min(all, BigDecimal.min(undo.quantity, undo.late))
+    let found: Correction["undone"]
     if (undo !== undefined && BigDecimal.isPositive(undone)) {
+      const mean = BigDecimal.normalize(BigDecimal.divideUnsafe(undo.lateValue, undo.late))
+      found = { quantity: other === "buy" ? undone : BigDecimal.negate(undone), price: mean }
       undo.quantity = BigDecimal.subtract(undo.quantity, undone)
       undo.late = BigDecimal.subtract(undo.late, undone)
+      undo.lateValue = BigDecimal.subtract(undo.lateValue, BigDecimal.multiply(undone, mean))
       book({ exchange, pair, side, quantity: undone, price: undo.price, fee: Decimal.zero })
     }
     const quantity = BigDecimal.normalize(BigDecimal.subtract(all, undone))
@@ -358,6 +374,7 @@ export class RiskPositions {
       book({ exchange, pair, side, quantity, price, fee: Decimal.zero })
     }
     kill(`the position in ${pair} ${sizesText(sizes)}: ${causes}`, exchange)
+    return found
   }
 
   /** Counted for nothing it would be a loss or a profit as large as all of it. */

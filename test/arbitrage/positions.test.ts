@@ -181,7 +181,9 @@ describe("positions that no fill explains", () => {
   ] as const
   for (const { fields, what } of lateFills) {
     it.effect(`fills of ${what} that come behind the correction undo it at the price at which it was counted`, () =>
-      over(hedged(), function*({ guard, world }) {
+      over(hedged(), function*({ executor, guard, world }) {
+        // Bought at 100 and sold at 99.5 where the other leg was.
+        const profit = Effect.map(executor.performance, (performance) => text(performance.profit))
         const price = Decimal.of("500")
         yield* TestClock.adjust("3 seconds")
         yield* execute(world)
@@ -189,6 +191,7 @@ describe("positions that no fill explains", () => {
         yield* TestClock.adjust("10 seconds")
         // Sold at 101, put right at 101.05.
         assert.strictEqual(text(guard.state("b").pnl), "-0.05")
+        assert.strictEqual(yield* profit, "-0.55")
         const late = (contracts: number, tradeId: string): void => {
           world.b.move(-contracts)
           world.b.emit(foreign(world.b, contracts, tradeId, { price, ...fields }))
@@ -199,10 +202,12 @@ describe("positions that no fill explains", () => {
         yield* TestClock.adjust("20 seconds")
         assert.strictEqual(text(guard.state("b").exposure), "0")
         assert.strictEqual(text(guard.state("b").pnl), "-239.42")
+        assert.strictEqual(yield* profit, "-239.92")
         late(40, "2l")
         yield* TestClock.adjust("20 seconds")
         assert.strictEqual(text(guard.state("b").exposure), "0")
         assert.strictEqual(text(guard.state("b").pnl), "-399")
+        assert.strictEqual(yield* profit, "-399.5")
       }))
   }
 
@@ -815,6 +820,54 @@ describe("ExposureLedger", () => {
     // The fill came: the guard takes its own back.
     assert.strictEqual(text(ledger.takeAway(taken("-4", "-6"))), "0")
     assert.strictEqual(text(ledger.takeAway(taken("2", "-4"))), "2")
+  })
+
+  it("what was taken costs what its late fills say, as far as it was its own", () => {
+    const ledger = make()
+    const told = (quantity: string, price: string) => ({
+      ...taken("0", "-6"),
+      undone: { quantity: Decimal.of(quantity), price: Decimal.of(price) }
+    })
+    ledger.putRight(told("4", "110"))
+    assert.strictEqual(text(ledger.cash), "0", "nothing was taken")
+    ledger.takeAway(taken("4", "-6"))
+    assert.deepStrictEqual([text(ledger.cash), text(ledger.profit)], ["-400", "-1000"])
+    ledger.putRight(taken("4", "-6"))
+    ledger.putRight(told("-4", "110"))
+    assert.deepStrictEqual([text(ledger.cash), text(ledger.profit)], ["-400", "-1000"])
+    ledger.putRight(told("3", "110"))
+    // Six are short, at the price of what was traded last.
+    assert.deepStrictEqual([text(ledger.cash), text(ledger.profit)], ["-430", "-1090"])
+    ledger.putRight(told("3", "120"))
+    assert.deepStrictEqual([text(ledger.cash), text(ledger.profit)], ["-450", "-1170"])
+    ledger.putRight(told("3", "120"))
+    assert.strictEqual(text(ledger.cash), "-450", "all of it is put right")
+    ledger.takeAway(taken("4", "-2"))
+    const last: Plan = { ...plan, clientOrderId: "last" }
+    ledger.expect(last)
+    ledger.count(last, { ...traded("-1"), lastPrice: Decimal.of("90") })
+    ledger.putRight(told("4", "130"))
+    assert.deepStrictEqual([text(ledger.cash), text(ledger.profit)], ["-970", "-1240"])
+  })
+
+  it("what is open is worth the price of what was traded last, as that was put right", () => {
+    const ledger = new ExposureLedger()
+    for (const clientOrderId of ["first", "second"]) ledger.expect({ ...plan, clientOrderId })
+    const profit = (clientOrderId: string, price: string, isEstimated: boolean): string => {
+      ledger.count({ ...plan, clientOrderId }, {
+        ...nothing,
+        received: Decimal.of("-1"),
+        lastPrice: Decimal.of(price),
+        isEstimated
+      })
+      return text(ledger.profit)
+    }
+    assert.strictEqual(profit("first", "100", true), "-100")
+    assert.strictEqual(profit("first", "101", true), "-101")
+    assert.strictEqual(profit("second", "90", true), "-180")
+    // Of an order before: by its fills now.
+    assert.strictEqual(profit("first", "102", false), "-180")
+    assert.strictEqual(profit("second", "91", false), "-182")
   })
 
   it("leaves to others what is theirs", () => {
