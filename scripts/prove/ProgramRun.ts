@@ -404,7 +404,7 @@ export const run = Effect.fnUntraced(function*(
     arbitrage: ArbitrageRows.summary(arbitrage),
     executed: executor?.executed ?? 0,
     kills: arbitrage.kills,
-    killed: arbitrage.risk?.killed?.reason ?? null,
+    killed: arbitrage.reasons.map(({ of, reason }) => `${of}: ${reason}`).join("; ") || null,
     wrongAccounts: wrong,
     fills,
     cash: { program: executor === null ? "0" : Decimal.toText(executor.cash), exchanges: booked.cash },

@@ -427,6 +427,23 @@ describe("DemoView", () => {
     assert.include(text, "\x1b[31mstarting\x1b[0m")
   })
 
+  it("tells why nothing is opened any more, as far as there is room", () => {
+    const edges = new ArbitrageBoard()
+    const { view } = make({ arbitrage: edges })
+    const before = view.screen(24).length
+    edges.reasons = Array.from(
+      { length: 9 },
+      (_, index) => ({ reason: `reason ${index}`, at: 0, of: "global", stops: "growing" } as const)
+    )
+    for (const rows of [16, 20, 24, 40]) {
+      const screen = view.screen(rows)
+      assert.isAtMost(screen.length, Math.max(rows, before + 1))
+      assert.include(screen.join("\n"), "reason 0")
+    }
+    assert.include(view.screen(40).join("\n"), "  KILLED nothing is opened any more: reason 8")
+    assert.include(view.screen(24).join("\n"), "more reasons")
+  })
+
   it("sums up in JSON", () => {
     const { boards: [a, b], clock, view } = make()
     clock.now = 500
@@ -448,6 +465,7 @@ describe("DemoView", () => {
         pnl: null,
         funding: null,
         killed: null,
+        reasons: [],
         exposure: {},
         underWay: null,
         pending: [],
@@ -608,6 +626,16 @@ describe("the edges of the demo", () => {
     assert.match(line(), /trading$/)
     edges.risk = { ...edges.risk!, isKilled: true }
     assert.match(line(), /KILLED$/)
+    edges.reasons = Array.from(
+      { length: 5 },
+      (_, index) => ({ reason: `reason ${index}`, at: 0, of: "global", stops: "growing" } as const)
+    )
+    const killed = (most?: number) => ArbitrageRows.table(edges, Style.of(false), most).slice(2)
+    const lines = edges.reasons.map(({ reason }) => `  KILLED nothing is opened any more: ${reason}`)
+    assert.deepStrictEqual(killed(), lines)
+    assert.deepStrictEqual(killed(5), lines)
+    assert.deepStrictEqual(killed(3), [...lines.slice(0, 2), "  KILLED and for 3 more reasons"])
+    assert.deepStrictEqual(killed(1), ["  KILLED for 5 reasons, the first: reason 0"])
     edges.executor = null
     assert.match(line(), /- +- +- +- +watching$/)
     assert.match(ArbitrageRows.table(new ArbitrageBoard(), Style.of(false))[1]!, /^0 routes +0 +0 +-/)
@@ -670,8 +698,28 @@ describe("the edges of the demo", () => {
     edges.risk = { ...edges.risk!, funding: Decimal.of("-1.5") }
     assert.include(report(), "\nfunding      -1.50 of positions: in what the accounts gained, not the executions\n")
     assert.strictEqual(ArbitrageRows.summary(edges)["funding"], "-1.5")
-    edges.risk = { ...edges.risk!, killed: { reason: "exposed", at: 0, of: "global", stops: "growing" } }
-    assert.include(report(), "KILLED       nothing was opened any more: exposed\n")
+    const first = { reason: "exposed", at: 1, of: "global", stops: "growing" } as const
+    edges.risk = { ...edges.risk!, killed: first }
+    edges.reasons = [
+      first,
+      { reason: "a loss of 7", at: 2, of: "global", stops: "growing" },
+      { reason: "by hand", at: 3, of: "b-spot", stops: "everything" },
+      { reason: "hedge mode", at: 4, of: "a-spot", stops: "growing" }
+    ]
+    assert.include(
+      report(),
+      [
+        "KILLED       nothing is opened any more: exposed",
+        "KILLED       nothing is opened any more: a loss of 7",
+        "KILLED       on b-spot nothing but cancels leaves any more: by hand",
+        "KILLED       on a-spot nothing is opened any more: hedge mode",
+        "ended in"
+      ].join("\n")
+    )
+    assert.deepInclude(ArbitrageRows.summary(edges), {
+      killed: "exposed",
+      reasons: edges.reasons.map((reason) => ({ ...reason }))
+    })
     const { executions, exposure, found, left } = ArbitrageRows.summary(edges)
     assert.deepStrictEqual(exposure, { ETH: "7", BTC: "-0.02" })
     assert.deepStrictEqual(left, { "a-spot": { open: 0, canceled: 2, problem: "too late" } })

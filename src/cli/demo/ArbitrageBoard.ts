@@ -2,7 +2,7 @@
 import type { Drained, Execution, ExecutorPerformance, Exposure } from "../../arbitrage/ArbitrageExecutor.ts"
 import type { MonitorPerformance, OpportunityEvent } from "../../arbitrage/ArbitrageMonitor.ts"
 import type { Opportunity } from "../../arbitrage/Opportunity.ts"
-import type { RiskState } from "../../arbitrage/RiskGuard.ts"
+import type { Killed, RiskState } from "../../arbitrage/RiskGuard.ts"
 import type { Left } from "../../composite/Markets.ts"
 
 /** Executions that are remembered, newest first. */
@@ -15,6 +15,8 @@ export class ArbitrageBoard {
   /** Null where nothing is traded: on the real exchanges. */
   executor: ExecutorPerformance | null = null
   risk: RiskState | null = null
+  /** All for which the kill switch is thrown, of all exchanges and then of each. */
+  reasons: ReadonlyArray<Killed> = []
   exposure: ReadonlyArray<Exposure> = []
   /** Newest first. */
   readonly executions: Array<Execution> = []

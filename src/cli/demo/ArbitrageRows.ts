@@ -1,6 +1,8 @@
 /** The edges and what became of them, in lines. */
 import type { Execution, ExecutorPerformance, Exposure, PendingOrder } from "../../arbitrage/ArbitrageExecutor.ts"
 import type { MonitorPerformance } from "../../arbitrage/ArbitrageMonitor.ts"
+import type { Killed } from "../../arbitrage/KillSwitch.ts"
+import * as KillSwitch from "../../arbitrage/KillSwitch.ts"
 import type { Opportunity } from "../../arbitrage/Opportunity.ts"
 import type { Left } from "../../composite/Markets.ts"
 import * as Decimal from "../../domain/Decimal.ts"
@@ -79,10 +81,30 @@ const row = (board: ArbitrageBoard, style: Style.Style): ReadonlyArray<string> =
   ]
 }
 
-/** One line, titles first. */
-export const table = (board: ArbitrageBoard, style: Style.Style): ReadonlyArray<string> => {
+const reasonText = ({ of, reason, stops }: Killed): string => {
+  const where = of === KillSwitch.global ? "" : `on ${of} `
+  const what = stops === "everything" ? "nothing but cancels leaves" : "nothing is opened"
+  return `${where}${what} any more: ${reason}`
+}
+
+/** Why the switch is thrown, in so many lines at most. */
+const reasonLines = ({ reasons }: ArbitrageBoard, most: number): ReadonlyArray<string> => {
+  const [first] = reasons
+  if (first === undefined) return []
+  if (reasons.length <= most) return reasons.map(reasonText)
+  if (most <= 1) return [`for ${reasons.length} reasons, the first: ${first.reason}`]
+  const shown = reasons.slice(0, most - 1)
+  return [...shown.map(reasonText), `and for ${reasons.length - shown.length} more reasons`]
+}
+
+/** One line, titles first, and why the switch is thrown behind it, in so many lines at most. */
+export const table = (
+  board: ArbitrageBoard,
+  style: Style.Style,
+  most = Number.POSITIVE_INFINITY
+): ReadonlyArray<string> => {
   const [titles = "", ...rows] = Table.format(columns, [row(board, style)])
-  return [style.dim(titles), ...rows]
+  return [style.dim(titles), ...rows, ...reasonLines(board, most).map((line) => style.red(`  KILLED ${line}`))]
 }
 
 /** A mean over levels has more digits than anybody reads. */
@@ -125,7 +147,7 @@ const fundingLines = (risk: ArbitrageBoard["risk"]): ReadonlyArray<string> => {
 }
 
 const executionLines = (
-  { exposure, risk }: ArbitrageBoard,
+  { exposure, reasons, risk }: ArbitrageBoard,
   executor: ExecutorPerformance,
   priceOf: PriceOf
 ): ReadonlyArray<string> => {
@@ -140,7 +162,7 @@ const executionLines = (
     } of the executions; of the accounts ${gain}, resting orders included`,
     ...fundingLines(risk),
     `open         ${exposureOf(exposure, priceOf)}`,
-    ...risk?.killed === null || risk === null ? [] : [`KILLED       nothing was opened any more: ${risk.killed.reason}`]
+    ...reasons.map((reason) => `KILLED       ${reasonText(reason)}`)
   ]
 }
 
@@ -216,7 +238,7 @@ const ended = ({ drained, endedInMs, left }: ArbitrageBoard): JsonObject => ({
 })
 
 export const summary = (board: ArbitrageBoard): JsonObject => {
-  const { bestProfit, executor, exposure, monitor, risk } = board
+  const { bestProfit, executor, exposure, monitor, reasons, risk } = board
   return {
     ...monitor === null ? { routes: 0, found: 0 } : monitored(monitor),
     open: board.open.length,
@@ -225,6 +247,7 @@ export const summary = (board: ArbitrageBoard): JsonObject => {
     pnl: risk === null ? null : Decimal.toText(risk.pnl),
     funding: risk === null ? null : Decimal.toText(risk.funding),
     killed: risk?.killed?.reason ?? null,
+    reasons: reasons.map(({ at, of, reason, stops }) => ({ of, stops, reason, at })),
     exposure: Object.fromEntries(exposure.map(({ asset, quantity }) => [asset, Decimal.toText(quantity)])),
     ...ended(board)
   }

@@ -72,6 +72,8 @@ const futuresEntry = ([pair, ticker]: readonly [TradingPair, FuturesTicker]) =>
 interface Room {
   readonly pairs: number
   readonly perpetuals: number
+  /** Lines for why nothing is opened any more. */
+  readonly reasons: number
   /** Lines for edges and trades. */
   readonly edges: number
   /** Lines for open orders and fills. */
@@ -81,7 +83,13 @@ interface Room {
 /** More pairs than these are followed, and not shown. */
 const mostPairs = 10
 
-const everything: Room = { pairs: mostPairs, perpetuals: mostPairs, edges: 8, details: Number.POSITIVE_INFINITY }
+const everything: Room = {
+  pairs: mostPairs,
+  perpetuals: mostPairs,
+  reasons: Number.POSITIVE_INFINITY,
+  edges: 8,
+  details: Number.POSITIVE_INFINITY
+}
 
 /** Of these so many stay, however few rows there are. */
 const fewestPairs = 3
@@ -122,12 +130,15 @@ export class DemoView implements View {
     const swaps = boards.length - this.#spot.length
     // Titles and blank lines, and a line for each exchange, each account and the edges.
     const fixed = 1 + 1 + 2 * swaps + (1 + boards.length) + (accounts > 0 ? 1 + accounts : 0) + 2
-    const left = lines - fixed
+    const all = lines - fixed
+    const { length } = this.#arbitrage.reasons
+    const reasons = Math.min(length, Math.max(1, all - fewestPairs - fewPerpetuals))
+    const left = all - reasons
     const shown = Math.min(pairs, Math.max(fewestPairs, left - fewPerpetuals))
     const perpetuals = Math.max(1, Math.min(pairs, left - shown))
     const rest = Math.max(0, left - shown - perpetuals)
     const edges = Math.min(8, Math.ceil(rest / 2))
-    return { pairs: shown, perpetuals, edges, details: rest - edges }
+    return { pairs: shown, perpetuals, reasons, edges, details: rest - edges }
   }
 
   get #accounts(): ReadonlyArray<AccountRows.Named> {
@@ -141,7 +152,7 @@ export class DemoView implements View {
     ...this.#futuresTables(room.perpetuals),
     ...this.#exchangeTable(),
     ...this.#accountTables(room.details),
-    ...this.#edgeTables(room.edges)
+    ...this.#edgeTables(room)
   ]
 
   #accountTables(details: number): ReadonlyArray<string> {
@@ -155,11 +166,11 @@ export class DemoView implements View {
     return this.#options.arbitrage ?? nothingFound
   }
 
-  #edgeTables(lines: number): ReadonlyArray<string> {
+  #edgeTables({ edges, reasons }: Room): ReadonlyArray<string> {
     const short = (id: ExchangeId): string => this.#initialOf(id)
     return [
-      ...ArbitrageRows.table(this.#arbitrage, this.#options.style),
-      ...ArbitrageRows.details(this.#arbitrage, lines, short)
+      ...ArbitrageRows.table(this.#arbitrage, this.#options.style, reasons),
+      ...ArbitrageRows.details(this.#arbitrage, edges, short)
     ]
   }
 

@@ -158,7 +158,13 @@ const refresh = Effect.fnUntraced(function*(options: Options) {
   arbitrage.monitor = yield* monitor.performance
   arbitrage.open = monitor.open().toSorted(byProfit)
   yield* recount(options)
-  if (arbitrage.executor !== null) arbitrage.risk = (yield* RiskGuard.RiskGuard).state()
+  if (arbitrage.executor === null) return
+  const guard = yield* RiskGuard.RiskGuard
+  arbitrage.risk = guard.state()
+  arbitrage.reasons = [
+    ...arbitrage.risk.reasons,
+    ...shown.flatMap(({ board: { id } }) => guard.state(id).reasons.filter(({ of }) => of === id))
+  ]
 })
 
 /** Those who place orders of their own. */
