@@ -29,8 +29,8 @@ export type PairOf<K extends Kind, P extends TradingPair> = P extends "*/*" ? P
   : never
 
 /** What takes a pair, or a list of them, and nothing else of interest. */
-interface OfPair<K extends Kind, A> {
-  <const P extends TradingPair>(pair: P & PairOf<K, P>): A
+interface OfPair<K extends Kind, A, Rest extends ReadonlyArray<unknown> = []> {
+  <const P extends TradingPair>(pair: P & PairOf<K, P>, ...rest: Rest): A
 }
 
 interface OfPairs<K extends Kind, A> {
@@ -38,6 +38,9 @@ interface OfPairs<K extends Kind, A> {
 }
 
 type ResultOf<F> = F extends (...args: never) => infer A ? A : never
+
+/** What a function takes behind its pair. */
+type RestOf<F> = F extends (pair: TradingPair, ...rest: infer Rest) => unknown ? Rest : never
 
 // ---- market ---------------------------------------------------------------------------------------------------------
 
@@ -96,18 +99,29 @@ interface TickerNames {
   readonly FuturesTicker: "funding" | "futuresTicker"
 }
 
-type BookNames = "accepted" | "awaitSynced" | "bookStatus" | "changes" | "get" | "track" | "untrack"
+type BookNames =
+  | "accepted"
+  | "awaitSynced"
+  | "bookStatus"
+  | "changes"
+  | "contradict"
+  | "get"
+  | "observe"
+  | "onUpdate"
+  | "track"
+  | "untrack"
 
-/** A service whose methods of these names take a pair. */
+/** A service whose methods of these names take a pair first. */
 type OfKindOnly<K extends Kind, S, Names extends keyof S> =
   & Omit<S, Names>
-  & { readonly [Name in Names]: OfPair<K, ResultOf<S[Name]>> }
+  & { readonly [Name in Names]: OfPair<K, ResultOf<S[Name]>, RestOf<S[Name]>> }
 
 /** `PublicExchange` without what the exchange has no channel for, and with its kind of pairs. */
 export type NarrowedPublicExchange<Tags extends PublicTag, K extends Kind = Kind> =
   & Omit<
     MarketService,
     | "add"
+    | "audit"
     | "awaitBook"
     | "bestPrice"
     | "book"
@@ -118,6 +132,7 @@ export type NarrowedPublicExchange<Tags extends PublicTag, K extends Kind = Kind
     | TickerNames[keyof TickerNames]
   >
   & {
+    readonly audit: OfKindOnly<K, MarketService["audit"], "audit">
     readonly books: OfKindOnly<K, MarketService["books"], BookNames>
     readonly instruments: OfKindOnly<K, MarketService["instruments"], "current" | "get">
   }

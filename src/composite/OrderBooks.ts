@@ -445,7 +445,8 @@ export class OrderBooks extends Context.Service<OrderBooks, {
   readonly changes: (pair: TradingPair) => Stream.Stream<LiveBook>
   /**
    * Tracks the pair and calls the listener until the scope closes, first with the present state. The fastest way. `onState` is
-   * told in the same way, but only when the state changes: to `Synced`, to `Stale`, to another cause.
+   * told in the same way, but only when the state changes: to `Synced`, to `Stale`, to another cause. A pair that the exchange
+   * refuses is told as `Stale`, `Failed`, with its error.
    */
   readonly onUpdate: (
     pair: TradingPair,
@@ -461,8 +462,11 @@ export class OrderBooks extends Context.Service<OrderBooks, {
   readonly awaitSynced: (pair: TradingPair) => Effect.Effect<Synced, ExchangeError.ExchangeError>
   /** Calls the observer with each update applied to a book; returns how to stop, or undefined when the pair is not tracked. */
   readonly observe: (pair: TradingPair, observer: BookObserver) => (() => void) | undefined
-  /** A book in sync was found to be wrong: it goes stale and is subscribed anew. Nothing when it is not in sync. */
-  readonly contradict: (pair: TradingPair, divergence: Divergence) => void
+  /**
+   * A book in sync was found to be wrong: it goes stale and is subscribed anew. False, and nothing is done, when it is not in sync
+   * or the pair is not tracked.
+   */
+  readonly contradict: (pair: TradingPair, divergence: Divergence) => boolean
   /** Beginning with the last 64. Ends when the service is closed. */
   readonly failures: Stream.Stream<BookFailure>
   readonly status: Effect.Effect<OrderBooksStatus>
@@ -761,11 +765,12 @@ export const make = Effect.fnUntraced(function*(
       return Effect.sync(remove)
     })
 
-  const contradict = (pair: TradingPair, divergence: Divergence): void => {
+  const contradict = (pair: TradingPair, divergence: Divergence): boolean => {
     const entry = entries.get(pair)
-    if (entry?.follower.live._tag !== "Synced") return
+    if (entry?.follower.live._tag !== "Synced") return false
     entry.follower.contradict(divergence)
     entry.feed?.giveUp()
+    return true
   }
 
   const status = Effect.sync((): OrderBooksStatus => {

@@ -764,18 +764,55 @@ describe("acceptance", () => {
       assert.strictEqual((yield* Effect.flip(books.accepted("ETH/USDT"))).reason._tag, "InvalidUse")
       yield* books.untrack(pair)
       assert.deepStrictEqual(books.pairs(), [])
-      // Nothing is tracked that could be contradicted.
-      books.contradict(pair, {
-        _tag: "Diverged",
-        version: 1,
-        snapshotVersion: 1,
-        side: "bid",
-        index: 0,
-        ours: null,
-        theirs: null
-      })
-      assert.strictEqual((yield* books.status).diverged, 0)
     }).pipe(Effect.provide(layer([pair]))))
+})
+
+describe("a pair that no book is kept for", () => {
+  const divergence: OrderBooks.Divergence = {
+    _tag: "Diverged",
+    version: 1,
+    snapshotVersion: 1,
+    side: "bid",
+    index: 0,
+    ours: null,
+    theirs: null
+  }
+
+  it.effect("is neither observed nor contradicted, and whoever tries is told", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      assert.isUndefined(books.observe("ETH/USDT", () => {}))
+      assert.isFalse(books.contradict("ETH/USDT", divergence))
+      const feed = yield* (yield* Exchange).opened
+      assert.isFunction(books.observe(pair, () => {}))
+      assert.isFalse(books.contradict(pair, divergence), "not in sync")
+      yield* feed.send(snapshot(5))
+      assert.isTrue(books.contradict(pair, divergence))
+      assert.isFalse(books.contradict(pair, divergence), "no longer in sync")
+      assert.strictEqual((yield* books.status).diverged, 1)
+      assert.deepStrictEqual(books.pairs(), [pair])
+    }).pipe(Effect.provide(layer([pair]))))
+
+  it.effect("is asked for by `onUpdate`, whose listener is told why there is none", () =>
+    Effect.gen(function*() {
+      const books = yield* OrderBooks.OrderBooks
+      yield* (yield* Exchange).answer(Effect.fail(refused))
+      const scope = yield* Scope.make()
+      const told: Array<string> = []
+      yield* Scope.provide(
+        books.onUpdate(pair, (live) => {
+          const error = live._tag === "Stale" ? live.error?.reason._tag ?? "none" : ""
+          told.push(`${tell(live)}, ${error}`)
+        }),
+        scope
+      )
+      assert.deepStrictEqual(books.pairs(), [pair])
+      assert.deepInclude(yield* nextFailure, { _tag: "FeedFailed", pair, error: refused, retryIn: null })
+      assert.deepStrictEqual(told, ["Failed after null, UnknownPair"])
+      assert.strictEqual(yield* Effect.flip(books.accepted(pair)), refused)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(books.pairs(), [])
+    }).pipe(Effect.provide(layer())))
 })
 
 describe("closing the service", () => {

@@ -1,5 +1,6 @@
 /** Compile only: what an exchange lacks, an unknown id and an empty list do not type-check. */
 import type { Config, Effect, Layer, Scope, Stream } from "effect"
+import type { Divergence } from "../../src/composite/OrderBooks.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Feed } from "../../src/domain/Feed.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
@@ -401,11 +402,18 @@ export const fundingOfPair = swapMarket.funding("BTC/USDT")
 
 // ---- what the composites hold ---------------------------------------------------------------------------------------
 
+declare const divergence: Divergence
+
 export const known = [
   mexcMarket.instruments.get("BTC/USDT"),
   mexcMarket.books.get("BTC/USDT"),
   swapMarket.instruments.current("BTC/USDT:USDT"),
   swapMarket.books.track("BTC/USDT:USDT"),
+  swapMarket.books.onUpdate("BTC/USDT:USDT", () => {}),
+  mexcMarket.books.onUpdate("BTC/USDT", () => {}, () => {}),
+  mexcMarket.books.observe("BTC/USDT", (update) => void update.version)?.(),
+  mexcMarket.books.contradict("BTC/USDT", divergence),
+  mexcMarket.audit.audit("BTC/USDT"),
   swapHoldings.onEvent((event) => void (event._tag === "Position")),
   mexcHoldings.onEvent((event) => void (event._tag === "Fill"))
 ]
@@ -421,6 +429,16 @@ export const elsewhere = [
   mexcMarket.books.awaitSynced("BTC/USDT:USDT"),
   // @ts-expect-error a coin on an exchange of perpetuals
   swapMarket.books.changes("BTC/USDT"),
+  // @ts-expect-error a perpetual on a spot exchange
+  mexcMarket.books.onUpdate("BTC/USDT:USDT", () => {}),
+  // @ts-expect-error a perpetual on a spot exchange
+  mexcMarket.books.observe("BTC/USDT:USDT", () => {}),
+  // @ts-expect-error a coin on an exchange of perpetuals
+  swapMarket.books.contradict("BTC/USDT", divergence),
+  // @ts-expect-error a listener is needed
+  mexcMarket.books.onUpdate("BTC/USDT"),
+  // @ts-expect-error a coin on an exchange of perpetuals
+  swapMarket.audit.audit("BTC/USDT"),
   // @ts-expect-error a spot account has no positions
   mexcHoldings.onEvent((event) => void (event._tag === "Position"))
 ]
