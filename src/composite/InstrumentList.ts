@@ -39,8 +39,9 @@ export interface InstrumentList {
 /** Before a failed reading is tried again, ms: doubles up to a minute. */
 const pauseMs = (failures: number): number => Math.min(60_000, 1_000 * 2 ** Math.min(failures - 1, 6))
 
+/** What one of them does not state may be left out of it. */
 const isSame = (a: Instrument, b: Instrument): boolean =>
-  (Object.keys(a) as Array<keyof Instrument>).every((key) => a[key] === b[key])
+  (Object.keys({ ...a, ...b }) as Array<keyof Instrument>).every((key) => a[key] === b[key])
 
 /** In the order of the newer list, then what is gone. */
 export const changesBetween = (before: Listed, after: Listed): ReadonlyArray<InstrumentChange> => {
