@@ -97,12 +97,16 @@ const idsOf = (text: string): ReadonlyArray<string> =>
     ? [...text.matchAll(/(?:newClientOrderId=|"text":"t-)([\w-]+)/g)].map(([, id]) => id!)
     : []
 
-/** `note`: called with the ids of each request to place orders, when it leaves, ms. `beside`: assets that are in no route. */
+/**
+ * `note`: called with the ids of each request to place orders, when it leaves, ms. `beside`: assets that are in no route. `pace`: whether
+ * the exchanges' own limits are kept to.
+ */
 export const layerOf = (
   seed: number,
   note: (id: string, at: number) => void,
   limits: Risk.RiskOptions = { global: { maxOpenOrders: 100 } },
-  beside: ReadonlyArray<string> = []
+  beside: ReadonlyArray<string> = [],
+  pace: "exchange" | "off" = "off"
 ) => {
   const assets = [...bases, ...beside]
   const simulator = Layer.orDie(Simulator.layerMemory({
@@ -130,6 +134,7 @@ export const layerOf = (
     Effect.map(Simulator.Simulator, ({ urls }) =>
       World.markets(urls, () => Account.credentials, {
         orders: { answerTimeout: answerMillis, queueTimeout: 3_000, expiry: expiryMillis },
+        limits: pace,
         reconcile: { interval: "20 seconds" }
       }, assets))
   )

@@ -592,6 +592,73 @@ const judgeLosses = (proof: Proof, { kills, large, trips }: Losses): void => {
   )
 }
 
+// ---- orders that wait for their turn --------------------------------------------------------------------------------
+
+/** More than the exchange may be told at once. */
+const burstOf = ({ adapter }: Account.Subject): number => adapter.kind === "swap" ? 110 : 20
+
+interface Waited {
+  readonly exchange: string
+  readonly id: string
+  /** Null: it was placed. */
+  readonly refused: string | null
+}
+
+interface Waiting {
+  readonly thrownAt: number
+  readonly orders: ReadonlyArray<Waited>
+}
+
+/** Places more at once than may leave, without faults, and throws the switch while some of it waits. */
+const crowd = Effect.fnUntraced(function*(): Effect.fn.Return<Waiting, unknown, Services | Scope.Scope> {
+  const guard = yield* RiskGuard
+  const markets = yield* Markets
+  while (!markets.ids.every((id) => markets.mayTrade(id))) yield* Effect.sleep(20)
+  const orders: Array<Waited> = []
+  for (const subject of accountSubjects) {
+    const { adapter: { id: exchange } } = subject
+    const { account, market } = markets.current(exchange)!
+    const pair = lossPairOf(subject)
+    const entry = guard.guarded(account!.orders)
+    const price = Decimal.of(String(Math.round(market.bestPrice(pair)!.bidPrice / 2)))
+    const base = Decimal.of("0.001")
+    const quantity = BigDecimal.divideUnsafe(base, unitOf(pair))
+    for (let number = 0; number < burstOf(subject); number++) {
+      const id = yield* account!.orders.makeClientOrderId
+      // With room of its own, as the executor's, and without.
+      const intent = { exchange, pair, side: "buy", quantity: base, price, reduces: false, clientOrderId: id } as const
+      if (number % 2 === 0) yield* guard.reserve([intent])
+      const placing = Effect.match(entry.place({ pair, side: "buy", quantity, price, clientOrderId: id }), {
+        onFailure: (error) => void orders.push({ exchange, id, refused: limitOf(error) }),
+        onSuccess: () => void orders.push({ exchange, id, refused: null })
+      })
+      yield* Effect.forkScoped(placing, { startImmediately: true })
+    }
+  }
+  yield* Effect.sleep(50)
+  const thrownAt = yield* Clock.currentTimeMillis
+  yield* guard.kill("by hand", { stops: "everything" })
+  yield* Effect.sleep("4 seconds")
+  return { thrownAt, orders }
+})
+
+const judgeWaiting = (
+  proof: Proof,
+  { orders, thrownAt }: Waiting,
+  sentAt: ReadonlyMap<string, number>
+): void => {
+  const late = orders.filter(({ id }) => (sentAt.get(id) ?? 0) > thrownAt)
+  const waited = accountSubjects.map(({ adapter: { id } }) =>
+    orders.filter(({ exchange, refused }) => exchange === id && refused === "killSwitch").length
+  )
+  const left = orders.filter(({ id }) => sentAt.has(id)).length
+  proof.check(
+    "what waits for its turn when the switch is thrown is refused when its turn comes, and does not leave",
+    late.length === 0 && waited.every((count) => count > 0),
+    `${left} of ${orders.length} had left, ${waited.join(", ")} waited at the exchanges; ${late.length} late`
+  )
+}
+
 export const riskLimits: Case = {
   name: "risk-limits",
   proves:
@@ -631,6 +698,9 @@ export const riskLimits: Case = {
       )
     }
     judgeLosses(proof, yield* over(proof.seed, lose(), layerOf(proof.seed, () => {}, limits)))
+    const sentAt = new Map<string, number>()
+    const note = (id: string, at: number): void => void sentAt.set(id, at)
+    judgeWaiting(proof, yield* over(proof.seed, crowd(), layerOf(proof.seed, note, {}, [], "exchange")), sentAt)
     proof.figure("executions", result.executions)
     proof.figure("orders", result.sentAt.size)
   })
