@@ -24,7 +24,7 @@ const mostMillis = 5_000
 
 const pairs = MadePairs.make(12)
 
-/** What goes wrong from shortly before the signal on. */
+/** What goes wrong from shortly before the signal on. In the first two cancels are answered. */
 const scenarios: ReadonlyArray<readonly [name: string, faults: ReadonlyArray<string>]> = [
   ["nothing goes wrong", []],
   ["answers to orders are lost", [
@@ -131,6 +131,10 @@ const start = (urls: SimulatorProcess.Urls, seed: number): Effect.Effect<Demo, n
     })
   )
 
+const isOpen = ({ finish }: Order): boolean => finish === null
+
+const isResting = (order: Order): boolean => isOpen(order) && order.timeInForce === "gtc"
+
 /** Until it has traded so much; false when it never does. */
 const traded = (urls: SimulatorProcess.Urls, least: number): Effect.Effect<boolean, unknown> =>
   Effect.gen(function*() {
@@ -139,6 +143,16 @@ const traded = (urls: SimulatorProcess.Urls, least: number): Effect.Effect<boole
       yield* Effect.sleep(100)
     }
     return false
+  })
+
+/** What there is as soon as some of it rests, or behind a few seconds. */
+const resting = (urls: SimulatorProcess.Urls): Effect.Effect<Orders, unknown> =>
+  Effect.gen(function*() {
+    for (let turn = 0;; turn++) {
+      const orders = yield* ordersOf(urls)
+      if (turn === 100 || Object.values(orders).flat().some(isResting)) return orders
+      yield* Effect.sleep(50)
+    }
   })
 
 interface Ended {
@@ -151,6 +165,8 @@ interface Ended {
   readonly report: Report | null
   readonly errors: string
   readonly signalledAt: number
+  /** Right before the signal. */
+  readonly before: Orders
   readonly atEnd: Orders
   /** A while later. */
   readonly later: Orders
@@ -194,6 +210,7 @@ const play = Effect.fnUntraced(
     yield* Effect.forEach(faults, truth.inject)
     yield* Effect.sleep(Virtual.below(draws, quick ? 200 : 2_500))
     const signal = Virtual.pick(draws, ["SIGINT", "SIGTERM"] as const)
+    const before = yield* resting(urls)
     const signalledAt = Date.now()
     demo.signal(signal)
     const code = yield* Effect.timeoutOption(demo.ended, 30_000)
@@ -214,6 +231,7 @@ const play = Effect.fnUntraced(
       report: report._tag === "Some" ? report.value.arbitrage : null,
       errors: demo.errors(),
       signalledAt,
+      before,
       atEnd,
       later,
       open
@@ -232,7 +250,7 @@ const isComplete = (report: Report | null): boolean =>
 /** Exchanges of which the report tells another number of open orders, although it says that it knows. */
 const untold = ({ atEnd, report }: Ended): ReadonlyArray<string> =>
   Source.exchanges.flatMap((exchange) => {
-    const open = (atEnd[exchange] ?? []).filter(({ finish }) => finish === null)
+    const open = (atEnd[exchange] ?? []).filter(isOpen)
     const told = report?.left[exchange]
     return told === undefined || (told.problem === null && open.length !== told.open)
       ? [`${exchange}: ${open.length} are open, told are ${told?.open ?? 0}`]
@@ -273,6 +291,17 @@ const tooLate = ({ atEnd, later, signalledAt }: Ended): ReadonlyArray<string> =>
     ]
   })
 
+/** Those that rested at the signal, and those of them that rest still. */
+const rested = ({ before, later }: Ended): { readonly all: number; readonly still: ReadonlyArray<string> } => {
+  const all = Source.exchanges.flatMap((exchange) =>
+    (before[exchange] ?? []).filter(isResting).map(({ clientOrderId }) => ({ exchange, clientOrderId }))
+  )
+  const still = all.filter(({ clientOrderId, exchange }) =>
+    (later[exchange] ?? []).some((order) => order.clientOrderId === clientOrderId && isOpen(order))
+  )
+  return { all: all.length, still: still.map(({ clientOrderId, exchange }) => `${exchange} ${clientOrderId}`) }
+}
+
 /** The report says that orders are open, or may be. */
 const isLeft = ({ report }: Ended): boolean =>
   report === null || report.underWay !== 0 ||
@@ -283,8 +312,7 @@ const isProper = (ended: Ended): boolean =>
   ended.code === (isLeft(ended) ? Failure.exitCodes.left : Failure.exitCodes.ok) &&
   !ended.errors.includes("not everything was closed")
 
-const countOpen = (orders: Orders): number =>
-  Object.values(orders).flat().filter(({ finish }) => finish === null).length
+const countOpen = (orders: Orders): number => Object.values(orders).flat().filter(isOpen).length
 
 const row = (ended: Ended): ReadonlyArray<string> => {
   const { atEnd, code, name, report, signal, took } = ended
@@ -299,6 +327,17 @@ const row = (ended: Ended): ReadonlyArray<string> => {
     String(problems),
     String(countOpen(atEnd))
   ]
+}
+
+const judgeResting = (proof: Proof, all: ReadonlyArray<Ended>): void => {
+  const answered = all.filter(({ name }) => scenarios.slice(0, 2).some(([other]) => other === name)).map(rested)
+  const count = answered.reduce((sum, each) => sum + each.all, 0)
+  const stays = answered.flatMap(({ still }) => still)
+  proof.check(
+    "where cancels are answered every order that rested when it was told to end is cancelled",
+    count > 0 && stays.length === 0,
+    `${count} rested${stays.length === 0 ? "" : `, and still do: ${stays.join(", ")}`}`
+  )
 }
 
 const judge = (proof: Proof, all: ReadonlyArray<Ended>): void => {
@@ -323,6 +362,7 @@ const judge = (proof: Proof, all: ReadonlyArray<Ended>): void => {
         : needless.map(({ code, errors }) => `${code} ${errors.slice(-300)}`).join("; ")
     )
   }
+  judgeResting(proof, all)
   const most = Math.max(...all.map(({ took }) => took))
   proof.timed(`each is gone within ${mostMillis} ms`, most < 30_000, most <= mostMillis, `${most} ms at most`)
   const partial = all.filter(({ report }) => !isComplete(report))
