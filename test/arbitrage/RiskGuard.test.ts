@@ -1186,6 +1186,29 @@ describe("RiskGuard: follow", () => {
       venue.emit({ ...order, status: "canceled" })
       assert.strictEqual(guard.state("a").openOrders, 0)
     }))
+
+  it.effect("an order that has ended keeps its room until its fills are told, however long that takes", () =>
+    over({ global: { maxPosition: { [pair]: 10 } } }, function*({ guard }) {
+      const venue = new FakeVenue({ exchange: "f", fee: "0", bid: 100, ask: 100 })
+      const island = venue.island()
+      yield* guard.follow(island)
+      const entry = guard.guarded(venue.entry)
+      const buy = { pair, side: "buy", price: 100 } as const
+      venue.scripts.push({ late: null, fill: 0.5 })
+      const { clientOrderId } = yield* soon(entry.place({ ...buy, quantity: 10 }))
+      const placed = venue.orders.get(clientOrderId)!
+      // Its end comes before its fill.
+      venue.emit({ _tag: "OrderUpdate", ...placed, receivedAt: 0, origin: "Stream" })
+      assert.strictEqual(venue.tracked.get(clientOrderId)!.state._tag, "Final")
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(figures(guard.state()), ["1000", 1, "0"])
+      assert.strictEqual(yield* refusal(entry.place({ ...buy, quantity: 6 })), "maxPosition global")
+      yield* island.account!.refresh
+      assert.deepStrictEqual(figures(guard.state()), ["500", 0, "0"])
+      assert.strictEqual(yield* refusal(entry.place({ ...buy, quantity: 6 })), "maxPosition global")
+      yield* soon(entry.place({ ...buy, quantity: 5 }))
+      assert.deepStrictEqual(figures(guard.state()), ["1000", 0, "0"])
+    }))
 })
 
 describe("RiskGuard: orders of others", () => {
