@@ -839,6 +839,23 @@ describe("ArbitrageExecutor: refused", () => {
       yield* agree(world)
     }))
 
+  it.effect("nothing leaves when an exchange is lost while the legs are prepared", () =>
+    over(new World(), function*({ executor, world }) {
+      for (const lost of ["a", "b"]) {
+        const instruments = yield* slowInstruments(world)
+        const fiber = yield* start(world)
+        world.states.set(lost, "Recovering")
+        yield* Deferred.succeed(instruments, undefined)
+        yield* TestClock.adjust("1 minute")
+        const { reason } = yield* Effect.flip(Fiber.join(fiber))
+        assert.deepInclude(reason, { _tag: "RiskRefused", limit: "notReady", of: lost })
+        world.states.set(lost, "Ready")
+      }
+      assert.deepStrictEqual(world.placed, [])
+      assert.deepStrictEqual((yield* executor.performance).refused, { notReady: 2 })
+      yield* agree(world)
+    }))
+
   it.effect("two executions do not count on the same balance, and limits see both legs", () =>
     over(
       new World({ fee: "0" }, { balances: { BTC: "1.5", USDT: "0" } }),
