@@ -5,7 +5,7 @@ import type { Execution } from "../../src/arbitrage/ArbitrageExecutor.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { OrderRequest } from "../../src/OrderEntry.ts"
+import type { OrderRef, OrderRequest } from "../../src/OrderEntry.ts"
 import * as SteppedClock from "../SteppedClock.ts"
 import { agree, done, execute, figures, over, passing, refusal, start, swap, text, World } from "./ExecutorWorld.ts"
 
@@ -526,6 +526,25 @@ describe("ArbitrageExecutor: the room of its orders", () => {
 })
 
 describe("ArbitrageExecutor: what is known late", () => {
+  it.effect("one answer that lags does not make an order one that never arrived", () =>
+    over(new World({ fee: "0" }, swap), function*({ world }) {
+      world.a.scripts.push({ answer: "never", late: null })
+      const { get } = world.a.entry
+      let lagging = 0
+      Object.assign(world.a.entry, {
+        get: (ref: OrderRef) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            if (now > 10_500) return get(ref)
+            if (now > 10_001) lagging++
+            return Effect.succeed(null)
+          })
+      })
+      const { _tag, buy } = yield* execute(world)
+      assert.strictEqual(lagging, 1, "asked once behind `absentAfter` before the exchange tells it")
+      assert.deepStrictEqual([_tag, buy.outcome, buy.wasUnknown], ["Completed", "filled", true])
+      yield* agree(world)
+    }))
+
   it.effect("is traded away at once, although the switch stands, and drain waits for it", () =>
     over(new World({ fee: "0" }, swap), function*({ executor, guard, world }) {
       world.a.scripts.push({ answer: "neverDone" })
