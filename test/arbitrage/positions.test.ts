@@ -389,6 +389,28 @@ describe("positions that no fill explains", () => {
     })
   })
 
+  for (const [told, positionMode] of [["one-way", "oneWay"], ["not told", null]] as const) {
+    it.effect(`while a position of one side is held the switch stands without a gap; the mode is ${told}`, () => {
+      const world = hedged()
+      world.b.positionMode = positionMode
+      return over(world, function*({ guard }) {
+        world.b.short = Decimal.of("20")
+        world.b.move(20)
+        yield* TestClock.adjust("3 seconds")
+        yield* guard.revive
+        for (let looks = 0; looks < 50; looks++) {
+          yield* TestClock.adjust(100)
+          assert.match(guard.state("b").killed?.reason ?? "", /hedge mode/, `behind ${looks * 100} ms`)
+        }
+        world.b.short = null
+        world.b.move(-20)
+        yield* guard.revive
+        yield* TestClock.adjust("3 seconds")
+        assert.isFalse(guard.state("b").isKilled)
+      })
+    })
+  }
+
   it.effect("fills that come late, or are found by reading the account anew, are no difference", () =>
     over(hedged(), function*({ executor, guard, world }) {
       yield* TestClock.adjust("3 seconds")
