@@ -115,6 +115,8 @@ export interface Limits {
   readonly dialsPerSecond: number
   /** REST requests per second that leave headroom below the documented limit. */
   readonly restPerSecond: number
+  /** So many REST requests may start together, where none have for as long as they would take; one when left out. */
+  readonly restBurst?: number | undefined
   /** How many REST requests may run at once. */
   readonly restConcurrency: number
   /** The exchange ends a connection at this age at the latest; null where it names none. */

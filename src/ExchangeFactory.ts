@@ -115,9 +115,10 @@ export const makeRest = Effect.fnUntraced(function*(
 ) {
   const client = yield* HttpClient.HttpClient
   const rest = restOf(adapter, { client, url: options.restUrl ?? adapter.urls.rest, instrumentOf }, options.journal)
-  const { restConcurrency, restPerSecond } = limited(adapter, options).limits
+  const { restBurst, restConcurrency, restPerSecond } = limited(adapter, options).limits
   return yield* MarketRest.paced(rest, adapter.id, {
     perSecond: restPerSecond,
+    burst: restBurst,
     concurrency: restConcurrency,
     timeout: options.requestTimeout ?? defaults.requestTimeout,
     pause

@@ -29,6 +29,8 @@ type Rest =
 export interface Pace {
   /** Requests started in a second. */
   readonly perSecond: number
+  /** So many may start together where none have for as long as they would take by `perSecond`; one when left out. */
+  readonly burst?: number | undefined
   /** Requests under way at once. One that takes longer than `slowAfter` no longer counts. */
   readonly concurrency: number
   /** A request that has not been answered after this long has failed. Never when left out. */
@@ -60,8 +62,8 @@ const pauseAfter = ({ reason }: ExchangeError.ExchangeError, strikes: number): n
 const mostCounted = 1_000
 
 /**
- * When requests may start. One pace for all of an exchange's calls: evenly spaced, and so that no second holds more at the
- * exchange, however unevenly they get there: one that is answered now has been counted by now, so that it leaves room a
+ * When requests may start. One pace for all of an exchange's calls: evenly spaced behind a first few, and so that no second holds
+ * more at the exchange, however unevenly they get there: one that is answered now has been counted by now, so that it leaves room a
  * second from here.
  */
 class Turns {
@@ -70,13 +72,17 @@ class Turns {
   #turn = 0
   readonly #clock: Clock.Clock
   readonly #interval: number
+  /** How far ahead of its even place a request may start, ms. */
+  readonly #ahead: number
   readonly #pause: { until: number }
-  #nextStart = 0
+  /** The next one's even place. */
+  #nextPlace = 0
   #strikes = 0
 
-  constructor(clock: Clock.Clock, { pause, perSecond }: Pace) {
+  constructor(clock: Clock.Clock, { burst = 1, pause, perSecond }: Pace) {
     this.#clock = clock
     this.#interval = 1000 / perSecond
+    this.#ahead = (burst - 1) * this.#interval
     // The pace is below what the exchange allows: one more than it keeps to the pace while answers take no longer than a turn.
     const allowed = perSecond > mostCounted ? 0 : Math.floor(perSecond) + 1
     this.#counted = new Float64Array(allowed).fill(Number.NEGATIVE_INFINITY)
@@ -96,8 +102,11 @@ class Turns {
   /** Waits for a request's turn, however often the pause is prolonged meanwhile. */
   readonly next: Effect.Effect<void> = Effect.suspend(() => {
     const now = this.#now()
-    const start = Math.max(now, this.#nextStart, this.#pause.until)
-    this.#nextStart = start + this.#interval
+    const { until } = this.#pause
+    // Behind a pause nothing starts together: the exchange has just had enough.
+    const place = Math.max(this.#nextPlace, now < until ? until + this.#ahead : now)
+    const start = Math.max(now, place - this.#ahead)
+    this.#nextPlace = place + this.#interval
     if (start <= now) return Effect.void
     return Effect.andThen(Effect.sleep(start - now), this.#recheck)
   })
@@ -160,7 +169,7 @@ const withPlace = (places: Semaphore.Semaphore) => <A, E>(effect: Effect.Effect<
   )
 
 /**
- * Paces the calls: at most `concurrency` at once, started no closer than `1 / perSecond` apart. When the exchange has had
+ * Paces the calls: at most `concurrency` at once, started no closer than `1 / perSecond` apart but for `burst`. When the exchange has had
  * enough (429, 418, its edge filter's 403, a `Retry-After`), all calls wait, then one at a time tries until one succeeds.
  */
 export const paced = Effect.fnUntraced(function*(

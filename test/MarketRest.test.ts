@@ -56,6 +56,36 @@ describe("paced", () => {
       assert.strictEqual(most(), 1)
     }))
 
+  it.effect("lets a burst start together where nothing has started for long enough, and no second holds more for it", () =>
+    Effect.gen(function*() {
+      const { rest, starts } = recorded(0)
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 10, burst: 4, concurrency: 100 })
+      const fiber = yield* Effect.forkChild(many(paced, 24))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(starts.slice(0, 7), [0, 0, 0, 0, 100, 200, 300])
+      // The pace and one more: what is under way may have been counted later than it left.
+      const most = starts.map((from) => starts.filter((at) => at >= from && at < from + 1_000).length)
+      assert.isAtMost(Math.max(...most), 11)
+      assert.isAtMost(starts.at(-1)!, 2_100)
+      // A tenth of a second is one place.
+      const again = yield* Effect.forkChild(many(paced, 5))
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(again)
+      assert.deepStrictEqual(starts.slice(-5), [60_000, 60_000, 60_000, 60_000, 60_100])
+    }))
+
+  it.effect("lets nothing start together behind a pause", () =>
+    Effect.gen(function*() {
+      const { rest, starts } = recorded(0)
+      const pause = { until: 5_000 }
+      const paced = yield* MarketRest.paced(rest, "x", { perSecond: 10, burst: 4, concurrency: 100, pause })
+      const fiber = yield* Effect.forkChild(many(paced, 4))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(starts, [5_000, 5_100, 5_200, 5_300])
+    }))
+
   it.effect("keeps within a second's limit where requests pile up on their way", () =>
     Effect.gen(function*() {
       const arrivals: Array<number> = []

@@ -13,7 +13,7 @@ import * as Virtual from "../Virtual.ts"
 const minute = 60_000
 const hour = 60 * minute
 
-const assets = ["BTC"] as const
+const assets = ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "LTC", "DOT"] as const
 // A few changes a second, as even quiet pairs have: what is silent is told from what is slow by its own pace.
 const market = { rate: 4, tradeRate: 0.1, tickMillis: 500 } as const
 
@@ -308,7 +308,7 @@ const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallie
     uptime >= 99.9,
     `${uptime.toFixed(4)} % on the worst of three exchanges, ${
       mean.toFixed(4)
-    } % on average, with ${rounds} outages of each in ${hours} virtual hours`
+    } % on average, with ${rounds} outages of each in ${hours} virtual hours, ${assets.length} pairs on each`
   )
   proof.check("nothing is down where no outage is", quietDown === 0, `${seconds(quietDown)} virtual s`)
   proof.check(
@@ -328,7 +328,7 @@ const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallie
 export const uptime: Case = {
   name: "uptime",
   proves:
-    "Days of virtual time with an outage of each exchange every hour, all options at their defaults: 99.9 % up on each, undetected silence counted as down, no account event lost, nothing leaks",
+    "Days of virtual time with an outage of each exchange every hour, ten pairs on each, all options at their defaults: 99.9 % up on each, undetected silence counted as down, no account event lost, nothing leaks",
   run: Effect.fnUntraced(function*(proof: Proof) {
     const rounds = Proofs.sizeOf(proof, outageCount, 48)
     const census = new World.Census()
