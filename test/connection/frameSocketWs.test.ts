@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Queue, Schema, Scope } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Queue, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { execFile } from "node:child_process"
+import { setImmediate as nextTurn } from "node:timers/promises"
 import type { Batch, Connection, Endpoint } from "../../src/connection/Connection.ts"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import { budgetMillis } from "../../src/connection/TurnBudget.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import * as TestServer from "./TestServer.ts"
 
@@ -323,6 +325,76 @@ describe("FrameSocket.layerWs", () => {
       })),
     { arbitrary: { runs: 25 } }
   )
+
+  describe("the time of a turn of the event loop", () => {
+    interface Seen {
+      readonly exchange: string
+      /** In which turn. */
+      readonly turn: number
+    }
+
+    /** What a frame takes to be worked on: more than 32 of them take longer than a turn may. */
+    const frameNanos = BigInt(budgetMillis * 1e5)
+
+    /** A socket of each, sent so many frames at once, as they are worked on. Time passes by that alone. */
+    const flooded = (exchanges: ReadonlyArray<string>, count: number) =>
+      Effect.gen(function*() {
+        let nanos = 0n
+        const clock: Clock.Clock = Object.assign(Object.create(Clock.Clock.defaultValue()) as Clock.Clock, {
+          currentTimeMillisUnsafe: () => Number(nanos / 1_000_000n),
+          monotonicTimeNanosUnsafe: () => nanos
+        })
+        const server = yield* TestServer.make()
+        const seen: Array<Seen> = []
+        let turn = 0
+        const peers = yield* Effect.forEach(exchanges, (exchange) =>
+          Effect.gen(function*() {
+            const dialed = FrameSocket.dial(exchange, Effect.succeed({ url: server.url }))
+            const { pull } = yield* Effect.provideService(dialed, Clock.Clock, clock)
+            pull.direct!({
+              frame: () => {
+                nanos += frameNanos
+                seen.push({ exchange, turn })
+                return false
+              },
+              turn: () => false
+            })
+            yield* Effect.forkScoped(pull, { startImmediately: true })
+            return yield* Queue.take(server.peers)
+          }))
+        const frames = Buffer.concat(Array.from({ length: count }, () => Buffer.from([0x82, 1, 0])))
+        // In one turn, so that all of them can be read in the next.
+        for (const peer of peers) rawOf(peer).write(frames)
+        while (seen.length < exchanges.length * count) {
+          yield* Effect.promise(() => nextTurn())
+          turn++
+        }
+        return seen
+      }).pipe(Effect.provide(FrameSocket.layerWs))
+
+    const turnsOf = (seen: ReadonlyArray<Seen>): number => new Set(seen.map(({ turn }) => turn)).size
+
+    it.live("is shared by all sockets, whatever exchange they are of", () =>
+      Effect.gen(function*() {
+        const alone = turnsOf(yield* flooded(["a"], 6_400))
+        // As many turns for as many frames, but for what is read in the first ones.
+        for (const exchanges of [["a", "a"], ["a", "b"], ["a", "a", "b", "c"]]) {
+          const seen = yield* flooded(exchanges, 6_400 / exchanges.length)
+          assert.isAbove(turnsOf(seen), 0.75 * alone, exchanges.join())
+        }
+      }))
+
+    it.live("is shared by exchanges: many sockets of one get no more of it than a single one of another", () =>
+      Effect.gen(function*() {
+        const seen = yield* flooded(["many", "many", "one", "many", "many"], 3_200)
+        const [first, last] = [
+          seen.findIndex(({ exchange }) => exchange === "one"),
+          seen.findLastIndex(({ exchange }) => exchange === "one")
+        ]
+        const meanwhile = seen.slice(first, last).filter(({ exchange }) => exchange === "many").length
+        assert.isBelow(meanwhile, 1.5 * 3_200)
+      }))
+  })
 
   describe("bounds on a frame", () => {
     it.live("a frame as large as the bound passes, a larger one ends the connection", () =>
