@@ -331,6 +331,7 @@ describe("FrameSocket.layerWs", () => {
       readonly exchange: string
       /** In which turn. */
       readonly turn: number
+      readonly receivedAt: number
     }
 
     /** What a frame takes to be worked on: more than 32 of them take longer than a turn may. */
@@ -352,9 +353,9 @@ describe("FrameSocket.layerWs", () => {
             const dialed = FrameSocket.dial(exchange, Effect.succeed({ url: server.url }))
             const { pull } = yield* Effect.provideService(dialed, Clock.Clock, clock)
             pull.direct!({
-              frame: () => {
+              frame: (_bytes, _start, _end, receivedAt) => {
                 nanos += frameNanos
-                seen.push({ exchange, turn })
+                seen.push({ exchange, turn, receivedAt })
                 return false
               },
               turn: () => false
@@ -393,6 +394,13 @@ describe("FrameSocket.layerWs", () => {
         ]
         const meanwhile = seen.slice(first, last).filter(({ exchange }) => exchange === "many").length
         assert.isBelow(meanwhile, 1.5 * 3_200)
+      }))
+
+    it.live("is used up by a read whose other frames wait: they keep its stamp", () =>
+      Effect.gen(function*() {
+        const seen = yield* flooded(["a"], 200)
+        assert.isAbove(turnsOf(seen), 1)
+        assert.strictEqual(new Set(seen.map(({ receivedAt }) => receivedAt)).size, 1)
       }))
   })
 
