@@ -580,6 +580,7 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
   const client = async (url: string, ca: string | undefined, isSlow: boolean, budget = shared) => {
     const seen: Array<readonly [length: number, value: number | undefined]> = []
     let cut = 0
+    let goneOn = 0
     const take = (bytes: Uint8Array, start: number, end: number): void => {
       seen.push([end - start, end > start ? bytes[end - 1] : undefined])
       if (isSlow && seen.length % 10 === 0) {
@@ -593,7 +594,9 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
         cut++
         take(bytes, start, end)
       },
-      onGoOn,
+      onGoOn: () => {
+        goneOn++
+      },
       owner: "",
       budget
     })
@@ -611,7 +614,7 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
     const end = await new Promise<string>((done) => {
       socket.on("close", (code, reason) => done(`${code} ${reason.toString()}`))
     })
-    return { seen, cut, error, end }
+    return { seen, cut, goneOn, error, end }
   }
 
   /** Whenever it is asked, the time is spent. */
@@ -683,11 +686,12 @@ describe.skipIf(certificate === null)("cutFrames over TLS", () => {
         })
         await new Promise<void>((done) => between.listen(0, () => done()))
         const { port } = between.address() as Net.AddressInfo
-        const { end, error, seen } = await client(`wss://localhost:${port}/`, certificate!.cert, false, spent())
+        const { end, error, goneOn, seen } = await client(`wss://localhost:${port}/`, certificate!.cert, false, spent())
         between.close()
         server.close()
         assert.strictEqual(seen.length, messages.length)
         assert.deepStrictEqual([end, error], ["1001 bye", ""])
+        assert.isAbove(goneOn, 0, "what has waited is of the read before, and keeps its stamp")
       }),
     10_000
   )
