@@ -183,6 +183,17 @@ export const make = Effect.fnUntraced(
 
     const isConfirmed = (state: TopicState): boolean => bookingOf(state.topic)?.isConfirmed === true
 
+    /** Of topics that are refused nothing will come. */
+    const awaitsMore = (): boolean => {
+      for (const booking of bookings.values()) {
+        const { holders, isConfirmed, isRefused, state } = booking
+        if (holders > 0 && state.recipe?.snapshot === "Fetch" && !state.failed && !isConfirmed && !isRefused) {
+          return true
+        }
+      }
+      return false
+    }
+
     const liquidity = Liquidity.make(adapter, rest)
     const capacity = new Sharding.Capacity(adapter.limits.topicsPerConnection)
     const fetchSnapshot = Snapshots.make({
@@ -191,6 +202,8 @@ export const make = Effect.fnUntraced(
       counters,
       wakeups,
       isConfirmed,
+      awaitsMore,
+      monotonic,
       turnoverOf: liquidity.turnoverOf,
       fork
     })

@@ -19,6 +19,10 @@ export interface SnapshotOptions {
   readonly wakeups: Wakeups
   /** Whether the topic's deltas are coming in. */
   readonly isConfirmed: (state: TopicState) => boolean
+  /** Deltas of topics that will want one are still to come in. */
+  readonly awaitsMore: () => boolean
+  /** ms. */
+  readonly monotonic: () => number
   /** What is traded of a symbol, in quote; 0 where unknown. */
   readonly turnoverOf: (symbol: string) => number
   readonly fork: (effect: Effect.Effect<void>) => void
@@ -66,6 +70,9 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
   /** Slow ones too. */
   let active = 0
   let isDue = false
+  /** When the next may be asked for while others are to come, ms of the monotonic clock. */
+  let nextTurn = Number.NEGATIVE_INFINITY
+  let isTimed = false
 
   const give = (state: TopicState, error: ExchangeError): void => {
     state.fail(error, "topic")
@@ -144,11 +151,26 @@ export const make = (options: SnapshotOptions): (state: TopicState) => void => {
     )
   }
 
+  /** More liquid ones may be among those to come: until then none is asked for before its even turn. */
+  const isEarly = (now: number): boolean => now < nextTurn && options.awaitsMore()
+
+  const pumpAgain = (pause: number): void => {
+    if (isTimed) return
+    isTimed = true
+    const again = Effect.sync(() => {
+      isTimed = false
+      pump()
+    })
+    fork(Effect.andThen(Effect.sleep(pause), again))
+  }
+
   const pump = (): void => {
-    const { restConcurrency } = adapter.limits
-    while (running < restConcurrency && active < restConcurrency * slowShare) {
-      const job = nextOf(waiting)
-      if (job === undefined) return
+    const { restConcurrency, restPerSecond } = adapter.limits
+    while (waiting.size > 0 && running < restConcurrency && active < restConcurrency * slowShare) {
+      const now = options.monotonic()
+      if (isEarly(now)) return pumpAgain(nextTurn - now)
+      nextTurn = now + 1_000 / restPerSecond
+      const job = nextOf(waiting)!
       waiting.delete(job)
       running++
       active++

@@ -56,8 +56,13 @@ const start = ({ answer, concurrency = 2, turnovers = {} }: Options) =>
     const asked: Array<string> = []
     const log: Array<string> = []
     const unconfirmed = new Set<string>()
+    const toCome = new Set<string>()
     const request = Snapshots.make({
-      adapter: { id: "toy", name: "Toy", limits: { restConcurrency: concurrency } } as ExchangeAdapter,
+      adapter: {
+        id: "toy",
+        name: "Toy",
+        limits: { restConcurrency: concurrency, restPerSecond: 10 }
+      } as ExchangeAdapter,
       rest: {
         book: (symbol: string, channel: unknown, attempt: number) => {
           asked.push(`${symbol} ${attempt} at ${now()}`)
@@ -68,6 +73,8 @@ const start = ({ answer, concurrency = 2, turnovers = {} }: Options) =>
       counters: { error: (tag: string) => log.push(`counted ${tag}`) } as unknown as Counters,
       wakeups: { flush: () => log.push("flush") } as unknown as Wakeups,
       isConfirmed: ({ topic }) => !unconfirmed.has(topic.symbol),
+      awaitsMore: () => toCome.size > 0,
+      monotonic: now,
       turnoverOf: (symbol) => turnovers[symbol] ?? 0,
       fork: (effect) => void fork(effect)
     })
@@ -92,7 +99,7 @@ const start = ({ answer, concurrency = 2, turnovers = {} }: Options) =>
       return state
     }
     const want = (state: ReturnType<typeof stateOf>) => request(state as unknown as TopicState)
-    return { asked, log, stateOf, unconfirmed, want }
+    return { asked, log, stateOf, toCome, unconfirmed, want }
   })
 
 const quiet = Effect.provide(Logger.layer([]))
@@ -102,6 +109,19 @@ const pass = (millis: number) => TestClock.adjust(millis)
 const symbolsOf = (asked: ReadonlyArray<string>) => asked.map((line) => line.split(" ")[0])
 
 describe("Snapshots", () => {
+  it.effect("while others are to come, which may be more liquid, each waits for its even turn", () =>
+    Effect.gen(function*() {
+      const { asked, stateOf, toCome, want } = yield* start({ concurrency: 8, turnovers: { A: 1, B: 2, C: 3, D: 9 } })
+      toCome.add("D")
+      for (const symbol of ["A", "B", "C"]) want(stateOf(symbol))
+      yield* pass(150)
+      assert.deepStrictEqual(asked, ["C 0 at 0", "B 0 at 100"])
+      toCome.clear()
+      want(stateOf("D"))
+      yield* pass(0)
+      assert.deepStrictEqual(asked, ["C 0 at 0", "B 0 at 100", "D 0 at 150", "A 0 at 150"])
+    }))
+
   it.effect("one is fetched, given with the topic's own pair and contract size, and told", () =>
     Effect.gen(function*() {
       const { asked, log, stateOf, want } = yield* start({})
