@@ -1,5 +1,5 @@
 /** Small exchanges inside a test: orders fill as scripted, and events tell of it. No socket, no matching. */
-import { BigDecimal, Clock, Duration, Effect, Result, Stream } from "effect"
+import { BigDecimal, Clock, Duration, Effect, Fiber, Result, Stream } from "effect"
 import type { Scope } from "effect"
 import type { Island } from "../../src/composite/Markets.ts"
 import type { TrackedOrder } from "../../src/composite/OrderTracker.ts"
@@ -379,7 +379,7 @@ export class FakeVenue {
           ExchangeError.make(this.exchange, new ExchangeError.Closed({ detail: "the test closed it" }))
         )
       }
-      // What has left happens, whoever waits for it.
+      // What has left happens, whoever waits for it: in a fiber of its own, since an interruption would wait for virtual time.
       const arrive = Effect.gen({ self: this }, function*() {
         this.placed.push(named)
         yield* Effect.sleep(script.delay ?? 1)
@@ -389,7 +389,10 @@ export class FakeVenue {
         return order
       })
       return Effect.flatMap(
-        Effect.andThen(itsTurn(script.waits ?? null), Effect.uninterruptible(arrive)),
+        Effect.andThen(
+          itsTurn(script.waits ?? null),
+          Effect.flatMap(Effect.forkDetach(arrive, { startImmediately: true }), Fiber.join)
+        ),
         (order) => Effect.succeed({ clientOrderId, outcome: this.#answer(script, order, lost) })
       )
     })
