@@ -1385,33 +1385,28 @@ class Resting {
   readonly venue = new FakeVenue({ exchange: "f", pair: swap, fee: "0", bid: 10, ask: 10 })
   readonly entry: OrderEntry["Service"] = { ...this.venue.entry, abilities: new Set(["reduceOnly"]) }
   position = 0
-  readonly #left = new Map<string, number>()
+  #untold: ReadonlyArray<Fill> = []
   #trades = 0
 
   get open(): ReadonlyArray<OrderRequest> {
-    return this.venue.placed.filter(({ clientOrderId, quantity }) =>
-      this.venue.orders.get(clientOrderId!)!.status === "new" && this.#leftOf(clientOrderId!, Number(quantity)) > 0
-    )
+    return this.venue.placed.filter(({ clientOrderId }) => this.venue.orders.get(clientOrderId!)!.status === "new")
   }
 
-  #leftOf(clientOrderId: string, quantity: number): number {
-    return this.#left.get(clientOrderId) ?? quantity
-  }
-
-  /** Fills so much of an order at the most. */
-  fill({ clientOrderId, quantity, reduceOnly, side }: OrderRequest, most: number): void {
+  /** Fills so much of an order at the most; its end is told, and the fill when it is not late. */
+  fill({ clientOrderId, quantity, reduceOnly, side }: OrderRequest, most: number, isLate: boolean): void {
     const order = this.venue.orders.get(clientOrderId!)!
-    const left = this.#leftOf(clientOrderId!, Number(quantity))
+    const before = Number(text(order.filledQuantity))
+    const left = Number(quantity) - before
     const there = Math.max(0, side === "sell" ? this.position : -this.position)
     const filled = Math.min(left, most, reduceOnly === true ? there : left)
     if (filled === 0) return
     this.position += side === "buy" ? filled : -filled
-    this.#left.set(clientOrderId!, left - filled)
-    this.venue.emit({
+    const updatedAt = ++this.#trades
+    const fill: Fill = {
       _tag: "Fill",
       pair: swap,
       symbol: swap,
-      tradeId: `t${++this.#trades}`,
+      tradeId: `t${updatedAt}`,
       orderId: order.orderId,
       clientOrderId: clientOrderId!,
       side,
@@ -1423,11 +1418,30 @@ class Resting {
       exchangeTime: 0,
       receivedAt: 0,
       origin: "Stream"
-    })
+    }
+    if (isLate) this.#untold = [...this.#untold, fill]
+    else this.venue.emit(fill)
+    const now = { ...order, filledQuantity: Decimal.of(`${before + filled}`), updatedAt }
+    this.venue.orders.set(clientOrderId!, now)
     if (left > filled) return
-    const ended = { ...order, status: "filled", filledQuantity: order.quantity!, updatedAt: this.#trades } as const
+    const ended = { ...now, status: "filled" } as const
     this.venue.orders.set(clientOrderId!, ended)
     this.venue.emit({ _tag: "OrderUpdate", ...ended, receivedAt: 0, origin: "Stream" })
+  }
+
+  /** The fills that are late. */
+  tell(): void {
+    const fills = this.#untold
+    this.#untold = []
+    for (const fill of fills) this.venue.emit(fill)
+  }
+
+  /** By the fills that are told. */
+  get known(): number {
+    return this.#untold.reduce(
+      (known, { quantity, side }) => known - Number(text(quantity)) * (side === "buy" ? 1 : -1),
+      this.position
+    )
   }
 }
 
@@ -1437,7 +1451,21 @@ const int = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum, maximum }))))
 
 const move = Arbitrary.all({
-  what: Arbitrary.schema(Schema.Literals(["place", "place", "reduceOnly", "fill", "kill", "revive", "cancel"])),
+  what: Arbitrary.schema(
+    Schema.Literals([
+      "place",
+      "place",
+      "place",
+      "reduceOnly",
+      "fill",
+      "late",
+      "late",
+      "tell",
+      "kill",
+      "revive",
+      "cancel"
+    ])
+  ),
   side: Arbitrary.schema(Schema.Literals(["buy", "sell"])),
   quantity: int(1, 12),
   at: int(0, 1_000)
@@ -1472,17 +1500,22 @@ describe("RiskGuard: resting orders in any order", () => {
           const order: OrderRequest = { pair: swap, side, quantity, price: 10 }
           const onOne = (then: (open: OrderRequest) => Effect.Effect<unknown, ExchangeError.ExchangeError>) =>
             one === undefined ? Effect.void : then(one)
+          const fill = (most: number, isLate: boolean) =>
+            onOne((open) => Effect.sync(() => resting.fill(open, most, isLate)))
           const does = {
             place: put(order),
             reduceOnly: put({ ...order, reduceOnly: true }),
-            fill: onOne((open) => Effect.sync(() => resting.fill(open, at % 2 === 0 ? 100 : quantity))),
+            fill: fill(at % 2 === 0 ? 100 : quantity, false),
+            // The account is looked at meanwhile.
+            late: Effect.andThen(fill(at % 4 === 0 ? quantity : 100, true), TestClock.adjust("1 second")),
+            tell: Effect.sync(() => resting.tell()),
             cancel: onOne(({ clientOrderId }) => entry.cancel({ pair: swap, clientOrderId: clientOrderId! })),
             kill: guard.kill("the test threw it"),
             revive: guard.revive
           }
           yield* does[what]
           assert.isAtMost(Math.abs(resting.position), 10)
-          assert.strictEqual(text(guard.state("f").exposure), `${Math.abs(resting.position) * 10}`)
+          assert.strictEqual(text(guard.state("f").exposure), `${Math.abs(resting.known) * 10}`)
         }
       })),
     { arbitrary: { runs: 100 } }
