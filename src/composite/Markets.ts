@@ -23,6 +23,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
+import { CancelOpen } from "./CancelOpen.ts"
 import type { TrackedOrder } from "./OrderTracker.ts"
 import type { PrivateHealth } from "./PrivateExchange.ts"
 import { PrivateExchange } from "./PrivateExchange.ts"
@@ -68,7 +69,7 @@ export type StopPolicy = "cancel" | "keep"
 /** What was left on an exchange when the program ended. */
 export interface Left {
   readonly exchange: ExchangeId
-  /** Orders that this stop cancelled. */
+  /** Orders that this stop cancelled, as the answers name them or their ends are told: what was filled or expired is none of them. */
   readonly canceled: number
   /** Still open, or not known: `state` of each says which. */
   readonly open: ReadonlyArray<TrackedOrder>
@@ -456,8 +457,6 @@ class Machine {
     },
     policy: StopPolicy
   ): Effect.fn.Return<Left> {
-    const before = account.openOrders()
-    const seen = new Set(before.map(({ key }) => key))
     const { isAuthenticated, reconciledAt } = yield* account.health
     let isKnown = isAuthenticated && reconciledAt !== null
     let isAsked = isKnown
@@ -470,20 +469,25 @@ class Machine {
     }).pipe(Effect.ensuring(Effect.sync(() => {
       isAsked = true
     })))
-    const failed = new Set<string>()
-    const ending = policy === "keep" ? Effect.succeed(null) : cancelOpen(account, seen, failed, () => isAsked)
-    const found = yield* Effect.all([ask, ending], { concurrency: 2 }).pipe(
-      Effect.timeoutOrElse({
-        duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
-        orElse: () => Effect.succeed(["the exchange did not answer in time", ...failed])
-      })
-    )
+    const cancel = policy === "keep" ? null : new CancelOpen(account, () => isAsked)
+    const found = yield* Effect.all([ask, cancel === null ? Effect.succeed(null) : cancel.run], { concurrency: 2 })
+      .pipe(
+        Effect.timeoutOrElse({
+          duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
+          orElse: () => Effect.sync(() => ["the exchange did not answer in time", ...cancel?.failed ?? []])
+        })
+      )
     const open = account.openOrders()
     const problems = [...new Set([...found, isKnown ? null : "what is open there now is not known"])]
       .filter((problem) => problem !== null)
-    const canceled = policy === "keep" ? 0 : Math.max(0, seen.size - open.length)
     const problem = problems.length === 0 ? null : problems.join("; ")
-    return leftOf({ exchange, canceled, open, problem, hasOrdered: hasOrdered || account.hasOrdered() })
+    return leftOf({
+      exchange,
+      canceled: cancel?.canceled() ?? 0,
+      open,
+      problem,
+      hasOrdered: hasOrdered || account.hasOrdered()
+    })
   })
 }
 
@@ -492,96 +496,6 @@ const leftOf = (left: Left): Left =>
   left.problem === null || left.hasOrdered
     ? left
     : { ...left, problem: `${left.problem}; this program has ordered nothing there` }
-
-const isInForce = ({ state }: TrackedOrder): boolean => state._tag === "Open" || state._tag === "Canceling"
-
-/** A cancel whose answer is lost is sent again behind so long, unless it is known by then to have been carried out, ms. */
-const cancelAgain = 250
-
-/**
- * Cancels until nothing is open any more: what comes into force behind a cancel, or is told only then, by another one, and
- * so is what a cancel has left whose answer was lost. Null, or why the exchange has refused some of it; the others are
- * cancelled all the same. `failed` gets why it was not cancelled at once, for good or for the moment. `isAsked`: whether nothing more is told of orders that were there before.
- */
-const cancelOpen = (
-  account: PrivateExchange["Service"],
-  seen: Set<string>,
-  failed: Set<string>,
-  isAsked: () => boolean
-): Effect.Effect<string | null> => {
-  /** In force when they were cancelled: what that has ended is told by its answer or by the stream. */
-  const canceled = new Set<string>()
-  const tried = new Set<string>()
-  /** Pairs whose orders stay as they are, and why. */
-  const refused = new Map<TradingPair | null, string>()
-  const isDue = (order: TrackedOrder): boolean => isInForce(order) ? !canceled.has(order.key) : !tried.has(order.key)
-  const round: Effect.Effect<string | null> = Effect.suspend(() => {
-    const open = account.openOrders().filter(({ pair }) => !refused.has(pair))
-    if (open.length === 0 && isAsked()) {
-      return Effect.succeed(refused.size === 0 ? null : [...new Set(refused.values())].join("; "))
-    }
-    const due = open.filter(isDue)
-    for (const order of due) {
-      seen.add(order.key)
-      tried.add(order.key)
-      if (isInForce(order)) canceled.add(order.key)
-    }
-    if (due.length === 0) return Effect.andThen(Effect.sleep(20), round)
-    const cancels = Effect.forEach(
-      new Set(due.map(({ pair }) => pair)),
-      (pair) =>
-        Effect.map(cancelPair(account, pair), (result) => {
-          if (result._tag === "Refused") {
-            refused.set(pair, result.detail)
-            failed.add(result.detail)
-          }
-          if (result._tag !== "Lost") return
-          if (result.detail !== undefined) failed.add(result.detail)
-          for (const order of due) {
-            if (order.pair !== pair) continue
-            canceled.delete(order.key)
-            tried.delete(order.key)
-          }
-        }),
-      { concurrency: 4, discard: true }
-    )
-    return Effect.andThen(cancels, round)
-  })
-  return round
-}
-
-/** Refusals that another attempt may not meet. */
-const mayPass: ReadonlySet<ExchangeError.AnswerClass> = new Set(["rateLimit", "retryable"])
-
-type Canceled =
-  | { readonly _tag: "Done" }
-  | { readonly _tag: "Lost"; readonly detail?: string }
-  | { readonly _tag: "Refused"; readonly detail: string }
-
-/** One call for each pair: MEXC takes no other, and Gate's own call for all would take other programs' orders too. */
-const cancelPair = (account: PrivateExchange["Service"], pair: TradingPair | null): Effect.Effect<Canceled> => {
-  if (pair === null) return Effect.succeed({ _tag: "Done" })
-  const again = (detail?: string): Effect.Effect<Canceled> =>
-    Effect.as(Effect.sleep(cancelAgain), { _tag: "Lost", ...(detail === undefined ? {} : { detail }) })
-  return Effect.matchEffect(account.orders.cancelAll(pair), {
-    // Too many requests, or an exchange that is away for a moment: nothing was cancelled, and it may be soon.
-    onFailure: (error): Effect.Effect<Canceled> =>
-      error.isTransient ? again(error.message) : Effect.succeed({ _tag: "Refused", detail: error.message }),
-    onSuccess: (outcome) => {
-      if (outcome._tag === "Accepted") return Effect.succeed<Canceled>({ _tag: "Done" })
-      if (outcome._tag === "Rejected") {
-        if (mayPass.has(outcome.reason.class)) return again(outcome.reason.detail)
-        return Effect.succeed<Canceled>({ _tag: "Refused", detail: outcome.reason.detail })
-      }
-      // The exchange is asked which of its orders are open; one that has never arrived has cancelled none of them.
-      const known = Effect.matchEffect(outcome.resolved, {
-        onFailure: () => again(),
-        onSuccess: ({ _tag }) => _tag === "Accepted" ? Effect.succeed<Canceled>({ _tag: "Done" }) : again()
-      })
-      return Effect.raceFirst(known, again())
-    }
-  })
-}
 
 /** Requirements of every definition together. */
 type Needs<D> = D extends Readonly<Record<string, Definition<infer R>>> ? R : never

@@ -9,11 +9,12 @@ import { PrivateExchange } from "../../src/composite/PrivateExchange.ts"
 import type { PrivateHealth } from "../../src/composite/PrivateExchange.ts"
 import { PublicExchange } from "../../src/composite/PublicExchange.ts"
 import type { PublicHealth } from "../../src/composite/PublicExchange.ts"
-import type { Order } from "../../src/domain/Account.ts"
+import type { Order, OrderStatus, TimeInForce } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
 import type { Accepted, OrderEntry, Rejected } from "../../src/OrderEntry.ts"
+import * as PrivateWebsocketTest from "../../src/PrivateWebsocketTest.ts"
 
 const btc = "BTC/USDT"
 
@@ -61,6 +62,11 @@ const order = (exchange: string, key: string, tag: "Open" | "Unknown" = "Open"):
   filledQuote: Decimal.zero
 })
 
+/** As its exchange describes it. */
+const described = ({ key, pair }: TrackedOrder, status: OrderStatus, timeInForce: TimeInForce = "gtc"): Order => ({
+  ...PrivateWebsocketTest.order(pair ?? btc, { orderId: `${pair} ${key}`, clientOrderId: key, timeInForce, status })
+})
+
 /** An exchange whose every life is scripted. */
 class World {
   readonly exchange: string
@@ -92,14 +98,29 @@ class World {
   cancel: OrderEntry["Service"]["cancelAll"] = (pair) =>
     Effect.sync(() => {
       this.canceled.push(pair)
-      this.open = this.open.filter(({ state }) => state._tag === "Unknown")
-      return { _tag: "Accepted", value: [] }
+      return this.end(this.open.filter(({ state }) => state._tag !== "Unknown").map(({ key }) => key))
     })
+  readonly ended = new Map<string, TrackedOrder>()
   market!: SubscriptionRef.SubscriptionRef<PublicHealth>
   account!: SubscriptionRef.SubscriptionRef<PrivateHealth>
 
   constructor(exchange: string) {
     this.exchange = exchange
+  }
+
+  /** These have ended, and that is known. What a cancel that has ended them answers. */
+  end(keys: ReadonlyArray<string>, status: "canceled" | "filled" = "canceled", timeInForce?: TimeInForce) {
+    const ending = this.open.filter(({ key }) => keys.includes(key))
+    this.open = this.open.filter(({ key }) => !keys.includes(key))
+    const value = ending.map((each) => described(each, status, timeInForce))
+    ending.forEach((each, index) =>
+      this.ended.set(each.key, {
+        ...each,
+        order: value[index]!,
+        state: { _tag: "Final", at: 0, status, rejection: null }
+      })
+    )
+    return { _tag: "Accepted", value } as const
   }
 
   #publicExchange(): PublicExchange["Service"] {
@@ -129,6 +150,7 @@ class World {
       ),
       health: Effect.suspend(() => SubscriptionRef.get(this.account)),
       openOrders: () => this.open,
+      order: (key) => this.open.find((each) => each.key === key) ?? this.ended.get(key),
       hasOrdered: () => this.hasOrdered,
       refresh: Effect.suspend(() => {
         this.comparisons++
@@ -546,10 +568,7 @@ describe("Markets", () => {
       assert.deepStrictEqual(kept.map(({ canceled, open }) => [canceled, open.length]), [[0, 1]])
       assert.deepStrictEqual(a.canceled, [])
       b.open = [order("b", "1")]
-      const accepted = Effect.sync(() => {
-        b.open = []
-        return { _tag: "Accepted", value: [] } as const
-      })
+      const accepted = Effect.sync(() => b.end(["1"]))
       b.cancel = () => Effect.succeed({ _tag: "Unknown", cause: gone("b"), resolved: accepted })
       c.open = [order("c", "1")]
       c.cancel = () => Effect.succeed({ _tag: "Rejected", reason: { code: "1", detail: "not now", class: "item" } })
@@ -572,8 +591,7 @@ describe("Markets", () => {
             const reason = { code: "2", detail: "too many", class: "rateLimit" } as const
             return { _tag: "Rejected", reason }
           }
-          a.open = []
-          return { _tag: "Accepted", value: [] }
+          return a.end(["1"])
         })
       const markets = yield* start([a], { stopTimeout: "3 seconds" })
       const stopping = yield* Effect.forkChild(markets.stop("cancel"))
@@ -608,8 +626,7 @@ describe("Markets", () => {
             return unknown(a, Effect.succeed({ _tag: "Rejected", reason }))
           }
           if (times === 3) return unknown(a, Effect.fail(gone("a")))
-          a.open = a.open.filter(({ pair: of }) => of === "ETH/USDT")
-          return { _tag: "Accepted", value: [] }
+          return a.end(["1", "3"])
         })
       b.open = [order("b", "4")]
       b.cancel = () => Effect.sync(() => unknown(b, Effect.never))
@@ -641,6 +658,33 @@ describe("Markets", () => {
       assert.match(left!.problem!, /^the exchange did not answer in time; /)
       assert.include(left!.problem, ExchangeError.make("a", late).message)
       assert.include(left!.problem, "never")
+    }))
+
+  it.effect("counts as cancelled what the answers name or has ended so, and not what was filled or has expired", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      a.open = ["filled", "expired", "resting", "late"].map((key) => order("a", key))
+      a.cancel = () =>
+        Effect.sync(() => {
+          a.end(["filled"], "filled")
+          a.end(["expired"], "canceled", "ioc")
+          const outcome = a.end(["resting"])
+          // What the answer does not name the stream may.
+          a.end(["late"])
+          return outcome
+        })
+      b.open = [order("b", "filled"), order("b", "resting")]
+      b.cancel = () =>
+        Effect.sync(() => {
+          b.end(["filled"], "filled")
+          const outcome = b.end(["resting"])
+          // It is kept no longer.
+          b.ended.clear()
+          return outcome
+        })
+      const markets = yield* start([a, b])
+      const left = yield* markets.stop("cancel")
+      assert.deepStrictEqual(left.map(({ canceled, open }) => [canceled, open.length]), [[2, 0], [1, 0]])
     }))
 
   it.effect("is a Layer over what the islands need", () =>
