@@ -23,7 +23,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
-import { CancelOpen } from "./CancelOpen.ts"
+import { CancelOpen, unanswered } from "./CancelOpen.ts"
 import type { TrackedOrder } from "./OrderTracker.ts"
 import type { PrivateHealth } from "./PrivateExchange.ts"
 import { PrivateExchange } from "./PrivateExchange.ts"
@@ -460,27 +460,34 @@ class Machine {
     const { isAuthenticated, reconciledAt } = yield* account.health
     let isKnown = isAuthenticated && reconciledAt !== null
     let isAsked = isKnown
+    let refusal: string | null = null
     const ask = Effect.match(Effect.suspend(() => isKnown ? Effect.void : account.refresh), {
-      onFailure: ({ message }): string | null => message,
+      onFailure: ({ message }) => {
+        refusal = message
+      },
       onSuccess: () => {
         isKnown = true
-        return null
       }
     }).pipe(Effect.ensuring(Effect.sync(() => {
       isAsked = true
     })))
     const cancel = policy === "keep" ? null : new CancelOpen(account, () => isAsked)
-    const found = yield* Effect.all([ask, cancel === null ? Effect.succeed(null) : cancel.run], { concurrency: 2 })
-      .pipe(
-        Effect.timeoutOrElse({
-          duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
-          orElse: () => Effect.sync(() => ["the exchange did not answer in time", ...cancel?.failed ?? []])
-        })
-      )
+    const ending = cancel === null ? Effect.succeed([]) : cancel.run
+    const left = yield* Effect.all([ask, ending], { concurrency: 2 }).pipe(
+      Effect.map(([, refused]) => refused),
+      Effect.timeoutOrElse({
+        duration: millis(this.#options.stopTimeout, defaults.stopTimeout),
+        orElse: () =>
+          Effect.sync(() => [...isKnown || refusal !== null ? [] : [unanswered], ...cancel?.problems() ?? []])
+      })
+    )
     const open = account.openOrders()
-    const problems = [...new Set([...found, isKnown ? null : "what is open there now is not known"])]
-      .filter((problem) => problem !== null)
-    const problem = problems.length === 0 ? null : problems.join("; ")
+    const problems = new Set([
+      ...refusal === null ? [] : [refusal],
+      ...left,
+      ...isKnown ? [] : ["what is open there now is not known"]
+    ])
+    const problem = problems.size === 0 ? null : [...problems].join("; ")
     return leftOf({
       exchange,
       canceled: cancel?.canceled() ?? 0,

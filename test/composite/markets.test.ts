@@ -13,7 +13,7 @@ import type { Order, OrderStatus, TimeInForce } from "../../src/domain/Account.t
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
-import type { Accepted, OrderEntry, Rejected } from "../../src/OrderEntry.ts"
+import type { Accepted, OrderEntry, OrderRef, Rejected } from "../../src/OrderEntry.ts"
 import * as PrivateWebsocketTest from "../../src/PrivateWebsocketTest.ts"
 
 const btc = "BTC/USDT"
@@ -101,6 +101,10 @@ class World {
       return this.end(this.open.filter(({ state }) => state._tag !== "Unknown").map(({ key }) => key))
     })
   readonly ended = new Map<string, TrackedOrder>()
+  /** What the exchange answers when it is asked what is open, and for an order. */
+  readonly asked: Array<string | undefined> = []
+  listed: OrderEntry["Service"]["openOrders"] = () => Effect.succeed([])
+  found: OrderEntry["Service"]["get"] = () => Effect.succeed(null)
   market!: SubscriptionRef.SubscriptionRef<PublicHealth>
   account!: SubscriptionRef.SubscriptionRef<PrivateHealth>
 
@@ -156,7 +160,15 @@ class World {
         this.comparisons++
         return this.compare
       }),
-      orders: { cancelAll: (pair?: TradingPair) => this.cancel(pair) } as OrderEntry["Service"],
+      orders: {
+        cancelAll: (pair?: TradingPair) => this.cancel(pair),
+        openOrders: (pair?: TradingPair) =>
+          Effect.suspend(() => {
+            this.asked.push(pair)
+            return this.listed(pair)
+          }),
+        get: (ref: OrderRef) => this.found(ref)
+      } as OrderEntry["Service"],
       healthChanges: Stream.suspend(() => SubscriptionRef.changes(this.account)),
       close: this.#close
     }
@@ -685,6 +697,62 @@ describe("Markets", () => {
       const markets = yield* start([a, b])
       const left = yield* markets.stop("cancel")
       assert.deepStrictEqual(left.map(({ canceled, open }) => [canceled, open.length]), [[2, 0], [1, 0]])
+    }))
+
+  it.effect("asks the exchange for what an accepted cancel has left open, as when its stream tells nothing", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.open = ["filled", "expired", "resting"].map((key) => ({
+        ...order("a", key),
+        order: described(order("a", key), "new")
+      }))
+      a.cancel = () => Effect.sync(() => a.end(["resting"]))
+      a.found = (ref) =>
+        Effect.sync(() => {
+          const key = "orderId" in ref ? ref.orderId.split(" ")[1]! : ""
+          const { value } = key === "filled" ? a.end([key], "filled") : a.end([key], "canceled", "ioc")
+          return value[0] ?? null
+        })
+      const markets = yield* start([a], { stopTimeout: "3 seconds" })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(stopping), [
+        { exchange: "a", canceled: 1, open: [], problem: null, hasOrdered: true }
+      ])
+      assert.deepStrictEqual(a.asked, [btc])
+      assert.strictEqual(a.comparisons, 0)
+    }))
+
+  it.effect("cancels again what the exchange says is open behind an accepted cancel, and tells what it said", () =>
+    Effect.gen(function*() {
+      const worlds = ["a", "b", "c", "d"].map((id) => new World(id))
+      const [a, b, c, d] = worlds as [World, World, World, World]
+      for (const world of worlds) {
+        world.open = [{ ...order(world.exchange, "1"), order: described(order(world.exchange, "1"), "new") }]
+        world.cancel = (pair) =>
+          Effect.sync(() => {
+            world.canceled.push(pair)
+            return { _tag: "Accepted", value: [] }
+          })
+      }
+      const listed = (world: World) => Effect.sync(() => world.open.map((each) => described(each, "new")))
+      a.listed = () => listed(a)
+      const { cancel } = a
+      a.cancel = (pair) => Effect.map(cancel(pair), (outcome) => a.canceled.length === 2 ? a.end(["1"]) : outcome)
+      b.listed = () => listed(b)
+      d.listed = () => Effect.fail(gone("d"))
+      const markets = yield* start(worlds, { stopTimeout: "3 seconds" })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"))
+      yield* TestClock.adjust("3 seconds")
+      const left = yield* Fiber.join(stopping)
+      assert.deepStrictEqual(left.map(({ canceled, open, problem }) => [canceled, open.length, problem]), [
+        [1, 0, null],
+        [0, 1, "the exchange has accepted to cancel what it says is open"],
+        [0, 1, "the exchange does not say how orders have ended that it lists no more"],
+        [0, 1, `the exchange did not answer in time; ${gone("d").message}`]
+      ])
+      assert.isAbove(b.canceled.length, 1)
+      assert.deepStrictEqual(c.canceled, [btc])
     }))
 
   it.effect("is a Layer over what the islands need", () =>
