@@ -16,6 +16,7 @@ import {
   Layer,
   PubSub,
   Random,
+  Semaphore,
   Stream
 } from "effect"
 import type { Config, Scope } from "effect"
@@ -104,7 +105,10 @@ export interface MarketsOptions {
 
 export class Markets extends Context.Service<Markets, {
   readonly ids: ReadonlyArray<ExchangeId>
-  /** Waits until the island is there. Fails with its error when it was given up, with `InvalidUse` for an id that is not here. */
+  /**
+   * Waits until the island is there, through any `restart`. Fails with its error when it was given up, with `Closed` when the
+   * program is ending, with `InvalidUse` for an id that is not here.
+   */
   readonly get: (id: ExchangeId) => Effect.Effect<Island, ExchangeError.ExchangeError>
   /** The island as it stands, without waiting; undefined while it is not there. */
   readonly current: (id: ExchangeId) => Island | undefined
@@ -141,6 +145,7 @@ interface Slot {
   hasOrdered: boolean
   pairs: NonEmptyReadonlyArray<TradingPair>
   failures: number
+  readonly restarting: Semaphore.Semaphore
 }
 
 /** How long `stop` waits for sockets to be closed, ms: an exchange that does not answer its goodbye takes a second. */
@@ -525,7 +530,8 @@ export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<
       lastOpen: [],
       hasOrdered: false,
       pairs: definition.pairs,
-      failures: 0
+      failures: 0,
+      restarting: Semaphore.makeUnsafe(1)
     }])
   )
   const machine = new Machine(slots, clock, changes, options)
@@ -562,14 +568,22 @@ export const make = Effect.fnUntraced(function*<const D extends Readonly<Record<
     )
   })
 
-  const restart = Effect.fnUntraced(function*(id: ExchangeId) {
-    const slot = slots.get(id)
-    if (slot === undefined || machine.isStopping) return
-    yield* FiberMap.remove(fibers, id)
+  const restartSlot = Effect.fnUntraced(function*(slot: Slot) {
+    if (machine.isStopping) return
+    yield* FiberMap.remove(fibers, slot.exchange)
+    // The end of the program may have come while its sockets were closed.
+    if (machine.isStopping) return
     slot.failures = 0
-    slot.ready = Deferred.makeUnsafe()
-    yield* FiberMap.run(fibers, id, machine.run(slot))
+    // Who waits for the life that is over gets the next one.
+    if (Deferred.isDoneUnsafe(slot.ready)) slot.ready = Deferred.makeUnsafe()
+    yield* FiberMap.run(fibers, slot.exchange, Effect.interruptible(machine.run(slot)))
   })
+
+  /** One at a time and to its end: else a life might begin beside another one, or none behind it. */
+  const restart = (id: ExchangeId): Effect.Effect<void> => {
+    const slot = slots.get(id)
+    return slot === undefined ? Effect.void : Effect.uninterruptible(slot.restarting.withPermits(1)(restartSlot(slot)))
+  }
 
   const stop = Effect.fnUntraced(function*(policy: StopPolicy) {
     if (machine.isStopping) return []

@@ -1,6 +1,6 @@
 /** Islands: built apart, judged by their health, built anew, and ended with what was left. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Stream, SubscriptionRef } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import { Markets } from "../../src/composite/Markets.ts"
 import * as MarketsModule from "../../src/composite/Markets.ts"
@@ -367,6 +367,74 @@ describe("Markets", () => {
       assert.deepStrictEqual(tags(markets), ["Ready", "Ready"])
       assert.strictEqual((yield* markets.get("b")).exchange, "b")
       yield* markets.restart("nobody")
+    }))
+
+  it.effect("who waits for an island that is restarted meanwhile gets the new one, or why there is none", () =>
+    Effect.gen(function*() {
+      const worlds = ["a", "b", "c"].map((id) => new World(id))
+      const [a, b, c] = worlds as [World, World, World]
+      const hangsFirst = (world: World) => {
+        let lives = 0
+        return Layer.unwrap(Effect.suspend(() => ++lives === 1 ? Effect.never : Effect.succeed(world.layer)))
+      }
+      const markets = yield* MarketsModule.make({
+        a: a.definition(hangsFirst(a)),
+        b: b.definition(hangsFirst(b)),
+        c: c.definition(Layer.unwrap(Effect.never))
+      })
+      yield* settle
+      const waiting = yield* Effect.forEach(markets.ids, (id) => Effect.forkChild(Effect.exit(markets.get(id))))
+      yield* settle
+      b.failures.push(refused("b", "INVALID_KEY"))
+      yield* Effect.forEach(markets.ids, markets.restart)
+      yield* settle
+      const got = waiting.map((fiber) => fiber.pollUnsafe())
+      const told = (exit: (typeof got)[number]) =>
+        exit === undefined || Exit.isFailure(exit) ? exit : Exit.match(exit.value, {
+          onSuccess: ({ exchange }) => exchange,
+          onFailure: (cause) => Cause.squash(cause) as ExchangeError.ExchangeError
+        })
+      assert.strictEqual(told(got[0]), "a")
+      assert.strictEqual((told(got[1]) as ExchangeError.ExchangeError | undefined)?.reason._tag, "AuthRejected")
+      assert.isUndefined(got[2])
+      yield* markets.stop("cancel")
+      assert.strictEqual(
+        (told(waiting[2]!.pollUnsafe()) as ExchangeError.ExchangeError | undefined)?.reason._tag,
+        "Closed"
+      )
+    }))
+
+  it.effect("is not started anew by a restart that the end of the program overtakes", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.goodbye = Effect.sleep("1 second")
+      const markets = yield* start([a])
+      const restarting = yield* Effect.forkChild(markets.restart("a"), { startImmediately: true })
+      const stopping = yield* Effect.forkChild(markets.stop("cancel"), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(stopping)
+      yield* Fiber.join(restarting)
+      assert.deepStrictEqual([a.builds, markets.state("a")?._tag], [1, "Stopped"])
+      assert.strictEqual((yield* Effect.flip(markets.get("a"))).reason._tag, "Closed")
+    }))
+
+  it.effect("is built anew when who restarts it is interrupted, and once by two who do", () =>
+    Effect.gen(function*() {
+      const a = new World("a")
+      a.goodbye = Effect.sleep("1 second")
+      const markets = yield* start([a])
+      const restarting = yield* Effect.forkChild(markets.restart("a"), { startImmediately: true })
+      yield* Effect.forkChild(Fiber.interrupt(restarting), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual([a.builds, markets.state("a")?._tag], [2, "Ready"])
+      const both = yield* Effect.forkChild(
+        Effect.all([markets.restart("a"), markets.restart("a")], { concurrency: 2, discard: true })
+      )
+      yield* TestClock.adjust("6 seconds")
+      yield* Fiber.join(both)
+      a.goodbye = Effect.void
+      assert.strictEqual(markets.state("a")?._tag, "Ready")
+      assert.isDefined(markets.current("a"))
     }))
 
   it.effect("an island that ends is closed, built anew, and follows the pairs that it followed last", () =>
