@@ -275,6 +275,7 @@ const nothingCounted = { gaps: 0, reconnects: 0, decodeFailures: 0, dropped: 0 }
 
 const exchangeFound = ({ account, board }: Shown): ExchangeFound => {
   const counted = board.performance ?? nothingCounted
+  const outages = board.outagesAt(Date.now())
   return {
     exchange: board.id,
     updates: board.updateCount,
@@ -283,8 +284,8 @@ const exchangeFound = ({ account, board }: Shown): ExchangeFound => {
     unreadable: counted.decodeFailures,
     dropped: counted.dropped,
     resyncs: board.books?.resyncs ?? 0,
-    outages: board.outages.count,
-    longestMs: board.outages.longestMs,
+    outages: outages.count,
+    longestMs: outages.longestMs,
     fills: account.counts.fills,
     orderUpdates: account.counts.orders
   }

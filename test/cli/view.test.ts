@@ -215,10 +215,15 @@ describe("Board", () => {
     assert.strictEqual(Board.stateOf(a), "failed")
     at("Starting", 5_100)
     at("Ready", 5_200)
-    assert.deepStrictEqual(a.outages, { count: 2, longestMs: 2_500 })
+    assert.deepStrictEqual(a.outagesAt(9_000), { count: 2, longestMs: 2_500, underWayMs: null })
     at("Failed", 6_000, { error, retryIn: null })
     assert.strictEqual(Board.stateOf(a), "given up")
     assert.strictEqual(a.failure, error.message)
+    assert.deepStrictEqual(a.outagesAt(7_000), { count: 3, longestMs: 2_500, underWayMs: 1_000 })
+    assert.deepStrictEqual(a.outagesAt(9_000), { count: 3, longestMs: 3_000, underWayMs: 3_000 })
+    // The end of the program ends no outage, and is no part of it.
+    at("Stopped", 9_500)
+    assert.deepStrictEqual(a.outagesAt(20_000), { count: 3, longestMs: 3_500, underWayMs: 3_500 })
   })
 })
 
@@ -392,6 +397,28 @@ describe("DemoView", () => {
     ])
   })
 
+  it("reports an outage that is over, and one that is under way", () => {
+    const { boards: [a, b], clock, view } = make()
+    for (const [board, ends] of [[a, true], [b, false]] as const) {
+      const at = (_tag: "Ready" | "Recovering", at: number) =>
+        board.onIsland({ _tag, exchange: board.id, at, problems: [] } as IslandState)
+      at("Ready", 1_000)
+      at("Recovering", 2_000)
+      if (ends) at("Ready", 4_500)
+    }
+    clock.now = 19_000
+    const report = view.report()
+    assert.include(
+      report,
+      "a-spot       1 times away, at the longest 2.50 s until all was in order; 0 reconnects, 0 gaps"
+    )
+    assert.include(
+      report,
+      "b-spot       1 times away, at the longest 17.00 s, away at the end for 17.00 s; 0 reconnects, 0 gaps"
+    )
+    assert.include(report, "c-futures    0 times away; 0 reconnects, 0 gaps")
+  })
+
   it("fits a terminal of 80 columns", () => {
     const { boards: [a, b, c], view } = make({ names: ["MEXC spot", "Gate spot"] })
     for (const board of [a, b]) {
@@ -481,7 +508,7 @@ describe("DemoView", () => {
         "a-spot": {
           state: "starting",
           island: null,
-          outages: { count: 0, longestMs: 0 },
+          outages: { count: 0, longestMs: 0, underWayMs: null },
           failure: null,
           pairsSeen: 1,
           rejected: {},
@@ -499,7 +526,7 @@ describe("DemoView", () => {
         "c-futures": {
           state: "starting",
           island: null,
-          outages: { count: 0, longestMs: 0 },
+          outages: { count: 0, longestMs: 0, underWayMs: null },
           failure: null,
           pairsSeen: 0,
           rejected: {},
@@ -517,7 +544,7 @@ describe("DemoView", () => {
         "b-spot": {
           state: "starting",
           island: null,
-          outages: { count: 0, longestMs: 0 },
+          outages: { count: 0, longestMs: 0, underWayMs: null },
           failure: null,
           pairsSeen: 1,
           rejected: { "ETH/USDT": "unknown" },

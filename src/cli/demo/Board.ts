@@ -13,6 +13,15 @@ export interface Prices {
   readonly askPrice: number
 }
 
+/** How often an exchange was lost since it was first ready, and for how long. */
+export interface Outages {
+  readonly count: number
+  /** How long it was away at the longest, one that is under way included, ms. */
+  readonly longestMs: number
+  /** How long it has been away by now; null while it is there, ms. */
+  readonly underWayMs: number | null
+}
+
 type Market = Pick<PublicExchange["Service"], "bestPrice" | "book" | "futuresTicker">
 
 /** One exchange's side of the board, as of the last look at its market. */
@@ -32,9 +41,11 @@ export class ExchangeBoard<Id extends ExchangeId = ExchangeId> {
   readonly rejected = new Map<TradingPair, string>()
   /** Where it stands in the program; null before the first word of it. */
   island: IslandState | null = null
-  /** How often it was lost since it was first ready, and how long it was away at the longest, ms. */
-  readonly outages = { count: 0, longestMs: 0 }
+  #losses = 0
+  /** Of those that are over, ms. */
+  #longestMs = 0
   #lostAt: number | null = null
+  #stoppedAt: number | null = null
   performance: Performance | undefined
   books: OrderBooksStatus | null = null
   bookOf: (pair: TradingPair) => LiveBook | undefined = () => undefined
@@ -88,12 +99,19 @@ export class ExchangeBoard<Id extends ExchangeId = ExchangeId> {
     const wasReady = this.island?._tag === "Ready"
     this.island = state
     if (state._tag === "Ready") {
-      if (this.#lostAt !== null) this.outages.longestMs = Math.max(this.outages.longestMs, state.at - this.#lostAt)
+      if (this.#lostAt !== null) this.#longestMs = Math.max(this.#longestMs, state.at - this.#lostAt)
       this.#lostAt = null
-    } else if (wasReady && state._tag !== "Stopped") {
-      this.outages.count++
+    } else if (state._tag === "Stopped") this.#stoppedAt = state.at
+    else if (wasReady) {
+      this.#losses++
       this.#lostAt = state.at
     }
+  }
+
+  /** The end of the program ends no outage, and what comes behind it is no part of one. */
+  outagesAt(now: number): Outages {
+    const underWayMs = this.#lostAt === null ? null : (this.#stoppedAt ?? now) - this.#lostAt
+    return { count: this.#losses, longestMs: Math.max(this.#longestMs, underWayMs ?? 0), underWayMs }
   }
 
   /** Why nothing more comes of this exchange; null while it runs. */

@@ -55,6 +55,14 @@ const nothingCounted = {
   dropped: 0
 }
 
+const inSeconds = (millis: number): string => `${(millis / 1000).toFixed(2)} s`
+
+const outageText = ({ count, longestMs, underWayMs }: Board.Outages): string => {
+  if (count === 0) return "0 times away"
+  const end = underWayMs === null ? " until all was in order" : `, away at the end for ${inSeconds(underWayMs)}`
+  return `${count} times away, at the longest ${inSeconds(longestMs)}${end}`
+}
+
 const nothingFound = new ArbitrageBoard()
 
 const errorCount = (errors: Readonly<Record<string, number>>): number =>
@@ -203,18 +211,17 @@ export class DemoView implements View {
   }
 
   #reportOfBooks(): ReadonlyArray<string> {
-    const { boards } = this.#options
+    const { boards, now } = this.#options
     const synced = boards.reduce((sum, { books }) => sum + (books?.synced ?? 0), 0)
     const tracked = boards.reduce((sum, { books }) => sum + (books?.tracked ?? 0), 0)
     return [
       `books        ${synced} of ${tracked} in step at the end`,
-      ...boards.map(({ id, outages, performance = nothingCounted }) =>
-        `${id.padEnd(12)} ${outages.count} times away${
-          outages.count === 0
-            ? ""
-            : `, at the longest ${(outages.longestMs / 1000).toFixed(2)} s until all was in order`
+      ...boards.map((board) => {
+        const { id, performance = nothingCounted } = board
+        return `${id.padEnd(12)} ${
+          outageText(board.outagesAt(now()))
         }; ${performance.reconnects} reconnects, ${performance.gaps} gaps`
-      )
+      })
     ]
   }
 
@@ -395,7 +402,7 @@ export class DemoView implements View {
       state: Board.stateOf(board),
       failure: board.failure,
       pairsSeen: board.seen.size,
-      outages: { ...board.outages },
+      outages: { ...board.outagesAt(this.#options.now()) },
       island: board.island?._tag ?? null,
       rejected: Object.fromEntries(board.rejected),
       updates: board.updateCount,
