@@ -276,7 +276,7 @@ interface CutOptions extends Pick<FrameCutterOptions, "maxFrameBytes" | "onFrame
   /** Shares the budget with others, each as much as the other. */
   readonly owner: string
   /** Shared by all that are to leave each other time. */
-  readonly budget: Pick<TurnBudget, "begin" | "isExceeded" | "isSpent" | "wait">
+  readonly budget: Pick<TurnBudget, "begin" | "checkExceeded" | "checkSpent" | "wait">
 }
 
 /** How to make a socket of `ws` whose frames are cut, and what to do with it in the same turn. */
@@ -320,7 +320,7 @@ export const cutFrames = (url: string, options: CutOptions): Cutting => {
   }
   /** Whether more is to be taken from the socket in this turn, of which a short read, but for TLS, brought the last. */
   const isEnough = (length: number, bytes: Uint8Array): boolean =>
-    cutter?.isWaiting === true || ((length === bytes.length || raw instanceof Tls.TLSSocket) && budget.isSpent())
+    cutter?.isWaiting === true || ((length === bytes.length || raw instanceof Tls.TLSSocket) && budget.checkSpent())
   const take = (length: number, bytes: Uint8Array): boolean => {
     if (isUncut()) return raw!.push(Buffer.from(bytes.subarray(0, length)))
     if (bytes === uncut) cutter!.feed(uncut.subarray(0, length))
@@ -384,7 +384,7 @@ const intercept = (
     readBytes,
     // A copy: `ws` keeps the parts of a frame until it is whole.
     pass: (bytes) => listener.call(raw, Buffer.from(bytes)),
-    isSpent: () => budget.isExceeded()
+    isSpent: () => budget.checkExceeded()
   })
   const onData = (bytes: Uint8Array): void => {
     cutter.feed(bytes)

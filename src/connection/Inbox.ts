@@ -218,7 +218,7 @@ export const make = (options: InboxOptions): Inbox => {
       isCalled = false
       return Effect.succeed<Batch>({ frames: [], bytes: 0, receivedAt: activity.receivedAt })
     }
-    if (first !== undefined) return budget?.isSpent() === true ? later : Effect.succeed(take(first))
+    if (first !== undefined) return budget?.checkSpent() === true ? later : Effect.succeed(take(first))
     if (ended !== undefined) return Effect.fail(ended)
     return waiter === undefined ? wait : twice
   })

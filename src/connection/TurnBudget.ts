@@ -45,25 +45,33 @@ export class TurnBudget {
     this.worked = now
   }
 
-  /** Asked between two pieces of work: reads, batches, turns of those that wait. */
-  isSpent(): boolean {
-    return this.hasTaken(budgetMillis)
+  /** Counts what was worked on up to now, and says whether that is all: between two pieces of work (reads, batches, turns of those that wait). */
+  checkSpent(): boolean {
+    return this.check(budgetMillis)
   }
 
-  /** Asked now and then within one. */
-  isExceeded(): boolean {
-    return this.hasTaken(longestMillis)
+  /** The same now and then within one piece. */
+  checkExceeded(): boolean {
+    return this.check(longestMillis)
   }
 
-  private hasTaken(millis: number): boolean {
+  /**
+   * The first time that so much seems to be taken only begins the turn's own time, for where many sockets have little each, some
+   * of it may have been in turns before: so a turn may take twice as long.
+   */
+  private check(millis: number): boolean {
     this.worked = this.now()
     if (this.worked - this.began < millis) return false
     if (this.isSame) return true
-    // Some of it may have been in turns before, where many sockets have little each: from here on it is measured to the turn's end.
+    this.beginTurn()
+    return false
+  }
+
+  /** From here on it is measured, to the turn's end. */
+  private beginTurn(): void {
     this.isSame = true
     this.began = this.worked
     this.nextTurn(this.ended)
-    return false
   }
 
   private readonly ended = (): void => {
@@ -94,7 +102,7 @@ export class TurnBudget {
     try {
       for (let left = this.count(); left > 0; left--) {
         this.serveNext()
-        if (this.isSpent()) return
+        if (this.checkSpent()) return
       }
     } finally {
       this.isSame = false

@@ -283,7 +283,7 @@ describe("Inbox", () => {
       let step = budgetMillis
       const budget = new TurnBudget(() => now += step, (run) => turns.push(run))
       const { endRead, inbox, push } = setup({ budget })
-      assert.deepStrictEqual([budget.isSpent(), budget.isSpent()], [false, true])
+      assert.deepStrictEqual([budget.checkSpent(), budget.checkSpent()], [false, true])
       assert.strictEqual(turns.length, 1)
       turns.length = 0
       step = 0

@@ -26,12 +26,12 @@ describe("TurnBudget", () => {
     const { budget, pass } = setup()
     budget.begin()
     pass(budgetMillis / 2)
-    assert.isFalse(budget.isSpent())
+    assert.isFalse(budget.checkSpent())
     budget.begin()
     pass(budgetMillis / 2)
-    assert.isFalse(budget.isSpent(), "some of it may have been in the turn before")
+    assert.isFalse(budget.checkSpent(), "some of it may have been in the turn before")
     pass(budgetMillis)
-    assert.isTrue(budget.isSpent())
+    assert.isTrue(budget.checkSpent())
   })
 
   it("is never spent by what many turns have done together", () => {
@@ -39,7 +39,7 @@ describe("TurnBudget", () => {
     for (let read = 0; read < 100; read++) {
       budget.begin()
       pass(budgetMillis / 3)
-      assert.isFalse(budget.isSpent())
+      assert.isFalse(budget.checkSpent())
       if (read % 2 === 1) turn()
     }
   })
@@ -48,11 +48,11 @@ describe("TurnBudget", () => {
     const { budget, pass } = setup()
     budget.begin()
     pass(budgetMillis)
-    assert.deepStrictEqual([budget.isSpent(), budget.isExceeded()], [false, false])
+    assert.deepStrictEqual([budget.checkSpent(), budget.checkExceeded()], [false, false])
     pass(budgetMillis)
-    assert.deepStrictEqual([budget.isSpent(), budget.isExceeded()], [true, false])
+    assert.deepStrictEqual([budget.checkSpent(), budget.checkExceeded()], [true, false])
     pass(longestMillis - budgetMillis)
-    assert.isTrue(budget.isExceeded())
+    assert.isTrue(budget.checkExceeded())
   })
 
   it("begins anew when nothing was worked on for a while", () => {
@@ -60,7 +60,7 @@ describe("TurnBudget", () => {
     for (let read = 0; read < 10; read++) {
       pass(1)
       budget.begin()
-      assert.isFalse(budget.isSpent())
+      assert.isFalse(budget.checkSpent())
     }
   })
 
@@ -76,7 +76,7 @@ describe("TurnBudget", () => {
             worked += name
             left--
             pass(budgetMillis / 2)
-          } while (left > 0 && !budget.isSpent())
+          } while (left > 0 && !budget.checkSpent())
           return left > 0
         })
       }

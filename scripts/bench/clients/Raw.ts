@@ -33,7 +33,7 @@ export const decode = (makeCodec: () => Codec, sink: Sink): Promise<void> =>
       onFrame: (bytes, start, end) => codec.decodeIn!(bytes, start, end, receivedAt, sink),
       onGoOn: () => {},
       owner: "",
-      budget: { begin: () => {}, isExceeded: () => false, isSpent: () => false, wait: () => {} }
+      budget: { begin: () => {}, checkExceeded: () => false, checkSpent: () => false, wait: () => {} }
     })
     const options: ClientOptions = { perMessageDeflate: false, ...wanted, skipUTF8Validation: true }
     const socket = new WebSocket(url, isPlain ? options : { ...options, createConnection })
