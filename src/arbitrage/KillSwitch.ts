@@ -14,6 +14,8 @@ export interface Killed {
 
 export const global = "global"
 
+const mostFirst = ["everything", "growing"] as const
+
 /** Of one scope that stop the same; behind these the second oldest goes for a new one. */
 const remembered = 32
 
@@ -72,10 +74,20 @@ export class KillSwitches {
 
   /** All that stops an exchange: what stops more before what stops less, that of all exchanges before its own. */
   reasons(exchange: ExchangeId = global): ReadonlyArray<Killed> {
-    const of = (scope: string, stops: Killed["stops"]): ReadonlyArray<Killed> =>
-      this.#thrown.flatMap(({ killed }) => killed.of === scope && killed.stops === stops ? [killed] : [])
     const scopes = [...new Set([global, exchange])]
-    return (["everything", "growing"] as const).flatMap((stops) => scopes.flatMap((scope) => of(scope, stops)))
+    return mostFirst.flatMap((stops) => scopes.flatMap((scope) => this.#of(scope, stops)))
+  }
+
+  /** Thrown for single exchanges, or for this one: by exchange, what stops more before what stops less. */
+  ofExchanges(exchange?: ExchangeId): ReadonlyArray<Killed> {
+    const scopes = new Set(this.#thrown.map(({ killed }) => killed.of))
+    return [...scopes]
+      .filter((scope) => scope !== global && (exchange === undefined || scope === exchange))
+      .flatMap((scope) => mostFirst.flatMap((stops) => this.#of(scope, stops)))
+  }
+
+  #of(scope: string, stops: Killed["stops"]): ReadonlyArray<Killed> {
+    return this.#thrown.flatMap(({ killed }) => killed.of === scope && killed.stops === stops ? [killed] : [])
   }
 
   /** Which does not let this leave; that of all exchanges first. */

@@ -53,11 +53,17 @@ export interface KillOptions {
 }
 
 export interface RiskState {
+  /** Whether the switch is thrown for all exchanges; of one exchange: for all or for it. */
   readonly isKilled: boolean
   /** What stops most, of all exchanges before one; null while it is not thrown. */
   readonly killed: Killed | null
   /** All that it was thrown for and that has not been taken back, `killed` first: no more than 32 of a scope that stop the same. */
   readonly reasons: ReadonlyArray<Killed>
+  /**
+   * What it was thrown for on single exchanges, by exchange: of all together these stop only their own, so they are in no `reasons`,
+   * `killed` and `isKilled`. Of one exchange: its own, which are among `reasons`.
+   */
+  readonly exchangeReasons: ReadonlyArray<Killed>
   /** Quote: value of the open orders and of the exposure together. */
   readonly notional: Decimal.Decimal
   /** Quote: the part of it that is what is not flat, by base asset, at its mark. */
@@ -369,6 +375,7 @@ export const make = Effect.fnUntraced(
           isKilled: reasons.length > 0,
           killed: reasons[0] ?? null,
           reasons,
+          exchangeReasons: switches.ofExchanges(exchange),
           notional: BigDecimal.normalize(BigDecimal.sum(reserved, exposure)),
           exposure: BigDecimal.normalize(exposure),
           pnl: BigDecimal.normalize(pnl),

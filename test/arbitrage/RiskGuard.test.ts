@@ -337,6 +337,23 @@ describe("RiskGuard: the kill switch", () => {
       assert.deepStrictEqual(reasons(guard, "b"), [])
     }))
 
+  it.effect("of all exchanges together it tells those of single ones too, by exchange, which stop only them", () =>
+    over({}, function*({ guard }) {
+      const single = () => guard.state().exchangeReasons.map(({ of, reason }) => `${of} ${reason}`)
+      assert.deepStrictEqual(single(), [])
+      yield* guard.kill("hedge mode", { exchange: "b" })
+      yield* guard.kill("broken", { exchange: "a" })
+      yield* guard.kill("by hand", { exchange: "b", stops: "everything" })
+      assert.deepStrictEqual(single(), ["b by hand", "b hedge mode", "a broken"])
+      assert.deepInclude(guard.state(), { isKilled: false, killed: null, reasons: [] })
+      yield* guard.kill("maintenance")
+      assert.deepStrictEqual(reasons(guard), ["maintenance"])
+      assert.deepStrictEqual(single(), ["b by hand", "b hedge mode", "a broken"])
+      // With an exchange they are among its reasons.
+      assert.deepStrictEqual(reasons(guard, "b"), ["by hand", "maintenance", "hedge mode"])
+      assert.deepStrictEqual(guard.state("b").exchangeReasons.map(({ reason }) => reason), ["by hand", "hedge mode"])
+    }))
+
   it.effect("the same reason is one, and of too many the newest are kept, and the first", () =>
     over({}, function*({ guard }) {
       for (let at = 0; at < 100; at++) {

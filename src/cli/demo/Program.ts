@@ -161,10 +161,7 @@ const refresh = Effect.fnUntraced(function*(options: Options) {
   if (arbitrage.executor === null) return
   const guard = yield* RiskGuard.RiskGuard
   arbitrage.risk = guard.state()
-  arbitrage.reasons = [
-    ...arbitrage.risk.reasons,
-    ...shown.flatMap(({ board: { id } }) => guard.state(id).reasons.filter(({ of }) => of === id))
-  ]
+  arbitrage.reasons = [...arbitrage.risk.reasons, ...arbitrage.risk.exchangeReasons]
 })
 
 /** Those who place orders of their own. */
