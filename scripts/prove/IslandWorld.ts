@@ -242,9 +242,12 @@ export const watchAll = Effect.fnUntraced(function*(assets: ReadonlyArray<string
   const markets = yield* Markets
   const now = yield* Clock.currentTimeMillis
   const watches = accountSubjects.map((subject) => new IslandWatch(subject, simulator, markets, assets, now))
-  yield* markets.each(({ account, exchange }) =>
-    account!.onEvent(watches.find(({ id }) => id === exchange)!.known.take)
-  )
+  yield* markets.each(({ account, exchange }) => {
+    const { known } = watches.find(({ id }) => id === exchange)!
+    // What its account was told before anybody watched.
+    for (const [asset, balance] of account!.balances()) known.balances.set(asset, balance)
+    return account!.onEvent(known.take)
+  })
   while (!watches.every(({ id }) => markets.mayTrade(id))) yield* Effect.sleep(100)
   return watches
 })
