@@ -129,7 +129,7 @@ export interface LearnedSilence {
   readonly floor: Duration.Input
   /** Whatever is longer is silence. */
   readonly ceiling: Duration.Input
-  /** The bound before anything came; then `factor` times that until enough did. Default: the ceiling. */
+  /** The bound before anything came; then at most `factor` times that until enough did. Default: the ceiling. */
   readonly initial?: Duration.Input | undefined
   /** So many times the longest gap of late is silence. Default 3. */
   readonly factor?: number | undefined

@@ -1,11 +1,16 @@
 /**
- * Learns from the arrivals of one topic how long it may be silent. Pure; a few numbers for each topic, and a subtraction,
- * a product and two comparisons for each arrival.
+ * Learns from the arrivals of one topic, or of all topics of a connection together, how long there may be silence. Pure; a few
+ * numbers for each, and a few sums and comparisons for each arrival.
  *
  * It keeps the longest gap that was seen, and forgets it slowly: by one part in 1024 with each arrival or over ten minutes,
  * whichever takes longer. Silence is what lasts `factor` times that. A quantile from mean and deviation of the gaps'
  * logarithms was tried: exchanges send in bursts with pauses between them, so that its bounds came out several times longer
  * on liquid streams, for no fewer false alarms on the others (`npm run prove -- silence` shows both).
+ *
+ * The longest of a few gaps tells little: until enough was seen, `factor` is as large as it takes for the next gap to be longer by
+ * chance one time in a million. Of arrivals that do not remember, that is `k` behind `n` gaps where `n + k` over `k` is a million: 17
+ * behind eight, 8 behind twenty. What comes in a burst counts once for that. (To go by the mean gap of the few was tried: what
+ * comes on a timer was found later, and what comes in flurries raised more false alarms.)
  */
 
 /** What an unlearned or learned bound keeps to; ms, but for the factor. */
@@ -14,31 +19,51 @@ export interface ArrivalBounds {
   readonly floor: number
   /** Whatever is longer is silence. */
   readonly ceiling: number
-  /** The bound before anything came. From the first arrival until enough was seen, `factor` times that or more. */
+  /** The bound before anything came. From the first arrival until enough was seen, it is `factor` times that at most. */
   readonly initial: number
   readonly factor: number
 }
 
 export const defaultFactor = 3
 
-/** So many gaps, over so many ms, before the bound may be a short one. */
+/** So many gaps, over so many ms, before the longest one tells enough. */
 export const learningGaps = 64
 export const learningMillis = 15_000
+
+/** What comes within so long is a burst, ms. */
+const burstMillis = 200
+
+/** So many gaps of which one may by chance be longer than what is allowed before enough was seen. */
+const oneIn = 1e6
+
+/** How many times the longest of `count` gaps the next one exceeds one time in so many. */
+const doubtOf = (count: number): number => {
+  if (count === 1) return oneIn
+  let times = 0
+  for (let chances = 1; chances < oneIn; chances *= (count + times) / times) times++
+  return times
+}
 
 const forgetGaps = 1024
 const forgetMillis = 10 * 60_000
 
 export class ArrivalModel {
   readonly #bounds: ArrivalBounds
+  readonly #burstMillis: number
   /** When the last one came, ms; 0 when the next gap tells nothing. */
   #last = 0
   #longest = 0
   #isHeard = false
   #gaps = 0
   #learned = 0
+  #bursts = 0
+  /** How long the present burst has taken, ms. */
+  #burst = 0
 
-  constructor(bounds: ArrivalBounds) {
+  /** `burst`: what comes within so long counts once towards how often something comes, ms. */
+  constructor(bounds: ArrivalBounds, burst: number = burstMillis) {
     this.#bounds = bounds
+    this.#burstMillis = burst
   }
 
   /** Something came. What is read at once, or within a few ms, counts once. `at`: ms. */
@@ -54,6 +79,11 @@ export class ArrivalModel {
   learn(gap: number): void {
     this.#gaps++
     this.#learned += gap
+    this.#burst += gap
+    if (this.#burst >= this.#burstMillis) {
+      this.#burst = 0
+      this.#bursts++
+    }
     const kept = Math.max(1 - 1 / forgetGaps, 1 - gap / forgetMillis)
     this.#longest = Math.max(gap, this.#longest * kept)
   }
@@ -76,7 +106,10 @@ export class ArrivalModel {
   get bound(): number {
     const { ceiling, factor, floor, initial } = this.#bounds
     if (!this.#isHeard) return initial
-    const longest = this.isLearned ? this.#longest : Math.max(initial, this.#longest)
-    return Math.min(ceiling, Math.max(floor, factor * longest))
+    const learned = factor * this.#longest
+    if (this.isLearned) return Math.min(ceiling, Math.max(floor, learned))
+    const most = factor * initial
+    const doubtful = this.#bursts === 0 ? most : Math.min(most, doubtOf(this.#bursts) * this.#longest)
+    return Math.min(ceiling, Math.max(floor, learned, doubtful))
   }
 }

@@ -19,14 +19,29 @@ const same = (gap: number, count: number): ReadonlyArray<number> => Array.from({
 const Gap = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100_000 }))
 
 describe("ArrivalModel", () => {
-  it("keeps to the initial bound, and three times that once it is heard, until it has seen enough", () => {
+  it("keeps to the initial bound, and three times that once it is heard, while little was seen", () => {
     assert.strictEqual(new ArrivalModel(bounds).bound, 60_000)
     assert.strictEqual(after([]).bound, 180_000)
-    assert.strictEqual(after(same(10, 1_000)).bound, 180_000)
-    assert.strictEqual(after(same(10_000, learningGaps - 1)).bound, 180_000)
+    assert.strictEqual(after(same(1_000, 3)).bound, 180_000)
     assert.strictEqual(after(same(learningMillis / learningGaps, learningGaps)).bound, 4_000)
     // A gap that is longer is believed at once.
     assert.closeTo(after([70_000]).bound, 210_000, 1)
+  })
+
+  it("allows less and less the more has come, before it has seen enough", () => {
+    const bound = (gap: number, count: number) => after(same(gap, count)).bound
+    for (const [count, times] of [[8, 17], [20, 8], [learningGaps - 1, 5]] as const) {
+      assert.closeTo(bound(1_000, count), times * 1_000, 1)
+    }
+    assert.closeTo(bound(250, 8), 4_250, 1)
+    assert.strictEqual(bound(250, 20), 4_000)
+  })
+
+  it("takes a burst for one arrival, before it has seen enough", () => {
+    assert.strictEqual(after(same(1, 150)).bound, 180_000)
+    assert.strictEqual(after([...same(1, 150), 5_000]).bound, 180_000)
+    // Fifteen bursts of 200 ms.
+    assert.closeTo(after([...same(10, 60), 1_000, ...same(10, 220)]).bound, after([...same(200, 14), 1_000]).bound, 50)
   })
 
   it("allows three times the longest gap, between floor and ceiling", () => {
@@ -124,4 +139,65 @@ describe("ArrivalModel", () => {
         assert.isBelow(model.bound, Math.max(4_001, 60 * mean))
       }
     }).pipe(Random.withSeed(5)))
+})
+
+/** Gaps of so many ms on average, by a number between 0 and 1 for each draw. */
+type Pattern = (mean: number, draw: () => number) => () => number
+
+const exponential = (mean: number, draw: () => number): number => -mean * Math.log(1 - draw())
+
+const patterns: Readonly<Record<string, Pattern>> = {
+  steady: (mean, draw) => () => exponential(mean, draw),
+  timer: (mean, draw) => () => mean * (0.9 + 0.2 * draw()),
+  bursts: (mean, draw) => () => draw() < 0.8 ? exponential(mean * 0.02, draw) : exponential(mean * 4.9, draw),
+  // Twenty come in a row, and then nothing does for twenty times as long.
+  flurries: (mean, draw) => {
+    let left = 0
+    return () => {
+      if (left-- > 0) return exponential(mean * 0.5, draw)
+      left = Math.floor(draw() * 40)
+      return exponential(mean * 20, draw)
+    }
+  }
+}
+
+/** Alarms of a topic, on average over so many that are never dead, from the first arrival on. */
+const alarmsOf = (gapsOf: () => () => number, topics: number): number => {
+  let alarms = 0
+  for (let topic = 0; topic < topics; topic++) {
+    const gaps = gapsOf()
+    const model = new ArrivalModel(bounds)
+    let at = 1
+    model.arrived(at)
+    for (let count = 0; count < 200; count++) {
+      const gap = gaps()
+      if (gap > model.bound) alarms++
+      model.arrived(at += gap)
+    }
+  }
+  return alarms / topics
+}
+
+describe("a topic that has just begun", () => {
+  for (const [name, pattern] of Object.entries(patterns)) {
+    for (const mean of [50, 250, 1_000, 5_000]) {
+      it.effect(`MUST hardly ever be taken for silent: ${name}, one in ${mean} ms`, () =>
+        Effect.gen(function*() {
+          const random = yield* Random.Random
+          const draw = () => random.nextDoubleUnsafe()
+          const alarms = alarmsOf(() => pattern(mean, draw), 200)
+          // Flurries are what no bound foresees: at most one alarm, from which it learns.
+          assert.isAtMost(alarms, name === "flurries" ? 1 : 0.25)
+        }).pipe(Random.withSeed(7)))
+    }
+  }
+
+  it.prop(
+    "MUST be found silent within seconds where much has come, however it was spread",
+    { gaps: Schema.Array(Schema.Finite.check(Schema.isBetween({ minimum: 50, maximum: 450 }))) },
+    ({ gaps }) => {
+      const enough = [...gaps, ...same(250, 20)]
+      assert.isBelow(after(enough).bound, 10_000)
+    }
+  )
 })
