@@ -67,7 +67,15 @@ type PublicService = PublicWebsocket["Service"]
 export type Narrowed<Tags extends PublicTag, K extends Kind = Kind> =
   & Omit<
     PublicService,
-    "channels" | "events" | "feed" | "handle" | "handleFeed" | "initialize" | "subscribe" | "unsubscribe"
+    | "channels"
+    | "events"
+    | "feed"
+    | "handle"
+    | "handleFeed"
+    | "initialize"
+    | "reportMissed"
+    | "subscribe"
+    | "unsubscribe"
   >
   & {
     readonly channels: ReadonlySet<Tags>
@@ -89,6 +97,7 @@ export type Narrowed<Tags extends PublicTag, K extends Kind = Kind> =
       channel: C & OfKind<K, C>,
       handlers: FeedHandlers<EventOf<C>>
     ) => Effect.Effect<void, ExchangeError, Scope.Scope>
+    readonly reportMissed: <const C extends ChannelOf<Tags>>(channel: C & OfKind<K, C>) => boolean
   }
 
 type MarketService = PublicExchange["Service"]

@@ -275,6 +275,13 @@ export class PublicWebsocket extends Context.Service<PublicWebsocket, {
     channel: C,
     handlers: FeedHandlers<EventOf<C>>
   ) => Effect.Effect<void, ExchangeError, Scope.Scope>
+  /**
+   * The exchange is known to have gone on, and nothing of that has come on this channel: as a snapshot over REST shows. It is
+   * taken for silent at once, with a `Gap` to all who follow it, and its book is shown again when its stream brings something,
+   * not by a snapshot that no stream keeps up to date. A connection that has brought nothing else either is taken for silent as a
+   * whole. False, and nothing is done, where the channel is not subscribed here. Not to be called in a socket's turn.
+   */
+  readonly reportMissed: (channel: PublicChannel) => boolean
 }>()("effect-exchange/PublicWebsocket") {}
 
 /** One channel of one pair as a stream that subscribes when it is run. */

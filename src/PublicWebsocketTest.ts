@@ -148,6 +148,7 @@ const make = Effect.fnUntraced(function*(options: TestOptions) {
     wakeups,
     ordered: Effect.succeed,
     acquire,
+    missed: () => false,
     isConnected: Effect.sync(() => connected),
     status: board.stream,
     onStatus: board.listen,

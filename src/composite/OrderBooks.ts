@@ -769,7 +769,9 @@ export const make = Effect.fnUntraced(function*(
     const entry = entries.get(pair)
     if (entry?.follower.live._tag !== "Synced") return false
     entry.follower.contradict(divergence)
-    entry.feed?.giveUp()
+    // Where the exchange has gone on without the stream, a subscription of its own would begin with one more snapshot.
+    const isBehind = divergence.snapshotVersion > divergence.version
+    if (!isBehind || !websocket.reportMissed(Channel.book(pair, options))) entry.feed?.giveUp()
     return true
   }
 

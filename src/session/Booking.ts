@@ -83,8 +83,7 @@ export class Booking {
   /** Forgets it and takes it off the wire. */
   withdraw(link: Link): void {
     this.forget(link)
-    link.subscriptions.release(this.key)
-    link.changed()
+    link.release(this.key)
   }
 
   wait(waiter: Deferred.Deferred<void, ExchangeError>): () => void {

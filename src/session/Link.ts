@@ -14,6 +14,7 @@ import type { Answer, Codec, CodecContext, ExchangeAdapter, Refusal, Request, Si
 import { Disconnected, type ExchangeError, make } from "../ExchangeError.ts"
 import type { Counters } from "./Counters.ts"
 import type { DialGate } from "./DialGate.ts"
+import { LinkSilence } from "./LinkSilence.ts"
 import type { Setting } from "./SetClock.ts"
 import { corrected } from "./SetClock.ts"
 import type { Wakeups } from "./Subscriber.ts"
@@ -74,6 +75,11 @@ export class Link {
   openedAt: number | null = null
   /** When anything was read from it last, ms; 0 before. */
   heardAt = 0
+  /** When it brought an event last, ms; 0 before. */
+  dataAt = 0
+  /** When a topic was last confirmed on it that was not silent before, ms; 0 before. */
+  confirmedAt = 0
+  readonly silence = new LinkSilence()
   /** It carries its topics until another connection has taken them over, and gets no new ones. */
   leaving = false
   /** The connection whose place it is to take; null when there is none, or it has ended. */
@@ -101,6 +107,18 @@ export class Link {
   /** Topics that are wanted or not yet off the wire. */
   get size(): number {
     return this.subscriptions.size
+  }
+
+  /** One holder of the topic less. */
+  release(key: string): void {
+    this.subscriptions.release(key)
+    this.silence.restart()
+    this.changed()
+  }
+
+  /** Gives the present connection up, for which another is dialled. */
+  abandon(error: ExchangeError): Effect.Effect<void> {
+    return this.#connection === null ? Effect.void : this.#connection.abort(error)
   }
 
   /** Something changed in `subscriptions`: send what follows from it. */
@@ -158,6 +176,7 @@ export class Link {
     if (this.#connection !== null) counters.reconnects++
     this.#connection = null
     this.openedAt = null
+    this.silence.pause()
     this.subscriptions.disconnected()
     this.changed()
     this.#options.listener.onInterrupted(this.subscriptions.wanted, this)
@@ -290,6 +309,9 @@ export class Link {
   clockSet(setting: Setting): void {
     this.heardAt = corrected(setting, this.heardAt)
     this.heldUntil = corrected(setting, this.heldUntil)
+    this.dataAt = corrected(setting, this.dataAt)
+    this.confirmedAt = corrected(setting, this.confirmedAt)
+    this.silence.clockSet(setting)
   }
 
   acknowledged(answer: Answer): void {
@@ -403,6 +425,7 @@ class LinkSink implements Sink {
     if (!this.isQuiet) {
       this.isQuiet = true
       this.activity.dataAt = receivedAt
+      this.link.dataAt = receivedAt
       counters.processing.add(wallMillis(this.clock) - receivedAt)
     }
     return this.notice !== null || this.replies.length > 0 || this.wakeups.full.size > 0

@@ -297,6 +297,7 @@ export const make = Effect.fnUntraced(function*(
     isConnected: session.isConnected,
     status: session.status,
     performance: session.performance,
+    reportMissed: session.missed,
     // The two places where the union of all events becomes the event of this channel: the topic carries nothing else.
     feed: feed as <const C extends PublicChannel>(
       channel: C,

@@ -330,6 +330,8 @@ export const make = Effect.fnUntraced(function*(
     wakeups,
     ordered: Effect.succeed,
     acquire,
+    // What was found to be silent then, the recording tells.
+    missed: () => false,
     isConnected: Effect.sync(() => present.size > 0 && connected() === present.size),
     status: board.stream,
     onStatus: board.listen,

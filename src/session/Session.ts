@@ -17,6 +17,7 @@ import type { MarketRest } from "../MarketRest.ts"
 import type { Performance, SocketPerformance } from "../PublicWebsocket.ts"
 import type { Placement } from "./Booking.ts"
 import { Booking } from "./Booking.ts"
+import type { Continuity } from "./Continuity.ts"
 import { Counters } from "./Counters.ts"
 import { DialGate } from "./DialGate.ts"
 import * as InstrumentLookup from "./InstrumentLookup.ts"
@@ -73,6 +74,8 @@ export interface Session {
     channel: PublicChannel,
     prepare: (held: Held) => () => void
   ) => Effect.Effect<Held, ExchangeError, Scope.Scope>
+  /** See `PublicWebsocket.reportMissed`. */
+  readonly missed: (channel: PublicChannel) => boolean
   readonly isConnected: Effect.Effect<boolean>
   readonly status: Stream.Stream<ConnectionStatus>
   readonly onStatus: (listener: (status: ConnectionStatus) => void) => () => void
@@ -104,6 +107,9 @@ const headlessDeadline = 500
 const retiredLimit = 4096
 
 const longestSilence = 10 * 60_000
+
+/** A connection that brings nothing has its topics subscribed anew, then it is dialled anew. */
+const linkAlarms = 2
 
 const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
 
@@ -248,6 +254,7 @@ export const make = Effect.fnUntraced(
       const at = now()
       state.confirmed(placement.link.id, at)
       state.confirmedAt = at
+      if (state.silences === 0 && placement.silences === 0) placement.link.confirmedAt = at
       state.begun = true
       state.failed = false
       booking.live = true
@@ -479,13 +486,20 @@ export const make = Effect.fnUntraced(
       topic.contractSize = contractSize
       const recipe = channel._tag === "Book" ? adapter.book(channel) : null
       const state = new TopicState(topic, channel, recipe, owner)
-      const policy = silence.get(channel._tag)
-      if (policy !== undefined) state.watch = new SilenceWatch(policy, recipe, () => counters.falseAlarms++)
+      const booking = new Booking(state)
+      // A book whose silence is never judged here may still be found to have missed something.
+      const policy = silence.get(channel._tag) ?? (recipe === null ? undefined : Number.POSITIVE_INFINITY)
+      if (policy !== undefined) state.watch = new SilenceWatch(policy, recipe, (verdict) => judged(booking, verdict))
       journal?.topic(topic, channel)
       topic.slot = state
-      const booking = new Booking(state)
       bookings.set(key, booking)
       return booking
+    }
+
+    /** What an alarm about the silence of a topic was. */
+    const judged = (booking: Booking, verdict: Continuity): void => {
+      if (verdict === "whole") counters.falseAlarms++
+      for (const { link } of booking.placements) link.silence.judged(verdict)
     }
 
     /** Connections that are about to close, or that the exchange has taken it off, are none any more. */
@@ -523,10 +537,7 @@ export const make = Effect.fnUntraced(
       booking.live = false
       journal?.dropped(booking.state.topic)
       booking.refusedBeside = 0
-      for (const { link } of booking.placements) {
-        link.subscriptions.release(booking.key)
-        link.changed()
-      }
+      for (const { link } of booking.placements) link.release(booking.key)
     }
 
     const addTo = (booking: Booking) => (subscriber: Subscriber): () => void => {
@@ -637,7 +648,7 @@ export const make = Effect.fnUntraced(
     }
 
     const allowedSilence = (bound: number, silences: number): number =>
-      Math.min(longestSilence, bound * 2 ** Math.min(silences, 10))
+      Number.isFinite(bound) ? Math.min(longestSilence, bound * 2 ** Math.min(silences, 10)) : bound
 
     const watchSilence = (booking: Booking, at: number): void => {
       const { state } = booking
@@ -649,8 +660,84 @@ export const make = Effect.fnUntraced(
       const heldUntil = Math.max(awake.since, ...booking.placements.map(({ link }) => link.heldUntil))
       const since = Math.max(lastAt, heldUntil)
       if (at - since < allowedSilence(state.watch.bound, state.silences)) return
-      state.silent()
+      silentBy(booking)
+    }
+
+    /** Its topics whose silence is bounded. */
+    const watchedOn = (link: Link): ReadonlyArray<Booking> =>
+      [...bookings.values()].filter((booking) => {
+        const { failed, routes, watch } = booking.state
+        const placement = booking.on(link)
+        return watch !== null && Number.isFinite(watch.shortest) && routes.length > 0 && !failed &&
+          placement !== undefined &&
+          booking.phase(placement) === "Confirmed"
+      })
+
+    const floorOf = (watched: ReadonlyArray<Booking>): number =>
+      watched.reduce((least, { state }) => Math.min(least, state.watch!.shortest), Number.POSITIVE_INFINITY)
+
+    /** A connection that brings nothing at all of what it carries. */
+    const watchLink = (link: Link, at: number): void => {
+      const { dataAt, silence } = link
+      const excusedAt = Math.max(link.heldUntil, awake.since)
+      silence.look(dataAt, excusedAt, at)
+      if (!link.connected || link.leaving || silence.alarms >= linkAlarms || wakeups.full.size > 0) return
+      const since = Math.max(dataAt, link.confirmedAt, silence.alarmedAt, excusedAt)
+      if (at - since < silence.bound) return
+      const watched = watchedOn(link)
+      if (watched.length > 0 && at - since >= floorOf(watched)) linkSilent(link, watched, at, at - since)
+    }
+
+    /** All of its topics are subscribed anew; where that does not help it is dialled anew, once until data comes. */
+    const linkSilent = (link: Link, watched: ReadonlyArray<Booking>, at: number, silentForMs: number): void => {
+      const isFirst = link.silence.alarms === 0
+      link.silence.alarmed(at)
+      if (!isFirst) return void fork(link.abandon(TopicErrors.silent(adapter, silentForMs)))
+      const text = `connection ${link.id} has brought nothing for ${Math.round(silentForMs)} ms`
+      fork(Effect.logWarning(`[${adapter.id}] ${text}; its topics are subscribed anew`))
+      for (const booking of watched) silentOn(booking, link)
+    }
+
+    /** Where another connection that is alive brings the topic on, nobody need be told. */
+    const silentOn = (booking: Booking, link: Link): void => {
+      const { state } = booking
+      const lane = state.laneOf(link.id)
+      const isAlive = booking.placements.some((other) => other.link !== link && other.link.dataAt > link.dataAt)
+      if (isAlive && lane !== undefined && state.merge?.covers(lane) === true) {
+        counters.silences++
+        renew(booking, link)
+        return
+      }
+      silentBy(booking)
+    }
+
+    const silentBy = (booking: Booking): void => {
+      booking.state.silent()
       for (const { link } of booking.placements) renew(booking, link)
+    }
+
+    /** Of a channel that is subscribed here. */
+    const subscribedTo = (channel: PublicChannel): Booking | undefined => {
+      const symbol = adapter.symbol(channel.pair)
+      const name = symbol === null ? null : adapter.topic(channel, symbol)
+      const booking = name?._tag === "Topic" ? bookings.get(name.key) : undefined
+      return booking?.isConfirmed === true && booking.state.routes.length > 0 ? booking : undefined
+    }
+
+    /** What the exchange was seen to have gone on with did not come: no bound need be waited for. */
+    const missed = (channel: PublicChannel): boolean => {
+      const booking = subscribedTo(channel)
+      if (booking === undefined) return false
+      const at = now()
+      silentBy(booking)
+      for (const { link } of booking.placements) {
+        const watched = watchedOn(link)
+        const silentForMs = at - Math.max(link.dataAt, link.confirmedAt, link.heldUntil, awake.since)
+        if (link.silence.alarms > 0 || silentForMs < floorOf(watched)) continue
+        linkSilent(link, watched.filter((other) => other !== booking), at, silentForMs)
+      }
+      wakeups.flush()
+      return true
     }
 
     /** One of several connections brings nothing of a topic, and others do: it is subscribed anew there, without a word. */
@@ -712,6 +799,7 @@ export const make = Effect.fnUntraced(
       if (setting !== null) clockSet(setting)
       awake.look(at)
       watchLinks(monotonicAt)
+      for (const link of [...links]) watchLink(link, at)
       for (const booking of bookings.values()) watchTopic(booking, at, monotonicAt)
       wakeups.flush()
       metrics.flush({ links, bookings, lanes: options.connections, now: at })
@@ -760,6 +848,7 @@ export const make = Effect.fnUntraced(
       wakeups,
       ordered,
       acquire,
+      missed,
       isConnected: Effect.sync(() => closers.size > 0 && [...closers.keys()].every(isServed)),
       status: board.stream,
       onStatus: board.listen,

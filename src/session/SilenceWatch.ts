@@ -77,17 +77,22 @@ export class SilenceWatch {
   readonly #fixed: number
   readonly #model: ArrivalModel | null
   readonly #recipe: BookRecipe | null
-  readonly #onFalseAlarm: () => void
+  readonly #onJudged: (verdict: Continuity.Continuity) => void
   /** The last event, where its version does not tell enough. */
   #before: MarketEvent | null = null
   #alarm: Alarm | null = null
 
-  constructor(policy: SilencePolicy, recipe: BookRecipe | null, onFalseAlarm: () => void) {
+  /** `onJudged` is told of each alarm what the next event has shown: `whole`, it was a false one. */
+  constructor(
+    policy: SilencePolicy,
+    recipe: BookRecipe | null,
+    onJudged: (verdict: Continuity.Continuity) => void
+  ) {
     this.shortest = typeof policy === "number" ? policy : Math.min(policy.floor, policy.initial)
     this.#fixed = typeof policy === "number" ? policy : 0
     this.#model = typeof policy === "number" ? null : new ArrivalModel(policy)
     this.#recipe = recipe
-    this.#onFalseAlarm = onFalseAlarm
+    this.#onJudged = onJudged
   }
 
   /** How long it may be silent, ms. */
@@ -145,11 +150,8 @@ export class SilenceWatch {
     const continuity = isVersioned
       ? Continuity.ofVersions(version, event.version)
       : Continuity.between(before, last, event, this.#recipe)
-    if (continuity === "whole") {
-      this.#onFalseAlarm()
-      this.#model?.learn(gap)
-    } else if (continuity === "unknown") {
-      this.#model?.suspect(gap)
-    }
+    if (continuity === "whole") this.#model?.learn(gap)
+    else if (continuity === "unknown") this.#model?.suspect(gap)
+    this.#onJudged(continuity)
   }
 }

@@ -55,6 +55,13 @@ const where = ({ topic }: TopicState) => ({
 export const refused = (adapter: ExchangeAdapter, state: TopicState, refusal: Refusal): ExchangeError.ExchangeError =>
   ExchangeError.make(adapter.id, new ExchangeError.SubscriptionRejected({ ...where(state), ...refusal }))
 
+/** A connection that was known to bring more, and brings nothing though its topics were subscribed anew. */
+export const silent = (adapter: ExchangeAdapter, silentForMs: number): ExchangeError.ExchangeError =>
+  ExchangeError.make(
+    adapter.id,
+    new ExchangeError.Silent({ silentForMs, detail: "it brings nothing though its topics were subscribed anew" })
+  )
+
 /** Accepted, but silent: some exchanges answer "success" for a stream that does not exist. */
 export const withoutSnapshot = (adapter: ExchangeAdapter, state: TopicState): ExchangeError.ExchangeError =>
   refused(adapter, state, {

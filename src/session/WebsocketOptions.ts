@@ -31,7 +31,10 @@ export interface WebsocketOptions {
       readonly first?: Duration.Input | undefined
     }
     | undefined
-  /** Give a connection up when none of its topics brought data for this long; null: never. Default 5 minutes. */
+  /**
+   * Give a connection up when none of its topics brought data for this long; null: not for a fixed time, only by its own pace
+   * (`silence`). Default 5 minutes.
+   */
   readonly staleAfter?: Duration.Input | null | undefined
   /**
    * Subscribe a topic anew when it brought nothing for this long; null: never; `{ floor, ceiling }`: for so long as is

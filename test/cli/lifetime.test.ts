@@ -184,7 +184,12 @@ describe("StatusLog", () => {
         Stream.fromEffectDrain(Deferred.succeed(told, undefined))
       )
       yield* Effect.scoped(Effect.andThen(StatusLog.start, Deferred.await(told))).pipe(
-        Effect.provide(Layer.mock(PublicWebsocket, { exchange: "x", channels: new Set<PublicTag>(), status })),
+        Effect.provide(Layer.mock(PublicWebsocket, {
+          exchange: "x",
+          channels: new Set<PublicTag>(),
+          status,
+          reportMissed: () => false
+        })),
         Effect.provide(Logging.layer)
       )
       assert.deepStrictEqual((yield* TestConsole.errorLines).map((line) => String(line).slice(13)), [

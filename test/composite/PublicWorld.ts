@@ -155,7 +155,8 @@ export class PublicWorld {
         exchange,
         channels: new Set(channels),
         isConnected: Effect.sync(() => this.isConnected),
-        handleFeed: this.handleFeed as never
+        handleFeed: this.handleFeed as never,
+        reportMissed: () => false
       }),
       Layer.mock(MarketRest, {
         exchange,

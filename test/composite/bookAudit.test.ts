@@ -57,6 +57,9 @@ class World {
   readonly answers: Array<Answer> = []
   readonly asked: Array<{ readonly symbol: string; readonly depth: number | undefined }> = []
   subscriptions = 0
+  /** Pairs whose stream was reported to have missed something, and whether that is taken note of. */
+  readonly missed: Array<TradingPair> = []
+  takesReports = true
   /** When the queue is empty. */
   answer: Answer = Effect.never
 
@@ -99,7 +102,11 @@ const withBooks = <A, E>(
       Effect.sync(() => {
         world.subscriptions++
         world.feeds.set(channel.pair, handlers)
-      })) as never
+      })) as never,
+    reportMissed: ({ pair }) => {
+      world.missed.push(pair)
+      return world.takesReports
+    }
   })
   const rest = Layer.mock(MarketRest, {
     exchange,
@@ -205,6 +212,23 @@ describe("an audit", () => {
         yield* TestClock.adjust(20_000)
         assert.deepInclude(yield* Fiber.join(dead), { _tag: "Diverged", version: 10, snapshotVersion: 12 })
         assert.deepInclude(books.get(btc), { _tag: "Stale", cause: "Diverged", lastVersion: 10 })
+        // The session subscribes it anew, and shows no snapshot while its stream brings nothing.
+        assert.deepStrictEqual(world.missed, [btc])
+        yield* TestClock.adjust(60_000)
+        assert.strictEqual(world.subscriptions, 1)
+      })
+    ))
+
+  it.effect("has a book that stands still subscribed anew where nobody takes note of that", () =>
+    withBooks(({ audits, books, world }) =>
+      Effect.gen(function*() {
+        world.takesReports = false
+        world.answer = Effect.succeed(snapshot(12, [98, 1]))
+        const dead = yield* begin(audits)
+        yield* TestClock.adjust(20_000)
+        assert.deepInclude(yield* Fiber.join(dead), { _tag: "Diverged" })
+        assert.deepInclude(books.get(btc), { _tag: "Stale", cause: "Diverged" })
+        assert.strictEqual(world.subscriptions, 2)
       })
     ))
 
@@ -233,6 +257,7 @@ describe("an audit", () => {
         assert.deepInclude(failure, { _tag: "Some" })
         assert.strictEqual((yield* books.status).diverged, 1)
         assert.strictEqual(world.subscriptions, 2, "subscribed anew at once")
+        assert.deepStrictEqual(world.missed, [], "its stream had gone on")
         world.send(snapshot(20, [99, 1], [101, 1]))
         assert.strictEqual((yield* books.awaitSynced(btc)).book.version, 20)
         assert.deepInclude(audits.status(), { diverged: 1, agreed: 1 })

@@ -122,7 +122,8 @@ const makeExchange = Effect.gen(function*() {
   const websocket = Layer.mock(PublicWebsocket, {
     exchange,
     channels: new Set(["Book"] as const),
-    handleFeed: handleFeed as never
+    handleFeed: handleFeed as never,
+    reportMissed: () => false
   })
   return Layer.merge(websocket, Layer.succeed(Exchange, control))
 })

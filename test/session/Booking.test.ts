@@ -28,9 +28,9 @@ const start = () => {
           of.asked.push(key)
           return of.phase
         },
-        retain: (topic: { readonly key: string }) => log.push(`retain ${topic.key} on ${id}`),
-        release: (key: string) => log.push(`release ${key} on ${id}`)
-      }
+        retain: (topic: { readonly key: string }) => log.push(`retain ${topic.key} on ${id}`)
+      },
+      release: (key: string) => log.push(`release ${key} on ${id}`)
     }
     return of
   }
@@ -88,7 +88,7 @@ describe("Booking", () => {
     assert.deepStrictEqual(log, ["off 1"])
     assert.deepStrictEqual(booking.placements.map((placement) => placement.link.id), [2])
     booking.withdraw(as(two))
-    assert.deepStrictEqual(log, ["off 1", "off 2", "release depth|BTCUSDT on 2", "changed 2"])
+    assert.deepStrictEqual(log, ["off 1", "off 2", "release depth|BTCUSDT on 2"])
     assert.deepStrictEqual(booking.placements, [])
   })
 

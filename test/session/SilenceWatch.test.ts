@@ -80,7 +80,9 @@ describe("wakefulness", () => {
 describe("a watch", () => {
   const make = (policy = policyOf({ floor: "1 second", ceiling: "10 minutes", initial: "2 seconds" })) => {
     let falseAlarms = 0
-    const watch = new SilenceWatch(policy, updates, () => falseAlarms++)
+    const watch = new SilenceWatch(policy, updates, (verdict) => {
+      if (verdict === "whole") falseAlarms++
+    })
     let version = 0
     let at = 1_000
     /** So much later the next delta, so many versions further. */

@@ -1,0 +1,99 @@
+/** How long a connection may bring nothing of any of its topics, and whether the alarms about it were false. */
+import { ArrivalModel, defaultFactor } from "./ArrivalModel.ts"
+import type { Continuity } from "./Continuity.ts"
+import type { Setting } from "./SetClock.ts"
+import { corrected } from "./SetClock.ts"
+
+/** Where little has come it is left to its topics, and so is the floor. */
+const bounds = {
+  floor: 0,
+  ceiling: Number.POSITIVE_INFINITY,
+  initial: Number.POSITIVE_INFINITY,
+  factor: defaultFactor
+}
+
+/** Looks are apart as it is. */
+const burst = 0
+
+/** So long after something came again its topics have told whether they had missed anything, ms. */
+const judgedAfter = 2_000
+
+interface Alarm {
+  /** When the last data had come, ms. */
+  readonly since: number
+  /** When data came again, ms; 0 before. */
+  over: number
+  /** What the exchange's own numbers told of its topics since. */
+  verdict: Continuity
+}
+
+/**
+ * Learned from all topics together, it is known within seconds. It looks at when data came last a few times a second, so
+ * that nothing is to be done for each arrival; a gap comes out longer by that at the most.
+ */
+export class LinkSilence {
+  #model = new ArrivalModel(bounds, burst)
+  #dataAt = 0
+  #alarm: Alarm | null = null
+  /** How often in a row an alarm was raised. */
+  alarms = 0
+  /** When the last one was, ms. */
+  alarmedAt = 0
+
+  /** `dataAt`: when data came last, 0 before. `excusedAt`: until when we did not read. `at`: now. ms. */
+  look(dataAt: number, excusedAt: number, at: number): void {
+    if (dataAt > this.#dataAt) {
+      if (excusedAt > this.#dataAt) this.#model.pause()
+      this.#dataAt = dataAt
+      this.#model.arrived(dataAt)
+      this.alarms = 0
+      if (this.#alarm !== null && this.#alarm.over === 0) this.#alarm.over = dataAt
+    }
+    const alarm = this.#alarm
+    if (alarm !== null && alarm.over !== 0 && at - alarm.over >= judgedAfter) this.#judge(alarm)
+  }
+
+  /** How long it may be silent, ms. */
+  get bound(): number {
+    return this.#model.bound
+  }
+
+  alarmed(at: number): void {
+    this.alarms++
+    this.alarmedAt = at
+    this.#alarm ??= { since: this.#dataAt, over: 0, verdict: "unknown" }
+    this.#model.pause()
+  }
+
+  /** What an alarm about one of its topics turned out to be. */
+  judged(verdict: Continuity): void {
+    const alarm = this.#alarm
+    if (alarm === null || verdict === "unknown" || alarm.verdict === "missed") return
+    alarm.verdict = verdict
+  }
+
+  /** A topic has left: the others may be slower. */
+  restart(): void {
+    this.#model = new ArrivalModel(bounds, burst)
+  }
+
+  /** The connection was lost: what comes next does not go on from what came last. */
+  pause(): void {
+    this.#model.pause()
+  }
+
+  clockSet(setting: Setting): void {
+    this.#model.pause()
+    this.#dataAt = corrected(setting, this.#dataAt)
+    this.alarmedAt = corrected(setting, this.alarmedAt)
+    if (this.#alarm === null) return
+    const { over, since, verdict } = this.#alarm
+    this.#alarm = { since: corrected(setting, since), over: corrected(setting, over), verdict }
+  }
+
+  #judge({ over, since, verdict }: Alarm): void {
+    this.#alarm = null
+    if (verdict === "whole") this.#model.learn(over - since)
+    else if (verdict === "unknown") this.#model.suspect(over - since)
+  }
+}
