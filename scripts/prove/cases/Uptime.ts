@@ -38,7 +38,12 @@ interface Outage {
   readonly faults: ReadonlyArray<string>
   /** From its beginning to the server's return, ms; 0: the server is there for whoever comes anew. */
   readonly lasts: number
+  /** The server is there for so long at first, ms; then it is struck again. 0 where left out. */
+  readonly between?: number
 }
+
+/** So soon behind a start or a return, ms. */
+const soon = (draws: Virtual.Draws): number => Math.round(5_000 + Virtual.below(draws, 5_000))
 
 /** By name; `on` is empty where it strikes all. */
 const outages: Readonly<Record<string, (on: string, draws: Virtual.Draws) => Outage>> = {
@@ -57,8 +62,20 @@ const outages: Readonly<Record<string, (on: string, draws: Virtual.Draws) => Out
     lasts: 40_000
   }),
   "hangs for 20 s": (on) => ({ faults: [`half-open${on}@0s:20s`], lasts: 20_000 }),
-  "sends no data for 30 s": (on) => ({ faults: [`silence${on}@0s:30s`], lasts: 30_000 })
+  "sends no data for 30 s": (on) => ({ faults: [`silence${on}@0s:30s`], lasts: 30_000 }),
+  // Before anybody can have learned much of what has just come back.
+  "dropped, and no data for 30 s soon behind": (on, draws) => {
+    const between = soon(draws)
+    return {
+      faults: [`drop${on}`, `silence${on}@${between}ms:30s`],
+      lasts: between + 30_000,
+      between
+    }
+  }
 }
+
+/** What strikes soon behind the start. */
+const silent = "sends no data for 30 s"
 
 const outageCount = Object.keys(outages).length
 
@@ -76,6 +93,8 @@ interface Struck {
   readonly tally: Tally
   readonly on: ReadonlySet<string>
   readonly began: number
+  /** From when on the server is not there. */
+  readonly leaves: number
   readonly returns: number
 }
 
@@ -90,7 +109,6 @@ interface Share {
 }
 
 interface Result {
-  readonly rounds: number
   readonly total: number
   readonly shares: ReadonlyArray<Share>
   /** Where no outage was under way, ms. */
@@ -103,6 +121,8 @@ interface Result {
 
 const isUnder = (struck: Struck | null, now: number): struck is Struck =>
   struck !== null && now < struck.returns + aftermath
+
+const isGone = ({ leaves, returns }: Struck, now: number): boolean => now >= leaves && now <= returns
 
 class Ledger {
   readonly watches: ReadonlyArray<IslandWatch>
@@ -126,13 +146,14 @@ class Ledger {
   }
 
   /** Whoever was struck is down from the beginning; the time that data may be on its way is not given to it. */
-  begin({ on, tally }: Struck): void {
+  begin({ began, leaves, on, tally }: Struck): void {
+    const onItsWay = (leaves > began ? 2 : 1) * World.onItsWay
     tally.count++
-    tally.unnoticed += on.size * World.onItsWay
+    tally.unnoticed += on.size * onItsWay
     for (const id of on) {
       const share = this.shares.get(id)!
       share.outages++
-      share.down += World.onItsWay
+      share.down += onItsWay
       this.#well.delete(id)
     }
   }
@@ -145,7 +166,7 @@ class Ledger {
     const { id, mayTrade } = watch
     const isCurrent = watch.isCurrent(now)
     const isStruck = isUnder(struck, now) && struck.on.has(id)
-    const isAway = isStruck && now <= struck.returns
+    const isAway = isStruck && isGone(struck, now)
     const share = this.shares.get(id)!
     this.total += passed
     if (isAway && !mayTrade) {
@@ -174,25 +195,26 @@ const play = Effect.fnUntraced(function*(proof: Proof, rounds: number, census: W
   const draws = yield* Virtual.draws(proof.seed, "uptime")
   const watches = yield* World.watchAll(assets)
   const ledger = new Ledger(watches)
-  const begun = yield* Clock.currentTimeMillis
+  const started = yield* Clock.currentTimeMillis
   const wrong: Array<string> = []
   const counted: Array<{ fibers: number; timers: number }> = []
   const names = Object.keys(outages)
   const round = roundOf(proof)
   let struck: Struck | null = null
-  let before = begun
-  let traded = begun
+  let before = started
+  let traded = started
   let trades = 0
 
   /** `only`: null strikes all. */
-  const strike = Effect.fnUntraced(function*(name: string, only: string | null, now: number) {
-    const { faults, lasts } = outages[name]!(only === null ? "" : `,on=${only}`, draws)
+  const strike = Effect.fnUntraced(function*(name: string, only: string | null, now: number, prefix = "") {
+    const { between = 0, faults, lasts } = outages[name]!(only === null ? "" : `,on=${only}`, draws)
     for (const fault of faults) yield* Effect.orDie(simulator.inject(fault))
     const on = new Set(only === null ? World.ids : [only])
     const next: Struck = {
-      tally: ledger.tally(only === null ? `all: ${name}` : name),
+      tally: ledger.tally(prefix + (only === null ? `all: ${name}` : name)),
       on,
       began: now,
+      leaves: now + between,
       returns: now + lasts
     }
     ledger.begin(next)
@@ -205,7 +227,7 @@ const play = Effect.fnUntraced(function*(proof: Proof, rounds: number, census: W
     counted.push({ fibers: census.fibers, timers: census.timers })
     for (const watch of watches) {
       const found = [...watch.wrongBooks(), ...watch.wrongAccount()]
-      if (found.length > 0) wrong.push(`${watch.id} at ${Math.round((now - begun) / minute)} min: ${found[0]}`)
+      if (found.length > 0) wrong.push(`${watch.id} at ${Math.round((now - started) / minute)} min: ${found[0]}`)
     }
   }
 
@@ -229,6 +251,12 @@ const play = Effect.fnUntraced(function*(proof: Proof, rounds: number, census: W
     return null
   })
 
+  const strikesFirst = started + soon(draws)
+  while (before < strikesFirst) struck = yield* pass(struck)
+  struck = yield* strike(silent, null, before, "soon behind the start, ")
+  while (struck !== null) struck = yield* pass(struck)
+  const begun = before
+
   for (let number = 0; number < rounds; number++) {
     const struckInTurn = number % 8 === 3 ? [null] : World.ids
     for (const [turn, only] of struckInTurn.entries()) {
@@ -244,7 +272,6 @@ const play = Effect.fnUntraced(function*(proof: Proof, rounds: number, census: W
   const { quietDown, shares, tallies, total } = ledger
   const events = watches.reduce((sum, { known }) => sum + known.events.length, 0)
   const result: Result = {
-    rounds,
     total,
     shares: [...shares.values()],
     quietDown,
@@ -273,10 +300,11 @@ const runsOf = (census: Result["census"]): string => {
 
 const seconds = (ms: number): string => Proofs.text(ms / 1_000)
 
-/** Of an hour for each outage; in a full run that is the time that has passed. */
-const percentUp = (rounds: number, { away, down }: Share): number => 100 * (1 - down / (rounds * hour - away))
+/** Of the time that has passed; in a small run, of an hour for each outage. */
+const percentUp = (proof: Proof, total: number, { away, down, outages }: Share): number =>
+  100 * (1 - down / ((proof.quick ? outages * hour : total / World.ids.length) - away))
 
-const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallies, total, wrong }: Result): void => {
+const judge = (proof: Proof, { census, events, quietDown, shares, tallies, total, wrong }: Result): void => {
   proof.table(
     ["outage", "times", "unnoticed, virtual s", "recovering, virtual s", "until back: count", "p50", "p95", "max"],
     [...tallies].map(([name, { back, count, recovering, unnoticed }]) => [
@@ -295,10 +323,10 @@ const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallie
       seconds(share.down),
       seconds(share.away),
       seconds(share.down / share.outages),
-      `${percentUp(rounds, share).toFixed(4)} %`
+      `${percentUp(proof, total, share).toFixed(4)} %`
     ])
   )
-  const percents = shares.map((share) => percentUp(rounds, share))
+  const percents = shares.map((share) => percentUp(proof, total, share))
   const uptime = Math.min(...percents)
   const mean = percents.reduce((sum, percent) => sum + percent, 0) / percents.length
   const strikes = shares.reduce((sum, { outages }) => sum + outages, 0)
@@ -306,9 +334,9 @@ const judge = (proof: Proof, { census, events, quietDown, rounds, shares, tallie
   proof.check(
     "with an outage an hour of each exchange, and all options at their defaults, the program is up on each 99.9 % of the virtual time that it is there",
     uptime >= 99.9,
-    `${uptime.toFixed(4)} % on the worst of three exchanges, ${
-      mean.toFixed(4)
-    } % on average, with ${rounds} outages of each in ${hours} virtual hours, ${assets.length} pairs on each`
+    `${uptime.toFixed(4)} % on the worst of three exchanges, ${mean.toFixed(4)} % on average, with ${
+      strikes / World.ids.length
+    } outages of each in ${hours} virtual hours, ${assets.length} pairs on each`
   )
   proof.check("nothing is down where no outage is", quietDown === 0, `${seconds(quietDown)} virtual s`)
   proof.check(
