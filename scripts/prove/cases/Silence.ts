@@ -1,5 +1,5 @@
 /** Silence is learned: liquid topics are found dead within seconds, and quiet ones are left in peace. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import type { Gap } from "../../../src/domain/Feed.ts"
 import type { TradingPair } from "../../../src/domain/Instrument.ts"
@@ -194,6 +194,55 @@ const silenced = Effect.fnUntraced(function*(
   }
 })
 
+/** All falls silent so soon behind the start that little has been learned; ms until every book was told to be silent, and the last to come back. */
+const silencedSoon = Effect.fnUntraced(function*(
+  subject: Subject
+): Effect.fn.Return<
+  { readonly millis: number; readonly back: number },
+  ExchangeError,
+  Services | Scope.Scope
+> {
+  const pairs = pairsOf(subject)
+  const websocket = yield* PublicWebsocket
+  const simulator = yield* Simulator.Simulator
+  const silent = new Map<TradingPair | null, number>()
+  const latest = new Map<TradingPair | null, number>()
+  yield* websocket.handle({
+    onBook: ({ pair, receivedAt }) => void latest.set(pair, receivedAt),
+    onGap: ({ at, cause, channel, pair }) => {
+      if (channel === "Book" && cause === "Silent" && !silent.has(pair)) silent.set(pair, at)
+    }
+  })
+  yield* websocket.initialize(pairs, ["BookTicker", "Book"])
+  yield* Effect.sleep("6 seconds")
+  const since = Math.max(...latest.values())
+  yield* Effect.orDie(simulator.inject({ _tag: "Silence", durationMillis: 20_000 }))
+  const returns = (yield* Clock.currentTimeMillis) + 20_000
+  yield* Effect.sleep("22 seconds")
+  return {
+    millis: Math.max(...pairs.map((pair) => (silent.get(pair) ?? Infinity) - since)),
+    back: Math.min(...pairs.map((pair) => (latest.get(pair) ?? 0) - returns))
+  }
+})
+
+const soonBehindStart = Effect.fnUntraced(function*(proof: Proof) {
+  const times = Proofs.sizeOf(proof, 1, 10)
+  for (const subject of Virtual.subjects) {
+    for (const rate of [50, 10]) {
+      const found: Array<{ readonly millis: number; readonly back: number }> = []
+      for (let i = 0; i < times; i++) {
+        const simulator = { pairs: pairsOf(subject), rate, levels: 30, limits: "off" as const }
+        found.push(yield* Virtual.run({ subject, seed: proof.seed + i, simulator }, silencedSoon(subject)))
+      }
+      proof.check(
+        `${subject.adapter.id}, ${rate} changes a second: an exchange that falls silent 6 s behind the start is found within 6 s, and comes back`,
+        found.every(({ back, millis }) => millis <= 6_000 && back > 0),
+        `max ${Proofs.text(Math.max(...found.map(({ millis }) => millis)))} ms`
+      )
+    }
+  }
+})
+
 const liquidBooks = Effect.fnUntraced(function*(proof: Proof) {
   const rows: Array<ReadonlyArray<string>> = []
   const times = Proofs.sizeOf(proof, 1, 10)
@@ -226,6 +275,7 @@ const liquidBooks = Effect.fnUntraced(function*(proof: Proof) {
 
 export const silence: Case = {
   name: "silence",
-  proves: "A liquid book that dies is found within 5 s, and topics that are only quiet are left in peace",
-  run: (proof) => Effect.andThen(liquidBooks(proof), quietTopics(proof))
+  proves:
+    "A liquid book that dies is found within 5 s, an exchange that falls silent soon behind the start within 6 s, and topics that are only quiet are left in peace",
+  run: (proof) => liquidBooks(proof).pipe(Effect.andThen(soonBehindStart(proof)), Effect.andThen(quietTopics(proof)))
 }
