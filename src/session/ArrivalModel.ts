@@ -36,13 +36,18 @@ const burstMillis = 200
 /** So many gaps of which one may by chance be longer than what is allowed before enough was seen. */
 const oneIn = 1e6
 
-/** How many times the longest of `count` gaps the next one exceeds one time in so many. */
-const doubtOf = (count: number): number => {
+const timesOf = (count: number): number => {
   if (count === 1) return oneIn
   let times = 0
   for (let chances = 1; chances < oneIn; chances *= (count + times) / times) times++
   return times
 }
+
+/** By the count: of two it takes a thousand steps, and each topic is looked at a few times a second. */
+const doubts: Array<number> = []
+
+/** How many times the longest of `count` gaps the next one exceeds one time in so many. */
+const doubtOf = (count: number): number => doubts[count] ??= timesOf(count)
 
 const forgetGaps = 1024
 const forgetMillis = 10 * 60_000
