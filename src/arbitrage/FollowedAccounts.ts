@@ -147,7 +147,7 @@ export class FollowedAccounts {
     }
     this.#followed.set(exchange, [...this.#followed.get(exchange) ?? [], followed])
     if (account !== null) {
-      this.#options.funding.begin(exchange)
+      this.#options.funding.begin(exchange, island.market.clock())
       yield* Scope.provide(account.onEvent((event) => this.#onEvent(followed, event)), followed.scope)
       for (const { fills, order } of account.openOrders()) {
         if (order !== null) this.#onOrder(followed, order, BigDecimal.sumAll(fills.map(({ quantity }) => quantity)))

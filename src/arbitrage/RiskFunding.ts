@@ -36,6 +36,20 @@ export const keyOf = ({ asset, change, exchangeTime, total }: Balance): string |
     ? null
     : `funding ${asset} ${exchangeTime} ${Decimal.toText(change)} ${Decimal.toText(total)}`
 
+/** On both clocks, ms: the monotonic one stands still while the machine sleeps, and wall time jumps when it is set. */
+export interface Moment {
+  readonly monotonic: number
+  readonly wall: number
+}
+
+const momentOf = (clock: Clock.Clock): Moment => ({
+  monotonic: monotonicMillis(clock),
+  wall: clock.currentTimeMillisUnsafe()
+})
+
+/** By the clock that says more, ms. */
+const elapsed = (from: Moment, to: Moment): number => Math.max(to.monotonic - from.monotonic, to.wall - from.wall)
+
 /** Payments that look alike: of one amount, and of about one time. Nothing that a push and the history both tell says more. */
 interface Alike {
   readonly asset: string
@@ -80,24 +94,21 @@ const rememberedMillis = 60 * 60_000
 /** Of one exchange. Plain and synchronous. */
 export class FundingCount {
   readonly #onFunded: (funded: Funded) => void
-  /** Monotonic, ms. */
-  readonly #since: number
+  readonly #since: Moment
   /** By asset and amount. */
   readonly #alike = new Map<string, ReadonlyArray<Alike>>()
   /** Null while nobody knows them. */
   #quotes: ReadonlySet<string> | null = null
   #waiting: Array<Omit<Funded, "isQuote">> = []
-  /** When the last reading of the history began, monotonic, ms; null before the first. */
-  #readAt: number | null = null
+  /** When the last reading of the history began; null before the first. */
+  #readAt: Moment | null = null
+  /** Exchange's, ms: what is from before it has been told apart, and is not remembered any more. */
+  #forgottenTo = Number.NEGATIVE_INFINITY
 
-  /** `since`: when it began to be told, monotonic, ms. */
-  constructor(onFunded: (funded: Funded) => void, since: number) {
+  /** `since`: when it began to be told. */
+  constructor(onFunded: (funded: Funded) => void, since: Moment) {
     this.#onFunded = onFunded
     this.#since = since
-  }
-
-  get since(): number {
-    return this.#since
   }
 
   /** Whether something waits to be counted. */
@@ -106,13 +117,13 @@ export class FundingCount {
   }
 
   /** How far back the history has to be read now, ms. */
-  within(now: number): number {
+  within(now: Moment): number {
     return this.#readAt === null
-      ? Math.max(rememberedMillis, now - this.#since + overlapMillis)
-      : now - this.#readAt + overlapMillis
+      ? Math.max(rememberedMillis, elapsed(this.#since, now) + overlapMillis)
+      : elapsed(this.#readAt, now) + overlapMillis
   }
 
-  /** The stream tells of one. */
+  /** The stream tells of one; `now` is monotonic, ms. */
   push({ asset, change, exchangeTime }: Balance, now: number): void {
     if (change === null) return
     if (exchangeTime === null) return this.#count({ asset, amount: change })
@@ -122,11 +133,13 @@ export class FundingCount {
   }
 
   /** What a reading has found that began at `now`. */
-  read(payments: ReadonlyArray<FundingPayment>, now: number, beginning: Beginning): void {
+  read(payments: ReadonlyArray<FundingPayment>, now: Moment, beginning: Beginning): void {
     const found = new Map<Alike, { listed: number; before: number }>()
     for (const payment of payments) {
       const { amount, asset, exchangeTime } = payment
-      const alike = this.#of(asset, amount, exchangeTime, now)
+      // A clock that was set makes it be read from further back than what is remembered.
+      if (exchangeTime < this.#forgottenTo) continue
+      const alike = this.#of(asset, amount, exchangeTime, now.monotonic)
       const { before, listed } = found.get(alike) ?? { listed: 0, before: 0 }
       found.set(alike, { listed: listed + 1, before: before + (isBefore(payment, beginning) ? 1 : 0) })
     }
@@ -136,7 +149,7 @@ export class FundingCount {
       this.#settle(alike)
     }
     this.#readAt = now
-    this.#forget(now - rememberedMillis)
+    this.#forget(now.monotonic - rememberedMillis)
   }
 
   /** The exchange lists these. */
@@ -160,6 +173,9 @@ export class FundingCount {
   #forget(before: number): void {
     for (const [key, all] of this.#alike) {
       const left = all.filter(({ since }) => since >= before)
+      for (const { since, time } of all) {
+        if (since < before) this.#forgottenTo = Math.max(this.#forgottenTo, time + sameMillis)
+      }
       if (left.length === 0) this.#alike.delete(key)
       else if (left.length < all.length) this.#alike.set(key, left)
     }
@@ -187,6 +203,42 @@ const exchangeTimeOf = (reading: ClockReading | null, now: number, agoMillis: nu
   return { earliest: at - error, latest: at + error }
 }
 
+/**
+ * The exchange's time at `since`. It is found once, by the first measurement of the exchange's clock that is known then or behind it,
+ * and stays: what is reckoned back later goes wrong by all that the machine has slept and by which its clock was set.
+ */
+class FundingStart {
+  readonly #since: Moment
+  #found: Beginning | null = null
+  #isMeasured = false
+
+  constructor(since: Moment) {
+    this.#since = since
+  }
+
+  /** A measurement that is known now. */
+  measured(reading: ClockReading | null, now: Moment): void {
+    if (reading !== null) this.beginning(reading, now)
+  }
+
+  /** Until it is measured it only grows wider: what counted once is never from before. */
+  beginning(reading: ClockReading | null, now: Moment): Beginning {
+    if (this.#found !== null && this.#isMeasured) return this.#found
+    const { monotonic, wall } = this.#since
+    const all = [
+      exchangeTimeOf(reading, wall, 0),
+      exchangeTimeOf(reading, now.wall, now.monotonic - monotonic),
+      ...this.#found === null ? [] : [this.#found]
+    ]
+    this.#found = {
+      earliest: Math.min(...all.map(({ earliest }) => earliest)),
+      latest: Math.max(...all.map(({ latest }) => latest))
+    }
+    this.#isMeasured = reading !== null
+    return this.#found
+  }
+}
+
 export interface FundingOptions {
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
@@ -195,6 +247,7 @@ export interface FundingOptions {
 
 interface FundingAccount {
   readonly count: FundingCount
+  readonly start: FundingStart
   /** The comparison of the account behind which the history was read; null while it has to be. */
   readFor: { readonly island: Island; readonly reconciledAt: number } | null
   /** `none`: the account has no positions. `never`: it has, and the exchange has no history. */
@@ -219,16 +272,17 @@ export class RiskFunding {
   #of(exchange: ExchangeId): FundingAccount {
     const found = this.#accounts.get(exchange)
     if (found !== undefined) return found
-    const since = monotonicMillis(this.#options.clock)
+    const since = momentOf(this.#options.clock)
     const count = new FundingCount((funded) => this.#options.onFunded(exchange, funded), since)
-    const made: FundingAccount = { count, readFor: null, history: "unread", isReading: false, retryAt: 0 }
+    const start = new FundingStart(since)
+    const made: FundingAccount = { count, start, readFor: null, history: "unread", isReading: false, retryAt: 0 }
     this.#accounts.set(exchange, made)
     return made
   }
 
-  /** Its account is followed: what is paid from now on counts. A second time does nothing. */
-  begin(exchange: ExchangeId): void {
-    this.#of(exchange)
+  /** Its account is followed: what is paid from now on counts. A second time does not move that. `reading`: of the exchange's clock. */
+  begin(exchange: ExchangeId, reading: ClockReading | null): void {
+    this.#of(exchange).start.measured(reading, momentOf(this.#options.clock))
   }
 
   /** Whether all that fell due up to the last comparison of the account is counted. */
@@ -252,6 +306,7 @@ export class RiskFunding {
   /** Reads the history when the account has been compared since it was read last; `reconciledAt` null: it is not, since a break. */
   catchUp(island: Island, account: PrivateExchange["Service"], reconciledAt: number | null): void {
     const of = this.#of(island.exchange)
+    of.start.measured(island.market.clock(), momentOf(this.#options.clock))
     const isOther = of.readFor?.island !== island
     if (of.history === "read" && (isOther || reconciledAt === null)) of.history = "unread"
     if (reconciledAt === null || !this.#mayRead(of) || (!isOther && of.readFor?.reconciledAt === reconciledAt)) return
@@ -278,12 +333,11 @@ export class RiskFunding {
     reconciledAt: number
   ) {
     const { exchange } = island
-    const now = monotonicMillis(this.#options.clock)
+    const now = momentOf(this.#options.clock)
     const found = yield* Effect.result(Effect.timeout(account.funding(of.count.within(now)), readTimeout))
     if (found._tag === "Success") {
-      const { clock } = this.#options
-      const ago = monotonicMillis(clock) - of.count.since
-      of.count.read(found.success, now, exchangeTimeOf(island.market.clock(), clock.currentTimeMillisUnsafe(), ago))
+      const beginning = of.start.beginning(island.market.clock(), momentOf(this.#options.clock))
+      of.count.read(found.success, now, beginning)
       of.history = "read"
       of.readFor = { island, reconciledAt }
       return
@@ -292,7 +346,7 @@ export class RiskFunding {
     if (error._tag === "ExchangeError" && error.reason._tag === "UnsupportedChannel") {
       return yield* this.#give(of, island, account)
     }
-    of.retryAt = now + retryMillis
+    of.retryAt = now.monotonic + retryMillis
     const detail = error._tag === "ExchangeError" ? error.message : "no answer in time"
     yield* Effect.logWarning(
       `funding on ${exchange} that fell due while its stream was away is not known yet: ${detail}`
