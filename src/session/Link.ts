@@ -77,8 +77,8 @@ export class Link {
   heardAt = 0
   /** When it brought an event last, ms; 0 before. */
   dataAt = 0
-  /** When a topic was last confirmed on it that was not silent before, ms; 0 before. */
-  confirmedAt = 0
+  /** When it was opened, or a topic was last confirmed on it that was not silent before, ms; 0 before. */
+  readyAt = 0
   readonly silence = new LinkSilence()
   /** It carries its topics until another connection has taken them over, and gets no new ones. */
   leaving = false
@@ -186,6 +186,7 @@ export class Link {
   #live(connection: Connection): Effect.Effect<never, ExchangeError> {
     this.#connection = connection
     this.openedAt = this.#monotonic()
+    this.readyAt = this.#now()
     this.subscriptions.disconnected()
     this.changed()
     return Effect.raceFirst(this.#read(connection), this.#write(connection))
@@ -310,7 +311,7 @@ export class Link {
     this.heardAt = corrected(setting, this.heardAt)
     this.heldUntil = corrected(setting, this.heldUntil)
     this.dataAt = corrected(setting, this.dataAt)
-    this.confirmedAt = corrected(setting, this.confirmedAt)
+    this.readyAt = corrected(setting, this.readyAt)
     this.silence.clockSet(setting)
   }
 

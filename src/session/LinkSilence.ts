@@ -40,17 +40,26 @@ export class LinkSilence {
   /** When the last one was, ms. */
   alarmedAt = 0
 
-  /** `dataAt`: when data came last, 0 before. `excusedAt`: until when we did not read. `at`: now. ms. */
-  look(dataAt: number, excusedAt: number, at: number): void {
-    if (dataAt > this.#dataAt) {
-      if (excusedAt > this.#dataAt) this.#model.pause()
-      this.#dataAt = dataAt
-      this.#model.arrived(dataAt)
-      this.alarms = 0
-      if (this.#alarm !== null && this.#alarm.over === 0) this.#alarm.over = dataAt
-    }
+  /**
+   * `dataAt`: when data came last, 0 before. `excusedAt`: until when we did not read. `at`: now. ms. Where data has come again behind
+   * an alarm: when the last before it had come; else null.
+   */
+  look(dataAt: number, excusedAt: number, at: number): number | null {
+    const silentSince = dataAt > this.#dataAt ? this.#arrived(dataAt, excusedAt) : null
     const alarm = this.#alarm
     if (alarm !== null && alarm.over !== 0 && at - alarm.over >= judgedAfter) this.#judge(alarm)
+    return silentSince
+  }
+
+  #arrived(dataAt: number, excusedAt: number): number | null {
+    if (excusedAt > this.#dataAt) this.#model.pause()
+    this.#dataAt = dataAt
+    this.#model.arrived(dataAt)
+    this.alarms = 0
+    const alarm = this.#alarm
+    if (alarm === null || alarm.over !== 0) return null
+    alarm.over = dataAt
+    return alarm.since
   }
 
   /** How long it may be silent, ms. */

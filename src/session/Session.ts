@@ -254,7 +254,7 @@ export const make = Effect.fnUntraced(
       const at = now()
       state.confirmed(placement.link.id, at)
       state.confirmedAt = at
-      if (state.silences === 0 && placement.silences === 0) placement.link.confirmedAt = at
+      if (state.silences === 0 && placement.silences === 0) placement.link.readyAt = at
       state.begun = true
       state.failed = false
       booking.live = true
@@ -603,11 +603,15 @@ export const make = Effect.fnUntraced(
       const { state } = booking
       // Nobody brings anything while a subscriber holds up reading.
       if (wakeups.full.size === 0) state.watchLanes(monotonicAt, heardAt)
-      if (state.heldAt !== 0 && monotonicAt - state.heldAt >= quietAfter && !state.isDead) state.release()
+      if (state.heldAt !== 0 && monotonicAt - state.heldAt >= quietAfter && isBrought(booking)) state.release()
       watchSnapshot(booking, at)
       watchSilence(booking, at)
       if (state.merge !== null) { for (const placement of booking.placements) watchLane(booking, placement, at) }
     }
+
+    /** Its stream would have brought what its snapshot does not hold: else it is dead, and not quiet. */
+    const isBrought = ({ placements, state }: Booking): boolean =>
+      !state.isDead && placements.some(({ link }) => link.silence.alarms === 0)
 
     const heardAt = (connection: number): number => links.find(({ id }) => id === connection)?.heardAt ?? 0
 
@@ -676,13 +680,29 @@ export const make = Effect.fnUntraced(
     const floorOf = (watched: ReadonlyArray<Booking>): number =>
       watched.reduce((least, { state }) => Math.min(least, state.watch!.shortest), Number.POSITIVE_INFINITY)
 
+    /** A connection brings data again: its books of which nothing has come begin anew, for what changed meanwhile is not told. */
+    const brings = (link: Link, silentSince: number, at: number): void => {
+      for (const { state } of watchedOn(link)) {
+        if (state.recipe === null || state.lastEventAt > silentSince) continue
+        state.watch?.forget()
+        state.missing = 0
+        // The snapshot that comes with its new subscription is under way.
+        const isUnderWay = state.recipe.snapshot !== "Fetch" && state.needsSnapshot &&
+          at - state.confirmedAt < snapshotDeadline
+        if (isUnderWay) continue
+        state.interrupt("Silent")
+        if (state.needsSnapshot) owner.requestSnapshot(state)
+      }
+    }
+
     /** A connection that brings nothing at all of what it carries. */
     const watchLink = (link: Link, at: number): void => {
       const { dataAt, silence } = link
       const excusedAt = Math.max(link.heldUntil, awake.since)
-      silence.look(dataAt, excusedAt, at)
+      const silentSince = silence.look(dataAt, excusedAt, at)
+      if (silentSince !== null) brings(link, silentSince, at)
       if (!link.connected || link.leaving || silence.alarms >= linkAlarms || wakeups.full.size > 0) return
-      const since = Math.max(dataAt, link.confirmedAt, silence.alarmedAt, excusedAt)
+      const since = Math.max(dataAt, link.readyAt, silence.alarmedAt, excusedAt)
       if (at - since < silence.bound) return
       const watched = watchedOn(link)
       if (watched.length > 0 && at - since >= floorOf(watched)) linkSilent(link, watched, at, at - since)
@@ -695,14 +715,19 @@ export const make = Effect.fnUntraced(
       if (!isFirst) return void fork(link.abandon(TopicErrors.silent(adapter, silentForMs)))
       const text = `connection ${link.id} has brought nothing for ${Math.round(silentForMs)} ms`
       fork(Effect.logWarning(`[${adapter.id}] ${text}; its topics are subscribed anew`))
-      for (const booking of watched) silentOn(booking, link)
+      for (const booking of watched) if (!isTold(booking)) silentOn(booking, link, at)
     }
 
+    /** It was found to be silent by itself, and has brought nothing since. */
+    const isTold = ({ state }: Booking): boolean => state.silences > 0 && state.lastEventAt <= state.confirmedAt
+
     /** Where another connection that is alive brings the topic on, nobody need be told. */
-    const silentOn = (booking: Booking, link: Link): void => {
+    const silentOn = (booking: Booking, link: Link, at: number): void => {
       const { state } = booking
       const lane = state.laneOf(link.id)
-      const isAlive = booking.placements.some((other) => other.link !== link && other.link.dataAt > link.dataAt)
+      const isAlive = booking.placements.some((other) =>
+        other.link !== link && at - other.link.dataAt < state.watch!.shortest
+      )
       if (isAlive && lane !== undefined && state.merge?.covers(lane) === true) {
         counters.silences++
         renew(booking, link)
@@ -730,9 +755,10 @@ export const make = Effect.fnUntraced(
       if (booking === undefined) return false
       const at = now()
       silentBy(booking)
-      for (const { link } of booking.placements) {
+      // Nothing is read while a subscriber holds it up: that says nothing of the connection.
+      for (const { link } of wakeups.full.size > 0 ? [] : booking.placements) {
         const watched = watchedOn(link)
-        const silentForMs = at - Math.max(link.dataAt, link.confirmedAt, link.heldUntil, awake.since)
+        const silentForMs = at - Math.max(link.dataAt, link.readyAt, link.heldUntil, awake.since)
         if (link.silence.alarms > 0 || silentForMs < floorOf(watched)) continue
         linkSilent(link, watched.filter((other) => other !== booking), at, silentForMs)
       }

@@ -132,6 +132,11 @@ export class SilenceWatch {
     return last !== null && version > last
   }
 
+  /** Its connection was silent as a whole and is so no more: whatever it missed is no sign that its own stream is dead. */
+  forget(): void {
+    this.#alarm = null
+  }
+
   /** What comes next does not go on from what came last. */
   pause(): void {
     this.#model?.pause()
