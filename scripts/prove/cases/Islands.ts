@@ -58,8 +58,8 @@ const scenarios: ReadonlyArray<Scenario> = [
   }),
   {
     name: "gate-spot hangs",
-    faults: ["half-open,on=gate-spot@0s:3s"],
-    returns: new Map([["gate-spot", 3_000]]),
+    faults: ["half-open,on=gate-spot@0s:15s"],
+    returns: new Map([["gate-spot", 15_000]]),
     isTold: false
   },
   {
