@@ -38,7 +38,7 @@ const limitsOf = ({ limits }: ExchangeAdapter): ReadonlyArray<ReadonlyArray<stri
   ["requests per second and connection", String(limits.requestsPerSecond)],
   ["dials per second", String(limits.dialsPerSecond)],
   ["REST requests per second", String(limits.restPerSecond)],
-  ["REST requests that may start together", String(limits.restBurst ?? 1)],
+  ["books asked for together over REST", String(limits.restBurst ?? 1)],
   ["REST requests at once", String(limits.restConcurrency)]
 ]
 

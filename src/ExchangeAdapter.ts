@@ -115,7 +115,10 @@ export interface Limits {
   readonly dialsPerSecond: number
   /** REST requests per second that leave headroom below the documented limit. */
   readonly restPerSecond: number
-  /** So many REST requests may start together, where none have for as long as they would take; one when left out. */
+  /**
+   * So many books may be asked for together, where nothing was for as long as they would take; one when left out. Other requests are evenly spaced: many programs behind
+   * one address begin with them.
+   */
   readonly restBurst?: number | undefined
   /** How many REST requests may run at once. */
   readonly restConcurrency: number

@@ -29,7 +29,7 @@ type Rest =
 export interface Pace {
   /** Requests started in a second. */
   readonly perSecond: number
-  /** So many may start together where none have for as long as they would take by `perSecond`; one when left out. */
+  /** So many books may be asked for together where nothing has started for as long as they would take by `perSecond`; one when left out. */
   readonly burst?: number | undefined
   /** Requests under way at once. One that takes longer than `slowAfter` no longer counts. */
   readonly concurrency: number
@@ -69,7 +69,7 @@ const mostCounted = 1_000
 class Turns {
   /** When the latest requests were counted at the latest, ms, in a ring as long as a second's allowance. */
   readonly #counted: Float64Array
-  #turn = 0
+  #oldest = 0
   readonly #clock: Clock.Clock
   readonly #interval: number
   /** How far ahead of its even place a request may start, ms. */
@@ -99,25 +99,31 @@ class Turns {
     return this.#strikes > 0
   }
 
-  /** Waits for a request's turn, however often the pause is prolonged meanwhile. */
-  readonly next: Effect.Effect<void> = Effect.suspend(() => {
+  /** Waits for a request's even turn, however often the pause is prolonged meanwhile. */
+  readonly next: Effect.Effect<void> = Effect.suspend(() => this.#turn(0))
+
+  /** The same for one of those that may start together. */
+  readonly nextOfBurst: Effect.Effect<void> = Effect.suspend(() => this.#turn(this.#ahead))
+
+  #turn(ahead: number): Effect.Effect<void> {
     const now = this.#now()
     const { until } = this.#pause
     // Behind a pause nothing starts together: the exchange has just had enough.
-    const place = Math.max(this.#nextPlace, now < until ? until + this.#ahead : now)
-    const start = Math.max(now, place - this.#ahead)
+    const place = Math.max(this.#nextPlace, now < until ? until + ahead : now)
+    const start = Math.max(now, place - ahead)
     this.#nextPlace = place + this.#interval
     if (start <= now) return Effect.void
-    return Effect.andThen(Effect.sleep(start - now), this.#recheck)
-  })
-
-  readonly #recheck: Effect.Effect<void> = Effect.suspend(() => this.isPaused ? this.next : Effect.void)
+    return Effect.andThen(
+      Effect.sleep(start - now),
+      Effect.suspend(() => this.isPaused ? this.#turn(ahead) : Effect.void)
+    )
+  }
 
   /** Sends a request where the second has room for it; else waits a little, and then does `again`. */
   readonly counted = <A, E>(request: Effect.Effect<A, E>, again: Effect.Effect<A, E>): Effect.Effect<A, E> => {
     if (this.#counted.length === 0) return request
     const now = this.#now()
-    const wait = this.#counted[this.#turn]! + 1_000 - now
+    const wait = this.#counted[this.#oldest]! + 1_000 - now
     // Looked at again and again: an answer that comes meanwhile makes it shorter, or begins a pause.
     return wait <= 0
       ? this.#count(request, now)
@@ -125,8 +131,8 @@ class Turns {
   }
 
   #count<A, E>(request: Effect.Effect<A, E>, now: number): Effect.Effect<A, E> {
-    const turn = this.#turn
-    this.#turn = (turn + 1) % this.#counted.length
+    const turn = this.#oldest
+    this.#oldest = (turn + 1) % this.#counted.length
     const latest = now + slowAfter
     this.#counted[turn] = latest
     return Effect.ensuring(
@@ -207,7 +213,8 @@ export const paced = Effect.fnUntraced(function*(
   const run = <A>(
     name: string,
     request: Effect.Effect<A, ExchangeError.ExchangeError>,
-    symbol?: string
+    symbol?: string,
+    turn: Effect.Effect<void> = turns.next
   ): Effect.Effect<A, ExchangeError.ExchangeError> => {
     const ask = Effect.tap(timed(name, symbol, request), () => Effect.sync(() => turns.succeeded())).pipe(
       Effect.tapError((error) => Effect.sync(() => turns.failed(error)))
@@ -219,13 +226,13 @@ export const paced = Effect.fnUntraced(function*(
     const attempt: Effect.Effect<A, ExchangeError.ExchangeError> = Effect.suspend(() =>
       turns.isCareful ? probe.withPermits(1)(behind) : unlessPaused(attempt)
     )
-    return slowPlaces.withPermits(1)(withPlace(places)(Effect.andThen(turns.next, attempt)))
+    return slowPlaces.withPermits(1)(withPlace(places)(Effect.andThen(turn, attempt)))
   }
   return MarketRest.of({
     exchange,
     instruments: run("the instruments", rest.instruments),
     serverTime: run("the exchange's time", rest.serverTime),
     turnovers: rest.turnovers === undefined ? Effect.succeed(new Map()) : run("the turnovers", rest.turnovers),
-    book: (symbol, channel, attempt) => run("the book", rest.book(symbol, channel, attempt), symbol)
+    book: (symbol, channel, attempt) => run("the book", rest.book(symbol, channel, attempt), symbol, turns.nextOfBurst)
   })
 })

@@ -56,7 +56,7 @@ describe("paced", () => {
       assert.strictEqual(most(), 1)
     }))
 
-  it.effect("lets a burst start together where nothing has started for long enough, and no second holds more for it", () =>
+  it.effect("lets a burst of books start together where nothing has started for long enough, and no second holds more for it", () =>
     Effect.gen(function*() {
       const { rest, starts } = recorded(0)
       const paced = yield* MarketRest.paced(rest, "x", { perSecond: 10, burst: 4, concurrency: 100 })
@@ -73,6 +73,12 @@ describe("paced", () => {
       yield* TestClock.adjust("100 millis")
       yield* Fiber.join(again)
       assert.deepStrictEqual(starts.slice(-5), [60_000, 60_000, 60_000, 60_000, 60_100])
+      yield* TestClock.adjust("1 minute")
+      // Many programs behind one address begin with the exchange's clock.
+      const clocks = yield* Effect.forkChild(Effect.all([paced.serverTime, paced.serverTime, paced.serverTime]))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(clocks)
+      assert.deepStrictEqual(starts.slice(-3), [120_100, 120_200, 120_300])
     }))
 
   it.effect("lets nothing start together behind a pause", () =>

@@ -61,7 +61,7 @@ for (const exchange of exchanges) {
           assert.include(everything.stderr, "--pair is needed")
         } else assert.deepInclude(jsonLines(everything.stdout)[0], { clientOrderId: "mine-1", pair })
         const list = yield* order("list", `--pair=${pair}`, "--format=table")
-        assert.match(list.stdout, /^ORDER [^]*mine-1\n$/)
+        assert.match(list.stdout, /^ORDER [^]*mine-1\n$/, JSON.stringify(list))
         if (exchange !== "mexc-spot") {
           const moved = yield* order("amend", `--pair=${pair}`, "--client-order-id=mine-1", "--price=20500")
           assert.strictEqual(moved.code, 0, JSON.stringify(moved))
