@@ -64,19 +64,19 @@ const update = { _tag: "Book", source: "order_book_update" } as const
 type Row = readonly [id: string, title: string, exchange: ExchangeName, choice: ChannelChoice, frames: number]
 
 const rows: ReadonlyArray<Row> = [
-  ["mexc-ticker", "MEXC aggre.bookTicker (protobuf)", "mexc-spot", "BookTicker", 1_500_000],
-  ["mexc-depth", "MEXC aggre.depth, 20 levels (protobuf)", "mexc-spot", "Book", 600_000],
-  ["gate-ticker", "Gate spot.book_ticker (JSON)", "gate-spot", "BookTicker", 1_500_000],
-  ["gate-update", "Gate spot.order_book_update, 20 levels (JSON)", "gate-spot", update, 600_000],
-  ["gate-obu", "Gate spot.obu, 20 levels (JSON)", "gate-spot", "Book", 600_000],
-  ["futures-ticker", "Gate futures.book_ticker (JSON)", "gate-futures", "BookTicker", 1_500_000],
-  ["futures-update", "Gate futures.order_book_update, 20 levels (JSON)", "gate-futures", update, 600_000],
-  ["mexc-trades", "MEXC aggre.deals (protobuf)", "mexc-spot", "Trades", 1_500_000],
-  ["gate-trades", "Gate spot.trades (JSON)", "gate-spot", "Trades", 1_200_000],
-  ["futures-trades", "Gate futures.trades (JSON)", "gate-futures", "Trades", 1_200_000],
-  ["mexc-tickers", "MEXC miniTicker (protobuf)", "mexc-spot", "Ticker", 800_000],
-  ["gate-tickers", "Gate spot.tickers (JSON)", "gate-spot", "Ticker", 800_000],
-  ["futures-tickers", "Gate futures.tickers (JSON)", "gate-futures", "FuturesTicker", 400_000]
+  ["mexc-ticker", "MEXC aggre.bookTicker (protobuf)", "mexc-spot", "BookTicker", 4_500_000],
+  ["mexc-depth", "MEXC aggre.depth, 20 levels (protobuf)", "mexc-spot", "Book", 1_200_000],
+  ["gate-ticker", "Gate spot.book_ticker (JSON)", "gate-spot", "BookTicker", 4_500_000],
+  ["gate-update", "Gate spot.order_book_update, 20 levels (JSON)", "gate-spot", update, 1_200_000],
+  ["gate-obu", "Gate spot.obu, 20 levels (JSON)", "gate-spot", "Book", 1_200_000],
+  ["futures-ticker", "Gate futures.book_ticker (JSON)", "gate-futures", "BookTicker", 4_500_000],
+  ["futures-update", "Gate futures.order_book_update, 20 levels (JSON)", "gate-futures", update, 1_200_000],
+  ["mexc-trades", "MEXC aggre.deals (protobuf)", "mexc-spot", "Trades", 4_500_000],
+  ["gate-trades", "Gate spot.trades (JSON)", "gate-spot", "Trades", 3_000_000],
+  ["futures-trades", "Gate futures.trades (JSON)", "gate-futures", "Trades", 3_000_000],
+  ["mexc-tickers", "MEXC miniTicker (protobuf)", "mexc-spot", "Ticker", 1_600_000],
+  ["gate-tickers", "Gate spot.tickers (JSON)", "gate-spot", "Ticker", 1_600_000],
+  ["futures-tickers", "Gate futures.tickers (JSON)", "gate-futures", "FuturesTicker", 800_000]
 ]
 
 const caseOf = ([id, title, exchange, choice, frames]: Row, pairCount: number): Case => ({

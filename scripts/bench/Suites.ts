@@ -50,7 +50,7 @@ const tickers = ["mexc-ticker", "gate-ticker", "futures-ticker"]
 const books = ["mexc-depth", "gate-update", "futures-update"]
 
 /** Frames of a quick run, of those of a whole one. */
-const quickScale = 0.025
+const quickScale = 0.01
 
 const flood = (suite: SuiteId, of: Case, { hasBefore, isQuick }: Options, rounds: number): Plan => {
   const all = floodContestants(of)
