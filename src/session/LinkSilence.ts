@@ -39,6 +39,8 @@ export class LinkSilence {
   alarms = 0
   /** When the last one was, ms. */
   alarmedAt = 0
+  /** When data came again behind the last ones, ms; 0 before. */
+  heardSince = 0
 
   /**
    * `dataAt`: when data came last, 0 before. `excusedAt`: until when we did not read. `at`: now. ms. Where data has come again behind
@@ -59,6 +61,7 @@ export class LinkSilence {
     const alarm = this.#alarm
     if (alarm === null || alarm.over !== 0) return null
     alarm.over = dataAt
+    this.heardSince = dataAt
     return alarm.since
   }
 
@@ -95,6 +98,7 @@ export class LinkSilence {
     this.#model.pause()
     this.#dataAt = corrected(setting, this.#dataAt)
     this.alarmedAt = corrected(setting, this.alarmedAt)
+    this.heardSince = corrected(setting, this.heardSince)
     if (this.#alarm === null) return
     const { over, since, verdict } = this.#alarm
     this.#alarm = { since: corrected(setting, since), over: corrected(setting, over), verdict }

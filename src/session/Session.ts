@@ -610,8 +610,11 @@ export const make = Effect.fnUntraced(
     }
 
     /** Its stream would have brought what its snapshot does not hold: else it is dead, and not quiet. */
-    const isBrought = ({ placements, state }: Booking): boolean =>
-      !state.isDead && placements.some(({ link }) => link.silence.alarms === 0)
+    const isBrought = (booking: Booking): boolean =>
+      !booking.state.isDead &&
+      booking.placements.some((placement) =>
+        placement.link.silence.alarms === 0 && booking.phase(placement) === "Confirmed"
+      )
 
     const heardAt = (connection: number): number => links.find(({ id }) => id === connection)?.heardAt ?? 0
 
@@ -680,18 +683,24 @@ export const make = Effect.fnUntraced(
     const floorOf = (watched: ReadonlyArray<Booking>): number =>
       watched.reduce((least, { state }) => Math.min(least, state.watch!.shortest), Number.POSITIVE_INFINITY)
 
-    /** A connection brings data again: its books of which nothing has come begin anew, for what changed meanwhile is not told. */
+    /** What changed meanwhile is not told. */
+    const beginAnew = (state: TopicState, at: number): void => {
+      state.watch?.forget()
+      state.missing = 0
+      // The snapshot that comes with its new subscription is under way.
+      const isUnderWay = state.recipe?.snapshot !== "Fetch" && state.needsSnapshot &&
+        at - state.confirmedAt < snapshotDeadline
+      if (isUnderWay) return
+      state.interrupt("Silent")
+      if (state.needsSnapshot) owner.requestSnapshot(state)
+    }
+
+    /** A connection brings data again: its books of which nothing has come begin anew, unless another has brought them on. */
     const brings = (link: Link, silentSince: number, at: number): void => {
-      for (const { state } of watchedOn(link)) {
-        if (state.recipe === null || state.lastEventAt > silentSince) continue
-        state.watch?.forget()
-        state.missing = 0
-        // The snapshot that comes with its new subscription is under way.
-        const isUnderWay = state.recipe.snapshot !== "Fetch" && state.needsSnapshot &&
-          at - state.confirmedAt < snapshotDeadline
-        if (isUnderWay) continue
-        state.interrupt("Silent")
-        if (state.needsSnapshot) owner.requestSnapshot(state)
+      for (const booking of watchedOn(link)) {
+        const { state } = booking
+        if (state.recipe === null || state.lastEventAt > silentSince || isCarried(booking, link, at, at)) continue
+        beginAnew(state, at)
       }
     }
 
@@ -721,19 +730,34 @@ export const make = Effect.fnUntraced(
     /** It was found to be silent by itself, and has brought nothing since. */
     const isTold = ({ state }: Booking): boolean => state.silences > 0 && state.lastEventAt <= state.confirmedAt
 
-    /** Where another connection that is alive brings the topic on, nobody need be told. */
-    const silentOn = (booking: Booking, link: Link, at: number): void => {
+    /** The other connections of a topic that bring something. */
+    const aliveBeside = ({ placements, state }: Booking, link: Link, at: number): ReadonlyArray<Link> =>
+      placements.flatMap(({ link: other }) =>
+        other !== link && other.connected && at - other.dataAt < state.watch!.shortest ? [other] : []
+      )
+
+    /**
+     * Whether another connection brings the topic on, and has done so from `since` on, ms: two that were silent in turn may both have
+     * missed what changed between.
+     */
+    const isCarried = (booking: Booking, link: Link, at: number, since: number): boolean => {
       const { state } = booking
       const lane = state.laneOf(link.id)
-      const isAlive = booking.placements.some((other) =>
-        other.link !== link && at - other.link.dataAt < state.watch!.shortest
-      )
-      if (isAlive && lane !== undefined && state.merge?.covers(lane) === true) {
+      return lane !== undefined && state.merge?.covers(lane) === true &&
+        aliveBeside(booking, link, at).some(({ id, silence }) =>
+          silence.heardSince <= since && (state.laneOf(id)?.confirmedAt ?? Number.POSITIVE_INFINITY) <= since
+        )
+    }
+
+    /** Where another connection brings the topic on, nobody need be told. */
+    const silentOn = (booking: Booking, link: Link, at: number): void => {
+      if (isCarried(booking, link, at, link.dataAt)) {
         counters.silences++
-        renew(booking, link)
-        return
+        return renew(booking, link)
       }
       silentBy(booking)
+      // What this connection has not brought is no sign that the topic is dead on the others.
+      if (aliveBeside(booking, link, at).length > 0) booking.state.watch?.forget()
     }
 
     const silentBy = (booking: Booking): void => {
