@@ -284,7 +284,10 @@ export const make = Effect.fnUntraced(
 
     /** What the topic missed on this connection is missing, unless another brings it. */
     const lost = (booking: Booking, link: Link): void => {
-      if (!booking.state.lost(link.id, link.heardAt)) booking.state.interrupt("Reconnected")
+      const { state } = booking
+      if (state.lost(link.id, link.heardAt)) return
+      state.watch?.lost()
+      state.interrupt("Reconnected")
     }
 
     /** What a connection tells of a topic that it carries. */

@@ -81,6 +81,8 @@ export class SilenceWatch {
   /** The last event, where its version does not tell enough. */
   #before: MarketEvent | null = null
   #alarm: Alarm | null = null
+  /** Up to which its book was in sync at the alarm, while its subscription may be dead; null when it was not, or is none. */
+  #silentAt: Sequence | null = null
 
   /** `onJudged` is told of each alarm what the next event has shown: `whole`, it was a false one. */
   constructor(
@@ -120,6 +122,7 @@ export class SilenceWatch {
    */
   alarmed(at: number, version: number, last: Sequence | null): void {
     if (at === 0 && last === null) return
+    this.#silentAt ??= last
     this.#alarm ??= { at, before: this.#before, version, last }
   }
 
@@ -128,13 +131,18 @@ export class SilenceWatch {
    * shows what the exchange has now, and the stream that should keep it so is dead.
    */
   hasMissed(version: Sequence): boolean {
-    const last = this.#alarm?.last ?? null
-    return last !== null && version > last
+    return this.#silentAt !== null && version > this.#silentAt
+  }
+
+  /** Its connection was lost: what it has missed then is no sign that its next subscription is dead. */
+  lost(): void {
+    this.#silentAt = null
   }
 
   /** Its connection was silent as a whole and is so no more: whatever it missed is no sign that its own stream is dead. */
   forget(): void {
     this.#alarm = null
+    this.#silentAt = null
   }
 
   /** What comes next does not go on from what came last. */
@@ -149,7 +157,7 @@ export class SilenceWatch {
   }
 
   #judge({ at, before, last, version }: Alarm, event: MarketEvent): void {
-    this.#alarm = null
+    this.forget()
     const gap = at === 0 ? 0 : Math.max(0, event.receivedAt - at)
     const isVersioned = event._tag === "BookTicker" && event.version !== null && !Number.isNaN(version)
     const continuity = isVersioned

@@ -98,6 +98,26 @@ for (const subject of subjects) {
         still
       ))
 
+    it.effect("that was quieter than before is shown soon behind a reconnection in which it changed", () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const simulator = yield* Simulator
+          const { isShown, pass, quietly } = yield* followed(subject)
+          for (let i = 0; i < 90; i++) {
+            yield* quietly(1 + i)
+            yield* pass(1_000)
+          }
+          // It is taken for silent, and falsely so.
+          yield* pass(60_000)
+          yield* Effect.orDie(simulator.inject({ _tag: "Drop" }))
+          yield* quietly(999)
+          yield* pass(4_000)
+          assert.isTrue(isShown())
+        }),
+        still
+      ))
+
     it.effect("is right soon behind a silence in which the connection was lost", () =>
       over(
         subject,
