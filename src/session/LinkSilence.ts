@@ -15,6 +15,9 @@ const bounds = {
 /** Looks are apart as it is. */
 const burst = 0
 
+/** No connection is given more time than that to bring anything, ms. */
+const longest = 10 * 60_000
+
 /** So long after something came again its topics have told whether they had missed anything, ms. */
 const judgedAfter = 2_000
 
@@ -35,6 +38,8 @@ export class LinkSilence {
   #model = new ArrivalModel(bounds, burst)
   #dataAt = 0
   #alarm: Alarm | null = null
+  /** How long it had been silent at the first alarm, ms. */
+  #silentFor = 0
   /** How often in a row an alarm was raised. */
   alarms = 0
   /** When the last one was, ms. */
@@ -65,12 +70,14 @@ export class LinkSilence {
     return alarm.since
   }
 
-  /** How long it may be silent, ms. */
+  /** How long it may be silent, ms. Behind an alarm for as long again, and twice as long behind each further one. */
   get bound(): number {
-    return this.#model.bound
+    return this.alarms === 0 ? this.#model.bound : Math.min(longest, this.#silentFor * 2 ** (this.alarms - 1))
   }
 
-  alarmed(at: number): void {
+  /** `silentFor`: how long it has been silent, ms. */
+  alarmed(at: number, silentFor: number): void {
+    if (this.alarms === 0) this.#silentFor = silentFor
     this.alarms++
     this.alarmedAt = at
     this.#alarm ??= { since: this.#dataAt, over: 0, verdict: "unknown" }

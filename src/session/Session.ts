@@ -108,9 +108,6 @@ const retiredLimit = 4096
 
 const longestSilence = 10 * 60_000
 
-/** A connection that brings nothing has its topics subscribed anew, then it is dialled anew. */
-const linkAlarms = 2
-
 const refusalBackoff = (count: number): number => Math.min(30_000, 1_000 * 2 ** Math.min(count, 5))
 
 /** Frames that cannot be read are counted one by one and logged together: the first at once, then every ten seconds. */
@@ -713,17 +710,17 @@ export const make = Effect.fnUntraced(
       const excusedAt = Math.max(link.heldUntil, awake.since)
       const silentSince = silence.look(dataAt, excusedAt, at)
       if (silentSince !== null) brings(link, silentSince, at)
-      if (!link.connected || link.leaving || silence.alarms >= linkAlarms || wakeups.full.size > 0) return
+      if (!link.connected || link.leaving || wakeups.full.size > 0) return
       const since = Math.max(dataAt, link.readyAt, silence.alarmedAt, excusedAt)
       if (at - since < silence.bound) return
       const watched = watchedOn(link)
       if (watched.length > 0 && at - since >= floorOf(watched)) linkSilent(link, watched, at, at - since)
     }
 
-    /** All of its topics are subscribed anew; where that does not help it is dialled anew, once until data comes. */
+    /** All of its topics are subscribed anew; where that does not help it is dialled anew, ever later until data comes. */
     const linkSilent = (link: Link, watched: ReadonlyArray<Booking>, at: number, silentForMs: number): void => {
       const isFirst = link.silence.alarms === 0
-      link.silence.alarmed(at)
+      link.silence.alarmed(at, silentForMs)
       if (!isFirst) return void fork(link.abandon(TopicErrors.silent(adapter, silentForMs)))
       const text = `connection ${link.id} has brought nothing for ${Math.round(silentForMs)} ms`
       fork(Effect.logWarning(`[${adapter.id}] ${text}; its topics are subscribed anew`))

@@ -35,16 +35,35 @@ describe("the silence of a connection", () => {
     assert.isBelow(silence.bound, 1_600)
   })
 
-  const learned = (): LinkSilence => {
+  const paced = (): LinkSilence => {
     const silence = new LinkSilence()
     looked(silence, steady(1_000, 31_000), 1_000, 31_000)
-    silence.alarmed(36_000)
+    return silence
+  }
+  const before = paced().bound
+
+  const learned = (): LinkSilence => {
+    const silence = paced()
+    silence.alarmed(36_000, 5_000)
     return silence
   }
 
+  it("may last as long again behind an alarm, and twice as long behind each further one, until data comes", () => {
+    const silence = learned()
+    assert.strictEqual(silence.bound, 5_000)
+    // Whatever has left meanwhile.
+    silence.restart()
+    assert.strictEqual(silence.bound, 5_000)
+    silence.alarmed(41_000, 5_000)
+    assert.strictEqual(silence.bound, 10_000)
+    for (let i = 0; i < 20; i++) silence.alarmed(60_000, 10_000)
+    assert.strictEqual(silence.bound, 600_000)
+    silence.look(700_000, 0, 700_100)
+    assert.strictEqual(silence.bound, Number.POSITIVE_INFINITY)
+  })
+
   it("counts its alarms until data comes, and learns from one that was false", () => {
     const silence = learned()
-    const before = silence.bound
     assert.strictEqual(silence.alarms, 1)
     silence.look(50_000, 0, 50_100)
     assert.strictEqual(silence.alarms, 0)
@@ -57,7 +76,6 @@ describe("the silence of a connection", () => {
 
   it("learns nothing where any of its topics has missed something, and little where none can tell", () => {
     const missed = learned()
-    const before = missed.bound
     missed.look(50_000, 0, 50_100)
     missed.judged("missed")
     missed.judged("whole")
@@ -81,7 +99,6 @@ describe("the silence of a connection", () => {
 
   it("makes nothing of a clock that is set", () => {
     const silence = learned()
-    const before = silence.bound
     const hour = 3_600_000
     silence.clockSet({ by: -hour, since: 36_100, at: 36_200 })
     assert.strictEqual(silence.alarmedAt, 36_000 - hour)
@@ -145,8 +162,8 @@ describe("an exchange that falls silent soon after a start", () => {
               assert.strictEqual(first?.[1], "Silent")
               assert.isAtMost(first![2], behind < 5_000 ? 8_500 : 6_000)
             }
-            // The second time it is dialled anew, and not again and again.
-            assert.strictEqual(performance.reconnects, 1)
+            // The second time it is dialled anew, and again only behind twice as long.
+            assert.strictEqual(performance.reconnects, 2)
             assert.strictEqual(performance.falseAlarms, 0)
             for (const at of back) assert.isAtLeast(at, 30_000)
           }),
