@@ -152,26 +152,31 @@ export class CancelOpen {
 
   /** Which of these are in force, and how the others have ended. */
   #askFor(pair: TradingPair, orders: ReadonlyArray<TrackedOrder>): Effect.Effect<void> {
-    const { get, openOrders } = this.#account.orders
-    const endOf = Effect.fnUntraced({ self: this }, function*(this: CancelOpen, { fills, key, order }: TrackedOrder) {
-      const told = order ?? fills[0]
-      if (told === undefined) return
-      this.#accepted.set(key, "ended")
-      const trigger = order !== null && order.triggerPrice !== null ? true : undefined
-      const found = yield* get({ pair, orderId: told.orderId, trigger })
-      if (found !== null && !isFinal(found.status)) this.#stands(key)
-    })
-    return openOrders(pair).pipe(
+    return this.#account.orders.openOrders(pair).pipe(
       Effect.flatMap((listed) => {
         const names = new Set(listed.map(nameOf))
         const isListed = ({ order }: TrackedOrder): boolean => order !== null && names.has(nameOf(order))
         for (const order of orders) if (isListed(order)) this.#stands(order.key)
         const others = orders.filter((order) => !isListed(order))
-        return Effect.forEach(others, endOf, { concurrency: 4, discard: true })
+        return Effect.forEach(others, (order) => this.#askEnd(pair, order), { concurrency: 4, discard: true })
       }),
       Effect.catch(({ message }) => Effect.sync(() => void this.#failed.add(message)))
     )
   }
+
+  /** How one that is not in force has ended. */
+  readonly #askEnd = Effect.fnUntraced({ self: this }, function*(
+    this: CancelOpen,
+    pair: TradingPair,
+    { fills, key, order }: TrackedOrder
+  ) {
+    const told = order ?? fills[0]
+    if (told === undefined) return
+    this.#accepted.set(key, "ended")
+    const trigger = order !== null && order.triggerPrice !== null ? true : undefined
+    const found = yield* this.#account.orders.get({ pair, orderId: told.orderId, trigger })
+    if (found !== null && !isFinal(found.status)) this.#stands(key)
+  })
 
   /** It is cancelled once more. */
   #stands(key: string): void {

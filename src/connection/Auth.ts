@@ -43,23 +43,22 @@ const algorithms = {
 
 const utf8 = new TextEncoder()
 
-export const makeSigner = (
+export const makeSigner = Effect.fnUntraced(function*(
   credentials: Credentials,
   algorithm: Algorithm
-): Effect.Effect<Signer, never, Mac.Mac | Digest.Digest> =>
-  Effect.gen(function*() {
-    const mac = yield* Mac.Mac
-    const digest = yield* Digest.Digest
-    const { hash, hmac } = algorithms[algorithm]
-    // A runtime without these hashes is no runtime for this library.
-    const key = yield* Effect.orDie(Mac.key(hmac, utf8.encode(Redacted.value(credentials.secret))))
-    return {
-      account: credentials.account,
-      key: credentials.key,
-      sign: (text) => Effect.orDie(Effect.map(mac.sign(key, utf8.encode(text)), Hex.encode)),
-      hash: (text) => digest.digestHex(hash, utf8.encode(text))
-    }
-  })
+): Effect.fn.Return<Signer, never, Mac.Mac | Digest.Digest> {
+  const mac = yield* Mac.Mac
+  const digest = yield* Digest.Digest
+  const { hash, hmac } = algorithms[algorithm]
+  // A runtime without these hashes is no runtime for this library.
+  const key = yield* Effect.orDie(Mac.key(hmac, utf8.encode(Redacted.value(credentials.secret))))
+  return {
+    account: credentials.account,
+    key: credentials.key,
+    sign: (text) => Effect.orDie(Effect.map(mac.sign(key, utf8.encode(text)), Hex.encode)),
+    hash: (text) => digest.digestHex(hash, utf8.encode(text))
+  }
+})
 
 /** The runtime's own Web Crypto: Node, browsers, Bun, Deno. */
 export const layer: Layer.Layer<Mac.Mac | Digest.Digest> = Layer.merge(Mac.layerWebCrypto, Digest.layerWebCrypto).pipe(

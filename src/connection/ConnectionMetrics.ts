@@ -2,7 +2,7 @@
  * What the connections of an exchange do, as metrics named and measured after OpenTelemetry. Every series carries
  * `exchange`. Counting happens per batch, never per frame.
  */
-import { Cause, Clock, type Context, Effect, Exit, Metric } from "effect"
+import { Cause, Clock, type Context, Effect, Exit, Metric, type Scope } from "effect"
 import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId } from "../domain/Instrument.ts"
 import { ExchangeError } from "../ExchangeError.ts"
@@ -49,19 +49,24 @@ export interface MetricsOptions {
 /** Counts what a dial and its connections do. Applied last, it also counts handshakes that fail. */
 export const withMetrics = ({ exchange }: MetricsOptions) => {
   const metrics = make(exchange)
-  return <R>(self: Dial<R>): Dial<R> =>
-    Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      const context = yield* Effect.context<never>()
-      const started = monotonicMillis(clock)
-      const connection = yield* Effect.tapError(self, (error) =>
-        Effect.sync(() =>
-          Metric.withAttributes(metrics.failed, { reason: error.reason._tag }).updateUnsafe(1, context)
-        ))
-      metrics.connectDuration.updateUnsafe((monotonicMillis(clock) - started) / 1000, context)
-      return yield* measured(connection, metrics, context)
-    })
+  return <R>(self: Dial<R>): Dial<R> => measuredDial(self, metrics)
 }
+
+const measuredDial = Effect.fnUntraced(function*<R>(
+  self: Dial<R>,
+  metrics: ConnectionMetrics
+): Effect.fn.Return<Connection, ExchangeError, R | Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
+  const started = monotonicMillis(clock)
+  const connection = yield* Effect.tapError(
+    self,
+    (error) =>
+      Effect.sync(() => Metric.withAttributes(metrics.failed, { reason: error.reason._tag }).updateUnsafe(1, context))
+  )
+  metrics.connectDuration.updateUnsafe((monotonicMillis(clock) - started) / 1000, context)
+  return yield* measured(connection, metrics, context)
+})
 
 /** What a reader was handed directly shows up so late at most. */
 const flushEvery = "1 second"

@@ -78,33 +78,32 @@ export interface Hooks {
  * `isTransient` says cannot pass, or when the back-off is exhausted; defects pass through. Each connection has its own
  * scope, closed before the wait; interruption closes it too.
  */
-export const supervise = <R, R2>(
+export const supervise = Effect.fnUntraced(function*<R, R2>(
   dial: Dial<R>,
   session: (connection: Connection) => Effect.Effect<never, ExchangeError, R2>,
   policy: ReconnectPolicy = defaults,
   hooks: Hooks = {}
-): Effect.Effect<never, ExchangeError, Exclude<R | R2, Scope.Scope>> =>
-  Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    const stableAfter = Duration.toMillis(policy.stableAfter)
-    let step = yield* Schedule.toStep(policy.backoff)
-    let attempt = 0
-    // Schedules tell from the time how long an outage lasts: a machine's clock that is set must not lengthen the waits.
-    const ahead = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
-    const now = (): number => ahead + monotonicMillis(clock)
-    while (true) {
-      yield* run(hooks.onConnecting?.(++attempt))
-      const { error, livedMillis } = yield* live(clock, dial, session, hooks)
-      if (livedMillis >= stableAfter) {
-        step = yield* Schedule.toStep(policy.backoff)
-        attempt = 0
-      }
-      const wait = error.isTransient ? yield* waitAfter(error, step(now(), error)) : null
-      yield* run(hooks.onDisconnected?.(error, wait))
-      if (wait === null) return yield* Effect.fail(error)
-      yield* Effect.sleep(Duration.millis(wait))
+): Effect.fn.Return<never, ExchangeError, Exclude<R | R2, Scope.Scope>> {
+  const clock = yield* Clock.Clock
+  const stableAfter = Duration.toMillis(policy.stableAfter)
+  let step = yield* Schedule.toStep(policy.backoff)
+  let attempt = 0
+  // Schedules tell from the time how long an outage lasts: a machine's clock that is set must not lengthen the waits.
+  const ahead = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
+  const now = (): number => ahead + monotonicMillis(clock)
+  while (true) {
+    yield* run(hooks.onConnecting?.(++attempt))
+    const { error, livedMillis } = yield* live(clock, dial, session, hooks)
+    if (livedMillis >= stableAfter) {
+      step = yield* Schedule.toStep(policy.backoff)
+      attempt = 0
     }
-  })
+    const wait = error.isTransient ? yield* waitAfter(error, step(now(), error)) : null
+    yield* run(hooks.onDisconnected?.(error, wait))
+    if (wait === null) return yield* Effect.fail(error)
+    yield* Effect.sleep(Duration.millis(wait))
+  }
+})
 
 interface Life {
   readonly error: ExchangeError

@@ -57,32 +57,34 @@ const escapedQuery = (query: Readonly<Record<string, string>>): string =>
 /** Signed is the path of the live API, wherever the calls go. */
 const basePath = "/api/v4"
 
-const makeCall =
-  (product: Product, { now, signer }: AccountRestOptions, send: RestClient.RestClient["send"]): Call =>
-  ({ body, method, path, query = {} }, expires = false) =>
-    Effect.gen(function*() {
-      const nowMillis = yield* now
-      const time = Math.floor(nowMillis / 1000)
-      const text = body === undefined ? "" : JSON.stringify(body)
-      const bodyHash = yield* signer.hash(text)
-      const toSign = { method, path: basePath + path, query: plainQuery(query), bodyHash, time }
-      const signature = yield* signer.sign(GateSigning.rest(toSign))
-      const key = Redacted.value(signer.key)
-      const headers = {
-        KEY: key,
-        SIGN: signature,
-        Timestamp: String(time),
-        ...(expires ? { "x-gate-exptime": String(Math.floor(nowMillis) + expiryMillis) } : {})
-      }
-      return yield* send(Schema.Unknown, {
-        method,
-        path: encodeURI(path),
-        query: escapedQuery(query),
-        headers: { ...product.headers, ...headers },
-        body: body === undefined ? undefined : text,
-        secrets: [key, signature]
-      })
+const makeCall = (
+  product: Product,
+  { now, signer }: AccountRestOptions,
+  send: RestClient.RestClient["send"]
+): Call =>
+  Effect.fnUntraced(function*({ body, method, path, query = {} }, expires = false) {
+    const nowMillis = yield* now
+    const time = Math.floor(nowMillis / 1000)
+    const text = body === undefined ? "" : JSON.stringify(body)
+    const bodyHash = yield* signer.hash(text)
+    const toSign = { method, path: basePath + path, query: plainQuery(query), bodyHash, time }
+    const signature = yield* signer.sign(GateSigning.rest(toSign))
+    const key = Redacted.value(signer.key)
+    const headers = {
+      KEY: key,
+      SIGN: signature,
+      Timestamp: String(time),
+      ...(expires ? { "x-gate-exptime": String(Math.floor(nowMillis) + expiryMillis) } : {})
+    }
+    return yield* send(Schema.Unknown, {
+      method,
+      path: encodeURI(path),
+      query: escapedQuery(query),
+      headers: { ...product.headers, ...headers },
+      body: body === undefined ? undefined : text,
+      secrets: [key, signature]
     })
+  })
 
 // ---- reading ----
 
@@ -126,22 +128,21 @@ const readList = <A>(
 const nextPage = Effect.flatten(NextPage)
 
 /** All pages of a list, told apart by a number that rises from page to page; the last one is not full. */
-const pages = (
+const pages = Effect.fnUntraced(function*(
   context: Context,
   path: string,
   size: number,
   queryOf: (page: number) => Readonly<Record<string, string>>
-): Effect.Effect<ReadonlyArray<unknown>, ExchangeError> =>
-  Effect.gen(function*() {
-    const all: Array<unknown> = []
-    for (let page = 0;; page++) {
-      if (page > 0) yield* nextPage
-      const answer = yield* context.call({ method: "GET", path, query: queryOf(page) })
-      if (!Array.isArray(answer)) return yield* context.unreadable(path, "no list")
-      all.push(...answer)
-      if (answer.length < size) return all
-    }
-  })
+): Effect.fn.Return<ReadonlyArray<unknown>, ExchangeError> {
+  const all: Array<unknown> = []
+  for (let page = 0;; page++) {
+    if (page > 0) yield* nextPage
+    const answer = yield* context.call({ method: "GET", path, query: queryOf(page) })
+    if (!Array.isArray(answer)) return yield* context.unreadable(path, "no list")
+    all.push(...answer)
+    if (answer.length < size) return all
+  }
+})
 
 const pageSize = 100
 
@@ -216,20 +217,21 @@ const positionMode = (context: Context): Effect.Effect<PositionMode, ExchangeErr
 // ---- orders ----
 
 /** `[{currency_pair, total, orders}]`: every group has a page of its own. */
-const groupedOrders = (context: Context): Effect.Effect<ReadonlyArray<unknown>, ExchangeError> =>
-  Effect.gen(function*() {
-    const path = "/spot/open_orders"
-    const all: Array<unknown> = []
-    for (let page = 1;; page++) {
-      if (page > 1) yield* nextPage
-      const query = { page: String(page), limit: String(pageSize) }
-      const answer = yield* context.call({ method: "GET", path, query })
-      const groups = GateRow.rowsOf(answer).map(ordersOf)
-      if (groups.includes(null)) return yield* context.unreadable(path, "a group without orders")
-      all.push(...groups.flatMap((orders) => orders ?? []))
-      if (!groups.some((orders) => orders !== null && orders.length >= pageSize)) return all
-    }
-  })
+const groupedOrders = Effect.fnUntraced(function*(
+  context: Context
+): Effect.fn.Return<ReadonlyArray<unknown>, ExchangeError> {
+  const path = "/spot/open_orders"
+  const all: Array<unknown> = []
+  for (let page = 1;; page++) {
+    if (page > 1) yield* nextPage
+    const query = { page: String(page), limit: String(pageSize) }
+    const answer = yield* context.call({ method: "GET", path, query })
+    const groups = GateRow.rowsOf(answer).map(ordersOf)
+    if (groups.includes(null)) return yield* context.unreadable(path, "a group without orders")
+    all.push(...groups.flatMap((orders) => orders ?? []))
+    if (!groups.some((orders) => orders !== null && orders.length >= pageSize)) return all
+  }
+})
 
 const ordersOf = (group: unknown): ReadonlyArray<unknown> | null => {
   const orders = typeof group === "object" && group !== null ? (group as { readonly orders?: unknown }).orders : null
@@ -323,43 +325,49 @@ const triggerById = (context: Context, orderId: string): Effect.Effect<Order | n
 const endedPages = 50
 
 /** They are not looked up by our id: it is searched among those that wait, then among those that have ended. */
-const triggerOf = (context: Context, ref: SymbolRef): Effect.Effect<Order | null, ExchangeError> =>
-  Effect.gen(function*() {
-    if ("orderId" in ref) return yield* triggerById(context, ref.orderId)
-    const isOurs = ({ clientOrderId }: Order): boolean => clientOrderId === ref.clientOrderId
-    const waiting = (yield* triggers(context, ref.symbol)).find(isOurs)
-    if (waiting !== undefined) return waiting
-    for (let page = 0; page < endedPages; page++) {
-      yield* nextPage
-      const ended = yield* endedTriggers(context, ref.symbol, page)
-      const ours = ended.find(isOurs)
-      if (ours !== undefined) return ours
-      if (ended.length < pageSize) return null
-    }
-    const detail = `${ref.clientOrderId} is not among the last ${endedPages * pageSize} orders of ${ref.symbol} that ` +
-      "waited for a price; call it by the exchange's id"
-    return yield* new ExchangeError({ exchange: context.product.id, reason: new InvalidUse({ detail }) })
-  })
+const triggerOf = Effect.fnUntraced(function*(
+  context: Context,
+  ref: SymbolRef
+): Effect.fn.Return<Order | null, ExchangeError> {
+  if ("orderId" in ref) return yield* triggerById(context, ref.orderId)
+  const isOurs = ({ clientOrderId }: Order): boolean => clientOrderId === ref.clientOrderId
+  const waiting = (yield* triggers(context, ref.symbol)).find(isOurs)
+  if (waiting !== undefined) return waiting
+  for (let page = 0; page < endedPages; page++) {
+    yield* nextPage
+    const ended = yield* endedTriggers(context, ref.symbol, page)
+    const ours = ended.find(isOurs)
+    if (ours !== undefined) return ours
+    if (ended.length < pageSize) return null
+  }
+  const detail = `${ref.clientOrderId} is not among the last ${endedPages * pageSize} orders of ${ref.symbol} that ` +
+    "waited for a price; call it by the exchange's id"
+  return yield* new ExchangeError({ exchange: context.product.id, reason: new InvalidUse({ detail }) })
+})
 
-const placeTrigger = (context: Context, order: PreparedOrder): Effect.Effect<Reply, ExchangeError> =>
-  Effect.gen(function*() {
-    const { trigger } = order
-    if (trigger === null) return yield* context.unreadable(GateTriggers.path, "no trigger")
-    const waiting = { ...order, trigger }
-    const body = GateTriggers.body(waiting, context.layout.place(order))
-    const answer = yield* context.call({ method: "POST", path: GateTriggers.path, body }, true)
-    const [placed] = yield* readList(context, GateTriggers.path, [answer], (row) => GateTriggers.placed(row, waiting))
-    return { _tag: "Order", order: placed! }
-  })
+const placeTrigger = Effect.fnUntraced(function*(
+  context: Context,
+  order: PreparedOrder
+): Effect.fn.Return<Reply, ExchangeError> {
+  const { trigger } = order
+  if (trigger === null) return yield* context.unreadable(GateTriggers.path, "no trigger")
+  const waiting = { ...order, trigger }
+  const body = GateTriggers.body(waiting, context.layout.place(order))
+  const answer = yield* context.call({ method: "POST", path: GateTriggers.path, body }, true)
+  const [placed] = yield* readList(context, GateTriggers.path, [answer], (row) => GateTriggers.placed(row, waiting))
+  return { _tag: "Order", order: placed! }
+})
 
-const cancelTrigger = (context: Context, ref: SymbolRef): Effect.Effect<Reply, ExchangeError> =>
-  Effect.gen(function*() {
-    const orderId = "orderId" in ref ? ref.orderId : (yield* triggerOf(context, ref))?.orderId
-    // The exchange says itself that there is none.
-    const path = `${GateTriggers.path}/${orderId ?? "0"}`
-    const answer = yield* context.call({ method: "DELETE", path }, true)
-    return { _tag: "Order", order: yield* readTrigger(context, answer) }
-  })
+const cancelTrigger = Effect.fnUntraced(function*(
+  context: Context,
+  ref: SymbolRef
+): Effect.fn.Return<Reply, ExchangeError> {
+  const orderId = "orderId" in ref ? ref.orderId : (yield* triggerOf(context, ref))?.orderId
+  // The exchange says itself that there is none.
+  const path = `${GateTriggers.path}/${orderId ?? "0"}`
+  const answer = yield* context.call({ method: "DELETE", path }, true)
+  return { _tag: "Order", order: yield* readTrigger(context, answer) }
+})
 
 const runTrigger = (
   context: Context,
@@ -426,41 +434,40 @@ const byTime = (one: Fill, other: Fill): number => {
   return one.tradeId.length - other.tradeId.length || (one.tradeId < other.tradeId ? -1 : 1)
 }
 
-const fills = (
+const fills = Effect.fnUntraced(function*(
   context: Context,
   { onUnreadable, since, symbol }: Parameters<AccountCalls["fills"]>[0]
-): Effect.Effect<ReadonlyArray<Fill>, ExchangeError> =>
-  Effect.gen(function*() {
-    const { layout, options } = context
-    const ranged = layout.prefix === "futures" && since !== null
-    const path = ranged ? `${layout.myTrades}_timerange` : layout.myTrades
-    const read = layout.prefix === "spot" ? GateAccountEvents.readSpotFill : GateAccountEvents.readFuturesFill
-    const all: Array<unknown> = []
-    for (const [index, range] of rangesOf(since, yield* options.now).entries()) {
-      if (index > 0) yield* nextPage
-      all.push(
-        ...yield* pages(context, path, fillsPageSize, (page) => ({
-          ...(symbol === null ? {} : { [layout.symbolName]: symbol }),
-          ...range,
-          ...pageOf(layout, page, fillsPageSize),
-          limit: String(fillsPageSize)
-        }))
-      )
-    }
-    const reading = yield* readingNow(context)
-    const found = yield* readEach(context, path, all, (row) => read(row, reading), onUnreadable)
-    const wanted = found.filter(({ exchangeTime }) => since === null || isSince(exchangeTime ?? since, since))
-    // Ids may be those of a market, and both sides of a trade with oneself have the same.
-    return [...unique(wanted, ({ side, symbol, tradeId }) => `${symbol} ${tradeId} ${side}`)].sort(byTime)
-  })
+): Effect.fn.Return<ReadonlyArray<Fill>, ExchangeError> {
+  const { layout, options } = context
+  const ranged = layout.prefix === "futures" && since !== null
+  const path = ranged ? `${layout.myTrades}_timerange` : layout.myTrades
+  const read = layout.prefix === "spot" ? GateAccountEvents.readSpotFill : GateAccountEvents.readFuturesFill
+  const all: Array<unknown> = []
+  for (const [index, range] of rangesOf(since, yield* options.now).entries()) {
+    if (index > 0) yield* nextPage
+    all.push(
+      ...yield* pages(context, path, fillsPageSize, (page) => ({
+        ...(symbol === null ? {} : { [layout.symbolName]: symbol }),
+        ...range,
+        ...pageOf(layout, page, fillsPageSize),
+        limit: String(fillsPageSize)
+      }))
+    )
+  }
+  const reading = yield* readingNow(context)
+  const found = yield* readEach(context, path, all, (row) => read(row, reading), onUnreadable)
+  const wanted = found.filter(({ exchangeTime }) => since === null || isSince(exchangeTime ?? since, since))
+  // Ids may be those of a market, and both sides of a trade with oneself have the same.
+  return [...unique(wanted, ({ side, symbol, tradeId }) => `${symbol} ${tradeId} ${side}`)].sort(byTime)
+})
 
 // ---- funding ----
 
 const accountBook = "/futures/usdt/account_book"
 
 /** Newest first: what is paid meanwhile moves the others onto the next page. */
-const funding = (context: Context, withinMs: number): Effect.Effect<ReadonlyArray<FundingPayment>, ExchangeError> =>
-  Effect.gen(function*() {
+const funding = Effect.fnUntraced(
+  function*(context: Context, withinMs: number): Effect.fn.Return<ReadonlyArray<FundingPayment>, ExchangeError> {
     const since = (yield* context.options.now) - withinMs
     const rows = yield* pages(context, accountBook, pageSize, (page) => ({
       type: "fund",
@@ -472,7 +479,9 @@ const funding = (context: Context, withinMs: number): Effect.Effect<ReadonlyArra
     const read = (row: GateRow.Row) => GateAccountEvents.readFunding(row, reading)
     const found = yield* readList(context, accountBook, unique(rows, (row) => JSON.stringify(row)), read)
     return found.filter(({ exchangeTime }) => isSince(exchangeTime, since))
-  }).pipe(Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed([])))
+  },
+  Effect.catchIf(isRefusalWith("USER_NOT_FOUND"), () => Effect.succeed([]))
+)
 
 // ---- commands ----
 
@@ -509,20 +518,22 @@ const runPlaced = (context: Context, command: GateCommands.OrderCommand): Effect
 const isNoOrder = ({ reason }: ExchangeError): boolean =>
   reason._tag === "RequestFailed" && GateReplies.isUnknownOrder(reason.code)
 
-const cancelOf = (context: Context, symbol: string): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
-  Effect.gen(function*() {
-    const { layout } = context
-    const query = { [layout.symbolName]: symbol }
-    const answer = yield* context.call({ method: "DELETE", path: layout.orders, query }, true)
-    const rows = GateRow.rowsOf(answer).filter((row) => new GateRow.Row(row).flagOr("succeeded") !== false)
-    const placed = yield* readList(
-      context,
-      layout.orders,
-      rows,
-      (row) => layout.readOrder(row, context.options.instrumentOf)
-    )
-    return [...placed, ...yield* cancelTriggersOf(context, symbol)]
-  })
+const cancelOf = Effect.fnUntraced(function*(
+  context: Context,
+  symbol: string
+): Effect.fn.Return<ReadonlyArray<Order>, ExchangeError> {
+  const { layout } = context
+  const query = { [layout.symbolName]: symbol }
+  const answer = yield* context.call({ method: "DELETE", path: layout.orders, query }, true)
+  const rows = GateRow.rowsOf(answer).filter((row) => new GateRow.Row(row).flagOr("succeeded") !== false)
+  const placed = yield* readList(
+    context,
+    layout.orders,
+    rows,
+    (row) => layout.readOrder(row, context.options.instrumentOf)
+  )
+  return [...placed, ...yield* cancelTriggersOf(context, symbol)]
+})
 
 const cancelTriggersOf = (context: Context, symbol: string): Effect.Effect<ReadonlyArray<Order>, ExchangeError> =>
   hasTriggers(context)
@@ -539,14 +550,16 @@ const cancelTriggersOf = (context: Context, symbol: string): Effect.Effect<Reado
     : Effect.succeed([])
 
 /** Both products cancel by market only: without one, those that have open orders. */
-const cancelAll = (context: Context, symbol: string | null): Effect.Effect<Reply, ExchangeError> =>
-  Effect.gen(function*() {
-    const symbols = symbol === null
-      ? [...new Set((yield* openOrders(context, null)).map((order) => order.symbol))]
-      : [symbol]
-    const orders = yield* Effect.forEach(symbols, (one) => cancelOf(context, one))
-    return { _tag: "Orders", orders: orders.flat() }
-  })
+const cancelAll = Effect.fnUntraced(function*(
+  context: Context,
+  symbol: string | null
+): Effect.fn.Return<Reply, ExchangeError> {
+  const symbols = symbol === null
+    ? [...new Set((yield* openOrders(context, null)).map((order) => order.symbol))]
+    : [symbol]
+  const orders = yield* Effect.forEach(symbols, (one) => cancelOf(context, one))
+  return { _tag: "Orders", orders: orders.flat() }
+})
 
 /** Whole seconds, rounded up; 0 disarms it. Below 5 is refused, by the desk before it gets here. */
 const countdown = (
@@ -581,15 +594,18 @@ const leverageReply = (context: Context, symbol: string): Effect.Effect<Reply, E
   }))
 
 /** The parameters stand in the query. A leverage that is not 0 means isolated, so a cross one goes by its limit. */
-const setLeverage = (context: Context, symbol: string, value: string): Effect.Effect<Reply, ExchangeError> =>
-  Effect.gen(function*() {
-    const { marginMode } = yield* leverage(context, symbol)
-    const query: Readonly<Record<string, string>> = marginMode === "cross"
-      ? { leverage: "0", cross_leverage_limit: value }
-      : { leverage: value }
-    yield* context.call({ method: "POST", path: `${positionPath(symbol)}/leverage`, query })
-    return { _tag: "Done" }
-  })
+const setLeverage = Effect.fnUntraced(function*(
+  context: Context,
+  symbol: string,
+  value: string
+): Effect.fn.Return<Reply, ExchangeError> {
+  const { marginMode } = yield* leverage(context, symbol)
+  const query: Readonly<Record<string, string>> = marginMode === "cross"
+    ? { leverage: "0", cross_leverage_limit: value }
+    : { leverage: value }
+  yield* context.call({ method: "POST", path: `${positionPath(symbol)}/leverage`, query })
+  return { _tag: "Done" }
+})
 
 const setMarginMode = (context: Context, symbol: string, mode: string): Effect.Effect<Reply, ExchangeError> =>
   Effect.as(

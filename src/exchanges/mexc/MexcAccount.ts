@@ -118,25 +118,24 @@ const apart = (effect: Effect.Effect<void>): Effect.Effect<Fiber.Fiber<void>> =>
   Effect.forkDetach(effect, { startImmediately: true })
 
 /** Interrupted, it is waited for a while: the answer that comes then is a key, and is deleted. */
-const makeKey = (
+const makeKey = Effect.fnUntraced(function*(
   keys: ListenKeys,
   restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-): Effect.Effect<Redacted.Redacted, ExchangeError.ExchangeError> =>
-  Effect.gen(function*() {
-    const making = yield* Effect.forkDetach(
-      Effect.map(keys.make, (key) => Redacted.make(key, { label: "listenKey" })),
-      { startImmediately: true }
-    )
-    const removeUnwanted = Effect.flatMap(Fiber.await(making), (exit) =>
-      Exit.isSuccess(exit) ? remove(keys, exit.value) : Effect.void)
-    const unwanted = Effect.andThen(inTime(removeUnwanted), Fiber.interrupt(making))
-    return yield* restore(Fiber.join(making)).pipe(
-      Effect.tap(() =>
-        apart(removeLeftover(keys))
-      ),
-      Effect.onInterrupt(() => Effect.flatMap(apart(unwanted), Fiber.await))
-    )
-  })
+): Effect.fn.Return<Redacted.Redacted, ExchangeError.ExchangeError> {
+  const making = yield* Effect.forkDetach(
+    Effect.map(keys.make, (key) => Redacted.make(key, { label: "listenKey" })),
+    { startImmediately: true }
+  )
+  const removeUnwanted = Effect.flatMap(
+    Fiber.await(making),
+    (exit) => Exit.isSuccess(exit) ? remove(keys, exit.value) : Effect.void
+  )
+  const unwanted = Effect.andThen(inTime(removeUnwanted), Fiber.interrupt(making))
+  return yield* restore(Fiber.join(making)).pipe(
+    Effect.tap(() => apart(removeLeftover(keys))),
+    Effect.onInterrupt(() => Effect.flatMap(apart(unwanted), Fiber.await))
+  )
+})
 
 /**
  * The key is made for the connection and deleted with it, beside the goodbye of the socket when there is one. Where that

@@ -118,21 +118,23 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     parse: ExactJson.parse
   })
 
-  const ask = <A, I>(schema: Schema.Codec<A, I>, request: Ask): Effect.Effect<A, Error> =>
-    Effect.gen(function*() {
-      const { method, parameters = {}, path, secrets = [], where = {}, windowMillis = readingWindowMillis } = request
-      const timestamp = String(Math.floor(yield* now))
-      const query = MexcSigning.query({ ...parameters, recvWindow: String(windowMillis), timestamp })
-      const signature = yield* signer.sign(MexcSigning.total(query))
-      const key = Redacted.value(signer.key)
-      return yield* send(schema, {
-        method,
-        path,
-        query: `${query}&signature=${signature}`,
-        headers: { "X-MEXC-APIKEY": key, "Content-Type": "application/json" },
-        secrets: [key, signature, ...secrets]
-      }, where)
-    })
+  const ask = Effect.fnUntraced(function*<A, I>(
+    schema: Schema.Codec<A, I>,
+    request: Ask
+  ): Effect.fn.Return<A, Error> {
+    const { method, parameters = {}, path, secrets = [], where = {}, windowMillis = readingWindowMillis } = request
+    const timestamp = String(Math.floor(yield* now))
+    const query = MexcSigning.query({ ...parameters, recvWindow: String(windowMillis), timestamp })
+    const signature = yield* signer.sign(MexcSigning.total(query))
+    const key = Redacted.value(signer.key)
+    return yield* send(schema, {
+      method,
+      path,
+      query: `${query}&signature=${signature}`,
+      headers: { "X-MEXC-APIKEY": key, "Content-Type": "application/json" },
+      secrets: [key, signature, ...secrets]
+    }, where)
+  })
 
   const command = <A, I>(schema: Schema.Codec<A, I>, request: Ask): Effect.Effect<A, Error> =>
     Effect.mapError(ask(schema, { windowMillis: commandWindowMillis, ...request }), undecided)
@@ -426,11 +428,10 @@ export const make = ({ client, instrumentOf, now, signer, url }: AccountRestOpti
     openOrders,
     fills,
     run,
-    test: (order) =>
-      Effect.gen(function*() {
-        const parameters = yield* parametersOf(order)
-        yield* command(Tested, { method: "POST", path: `${orderPath}/test`, parameters })
-      }),
+    test: Effect.fnUntraced(function*(order) {
+      const parameters = yield* parametersOf(order)
+      yield* command(Tested, { method: "POST", path: `${orderPath}/test`, parameters })
+    }),
     listenKeys: { make: newKey, renew: withKey("PUT"), remove: withKey("DELETE") }
   }
 }

@@ -13,6 +13,16 @@ import { UnsupportedOrder } from "../../ExchangeError.ts"
 /** A reading, or why it is none. */
 export type Read<A> = Result.Result<A, string>
 
+type Reading<A> = Generator<Read<unknown>, A, never>
+
+/**
+ * Reads rows with one generator function for all of them: one that is made for each row is kept by V8, with what it
+ * captures, until the next full collection.
+ */
+const reader =
+  <Args extends ReadonlyArray<unknown>, A>(body: (...args: Args) => Reading<A>) => (...args: Args): Read<A> =>
+    Result.gen(() => body(...args))
+
 type Amount = Decimal.Decimal
 
 // ---- amounts --------------------------------------------------------------------------------------------------------
@@ -190,36 +200,35 @@ export const isSettled = ({ executedQty, status }: OrderRow): boolean =>
   executedQty !== undefined && executedQty !== null && status !== undefined && status !== null && status !== "NEW"
   && status !== "PARTIALLY_FILLED"
 
-export const order = (row: OrderRow, instrumentOf: InstrumentOf): Read<Order> =>
-  Result.gen(function*() {
-    const price = yield* given(row.price, "price")
-    const filledQuantity = yield* amountOrZero(row.executedQty, "executedQty")
-    const filledQuote = yield* amount(row.cummulativeQuoteQty, "cummulativeQuoteQty")
-    const kind = kindOr(known(restKinds, row.type), price)
-    return {
-      ...amountsOf(
-        kind,
-        yield* given(row.origQty ?? row.Qty, "origQty"),
-        yield* given(row.origQuoteOrderQty, "origQuoteOrderQty")
-      ),
-      ...kind,
-      pair: instrumentOf(row.symbol)?.pair ?? null,
-      symbol: row.symbol,
-      orderId: String(row.orderId),
-      clientOrderId: idText(row.origClientOrderId) ?? idText(row.clientOrderId),
-      side: yield* restSide(row.side),
-      price: kind.type === "market" ? null : price,
-      filledQuantity,
-      filledQuote,
-      averagePrice: averageOf(filledQuote, filledQuantity),
-      status: yield* statusOf(known(restStatuses, row.status), filledQuantity, row.status),
-      finishedAs: row.cancelReason ?? null,
-      reduceOnly: null,
-      triggerPrice: yield* given(row.stopPrice, "stopPrice"),
-      createdAt: row.time ?? null,
-      updatedAt: row.updateTime ?? row.time ?? null
-    }
-  })
+export const order = reader(function*(row: OrderRow, instrumentOf: InstrumentOf): Reading<Order> {
+  const price = yield* given(row.price, "price")
+  const filledQuantity = yield* amountOrZero(row.executedQty, "executedQty")
+  const filledQuote = yield* amount(row.cummulativeQuoteQty, "cummulativeQuoteQty")
+  const kind = kindOr(known(restKinds, row.type), price)
+  return {
+    ...amountsOf(
+      kind,
+      yield* given(row.origQty ?? row.Qty, "origQty"),
+      yield* given(row.origQuoteOrderQty, "origQuoteOrderQty")
+    ),
+    ...kind,
+    pair: instrumentOf(row.symbol)?.pair ?? null,
+    symbol: row.symbol,
+    orderId: String(row.orderId),
+    clientOrderId: idText(row.origClientOrderId) ?? idText(row.clientOrderId),
+    side: yield* restSide(row.side),
+    price: kind.type === "market" ? null : price,
+    filledQuantity,
+    filledQuote,
+    averagePrice: averageOf(filledQuote, filledQuantity),
+    status: yield* statusOf(known(restStatuses, row.status), filledQuantity, row.status),
+    finishedAs: row.cancelReason ?? null,
+    reduceOnly: null,
+    triggerPrice: yield* given(row.stopPrice, "stopPrice"),
+    createdAt: row.time ?? null,
+    updatedAt: row.updateTime ?? row.time ?? null
+  }
+})
 
 const known = <A>(table: Readonly<Record<string, A>>, word: string | null | undefined): A | undefined =>
   word !== undefined && word !== null && Object.hasOwn(table, word) ? table[word] : undefined
@@ -255,44 +264,42 @@ export const placed = (row: PlacedRow, asked: PreparedOrder): Order => ({
   updatedAt: row.transactTime ?? null
 })
 
-export const fill = (row: FillRow, instrumentOf: InstrumentOf, receivedAt: number): Read<Fill> =>
-  Result.gen(function*() {
-    return {
-      _tag: "Fill",
-      pair: instrumentOf(row.symbol)?.pair ?? null,
-      symbol: row.symbol,
-      tradeId: String(row.id),
-      orderId: String(row.orderId),
-      clientOrderId: idText(row.clientOrderId),
-      side: row.isBuyer ? "buy" : "sell",
-      price: yield* needed(row.price, "price"),
-      quantity: yield* needed(row.qty, "qty"),
-      liquidity: row.isMaker ? "maker" : "taker",
-      fee: yield* amount(row.commission, "commission"),
-      feeAsset: row.commissionAsset ?? null,
-      exchangeTime: row.time,
-      receivedAt,
-      origin: "Reconciled"
-    }
-  })
+export const fill = reader(function*(row: FillRow, instrumentOf: InstrumentOf, receivedAt: number): Reading<Fill> {
+  return {
+    _tag: "Fill",
+    pair: instrumentOf(row.symbol)?.pair ?? null,
+    symbol: row.symbol,
+    tradeId: String(row.id),
+    orderId: String(row.orderId),
+    clientOrderId: idText(row.clientOrderId),
+    side: row.isBuyer ? "buy" : "sell",
+    price: yield* needed(row.price, "price"),
+    quantity: yield* needed(row.qty, "qty"),
+    liquidity: row.isMaker ? "maker" : "taker",
+    fee: yield* amount(row.commission, "commission"),
+    feeAsset: row.commissionAsset ?? null,
+    exchangeTime: row.time,
+    receivedAt,
+    origin: "Reconciled"
+  }
+})
 
-export const balance = (row: BalanceRow, receivedAt: number): Read<Balance> =>
-  Result.gen(function*() {
-    const available = yield* amountOrZero(row.free ?? row.available, "free")
-    const locked = yield* amountOrZero(row.locked, "locked")
-    return {
-      _tag: "Balance",
-      asset: row.asset,
-      available,
-      locked,
-      total: BigDecimal.normalize(BigDecimal.sum(available, locked)),
-      change: null,
-      cause: null,
-      exchangeTime: null,
-      receivedAt,
-      origin: "Reconciled"
-    }
-  })
+export const balance = reader(function*(row: BalanceRow, receivedAt: number): Reading<Balance> {
+  const available = yield* amountOrZero(row.free ?? row.available, "free")
+  const locked = yield* amountOrZero(row.locked, "locked")
+  return {
+    _tag: "Balance",
+    asset: row.asset,
+    available,
+    locked,
+    total: BigDecimal.normalize(BigDecimal.sum(available, locked)),
+    change: null,
+    cause: null,
+    exchangeTime: null,
+    receivedAt,
+    origin: "Reconciled"
+  }
+})
 
 // ---- pushes ---------------------------------------------------------------------------------------------------------
 
@@ -322,72 +329,69 @@ const symbolOf = ({ instrumentOf, symbol }: Wrapped): Read<Pick<Order, "pair" | 
 const idOf = (body: Pushed, field: string): Read<string> =>
   body.text(field) === "" ? Result.fail(`${field} is missing`) : Result.succeed(body.text(field))
 
-export const pushedOrder = (body: Pushed, around: Wrapped): Read<Order> =>
-  Result.gen(function*() {
-    const price = yield* given(body.text("price"), "price")
-    const filledQuantity = yield* amountOrZero(body.text("cumulativeQuantity"), "cumulativeQuantity")
-    const kind = kindOr(pushedKinds.get(body.integer("orderType")), price)
-    const status = body.integer("status")
-    return {
-      ...amountsOf(kind, yield* given(body.text("quantity"), "quantity"), yield* given(body.text("amount"), "amount")),
-      ...kind,
-      ...yield* symbolOf(around),
-      orderId: yield* idOf(body, "id"),
-      clientOrderId: idText(body.text("clientId")),
-      side: yield* pushedSide(body.integer("tradeType")),
-      // Of a market order it is where the market stood, not what was paid.
-      price: kind.type === "market" ? null : price,
-      filledQuantity,
-      filledQuote: yield* amountOrZero(body.text("cumulativeAmount"), "cumulativeAmount"),
-      averagePrice: yield* given(body.text("avgPrice"), "avgPrice"),
-      status: yield* statusOf(pushedStatuses.get(status), filledQuantity, status),
-      finishedAs: null,
-      reduceOnly: null,
-      triggerPrice: yield* given(body.text("triggerPrice"), "triggerPrice"),
-      createdAt: orNull(body.integer("createTime")),
-      updatedAt: orNull(around.sendTime)
-    }
-  })
+export const pushedOrder = reader(function*(body: Pushed, around: Wrapped): Reading<Order> {
+  const price = yield* given(body.text("price"), "price")
+  const filledQuantity = yield* amountOrZero(body.text("cumulativeQuantity"), "cumulativeQuantity")
+  const kind = kindOr(pushedKinds.get(body.integer("orderType")), price)
+  const status = body.integer("status")
+  return {
+    ...amountsOf(kind, yield* given(body.text("quantity"), "quantity"), yield* given(body.text("amount"), "amount")),
+    ...kind,
+    ...yield* symbolOf(around),
+    orderId: yield* idOf(body, "id"),
+    clientOrderId: idText(body.text("clientId")),
+    side: yield* pushedSide(body.integer("tradeType")),
+    // Of a market order it is where the market stood, not what was paid.
+    price: kind.type === "market" ? null : price,
+    filledQuantity,
+    filledQuote: yield* amountOrZero(body.text("cumulativeAmount"), "cumulativeAmount"),
+    averagePrice: yield* given(body.text("avgPrice"), "avgPrice"),
+    status: yield* statusOf(pushedStatuses.get(status), filledQuantity, status),
+    finishedAs: null,
+    reduceOnly: null,
+    triggerPrice: yield* given(body.text("triggerPrice"), "triggerPrice"),
+    createdAt: orNull(body.integer("createTime")),
+    updatedAt: orNull(around.sendTime)
+  }
+})
 
-export const pushedFill = (body: Pushed, around: Wrapped): Read<Fill> =>
-  Result.gen(function*() {
-    return {
-      _tag: "Fill",
-      ...yield* symbolOf(around),
-      tradeId: yield* idOf(body, "tradeId"),
-      orderId: yield* idOf(body, "orderId"),
-      clientOrderId: idText(body.text("clientOrderId")),
-      side: yield* pushedSide(body.integer("tradeType")),
-      price: yield* needed(body.text("price"), "price"),
-      quantity: yield* needed(body.text("quantity"), "quantity"),
-      liquidity: body.integer("isMaker") === 0 ? "taker" : "maker",
-      fee: yield* amount(body.text("feeAmount"), "feeAmount"),
-      feeAsset: idText(body.text("feeCurrency")),
-      exchangeTime: orNull(body.integer("time")),
-      receivedAt: around.receivedAt,
-      origin: "Stream"
-    }
-  })
+export const pushedFill = reader(function*(body: Pushed, around: Wrapped): Reading<Fill> {
+  return {
+    _tag: "Fill",
+    ...yield* symbolOf(around),
+    tradeId: yield* idOf(body, "tradeId"),
+    orderId: yield* idOf(body, "orderId"),
+    clientOrderId: idText(body.text("clientOrderId")),
+    side: yield* pushedSide(body.integer("tradeType")),
+    price: yield* needed(body.text("price"), "price"),
+    quantity: yield* needed(body.text("quantity"), "quantity"),
+    liquidity: body.integer("isMaker") === 0 ? "taker" : "maker",
+    fee: yield* amount(body.text("feeAmount"), "feeAmount"),
+    feeAsset: idText(body.text("feeCurrency")),
+    exchangeTime: orNull(body.integer("time")),
+    receivedAt: around.receivedAt,
+    origin: "Stream"
+  }
+})
 
 /** `balanceAmount` is what is free, not all of it. Amounts that are left out are not known. */
-export const pushedBalance = (body: Pushed, around: Wrapped): Read<Balance> =>
-  Result.gen(function*() {
-    const available = yield* amount(body.text("balanceAmount"), "balanceAmount")
-    const locked = yield* amount(body.text("frozenAmount"), "frozenAmount")
-    const both = available !== null && locked !== null
-    return {
-      _tag: "Balance",
-      asset: yield* idOf(body, "vcoinName"),
-      available,
-      locked,
-      total: both ? BigDecimal.normalize(BigDecimal.sum(available, locked)) : null,
-      change: yield* amount(body.text("balanceAmountChange"), "balanceAmountChange"),
-      cause: idText(body.text("type")),
-      exchangeTime: orNull(body.integer("time")) ?? orNull(around.sendTime),
-      receivedAt: around.receivedAt,
-      origin: "Stream"
-    }
-  })
+export const pushedBalance = reader(function*(body: Pushed, around: Wrapped): Reading<Balance> {
+  const available = yield* amount(body.text("balanceAmount"), "balanceAmount")
+  const locked = yield* amount(body.text("frozenAmount"), "frozenAmount")
+  const both = available !== null && locked !== null
+  return {
+    _tag: "Balance",
+    asset: yield* idOf(body, "vcoinName"),
+    available,
+    locked,
+    total: both ? BigDecimal.normalize(BigDecimal.sum(available, locked)) : null,
+    change: yield* amount(body.text("balanceAmountChange"), "balanceAmountChange"),
+    cause: idText(body.text("type")),
+    exchangeTime: orNull(body.integer("time")) ?? orNull(around.sendTime),
+    receivedAt: around.receivedAt,
+    origin: "Stream"
+  }
+})
 
 // ---- what is sent ---------------------------------------------------------------------------------------------------
 
