@@ -15,6 +15,9 @@ export const budgetMillis = 0.25
  */
 export const longestMillis = 0.75
 
+/** The same of all reads of a turn, ms: where many sockets are read in one, each has its usual frames. */
+export const turnMillis = 1.5
+
 /** Pieces of work between which so much time passes are of different turns, ms. */
 const apartMillis = 0.25
 
@@ -27,6 +30,8 @@ export class TurnBudget {
   private began = Number.NEGATIVE_INFINITY
   /** All work since then is of the present turn. */
   private isSame = false
+  /** When the present piece of work began. */
+  private pieceBegan = Number.NEGATIVE_INFINITY
   /** When there was work last. */
   private worked = Number.NEGATIVE_INFINITY
   /** By owner, the next one first. */
@@ -42,7 +47,7 @@ export class TurnBudget {
   begin(): void {
     const now = this.now()
     if (now - this.worked > apartMillis) this.began = now
-    this.worked = now
+    this.worked = this.pieceBegan = now
   }
 
   /** Counts what was worked on up to now, and says whether that is all: between two pieces of work (reads, batches, turns of those that wait). */
@@ -52,7 +57,7 @@ export class TurnBudget {
 
   /** The same now and then within one piece. */
   checkExceeded(): boolean {
-    return this.check(longestMillis)
+    return this.check(turnMillis) || this.worked - this.pieceBegan >= longestMillis
   }
 
   /**
@@ -97,7 +102,7 @@ export class TurnBudget {
 
   private readonly run = (): void => {
     this.isDue = false
-    this.began = this.worked = this.now()
+    this.began = this.pieceBegan = this.worked = this.now()
     this.isSame = true
     try {
       for (let left = this.count(); left > 0; left--) {

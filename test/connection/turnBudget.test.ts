@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { budgetMillis, longestMillis, TurnBudget } from "../../src/connection/TurnBudget.ts"
+import { budgetMillis, longestMillis, TurnBudget, turnMillis } from "../../src/connection/TurnBudget.ts"
 
 /** A budget whose clock and turns are the test's. */
 const setup = () => {
@@ -52,6 +52,32 @@ describe("TurnBudget", () => {
     pass(budgetMillis)
     assert.deepStrictEqual([budget.checkSpent(), budget.checkExceeded()], [true, false])
     pass(longestMillis - budgetMillis)
+    assert.isTrue(budget.checkExceeded())
+  })
+
+  it("is not exceeded by reads of usual frames, however many sockets have one in the same turn, before all of them took long", () => {
+    const { budget, pass } = setup()
+    const read = longestMillis / 2
+    /** Whether it is exceeded, read by read. */
+    const reads = Array.from({ length: 8 }, () => {
+      budget.begin()
+      pass(read)
+      return budget.checkExceeded()
+    })
+    const usual = Math.ceil(turnMillis / read)
+    // The time of the turns before is part of the first bound.
+    assert.deepStrictEqual(reads, reads.map((_, index) => index >= 2 * usual - 1))
+    assert.include(reads, true)
+  })
+
+  it("is exceeded by one read that takes long, however little the others of its turn took", () => {
+    const { budget, pass } = setup()
+    budget.begin()
+    pass(longestMillis / 2)
+    budget.begin()
+    pass(longestMillis / 2)
+    assert.isFalse(budget.checkExceeded())
+    pass(longestMillis / 2)
     assert.isTrue(budget.checkExceeded())
   })
 
