@@ -65,7 +65,7 @@ export const most = (
   const exact = states.find((state) => Decimal.equals(BigDecimal.multiply(quantity, state.price), value))
   return {
     quantity,
-    price: exact?.price ?? Decimal.toStep(BigDecimal.divideUnsafe(value, quantity), finest, "up")
+    price: exact?.price ?? Decimal.quotient(value, quantity, finest, "up")
   }
 }
 

@@ -54,7 +54,7 @@ export interface Flattened {
 }
 
 const one = BigDecimal.fromBigInt(1n)
-const two = BigDecimal.fromBigInt(2n)
+const oneHalf = BigDecimal.make(5n, 1)
 
 export const numberOf = (value: number): Amount => Decimal.of(String(value))
 
@@ -79,8 +79,9 @@ const leastOf = ({ instrument, unit }: FlatteningVenue, price: Amount): Amount =
   const step = numberOf(instrument.quantityStep)
   const least = instrument.minQuantity === null ? step : BigDecimal.max(step, numberOf(instrument.minQuantity))
   const value = multiply(price, unit)
-  if (instrument.minNotional === null || !isPositive(value)) return Decimal.toStep(least, step, "up")
-  return Decimal.toStep(BigDecimal.max(least, divideUnsafe(numberOf(instrument.minNotional), value)), step, "up")
+  const fewest = Decimal.toStep(least, step, "up")
+  if (instrument.minNotional === null || !isPositive(value)) return fewest
+  return BigDecimal.max(fewest, Decimal.quotient(numberOf(instrument.minNotional), value, step, "up"))
 }
 
 /** The least that can be traded at a price, base. */
@@ -89,7 +90,7 @@ export const lotOf = (venue: FlatteningVenue, price: Amount): Amount => multiply
 /** Half of it, and no less than can be ordered, base; null: there is nothing smaller. */
 const smallerOf = ({ price, quantity, venue }: Way): Amount | null => {
   const least = leastOf(venue, price)
-  const half = BigDecimal.max(divideUnsafe(quantity, two), least)
+  const half = BigDecimal.max(multiply(quantity, oneHalf), least)
   return isLessThan(half, quantity) ? multiply(half, venue.unit) : null
 }
 
@@ -271,7 +272,7 @@ export class Flattening {
     const most = affordable(account, venue, side, price)
     const part = BigDecimal.min(abs(left), parts.get(venue) ?? abs(left))
     const base = most === null ? part : BigDecimal.min(part, most)
-    const quantity = Decimal.toStep(divideUnsafe(base, venue.unit), numberOf(quantityStep), "down")
+    const quantity = Decimal.quotient(base, venue.unit, numberOf(quantityStep), "down")
     if (!isPositive(quantity) || isLessThan(quantity, leastOf(venue, price))) return null
     const best = this.#bestPrice(venue, side)
     const cost = side === "buy"

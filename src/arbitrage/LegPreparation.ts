@@ -111,7 +111,7 @@ export const make = ({ guard, isDraining, markets, maxAge, now }: PreparationOpt
     const venue = venueOf(leg, instrument)
     const price = numberOf(leg.worstPrice)
     const step = numberOf(instrument.quantityStep)
-    const quantity = Decimal.toStep(BigDecimal.divideUnsafe(base, venue.unit), step, "down")
+    const quantity = Decimal.quotient(base, venue.unit, step, "down")
     const least = lotOf(venue, price)
     if (BigDecimal.isLessThan(multiply(quantity, venue.unit), least)) {
       const detail = `${Decimal.toText(base)} is below the least that can be ordered, ${Decimal.toText(least)}`

@@ -90,8 +90,7 @@ const one = BigDecimal.fromBigInt(1n)
 const lastDecimal = Decimal.of("0.000000000001")
 
 /** `a * b / c`, cut towards zero behind 12 decimals. */
-const share = (a: Amount, b: Amount, c: Amount): Amount =>
-  Decimal.toStep(BigDecimal.divideUnsafe(multiply(a, b), c), lastDecimal, "down")
+const share = (a: Amount, b: Amount, c: Amount): Amount => Decimal.quotient(multiply(a, b), c, lastDecimal, "down")
 
 const signed = (size: Amount, amount: Amount): Amount => normalize(isNegative(size) ? negate(amount) : amount)
 

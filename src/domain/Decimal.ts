@@ -95,6 +95,23 @@ export const toStep = (value: Decimal, step: Decimal, rounding: Rounding): Decim
   return BigDecimal.normalize(BigDecimal.make(rounding === "down" ? towardsZero : away, scale))
 }
 
+/**
+ * `dividend / divisor` as a multiple of `step`, exactly: whether it lies on one is asked of the fraction, and not of so many of
+ * its digits. `divisor` is not 0, `step` is above 0.
+ */
+export const quotient = (dividend: Decimal, divisor: Decimal, step: Decimal, rounding: Rounding): Decimal => {
+  const size = BigDecimal.multiply(divisor, step)
+  const scale = Math.max(dividend.scale, size.scale)
+  const units = scaled(dividend, scale)
+  const unit = scaled(size, scale)
+  const towardsZero = units / unit
+  const isBetween = rounding === "up" && units % unit !== 0n
+  const away = (units < 0n) === (unit < 0n) ? 1n : -1n
+  return BigDecimal.normalize(
+    BigDecimal.multiply(BigDecimal.fromBigInt(isBetween ? towardsZero + away : towardsZero), step)
+  )
+}
+
 const scaled = (value: Decimal, scale: number): bigint => value.value * 10n ** BigInt(scale - value.scale)
 
 /** Whether the value lies on a step. */

@@ -98,4 +98,44 @@ describe("Decimal", () => {
     assert.isTrue(BigDecimal.isLessThan(BigDecimal.abs(BigDecimal.subtract(up, value)), size))
     assert.strictEqual(Decimal.isOnStep(value, size), Decimal.equals(up, down))
   })
+
+  it.prop(
+    "a quotient is the nearest multiple of the step, by the whole fraction",
+    { dividend: decimal, divisor: decimal, size: step },
+    ({ dividend, divisor, size }) => {
+      if (BigDecimal.isZero(divisor)) return
+      /** Compared by multiplying: a quotient may go on for ever. */
+      const product = (value: Decimal.Decimal) => BigDecimal.abs(BigDecimal.multiply(value, divisor))
+      const wanted = BigDecimal.abs(dividend)
+      const oneStep = product(size)
+      const down = Decimal.quotient(dividend, divisor, size, "down")
+      const up = Decimal.quotient(dividend, divisor, size, "up")
+      assert.isTrue(Decimal.isOnStep(down, size) && Decimal.isOnStep(up, size))
+      const isNegative = BigDecimal.isNegative(dividend) !== BigDecimal.isNegative(divisor)
+      for (const value of [down, up]) {
+        assert.isTrue(BigDecimal.isZero(value) || BigDecimal.isNegative(value) === isNegative)
+      }
+      assert.isTrue(BigDecimal.isLessThanOrEqualTo(product(down), wanted))
+      assert.isTrue(BigDecimal.isGreaterThanOrEqualTo(product(up), wanted))
+      assert.isTrue(BigDecimal.isLessThan(BigDecimal.subtract(wanted, product(down)), oneStep))
+      assert.isTrue(BigDecimal.isLessThan(BigDecimal.subtract(product(up), wanted), oneStep))
+      const whole = BigDecimal.multiply(divisor, down)
+      assert.strictEqual(Decimal.equals(up, down), Decimal.equals(whole, dividend))
+    }
+  )
+
+  it("a quotient that goes on for ever", () => {
+    const of = (dividend: string, divisor: string, size: string, rounding: Decimal.Rounding) =>
+      Decimal.toText(Decimal.quotient(Decimal.of(dividend), Decimal.of(divisor), Decimal.of(size), rounding))
+    assert.deepStrictEqual(
+      [
+        of("1", "3", "0.001", "down"),
+        of("1", "3", "0.001", "up"),
+        of("-1", "3", "0.001", "down"),
+        of("1", "-3", "0.1", "up")
+      ],
+      ["0.333", "0.334", "-0.333", "-0.4"]
+    )
+    assert.strictEqual(of("5", "0.0001", "10000", "up"), "50000")
+  })
 })

@@ -126,7 +126,7 @@ const priceScale = BigDecimal.make(1n, 18)
 const averageOf = (filledQuote: Amount | null, filled: Amount): Amount | null =>
   filledQuote === null || BigDecimal.isZero(filledQuote) || BigDecimal.isZero(filled)
     ? null
-    : Decimal.toStep(BigDecimal.divideUnsafe(filledQuote, filled), priceScale, "down")
+    : Decimal.quotient(filledQuote, filled, priceScale, "down")
 
 // ---- REST -----------------------------------------------------------------------------------------------------------
 
