@@ -131,25 +131,42 @@ const longestRest = 2_000
 
 const unknownTerms: Omit<Terms, "pair"> = { contractSize: Decimal.of("1"), maintenanceRate: null }
 
-/** Listeners that are called in turn; one that throws is reported and the others go on. */
+interface Listener<A> {
+  readonly call: (value: A) => void
+  isOver: boolean
+}
+
+/**
+ * Listeners that are called in turn; one that throws is reported and the others go on. An array, which is replaced: what has
+ * come and gone in a long-lived `Set` is kept by its former tables until a full garbage collection.
+ */
 class Listeners<A> {
-  readonly #all = new Set<(value: A) => void>()
+  #all: ReadonlyArray<Listener<A>> = []
   readonly #onFailure: (error: unknown) => void
 
   constructor(onFailure: (error: unknown) => void) {
     this.#onFailure = onFailure
   }
 
-  readonly add = (listener: (value: A) => void): Effect.Effect<void, never, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => void this.#all.add(listener)),
-      () => Effect.sync(() => this.#all.delete(listener))
-    )
+  readonly add = (call: (value: A) => void): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => {
+        const listener: Listener<A> = { call, isOver: false }
+        this.#all = [...this.#all, listener]
+        return listener
+      }),
+      (listener) =>
+        Effect.sync(() => {
+          listener.isOver = true
+          this.#all = this.#all.filter((other) => other !== listener)
+        })
+    ))
 
   readonly tell = (value: A): void => {
     for (const listener of this.#all) {
+      if (listener.isOver) continue
       try {
-        listener(value)
+        listener.call(value)
       } catch (error) {
         this.#onFailure(error)
       }
