@@ -24,6 +24,12 @@ interface Gate {
   holders: number
 }
 
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+type Command<A> = (flight: Flight) => Effect.Effect<A, ExchangeError>
+
+type Open<A> = (result: A) => ReadonlyMap<string, Effect.Effect<unknown, ExchangeError>>
+
 export interface Flights {
   /**
    * Runs with these orders to itself. Interrupting the caller before the command has left takes it back; afterwards the
@@ -33,8 +39,8 @@ export interface Flights {
    */
   readonly run: <A>(
     keys: ReadonlyArray<string>,
-    command: (flight: Flight) => Effect.Effect<A, ExchangeError>,
-    open: (result: A) => ReadonlyMap<string, Effect.Effect<unknown, ExchangeError>>,
+    command: Command<A>,
+    open: Open<A>,
     cut: () => A
   ) => Effect.Effect<A, ExchangeError>
   /** Asks what has closed an order once more, if it is closed; it opens if that is answered. */
@@ -68,7 +74,7 @@ export const make = Effect.fnUntraced(
     /** Waits for the order, and only that can be interrupted; returns how to leave it. */
     const enter = (
       key: string,
-      restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+      restore: Restore
     ): Effect.Effect<Effect.Effect<void>> =>
       Effect.suspend(() => {
         const gate = gates.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
@@ -106,45 +112,50 @@ export const make = Effect.fnUntraced(
     const all = (leaves: ReadonlyMap<string, Effect.Effect<void>>): Effect.Effect<void> =>
       Effect.forEach(leaves.values(), (leave) => leave, { discard: true })
 
-    const run: Flights["run"] = (keys, command, open, cut) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          if (isClosed) return yield* closed
-          type A = ReturnType<typeof cut>
-          const leaves = new Map<string, Effect.Effect<void>>()
-          // In one order for everybody, so that two batches cannot wait for each other.
-          for (const key of keys.toSorted()) {
-            const leave = yield* enter(key, restore).pipe(Effect.onInterrupt(() => all(leaves)))
-            leaves.set(key, leave)
-          }
-          yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))
-          const flight: Flight = {
-            sent: false,
-            isAbandoned: false,
-            mayLeave: yield* MayLeave,
-            departure: yield* Departing
-          }
-          const result = Deferred.makeUnsafe<A, ExchangeError>()
-          const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
-            Effect.suspend(() => {
-              const cutShort = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
-              Deferred.doneUnsafe(result, cutShort ? (flight.sent ? Exit.succeed(cut()) : Exit.fail(closed)) : exit)
-              const questions = Exit.isSuccess(exit) ? open(exit.value) : new Map<string, never>()
-              return Effect.forEach(leaves, ([key, leave]) => {
-                const question = questions.get(key)
-                if (question === undefined) return leave
-                return Effect.sync(() => fork(Effect.ensuring(answered(key, question), leave)))
-              }, { discard: true })
-            })
-          const fiber = fork(Effect.exit(Effect.onExit(command(flight), land)))
-          return yield* restore(Deferred.await(result)).pipe(
-            Effect.onInterrupt(() => {
-              flight.isAbandoned = true
-              return flight.sent ? Effect.void : Fiber.interrupt(fiber)
-            })
-          )
+    const fly = Effect.fnUntraced(function*<A>(
+      restore: Restore,
+      keys: ReadonlyArray<string>,
+      command: Command<A>,
+      open: Open<A>,
+      cut: () => A
+    ) {
+      if (isClosed) return yield* closed
+      const leaves = new Map<string, Effect.Effect<void>>()
+      // In one order for everybody, so that two batches cannot wait for each other.
+      for (const key of keys.toSorted()) {
+        const leave = yield* enter(key, restore).pipe(Effect.onInterrupt(() => all(leaves)))
+        leaves.set(key, leave)
+      }
+      yield* restore(Effect.forEach(keys, askAgain, { discard: true })).pipe(Effect.onError(() => all(leaves)))
+      const flight: Flight = {
+        sent: false,
+        isAbandoned: false,
+        mayLeave: yield* MayLeave,
+        departure: yield* Departing
+      }
+      const result = Deferred.makeUnsafe<A, ExchangeError>()
+      const land = (exit: Exit.Exit<A, ExchangeError>): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          const cutShort = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
+          Deferred.doneUnsafe(result, cutShort ? (flight.sent ? Exit.succeed(cut()) : Exit.fail(closed)) : exit)
+          const questions = Exit.isSuccess(exit) ? open(exit.value) : new Map<string, never>()
+          return Effect.forEach(leaves, ([key, leave]) => {
+            const question = questions.get(key)
+            if (question === undefined) return leave
+            return Effect.sync(() => fork(Effect.ensuring(answered(key, question), leave)))
+          }, { discard: true })
+        })
+      const fiber = fork(Effect.exit(Effect.onExit(command(flight), land)))
+      return yield* restore(Deferred.await(result)).pipe(
+        Effect.onInterrupt(() => {
+          flight.isAbandoned = true
+          return flight.sent ? Effect.void : Fiber.interrupt(fiber)
         })
       )
+    })
+
+    const run: Flights["run"] = (keys, command, open, cut) =>
+      Effect.uninterruptibleMask((restore) => fly(restore, keys, command, open, cut))
 
     return { run, askAgain, fork, busy: () => gates.size }
   }

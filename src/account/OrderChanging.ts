@@ -109,6 +109,30 @@ export const make = (
       onFailure: (error) => new Lost(error)
     })
 
+  const carryOut = Effect.fnUntraced(function*(
+    found: Instrument,
+    target: SymbolRef,
+    amendment: Amendment,
+    flight: Flight
+  ) {
+    const before = lookup.orderIn(yield* plain({ _tag: "Get", ref: target }))
+    if (before === null) {
+      return rejected({ code: "unknown-order", detail: "there is no such order", class: "item" })
+    }
+    const change = yield* changeOf(found, before, amendment)
+    const command: Command = {
+      _tag: "Amend",
+      ref: target,
+      side: before.side,
+      price: change.price === null ? null : Decimal.toText(change.price),
+      quantity: change.quantity === null ? null : Decimal.toText(change.quantity)
+    }
+    return yield* outcomes.of(command, flight, outcomes.orderOf, {
+      name: names.keyOf(target),
+      evidence: lookup.amended(target, change)
+    })
+  })
+
   return {
     refOf,
     cancel: Effect.fn("OrderEntry.cancel")(function*(ref: OrderRef) {
@@ -162,27 +186,7 @@ export const make = (
         )
       }
       const target = yield* refOf(ref)
-      return yield* alone(
-        target,
-        Effect.fnUntraced(function*(flight) {
-          const before = lookup.orderIn(yield* plain({ _tag: "Get", ref: target }))
-          if (before === null) {
-            return rejected({ code: "unknown-order", detail: "there is no such order", class: "item" })
-          }
-          const change = yield* changeOf(found, before, amendment)
-          const command: Command = {
-            _tag: "Amend",
-            ref: target,
-            side: before.side,
-            price: change.price === null ? null : Decimal.toText(change.price),
-            quantity: change.quantity === null ? null : Decimal.toText(change.quantity)
-          }
-          return yield* outcomes.of(command, flight, outcomes.orderOf, {
-            name: names.keyOf(target),
-            evidence: lookup.amended(target, change)
-          })
-        })
-      )
+      return yield* alone(target, (flight) => carryOut(found, target, amendment, flight))
     })
   }
 }

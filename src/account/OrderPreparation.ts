@@ -152,37 +152,43 @@ const checkTradable = (instrument: Instrument): Prepared<void> =>
     ? Result.void
     : invalid(instrument, "pair", `is ${instrument.status}: the exchange takes no orders for it now`)
 
+function* preparation(
+  instrument: Instrument,
+  request: OrderRequest,
+  clientOrderId: string,
+  protocol: OrderProtocol
+) {
+  yield* checkTradable(instrument)
+  yield* checkClientOrderId(instrument, clientOrderId, protocol)
+  yield* checkReduceOnly(instrument, request, protocol)
+  const kind = yield* kindOf(instrument, request)
+  const { quantity, quoteQuantity } = yield* amountOf(instrument, request, kind, protocol)
+  const price = request.price === undefined ? null : yield* priceOf(instrument, request.side, request.price)
+  if (price !== null && quantity !== null) {
+    const size = numberText(instrument.contractSize)
+    yield* checkNotional(instrument, BigDecimal.multiply(BigDecimal.multiply(price, quantity), size))
+  }
+  const order: PreparedOrder = {
+    instrument,
+    side: request.side,
+    type: kind.type,
+    timeInForce: kind.timeInForce,
+    price: price === null ? null : Decimal.toText(price),
+    quantity: quantity === null ? null : Decimal.toText(quantity),
+    quoteQuantity: quoteQuantity === null ? null : Decimal.toText(quoteQuantity),
+    reduceOnly: request.reduceOnly === true,
+    trigger: yield* triggerOf(instrument, request, protocol),
+    clientOrderId
+  }
+  const problem = protocol.unsupported?.(order) ?? null
+  if (problem !== null) yield* unsupported(instrument, problem)
+  return order
+}
+
 /** What leaves for a request; `clientOrderId` is the caller's or one that was made for it. */
 export const prepare = (
   instrument: Instrument,
   request: OrderRequest,
   clientOrderId: string,
   protocol: OrderProtocol
-): Prepared<PreparedOrder> =>
-  Result.gen(function*() {
-    yield* checkTradable(instrument)
-    yield* checkClientOrderId(instrument, clientOrderId, protocol)
-    yield* checkReduceOnly(instrument, request, protocol)
-    const kind = yield* kindOf(instrument, request)
-    const { quantity, quoteQuantity } = yield* amountOf(instrument, request, kind, protocol)
-    const price = request.price === undefined ? null : yield* priceOf(instrument, request.side, request.price)
-    if (price !== null && quantity !== null) {
-      const size = numberText(instrument.contractSize)
-      yield* checkNotional(instrument, BigDecimal.multiply(BigDecimal.multiply(price, quantity), size))
-    }
-    const order: PreparedOrder = {
-      instrument,
-      side: request.side,
-      type: kind.type,
-      timeInForce: kind.timeInForce,
-      price: price === null ? null : Decimal.toText(price),
-      quantity: quantity === null ? null : Decimal.toText(quantity),
-      quoteQuantity: quoteQuantity === null ? null : Decimal.toText(quoteQuantity),
-      reduceOnly: request.reduceOnly === true,
-      trigger: yield* triggerOf(instrument, request, protocol),
-      clientOrderId
-    }
-    const problem = protocol.unsupported?.(order) ?? null
-    if (problem !== null) yield* unsupported(instrument, problem)
-    return order
-  })
+): Prepared<PreparedOrder> => Result.gen(() => preparation(instrument, request, clientOrderId, protocol))

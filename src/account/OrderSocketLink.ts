@@ -229,33 +229,32 @@ export const make = Effect.fnUntraced(
           Effect.timeoutOrElse({ duration: Duration.millis(withinMs), orElse: () => Effect.fail(notReady()) }),
           Effect.andThen(Effect.suspend(() => connection === null ? Effect.fail(notReady()) : Effect.void))
         ),
-      ask: (command, withinMs, sending) =>
-        Effect.gen(function*() {
-          const nowMillis = yield* options.now
-          const { frame, id } = socket.request(command, stampAt(nowMillis))
-          const open = connection
-          if (open === null) return yield* notReady()
-          const request: Request = { answer: Deferred.makeUnsafe<Reply, Refusal | Lost>(), isAcknowledged: false }
-          pending.set(id, request)
-          sending()
-          return yield* Effect.mapError(open.write(frame), (error) => new Lost(error)).pipe(
-            Effect.andThen(Deferred.await(request.answer)),
-            Effect.timeoutOrElse({
-              duration: Duration.millis(withinMs),
-              orElse: () =>
-                Effect.fail(
-                  new Lost(
-                    ExchangeError.make(
-                      exchange,
-                      new ExchangeError.Silent({ silentForMs: withinMs, detail: `${command._tag} was not answered` })
-                    ),
-                    request.isAcknowledged
-                  )
+      ask: Effect.fnUntraced(function*(command, withinMs, sending) {
+        const nowMillis = yield* options.now
+        const { frame, id } = socket.request(command, stampAt(nowMillis))
+        const open = connection
+        if (open === null) return yield* notReady()
+        const request: Request = { answer: Deferred.makeUnsafe<Reply, Refusal | Lost>(), isAcknowledged: false }
+        pending.set(id, request)
+        sending()
+        return yield* Effect.mapError(open.write(frame), (error) => new Lost(error)).pipe(
+          Effect.andThen(Deferred.await(request.answer)),
+          Effect.timeoutOrElse({
+            duration: Duration.millis(withinMs),
+            orElse: () =>
+              Effect.fail(
+                new Lost(
+                  ExchangeError.make(
+                    exchange,
+                    new ExchangeError.Silent({ silentForMs: withinMs, detail: `${command._tag} was not answered` })
+                  ),
+                  request.isAcknowledged
                 )
-            }),
-            Effect.ensuring(Effect.sync(() => pending.delete(id)))
-          )
-        })
+              )
+          }),
+          Effect.ensuring(Effect.sync(() => pending.delete(id)))
+        )
+      })
     }
   }
 )

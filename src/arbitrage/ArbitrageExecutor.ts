@@ -385,17 +385,19 @@ export const make = Effect.fnUntraced(function*(
 
   /** What was counted with a fee by rate is put right to the last digit when its fills are told. */
   const correctLater = (ended: Ended): void => {
-    const { clientOrderId, exchange } = ended.plan
     estimated.add(ended)
-    background(Effect.gen(function*() {
-      const moved = yield* orders.exact(ended)
-      estimated.delete(ended)
-      if (moved !== null) return ledger.count(ended.plan, moved)
-      ledger.settle(ended.plan)
-      const detail = `the fills of the order ${clientOrderId} on ${exchange} were not told within an hour`
-      yield* Effect.logWarning(`${detail}: its fee stays as it was counted, by rate`)
-    }))
+    background(correct(ended))
   }
+
+  const correct = Effect.fnUntraced(function*(ended: Ended) {
+    const { clientOrderId, exchange } = ended.plan
+    const moved = yield* orders.exact(ended)
+    estimated.delete(ended)
+    if (moved !== null) return ledger.count(ended.plan, moved)
+    ledger.settle(ended.plan)
+    const detail = `the fills of the order ${clientOrderId} on ${exchange} were not told within an hour`
+    yield* Effect.logWarning(`${detail}: its fee stays as it was counted, by rate`)
+  })
 
   /**
    * What orders have moved may be traded away from here on; `taken` of it had been taken out to be traded. What is not known
@@ -429,15 +431,18 @@ export const make = Effect.fnUntraced(function*(
   })
 
   /** Trades away what is carried of an asset, as far as it is a lot; and what fees in base leave of that alike. */
-  const sweep = (asset: string, where: ReadonlyArray<FlatteningVenue>, within?: number): Effect.Effect<Swept> =>
-    Effect.gen(function*() {
-      const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
-      const { detail, orders: sent, rest } = yield* flattening.run(carried, where, within)
-      const moved = yield* tally(sent)
-      keep(asset, carried, sent, moved)
-      const swept: Swept = { orders: sent, moved, rest, detail }
-      return sent.length === 0 || rest !== "flat" ? swept : both(swept, yield* sweep(asset, where, within))
-    })
+  const sweep = Effect.fnUntraced(function*(
+    asset: string,
+    where: ReadonlyArray<FlatteningVenue>,
+    within?: number
+  ): Effect.fn.Return<Swept> {
+    const carried = isInDoubt(asset) ? Decimal.zero : ledger.take(asset)
+    const { detail, orders: sent, rest } = yield* flattening.run(carried, where, within)
+    const moved = yield* tally(sent)
+    keep(asset, carried, sent, moved)
+    const swept: Swept = { orders: sent, moved, rest, detail }
+    return sent.length === 0 || rest !== "flat" ? swept : both(swept, yield* sweep(asset, where, within))
+  })
 
   const nobody: Flattened = { orders: [], left: Decimal.zero, rest: "flat", detail: null }
 
@@ -532,14 +537,16 @@ export const make = Effect.fnUntraced(function*(
     const { clientOrderId, exchange } = ended.plan
     const key = `${exchange} ${clientOrderId}`
     unresolved.set(key, asset)
-    background(Effect.gen(function*() {
-      const found = yield* orders.findLater(ended.plan)
-      ledger.count(found.plan, yield* tallyOne(found))
-      unresolved.delete(key)
-      startMending(asset)
-      yield* Effect.logWarning(`the order ${clientOrderId} on ${exchange} is known now: ${found.outcome}`)
-    }))
+    background(resolve(ended, asset, key))
   }
+
+  const resolve = Effect.fnUntraced(function*({ plan }: Ended, asset: string, key: string) {
+    const found = yield* orders.findLater(plan)
+    ledger.count(found.plan, yield* tallyOne(found))
+    unresolved.delete(key)
+    startMending(asset)
+    yield* Effect.logWarning(`the order ${plan.clientOrderId} on ${plan.exchange} is known now: ${found.outcome}`)
+  })
 
   const expose = (asset: string, detail: string): Effect.Effect<void> =>
     Effect.andThen(

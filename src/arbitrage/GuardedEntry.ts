@@ -473,15 +473,14 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
       )
     })
 
-  const placeAll = (
+  const placeAll = Effect.fnUntraced(function*(
     requests: NonEmptyReadonlyArray<OrderRequest>
-  ): Effect.Effect<ReadonlyArray<Placed>, ExchangeError> =>
-    Effect.gen(function*() {
-      const all = yield* Effect.forEach(requests, named)
-      const hadRoom = all.map((one) => reserved(one) !== undefined)
-      const intents = yield* Effect.forEach(all, (one, index) => hadRoom[index] ? Effect.succeed(null) : asked(one))
-      return yield* leaveAll(all, intents, hadRoom)
-    })
+  ): Effect.fn.Return<ReadonlyArray<Placed>, ExchangeError> {
+    const all = yield* Effect.forEach(requests, named)
+    const hadRoom = all.map((one) => reserved(one) !== undefined)
+    const intents = yield* Effect.forEach(all, (one, index) => hadRoom[index] ? Effect.succeed(null) : asked(one))
+    return yield* leaveAll(all, intents, hadRoom)
+  })
 
   const heldOf = (ref: OrderRef): Held | undefined =>
     "clientOrderId" in ref ? book.find(exchange, ref.clientOrderId, null) : book.find(exchange, null, ref.orderId)

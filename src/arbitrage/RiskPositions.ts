@@ -223,28 +223,30 @@ export class RiskPositions {
   // ---- what the positions say ----
 
   /** `reconciledAt`: when the account was compared with its exchange last; null: not since the last break. */
-  compare(island: Island, reconciledAt: number | null): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      const { exchange } = island
-      const held = yield* heldOf(island)
-      if (held === null) return
-      const of = this.#of(exchange)
-      if (reconciledAt === null) return of.watch.pause()
-      this.#look(exchange, held)
-      this.#askMode(island)
-      if (of.isConfirming) return
-      const { clock, counted, fork } = this.#options
-      const suspects = of.watch.look(sizesOf(held), counted(exchange), monotonicMillis(clock))
-      if (suspects.length === 0) return
-      of.isConfirming = true
-      fork(Effect.ensuring(
-        this.#confirm(island, suspects),
-        Effect.sync(() => {
-          of.isConfirming = false
-        })
-      ))
-    })
-  }
+  readonly compare = Effect.fnUntraced({ self: this }, function*(
+    this: RiskPositions,
+    island: Island,
+    reconciledAt: number | null
+  ) {
+    const { exchange } = island
+    const held = yield* heldOf(island)
+    if (held === null) return
+    const of = this.#of(exchange)
+    if (reconciledAt === null) return of.watch.pause()
+    this.#look(exchange, held)
+    this.#askMode(island)
+    if (of.isConfirming) return
+    const { clock, counted, fork } = this.#options
+    const suspects = of.watch.look(sizesOf(held), counted(exchange), monotonicMillis(clock))
+    if (suspects.length === 0) return
+    of.isConfirming = true
+    fork(Effect.ensuring(
+      this.#confirm(island, suspects),
+      Effect.sync(() => {
+        of.isConfirming = false
+      })
+    ))
+  })
 
   /** In hedge mode an order against a position opens another one beside it, unless it is reduce-only: nothing here trades so. */
   #look(exchange: ExchangeId, held: ReadonlyArray<HeldPosition>): void {
