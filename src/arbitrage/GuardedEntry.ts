@@ -335,7 +335,11 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
     }))
   }
 
-  /** Nobody waits for its answer any more, and it may have left: the exchange is asked. */
+  /** Nobody waits for its answer any more, and it may have left: the exchange is asked, unless its end has been told already. */
+  const seekHeld = (held: Held): void => {
+    if (held.isHeld) gate.fork(seek(held))
+  }
+
   const seek = (held: Held): Effect.Effect<void> =>
     Effect.gen(function*() {
       const since = yield* monotonic
@@ -370,7 +374,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
             if (Exit.isSuccess(exit)) return settled(held, exit.value)
             for (const one of held) {
               if (hasNotLeft(exit, departure)) book.release(one)
-              else gate.fork(seek(one))
+              else seekHeld(one)
             }
           }))
       })
@@ -411,7 +415,7 @@ export const guard = (gate: Gate, entry: OrderEntry["Service"]): OrderEntry["Ser
             }
             for (const one of all) {
               if (hasNotLeft(exit, departure)) stay(one)
-              else gate.fork(seek(one.held))
+              else seekHeld(one.held)
             }
           }))
       })
