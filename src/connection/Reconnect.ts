@@ -93,12 +93,15 @@ export const supervise = Effect.fnUntraced(function*<R, R2>(
   const now = (): number => ahead + monotonicMillis(clock)
   while (true) {
     yield* run(hooks.onConnecting?.(++attempt))
+    const began = monotonicMillis(clock)
     const { error, livedMillis } = yield* live(clock, dial, session, hooks)
-    if (livedMillis >= stableAfter) {
+    const isStable = livedMillis >= stableAfter
+    if (isStable) {
       step = yield* Schedule.toStep(policy.backoff)
       attempt = 0
     }
-    const wait = error.isTransient ? yield* waitAfter(error, step(now(), error)) : null
+    const waited = isStable ? 0 : silentMillis(error, monotonicMillis(clock) - began)
+    const wait = error.isTransient ? yield* waitAfter(error, step(now(), error), waited) : null
     yield* run(hooks.onDisconnected?.(error, wait))
     if (wait === null) return yield* Effect.fail(error)
     yield* Effect.sleep(Duration.millis(wait))
@@ -148,13 +151,17 @@ const leastWait = ({ reason }: ExchangeError): number => {
   return reason._tag === "RequestFailed" ? reason.retryAfterMs ?? 0 : 0
 }
 
-/** Milliseconds; null when the schedule is done. */
+/** How much of what a connection took is waited already: nobody was asked for anything while it was silent. ms. */
+const silentMillis = ({ reason }: ExchangeError, took: number): number => reason._tag === "Silent" ? took : 0
+
+/** Milliseconds, of which so many have passed; null when the schedule is done. */
 const waitAfter = (
   error: ExchangeError,
-  step: Pull.Pull<[unknown, Duration.Duration], never, unknown>
+  step: Pull.Pull<[unknown, Duration.Duration], never, unknown>,
+  passed: number
 ): Effect.Effect<number | null> =>
   Pull.matchEffect(step, {
-    onSuccess: ([, wait]) => Effect.succeed(Math.max(Duration.toMillis(wait), leastWait(error))),
+    onSuccess: ([, wait]) => Effect.succeed(Math.max(0, Duration.toMillis(wait) - passed, leastWait(error))),
     onDone: () => Effect.succeed(null),
     onFailure: Effect.failCause
   })

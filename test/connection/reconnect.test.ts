@@ -191,6 +191,21 @@ describe("supervise", () => {
       assert.deepStrictEqual(waits, [1000, 2000, 4000])
     }))
 
+  it.effect("counts the time in which the peer said nothing as waited, unless it had been healthy", () =>
+    Effect.gen(function*() {
+      const { hooks, waits } = recording()
+      const silent = ExchangeError.make("test", new ExchangeError.Silent({ silentForMs: 3_500, detail: "" }))
+      const fiber = yield* Effect.forkChild(
+        Reconnect.supervise(connecting, living([3_500, 3_500, 3_500, 3_500, 20_000], silent), {
+          backoff: Schedule.exponential("1 second"),
+          stableAfter: "10 seconds"
+        }, hooks)
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(waits, [0, 0, 500, 4_500, 1_000])
+    }))
+
   it.effect("ends with an error that cannot pass, from the dial or from the session", () =>
     Effect.gen(function*() {
       const fromDial = recording()
