@@ -17,6 +17,7 @@ import * as Heartbeat from "./connection/Heartbeat.ts"
 import * as Journal from "./connection/Journal.ts"
 import type { Answer } from "./connection/JournalFormat.ts"
 import * as JournalHttp from "./connection/JournalHttp.ts"
+import * as LifeSigns from "./connection/LifeSigns.ts"
 import * as Reconnect from "./connection/Reconnect.ts"
 import * as Staleness from "./connection/Staleness.ts"
 import type { InstrumentOf } from "./domain/Instrument.ts"
@@ -67,6 +68,7 @@ const dialOf = (
   options: WebsocketOptions,
   url: string,
   clock: () => number,
+  signs: LifeSigns.LifeSigns,
   link: number
 ): Dial<FrameSocket.FrameSocket> => {
   const exchange = adapter.id
@@ -80,6 +82,7 @@ const dialOf = (
       interval: options.heartbeat?.interval ?? adapter.heartbeat.interval,
       timeout: options.heartbeat?.timeout ?? adapter.heartbeat.timeout,
       first: options.heartbeat?.first,
+      signs,
       ping: () => adapter.heartbeat.ping(stamp())
     })
   )
@@ -137,12 +140,15 @@ export const makePublic = Effect.fnUntraced(function*(
   const frameSocket = yield* FrameSocket.FrameSocket
   const clock = yield* Effect.clockWith(Effect.succeed)
   const urls = urlsOf(adapter, options)
-  const dial = (link: number, group: number): Dial =>
-    Effect.provideService(
-      dialOf(adapter, options, urls[group % urls.length]!, () => clock.currentTimeMillisUnsafe(), link),
+  const dial = (link: number, group: number): Dial => {
+    const url = urls[group % urls.length]!
+    const signs = LifeSigns.at(frameSocket, adapter.id, url)
+    return Effect.provideService(
+      dialOf(adapter, options, url, () => clock.currentTimeMillisUnsafe(), signs, link),
       FrameSocket.FrameSocket,
       frameSocket
     )
+  }
   const within = limited(adapter, options)
   const session = yield* Session.make({
     adapter: within,

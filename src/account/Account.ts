@@ -14,6 +14,7 @@ import type { Dial, Endpoint } from "../connection/Connection.ts"
 import * as ConnectionMetrics from "../connection/ConnectionMetrics.ts"
 import * as FrameSocket from "../connection/FrameSocket.ts"
 import * as Heartbeat from "../connection/Heartbeat.ts"
+import * as LifeSigns from "../connection/LifeSigns.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
@@ -364,7 +365,7 @@ const dialOf = Effect.fnUntraced(function*({ account, adapter, options }: Accoun
     nowMillis: clock.currentTimeMillisUnsafe(),
     nextId: () => id = (id % 2_147_483_647) + 1
   })
-  return (endpoint: Effect.Effect<Endpoint, ExchangeError.ExchangeError, Scope.Scope>): Dial => {
+  return (url: string, endpoint: Effect.Effect<Endpoint, ExchangeError.ExchangeError, Scope.Scope>): Dial => {
     const dial = Effect.provideService(
       FrameSocket.dial(exchange, endpoint, options.socket).pipe(
         ConnectionMetrics.withMetrics({ exchange }),
@@ -373,6 +374,7 @@ const dialOf = Effect.fnUntraced(function*({ account, adapter, options }: Accoun
           interval: options.heartbeat?.interval ?? heartbeat.interval,
           timeout: options.heartbeat?.timeout ?? heartbeat.timeout,
           first: options.heartbeat?.first,
+          signs: LifeSigns.at(frameSocket, exchange, url),
           ping: () => heartbeat.ping(stamp())
         })
       ),
@@ -389,6 +391,7 @@ export const makePrivate = Effect.fnUntraced(function*(
 ): Effect.fn.Return<PrivateWebsocket["Service"], never, FrameSocket.FrameSocket | Scope.Scope> {
   const { account, adapter, calls, clock, listing, options, signer, symbols, url } = core
   const { holdFor, interval, lookback } = options.reconcile ?? {}
+  const dial = yield* dialOf(core)
   return yield* PrivateSession.make({
     exchange: adapter.id,
     account,
@@ -400,7 +403,7 @@ export const makePrivate = Effect.fnUntraced(function*(
     instrumentOf: listing.instrumentOf,
     symbols,
     url,
-    dial: yield* dialOf(core),
+    dial: (endpoint) => dial(url, endpoint),
     policy: options.reconnect ?? Reconnect.defaults,
     answerTimeout: options.answerTimeout ?? defaults.answerTimeout,
     bufferSize: options.bufferSize,
@@ -417,11 +420,12 @@ const linkOf = Effect.fnUntraced(function*(core: Account["Service"], onStatus: (
   const { account, adapter, clock, listing, options, signer, url } = core
   const { socket } = account.orders
   if (socket === null) return null
+  const orderUrl = options.orderUrl ?? url
   const dial = yield* dialOf(core)
   return yield* OrderSocketLink.make({
     exchange: adapter.id,
     socket,
-    dial: dial(Effect.sync(() => socket.endpoint(options.orderUrl ?? url))),
+    dial: dial(orderUrl, Effect.sync(() => socket.endpoint(orderUrl))),
     signer,
     policy: options.reconnect ?? Reconnect.defaults,
     instrumentOf: listing.instrumentOf,

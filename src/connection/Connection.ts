@@ -24,6 +24,8 @@ export interface Endpoint {
 export interface Activity {
   /** Last frame of any kind. */
   receivedAt: number
+  /** Whether there was one: the stamps begin with the opening. */
+  heard: boolean
   /** Last frame that carried data. */
   dataAt: number
   /** Whether data is due at all: something is subscribed. */

@@ -81,7 +81,13 @@ export const make = (options: InboxOptions): Inbox => {
   const { afterRead, batchFrames, budget, highWaterBytes, now } = options
   const longest = batchFrames * doublings
   const openedAt = now()
-  const activity: Activity = { receivedAt: openedAt, dataAt: openedAt, expectsData: false, held: false }
+  const activity: Activity = {
+    receivedAt: openedAt,
+    heard: false,
+    dataAt: openedAt,
+    expectsData: false,
+    held: false
+  }
   let first: Read | undefined
   let last: Read | undefined
   /** The batch that takes the frames of the current read; none between reads. */
@@ -243,6 +249,7 @@ export const make = (options: InboxOptions): Inbox => {
       if (!flushing) {
         flushing = true
         activity.receivedAt = readAt = now()
+        activity.heard = true
         afterRead(flush)
       }
       if (isDirect) return hand(reader!, bytes, start, end)

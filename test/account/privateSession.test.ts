@@ -440,7 +440,7 @@ describe("PrivateSession", () => {
       assert.deepStrictEqual(take(told), [])
       assert.strictEqual(bank.dials, 1)
       bank.answersPings = false
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("16 seconds")
       assert.deepStrictEqual(take(told), ["gap Fills Silent"])
       assert.strictEqual(bank.dials, 2)
     }))

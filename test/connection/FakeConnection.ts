@@ -21,7 +21,7 @@ export interface FakeConnection {
 export const make = (clock: Clock.Clock): FakeConnection => {
   const now = () => Number(clock.currentTimeNanosUnsafe()) / 1e6
   const batches = Effect.runSync(Queue.unbounded<Batch, ExchangeError>())
-  const activity: Activity = { receivedAt: now(), dataAt: now(), expectsData: false, held: false }
+  const activity: Activity = { receivedAt: now(), heard: false, dataAt: now(), expectsData: false, held: false }
   const end = (error: ExchangeError) => Queue.failCauseUnsafe(batches, Cause.fail(error))
   let bytesRead = 0
   const fake: FakeConnection = {
@@ -31,6 +31,7 @@ export const make = (clock: Clock.Clock): FakeConnection => {
     onWrite: () => Effect.void,
     receive: (text = "frame") => {
       activity.receivedAt = now()
+      activity.heard = true
       const frame = Buffer.from(text)
       Queue.offerUnsafe(batches, { frames: [frame], bytes: frame.length, receivedAt: activity.receivedAt })
     },

@@ -160,6 +160,37 @@ describe("withHeartbeat", () => {
       assert.deepStrictEqual(found.slice(10), [25_000, 35_000, 35_000, 35_000])
     }))
 
+  it.effect("forgets that nobody answered once a new connection is answered soon", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const fakes: Array<FakeConnection.FakeConnection> = []
+      const dial = Heartbeat.withHeartbeat({ ...options, first: "500 millis" })(Effect.sync(() => {
+        const fake = FakeConnection.make(clock)
+        fakes.push(fake)
+        return fake.connection
+      }))
+      const live = (receives: boolean, isQuiet = true) =>
+        Effect.scoped(Effect.gen(function*() {
+          yield* dial
+          const fake = fakes.at(-1)!
+          yield* TestClock.adjust("100 millis")
+          if (receives) fake.receive()
+          if (!isQuiet) {
+            for (let second = 0; second < 60; second++) {
+              yield* TestClock.adjust("10 seconds")
+              fake.receive()
+            }
+          }
+          yield* TestClock.adjust("1 minute")
+          return silentFor(fake.aborted[0])
+        }))
+      for (let outage = 0; outage < 6; outage++) {
+        for (let dials = 0; dials < 6; dials++) assert.strictEqual(yield* live(false), 5_500)
+        // Ends as all do that are there when the server goes.
+        assert.strictEqual(yield* live(true, false), 20_000)
+      }
+    }))
+
   it.effect("gives a peer whose answers take long, once it was given up, three times as long as they took of late", () =>
     Effect.gen(function*() {
       const slow = yield* redialled([4_000, 6_000, 9_000, null])
@@ -274,6 +305,9 @@ describe("withHeartbeat on a clock that jumps", () => {
   it.effect("a corrected wall clock neither hides a silence nor makes one up", () =>
     Effect.gen(function*() {
       const { correctWall, fake, pass } = yield* setup
+      fake.receive()
+      // The first look.
+      yield* pass(20)
       yield* pass(10_000)
       fake.receive()
       correctWall(3_600_000)

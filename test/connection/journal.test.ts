@@ -322,7 +322,7 @@ describe("withJournal", () => {
             pull: Effect.suspend(() => pulls++ === 0 ? Effect.succeed(batch(1.25, "a", "b")) : Effect.fail(over)),
             write: () => Effect.void,
             abort: () => Effect.void,
-            activity: { receivedAt: 0, dataAt: 0, expectsData: false, held: false },
+            activity: { receivedAt: 0, heard: false, dataAt: 0, expectsData: false, held: false },
             taken: (one) => void taken.push(one)
           }
           const connection = yield* Journal.withJournal(recorder, 4)(Effect.succeed(bare))

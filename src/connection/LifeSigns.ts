@@ -1,0 +1,79 @@
+/** What the connections to one address know of each other: whether the server behind it answers, and how soon. */
+import type { Clock } from "effect"
+import { Effect } from "effect"
+import { monotonicMillis } from "../domain/ClockTime.ts"
+import type { FrameSocket } from "./FrameSocket.ts"
+
+/** A new connection was answered for the first time. ms of the monotonic clock. */
+export interface Sign {
+  readonly openedAt: number
+  readonly at: number
+  /** From its opening to its first frame. */
+  readonly after: number
+}
+
+/** From one dial to the next while the server answers nobody, ms. */
+const apart = 1_000
+
+export class LifeSigns {
+  #latest: Sign | null = null
+  /** A connection was given up that had brought nothing, and no other one has since. */
+  #isMute = false
+  /** When the next may dial while it is, ms of the monotonic clock. */
+  #turnAt = Number.NEGATIVE_INFINITY
+  readonly #waiting = new Set<() => void>()
+
+  get latest(): Sign | null {
+    return this.#latest
+  }
+
+  came(sign: Sign): void {
+    this.#latest = sign
+    this.#isMute = false
+    this.#turnAt = Number.NEGATIVE_INFINITY
+    for (const wake of [...this.#waiting]) wake()
+  }
+
+  /** A connection was given up that had brought nothing since `openedAt`, ms of the monotonic clock. */
+  gaveUp(openedAt: number): void {
+    if (this.#latest === null || this.#latest.at <= openedAt) this.#isMute = true
+  }
+
+  /**
+   * Waits for a turn to dial. While the server takes connections and answers none, dials are spread, so that one of them comes
+   * soon behind its return, and that lets all others go on at once.
+   */
+  readonly turn = (clock: Clock.Clock): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const now = monotonicMillis(clock)
+      const at = this.#isMute ? Math.max(now, this.#turnAt) : now
+      this.#turnAt = at + apart
+      return at > now ? Effect.raceFirst(Effect.sleep(at - now), this.next) : Effect.void
+    })
+
+  /** Waits for the next sign. */
+  readonly next: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    const wake = (): void => {
+      this.#waiting.delete(wake)
+      resume(Effect.void)
+    }
+    this.#waiting.add(wake)
+    return Effect.sync(() => void this.#waiting.delete(wake))
+  })
+}
+
+type Sockets = FrameSocket["Service"]
+
+const known = new WeakMap<Sockets, Map<string, LifeSigns>>()
+
+const hostOf = (url: string): string => URL.canParse(url) ? new URL(url).host : url
+
+/** Of the exchange's server at that address, shared by all that dial it over the same sockets, whichever Layer they are of. */
+export const at = (sockets: Sockets, exchange: string, url: string): LifeSigns => {
+  const found = known.get(sockets) ?? new Map<string, LifeSigns>()
+  known.set(sockets, found)
+  const key = `${exchange} ${hostOf(url)}`
+  const signs = found.get(key) ?? new LifeSigns()
+  found.set(key, signs)
+  return signs
+}

@@ -1,0 +1,183 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as FrameSocket from "../../src/connection/FrameSocket.ts"
+import * as Heartbeat from "../../src/connection/Heartbeat.ts"
+import * as LifeSigns from "../../src/connection/LifeSigns.ts"
+import * as FakeConnection from "./FakeConnection.ts"
+
+/** Dials of one server. */
+const world = Effect.gen(function*() {
+  const clock = yield* Clock.Clock
+  const signs = new LifeSigns.LifeSigns()
+  /** One way to dial, with its own patience; what it opens last. */
+  const dialler = () => {
+    let latest: FakeConnection.FakeConnection | null = null
+    let dials = 0
+    const open = Heartbeat.withHeartbeat({
+      exchange: "test",
+      interval: "2 seconds",
+      timeout: "3 seconds",
+      signs,
+      ping: () => "ping"
+    })(Effect.sync(() => {
+      dials++
+      latest = FakeConnection.make(clock)
+      return latest.connection
+    }))
+    return {
+      open: Effect.asVoid(open),
+      get dials() {
+        return dials
+      },
+      get fake() {
+        return latest!
+      }
+    }
+  }
+  return { dialler, signs }
+})
+
+/** So long after the time when it was opened, ms; undefined: not given up. */
+const silentFor = ({ aborted: [error] }: FakeConnection.FakeConnection): number | undefined =>
+  error?.reason._tag === "Silent" ? Math.round(error.reason.silentForMs) : undefined
+
+const answerAfter = (fake: FakeConnection.FakeConnection, millis: number): void => {
+  fake.onWrite = () =>
+    Effect.asVoid(Effect.forkDetach(Effect.andThen(Effect.sleep(millis), Effect.sync(() => fake.receive()))))
+}
+
+describe("signs of life", () => {
+  it.effect("who says nothing is given up soon behind the server's answer to a new connection", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const [first, second] = [dialler(), dialler()]
+      yield* first.open
+      yield* TestClock.adjust("2 seconds")
+      yield* second.open
+      yield* TestClock.adjust("50 millis")
+      second.fake.receive()
+      yield* TestClock.adjust("449 millis")
+      assert.deepStrictEqual(first.fake.aborted, [])
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(silentFor(first.fake), 2_500)
+      assert.deepStrictEqual(second.fake.aborted, [])
+    }))
+
+  it.effect("so is one that was in use when the server went", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const [first, second] = [dialler(), dialler()]
+      yield* first.open
+      first.fake.receive()
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(first.fake.written, ["ping"])
+      yield* second.open
+      second.fake.receive()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(silentFor(first.fake), 3_500)
+    }))
+
+  it.effect("what the server answered before tells nothing of a silence behind it", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const [first, second] = [dialler(), dialler()]
+      yield* second.open
+      second.fake.receive()
+      answerAfter(second.fake, 10)
+      yield* TestClock.adjust("1 second")
+      yield* first.open
+      yield* TestClock.adjust("3499 millis")
+      assert.deepStrictEqual(first.fake.aborted, [])
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(silentFor(first.fake), 3_500)
+    }))
+
+  it.effect("has three times as long as the server took elsewhere, and no longer than ever", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      for (const [after, expected] of [[300, 1_400], [2_000, 3_500]] as const) {
+        const [first, second] = [dialler(), dialler()]
+        const scope = yield* Scope.make()
+        yield* Scope.provide(first.open, scope)
+        yield* TestClock.adjust("500 millis")
+        yield* Scope.provide(second.open, scope)
+        answerAfter(second.fake, 100)
+        yield* TestClock.adjust(after)
+        second.fake.receive()
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(silentFor(first.fake), expected)
+        yield* Scope.close(scope, Exit.void)
+      }
+    }))
+
+  it.effect("a server that is slower here than there gets its time on the next connection", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const slow = dialler()
+      const quick = Effect.gen(function*() {
+        const other = dialler()
+        yield* other.open
+        answerAfter(other.fake, 10)
+        other.fake.receive()
+      })
+      const life = Effect.gen(function*() {
+        yield* slow.open
+        answerAfter(slow.fake, 2_000)
+        yield* TestClock.adjust("600 millis")
+        yield* Effect.scoped(Effect.andThen(quick, TestClock.adjust("1 second")))
+        yield* TestClock.adjust("20 seconds")
+      })
+      yield* Effect.scoped(life)
+      assert.strictEqual(silentFor(slow.fake), 1_100)
+      for (let again = 0; again < 5; again++) {
+        yield* Effect.scoped(life)
+        assert.deepStrictEqual(slow.fake.aborted, [])
+      }
+    }))
+
+  it.effect("a network on which everything takes two seconds loses no connection", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const all = [dialler(), dialler(), dialler()]
+      for (const one of all) {
+        yield* one.open
+        answerAfter(one.fake, 2_000)
+        yield* TestClock.adjust("700 millis")
+      }
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(all.map(({ fake }) => fake.aborted), [[], [], []])
+    }))
+
+  it.effect("while the server takes connections and answers none, one a second dials, and its answer lets all go on", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const first = dialler()
+      yield* Effect.scoped(Effect.andThen(first.open, TestClock.adjust("5 seconds")))
+      assert.strictEqual(silentFor(first.fake), 3_500)
+      const others = Array.from({ length: 5 }, dialler)
+      const scope = yield* Scope.make()
+      const fibers = yield* Effect.forEach(
+        others,
+        ({ open }) => Effect.forkChild(Scope.provide(open, scope), { startImmediately: true })
+      )
+      const dialled = (): number => others.filter(({ dials }) => dials > 0).length
+      assert.strictEqual(dialled(), 1)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(dialled(), 2)
+      others[1]!.fake.receive()
+      yield* TestClock.adjust("20 millis")
+      assert.strictEqual(dialled(), 5)
+      yield* Effect.forEach(fibers, Fiber.join)
+      yield* Scope.close(scope, Exit.void)
+    }))
+
+  it.effect("are shared by address, whoever asks", () =>
+    Effect.gen(function*() {
+      const sockets = yield* FrameSocket.FrameSocket
+      const signs = LifeSigns.at(sockets, "test", "wss://one.test/market")
+      assert.strictEqual(LifeSigns.at(sockets, "test", "wss://one.test/orders"), signs)
+      assert.notStrictEqual(LifeSigns.at(sockets, "test", "wss://two.test/market"), signs)
+      assert.notStrictEqual(LifeSigns.at(sockets, "other", "wss://one.test/market"), signs)
+    }).pipe(Effect.provide(FrameSocket.layerWs)))
+})
