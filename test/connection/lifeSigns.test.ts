@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as FrameSocket from "../../src/connection/FrameSocket.ts"
 import * as Heartbeat from "../../src/connection/Heartbeat.ts"
 import * as LifeSigns from "../../src/connection/LifeSigns.ts"
+import * as Reconnect from "../../src/connection/Reconnect.ts"
 import * as FakeConnection from "./FakeConnection.ts"
 
 /** Dials of one server. */
@@ -147,6 +148,33 @@ describe("signs of life", () => {
       }
       yield* TestClock.adjust("5 minutes")
       assert.deepStrictEqual(all.map(({ fake }) => fake.aborted), [[], [], []])
+    }))
+
+  it.effect("handshakes of three seconds and answers of two come through behind a hang, and stay", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const clock = yield* Clock.Clock
+      const returns = clock.currentTimeMillisUnsafe() + 60_000
+      const lost: Array<number> = []
+      const all = [dialler(), dialler(), dialler()]
+      for (const one of all) {
+        const dial = Effect.andThen(
+          Effect.sleep("3 seconds"),
+          Effect.map(one.open, () => {
+            const { fake } = one
+            // What the server took while it hung it never answers.
+            if (clock.currentTimeMillisUnsafe() >= returns) answerAfter(fake, 2_000)
+            return fake.connection
+          })
+        )
+        const onDisconnected = (): void => void lost.push(clock.currentTimeMillisUnsafe() - returns)
+        yield* Effect.forkChild(
+          Reconnect.supervise(dial, ({ pull }) => Effect.forever(pull), Reconnect.defaults, { onDisconnected })
+        )
+      }
+      yield* TestClock.adjust("10 minutes")
+      assert.isAtMost(Math.max(...lost), 20_000)
+      assert.isTrue(all.every(({ fake }) => fake.activity.heard && fake.aborted.length === 0))
     }))
 
   it.effect("while the server takes connections and answers none, one a second dials, and its answer lets all go on", () =>
