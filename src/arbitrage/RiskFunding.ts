@@ -5,7 +5,7 @@
  * perpetuals it is profit or loss, in another asset nobody here can value it. Which assets are quotes the list of instruments
  * says; what is told before that has been read waits for it, so that the order in which they come decides nothing.
  */
-import type { Clock } from "effect"
+import type { Cause, Clock } from "effect"
 import { BigDecimal, Effect } from "effect"
 import type { Island } from "../composite/Markets.ts"
 import type { PrivateExchange } from "../composite/PrivateExchange.ts"
@@ -15,6 +15,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import { partsOf } from "../domain/Instrument.ts"
 import type { ClockReading } from "../ExchangeClock.ts"
+import type { ExchangeError } from "../ExchangeError.ts"
 import { errorOf } from "./Freshness.ts"
 
 /** Received; negative: paid. */
@@ -261,6 +262,9 @@ interface FundingAccount {
 const readTimeout = "30 seconds"
 const retryMillis = 10_000
 
+const isUnsupported = (error: ExchangeError | Cause.TimeoutError): boolean =>
+  error._tag === "ExchangeError" && error.reason._tag === "UnsupportedChannel"
+
 export class RiskFunding {
   readonly #options: FundingOptions
   readonly #accounts = new Map<ExchangeId, FundingAccount>()
@@ -292,15 +296,16 @@ export class RiskFunding {
   }
 
   isWaiting(exchange: ExchangeId): boolean {
-    return this.#of(exchange).count.isWaiting
+    return this.#accounts.get(exchange)?.count.isWaiting === true
   }
 
   push(exchange: ExchangeId, balance: Balance): void {
     this.#of(exchange).count.push(balance, monotonicMillis(this.#options.clock))
   }
 
+  /** What the exchange lists; of no concern where none of its accounts is followed. */
   list(exchange: ExchangeId, pairs: Iterable<TradingPair>): void {
-    this.#of(exchange).count.list(pairs)
+    this.#accounts.get(exchange)?.count.list(pairs)
   }
 
   /** Reads the history when the account has been compared since it was read last; `reconciledAt` null: it is not, since a break. */
@@ -343,9 +348,7 @@ export class RiskFunding {
       return
     }
     const error = found.failure
-    if (error._tag === "ExchangeError" && error.reason._tag === "UnsupportedChannel") {
-      return yield* this.#give(of, island, account)
-    }
+    if (isUnsupported(error)) return yield* this.#give(of, island, account)
     of.retryAt = now.monotonic + retryMillis
     const detail = error._tag === "ExchangeError" ? error.message : "no answer in time"
     yield* Effect.logWarning(
@@ -359,9 +362,13 @@ export class RiskFunding {
     { exchange }: Island,
     account: PrivateExchange["Service"]
   ) {
-    const hasPositions = (yield* Effect.exit(account.heldPositions))._tag === "Success"
-    of.history = hasPositions ? "never" : "none"
-    if (!hasPositions) return
+    const held = yield* Effect.result(Effect.timeout(account.heldPositions, readTimeout))
+    if (held._tag === "Failure" && !isUnsupported(held.failure)) {
+      of.retryAt = monotonicMillis(this.#options.clock) + retryMillis
+      return
+    }
+    of.history = held._tag === "Success" ? "never" : "none"
+    if (of.history === "none") return
     yield* Effect.logWarning(
       `${exchange} has no history of funding: what falls due while its stream is away is in no figure`
     )

@@ -7,11 +7,17 @@ import type { PrivateExchange } from "../../src/composite/PrivateExchange.ts"
 import type { FundingPayment } from "../../src/domain/Account.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import type { ClockReading } from "../../src/ExchangeClock.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
 
 const began = 1_795_564_800_000
 const minute = 60_000
 const exchange = "x"
 const pair = "BTC/USDT:USDT"
+
+const unsupported = ExchangeError.make(
+  exchange,
+  new ExchangeError.UnsupportedChannel({ channel: "Positions", detail: "no" })
+)
 
 /** A machine whose clock is set, and which sleeps; the exchange's time goes on. All in minutes since the account was followed. */
 class Machine {
@@ -19,6 +25,8 @@ class Machine {
   reading: ClockReading | null = null
   /** How far back the history was asked for. */
   asked = 0
+  hasHistory = true
+  positions: PrivateExchange["Service"]["heldPositions"] = Effect.fail(unsupported)
   #time = 0
   #ahead = 0
   #slept = 0
@@ -81,10 +89,13 @@ class Machine {
   readonly read: Effect.Effect<void> = Effect.suspend(() => {
     const island = { exchange, market: { clock: () => this.reading } } as Partial<Island> as Island
     const account: Partial<PrivateExchange["Service"]> = {
+      heldPositions: Effect.suspend(() => this.positions),
       funding: (within) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
+          if (!this.hasHistory) return Effect.fail(unsupported)
           this.asked = Number(within) / minute
-          return this.#history.filter(({ exchangeTime }) => exchangeTime >= began + (this.#time - this.asked) * minute)
+          const from = began + (this.#time - this.asked) * minute
+          return Effect.succeed(this.#history.filter(({ exchangeTime }) => exchangeTime >= from))
         })
     }
     this.funding.catchUp(island, account as PrivateExchange["Service"], ++this.#reconciledAt)
@@ -210,5 +221,39 @@ describe("funding", () => {
       yield* on.read
       assert.isAtLeast(on.asked, 600)
       assert.strictEqual(on.total, "-8")
+    }))
+
+  it.effect("nothing is unknown where no account is followed, and what is paid before one is counts nowhere", () =>
+    Effect.gen(function*() {
+      const on = yield* machine
+      on.measure()
+      on.funding.list(exchange, [pair])
+      assert.isTrue(on.funding.isKnown(exchange))
+      assert.isFalse(on.funding.isWaiting(exchange))
+      on.pay("-5", 10)
+      on.pass(20)
+      on.follow()
+      assert.isFalse(on.funding.isKnown(exchange))
+      on.pay("-1", 30)
+      on.pass(20)
+      yield* on.read
+      assert.isTrue(on.funding.isKnown(exchange))
+      assert.strictEqual(on.total, "-1")
+    }))
+
+  it.effect("an exchange without a history has positions or not as it says, and not as it fails to", () =>
+    Effect.gen(function*() {
+      const on = yield* machine
+      on.hasHistory = false
+      on.positions = Effect.fail(
+        ExchangeError.make(exchange, new ExchangeError.Closed({ detail: "away for a moment" }))
+      )
+      on.follow()
+      yield* on.read
+      assert.isFalse(on.funding.isKnown(exchange))
+      on.positions = Effect.fail(unsupported)
+      on.pass(1)
+      yield* on.read
+      assert.isTrue(on.funding.isKnown(exchange))
     }))
 })
