@@ -451,7 +451,7 @@ class Machine {
     return Effect.succeed(leftOf({ exchange, canceled: 0, open: lastOpen, problem, hasOrdered }))
   }
 
-  /** Cancels what is open and says what is left; where the account may not be up to date the exchange is asked. */
+  /** Cancels what is open and says what is left; where the account may not be up to date, and for what is kept, the exchange is asked. */
   readonly leave = Effect.fnUntraced({ self: this }, function*(
     this: Machine,
     { account, exchange, hasOrdered }: {
@@ -462,8 +462,8 @@ class Machine {
     },
     policy: StopPolicy
   ): Effect.fn.Return<Left> {
-    const { isAuthenticated, reconciledAt } = yield* account.health
-    let isKnown = isAuthenticated && reconciledAt !== null
+    // A stream may be silent without a word. What is cancelled tells it by its answers, what is kept does not.
+    let isKnown = policy === "cancel" && isUpToDate(yield* account.health)
     let isAsked = isKnown
     let refusal: string | null = null
     const ask = Effect.match(Effect.suspend(() => isKnown ? Effect.void : account.refresh), {
@@ -502,6 +502,10 @@ class Machine {
     })
   })
 }
+
+/** As far as its stream tells. */
+const isUpToDate = ({ isAuthenticated, reconciledAt }: PrivateHealth): boolean =>
+  isAuthenticated && reconciledAt !== null
 
 /** Where nothing was ordered a problem leaves nothing of the program behind, and says so. */
 const leftOf = (left: Left): Left =>

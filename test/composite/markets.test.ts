@@ -656,6 +656,22 @@ describe("Markets", () => {
       assert.deepStrictEqual(left.map(({ canceled, problem }) => [canceled, problem]), [[1, null], [0, "not now"]])
     }))
 
+  it.effect("asks what it keeps of an account that seems up to date, whose stream may tell nothing", () =>
+    Effect.gen(function*() {
+      const [a, b] = [new World("a"), new World("b")]
+      a.open = [order("a", "1")]
+      a.compare = Effect.sync(() => {
+        a.open = [order("a", "2")]
+      })
+      b.open = [order("b", "1")]
+      b.compare = Effect.fail(gone("b"))
+      const kept = yield* Effect.scoped(Effect.flatMap(start([a, b]), (markets) => markets.stop("keep")))
+      assert.deepStrictEqual(kept.map(({ open, problem }) => [open.map(({ key }) => key), problem]), [
+        [["2"], null],
+        [["1"], `${gone("b").message}; what is open there now is not known`]
+      ])
+    }))
+
   it.effect("cancels again what was refused for the moment", () =>
     Effect.gen(function*() {
       const a = new World("a")
