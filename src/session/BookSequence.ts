@@ -105,6 +105,7 @@ export class BookSequence {
   /** A snapshot fetched by request. */
   snapshot(snapshot: BookUpdate): Joined {
     if (this.isLive) return "unwanted"
+    if (this.heldSnapshot !== null && snapshot.version < this.heldSnapshot.version) return "held"
     let index = this.chain()
     for (; index < this.pending.length; index++) {
       const verdict = this.recipe.joins(snapshot.version, this.pending[index]!)

@@ -77,6 +77,8 @@ export class Link {
   heardAt = 0
   /** When it brought an event last, ms; 0 before. */
   dataAt = 0
+  /** When it was opened last, ms; 0 before. */
+  liveSince = 0
   /** When it was opened, or a topic was last confirmed on it that was not silent before, ms; 0 before. */
   readyAt = 0
   readonly silence = new LinkSilence()
@@ -102,6 +104,11 @@ export class Link {
 
   get connected(): boolean {
     return this.#connection !== null
+  }
+
+  /** Whether it has brought anything since it was opened. */
+  get isHeard(): boolean {
+    return this.dataAt >= this.liveSince
   }
 
   /** Topics that are wanted or not yet off the wire. */
@@ -186,7 +193,7 @@ export class Link {
   #live(connection: Connection): Effect.Effect<never, ExchangeError> {
     this.#connection = connection
     this.openedAt = this.#monotonic()
-    this.readyAt = this.#now()
+    this.liveSince = this.readyAt = this.#now()
     this.subscriptions.disconnected()
     this.changed()
     return Effect.raceFirst(this.#read(connection), this.#write(connection))
@@ -311,6 +318,7 @@ export class Link {
     this.heardAt = corrected(setting, this.heardAt)
     this.heldUntil = corrected(setting, this.heldUntil)
     this.dataAt = corrected(setting, this.dataAt)
+    this.liveSince = corrected(setting, this.liveSince)
     this.readyAt = corrected(setting, this.readyAt)
     this.silence.clockSet(setting)
   }

@@ -97,6 +97,9 @@ const houseInterval = 250
 /** A fetched snapshot that no delta has met is shown after this long without one: the market is quiet. */
 const quietAfter = 1_000
 
+/** On a connection that has brought nothing yet it is compared with another one behind so long, ms. */
+const compareAfter = 500
+
 /** How long a stream with snapshots of its own may take to push the first, and how often it is asked. */
 const snapshotDeadline = 5_000
 const snapshotTries = 3
@@ -603,18 +606,36 @@ export const make = Effect.fnUntraced(
       const { state } = booking
       // Nobody brings anything while a subscriber holds up reading.
       if (wakeups.full.size === 0) state.watchLanes(monotonicAt, heardAt)
-      if (state.heldAt !== 0 && monotonicAt - state.heldAt >= quietAfter && isBrought(booking)) state.release()
+      if (state.heldAt !== 0 && !state.isDead) watchHeld(booking, at, monotonicAt - state.heldAt)
       watchSnapshot(booking, at)
       watchSilence(booking, at)
       if (state.merge !== null) { for (const placement of booking.placements) watchLane(booking, placement, at) }
     }
 
-    /** Its stream would have brought what its snapshot does not hold: else it is dead, and not quiet. */
-    const isBrought = (booking: Booking): boolean =>
-      !booking.state.isDead &&
-      booking.placements.some((placement) =>
-        placement.link.silence.alarms === 0 && booking.phase(placement) === "Confirmed"
+    /**
+     * A snapshot that no delta has met in so many ms is shown where its stream would have brought what it does not hold: it is quiet, and
+     * not dead.
+     */
+    const watchHeld = (booking: Booking, at: number, waited: number): void => {
+      if (waited < compareAfter) return
+      const { state } = booking
+      const carrying = booking.placements.flatMap((placement) =>
+        placement.link.silence.alarms === 0 && booking.phase(placement) === "Confirmed" ? [placement.link] : []
       )
+      if (carrying.length === 0) return
+      // Of connections that have brought nothing at all nobody knows: another snapshot tells.
+      const hasGoneOn = carrying.some(({ isHeard }) => isHeard) ? false : state.hasGoneOn()
+      if (waited < quietAfter || hasGoneOn === null) return
+      if (hasGoneOn) carrying.forEach((link) => deadFromTheFirst(link, at))
+      else state.release()
+    }
+
+    /** It has brought nothing since it was opened, and should have: what it was asked in vain says nothing of its topics. */
+    const deadFromTheFirst = (link: Link, at: number): void => {
+      const watched = watchedOn(link)
+      for (const { state } of watched) state.missing = 0
+      linkSilent(link, watched, at, Math.max(at - link.liveSince, floorOf(watched)))
+    }
 
     const heardAt = (connection: number): number => links.find(({ id }) => id === connection)?.heardAt ?? 0
 
@@ -638,6 +659,16 @@ export const make = Effect.fnUntraced(
         : snapshotDeadline * 2 ** Math.min(state.missing, 6)
     }
 
+    const failWithoutSnapshot = ({ placements, state }: Booking, at: number): void => {
+      const isHeard = placements.some(({ link }) => link.isHeard)
+      const error = TopicErrors.withoutSnapshot(adapter, state, isHeard)
+      counters.error(error.reason._tag)
+      state.fail(error, "topic")
+      // Who subscribes again begins anew.
+      state.missing = 0
+      for (const { link } of placements) if (!isHeard && link.silence.alarms === 0) deadFromTheFirst(link, at)
+    }
+
     /** A stream that was confirmed and pushes no snapshot: asked again, and given up when it never pushed one. */
     const watchSnapshot = (booking: Booking, at: number): void => {
       const { state } = booking
@@ -646,9 +677,7 @@ export const make = Effect.fnUntraced(
       if (isFlowing(state)) state.headless++
       state.missing++
       if (!state.everLive && state.missing >= snapshotTries) {
-        const error = TopicErrors.withoutSnapshot(adapter, state)
-        counters.error(error.reason._tag)
-        state.fail(error, "topic")
+        failWithoutSnapshot(booking, at)
       } else {
         renewOne(booking)
       }

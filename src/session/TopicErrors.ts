@@ -63,11 +63,16 @@ export const silent = (adapter: ExchangeAdapter, silentForMs: number): ExchangeE
   )
 
 /** Accepted, but silent: some exchanges answer "success" for a stream that does not exist. */
-export const withoutSnapshot = (adapter: ExchangeAdapter, state: TopicState): ExchangeError.ExchangeError =>
+/** `isHeard`: whether its connection has brought anything else. Else it may be that one's fault, and no refusal. */
+export const withoutSnapshot = (
+  adapter: ExchangeAdapter,
+  state: TopicState,
+  isHeard: boolean
+): ExchangeError.ExchangeError =>
   refused(adapter, state, {
     code: "no snapshot",
-    detail: "the exchange accepted the subscription and never sent a book",
-    class: "item"
+    detail: `the exchange accepted the subscription and never sent a book${isHeard ? "" : ", nor anything else"}`,
+    class: isHeard ? "item" : "unavailable"
   })
 
 export const timedOut = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>

@@ -165,6 +165,10 @@ export class TopicState {
   silences = 0
   /** When a snapshot began to wait for a delta, ms of the monotonic clock; 0 when none does. */
   heldAt = 0
+  /** Of the first snapshot that waits for a delta, once another one was asked for to compare it with; null before. */
+  #firstHeld: Sequence.Sequence | null = null
+  /** That other one has not come yet. */
+  #comparesHeld = false
   /** Whether a snapshot is on its way. */
   fetching = false
   /** Failed for good; only a new confirmation makes it good again. */
@@ -620,7 +624,7 @@ export class TopicState {
   /** Whether anyone waits for a snapshot. */
   get needsSnapshot(): boolean {
     if (this.sequence === null || this.routes.length === 0 || this.failed) return false
-    if (!this.sequence.live && this.sequence.held === null) return true
+    if (!this.sequence.live && (this.sequence.held === null || this.#comparesHeld)) return true
     return this.routes.some(({ own }) => own !== null && !own.live && own.held === null)
   }
 
@@ -628,10 +632,15 @@ export class TopicState {
   snapshot(snapshot: BookUpdate): void {
     this.owner.journal?.snapshot(this.topic, snapshot)
     this.owner.counters.snapshots++
+    this.#comparesHeld = false
     if (this.sequence === null) return
     fetched.add(snapshot)
     this.draining = true
-    if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held") this.heldAt = this.owner.monotonic()
+    const before = this.sequence.held
+    // What waits already goes on to wait.
+    if (!this.sequence.live && this.sequence.snapshot(snapshot) === "held" && this.sequence.held !== before) {
+      this.heldAt = this.owner.monotonic()
+    }
     this.draining = false
     for (const route of this.routes) {
       const { own } = route
@@ -649,10 +658,25 @@ export class TopicState {
     return held !== null && this.watch?.hasMissed(held) === true
   }
 
+  /**
+   * Whether the exchange has gone on without a delta behind the snapshot that waits for one; null while another snapshot, by which that
+   * shows, has not come.
+   */
+  hasGoneOn(): boolean | null {
+    const held = this.sequence?.held ?? null
+    if (this.#firstHeld === null) {
+      this.#firstHeld = held
+      this.#comparesHeld = true
+      this.owner.requestSnapshot(this)
+    }
+    return this.#comparesHeld || held === null ? null : held > this.#firstHeld!
+  }
+
   /** Shows a snapshot that waited for a delta although none came: the market is quiet. */
   release(): void {
     this.owner.journal?.released(this.topic)
     this.heldAt = 0
+    this.#firstHeld = null
     this.draining = true
     this.sequence?.release()
     this.draining = false
@@ -700,6 +724,8 @@ export class TopicState {
   reset(): void {
     this.epoch++
     this.heldAt = 0
+    this.#firstHeld = null
+    this.#comparesHeld = false
     this.sequence?.reset()
     for (const route of this.routes) this.#dropOwn(route)
   }

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
+import * as OrderBooks from "../../src/composite/OrderBooks.ts"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { ExchangeDialect } from "../../src/ExchangeDialect.ts"
@@ -9,7 +10,7 @@ import { PublicWebsocket } from "../../src/PublicWebsocket.ts"
 import { Simulator } from "../../src/simulator/Simulator.ts"
 import type * as Exchange from "../suites/Exchange.ts"
 import { subjects } from "../suites/Subjects.ts"
-import { over } from "./Memory.ts"
+import { over, still } from "./Memory.ts"
 
 /** While `isBad` says so, connections are opened that answer and bring no data, then or later. */
 const deadWhile = (dialect: ExchangeDialect, isBad: () => boolean): ExchangeDialect => ({
@@ -90,3 +91,57 @@ for (const subject of subjects) {
       ))
   })
 }
+
+describe("a connection that is dead from its first frame on", () => {
+  for (const subject of subjects) {
+    const pairs = (["BTC/USDT", "ETH/USDT"] as const).map((pair) => pairOn(subject, pair)) as [TradingPair, TradingPair]
+    it.effect(`MUST show no book by a snapshot alone, and MUST be given up: ${subject.adapter.id}`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const simulator = yield* Simulator
+          const books = yield* OrderBooks.make([])
+          yield* Effect.orDie(simulator.inject({ _tag: "Silence", durationMillis: 20_000 }))
+          yield* Effect.forEach(pairs, books.track, { discard: true })
+          for (let passed = 0; passed < 19_000; passed += 100) {
+            yield* Effect.sleep(100)
+            for (const pair of pairs) assert.strictEqual(books.get(pair)?._tag, "Stale", `after ${passed} ms`)
+          }
+          yield* Effect.sleep("60 seconds")
+          for (const pair of pairs) assert.strictEqual(books.get(pair)?._tag, "Synced")
+        }),
+        { rate: 10 }
+      ))
+
+    it.effect(`MUST show no book by a snapshot alone either where it takes the place of one that ended: ${subject.adapter.id}`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const simulator = yield* Simulator
+          const books = yield* OrderBooks.make([])
+          yield* Effect.forEach(pairs, books.track, { discard: true })
+          yield* Effect.sleep("30 seconds")
+          yield* Effect.orDie(simulator.inject({ _tag: "Silence", durationMillis: 20_000 }))
+          yield* Effect.orDie(simulator.inject({ _tag: "Drop" }))
+          yield* Effect.sleep("100 millis")
+          for (let passed = 0; passed < 19_000; passed += 100) {
+            yield* Effect.sleep(100)
+            for (const pair of pairs) assert.strictEqual(books.get(pair)?._tag, "Stale", `after ${passed} ms`)
+          }
+        }),
+        { rate: 10 }
+      ))
+
+    it.effect(`MUST show the books of a market in which nothing happens soon: ${subject.adapter.id}`, () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const books = yield* OrderBooks.make([])
+          yield* Effect.forEach(pairs, books.track, { discard: true })
+          yield* Effect.sleep("1500 millis")
+          for (const pair of pairs) assert.strictEqual(books.get(pair)?._tag, "Synced")
+        }),
+        still
+      ))
+  }
+})
