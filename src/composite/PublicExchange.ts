@@ -120,7 +120,10 @@ export class PublicExchange extends Context.Service<PublicExchange, {
    * socket's turn. One that throws is counted and reported (`books.failures`), and the others go on.
    */
   readonly onBook: (consumer: BookConsumer) => Effect.Effect<void, never, Scope.Scope>
-  /** Null while there is none: no book in sync and no ticker since the last break, or a side is empty. */
+  /**
+   * Null while there is none: no book in sync and no ticker since the last break, or a side is empty. Its age is not judged, for a
+   * market in which nothing happens grows old too: whoever trades on it looks at `receivedAt` and `exchangeTime`.
+   */
   readonly bestPrice: (pair: TradingPair) => BestPrice | null
   /** Null while none has come, also behind a break, as for all tickers. */
   readonly bookTicker: (pair: TradingPair) => BookTicker | null
