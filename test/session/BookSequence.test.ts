@@ -108,6 +108,14 @@ describe("BookSequence", () => {
     assert.strictEqual(sequence.snapshot(snapshot(106)), "held")
   })
 
+  it("holds the newest of several snapshots", () => {
+    const { log, sequence } = run(fetching)
+    for (const version of [100, 102, 101]) assert.strictEqual(sequence.snapshot(snapshot(version)), "held")
+    assert.strictEqual(sequence.held, 102)
+    sequence.release()
+    assert.deepStrictEqual(log, ["S102"])
+  })
+
   it("shows a held snapshot of a quiet market on release, and still checks the first delta", () => {
     const { log, sequence } = run(fetching)
     sequence.snapshot(snapshot(100))
