@@ -4,6 +4,7 @@
  */
 import { Deferred, Effect, Exit, Fiber, FiberSet, Semaphore } from "effect"
 import type { Scope } from "effect"
+import { PassingMap } from "../domain/PassingMap.ts"
 import type { ExchangeError } from "../ExchangeError.ts"
 import type { Departure } from "../OrderEntry.ts"
 import { Departing, MayLeave } from "../OrderEntry.ts"
@@ -56,7 +57,7 @@ export const make = Effect.fnUntraced(
     closed: ExchangeError,
     unknown: (key: string, cause: ExchangeError) => ExchangeError
   ): Effect.fn.Return<Flights, never, Scope.Scope> {
-    const gates = new Map<string, Gate>()
+    const gates = new PassingMap<string, Gate>()
     /** Questions that were not answered. */
     const shut = new Map<string, Effect.Effect<unknown, ExchangeError>>()
     const fork = yield* FiberSet.makeRuntime<never>()

@@ -10,6 +10,7 @@ import { BigDecimal } from "effect"
 import type { AccountEvent, Balance, Fill, LeverageChange, Order, OrderUpdate, Position } from "../domain/Account.ts"
 import { isFinal } from "../domain/Account.ts"
 import * as Decimal from "../domain/Decimal.ts"
+import { PassingMap } from "../domain/PassingMap.ts"
 import type { PrivateTag } from "../domain/PrivateChannel.ts"
 import { tagOf } from "../domain/PrivateChannel.ts"
 import { RecentText } from "../domain/RecentText.ts"
@@ -73,7 +74,7 @@ export class Ledger {
   readonly #counts: LedgerCounts
   readonly #fills = new Map<string, number>()
   readonly #ended = new RecentText(rememberedOrders, EndedOrder.expected)
-  readonly #open = new Map<string, Known<OrderUpdate>>()
+  readonly #open = new PassingMap<string, Known<OrderUpdate>>()
   readonly #balances = new Map<string, Known<Balance>>()
   /** By asset. */
   readonly #moments = new Map<string, Moment>()

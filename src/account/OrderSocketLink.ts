@@ -11,6 +11,7 @@ import type { Batch, Connection, Dial } from "../connection/Connection.ts"
 import * as Reconnect from "../connection/Reconnect.ts"
 import type { ConnectionStatus } from "../domain/Feed.ts"
 import type { ExchangeId, InstrumentOf } from "../domain/Instrument.ts"
+import { PassingMap } from "../domain/PassingMap.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { Stamp } from "../ExchangeProtocol.ts"
 import type { Rejection } from "../OrderEntry.ts"
@@ -83,7 +84,7 @@ export const make = Effect.fnUntraced(
     const clean = Auth.cleaner(signer)
     const clock = yield* Clock.Clock
     const ready = Latch.makeUnsafe(false)
-    const pending = new Map<string, Request>()
+    const pending = new PassingMap<string, Request>()
     let connection: Connection | null = null
     let failure: ExchangeError.ExchangeError | null = null
     let nextId = 0

@@ -810,7 +810,7 @@ describe("the command", () => {
       assert.strictEqual(code, 1)
       const report = JSON.parse(stdout) as Json
       assert.isAbove(report.passed, 20)
-      assert.match(report.captures.error, /gate-spot\.spot\.\w+\.jsonl/)
+      assert.match(report.captures.error ?? "", /gate-spot\.spot\.\w+\.jsonl/)
       assert.include(stderr, "cannot save the captures")
     })))
 
