@@ -17,6 +17,8 @@ export interface InstrumentLookup {
    * when it is still not listed, which the exchange will refuse.
    */
   readonly contractSize: (pair: TradingPair, symbol: string) => Effect.Effect<number | null, ExchangeError>
+  /** By what has been read; null before that. */
+  readonly isListed: (symbol: string) => boolean | null
   /** What has been read; synchronous, for codecs. */
   readonly instrumentOf: (symbol: string) => Instrument | undefined
 }
@@ -63,6 +65,7 @@ export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Ins
       ? (pair) => pair === everyPair ? Effect.andThen(names, spot) : spot
       // Stands for many, whose sizes differ: each event has that of its own symbol.
       : (pair, symbol) => pair === everyPair ? Effect.as(everySize, null) : sizeOf(symbol),
+    isListed: (symbol) => known.size === 0 ? null : known.has(symbol),
     instrumentOf: (symbol) => known.get(symbol)
   }
 }

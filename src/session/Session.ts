@@ -661,12 +661,14 @@ export const make = Effect.fnUntraced(
 
     const failWithoutSnapshot = ({ placements, state }: Booking, at: number): void => {
       const isHeard = placements.some(({ link }) => link.isHeard)
-      const error = TopicErrors.withoutSnapshot(adapter, state, isHeard)
+      // What the exchange does not list it cannot send, whatever its connection does.
+      const isRefused = isHeard || instruments.isListed(state.topic.symbol) === false
+      const error = TopicErrors.withoutSnapshot(adapter, state, isHeard, isRefused)
       counters.error(error.reason._tag)
       state.fail(error, "topic")
       // Who subscribes again begins anew.
       state.missing = 0
-      for (const { link } of placements) if (!isHeard && link.silence.alarms === 0) deadFromTheFirst(link, at)
+      for (const { link } of placements) if (!isRefused && link.silence.alarms === 0) deadFromTheFirst(link, at)
     }
 
     /** A stream that was confirmed and pushes no snapshot: asked again, and given up when it never pushed one. */

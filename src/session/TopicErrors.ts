@@ -62,17 +62,20 @@ export const silent = (adapter: ExchangeAdapter, silentForMs: number): ExchangeE
     new ExchangeError.Silent({ silentForMs, detail: "it brings nothing though its topics were subscribed anew" })
   )
 
-/** Accepted, but silent: some exchanges answer "success" for a stream that does not exist. */
-/** `isHeard`: whether its connection has brought anything else. Else it may be that one's fault, and no refusal. */
+/**
+ * Accepted, but silent: some exchanges answer "success" for a stream that does not exist. `isHeard`: whether its connection has
+ * brought anything else. Where it has not, it may be that one's fault, and `isRefused` says whether it is a refusal all the same.
+ */
 export const withoutSnapshot = (
   adapter: ExchangeAdapter,
   state: TopicState,
-  isHeard: boolean
+  isHeard: boolean,
+  isRefused: boolean
 ): ExchangeError.ExchangeError =>
   refused(adapter, state, {
     code: "no snapshot",
     detail: `the exchange accepted the subscription and never sent a book${isHeard ? "" : ", nor anything else"}`,
-    class: isHeard ? "item" : "unavailable"
+    class: isRefused ? "item" : "unavailable"
   })
 
 export const timedOut = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
