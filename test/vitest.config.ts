@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 import { closingLine } from "../scripts/closing-line.ts"
 
@@ -6,8 +7,8 @@ export default defineConfig({
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts"],
     reporters: ["default", closingLine],
-    // Of two cores, vitest would leave one idle.
-    maxWorkers: "100%",
+    // Of two cores, vitest would leave one idle; and many tests wait for sockets more than they work.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // A machine may be slow, or stop for seconds.
     testTimeout: 90_000,
     // Folders to make and to remove, on a machine that may be busy.
