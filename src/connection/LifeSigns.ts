@@ -19,7 +19,7 @@ export class LifeSigns {
   #latest: Sign | null = null
   /** A connection was given up that had brought nothing, and no other one has since. */
   #isMute = false
-  /** When the next may dial while it is, ms of the monotonic clock. */
+  /** From when on the next may dial while it is, ms of the monotonic clock. */
   #turnAt = Number.NEGATIVE_INFINITY
   readonly #waiting = new Set<() => void>()
 
@@ -41,14 +41,19 @@ export class LifeSigns {
 
   /**
    * Waits for a turn to dial. While the server takes connections and answers none, dials are spread, so that one of them comes
-   * soon behind its return, and that lets all others go on at once.
+   * soon behind its return, and that lets all others go on at once. A turn is taken when it has come: of those that wait some
+   * are interrupted, and nobody waits for theirs.
    */
   readonly turn = (clock: Clock.Clock): Effect.Effect<void> =>
     Effect.suspend(() => {
       const now = monotonicMillis(clock)
-      const at = this.#isMute ? Math.max(now, this.#turnAt) : now
-      this.#turnAt = at + apart
-      return at > now ? Effect.raceFirst(Effect.sleep(at - now), this.next) : Effect.void
+      if (!this.#isMute || now >= this.#turnAt) {
+        this.#turnAt = now + apart
+        return Effect.void
+      }
+      const due = Effect.as(Effect.sleep(Math.ceil(this.#turnAt - now)), true)
+      const isDue = Effect.raceFirst(due, Effect.as(this.next, false))
+      return Effect.flatMap(isDue, (hasCome) => hasCome ? this.turn(clock) : Effect.void)
     })
 
   /** Waits for the next sign. */

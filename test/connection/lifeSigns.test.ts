@@ -200,6 +200,22 @@ describe("signs of life", () => {
       yield* Scope.close(scope, Exit.void)
     }))
 
+  it.effect("who is interrupted while it waits for its turn keeps nobody waiting", () =>
+    Effect.gen(function*() {
+      const { dialler, signs } = yield* world
+      signs.gaveUp(0)
+      const start = ({ open }: ReturnType<typeof dialler>) => Effect.forkChild(open, { startImmediately: true })
+      yield* dialler().open
+      const gone = yield* Effect.forEach(Array.from({ length: 100 }, dialler), start)
+      yield* Effect.forEach(gone, Fiber.interrupt)
+      const others = Array.from({ length: 3 }, dialler)
+      yield* Effect.forEach(others, start)
+      for (const dialled of [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]) {
+        assert.deepStrictEqual(others.map(({ dials }) => dials), dialled)
+        yield* TestClock.adjust("1 second")
+      }
+    }))
+
   it.effect("are shared by address, whoever asks", () =>
     Effect.gen(function*() {
       const sockets = yield* FrameSocket.FrameSocket
