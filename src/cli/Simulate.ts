@@ -4,8 +4,9 @@ import { CliError, Command, Flag } from "effect/cli"
 import { pairOf, partsOf } from "../domain/Instrument.ts"
 import type { TradingPair } from "../domain/Instrument.ts"
 import { demoAccountsWith, dialects } from "../SimulatedExchanges.ts"
-import * as Faults from "../simulator/Faults.ts"
+import { pairsOf } from "../simulator/Engine.ts"
 import type { Fault } from "../simulator/Faults.ts"
+import * as Faults from "../simulator/Faults.ts"
 import { defaultPairs } from "../simulator/PairFacts.ts"
 import * as Simulator from "../simulator/Simulator.ts"
 import * as Failure from "./Failure.ts"
@@ -50,16 +51,27 @@ export const rate = Flag.Finite("rate").pipe(
 /** Planted for so long: what runs longer finds none behind it. */
 const plannedMillis = 6 * 3_600_000
 
-/** Dear or cheap by more than fees take, for a third of a second to five, about twice a minute on each market. */
-const edgesOn = Effect.fnUntraced(function*(pairs: ReadonlyArray<TradingPair>, seed: number) {
+const swapOf = (spot: TradingPair): TradingPair => {
+  const { base, quote } = partsOf(spot)
+  return pairOf(base, quote, quote)
+}
+
+/**
+ * On the `dear` of the `pairs`, where they are listed: dear or cheap by more than fees take, for a third of a second to five,
+ * about twice a minute on each market.
+ */
+const edgesOn = Effect.fnUntraced(function*(
+  dear: ReadonlyArray<TradingPair>,
+  pairs: ReadonlyArray<TradingPair>,
+  seed: number
+) {
   const random = yield* Random.withSeed(Effect.service(Random.Random), `${seed} edges`)
   return Simulator.planEdges(random, {
-    markets: dialects.flatMap(({ id, kind }) =>
-      pairs.map((pair) => {
-        const { base, quote } = partsOf(pair)
-        return { exchange: id, pair: kind === "swap" ? pairOf(base, quote, quote) : pair }
-      })
-    ),
+    markets: dialects.flatMap(({ id, kind }) => {
+      const listed = new Set(pairsOf(kind, pairs))
+      const here = kind === "swap" ? dear.map(swapOf) : dear
+      return here.flatMap((pair) => listed.has(pair) ? [{ exchange: id, pair }] : [])
+    }),
     withinMillis: plannedMillis,
     pauseMillis: 30_000,
     durationMillis: [300, 5_000],
@@ -118,7 +130,8 @@ export const command = Command.make(
     )
   },
   Effect.fnUntraced(function*({ edges, exitWithParent, faults, limits, pairs, port, rate, seed }) {
-    const spot = Option.getOrElse(pairs, () => defaultPairs).filter((pair) => partsOf(pair).settle === undefined)
+    const asked = Option.getOrElse(pairs, () => defaultPairs)
+    const spot = asked.filter((pair) => partsOf(pair).settle === undefined)
     const dear = spot.slice(0, edges)
     const body = Effect.gen(function*() {
       const simulator = yield* Effect.mapError(
@@ -130,7 +143,7 @@ export const command = Command.make(
           faults,
           accounts: demoAccountsWith(dear),
           pairs: Option.getOrUndefined(pairs),
-          edges: yield* edgesOn(dear, seed),
+          edges: yield* edgesOn(dear, asked, seed),
           history: historyOf(spot.length),
           rate: Option.getOrUndefined(rate)
         }),

@@ -79,7 +79,8 @@ export const start = Effect.fnUntraced(
     const first = linesOf(child.stdout).pipe(
       Stream.take(1),
       Stream.runCollect,
-      Effect.flatMap((lines) => Schema.decodeUnknownEffect(Urls)(lines[0] ?? "")),
+      // Without a line it is ending, and `watch` says how.
+      Effect.flatMap(([line]) => line === undefined ? Effect.never : Schema.decodeUnknownEffect(Urls)(line)),
       Effect.mapError((error) => broken(`did not say where it listens: ${error.message}`)),
       Effect.timeoutOrElse({
         duration: "30 seconds",

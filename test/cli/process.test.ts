@@ -70,6 +70,13 @@ describe("the process", () => {
     assert.strictEqual(wrong.stdout, "")
   })
 
+  it("plants edges only where a pair is listed", async () => {
+    const running = exchange("simulate", "--pairs=BTC/EUR,ETH/USDT", "--edges=2", "--exit-with-parent")
+    assert.include(Object.keys(JSON.parse(await running.shows("{")) as object), "gate-futures")
+    running.child.stdin!.end()
+    await running.closed
+  })
+
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     it(`ends simulator and watch in order at ${signal}`, async () => {
       const { running, flags } = await simulate()
