@@ -44,7 +44,7 @@ export class LinkSilence {
   alarms = 0
   /** When the last one was, ms. */
   alarmedAt = 0
-  /** When data came again behind the last ones, ms; 0 before. */
+  /** From when on it has brought something as often as usual, as far as looks tell, ms; 0: all the while. */
   heardSince = 0
 
   /**
@@ -53,6 +53,7 @@ export class LinkSilence {
    */
   look(dataAt: number, excusedAt: number, at: number): number | null {
     const silentSince = dataAt > this.#dataAt ? this.#arrived(dataAt, excusedAt) : null
+    if (at - Math.max(this.#dataAt, excusedAt) >= this.#model.bound) this.heardSince = at
     const alarm = this.#alarm
     if (alarm !== null && alarm.over !== 0 && at - alarm.over >= judgedAfter) this.#judge(alarm)
     return silentSince

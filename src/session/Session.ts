@@ -730,7 +730,9 @@ export const make = Effect.fnUntraced(
     const brings = (link: Link, silentSince: number, at: number): void => {
       for (const booking of watchedOn(link)) {
         const { state } = booking
-        if (state.recipe === null || state.lastEventAt > silentSince || isCarried(booking, link, at, at)) continue
+        if (state.recipe === null || state.lastEventAt > silentSince || isCarried(booking, link, at, silentSince)) {
+          continue
+        }
         beginAnew(state, at)
       }
     }

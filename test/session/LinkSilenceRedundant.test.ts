@@ -79,6 +79,22 @@ for (const subject of subjects) {
         })
       ))
 
+    it.effect("MUST begin anew where it changed while both were silent, and only one for so long that it was found to be", () =>
+      over(
+        subject,
+        Effect.gen(function*() {
+          const { change, inject, isShown, pass } = yield* followed(subject)
+          yield* inject({ _tag: "Silence", connection: 1, durationMillis: 4_000 })
+          yield* pass(100)
+          yield* inject({ _tag: "Silence", connection: 2, durationMillis: 4_000 })
+          yield* pass(1_500)
+          yield* change(999)
+          const { wrong } = yield* pass(20_000)
+          assert.isAtMost(wrong, 3_000)
+          assert.isTrue(isShown())
+        })
+      ))
+
     it.effect("MUST not be shown by a snapshot alone where one is down and the other silent", () =>
       over(
         subject,
