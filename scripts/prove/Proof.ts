@@ -48,6 +48,8 @@ export interface Case {
   readonly proves: string
   /** It runs test files of the repository, which `npm test` runs too. */
   readonly isTests?: boolean | undefined
+  /** Where several run at once it begins before the others: nothing that takes long is left alone at the end. */
+  readonly isLong?: boolean | undefined
   /** What can be run by itself, as a long proof is cut up; left out: nothing. */
   readonly parts?: ReadonlyArray<string> | undefined
   /** Fails, or dies, only when something is wrong that no check foresees; that is a broken promise too. */

@@ -122,7 +122,10 @@ const chosenBy = (name: string, withoutTests: boolean): ReadonlyArray<Case> =>
     : cases.filter((one) => one.name === name)
 
 const prove = Effect.fnUntraced(function*(name: string, settings: Settings, { jobs, json, withoutTests }: Running) {
-  const chosen = chosenBy(name, withoutTests)
+  const inOrder = chosenBy(name, withoutTests)
+  const chosen = jobs > 1
+    ? [...inOrder.filter(({ isLong }) => isLong), ...inOrder.filter(({ isLong }) => !isLong)]
+    : inOrder
   const began = process.hrtime.bigint()
   const verdicts = yield* Effect.forEach(
     chosen,

@@ -347,6 +347,7 @@ const judgeStruck = (proof: Proof, found: ReadonlyArray<Found>): void => {
 
 export const flood: Case = {
   name: "flood",
+  isLong: true,
   proves:
     "One exchange floods its sockets, hangs or fails, in real time: events, orders and timers of the others go on as before, and it comes back",
   run: Effect.fnUntraced(function*(proof) {

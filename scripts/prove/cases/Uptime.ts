@@ -356,6 +356,7 @@ const judge = (proof: Proof, { census, events, quietDown, shares, tallies, total
 
 export const uptime: Case = {
   name: "uptime",
+  isLong: true,
   proves:
     "Days of virtual time with an outage of each exchange every hour, ten pairs on each, all options at their defaults: 99.9 % up on each, undetected silence counted as down, no account event lost, nothing leaks",
   run: Effect.fnUntraced(function*(proof: Proof) {
