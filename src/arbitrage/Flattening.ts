@@ -54,7 +54,6 @@ export interface Flattened {
 }
 
 const one = BigDecimal.fromBigInt(1n)
-const oneHalf = BigDecimal.make(5n, 1)
 
 export const numberOf = (value: number): Amount => Decimal.of(String(value))
 
@@ -90,7 +89,7 @@ export const lotOf = (venue: FlatteningVenue, price: Amount): Amount => multiply
 /** Half of it, and no less than can be ordered, base; null: there is nothing smaller. */
 const smallerOf = ({ price, quantity, venue }: Way): Amount | null => {
   const least = leastOf(venue, price)
-  const half = BigDecimal.max(multiply(quantity, oneHalf), least)
+  const half = BigDecimal.max(Decimal.half(quantity), least)
   return isLessThan(half, quantity) ? multiply(half, venue.unit) : null
 }
 

@@ -47,9 +47,6 @@ const remembered = 50_000
 /** Between two attempts to read what an exchange lists. */
 const listAgain = Schedule.spaced("5 seconds")
 
-/** To halve with: a division goes on to a hundred digits. */
-const oneHalf = BigDecimal.make(5n, 1)
-
 const decimalOf = (value: number): Amount => Decimal.of(String(value))
 
 /** Null for what is no price. */
@@ -121,7 +118,7 @@ export class FollowedAccounts {
     const [bid, ask] = [source?.price(pair, "sell") ?? null, source?.price(pair, "buy") ?? null]
     return bid === null || ask === null
       ? null
-      : BigDecimal.multiply(BigDecimal.sum(bid, ask), oneHalf)
+      : Decimal.half(BigDecimal.sum(bid, ask))
   }
 
   // ---- following ----

@@ -112,6 +112,11 @@ export const quotient = (dividend: Decimal, divisor: Decimal, step: Decimal, rou
   )
 }
 
+const oneHalf = BigDecimal.make(5n, 1)
+
+/** Exactly: a division by two would go on to a hundred digits. */
+export const half = (value: Decimal): Decimal => BigDecimal.multiply(value, oneHalf)
+
 const scaled = (value: Decimal, scale: number): bigint => value.value * 10n ** BigInt(scale - value.scale)
 
 /** Whether the value lies on a step. */
