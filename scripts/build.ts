@@ -42,10 +42,12 @@ const declare = (): void => {
 /**
  * The published command: it looks at Node's version first. In CommonJS, because a module's imports are all linked before any
  * of them runs, and an older Node fails at that.
+ * V8 is told before anything lives long: docs/connection.md, "V8's pretenuring".
  */
 const command = `#!/usr/bin/env node
 "use strict"
 require("../node-version.cjs")
+require("node:v8").setFlagsFromString("--no-allocation-site-pretenuring")
 import("./main.js")
 `
 

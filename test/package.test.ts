@@ -263,7 +263,12 @@ describe("command", () => {
   it("looks at Node's version before it loads anything, and is executable", async () => {
     const [first, , ...lines] = readFileSync(command(), "utf8").split("\n")
     assert.strictEqual(first, "#!/usr/bin/env node")
-    assert.deepStrictEqual(lines, ["require(\"../node-version.cjs\")", "import(\"./main.js\")", ""])
+    assert.deepStrictEqual(lines, [
+      "require(\"../node-version.cjs\")",
+      "require(\"node:v8\").setFlagsFromString(\"--no-allocation-site-pretenuring\")",
+      "import(\"./main.js\")",
+      ""
+    ])
     succeeded(await run(command(), ["--help"], project))
   })
 

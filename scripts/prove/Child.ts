@@ -42,6 +42,9 @@ interface NodeOptions {
   readonly isLoud?: boolean
 }
 
+/** As `npm start` and the published command run Node. */
+export const productFlags = ["--no-allocation-site-pretenuring"]
+
 /** Runs Node in the repository. Interruption kills the process. */
 export const node = (
   parameters: ReadonlyArray<string>,

@@ -8,7 +8,9 @@ const mostErrors = 2_000
 /** Runs it to its end. `isLoud`: its logs and its progress are said on stderr. */
 export const run = (options: ProgramOptions, isLoud = false): Effect.Effect<ProgramFound, Error> =>
   Effect.flatMap(
-    Child.node(["--expose-gc", "scripts/prove/ProgramMain.ts", JSON.stringify(options)], { isLoud }),
+    Child.node([...Child.productFlags, "--expose-gc", "scripts/prove/ProgramMain.ts", JSON.stringify(options)], {
+      isLoud
+    }),
     ({ code, errors, lines }) =>
       code === 0 && lines.length > 0
         ? Effect.succeed(JSON.parse(lines.at(-1)!.text) as ProgramFound)

@@ -8,14 +8,21 @@ import { root } from "./Child.ts"
 
 export type Urls = Readonly<Record<string, SimulatorUrls>>
 
-/** Gives the addresses once it listens; it is ended with the scope. */
-export const start = (parameters: ReadonlyArray<string>): Effect.Effect<Urls, Error, Scope.Scope> =>
+/** Gives the addresses once it listens; it is ended with the scope. `core`: the only one that it may run on; null when it may on all. */
+export const start = (
+  parameters: ReadonlyArray<string>,
+  core: number | null = null
+): Effect.Effect<Urls, Error, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<readonly [ReturnType<typeof spawn>, Urls], Error>((resume) => {
+        const [command, ...bound] = core === null
+          ? [process.execPath] as const
+          : ["taskset", "-c", String(core), process.execPath] as const
         const child = spawn(
-          process.execPath,
+          command,
           [
+            ...bound,
             "src/cli/main.ts",
             "simulate",
             "--exit-with-parent",

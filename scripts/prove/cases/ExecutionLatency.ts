@@ -10,6 +10,7 @@ import * as FrameSocket from "../../../src/connection/FrameSocket.ts"
 import * as NodeHashes from "../../../src/connection/NodeHashes.ts"
 import * as NodeHttp from "../../../src/connection/NodeHttp.ts"
 import * as World from "../ArbitrageWorld.ts"
+import * as Cores from "../Cores.ts"
 import type { Case } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
 import * as SimulatorProcess from "../SimulatorProcess.ts"
@@ -58,12 +59,11 @@ export const executionLatency: Case = {
     const count = Proofs.sizeOf(proof, 60, 5_000)
     const warmUp = proof.quick ? 20 : 300
     const parameters = [`--pairs=${World.bases.map((base) => `${base}/USDT`).join(",")}`, "--rate=20"]
-    const { executions, left } = yield* Effect.scoped(
-      Effect.flatMap(
-        SimulatorProcess.start(parameters),
-        (urls) => measure(warmUp, count).pipe(Effect.provide(layerOf(urls)))
-      )
-    )
+    const { executions, isBound, left } = yield* Effect.scoped(Effect.gen(function*() {
+      const isBound = proof.quick ? false : yield* Cores.bind
+      const urls = yield* SimulatorProcess.start(parameters, isBound ? Cores.exchangeCore : null)
+      return { isBound, ...yield* measure(warmUp, count).pipe(Effect.provide(layerOf(urls))) }
+    }))
     const took = (which: ReadonlyArray<Execution>): ReadonlyArray<number> => which.map((one) => one.acceptedAfterMs)
     proof.table(
       ["legs on", "executions", "p50 ms", "p95 ms", "max ms"],
@@ -82,6 +82,7 @@ export const executionLatency: Case = {
     )
     proof.check("nothing is left open", left.openOrders === 0, `${left.openOrders} orders`)
     proof.figure("executions", all.length)
+    proof.figure("coreEach", isBound ? 1 : 0)
     proof.figure("p99", p99)
   })
 }

@@ -13,7 +13,7 @@ import * as Decimal from "../../../src/domain/Decimal.ts"
 import { TradingPair } from "../../../src/domain/Instrument.ts"
 import * as Truth from "../../soak/Truth.ts"
 import { bookedOf } from "../Booked.ts"
-import { root } from "../Child.ts"
+import { productFlags, root } from "../Child.ts"
 import * as Ledger from "../ProgramLedger.ts"
 import type { Case, Proof } from "../Proof.ts"
 import * as Proofs from "../Proof.ts"
@@ -113,7 +113,7 @@ const start = (urls: SimulatorProcess.Urls, seed: number): Effect.Effect<Demo, n
         const parameters = ["--json", `--pairs=${pairs.join(",")}`, `--seed=${seed}`, "--duration=10m", "--fault=none"]
         const child = spawn(
           process.execPath,
-          ["src/cli/main.ts", "demo", ...parameters, `--simulator=${JSON.stringify(urls)}`],
+          [...productFlags, "src/cli/main.ts", "demo", ...parameters, `--simulator=${JSON.stringify(urls)}`],
           { cwd: root, stdio: ["ignore", "pipe", "pipe"] }
         )
         let [output, errors] = ["", ""]
