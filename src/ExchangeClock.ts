@@ -34,13 +34,22 @@ const drift = 1e-4
 /** Beyond so many ms in either direction the machine's clock was set, or the machine has slept. */
 const setMillis = 500
 
+/** How often it is looked whether it was set. */
+const lookEvery: Duration.Input = "1 second"
+
+/** Before a measurement that has failed is tried again, where it was set. */
+const retryEvery: Duration.Input = "10 seconds"
+
 export const defaults: ClockOptions = { samples: 5, interval: "5 minutes", maxErrorMs: 500, maxOffsetMs: 30_000 }
 
 export class ExchangeClock extends Context.Service<ExchangeClock, {
   readonly exchange: ExchangeId
   /** The exchange's time now, ms. Fails with `ClockUnusable` when it is not known well enough to sign with. */
   readonly now: Effect.Effect<number, ExchangeError.ExchangeError>
-  /** The last measurement; null before the first has succeeded. */
+  /**
+   * The last measurement; null before the first has succeeded, and from when the machine's clock was set (by more than 500 ms), or
+   * the machine slept, until it is measured anew, which begins within a second.
+   */
   readonly reading: Effect.Effect<ClockReading | null>
   /** The exchange says that a stamp was off: whoever signs next measures first. */
   readonly doubt: () => void
@@ -58,6 +67,12 @@ const uncertainty = Metric.gauge("exchange.clock.error", {
   attributes: { unit: "s" }
 })
 
+interface Sample {
+  readonly reading: ClockReading
+  /** The same moment as its `at`, on a clock that nobody sets, ms. */
+  readonly sampledAt: number
+}
+
 /** Measures at the first use and then on a timer, as long as the scope lives. */
 export const make = Effect.fnUntraced(function*(
   exchange: ExchangeId,
@@ -73,10 +88,11 @@ export const make = Effect.fnUntraced(function*(
 
   const sample = Effect.suspend(() => {
     const before = monotonic()
-    return Effect.map(serverTime, (theirs): ClockReading => {
+    return Effect.map(serverTime, (theirs): Sample => {
       const at = clock.currentTimeMillisUnsafe()
-      const trip = monotonic() - before
-      return { offsetMs: at - trip / 2 - theirs, errorMs: Math.max(1, trip / 2), at }
+      const sampledAt = monotonic()
+      const trip = sampledAt - before
+      return { reading: { offsetMs: at - trip / 2 - theirs, errorMs: Math.max(1, trip / 2), at }, sampledAt }
     })
   })
 
@@ -105,16 +121,17 @@ export const make = Effect.fnUntraced(function*(
     let best = yield* first
     for (let i = 1; i < options.samples; i++) {
       const next = yield* another
-      if (Option.isSome(next) && next.value.errorMs < best.errorMs) best = next.value
+      if (Option.isSome(next) && next.value.reading.errorMs < best.reading.errorMs) best = next.value
     }
+    const found = best.reading
     isDoubted = false
     // What is slow for a while says less than what was measured before: clocks drift by milliseconds in that time.
-    if (reading !== null && isSlow(best) && !isSlow(aged(reading)) && !isSet(reading)) return reading
-    reading = best
-    readAt = monotonic()
-    yield* Metric.update(Metric.withAttributes(offset, { exchange }), best.offsetMs / 1000)
-    yield* Metric.update(Metric.withAttributes(uncertainty, { exchange }), best.errorMs / 1000)
-    return best
+    if (reading !== null && isSlow(found) && !isSlow(aged(reading)) && !isSet(reading)) return reading
+    reading = found
+    readAt = best.sampledAt
+    yield* Metric.update(Metric.withAttributes(offset, { exchange }), found.offsetMs / 1000)
+    yield* Metric.update(Metric.withAttributes(uncertainty, { exchange }), found.errorMs / 1000)
+    return found
   })
 
   const unusable = ({ errorMs, offsetMs }: ClockReading, retryable: boolean, detail: string) =>
@@ -147,13 +164,20 @@ export const make = Effect.fnUntraced(function*(
       return Effect.as(Effect.logWarning(error.message), old)
     }))
 
+  /** Ages of data go by the measurement too, and nobody may sign for minutes. */
+  const afresh = gate.withPermits(1)(Effect.suspend(() => reading === null || !isSet(reading) ? Effect.void : measure))
+    .pipe(
+      Effect.catch((error) => Effect.andThen(Effect.logWarning(error.message), Effect.sleep(retryEvery)))
+    )
+
   const again = measure.pipe(Effect.asVoid, Effect.catch((error) => Effect.logWarning(error.message)))
   yield* Effect.forkScoped(Effect.delay(Effect.repeat(again, Schedule.spaced(options.interval)), options.interval))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(lookEvery), afresh)))
 
   return ExchangeClock.of({
     exchange,
     now: Effect.map(Effect.flatMap(known, check), ({ offsetMs }) => clock.currentTimeMillisUnsafe() - offsetMs),
-    reading: Effect.sync(() => reading),
+    reading: Effect.sync(() => reading === null || isSet(reading) ? null : reading),
     doubt: () => {
       isDoubted = true
     },

@@ -5,13 +5,16 @@ import * as ExchangeClock from "../src/ExchangeClock.ts"
 import * as ExchangeError from "../src/ExchangeError.ts"
 import * as SteppedClock from "./SteppedClock.ts"
 
-/** An exchange's clock that is 40 ms behind ours and whose answers take `tripMillis`. */
-const start = (trip: { millis: number }) =>
+/** That of the test, whatever clock is provided. */
+const unset = Effect.map(Clock.Clock, (clock) => Effect.sync(() => clock.currentTimeMillisUnsafe()))
+
+/** An exchange's clock that is 40 ms behind `clock` and whose answers take `trip.millis`. */
+const start = (trip: { millis: number }, clock: Effect.Effect<number> = Clock.currentTimeMillis) =>
   ExchangeClock.make(
     "toy",
     Effect.suspend(() => {
       const half = Effect.sleep(trip.millis / 2)
-      return half.pipe(Effect.andThen(Clock.currentTimeMillis), Effect.map((now) => now - 40), Effect.tap(half))
+      return half.pipe(Effect.andThen(clock), Effect.map((now) => now - 40), Effect.tap(half))
     })
   )
 
@@ -78,11 +81,39 @@ describe("ExchangeClock", () => {
       assert.strictEqual(yield* now, exchange + 360)
     }))
 
+  it.effect("a measurement from before the machine's clock was set is shown to nobody, and made anew though nobody signs", () =>
+    Effect.gen(function*() {
+      const { clock, step } = yield* SteppedClock.make
+      const trip = { millis: 20 }
+      const made = yield* start(trip, yield* unset).pipe(Effect.provideService(Clock.Clock, clock))
+      yield* within(made.now)
+      for (const [millis, offsetMs] of [[5_000, 5_040], [-6_000, -960]] as const) {
+        step(millis)
+        assert.isNull(yield* made.reading)
+        yield* TestClock.adjust("2 seconds")
+        assert.deepInclude(yield* made.reading, { offsetMs, errorMs: 10 })
+      }
+    }))
+
+  it.effect("a measurement of which all answers but the first are lost is not taken for one from before the clock was set", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const clock = yield* ExchangeClock.make(
+        "toy",
+        Effect.suspend(() => asked++ === 0 ? Effect.map(Clock.currentTimeMillis, (now) => now - 40) : Effect.never)
+      )
+      yield* within(clock.now)
+      assert.deepInclude(yield* clock.reading, { offsetMs: 40, errorMs: 1 })
+      const before = asked
+      yield* within(clock.now)
+      assert.strictEqual(asked, before)
+    }))
+
   it.effect("after the machine's clock was set a slow measurement is worth more than the one from before", () =>
     Effect.gen(function*() {
       const { clock, step } = yield* SteppedClock.make
       const trip = { millis: 20 }
-      const made = yield* start(trip).pipe(Effect.provideService(Clock.Clock, clock))
+      const made = yield* start(trip, yield* unset).pipe(Effect.provideService(Clock.Clock, clock))
       yield* within(made.now)
       step(5_000)
       trip.millis = 2_000

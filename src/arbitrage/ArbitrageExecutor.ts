@@ -28,7 +28,7 @@ import { ArbitrageMonitor } from "./ArbitrageMonitor.ts"
 import * as ExecutionMetrics from "./ExecutionMetrics.ts"
 import { ExposureLedger } from "./ExposureLedger.ts"
 import type { Flattened, FlatteningVenue } from "./Flattening.ts"
-import { Flattening, intentOf, numberOf } from "./Flattening.ts"
+import { Flattening, intentOf } from "./Flattening.ts"
 import type { Ended, LegOutcome } from "./LegOrder.ts"
 import { LegOrders } from "./LegOrder.ts"
 import type { Prepared, ReadyLeg } from "./LegPreparation.ts"
@@ -472,7 +472,12 @@ export const make = Effect.fnUntraced(function*(
       return instruments === undefined ? Effect.succeed([]) : Effect.match(instruments.get(pair), {
         onFailure: () => [],
         onSuccess: (instrument): ReadonlyArray<FlatteningVenue> => [
-          { instrument, unit: numberOf(instrument.contractSize), feeRate: numberOf(takerFee), lastPrice }
+          {
+            instrument,
+            unit: Decimal.fromNumber(instrument.contractSize),
+            feeRate: Decimal.fromNumber(takerFee),
+            lastPrice
+          }
         ]
       })
     })

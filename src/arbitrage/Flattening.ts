@@ -55,8 +55,6 @@ export interface Flattened {
 
 const one = BigDecimal.fromBigInt(1n)
 
-export const numberOf = (value: number): Amount => Decimal.of(String(value))
-
 /** Between two looks for a venue that is away, or whose prices have been tried, ms. */
 const waitMillis = 50
 
@@ -75,12 +73,14 @@ interface Tried {
 
 /** The least that can be ordered at a price, in the exchange's units. */
 const leastOf = ({ instrument, unit }: FlatteningVenue, price: Amount): Amount => {
-  const step = numberOf(instrument.quantityStep)
-  const least = instrument.minQuantity === null ? step : BigDecimal.max(step, numberOf(instrument.minQuantity))
+  const step = Decimal.fromNumber(instrument.quantityStep)
+  const least = instrument.minQuantity === null
+    ? step
+    : BigDecimal.max(step, Decimal.fromNumber(instrument.minQuantity))
   const value = multiply(price, unit)
   const fewest = Decimal.toStep(least, step, "up")
   if (instrument.minNotional === null || !isPositive(value)) return fewest
-  return BigDecimal.max(fewest, Decimal.quotient(numberOf(instrument.minNotional), value, step, "up"))
+  return BigDecimal.max(fewest, Decimal.quotient(Decimal.fromNumber(instrument.minNotional), value, step, "up"))
 }
 
 /** The least that can be traded at a price, base. */
@@ -271,7 +271,7 @@ export class Flattening {
     const most = affordable(account, venue, side, price)
     const part = BigDecimal.min(abs(left), parts.get(venue) ?? abs(left))
     const base = most === null ? part : BigDecimal.min(part, most)
-    const quantity = Decimal.quotient(base, venue.unit, numberOf(quantityStep), "down")
+    const quantity = Decimal.quotient(base, venue.unit, Decimal.fromNumber(quantityStep), "down")
     if (!isPositive(quantity) || isLessThan(quantity, leastOf(venue, price))) return null
     const best = this.#bestPrice(venue, side)
     const cost = side === "buy"
@@ -282,13 +282,13 @@ export class Flattening {
 
   #bestPrice({ instrument: { exchange, pair }, lastPrice }: FlatteningVenue, side: Side): Amount {
     const best = this.#markets.current(exchange)?.market.bestPrice(pair) ?? null
-    return best === null ? lastPrice : numberOf(side === "buy" ? best.askPrice : best.bidPrice)
+    return best === null ? lastPrice : Decimal.fromNumber(side === "buy" ? best.askPrice : best.bidPrice)
   }
 
   /** Quote: the worst that is paid. */
   #limit(venue: FlatteningVenue, side: Side): Amount {
     const best = this.#bestPrice(venue, side)
-    const step = numberOf(venue.instrument.priceStep)
+    const step = Decimal.fromNumber(venue.instrument.priceStep)
     const slip = multiply(best, this.#options.maxSlippage)
     return side === "buy"
       ? BigDecimal.max(best, Decimal.toStep(sum(best, slip), step, "down"))

@@ -47,13 +47,11 @@ const remembered = 50_000
 /** Between two attempts to read what an exchange lists. */
 const listAgain = Schedule.spaced("5 seconds")
 
-const decimalOf = (value: number): Amount => Decimal.of(String(value))
-
 /** Null for what is no price. */
-const priceOf = (value: number): Amount | null => value > 0 && Number.isFinite(value) ? decimalOf(value) : null
+const priceOf = (value: number): Amount | null => value > 0 && Number.isFinite(value) ? Decimal.fromNumber(value) : null
 
 const sourceOf = ({ market }: Island): Source => ({
-  unit: (pair) => Effect.map(market.instruments.get(pair), ({ contractSize }) => decimalOf(contractSize)),
+  unit: (pair) => Effect.map(market.instruments.get(pair), ({ contractSize }) => Decimal.fromNumber(contractSize)),
   price: (pair, side) => {
     const best = market.bestPrice(pair)
     return best === null ? null : priceOf(side === "buy" ? best.askPrice : best.bidPrice)
@@ -171,7 +169,7 @@ export class FollowedAccounts {
   /** What is not known by then is asked for when it is traded. */
   #list({ island, units }: Followed): Effect.Effect<void> {
     const read = Effect.map(Effect.retry(island.market.instruments.all, listAgain), (listed) => {
-      for (const [pair, { contractSize }] of listed) units.set(pair, decimalOf(contractSize))
+      for (const [pair, { contractSize }] of listed) units.set(pair, Decimal.fromNumber(contractSize))
       this.#options.funding.list(island.exchange, listed.keys())
     })
     return Effect.ignore(read)

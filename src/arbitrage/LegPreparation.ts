@@ -10,7 +10,7 @@ import type { ExchangeId, Instrument, TradingPair } from "../domain/Instrument.t
 import { partsOf } from "../domain/Instrument.ts"
 import * as ExchangeError from "../ExchangeError.ts"
 import type { FlatteningVenue } from "./Flattening.ts"
-import { lotOf, numberOf } from "./Flattening.ts"
+import { lotOf } from "./Flattening.ts"
 import * as Freshness from "./Freshness.ts"
 import type { Plan } from "./Moved.ts"
 import type { Leg, Opportunity } from "./Opportunity.ts"
@@ -68,19 +68,21 @@ export const drained = ({ exchange, pair }: Pick<Leg, "exchange" | "pair">): Exc
 /** What a taker pays, by what the monitor reckoned with. */
 const feeRateOf = ({ averagePrice, fee, quantity }: Leg, { contractSize }: Instrument): Amount => {
   const value = averagePrice * quantity * contractSize
-  return value > 0 && Number.isFinite(fee / value) ? numberOf(Number((fee / value).toPrecision(6))) : Decimal.zero
+  return value > 0 && Number.isFinite(fee / value)
+    ? Decimal.fromNumber(Number((fee / value).toPrecision(6)))
+    : Decimal.zero
 }
 
 const venueOf = (leg: Leg, instrument: Instrument): FlatteningVenue => ({
   instrument,
-  unit: numberOf(instrument.contractSize),
+  unit: Decimal.fromNumber(instrument.contractSize),
   feeRate: feeRateOf(leg, instrument),
-  lastPrice: numberOf(leg.averagePrice)
+  lastPrice: Decimal.fromNumber(leg.averagePrice)
 })
 
 /** Base. */
 const stepOf = ({ contractSize, quantityStep }: Instrument): Amount =>
-  multiply(numberOf(quantityStep), numberOf(contractSize))
+  multiply(Decimal.fromNumber(quantityStep), Decimal.fromNumber(contractSize))
 
 export const make = ({ guard, isDraining, markets, maxAge, now }: PreparationOptions): LegPreparation => {
   /** Spot balances that executions under way will use, by exchange and asset. */
@@ -109,8 +111,8 @@ export const make = ({ guard, isDraining, markets, maxAge, now }: PreparationOpt
   /** `base`: what both legs can trade. */
   const ready = Effect.fnUntraced(function*(island: Island, leg: Leg, instrument: Instrument, base: Amount) {
     const venue = venueOf(leg, instrument)
-    const price = numberOf(leg.worstPrice)
-    const step = numberOf(instrument.quantityStep)
+    const price = Decimal.fromNumber(leg.worstPrice)
+    const step = Decimal.fromNumber(instrument.quantityStep)
     const quantity = Decimal.quotient(base, venue.unit, step, "down")
     const least = lotOf(venue, price)
     if (BigDecimal.isLessThan(multiply(quantity, venue.unit), least)) {
@@ -124,7 +126,10 @@ export const make = ({ guard, isDraining, markets, maxAge, now }: PreparationOpt
   })
 
   const baseOf = ({ quantity }: Leg, { contractSize, quantityStep }: Instrument): Amount =>
-    multiply(Decimal.toStep(numberOf(quantity), numberOf(quantityStep), "down"), numberOf(contractSize))
+    multiply(
+      Decimal.toStep(Decimal.fromNumber(quantity), Decimal.fromNumber(quantityStep), "down"),
+      Decimal.fromNumber(contractSize)
+    )
 
   /** Of both legs, as they were found where they differ by less than a step, else the smaller one for both. */
   const basesOf = (buy: Leg, first: Instrument, sell: Leg, second: Instrument): readonly [Amount, Amount] => {

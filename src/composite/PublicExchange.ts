@@ -83,7 +83,7 @@ export interface PublicHealth {
   readonly lastDataAt: number | null
   /** When the instruments were last read, ms; null before the first time. */
   readonly instrumentsAt: number | null
-  /** Our clock minus the exchange's; null while it has not been measured. */
+  /** Our clock minus the exchange's; null while it has not been measured, or not since the machine's was set. */
   readonly clock: ClockReading | null
 }
 
@@ -133,7 +133,7 @@ export class PublicExchange extends Context.Service<PublicExchange, {
   readonly futuresTicker: (pair: TradingPair) => FuturesTicker | null
   /** Fails with `UnsupportedChannel` on a spot exchange; null while none has come. */
   readonly funding: (pair: TradingPair) => Effect.Effect<Funding | null, ExchangeError.ExchangeError>
-  /** How far our clock is from the exchange's; null while it has not been measured. */
+  /** How far our clock is from the exchange's; null while it has not been measured, or not since the machine's was set. */
   readonly clock: () => ClockReading | null
   /** Compares books with the exchange's own snapshots: by itself one now and then, and whichever is asked for. */
   readonly audit: BookAudit.BookAudit["Service"]
@@ -522,7 +522,9 @@ const build = Effect.fnUntraced(function*(
     const unlisted = known === null ? [] : [...members.keys()].filter((pair) => !known.has(pair))
     if (unlisted.length > 0) problems.push(`the exchange does not list ${list(unlisted)}`)
     if (known === null) problems.push("the instruments have not been read yet")
-    if (reading === null) problems.push("the exchange's clock has not been measured yet")
+    if (reading === null) {
+      problems.push("the exchange's clock has not been measured yet, or not since the machine's was set")
+    }
     return problems
   }
 

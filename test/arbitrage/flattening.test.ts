@@ -4,7 +4,7 @@ import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { ExposureLedger } from "../../src/arbitrage/ExposureLedger.ts"
 import type { FlatteningOptions } from "../../src/arbitrage/Flattening.ts"
-import { Flattening, numberOf } from "../../src/arbitrage/Flattening.ts"
+import { Flattening } from "../../src/arbitrage/Flattening.ts"
 import { LegOrders } from "../../src/arbitrage/LegOrder.ts"
 import type { KillOptions, RiskLimits } from "../../src/arbitrage/RiskGuard.ts"
 import * as Risk from "../../src/arbitrage/RiskGuard.ts"
@@ -170,9 +170,9 @@ const sell = Effect.fnUntraced(function*(
   const all = { maxSlippage, attempts: 8, timeoutMillis: 30_000, maxCarried: null, ...options }
   const where = venues.map(({ bid, instrument }) => ({
     instrument,
-    unit: numberOf(instrument.contractSize),
+    unit: Decimal.fromNumber(instrument.contractSize),
     feeRate: Decimal.zero,
-    lastPrice: numberOf(bid)
+    lastPrice: Decimal.fromNumber(bid)
   }))
   const { left, rest } = yield* new Flattening(markets, guard, orders, all).run(Decimal.of(open), where, within)
   return [text(left), rest]

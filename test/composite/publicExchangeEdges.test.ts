@@ -282,7 +282,7 @@ describe("health", () => {
         assert.deepStrictEqual([state, clock, instrumentsAt], ["starting", null, null])
         assert.deepStrictEqual(problems, [
           "the instruments have not been read yet",
-          "the exchange's clock has not been measured yet"
+          "the exchange's clock has not been measured yet, or not since the machine's was set"
         ])
         assert.strictEqual(yield* failureOf(market.refresh), unavailable)
         world.measured = Effect.succeed({ offsetMs: 5, errorMs: 2, at: 1 })
