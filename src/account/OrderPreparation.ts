@@ -15,8 +15,6 @@ export type Refused = InvalidOrder | UnsupportedOrder
 type Amount = Decimal.Decimal
 type Prepared<A> = Result.Result<A, Refused>
 
-const numberText = (value: number): Amount => Decimal.of(String(value))
-
 const invalid = (instrument: Instrument, field: string, detail: string): Result.Result<never, Refused> =>
   Result.fail(new InvalidOrder({ symbol: instrument.pair, field, detail }))
 
@@ -34,9 +32,11 @@ const positive = (instrument: Instrument, field: string, input: Decimal.Input): 
 /** A quantity on its step, never more than was asked for. */
 const quantityOf = (instrument: Instrument, input: Decimal.Input): Prepared<Amount> =>
   Result.flatMap(positive(instrument, "quantity", input), (asked) => {
-    const step = numberText(instrument.quantityStep)
+    const step = Decimal.fromNumber(instrument.quantityStep)
     const quantity = Decimal.toStep(asked, step, "down")
-    const least = instrument.minQuantity === null ? step : BigDecimal.max(step, numberText(instrument.minQuantity))
+    const least = instrument.minQuantity === null
+      ? step
+      : BigDecimal.max(step, Decimal.fromNumber(instrument.minQuantity))
     const unit = instrument.kind === "swap" ? "contracts" : instrument.base
     return BigDecimal.isLessThan(quantity, least)
       ? invalid(
@@ -51,7 +51,7 @@ const quantityOf = (instrument: Instrument, input: Decimal.Input): Prepared<Amou
 /** A price on its step, never worse for the caller than what was asked for. */
 export const priceOf = (instrument: Instrument, side: Side, input: Decimal.Input): Prepared<Amount> =>
   Result.flatMap(positive(instrument, "price", input), (asked) => {
-    const step = numberText(instrument.priceStep)
+    const step = Decimal.fromNumber(instrument.priceStep)
     const price = Decimal.toStep(asked, step, side === "buy" ? "down" : "up")
     return BigDecimal.isPositive(price)
       ? Result.succeed(price)
@@ -63,7 +63,7 @@ export const amendedQuantity = quantityOf
 
 const checkNotional = (instrument: Instrument, value: Amount): Prepared<void> => {
   if (instrument.minNotional === null) return Result.void
-  const least = numberText(instrument.minNotional)
+  const least = Decimal.fromNumber(instrument.minNotional)
   return BigDecimal.isLessThan(value, least)
     ? invalid(
       instrument,
@@ -165,7 +165,7 @@ function* preparation(
   const { quantity, quoteQuantity } = yield* amountOf(instrument, request, kind, protocol)
   const price = request.price === undefined ? null : yield* priceOf(instrument, request.side, request.price)
   if (price !== null && quantity !== null) {
-    const size = numberText(instrument.contractSize)
+    const size = Decimal.fromNumber(instrument.contractSize)
     yield* checkNotional(instrument, BigDecimal.multiply(BigDecimal.multiply(price, quantity), size))
   }
   const order: PreparedOrder = {

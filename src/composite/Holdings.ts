@@ -30,7 +30,7 @@ export class Holdings {
     const { contractSize, pair } = position
     if (pair === null || contractSize === null) return false
     const slot = slotOf(position)
-    const terms = { ...this.#termsOf(position.symbol), pair, contractSize: Decimal.of(String(contractSize)) }
+    const terms = { ...this.#termsOf(position.symbol), pair, contractSize: Decimal.fromNumber(contractSize) }
     this.#kept.set(slot, PositionKeeper.adopt(this.#kept.get(slot) ?? PositionKeeper.flat(terms), position))
     return true
   }
@@ -45,7 +45,7 @@ export class Holdings {
 
   #markOf(pair: TradingPair): Decimal.Decimal | null {
     const mark = this.#mark(pair)
-    return mark === null || !Number.isFinite(mark) ? null : Decimal.of(String(mark))
+    return mark === null || !Number.isFinite(mark) ? null : Decimal.fromNumber(mark)
   }
 
   /** A pair twice: hedge mode. */

@@ -386,9 +386,9 @@ export const make = Effect.fnUntraced(function*(
     if (!hasPositions || terms.size > 0) return
     for (const { contractSize, maintenanceRate, symbol, takerFeeRate } of yield* market.instruments) {
       terms.set(symbol, {
-        contractSize: Decimal.of(String(contractSize)),
-        maintenanceRate: maintenanceRate === undefined ? null : Decimal.of(String(maintenanceRate)),
-        closingFeeRate: takerFeeRate === undefined ? undefined : Decimal.of(String(takerFeeRate))
+        contractSize: Decimal.fromNumber(contractSize),
+        maintenanceRate: maintenanceRate === undefined ? null : Decimal.fromNumber(maintenanceRate),
+        closingFeeRate: takerFeeRate === undefined ? undefined : Decimal.fromNumber(takerFeeRate)
       })
     }
   })

@@ -110,8 +110,8 @@ const boughtFor = (row: Row, instrumentOf: InstrumentOf): Decimal.Decimal => {
     row.problem("neither filled_amount nor avg_deal_price of a market buy")
     return Decimal.zero
   }
-  const step = Decimal.of(String(instrumentOf(row.text("currency_pair"))?.quantityStep ?? 1e-8))
-  const half = BigDecimal.multiply(step, Decimal.of("0.5"))
+  const step = Decimal.fromNumber(instrumentOf(row.text("currency_pair"))?.quantityStep ?? 1e-8)
+  const half = Decimal.half(step)
   return Decimal.toStep(BigDecimal.sum(BigDecimal.divideUnsafe(spent, price), half), step, "down")
 }
 
