@@ -27,8 +27,8 @@ export const firstPing: Duration.Input = "500 millis"
 /**
  * Pings a connection that has gone quiet and aborts it with `Silent` when the peer stays silent, at the latest
  * `interval + timeout` after its last frame. Any frame counts as life, and so does a large one that is still coming in.
- * Where the server has meanwhile answered a new connection, a ping must be answered about as soon: what hung and is back
- * seldom takes up again what it had before.
+ * Where the server has meanwhile answered a new connection, what has brought nothing must answer a ping about as soon, and
+ * so must what was asked before a silent server was back: what hung and is back seldom takes up again what it had before.
  *
  * A peer that is there and slow must not be left again and again, see `Patience`. While `activity.held` is set we do not
  * read, so the pings go on and nothing is judged. A process that was asleep pings once more before it judges. One fiber per
@@ -221,7 +221,7 @@ class Life {
 
   gaveUp(isHurried: boolean): void {
     const { heard } = this.#activity
-    if (!heard) this.#rhythm.signs.gaveUp(this.#openedAt)
+    this.#rhythm.signs.gaveUp({ openedAt: this.#openedAt, heard, isHurried })
     this.#rhythm.patience.gaveUp({ heard, lived: this.#age, isHurried })
   }
 }
@@ -304,7 +304,8 @@ const ping = (connection: Connection, rhythm: Rhythm, wait: Wait, clock: Clock.C
 
 /**
  * Waits for life, at most `timeout`, and says whether the process was asleep meanwhile. Looks up every `interval`: when
- * the peer answers at once and dies then, the next ping must not have to wait for a timeout that is longer.
+ * the peer answers at once and dies then, the next ping must not have to wait for a timeout that is longer. Others are to
+ * hear of a first frame soon.
  */
 const answer = Effect.fnUntraced(function*(
   { activity }: Connection,
@@ -312,25 +313,31 @@ const answer = Effect.fnUntraced(function*(
   wait: Wait,
   clock: Clock.Clock
 ): Effect.fn.Return<Waited> {
-  const { interval, signs } = rhythm
+  const { first, interval, signs } = rhythm
   const until = wait.sentAt + wait.timeout
+  const look = activity.heard ? interval : first / 2
   let late = false
   let hurried = false
   while (activity.receivedAt === wait.seen) {
     const now = monotonicMillis(clock)
-    const soonest = hurriedUntil(rhythm, wait)
+    const soonest = hurriedUntil(activity, rhythm, wait)
     hurried = soonest < until
     const left = Math.min(soonest, until) - now
     if (left <= 0) break
-    const sleep = Silence.sleep(clock, Math.ceil(Math.min(left, interval)))
+    const sleep = Silence.sleep(clock, Math.ceil(Math.min(left, look)))
     const slept = yield* Effect.raceFirst(sleep, Effect.as(signs.next, { late: false }))
     late = slept.late || late
   }
   return { hurried, late }
 })
 
-/** Until when the peer must have answered as the server has answered a new connection behind what came last here. */
-const hurriedUntil = ({ first, patience, signs: { latest } }: Rhythm, { heardAt, sentAt }: Wait): number =>
-  latest === null || latest.at <= heardAt
-    ? Number.POSITIVE_INFINITY
-    : Math.max(sentAt, latest.openedAt) + Math.max(first, patience.hurriedMillis(latest.after))
+/**
+ * Until when the peer must have answered as the server has answered a new connection. Where nothing has come yet, anyone's
+ * answer counts. A connection in use is mostly only quiet: it must have been asked before the other one was opened, and
+ * another that fell silent must have been given up before that.
+ */
+const hurriedUntil = ({ heard }: Activity, { first, patience, signs }: Rhythm, { heardAt, sentAt }: Wait): number => {
+  const sign = heard ? signs.return : signs.latest
+  if (sign === null || sign.at <= heardAt || (heard && sign.openedAt < sentAt)) return Number.POSITIVE_INFINITY
+  return Math.max(sentAt, sign.openedAt) + Math.max(first, patience.hurriedMillis(sign.after))
+}

@@ -12,11 +12,25 @@ export interface Sign {
   readonly after: number
 }
 
+/** A connection that was given up for its silence. */
+export interface Loss {
+  /** ms of the monotonic clock. */
+  readonly openedAt: number
+  /** It had brought something. */
+  readonly heard: boolean
+  /** Sooner than usual, on the word of another: it proves nothing itself. */
+  readonly isHurried: boolean
+}
+
 /** From one dial to the next while the server answers nobody, ms. */
 const apart = 1_000
 
 export class LifeSigns {
   #latest: Sign | null = null
+  /** The latest that came behind a loss. */
+  #return: Sign | null = null
+  /** A connection was given up, and no new one has been answered since. */
+  #isSilent = false
   /** A connection was given up that had brought nothing, and no other one has since. */
   #isMute = false
   /** From when on the next may dial while it is, ms of the monotonic clock. */
@@ -27,16 +41,24 @@ export class LifeSigns {
     return this.#latest
   }
 
+  /** The latest of a server that had been silent on a connection until that was given up. */
+  get return(): Sign | null {
+    return this.#return
+  }
+
   came(sign: Sign): void {
     this.#latest = sign
+    if (this.#isSilent) this.#return = sign
+    this.#isSilent = false
     this.#isMute = false
     this.#turnAt = Number.NEGATIVE_INFINITY
     for (const wake of [...this.#waiting]) wake()
   }
 
-  /** A connection was given up that had brought nothing since `openedAt`, ms of the monotonic clock. */
-  gaveUp(openedAt: number): void {
-    if (this.#latest === null || this.#latest.at <= openedAt) this.#isMute = true
+  gaveUp({ heard, isHurried, openedAt }: Loss): void {
+    if (isHurried) return
+    this.#isSilent = true
+    if (!heard && (this.#latest === null || this.#latest.at <= openedAt)) this.#isMute = true
   }
 
   /**

@@ -43,6 +43,9 @@ const world = Effect.gen(function*() {
 const silentFor = ({ aborted: [error] }: FakeConnection.FakeConnection): number | undefined =>
   error?.reason._tag === "Silent" ? Math.round(error.reason.silentForMs) : undefined
 
+/** A connection that brought nothing. */
+const lost: LifeSigns.Loss = { openedAt: 0, heard: false, isHurried: false }
+
 const answerAfter = (fake: FakeConnection.FakeConnection, millis: number): void => {
   fake.onWrite = () =>
     Effect.asVoid(Effect.forkDetach(Effect.andThen(Effect.sleep(millis), Effect.sync(() => fake.receive()))))
@@ -65,18 +68,79 @@ describe("signs of life", () => {
       assert.deepStrictEqual(second.fake.aborted, [])
     }))
 
-  it.effect("so is one that was in use when the server went", () =>
+  it.effect("so is one that was in use when the server went, once another was given up and its successor answered", () =>
     Effect.gen(function*() {
       const { dialler } = yield* world
       const [first, second] = [dialler(), dialler()]
       yield* first.open
-      first.fake.receive()
-      yield* TestClock.adjust("3 seconds")
-      assert.deepStrictEqual(first.fake.written, ["ping"])
       yield* second.open
+      first.fake.receive()
       second.fake.receive()
+      yield* TestClock.adjust("1500 millis")
+      second.fake.receive()
+      yield* TestClock.adjust("3500 millis")
+      assert.strictEqual(silentFor(first.fake), 5_000)
+      assert.deepStrictEqual(second.fake.written, ["ping"])
+      yield* first.open
+      first.fake.receive()
+      // A third one tells nothing new.
+      const third = dialler()
+      yield* third.open
+      third.fake.receive()
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(silentFor(first.fake), 3_500)
+      assert.strictEqual(silentFor(second.fake), 4_000)
+    }))
+
+  it.effect("a quiet connection that lives has its whole time, however many new ones are answered meanwhile", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const quiet = Array.from({ length: 20 }, dialler)
+      for (const one of quiet) {
+        yield* one.open
+        one.fake.receive()
+        // A hiccup: of the network, or of this process.
+        answerAfter(one.fake, 900)
+        yield* TestClock.adjust("100 millis")
+      }
+      const dropped = Array.from({ length: 40 }, dialler)
+      for (const one of dropped) {
+        yield* one.open
+        answerAfter(one.fake, 50)
+        yield* TestClock.adjust("50 millis")
+        one.fake.receive()
+      }
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(quiet.map(({ fake }) => silentFor(fake)), quiet.map(() => undefined))
+    }))
+
+  it.effect("so has one that is asked only behind the answer, though another was silent before", () =>
+    Effect.gen(function*() {
+      const { dialler } = yield* world
+      const [gone, quiet] = [dialler(), dialler()]
+      yield* gone.open
+      gone.fake.receive()
+      yield* quiet.open
+      answerAfter(quiet.fake, 900)
+      yield* TestClock.adjust("4200 millis")
+      quiet.fake.receive()
+      yield* TestClock.adjust("800 millis")
+      assert.strictEqual(silentFor(gone.fake), 5_000)
+      yield* gone.open
+      gone.fake.receive()
+      answerAfter(gone.fake, 50)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(quiet.fake.aborted, [])
+    }))
+
+  it.effect("who is answered only behind the first ping tells the others soon too", () =>
+    Effect.gen(function*() {
+      const { dialler, signs } = yield* world
+      signs.gaveUp(lost)
+      const others = Array.from({ length: 5 }, dialler)
+      yield* Effect.forEach(others, ({ open }) => Effect.forkChild(open, { startImmediately: true }))
+      answerAfter(others[0]!.fake, 150)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(others.map(({ dials }) => dials), [1, 1, 1, 1, 1])
     }))
 
   it.effect("what the server answered before tells nothing of a silence behind it", () =>
@@ -103,9 +167,9 @@ describe("signs of life", () => {
         yield* Scope.provide(first.open, scope)
         yield* TestClock.adjust("500 millis")
         yield* Scope.provide(second.open, scope)
-        answerAfter(second.fake, 100)
         yield* TestClock.adjust(after)
         second.fake.receive()
+        answerAfter(second.fake, 100)
         yield* TestClock.adjust("5 seconds")
         assert.strictEqual(silentFor(first.fake), expected)
         yield* Scope.close(scope, Exit.void)
@@ -203,7 +267,7 @@ describe("signs of life", () => {
   it.effect("who is interrupted while it waits for its turn keeps nobody waiting", () =>
     Effect.gen(function*() {
       const { dialler, signs } = yield* world
-      signs.gaveUp(0)
+      signs.gaveUp(lost)
       const start = ({ open }: ReturnType<typeof dialler>) => Effect.forkChild(open, { startImmediately: true })
       yield* dialler().open
       const gone = yield* Effect.forEach(Array.from({ length: 100 }, dialler), start)
