@@ -17,8 +17,10 @@ export interface InstrumentLookup {
    * when it is still not listed, which the exchange will refuse.
    */
   readonly contractSize: (pair: TradingPair, symbol: string) => Effect.Effect<number | null, ExchangeError>
-  /** By what has been read; null before that. */
-  readonly isListed: (symbol: string) => boolean | null
+  /** Reads them for a symbol that is not among them, once; what cannot be read is tried again when somebody asks again. */
+  readonly lookUp: (symbol: string) => Effect.Effect<void>
+  /** By what has been read; null where that is too old to tell. `now`: of the monotonic clock, ms. */
+  readonly isListed: (symbol: string, now: number) => boolean | null
   /** What has been read; synchronous, for codecs. */
   readonly instrumentOf: (symbol: string) => Instrument | undefined
 }
@@ -26,10 +28,17 @@ export interface InstrumentLookup {
 /** A list of instruments younger than this holds everything that is listed, ms. */
 const freshFor = 10_000
 
+/** Between two attempts to read it for symbols that are not in it, ms. */
+const triedFor = 4_000
+
+/** One older than this says nothing of a symbol that is not in it, ms. */
+const tellsFor = 60_000
+
 export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): InstrumentLookup => {
   const known = new Map<string, Instrument>()
   const gate = Semaphore.makeUnsafe(1)
   let readAt = Number.NEGATIVE_INFINITY
+  let triedAt = Number.NEGATIVE_INFINITY
   const read = Effect.gen(function*() {
     const instruments = yield* rest.instruments
     for (const instrument of instruments) known.set(instrument.symbol, instrument)
@@ -54,6 +63,21 @@ export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Ins
       return known.has(symbol) || now - readAt < freshFor ? Effect.void : read
     })
 
+  const attempted = (symbol: string): Effect.Effect<void> =>
+    gate.withPermits(1)(read).pipe(
+      Effect.catch(({ message }) =>
+        Effect.logWarning(`[${adapter.id}] whether ${symbol} is listed is not known: ${message}`)
+      )
+    )
+
+  /** Many may ask at once while it cannot be read. */
+  const lookUp = (symbol: string): Effect.Effect<void> =>
+    Effect.flatMap(monotonic, (now) => {
+      if (known.has(symbol) || now - readAt < freshFor || now - triedAt < triedFor) return Effect.void
+      triedAt = now
+      return attempted(symbol)
+    })
+
   const sizeOf = (symbol: string): Effect.Effect<number | null, ExchangeError> =>
     Effect.suspend(() => {
       const size = Effect.sync(() => known.get(symbol)?.contractSize ?? null)
@@ -65,7 +89,8 @@ export const make = (adapter: ExchangeAdapter, rest: MarketRest["Service"]): Ins
       ? (pair) => pair === everyPair ? Effect.andThen(names, spot) : spot
       // Stands for many, whose sizes differ: each event has that of its own symbol.
       : (pair, symbol) => pair === everyPair ? Effect.as(everySize, null) : sizeOf(symbol),
-    isListed: (symbol) => known.size === 0 ? null : known.has(symbol),
+    lookUp,
+    isListed: (symbol, now) => known.has(symbol) || (known.size > 0 && now - readAt < tellsFor ? false : null),
     instrumentOf: (symbol) => known.get(symbol)
   }
 }

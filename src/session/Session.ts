@@ -662,9 +662,11 @@ export const make = Effect.fnUntraced(
     const failWithoutSnapshot = ({ placements, state }: Booking, at: number): void => {
       const isHeard = placements.some(({ link }) => link.isHeard)
       // What the exchange does not list it cannot send, whatever its connection does.
-      const isRefused = isHeard || instruments.isListed(state.topic.symbol) === false
-      const error = TopicErrors.withoutSnapshot(adapter, state, isHeard, isRefused)
+      const isListed = instruments.isListed(state.topic.symbol, monotonic())
+      const isRefused = isHeard || isListed === false
+      const error = TopicErrors.withoutSnapshot(adapter, state, isHeard, isListed)
       counters.error(error.reason._tag)
+      fork(Effect.logWarning(error.message))
       state.fail(error, "topic")
       // Who subscribes again begins anew.
       state.missing = 0
@@ -681,6 +683,7 @@ export const make = Effect.fnUntraced(
       if (!state.everLive && state.missing >= snapshotTries) {
         failWithoutSnapshot(booking, at)
       } else {
+        if (!state.everLive) fork(instruments.lookUp(state.topic.symbol))
         renewOne(booking)
       }
     }

@@ -64,19 +64,29 @@ export const silent = (adapter: ExchangeAdapter, silentForMs: number): ExchangeE
 
 /**
  * Accepted, but silent: some exchanges answer "success" for a stream that does not exist. `isHeard`: whether its connection has
- * brought anything else. Where it has not, it may be that one's fault, and `isRefused` says whether it is a refusal all the same.
+ * brought anything else. Where it has not, it may be that one's fault, unless the exchange does not list the pair; `isListed` is
+ * null where that is not known.
  */
 export const withoutSnapshot = (
   adapter: ExchangeAdapter,
   state: TopicState,
   isHeard: boolean,
-  isRefused: boolean
-): ExchangeError.ExchangeError =>
-  refused(adapter, state, {
+  isListed: boolean | null
+): ExchangeError.ExchangeError => {
+  const nothing = isHeard ? "" : ", nor anything else"
+  return refused(adapter, state, {
     code: "no snapshot",
-    detail: `the exchange accepted the subscription and never sent a book${isHeard ? "" : ", nor anything else"}`,
-    class: isRefused ? "item" : "unavailable"
+    detail: `the exchange accepted the subscription and never sent a book${nothing}; ${listing(state, isListed)}`,
+    class: isHeard || isListed === false ? "item" : "retryable"
   })
+}
+
+const listing = ({ topic }: TopicState, isListed: boolean | null): string => {
+  if (isListed === false) return `it does not list ${topic.symbol}`
+  return isListed === true
+    ? "it lists the pair"
+    : "whether it lists the pair is not known: if this lasts, check it against `exchange instruments`"
+}
 
 export const timedOut = (adapter: ExchangeAdapter, state: TopicState, afterMs: number): ExchangeError.ExchangeError =>
   ExchangeError.make(adapter.id, new ExchangeError.SubscriptionTimeout({ ...where(state), afterMs }))

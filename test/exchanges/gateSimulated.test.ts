@@ -1,6 +1,6 @@
 /** Gate's channels end to end: what the shared suite leaves out because only this exchange has it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Logger, Stream } from "effect"
 import type { Scope } from "effect"
 import * as Channel from "../../src/domain/Channel.ts"
 import type { Data } from "../../src/domain/Feed.ts"
@@ -8,6 +8,7 @@ import type { TradingPair } from "../../src/domain/Instrument.ts"
 import type { BookUpdate } from "../../src/domain/Market.ts"
 import { inBase } from "../../src/domain/Market.ts"
 import type { WorldLevel } from "../../src/ExchangeDialect.ts"
+import * as ExchangeError from "../../src/ExchangeError.ts"
 import { gateFuturesDialect, gateSpotDialect } from "../../src/exchanges/gate/GateDialect.ts"
 import { gateFutures } from "../../src/exchanges/gate/GateFutures.ts"
 import { gateSpot } from "../../src/exchanges/gate/GateSpot.ts"
@@ -296,6 +297,80 @@ describe("a contract that does not exist", () => {
         assert.match(named.message, /unknown contract NOPE_USDT/)
       })
     ))
+})
+
+describe("a pair that does not exist, alone on a connection of spot, confirmed and then silent", () => {
+  const nope: TradingPair = "NOPE/USDT"
+  /** How its book ends, and what is said in the log. */
+  const ending = (subject: Exchange.Subject, pair = nope) =>
+    Effect.gen(function*() {
+      const logged: Array<string> = []
+      const error = yield* inMemory(
+        subject,
+        Effect.flatMap(
+          PublicWebsocket.use((websocket) => websocket.feed(Channel.book(pair))),
+          (stream) => Effect.orDie(Effect.flip(Stream.runDrain(stream)))
+        )
+      ).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(String(message)))])))
+      const { reason } = error
+      assert(reason._tag === "SubscriptionRejected")
+      assert.deepInclude(reason, { code: "no snapshot", channel: "Book", symbol: pair })
+      assert.include(logged, error.message)
+      return { error, reason }
+    })
+
+  it.effect("MUST be refused for good and said in the log, with what to do", () =>
+    Effect.gen(function*() {
+      const { error, reason } = yield* ending(spot)
+      assert.strictEqual(reason.class, "item")
+      assert.isFalse(error.isTransient)
+      assert.match(
+        error.message,
+        /Book NOPE\/USDT .* does not list NOPE_USDT.*; check the pair .* `exchange instruments`/
+      )
+    }))
+
+  it.effect("MUST be tried again where nobody can tell, and name where to look", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const makeRest: typeof gateSpot.makeRest = (options) => ({
+        ...gateSpot.makeRest(options),
+        instruments: Effect.suspend(() => {
+          asked++
+          return Effect.fail(
+            ExchangeError.make("gate-spot", new ExchangeError.Disconnected({ code: 1006, detail: "down" }))
+          )
+        })
+      })
+      const { error } = yield* ending({ ...spot, adapter: { ...gateSpot, makeRest } })
+      assert.isTrue(error.isTransient)
+      assert.match(error.message, /Book NOPE\/USDT .*`exchange instruments`/)
+      assert.strictEqual(asked, 2)
+    }))
+
+  it.effect("MUST be tried again where the exchange lists it", () =>
+    Effect.gen(function*() {
+      const dialect: typeof gateSpotDialect = {
+        ...gateSpotDialect,
+        connect: (world, peer, options) => {
+          const send: typeof peer.send = (frame, about) => {
+            if (!String(frame).includes("\"full\"")) peer.send(frame, about)
+          }
+          return gateSpotDialect.connect(world, { ...peer, send }, options)
+        }
+      }
+      const stillness = { rate: 0, tradeRate: 0 }
+      const error = yield* Exchange.withExchange(
+        Exchange.memory,
+        Exchange.memory.layer({ ...spot, dialect }, stillness),
+        Effect.flatMap(
+          PublicWebsocket.use((websocket) => websocket.feed(Channel.book(btc))),
+          (stream) => Effect.orDie(Effect.flip(Stream.runDrain(stream)))
+        )
+      )
+      assert.isTrue(error.isTransient)
+      assert.match(error.message, /Book BTC\/USDT .*lists the pair/)
+    }))
 })
 
 describe("a pair of spot", () => {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { everyPair } from "../../src/domain/Channel.ts"
+import { monotonic } from "../../src/domain/ClockTime.ts"
 import type { Instrument } from "../../src/domain/Instrument.ts"
 import type { ExchangeAdapter } from "../../src/ExchangeAdapter.ts"
 import * as ExchangeError from "../../src/ExchangeError.ts"
@@ -113,5 +114,34 @@ describe("what a session knows of symbols", () => {
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* size, 0.01)
       assert.strictEqual(calls.count, 2)
+    }))
+})
+
+describe("whether a symbol is listed", () => {
+  it.effect("MUST be read for what is not known, and told for as long as the list is young", () =>
+    Effect.gen(function*() {
+      const { calls, list, rest } = restOf(1)
+      const instruments = InstrumentLookup.make(spot, rest)
+      const isListed = (symbol: string) => Effect.map(monotonic, (now) => instruments.isListed(symbol, now))
+      yield* Effect.all([instruments.lookUp("NEW_USDT"), instruments.lookUp("NOPE_USDT")], { concurrency: 2 })
+      assert.deepStrictEqual([yield* isListed("NEW_USDT"), calls.count], [null, 1])
+      yield* TestClock.adjust("5 seconds")
+      yield* instruments.lookUp("NEW_USDT")
+      assert.deepStrictEqual([yield* isListed("NEW_USDT"), yield* isListed("BTC_USDT")], [false, true])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([yield* isListed("NEW_USDT"), yield* isListed("BTC_USDT")], [null, true])
+      list.push({ ...listed, symbol: "NEW_USDT" } as Instrument)
+      yield* instruments.lookUp("NEW_USDT")
+      assert.isTrue(yield* isListed("NEW_USDT"))
+      assert.strictEqual(calls.count, 3)
+    }))
+
+  it.effect("MUST stay unknown where the list is empty", () =>
+    Effect.gen(function*() {
+      const { list, rest } = restOf()
+      list.length = 0
+      const instruments = InstrumentLookup.make(spot, rest)
+      yield* instruments.lookUp("NOPE_USDT")
+      assert.isNull(instruments.isListed("NOPE_USDT", yield* monotonic))
     }))
 })
