@@ -21,6 +21,9 @@ export const of = (canColor: boolean): Style =>
 /** What stands where there is no value. */
 export const none = "-"
 
+/** `1 route`, `2 routes`. */
+export const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`
+
 /** Plain decimal, every digit that the exchange sent. */
 export const decimal = (value: number | null | undefined): string =>
   value === null || value === undefined || Number.isNaN(value) ? none : Numeric.toDecimal(value)

@@ -410,13 +410,13 @@ describe("DemoView", () => {
     const report = view.report()
     assert.include(
       report,
-      "a-spot       1 times away, at the longest 2.50 s until all was in order; 0 reconnects, 0 gaps"
+      "a-spot       1 time away, at the longest 2.50 s until all was in order; 0 reconnects, 0 gaps"
     )
     assert.include(
       report,
-      "b-spot       1 times away, at the longest 17.00 s, away at the end for 17.00 s; 0 reconnects, 0 gaps"
+      "b-spot       1 time away, at the longest 17.00 s, away at the end for 17.00 s; 0 reconnects, 0 gaps"
     )
-    assert.include(report, "c-futures    0 times away; 0 reconnects, 0 gaps")
+    assert.include(report, "c-futures    never away; 0 reconnects, 0 gaps")
   })
 
   it("fits a terminal of 80 columns", () => {
@@ -665,6 +665,8 @@ describe("the edges of the demo", () => {
     assert.deepStrictEqual(killed(1), ["  KILLED for 5 reasons, the first: reason 0"])
     edges.executor = null
     assert.match(line(), /- +- +- +- +watching$/)
+    const monitor = { ...board().monitor!, routes: 1 }
+    assert.match(ArbitrageRows.table(Object.assign(board(), { monitor }), Style.of(false))[1]!, /^1 route /)
     assert.match(ArbitrageRows.table(new ArbitrageBoard(), Style.of(false))[1]!, /^0 routes +0 +0 +-/)
   })
 
@@ -700,6 +702,8 @@ describe("the edges of the demo", () => {
     const edges = board()
     const report = () => ArbitrageRows.report(edges, (asset) => asset === "BTC" ? 100 : null).join("\n")
     assert.include(report(), "open         flat")
+    edges.exposure = [{ asset: "BTC", quantity: Decimal.of("0.01") }]
+    assert.include(report(), "open         1 asset not covered, worth 1.00; the most 0.01 BTC (1.00)")
     edges.exposure = [
       { asset: "ETH", quantity: Decimal.of("7") },
       { asset: "BTC", quantity: Decimal.of("-0.02") }
@@ -712,9 +716,10 @@ describe("the edges of the demo", () => {
       [
         "edges        12 found, 1 open at the end, the best 1.23",
         "executions   9: 5 completed, 3 compensated, 1 without a fill, 0 exposed; refused 3 (notReady 2, maxNotional 1)",
-        "profit       12.35 of the executions; of the accounts 11.00, resting orders included",
-        "open         2.00 in 2 assets, the most -0.02 BTC (2.00)",
-        "ended in     321 ms, 1 orders under way; a-spot buy BTC/USDT o1, 0.1 of 0.5 known to be filled",
+        "profit       12.35 made by the executions, at the prices of their fills",
+        "accounts     gained 11.00: executions and resting orders, at present prices",
+        "open         2 assets not covered, worth 2.00; the most -0.02 BTC (2.00)",
+        "ended in     321 ms, 1 order under way; a-spot buy BTC/USDT o1, 0.1 of 0.5 known to be filled",
         "left         a-spot: 0 open (2 cancelled), too late"
       ].join("\n")
     )
@@ -723,7 +728,7 @@ describe("the edges of the demo", () => {
       pending: [{ ...edges.drained.orders[0]!, quantity: "0.5", filled: "0.1" }]
     })
     edges.risk = { ...edges.risk!, funding: Decimal.of("-1.5") }
-    assert.include(report(), "\nfunding      -1.50 of positions: in what the accounts gained, not the executions\n")
+    assert.include(report(), "\nfunding      -1.50 of positions: in what the accounts gained, not in the profit\n")
     assert.strictEqual(ArbitrageRows.summary(edges)["funding"], "-1.5")
     const first = { reason: "exposed", at: 1, of: "global", stops: "growing" } as const
     edges.risk = { ...edges.risk!, killed: first }

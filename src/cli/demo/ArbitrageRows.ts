@@ -33,7 +33,8 @@ const exposureOf = (exposure: ReadonlyArray<Exposure>, priceOf: PriceOf): string
   const [most] = valued
   if (most === undefined) return "flat"
   const total = valued.reduce((sum, { worth }) => sum + worth, 0)
-  return `${money(total)} in ${valued.length} assets, the most ${most.text} (${money(most.worth)})`
+  const assets = Style.counted(valued.length, "asset")
+  return `${assets} not covered, worth ${money(total)}; the most ${most.text} (${money(most.worth)})`
 }
 
 const columns: ReadonlyArray<Table.Column> = [
@@ -72,7 +73,7 @@ const row = (board: ArbitrageBoard, style: Style.Style): ReadonlyArray<string> =
   const { executor, monitor, open } = board
   const state = stateOf(board)
   return [
-    `${monitor?.routes ?? 0} routes`,
+    Style.counted(monitor?.routes ?? 0, "route"),
     String(open.length),
     String(monitor?.entered ?? 0),
     detected(monitor),
@@ -143,8 +144,14 @@ const fundingLines = (risk: ArbitrageBoard["risk"]): ReadonlyArray<string> => {
   const funding = risk === null ? 0 : Decimal.toNumber(risk.funding)
   return funding === 0
     ? []
-    : [`funding      ${money(funding)} of positions: in what the accounts gained, not the executions`]
+    : [`funding      ${money(funding)} of positions: in what the accounts gained, not in the profit`]
 }
+
+/** A leg against a perpetual has gained what the prices were apart only when they have come together. */
+const gainLines = (risk: ArbitrageBoard["risk"]): ReadonlyArray<string> =>
+  risk === null
+    ? []
+    : [`accounts     gained ${money(Decimal.toNumber(risk.pnl))}: executions and resting orders, at present prices`]
 
 const executionLines = (
   { exposure, reasons, risk }: ArbitrageBoard,
@@ -152,14 +159,12 @@ const executionLines = (
   priceOf: PriceOf
 ): ReadonlyArray<string> => {
   const refused = sum(executor.refused)
-  const gain = risk === null ? Style.none : money(Decimal.toNumber(risk.pnl))
   return [
     `executions   ${executor.executed}: ${executor.completed} completed, ${executor.compensated} compensated, `
     + `${executor.nothing} without a fill, ${executor.exposed} exposed; refused ${refused}`
     + (refused === 0 ? "" : ` (${refusals(executor.refused)})`),
-    `profit       ${
-      money(Decimal.toNumber(executor.profit))
-    } of the executions; of the accounts ${gain}, resting orders included`,
+    `profit       ${money(Decimal.toNumber(executor.profit))} made by the executions, at the prices of their fills`,
+    ...gainLines(risk),
     ...fundingLines(risk),
     `open         ${exposureOf(exposure, priceOf)}`,
     ...reasons.map((reason) => `KILLED       ${reasonText(reason)}`)
@@ -173,7 +178,7 @@ const pendingText = ({ clientOrderId, exchange, filled, pair, quantity, side }: 
   } known to be filled`
 
 const endLine = ({ drained, executor }: ArbitrageBoard, endedInMs: number): string => {
-  const underWay = drained === null ? "not all known" : `${drained.openOrders} orders under way`
+  const underWay = drained === null ? "not all known" : `${Style.counted(drained.openOrders, "order")} under way`
     + drained.orders.map((order) => `; ${pendingText(order)}`).join("")
   return `ended in     ${endedInMs} ms${executor === null ? "" : `, ${underWay}`}`
 }

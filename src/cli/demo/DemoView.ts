@@ -58,9 +58,9 @@ const nothingCounted = {
 const inSeconds = (millis: number): string => `${(millis / 1000).toFixed(2)} s`
 
 const outageText = ({ count, longestMs, underWayMs }: Board.Outages): string => {
-  if (count === 0) return "0 times away"
+  if (count === 0) return "never away"
   const end = underWayMs === null ? " until all was in order" : `, away at the end for ${inSeconds(underWayMs)}`
-  return `${count} times away, at the longest ${inSeconds(longestMs)}${end}`
+  return `${Style.counted(count, "time")} away, at the longest ${inSeconds(longestMs)}${end}`
 }
 
 const nothingFound = new ArbitrageBoard()
@@ -218,9 +218,9 @@ export class DemoView implements View {
       `books        ${synced} of ${tracked} in step at the end`,
       ...boards.map((board) => {
         const { id, performance = nothingCounted } = board
-        return `${id.padEnd(12)} ${
-          outageText(board.outagesAt(now()))
-        }; ${performance.reconnects} reconnects, ${performance.gaps} gaps`
+        return `${id.padEnd(12)} ${outageText(board.outagesAt(now()))}; ${
+          Style.counted(performance.reconnects, "reconnect")
+        }, ${Style.counted(performance.gaps, "gap")}`
       })
     ]
   }
