@@ -4,7 +4,7 @@
  */
 import { Clock, Context, Effect, Metric, Option, Schedule, Semaphore } from "effect"
 import type { Duration, Scope } from "effect"
-import { monotonicMillis } from "./domain/ClockTime.ts"
+import { monotonicMillis, setMillis } from "./domain/ClockTime.ts"
 import type { ExchangeId } from "./domain/Instrument.ts"
 import * as ExchangeError from "./ExchangeError.ts"
 
@@ -30,9 +30,6 @@ export interface ClockOptions {
 
 /** Clocks drift apart by no more than this, ms in each ms: ten times what a machine's clock does. */
 const drift = 1e-4
-
-/** Beyond so many ms in either direction the machine's clock was set, or the machine has slept. */
-const setMillis = 500
 
 /** How often it is looked whether it was set. */
 const lookEvery: Duration.Input = "1 second"

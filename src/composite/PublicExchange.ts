@@ -8,7 +8,7 @@ import type { Duration, Take } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Channel from "../domain/Channel.ts"
 import type { PublicTag } from "../domain/Channel.ts"
-import { monotonicMillis } from "../domain/ClockTime.ts"
+import { monotonicMillis, setMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { BookTicker, FuturesTicker, Ticker } from "../domain/Market.ts"
 import type { ClockReading } from "../ExchangeClock.ts"
@@ -272,6 +272,11 @@ const build = Effect.fnUntraced(function*(
   let state: State = { _tag: "Idle" }
   let hasStarted = false
   let reading: ClockReading | null = null
+  /** Wall time minus monotonic time when the measurement was seen to hold, ms. */
+  let readingAhead = 0
+  /** When it was judged last whether that is still so, ms. */
+  let judgedAt = Number.NaN
+  let isCurrent = true
   let lastDataAt = Number.NEGATIVE_INFINITY
   let published: HealthState | null = null
   let isDoubtful = false
@@ -542,9 +547,26 @@ const build = Effect.fnUntraced(function*(
     return waiting.length < members.size && monotonic() - state.since >= startMs
   }
 
+  const look = (found: ClockReading | null): void => {
+    reading = found
+    readingAhead = now() - monotonic()
+    judgedAt = Number.NaN
+  }
+
+  /** Every evaluation of an edge asks: judged once in a millisecond. */
+  const measured = (): ClockReading | null => {
+    if (reading === null) return null
+    const at = now()
+    if (at !== judgedAt) {
+      judgedAt = at
+      isCurrent = Math.abs(at - monotonic() - readingAhead) <= setMillis
+    }
+    return isCurrent ? reading : null
+  }
+
   const health = Effect.gen(function*() {
     const isConnected = yield* websocket.isConnected
-    reading = yield* exchangeClock.reading
+    look(yield* exchangeClock.reading)
     ages()
     const stale = [...members.values()].flatMap(({ isSynced, pair }) => isSynced ? [] : [pair])
     const problems = problemsOf(isConnected, stale)
@@ -649,7 +671,7 @@ const build = Effect.fnUntraced(function*(
             detail: "it has no perpetuals, so there is no funding"
           })
         )),
-    clock: () => reading,
+    clock: measured,
     audit,
     refresh: Effect.all([listed.instruments.refresh, Effect.andThen(exchangeClock.measure, check), audit.all], {
       discard: true

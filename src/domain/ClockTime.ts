@@ -24,4 +24,7 @@ export const wallMillis = (clock: Clock.Clock): number => {
 /** Milliseconds for measuring; only differences mean anything. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
+/** Wall time that has left monotonic time by more, in either direction: the machine's clock was set, or the machine has slept. ms. */
+export const setMillis = 500
+
 export const monotonic: Effect.Effect<number> = Effect.map(Clock.Clock, monotonicMillis)
