@@ -83,6 +83,7 @@ const dialOf = (
       timeout: options.heartbeat?.timeout ?? adapter.heartbeat.timeout,
       first: options.heartbeat?.first,
       signs,
+      takesTurns: false,
       ping: () => adapter.heartbeat.ping(stamp())
     })
   )
@@ -140,9 +141,11 @@ export const makePublic = Effect.fnUntraced(function*(
   const frameSocket = yield* FrameSocket.FrameSocket
   const clock = yield* Effect.clockWith(Effect.succeed)
   const urls = urlsOf(adapter, options)
+  const urlOf = (group: number): string => urls[group % urls.length]!
+  const signsOf = (group: number): LifeSigns.LifeSigns => LifeSigns.at(frameSocket, adapter.id, urlOf(group))
   const dial = (link: number, group: number): Dial => {
-    const url = urls[group % urls.length]!
-    const signs = LifeSigns.at(frameSocket, adapter.id, url)
+    const url = urlOf(group)
+    const signs = signsOf(group)
     return Effect.provideService(
       dialOf(adapter, options, url, () => clock.currentTimeMillisUnsafe(), signs, link),
       FrameSocket.FrameSocket,
@@ -156,6 +159,7 @@ export const makePublic = Effect.fnUntraced(function*(
     connections: Math.max(1, Math.floor(options.connections ?? 1)),
     rotateAfter: rotationOf(within, options),
     dial: (link, group) => options.through === undefined ? dial(link, group) : options.through(dial(link, group)),
+    turn: (group) => signsOf(group).turn(clock),
     journal: options.journal,
     reconnect: options.reconnect ?? Reconnect.defaults,
     answerTimeout: options.answerTimeout ?? defaults.answerTimeout,

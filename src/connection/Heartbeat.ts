@@ -17,6 +17,8 @@ export interface HeartbeatOptions {
   readonly first?: Duration.Input | undefined
   /** Of the server, from its other connections. Left out: those of this dial alone. */
   readonly signs?: LifeSigns | undefined
+  /** Whether a dial waits for its turn at a mute server. Default true; false where that is waited for ahead of other limits. */
+  readonly takesTurns?: boolean | undefined
   /** The exchange's own ping frame, made anew for every ping. */
   readonly ping: () => OutFrame
 }
@@ -40,7 +42,8 @@ export const withHeartbeat = (options: HeartbeatOptions) => <R>(self: Dial<R>): 
   const interval = Duration.toMillis(options.interval)
   const first = Math.min(interval, Duration.toMillis(options.first ?? firstPing))
   const rhythm = { ...options, interval, first, signs, patience }
-  return Effect.clockWith((clock) => signs.turn(clock)).pipe(
+  const turn = options.takesTurns === false ? Effect.void : Effect.clockWith((clock) => signs.turn(clock))
+  return turn.pipe(
     Effect.andThen(self),
     Effect.tap((connection) => Effect.forkScoped(beat(connection, rhythm)))
   )

@@ -43,6 +43,8 @@ export interface LinkOptions {
   readonly group: number
   readonly adapter: ExchangeAdapter
   readonly dial: Dial
+  /** Ahead of `dialGate`: many that have waited here may go on at once. */
+  readonly turn: Effect.Effect<void>
   readonly policy: Reconnect.ReconnectPolicy
   readonly clock: Clock.Clock
   readonly counters: Counters
@@ -138,7 +140,7 @@ export class Link {
   /** Runs until it fails for good or is interrupted. */
   get run(): Effect.Effect<never, ExchangeError> {
     return Reconnect.supervise(
-      this.#options.dialGate.pass(this.#options.dial),
+      Effect.andThen(this.#options.turn, this.#options.dialGate.pass(this.#options.dial)),
       (connection) => this.#live(connection),
       this.#options.policy,
       {

@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly adapter: ExchangeAdapter
   /** `group`: which of the redundant connections, from 0. */
   readonly dial: (link: number, group: number) => Dial
+  /** Waits until a connection may be dialled as far as the server's silence goes; the exchange's limit comes behind it. */
+  readonly turn: (group: number) => Effect.Effect<void>
   /** Every topic is carried by so many connections. */
   readonly connections: number
   /** A connection is replaced at this age; null: never. */
@@ -352,6 +354,7 @@ export const make = Effect.fnUntraced(
         group,
         adapter,
         dial: options.dial(id, group),
+        turn: options.turn(group),
         policy: options.reconnect,
         clock,
         counters,
