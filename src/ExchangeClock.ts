@@ -48,6 +48,8 @@ export class ExchangeClock extends Context.Service<ExchangeClock, {
    * the machine slept, until it is measured anew, which begins within a second.
    */
   readonly reading: Effect.Effect<ClockReading | null>
+  /** The same for synchronous code, which may ask with every price: it is judged once in a millisecond. */
+  readonly current: () => ClockReading | null
   /** The exchange says that a stamp was off: whoever signs next measures first. */
   readonly doubt: () => void
   /** Measures now. */
@@ -81,6 +83,9 @@ export const make = Effect.fnUntraced(function*(
   let reading: ClockReading | null = null
   /** When that was, on a clock that nobody sets. */
   let readAt = 0
+  /** Whether the machine's clock was set since, and when that was judged last, ms. */
+  let isOutdated = false
+  let judgedAt = Number.NaN
   let isDoubted = false
 
   const sample = Effect.suspend(() => {
@@ -105,6 +110,16 @@ export const make = Effect.fnUntraced(function*(
   const isSet = ({ at }: ClockReading): boolean =>
     Math.abs(clock.currentTimeMillisUnsafe() - at - (monotonic() - readAt)) > setMillis
 
+  const current = (): ClockReading | null => {
+    if (reading === null) return null
+    const at = clock.currentTimeMillisUnsafe()
+    if (at !== judgedAt) {
+      judgedAt = at
+      isOutdated = isSet(reading)
+    }
+    return isOutdated ? null : reading
+  }
+
   /** An answer that comes later than this says too little to be used, ms; and no exchange is asked more often than that. */
   const usefulMillis = Math.max(1_000, 2 * options.maxErrorMs)
 
@@ -126,6 +141,7 @@ export const make = Effect.fnUntraced(function*(
     if (reading !== null && isSlow(found) && !isSlow(aged(reading)) && !isSet(reading)) return reading
     reading = found
     readAt = best.sampledAt
+    judgedAt = Number.NaN
     yield* Metric.update(Metric.withAttributes(offset, { exchange }), found.offsetMs / 1000)
     yield* Metric.update(Metric.withAttributes(uncertainty, { exchange }), found.errorMs / 1000)
     return found
@@ -174,7 +190,8 @@ export const make = Effect.fnUntraced(function*(
   return ExchangeClock.of({
     exchange,
     now: Effect.map(Effect.flatMap(known, check), ({ offsetMs }) => clock.currentTimeMillisUnsafe() - offsetMs),
-    reading: Effect.sync(() => reading === null || isSet(reading) ? null : reading),
+    reading: Effect.sync(current),
+    current,
     doubt: () => {
       isDoubted = true
     },

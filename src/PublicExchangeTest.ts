@@ -48,6 +48,7 @@ const services = ({ clock, exchange = "test", instruments = listed(exchange) }: 
         exchange,
         now: serverTime,
         reading: Effect.succeed(reading),
+        current: () => reading,
         doubt: () => {},
         measure: Effect.succeed(reading)
       })

@@ -88,10 +88,16 @@ describe("ExchangeClock", () => {
       const made = yield* start(trip, yield* unset).pipe(Effect.provideService(Clock.Clock, clock))
       yield* within(made.now)
       for (const [millis, offsetMs] of [[5_000, 5_040], [-6_000, -960]] as const) {
-        step(millis)
+        const known = made.current()
+        assert.isNotNull(known)
+        step(400)
+        assert.strictEqual(made.current(), known)
+        step(millis - 400)
+        assert.isNull(made.current())
         assert.isNull(yield* made.reading)
         yield* TestClock.adjust("2 seconds")
-        assert.deepInclude(yield* made.reading, { offsetMs, errorMs: 10 })
+        assert.deepInclude(made.current(), { offsetMs, errorMs: 10 })
+        assert.strictEqual(yield* made.reading, made.current())
       }
     }))
 

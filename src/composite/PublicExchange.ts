@@ -8,7 +8,7 @@ import type { Duration, Take } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Channel from "../domain/Channel.ts"
 import type { PublicTag } from "../domain/Channel.ts"
-import { monotonicMillis, setMillis } from "../domain/ClockTime.ts"
+import { monotonicMillis } from "../domain/ClockTime.ts"
 import type { ExchangeId, TradingPair } from "../domain/Instrument.ts"
 import type { BookTicker, FuturesTicker, Ticker } from "../domain/Market.ts"
 import type { ClockReading } from "../ExchangeClock.ts"
@@ -271,12 +271,6 @@ const build = Effect.fnUntraced(function*(
   let consumers: ReadonlyArray<BookConsumer> = []
   let state: State = { _tag: "Idle" }
   let hasStarted = false
-  let reading: ClockReading | null = null
-  /** Wall time minus monotonic time when the measurement was seen to hold, ms. */
-  let readingAhead = 0
-  /** When it was judged last whether that is still so, ms. */
-  let judgedAt = Number.NaN
-  let isCurrent = true
   let lastDataAt = Number.NEGATIVE_INFINITY
   let published: HealthState | null = null
   let isDoubtful = false
@@ -527,7 +521,7 @@ const build = Effect.fnUntraced(function*(
     const unlisted = known === null ? [] : [...members.keys()].filter((pair) => !known.has(pair))
     if (unlisted.length > 0) problems.push(`the exchange does not list ${list(unlisted)}`)
     if (known === null) problems.push("the instruments have not been read yet")
-    if (reading === null) {
+    if (exchangeClock.current() === null) {
       problems.push("the exchange's clock has not been measured yet, or not since the machine's was set")
     }
     return problems
@@ -541,32 +535,14 @@ const build = Effect.fnUntraced(function*(
 
   /** Everything that was asked for is there, or is known not to come. */
   const isComplete = (): boolean => {
-    if (state._tag !== "Open" || listed.known() === null || reading === null) return false
+    if (state._tag !== "Open" || listed.known() === null || exchangeClock.current() === null) return false
     const waiting = [...members.values()].filter(({ error, wasSynced }) => !wasSynced && error === null)
     if (waiting.length === 0) return members.size > 0
     return waiting.length < members.size && monotonic() - state.since >= startMs
   }
 
-  const look = (found: ClockReading | null): void => {
-    reading = found
-    readingAhead = now() - monotonic()
-    judgedAt = Number.NaN
-  }
-
-  /** Every evaluation of an edge asks: judged once in a millisecond. */
-  const measured = (): ClockReading | null => {
-    if (reading === null) return null
-    const at = now()
-    if (at !== judgedAt) {
-      judgedAt = at
-      isCurrent = Math.abs(at - monotonic() - readingAhead) <= setMillis
-    }
-    return isCurrent ? reading : null
-  }
-
   const health = Effect.gen(function*() {
     const isConnected = yield* websocket.isConnected
-    look(yield* exchangeClock.reading)
     ages()
     const stale = [...members.values()].flatMap(({ isSynced, pair }) => isSynced ? [] : [pair])
     const problems = problemsOf(isConnected, stale)
@@ -582,7 +558,7 @@ const build = Effect.fnUntraced(function*(
       refused: new Map([...members.values()].flatMap(({ error, pair }) => error === null ? [] : [[pair, error]])),
       lastDataAt: lastDataAt === Number.NEGATIVE_INFINITY ? null : lastDataAt,
       instrumentsAt: listed.readAt(),
-      clock: reading
+      clock: exchangeClock.current()
     }
     if (found.state !== published) {
       published = found.state
@@ -621,7 +597,7 @@ const build = Effect.fnUntraced(function*(
   })
 
   /** Whether so little is known of the clock that ages of data mean little: at a busy start answers take long. */
-  const isCoarse = (): boolean => reading === null || reading.errorMs > coarseMs
+  const isCoarse = (): boolean => (exchangeClock.current()?.errorMs ?? Number.POSITIVE_INFINITY) > coarseMs
 
   // The first measurements; from then on the clock measures by itself.
   yield* Effect.forkScoped(Effect.gen(function*() {
@@ -671,7 +647,7 @@ const build = Effect.fnUntraced(function*(
             detail: "it has no perpetuals, so there is no funding"
           })
         )),
-    clock: measured,
+    clock: exchangeClock.current,
     audit,
     refresh: Effect.all([listed.instruments.refresh, Effect.andThen(exchangeClock.measure, check), audit.all], {
       discard: true

