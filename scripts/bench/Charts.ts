@@ -50,36 +50,28 @@ export const ratios = (title: string, points: ReadonlyArray<Point>, axis: string
   })
 }
 
-export interface Bar {
+export interface Value {
   readonly group: string
   readonly label: string
   readonly value: number
 }
 
-/** One bar a contestant, group by group; points where the scale is logarithmic, on which a bar has no beginning. */
-export const bars = (title: string, values: ReadonlyArray<Bar>, axis: string, isLog = false): Promise<string> =>
+/** One point a contestant, group by group: on a logarithmic scale a bar has no beginning. */
+export const points = (title: string, values: ReadonlyArray<Value>, axis: string): Promise<string> =>
   draw({
     ...base,
     title,
-    data: { values: values.map((bar) => ({ ...bar })) },
+    data: { values: values.map((value) => ({ ...value })) },
     facet: {
       row: { field: "group", type: "nominal", sort: null, title: null, header: { labelAngle: 0, labelAlign: "left" } }
     },
     spec: {
       width: 480,
       height: { step: 14 },
-      mark: isLog ? { type: "point", filled: true, size: 70, opacity: 1, color: "#33658a" } : {
-        type: "bar",
-        color: "#33658a"
-      },
+      mark: { type: "point", filled: true, size: 70, opacity: 1, color: "#33658a" },
       encoding: {
         y: { field: "label", type: "nominal", sort: null, title: null },
-        x: {
-          field: "value",
-          type: "quantitative",
-          title: axis,
-          ...(isLog ? { scale: { type: "log" as const } } : {})
-        }
+        x: { field: "value", type: "quantitative", title: `${axis}, logarithmic`, scale: { type: "log" } }
       }
     },
     resolve: { scale: { y: "independent" } }

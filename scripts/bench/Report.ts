@@ -219,7 +219,7 @@ const againstFloor = ({ target: { against, kind } }: Judged): boolean =>
 const againstOthers = ({ target: { against, kind } }: Judged): boolean =>
   kind === "ratio" && against !== null && !floors.has(against) && against !== "before"
 
-const cpuBars = (sections: ReadonlyArray<Section>): ReadonlyArray<Charts.Bar> =>
+const cpuValues = (sections: ReadonlyArray<Section>): ReadonlyArray<Charts.Value> =>
   sections.flatMap((section) =>
     Results.contestantsOf(section).flatMap((contestant) => {
       const found = Results.figureOf(section, contestant, "cpuMicros")
@@ -227,7 +227,7 @@ const cpuBars = (sections: ReadonlyArray<Section>): ReadonlyArray<Charts.Bar> =>
     })
   )
 
-const latencyBars = (file: ResultsFile): ReadonlyArray<Charts.Bar> =>
+const latencyValues = (file: ResultsFile): ReadonlyArray<Charts.Value> =>
   of(file, "latency").flatMap((section) =>
     (["floor", "handler", "gateioApi"] as const).flatMap((contestant) => {
       const found = Results.figureOf(section, contestant, "p50")
@@ -246,8 +246,8 @@ const picturesOf = async (file: ResultsFile): Promise<Readonly<Record<string, st
   const judged = judgedIn(file, ["throughput", "fanout"])
   const floor = judged.filter(againstFloor).map(pointOf)
   const others = judged.filter(againstOthers).map(pointOf)
-  const cpu = cpuBars(of(file, "throughput"))
-  const latency = latencyBars(file)
+  const cpu = cpuValues(of(file, "throughput"))
+  const latency = latencyValues(file)
   const made = await Promise.all([
     picture(
       "against-floor.svg",
@@ -260,8 +260,8 @@ const picturesOf = async (file: ResultsFile): Promise<Readonly<Record<string, st
       () =>
         Charts.ratios("Against what others wrote, by CPU time a message", others, "times less CPU (tick: target)", true)
     ),
-    picture("cpu.svg", cpu, () => Charts.bars("CPU time a message", cpu, "µs, logarithmic", true)),
-    picture("latency.svg", latency, () => Charts.bars("Latency p50 from the moment a frame was due", latency, "µs"))
+    picture("cpu.svg", cpu, () => Charts.points("CPU time a message", cpu, "µs")),
+    picture("latency.svg", latency, () => Charts.points("Latency p50 from the moment a frame was due", latency, "µs"))
   ])
   return Object.fromEntries(made.flat())
 }
